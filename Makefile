@@ -1,0 +1,55 @@
+# make setup     build .venv (nothing to do when it is up to date)
+# make demo      run the shipped study of shortcuts
+# make test      lint, types, import contracts, tests
+# make lint      all of that but the tests
+# make format    let ruff mend what it can
+# make pins      write the versions in .venv to constraints.txt
+# make clean     remove .venv and what the tools left
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format pins clean
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	  || { echo "resnet-space needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is not; name one: make setup PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv || true
+	$(BIN)/uv pip install -p $(BIN)/python -c constraints.txt -e '.[dev]' \
+	  || { echo "uv could not install; trying pip" >&2; \
+	       $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'; }
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/resnet-space run shortcuts
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# torch pins its own nvidia, cuda and triton packages, by platform.
+pins: $(STAMP)
+	@{ sed -n '/^#/p' constraints.txt; \
+	   $(BIN)/uv pip freeze -p $(BIN)/python --exclude-editable | grep -vE '^(pip|triton|nvidia-.*|cuda-.*)=='; } > constraints.new
+	@mv constraints.new constraints.txt
+	@touch $(STAMP)
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

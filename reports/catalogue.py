@@ -1,0 +1,104 @@
+"""What there is to choose from, as tables for people and schemas for editors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from resnet_space.branches import BRANCHES
+from resnet_space.orders import ORDERS
+from resnet_space.presets import PRESETS
+from resnet_space.shortcuts import SHORTCUTS
+
+Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]
+"""Headings and rows."""
+
+
+def presets() -> Listing:
+    rows = [
+        (name, str(row.net.depth), row.net.unit.shortcut.kind, row.net.unit.order, row.net.unit.branch.kind, row.source)
+        for name, row in PRESETS.items()
+    ]
+    return ("preset", "depth", "shortcut", "order", "branch", "source"), rows
+
+
+def studies() -> Listing:
+    from ablations.study import load, shipped
+
+    loaded = [load(name) for name in shipped()]
+    return ("study", "arms", "question", "source"), [
+        (study.name, str(len(study.arms)), study.question, study.source) for study in loaded
+    ]
+
+
+def datasets() -> Listing:
+    from search.data import DATASETS
+
+    return ("data set", "what it is", "from"), [(name, row.text, row.origin) for name, row in DATASETS.items()]
+
+
+def recipes() -> Listing:
+    from search.recipe import RECIPES
+
+    rows = []
+    for name, recipe in RECIPES.items():
+        length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.steps} steps"
+        rows.append((name, length, str(recipe.batch_size), f"{recipe.lr:g}", recipe.schedule.kind))
+    return ("recipe", "length", "batch", "peak rate", "schedule"), rows
+
+
+def shortcuts() -> Listing:
+    return ("shortcut", "fields", "formula and source"), [_kind(name, cls) for name, cls in SHORTCUTS.items()]
+
+
+def branches() -> Listing:
+    return ("branch", "fields", "formula and source"), [_kind(name, cls) for name, cls in BRANCHES.items()]
+
+
+def orders() -> Listing:
+    rows = [
+        (name, f"{order.first} conv {order.between} conv {order.last}".strip(), order.after or "-", order.tail or "-")
+        for name, order in ORDERS.items()
+    ]
+    return ("order", "branch (two convolutions)", "after the addition", "end of the net"), rows
+
+
+def _kind(name: str, cls: Any) -> tuple[str, str, str]:
+    fields = ", ".join(field for field in cls.model_fields if field != "kind")
+    return name, fields or "-", (cls.__doc__ or "").strip().splitlines()[0]
+
+
+LISTS: dict[str, Callable[[], Listing]] = {
+    "presets": presets,
+    "studies": studies,
+    "datasets": datasets,
+    "shortcuts": shortcuts,
+    "orders": orders,
+    "branches": branches,
+    "recipes": recipes,
+}
+
+
+def _study_schema() -> dict[str, Any]:
+    from ablations.study import Study
+
+    return Study.model_json_schema()
+
+
+def _architecture_schema() -> dict[str, Any]:
+    from resnet_space import Architecture
+
+    return Architecture.model_json_schema()
+
+
+def _space_schema() -> dict[str, Any]:
+    from resnet_space import Space
+
+    return Space.model_json_schema()
+
+
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+    "architecture": _architecture_schema,
+    "space": _space_schema,
+    "study": _study_schema,
+}

@@ -1,0 +1,167 @@
+"""What a residual network is: stem, stages of residual units, head; as a frozen value without tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from resnet_space import paths
+from resnet_space.branches import BasicBranch, Branch, Positive
+from resnet_space.description import Description
+from resnet_space.errors import InputError
+from resnet_space.orders import OrderName
+from resnet_space.shortcuts import IdentityShortcut, Shortcut
+
+if TYPE_CHECKING:
+    from resnet_space.blueprint import Blueprint
+
+Transition = Literal["A", "B", "C"]
+
+
+class ResidualUnit(Description):
+    """y = h(x) + F(x), x' = f(y): the shortcut h, the branch F, and where BN and ReLU stand. 1603.05027, eq. 1-2."""
+
+    shortcut: Shortcut = IdentityShortcut()
+    order: OrderName = "original"
+    branch: Branch = BasicBranch()
+
+
+class UnitOverride(Description):
+    """What one stage's units have otherwise than the net's `unit`; a field left out is the net's."""
+
+    shortcut: Shortcut | None = None
+    order: OrderName | None = None
+    branch: Branch | None = None
+
+    def over(self, unit: ResidualUnit) -> ResidualUnit:
+        return unit.model_copy(
+            update={name: getattr(self, name) for name in self.model_fields_set if getattr(self, name) is not None}
+        )
+
+
+class Stem(Description):
+    """The first convolution, kernel x kernel, and for large images a 3x3 max pool of stride 2 behind it."""
+
+    kernel: Literal[1, 3, 5, 7] = 3
+    channels: Positive = 16
+    stride: Positive = 1
+    max_pool: bool = False
+
+
+class Stage(Description):
+    """`units` residual units with `channels` outputs; the first one has the stride."""
+
+    units: Positive
+    channels: Positive
+    stride: Positive = 1
+    unit: UnitOverride | None = None
+
+
+class Architecture(Description):
+    """A residual network for images of shape `input_shape` = (channels, height, width) and `classes` classes.
+
+    `transition` is what an identity-like shortcut does where the shape changes (1512.03385, section 3.3): A takes every
+    stride-th pixel and pads with zero channels, B projects there by a 1x1 convolution, C projects in every unit.
+
+    Raises:
+        InputError: (from `of`, `from_yaml`, `replace`, `preset`) a field is wrong, a stride shrinks the map to
+            nothing, or a width or cardinality does not come out even.
+    """
+
+    input_shape: tuple[Positive, Positive, Positive] = (3, 32, 32)
+    classes: Positive = 10
+    stem: Stem = Stem()
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    unit: ResidualUnit = ResidualUnit()
+    transition: Transition = "A"
+
+    @field_validator("input_shape", mode="before")
+    @classmethod
+    def _of_three(cls, value: Any) -> Any:
+        if isinstance(value, (tuple, list)) and len(value) != 3:
+            raise ValueError(f"must be [channels, height, width], not {list(value)}")
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        _ = self.blueprint
+        return self
+
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        """Every unit with its shapes: what is built, counted and hashed."""
+        from resnet_space.blueprint import draw
+
+        return draw(self)
+
+    @property
+    def key(self) -> str:
+        """Content hash of the canonical form, 16 hex digits: equal for equivalent descriptions, stable over versions."""
+        return self.blueprint.key
+
+    @property
+    def depth(self) -> int:
+        """Weighted layers as the papers count them: convolutions of stem and branches, and the classifier."""
+        return self.blueprint.depth
+
+    def replace(self, **changes: Any) -> Architecture:
+        """The same net but for some fields; `shortcut`, `order` and `branch` reach into the unit.
+
+        >>> from resnet_space import preset
+        >>> preset("resnet20").replace(order="full_preactivation").unit.order
+        'full_preactivation'
+
+        Raises:
+            InputError: unknown field or wrong value.
+        """
+        return self.assign({f"unit.{name}" if name in UNIT_FIELDS else name: to for name, to in changes.items()})
+
+    def assign(self, changes: Mapping[str, Any]) -> Architecture:
+        """The net with values set by path, as in YAML and on the command line: `{"unit.shortcut.gate_bias": -6}`.
+
+        `*` stands for every index (`stages.*.units`). `width` is a path too: it multiplies all channels.
+
+        Raises:
+            InputError: unknown path or wrong value.
+        """
+        derived = {path: value for path, value in changes.items() if path in DERIVED}
+        plain = {path: value for path, value in changes.items() if path not in DERIVED}
+        net = Architecture.of(paths.assign(self.model_dump(), plain)) if plain else self
+        for path, value in derived.items():
+            net = DERIVED[path](net, value)
+        return net
+
+    def widened(self, factor: float) -> Architecture:
+        """The net with the channels of stem, stages and branches multiplied by `factor`, rounded, at least 1.
+
+        Raises:
+            InputError: the factor is not a positive number, or widths no longer come out even.
+        """
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
+            raise InputError(f"width: must be a positive number, a factor on all channels, not {factor!r}")
+        exact = Fraction(factor).limit_denominator(4096)
+
+        def times(channels: int) -> int:
+            return max(1, round(channels * exact))
+
+        return Architecture.of(
+            self.model_dump()
+            | {
+                "stem": self.stem.model_dump() | {"channels": times(self.stem.channels)},
+                "stages": [
+                    stage.model_dump() | {"channels": times(stage.channels)} for stage in self.stages
+                ],
+                "unit": self.unit.model_dump() | {"branch": self.unit.branch.widened(exact).model_dump()},
+            }
+        )
+
+
+UNIT_FIELDS = tuple(ResidualUnit.model_fields)
+
+DERIVED: dict[str, Callable[[Architecture, Any], Architecture]] = {"width": Architecture.widened}
+"""Paths that stand for no single field."""

@@ -1,0 +1,146 @@
+"""The base of every description: frozen, strict, comparable, and able to say what is wrong with its input."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from resnet_space import documents
+from resnet_space.errors import InputError, unknown
+
+
+class Description(BaseModel):
+    """A frozen value, written in YAML or JSON; two that say the same are equal and hash alike.
+
+    Fields are strict (no `"3"` for 3, no `true` for 1, no NaN) and unknown ones are refused.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for name in data:
+            if name not in cls.model_fields:
+                raise PydanticCustomError("unknown_field", "{hint}", {"name": name, "hint": cls._unknown(name)})
+        # YAML has lists where a frozen value has tuples.
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+
+    @classmethod
+    def _unknown(cls, name: object) -> str:
+        hint = str(unknown("field", name, cls.model_fields))
+        owners = [kind_of(other) for other in kin(cls) if name in other.model_fields]
+        return f"{kind_of(cls)} has no {name!r}; it belongs to: {', '.join(owners)}" if owners else hint
+
+    @classmethod
+    def of(cls, data: Any, *, source: str = "") -> Self:
+        """Validate plain data.
+
+        Raises:
+            InputError: one line a mistake: path, value, what is allowed, nearest name.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            prefix = f"{source}: " if source else ""
+            lines = dict.fromkeys(prefix + _explain(detail) for detail in error.errors(include_url=False))
+            raise InputError("\n".join(lines)) from None
+
+    @classmethod
+    def from_yaml(cls, source: str | Path) -> Self:
+        """From YAML text, or from a path (a `Path`, or a one-line string that ends in .yaml, .yml or .json)."""
+        is_file = isinstance(source, Path) or "\n" not in source
+        return cls.of(documents.read(source), source=str(source) if is_file else "")
+
+    from_json = from_yaml
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, with defaults left out."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def to_yaml(self) -> str:
+        return documents.write(self.model_dump(mode="json"))
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
+
+
+def kin(cls: type[Description]) -> list[type[Description]]:
+    """The descriptions that may stand where `cls` stands: all kinds of its family."""
+    family = next(base for base in reversed(cls.__mro__) if issubclass(base, Description) and base is not Description)
+    return [member for member in descendants(family) if "kind" in member.model_fields]
+
+
+def descendants(cls: type[Description]) -> list[type[Description]]:
+    return [cls, *(found for child in cls.__subclasses__() for found in descendants(child))]
+
+
+def kind_of(cls: type[Description]) -> str:
+    field = cls.model_fields.get("kind")
+    return str(field.default) if field else cls.__name__
+
+
+_PLAIN = {
+    "missing": "required, and not given",
+    "model_type": "must be a mapping of fields, not {value}",
+    "model_attributes_type": "must be a mapping of fields, not {value}",
+    "int_type": "must be a whole number, not {value}",
+    "int_from_float": "must be a whole number, not {value}",
+    "float_type": "must be a number, not {value}",
+    "finite_number": "must be a finite number, not {value}",
+    "bool_type": "must be true or false, not {value}",
+    "string_type": "must be text, not {value}",
+    "tuple_type": "must be a list, not {value}",
+    "dict_type": "must be a mapping, not {value}",
+    "greater_than": "must be greater than {gt}, not {value}",
+    "greater_than_equal": "must be at least {ge}, not {value}",
+    "less_than": "must be less than {lt}, not {value}",
+    "less_than_equal": "must be at most {le}, not {value}",
+    "too_short": "needs at least {min_length} of them, not {actual_length}",
+    "too_long": "takes at most {max_length} of them, not {actual_length}",
+    "union_tag_not_found": "needs a 'kind', not {value}",
+}
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One line for one pydantic error."""
+    kind, context = detail["type"], detail.get("ctx") or {}
+    path = ".".join(str(part) for part in detail["loc"] if not _is_tag(part))
+    value = repr(detail["input"])
+    value = value if len(value) <= 60 else value[:57] + "..."
+    what = path.rsplit(".", 1)[-1] or "value"
+    if kind == "literal_error":
+        return str(unknown(what, detail["input"], _quoted(context["expected"]), path=path))
+    if kind == "union_tag_invalid":
+        return str(unknown(what, context["tag"], _quoted(context["expected_tags"]), path=f"{path}.kind"))
+    if kind == "unknown_field":
+        return f"{path}.{context['name']}: {context['hint']}".lstrip(".")
+    if kind in _PLAIN:
+        text = _PLAIN[kind].format(value=value, **context)
+    elif kind == "value_error":
+        text = str(context["error"])
+        if isinstance(context["error"], InputError) and not path:
+            return text
+    else:
+        text = f"{detail['msg']}, not {value}" if kind not in ("string_pattern_mismatch",) else detail["msg"]
+    return f"{path}: {text}" if path else text
+
+
+def _is_tag(part: int | str) -> bool:
+    """Pydantic puts the kind it chose (and the name of a validator function) into the path; users did not write it."""
+    return isinstance(part, str) and (part in _tags() or "[" in part)
+
+
+def _tags() -> set[str]:
+    return {kind_of(cls) for cls in descendants(Description) if "kind" in cls.model_fields}
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text) or re.findall(r"[\w.-]+", text)

@@ -1,0 +1,45 @@
+"""Where batch normalisation (BN) and ReLU stand in a residual unit: a table.
+
+A branch is a chain of convolutions `first conv (between conv)* last`; `after` is the f of `x' = f(y)`. A new order
+is a row here. Source: He et al. 2016, 1603.05027, figure 4 and table 2; the ends of a pre-activation net: its
+section 4 and appendix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OrderName = Literal[
+    "original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation"
+]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Each field is a chain of `bn` and `relu`, applied from left to right."""
+
+    first: str = ""
+    """Before the branch's first convolution. Where it is not empty the unit is *pre-activated*: at a change of shape,
+    and in the first unit of the net, `first` is shared by branch and shortcut."""
+    between: str = "bn relu"
+    """Between two convolutions of the branch."""
+    last: str = ""
+    """After the branch's last convolution, before the addition."""
+    after: str = ""
+    """After the addition: f."""
+    projection: str = ""
+    """After a 1x1 convolution on the shortcut."""
+    stem: str = "bn relu"
+    """After the stem's convolution."""
+    tail: str = ""
+    """Before the head's pooling: what a last unit without `after` leaves undone."""
+
+
+ORDERS: dict[OrderName, Order] = {
+    "original": Order(last="bn", after="relu", projection="bn"),
+    "bn_after_addition": Order(after="bn relu"),
+    "relu_before_addition": Order(last="bn relu", projection="bn"),
+    "relu_only_preactivation": Order(first="relu", last="bn", projection="bn", stem="bn", tail="relu"),
+    "full_preactivation": Order(first="bn relu", stem="", tail="bn relu"),
+}

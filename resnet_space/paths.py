@@ -1,0 +1,99 @@
+"""Fields by path: `unit.shortcut.gate_bias`, `stages.0.units`, `stages.*.units`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from resnet_space.errors import InputError
+
+
+def assign(data: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of plain data with values set by path; the caller validates it.
+
+    A `kind` is set before the fields that depend on it, and drops the fields of the kind before. A mapping on the way
+    that is not there yet is made, so that a misspelt path ends in the unknown-field error of whoever validates.
+
+    Raises:
+        InputError: a path leads through a value that has no parts, or past the end of a list.
+    """
+    data = copy.deepcopy(data)
+    for path in sorted(changes, key=_kind_first):
+        _set(data, path.split("."), changes[path], path)
+    return data
+
+
+def lookup(data: Any, path: str) -> Any:
+    """The value at a path of plain data; `*` takes the first of a list.
+
+    Raises:
+        KeyError: nothing stands there.
+    """
+    for part in path.split("."):
+        if isinstance(data, list | tuple):
+            data = data[0 if part == "*" else int(part)]
+        elif isinstance(data, Mapping) and part in data:
+            data = data[part]
+        else:
+            raise KeyError(path)
+    return data
+
+
+def split(text: str) -> tuple[str, Any]:
+    """`PATH=VALUE` as written on the command line.
+
+    Raises:
+        InputError: there is no `=`, or the value is no YAML.
+    """
+    from resnet_space import documents
+
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise InputError(f"--set {text}: must be PATH=VALUE, as in unit.order=full_preactivation")
+    return path.strip(), documents.scalar(value)
+
+
+def _kind_first(path: str) -> tuple[int, bool]:
+    parts = path.split(".")
+    return len(parts), parts[-1] != "kind"
+
+
+def _set(node: Any, parts: list[str], value: Any, path: str) -> None:
+    part, rest = parts[0], parts[1:]
+    if isinstance(node, list | tuple):
+        for index in _indices(node, part, path):
+            if rest:
+                _set(_opened(node, index), rest, value, path)
+            else:
+                node[index] = value  # type: ignore[index]
+    elif not rest and part == "kind":
+        node.clear()
+        node["kind"] = value
+    elif not rest:
+        node[part] = value
+    else:
+        _set(_opened(node, part), rest, value, path)
+
+
+def _opened(node: Any, part: Any) -> Any:
+    """The container at `part`, made where there is none; a bare name becomes its kind, a tuple a list."""
+    child = node[part] if isinstance(node, list) else node.get(part)
+    if child is None:
+        child = {}
+    elif isinstance(child, str):
+        child = {"kind": child}
+    elif isinstance(child, tuple):
+        child = list(child)
+    elif not isinstance(child, dict | list):
+        raise InputError(f"{part}: {child!r} has no parts")
+    node[part] = child
+    return child
+
+
+def _indices(node: list[Any] | tuple[Any, ...], part: str, path: str) -> list[int]:
+    if part == "*":
+        return list(range(len(node)))
+    if not part.isdecimal() or int(part) >= len(node):
+        raise InputError(f"{path}: {part!r} is no index of a list of {len(node)}; allowed: 0 to {len(node) - 1}, or *")
+    return [int(part)]

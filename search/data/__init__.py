@@ -1,0 +1,58 @@
+"""The data room: image classification sets, each held in memory as one tensor.
+
+    images = load(DataSet(name="cifar10"), root="/data")
+    moments = {"mean": images.mean, "std": images.std}
+    for x, y in batches(images.train, batch_size=128, seed=0, epoch=0, **moments): ...
+
+`import search.data` loads descriptions and the catalogue only; what needs torch comes in when it is first
+asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from search.data.catalogue import DATASETS, Row
+from search.data.description import Augmentation, DataSet
+
+if TYPE_CHECKING:
+    from search.data.augment import augmented, flip, normalise, pad_and_crop
+    from search.data.batching import batches, steps_per_epoch
+    from search.data.images import Images, Split
+    from search.data.loading import load
+
+__all__ = [
+    "DATASETS",
+    "Augmentation",
+    "DataSet",
+    "Images",
+    "Row",
+    "Split",
+    "augmented",
+    "batches",
+    "flip",
+    "load",
+    "normalise",
+    "pad_and_crop",
+    "steps_per_epoch",
+]
+
+# No function here is named as its module: importing `search.data.x` puts the module in the attribute's place.
+_WITH_TORCH = {
+    "Images": "images",
+    "Split": "images",
+    "augmented": "augment",
+    "batches": "batching",
+    "flip": "augment",
+    "load": "loading",
+    "normalise": "augment",
+    "pad_and_crop": "augment",
+    "steps_per_epoch": "batching",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TORCH:
+        return getattr(import_module(f"search.data.{_WITH_TORCH[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

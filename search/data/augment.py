@@ -1,0 +1,50 @@
+"""Normalisation and augmentation of a batch (N, C, H, W): pure functions, given their generator.
+
+Generators live on the CPU whatever the batch's device, so that every arm, on any device, sees the same crops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from search.data.description import Augmentation
+
+
+def normalise(x: Tensor, mean: Tensor | Sequence[float], std: Tensor | Sequence[float]) -> Tensor:
+    """(x - mean) / std in float32, with mean and std per channel in the units of x."""
+    mean, std = (torch.as_tensor(v, dtype=torch.float32, device=x.device).view(-1, 1, 1) for v in (mean, std))
+    return x.to(torch.float32).sub(mean).div_(std)
+
+
+def augmented(x: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
+    """A normalised batch after random crops and flips."""
+    if augmentation.pad:
+        x = pad_and_crop(x, augmentation.pad, generator)
+    return flip(x, generator) if augmentation.flip else x
+
+
+def pad_and_crop(x: Tensor, padding: int, generator: Generator) -> Tensor:
+    """Pad with `padding` zeros on each side, and crop each image to (H, W) at its own offset.
+
+    1512.03385, section 4.2. In normalised space a zero is the mean colour.
+    """
+    height, width = x.shape[2:]
+    rows, columns = offsets(len(x), padding, generator).to(x.device)
+    # All crops at all offsets, as a view (N, C, 2p+1, 2p+1, H, W); then for each image, its own.
+    crops = F.pad(x, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+    return crops[torch.arange(len(x), device=x.device), :, rows, columns]
+
+
+def offsets(count: int, padding: int, generator: Generator) -> Tensor:
+    """Top and left of each crop, (2, count) in 0..2*padding, all equally likely."""
+    return torch.randint(0, 2 * padding + 1, (2, count), generator=generator)
+
+
+def flip(x: Tensor, generator: Generator) -> Tensor:
+    """Mirror each image left to right with probability 1/2."""
+    mirrored = torch.rand(len(x), generator=generator).to(x.device) < 0.5
+    return torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x)

@@ -1,0 +1,63 @@
+"""Batches of a split, in an order that (seed, epoch) alone determine: for every arm, and after a restart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from search.data.augment import augmented, normalise
+from search.data.description import Augmentation
+from search.data.images import Split
+
+
+def batches(
+    split: Split,
+    *,
+    batch_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int | None = None,
+    epoch: int = 0,
+    augmentation: Augmentation | None = None,
+    device: torch.device | str = "cpu",
+    skip: int = 0,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Normalised images (n, C, H, W) float32 and labels (n,) int64 on `device`, n <= batch_size.
+
+    Images are gathered where the split lies, and converted and augmented on `device`: `split.to(device)` once
+    keeps the copying out of the loop where the device's memory allows.
+
+    Args:
+        seed: with one, for training: shuffled, augmented, and without a last batch of a single image, which
+            batch norm cannot take. Without, for evaluation: every image once, in order.
+        skip: leave out so many batches; those that follow are the same, so a trial can go on within an epoch.
+    """
+    source = split.x.device
+    if seed is None:
+        order = torch.arange(len(split))
+    else:
+        order = torch.randperm(len(split), generator=generator(seed, epoch))
+    count = steps_per_epoch(len(split), batch_size) if seed is not None else -(-len(split) // batch_size)
+    centre, scale = (torch.tensor(v, dtype=torch.float32, device=device) for v in (mean, std))
+    order = order.to(source)
+    for step in range(skip, count):
+        index = order[step * batch_size : (step + 1) * batch_size]
+        x = normalise(split.x[index].to(device, non_blocking=True), centre, scale)
+        if seed is not None and augmentation is not None:
+            x = augmented(x, augmentation, generator(seed, epoch, step))
+        yield x, split.y[index].to(device, non_blocking=True)
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Training batches in an epoch: all but a last one of a single image (unless that is the batch size)."""
+    whole, rest = divmod(images, batch_size)
+    return whole + (rest > 1)
+
+
+def generator(*numbers: int) -> Generator:
+    """A CPU generator of its own for each tuple of numbers: neighbouring seeds and epochs share nothing."""
+    digest = hashlib.sha256(repr(numbers).encode()).digest()
+    return Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -1,0 +1,86 @@
+"""The data sets there are. A new one is a row here and a loader in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Row:
+    """One data set, as far as it can be described without reading it.
+
+    Attributes:
+        text: one line for `resnet-space list datasets`.
+        loader: `module:function`, called as `loader(data, root, download) -> search.data.source.Source`.
+        origin: where its images come from: "embedded", "torchvision", "yours" or "made".
+        classes: how many, or None where the files decide.
+        shape: (channels, height, width) of an image, or None where the files decide.
+        root: what `root` must be, or "" for a set that lies in no file.
+        settings: the further whole-number fields of `DataSet` that it takes, with their defaults.
+    """
+
+    text: str
+    loader: str
+    origin: str
+    classes: int | None = None
+    shape: tuple[int, int, int] | None = None
+    root: str = ""
+    settings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+DATASETS: Mapping[str, Row] = MappingProxyType(
+    {
+        "digits": Row(
+            "1,797 handwritten digits that come with scikit-learn; no download",
+            loader="search.data.digits:digits",
+            origin="embedded",
+            classes=10,
+            shape=(1, 8, 8),
+        ),
+        "fashion-mnist": Row(
+            "70,000 grey pictures of clothes, 10,000 of them for test; Debian: dataset-fashion-mnist",
+            loader="search.data.fashion_mnist:fashion_mnist",
+            origin="torchvision",
+            classes=10,
+            shape=(1, 28, 28),
+            root="a directory with FashionMNIST/raw, or with the *-ubyte or *-ubyte.gz files",
+        ),
+        "cifar10": Row(
+            "60,000 small photographs in 10 classes, 10,000 of them for test",
+            loader="search.data.cifar:cifar10",
+            origin="torchvision",
+            classes=10,
+            shape=(3, 32, 32),
+            root="a directory with cifar-10-batches-py",
+        ),
+        "cifar100": Row(
+            "60,000 small photographs in 100 classes, 10,000 of them for test",
+            loader="search.data.cifar:cifar100",
+            origin="torchvision",
+            classes=100,
+            shape=(3, 32, 32),
+            root="a directory with cifar-100-python",
+        ),
+        "imagefolder": Row(
+            "your pictures in train/<class>/*, val/<class>/*, test/<class>/*; the last two are optional",
+            loader="search.data.image_folder:image_folder",
+            origin="yours",
+            root="a directory with train/<class>/*.jpg",
+            settings=MappingProxyType({"size": 224}),
+        ),
+        "npz": Row(
+            "your arrays in one .npz file: x, y and, optionally, x_test, y_test",
+            loader="search.data.npz:npz",
+            origin="yours",
+            root="an .npz file with x (N,H,W or N,C,H,W; uint8 or float) and y (N whole numbers)",
+        ),
+        "fake": Row(
+            "random images whose mean depends on the class: to try things out; no download",
+            loader="search.data.fake:fake",
+            origin="made",
+            settings=MappingProxyType({"size": 32, "classes": 10, "samples": 1000, "channels": 3}),
+        ),
+    }
+)

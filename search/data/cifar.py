@@ -1,0 +1,132 @@
+"""CIFAR-10 and CIFAR-100 in torchvision's python layout; each file's MD5 is checked before it is read."""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resnet_space.errors import InputError
+from search.data.description import DataSet
+from search.data.places import dataset_folder
+from search.data.plain_pickle import Array, read_plain
+from search.data.source import DOWNLOAD, Contents, Labelled, Source, damaged, missing
+
+PIXELS = (3, 32, 32)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What torchvision knows of one of the two sets, with files as (name, MD5) in the order of reading."""
+
+    folder: str
+    url: str
+    filename: str
+    md5: str
+    train: tuple[tuple[str, str], ...]
+    test: tuple[tuple[str, str], ...]
+    labels: bytes
+    classes: int
+
+
+def cifar10(data: DataSet, root: Path | None, download: bool) -> Source:
+    from torchvision.datasets import CIFAR10
+
+    return find(data, _archive(CIFAR10, b"labels", 10), root or dataset_folder(), download)
+
+
+def cifar100(data: DataSet, root: Path | None, download: bool) -> Source:
+    from torchvision.datasets import CIFAR100
+
+    return find(data, _archive(CIFAR100, b"fine_labels", 100), root or dataset_folder(), download)
+
+
+def _archive(known: Any, labels: bytes, classes: int) -> Archive:
+    train, test = (tuple((name, md5) for name, md5 in rows) for rows in (known.train_list, known.test_list))
+    return Archive(known.base_folder, known.url, known.filename, known.tgz_md5, train, test, labels, classes)
+
+
+def find(data: DataSet, archive: Archive, root: Path, download: bool) -> Source:
+    """The files below `root`, or in it; unpacked first from an archive that lies there.
+
+    Raises:
+        InputError: missing, or an archive that is damaged or could not be had.
+    """
+    names = [name for name, _ in archive.train + archive.test]
+    packed = root / archive.filename
+    folders = (root / archive.folder, root)
+    if not _holding(folders, names) and (download or packed.is_file()):
+        _unpack(archive, root, download)
+    folder = _holding(folders, names)
+    if folder is None:
+        raise missing(data, root, DOWNLOAD, f"put {archive.folder} or {archive.filename} there")
+    return Source(tuple(folder / name for name in names), lambda: read(archive, folder))
+
+
+def read(archive: Archive, folder: Path) -> Contents:
+    """All images (N, 3, 32, 32) uint8 and labels of both splits.
+
+    Raises:
+        InputError: names the file that is damaged.
+    """
+    train, test = (_read_files(archive, folder, files) for files in (archive.train, archive.test))
+    return Contents(train=train, test=test, classes=archive.classes)
+
+
+def _holding(folders: tuple[Path, ...], names: list[str]) -> Path | None:
+    return next((folder for folder in folders if all((folder / name).is_file() for name in names)), None)
+
+
+def _unpack(archive: Archive, root: Path, download: bool) -> None:
+    from torchvision.datasets.utils import check_integrity, download_and_extract_archive
+
+    packed = root / archive.filename
+    if not download and not check_integrity(packed, archive.md5):
+        raise damaged(packed, f"its MD5 is not {archive.md5}", download=True)
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for results
+            # Fetches nothing where the archive lies there undamaged. The class's own download=True is not
+            # used: it would go on to unpickle.
+            download_and_extract_archive(archive.url, str(root), filename=archive.filename, md5=archive.md5)
+    except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
+        raise InputError(
+            f"{archive.filename} could not be downloaded to {root}, or not unpacked: {error}"
+        ) from None
+
+
+def _read_files(archive: Archive, folder: Path, files: tuple[tuple[str, str], ...]) -> Labelled:
+    from torchvision.datasets.utils import check_integrity
+
+    images, labels = [], []
+    for name, md5 in files:
+        path = folder / name
+        if not check_integrity(path, md5):
+            raise damaged(path, f"its MD5 is not {md5}", download=True)
+        x, y = read_batch(path, archive.labels)
+        images.append(x)
+        labels.append(y)
+    return Labelled(np.concatenate(images), np.concatenate(labels))
+
+
+def read_batch(path: Path, labels: bytes) -> tuple[Any, Any]:
+    """One batch file: images (N, 3, 32, 32) uint8 and labels (N,) int64. Runs nothing that the file may hold.
+
+    Raises:
+        InputError: names the file that is damaged, or asks for more than plain data.
+    """
+    content = read_plain(path)
+    try:
+        data, y = content[b"data"], np.array(content[labels])
+        if not isinstance(data, Array):
+            raise TypeError("data is no array")
+        x = data.as_bytes().reshape(-1, *PIXELS)
+        if y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
+            raise TypeError(f"{len(x)} images with labels of shape {y.shape}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, f"not a CIFAR batch ({error})", download=True) from None
+    return x, y.astype(np.int64)

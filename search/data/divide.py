@@ -1,0 +1,81 @@
+"""Divide images into splits: stratified, disjoint, exhaustive, the same on every host and for every seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_space.errors import InputError
+
+SPLIT_SEED = 1512_03385
+"""One constant for all trials: were it the trial's seed, trials would be judged on different images."""
+
+Numbers = NDArray[np.int64]
+
+
+def divide(y: Numbers, fractions: Sequence[float]) -> list[Numbers]:
+    """Numbers of the images that are left for training, then of each part, in ascending order.
+
+    A part of fraction f has round(f*N) images, each class its share by largest remainder; every class keeps
+    at least one image for training.
+
+    Args:
+        y: labels (N,).
+
+    Raises:
+        InputError: a part would be empty.
+    """
+    members = _shuffled(y)
+    sizes = np.array([len(m) for m in members])
+    taken = np.zeros_like(sizes)
+    parts = []
+    for fraction in fractions:
+        share = allot(sizes, round(fraction * len(y)), least=0, most=sizes - taken - 1)
+        if not share.any():
+            raise InputError(
+                f"{fraction} of {len(y)} images in {len(sizes)} classes is not one image; "
+                "more images are needed, or a larger fraction"
+            )
+        parts.append(_pick(members, taken, share))
+        taken += share
+    return [_pick(members, taken, sizes - taken), *parts]
+
+
+def subset(y: Numbers, limit: int) -> Numbers:
+    """Numbers of `limit` images, stratified, at least one of each class, in ascending order.
+
+    Raises:
+        InputError: fewer images than classes.
+    """
+    if limit >= len(y):
+        return np.arange(len(y))
+    members = _shuffled(y)
+    if limit < len(members):
+        raise InputError(
+            f"limit: {limit} images cannot show all {len(members)} classes; at least {len(members)}"
+        )
+    sizes = np.array([len(m) for m in members])
+    return _pick(members, np.zeros_like(sizes), allot(sizes, limit, least=1, most=sizes))
+
+
+def allot(sizes: Numbers, total: int, *, least: int, most: Numbers) -> Numbers:
+    """Whole numbers in proportion to `sizes`, within `least` and `most`, adding up to `total` if they can."""
+    quota = sizes * total / sizes.sum()
+    share: Numbers = np.clip(np.floor(quota).astype(np.int64), least, np.maximum(most, least))
+    while share.sum() < total and (share < most).any():
+        share[np.argmax(np.where(share < most, quota - share, -np.inf))] += 1
+    while share.sum() > total and (share > least).any():
+        share[np.argmin(np.where(share > least, quota - share, np.inf))] -= 1
+    return share
+
+
+def _shuffled(y: Numbers) -> list[Numbers]:
+    # RandomState, not Generator: its streams are frozen (NEP 19), so a new numpy does not move an image.
+    random = np.random.RandomState(SPLIT_SEED)
+    return [random.permutation(np.flatnonzero(y == label)) for label in np.unique(y)]
+
+
+def _pick(members: list[Numbers], start: Numbers, count: Numbers) -> Numbers:
+    return np.sort(np.concatenate([m[s : s + n] for m, s, n in zip(members, start, count, strict=True)]))

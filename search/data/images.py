@@ -1,0 +1,58 @@
+"""What a loaded data set is: three splits, each one tensor of images and one of labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images x, (N, C, H, W) uint8 or float32, and labels y, (N,) int64 in 0..classes-1.
+
+    The tensors may be memory-mapped and shared with other processes: read them, never write to them.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def nbytes(self) -> int:
+        return self.x.nbytes + self.y.nbytes
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same split held on `device`, so that batches are gathered there."""
+        return Split(self.x.to(device), self.y.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """A data set, divided once and for all: the division depends on neither seed nor host.
+
+    Attributes:
+        shape: (C, H, W) of an image.
+        mean: per channel, over the training images, in the units in which they are stored (0-255 for uint8).
+        std: likewise; 1 where a channel is constant.
+        fingerprint: 16 hex digits of SHA-256 over the contents of the three splits, in order.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the three splits take in memory; with a shared copy, once per machine."""
+        return self.train.nbytes + self.validation.nbytes + self.test.nbytes

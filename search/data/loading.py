@@ -1,0 +1,146 @@
+"""Load a data set: find its files, read them or a shared copy, divide, measure, and name what came out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from resnet_space.errors import InputError
+from search.data import memory, shared
+from search.data.catalogue import DATASETS
+from search.data.description import DataSet
+from search.data.divide import divide, subset
+from search.data.images import Images, Split
+from search.data.source import Contents, Labelled, Loader
+
+Arrays = tuple[NDArray[Any], NDArray[np.int64]]
+"""Images (N, C, H, W) and labels (N,)."""
+
+CHUNK = 4096
+"""Images at a time where float64 copies are made."""
+
+
+def load(data: DataSet, *, root: str | Path | None = None, download: bool = False) -> Images:
+    """The images of a data set, divided, in memory; from this machine's shared copy where there is one.
+
+    Args:
+        root: where this machine has it, in place of `data.root`; not used by sets that lie in no file.
+        download: get it from where torchvision gets it, if it is not there.
+
+    Raises:
+        InputError: missing (and how to get it), damaged (which file), too large for memory, too few images.
+    """
+    place = root if root is not None else data.root
+    module, function = DATASETS[data.name].loader.split(":")
+    loader = cast(Loader, getattr(import_module(module), function))
+    source = loader(data, Path(place).expanduser() if place is not None else None, download)
+
+    def build() -> Images:
+        return assemble(data, source.read())
+
+    return shared.images(shared.key(data, source.files), build) if source.files else build()
+
+
+def assemble(data: DataSet, contents: Contents) -> Images:
+    """Divide what was read, renumber labels, and measure the training images.
+
+    Raises:
+        InputError: labels out of range, too few images or classes, too large for memory.
+    """
+    contents, classes = _labels_from_zero(data, contents)
+    chosen = _chosen(data, contents)
+    _, channels, height, width = contents.train.x.shape
+    memory.check_fit(
+        data.name,
+        images=sum(len(index) for _, index in chosen.values()),
+        shape=(channels, height, width),
+        itemsize=contents.train.x.dtype.itemsize,
+        available=memory.available_bytes(),
+        smaller="make it smaller with "
+        + ("data.size or " if "size" in DATASETS[data.name].settings else "")
+        + "data.limit",
+    )
+    arrays = {name: (part.x[index], part.y[index]) for name, (part, index) in chosen.items()}
+    splits = {name: Split(torch.from_numpy(x), torch.from_numpy(y)) for name, (x, y) in arrays.items()}
+    mean, std = moments(arrays["train"][0])
+    return Images(
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        classes=classes,
+        shape=(channels, height, width),
+        mean=mean,
+        std=std,
+        fingerprint=fingerprint(arrays),
+    )
+
+
+def _chosen(data: DataSet, contents: Contents) -> dict[str, tuple[Labelled, NDArray[np.int64]]]:
+    """For each split, where its images come from and their numbers there."""
+    given = {"validation": contents.validation, "test": contents.test}
+    fractions = {"validation": data.validation, "test": data.test}
+    wanted = [name for name, part in given.items() if part is None]
+    rest, *parts = divide(contents.train.y, [fractions[name] for name in wanted])
+    if data.limit is not None:
+        rest = rest[subset(contents.train.y[rest], data.limit)]
+    chosen = {"train": (contents.train, rest)}
+    chosen |= {name: (contents.train, part) for name, part in zip(wanted, parts, strict=True)}
+    chosen |= {name: (part, np.arange(len(part.y))) for name, part in given.items() if part is not None}
+    return chosen
+
+
+def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, int]:
+    """Labels 0..classes-1; those of a set that does not say its classes are renumbered in ascending order."""
+    known = np.unique(contents.train.y) if contents.classes is None else np.arange(contents.classes)
+    if len(known) < 2:
+        raise InputError(
+            f"data set {data.name!r} has {len(known)} class in its training images; at least 2 are needed"
+        )
+
+    def renumber(name: str, part: Labelled) -> Labelled:
+        if not len(part.y):
+            raise InputError(f"data set {data.name!r} has no {name} images")
+        strange = np.setdiff1d(part.y, known)
+        if len(strange):
+            allowed = f"{known[0]}..{known[-1]}" if contents.classes else "those of the training images"
+            raise InputError(f"data set {data.name!r}: {name} label {strange[0]}; allowed: {allowed}")
+        return replace(part, y=np.searchsorted(known, part.y).astype(np.int64))
+
+    train = renumber("training", contents.train)
+    validation, test = (
+        part and renumber(name, part)
+        for name, part in (("validation", contents.validation), ("test", contents.test))
+    )
+    return Contents(train, validation, test, classes=len(known)), len(known)
+
+
+def moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of (N, C, H, W), in float64; 1 for a constant channel."""
+    count = x.size / x.shape[1]
+    mean = sum(chunk.sum((0, 2, 3)) for chunk in _chunks(x)) / count
+    centre = np.reshape(mean, (1, -1, 1, 1))
+    variance = sum(np.square(chunk - centre).sum((0, 2, 3)) for chunk in _chunks(x)) / count
+    std = np.sqrt(variance)
+    return tuple(np.atleast_1d(mean).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
+
+
+def _chunks(x: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    return (x[start : start + CHUNK].astype(np.float64) for start in range(0, len(x), CHUNK))
+
+
+def fingerprint(arrays: Mapping[str, Arrays]) -> str:
+    """16 hex digits of SHA-256 over the splits' contents in order, whatever files they came from."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        for array in arrays[name]:
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,142 @@
+"""One copy of each data set per machine: plain .npy files that every trial maps into memory.
+
+The kernel keeps the pages of a mapped file once, however many processes read them, so 16 trials on CIFAR-10
+need its 180 MB once. An entry is a folder named by what it was made from (description and source files' sizes
+and times); it appears whole by a rename, or not at all. The cache may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from search.data.description import DataSet
+from search.data.divide import SPLIT_SEED
+from search.data.images import Images, Split
+from search.data.places import cache_folder
+
+FORMAT = 1
+"""Raise it when the same description and files come to be read differently."""
+
+PATIENCE_SECONDS = 1800
+"""How long to wait for another process that reads the same data; after that, this one reads for itself."""
+
+SPLITS = ("train", "validation", "test")
+ABOUT = "about.json"
+
+log = logging.getLogger(__name__)
+
+
+def key(data: DataSet, files: Iterable[Path]) -> str:
+    """The name of an entry: a changed, moved or touched source file gives another one."""
+    digest = hashlib.sha256(f"{FORMAT} {SPLIT_SEED} {data.model_dump_json(exclude={'root'})}\n".encode())
+    for file in files:
+        state = file.stat()
+        digest.update(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return f"{data.name}-{digest.hexdigest()[:16]}"
+
+
+def images(name: str, build: Callable[[], Images], *, folder: Path | None = None) -> Images:
+    """The entry of this name, built first if it is not there or not whole.
+
+    Where the cache cannot be written (no home, disk full), the images are simply this process's own.
+    """
+    entry = (folder or cache_folder() / "images") / name
+    found = _open(entry)
+    if found is not None:
+        return found
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        # The rename alone keeps entries whole; the lock spares memory and time when many start at once.
+        with FileLock(f"{entry}.lock", timeout=PATIENCE_SECONDS):
+            found = _open(entry)
+            return found if found is not None else _built(entry, build)
+    except (OSError, Timeout) as error:
+        log.warning("no shared copy of %s (%s); this process holds its own", name, error)
+        return build()
+
+
+def _built(entry: Path, build: Callable[[], Images]) -> Images:
+    made = build()
+    try:
+        _write(entry, made)
+    except OSError as error:
+        log.warning("no shared copy in %s (%s); this process holds its own", entry, error)
+        return made
+    return _open(entry) or made
+
+
+def _write(entry: Path, made: Images) -> None:
+    """Write beside the entry, then rename: nobody sees a part of it. The caller holds the lock."""
+    for abandoned in entry.parent.glob(f".{entry.name}.*"):  # by a process that was killed
+        shutil.rmtree(abandoned, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
+    try:
+        for split in SPLITS:
+            for part in ("x", "y"):
+                with (draft / f"{split}_{part}.npy").open("wb") as file:
+                    np.save(file, getattr(getattr(made, split), part).numpy(), allow_pickle=False)
+                    file.flush()
+                    os.fsync(file.fileno())
+        about = {
+            "bytes": {file.name: file.stat().st_size for file in sorted(draft.iterdir())},
+            "classes": made.classes,
+            "shape": made.shape,
+            "mean": made.mean,
+            "std": made.std,
+            "fingerprint": made.fingerprint,
+        }
+        (draft / ABOUT).write_text(json.dumps(about))
+        draft.chmod(0o755)
+        if entry.exists():
+            # Not whole, or we would not be here. Those who have it mapped keep their pages.
+            entry.rename(draft / "replaced")
+        draft.rename(entry)
+        shutil.rmtree(entry / "replaced", ignore_errors=True)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _open(entry: Path) -> Images | None:
+    """The entry, mapped; None where it is missing or not whole."""
+    try:
+        about = json.loads((entry / ABOUT).read_text())
+        arrays = {name: _map(entry / name, size) for name, size in about["bytes"].items()}
+        train, validation, test = (
+            Split(*(torch.from_numpy(arrays[f"{split}_{part}.npy"]) for part in "xy")) for split in SPLITS
+        )
+        channels, height, width = about["shape"]
+        return Images(
+            train,
+            validation,
+            test,
+            classes=about["classes"],
+            shape=(channels, height, width),
+            mean=tuple(about["mean"]),
+            std=tuple(about["std"]),
+            fingerprint=about["fingerprint"],
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s is not whole (%s); it is made again", entry, error)
+        return None
+
+
+def _map(path: Path, size: int) -> np.ndarray[Any, Any]:
+    if path.stat().st_size != size:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {size}")
+    # "c", not "r": pages are shared all the same, but torch warns of arrays that it may not write to.
+    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
+    return array

@@ -1,0 +1,137 @@
+"""A run's folder: `study.yaml`, `manifest.json`, `trials.db`, `checkpoints/<trial key>/`, `report/`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from resnet_space import documents
+from resnet_space.errors import InputError
+from search.atomic import write_text
+
+VERSIONS = ("resnet-space", "torch", "torchvision", "ray", "fvcore", "numpy", "pandas")
+
+
+class RunFolder:
+    """Where a run keeps what it is and what it found."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.study = path / "study.yaml"
+        self.manifest = path / "manifest.json"
+        self.checkpoints = path / "checkpoints"
+        self.report = path / "report"
+
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """The folder of a run that was begun.
+
+        Raises:
+            InputError: it is none.
+        """
+        folder = cls(path)
+        if not folder.study.is_file():
+            raise InputError(f"{path}: no run's folder (there is no study.yaml); `resnet-space run STUDY` makes one")
+        return folder
+
+    def claim(self, study: dict[str, Any], *, free: tuple[str, ...]) -> None:
+        """Make the folder this study's, or find that it is already; fields in `free` may differ.
+
+        Raises:
+            InputError: the folder is another study's, or holds other things, or cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if self.study.exists():
+                self._same(study, free)
+            elif any(self.path.iterdir()):
+                raise InputError(f"{self.path}: not empty, and no run's folder; choose another --out")
+            write_text(self.study, documents.write(study))
+        except OSError as error:
+            raise InputError(f"{error.filename or self.path}: {error.strerror}; choose another --out") from None
+
+    def note(self, **facts: Any) -> None:
+        """Add this session to the manifest: when, where, with which versions, and the given facts."""
+        sessions = self.read_manifest().get("sessions", [])
+        sessions.append(
+            {
+                "began": datetime.now(UTC).isoformat(timespec="seconds"),
+                "machine": machine(),
+                "versions": versions(),
+                "commit": commit(),
+                **facts,
+            }
+        )
+        write_text(self.manifest, json.dumps({"sessions": sessions}, indent=2, allow_nan=False) + "\n")
+
+    def read_manifest(self) -> dict[str, Any]:
+        return json.loads(self.manifest.read_text(encoding="utf-8")) if self.manifest.exists() else {}
+
+    def _same(self, study: dict[str, Any], free: tuple[str, ...]) -> None:
+        there = documents.read(self.study)
+        found = [
+            f"{path} ({before!r} there, {now!r} here)"
+            for path, before, now in differences(there, study)
+            if not any(path == name or path.startswith(f"{name}.") for name in free)
+        ]
+        if found:
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            raise InputError(
+                f"{self.path}: holds another study; it differs in {'; '.join(found[:3])}{more}; choose another --out"
+            )
+
+
+def differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(path, before, now) wherever two pieces of plain data differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in dict.fromkeys([*before, *now]):
+            yield from differences(before.get(name), now.get(name), f"{path}.{name}".lstrip("."))
+    elif before != now:
+        yield path, before, now
+
+
+def machine() -> dict[str, Any]:
+    """What this session runs on. No environment, no user: a manifest is for strangers."""
+    import torch
+
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+    }
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The git commit of the code that runs, with `+` behind it if files were changed; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip()

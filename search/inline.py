@@ -1,0 +1,37 @@
+"""Run jobs in this process, one after another: for a debugger, or where there is no Ray."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from resnet_space.errors import InputError
+from search.resources import Resources
+from search.trial import Event, Job
+from search.work import work
+
+
+def run(
+    jobs: Sequence[Job], tell: Callable[[Event], None], *, resources: Resources, checkpoints: Path
+) -> None:
+    """Do every job here, telling each event as it happens.
+
+    Raises:
+        InputError: this machine has not the CPUs or GPUs that one job asks for.
+    """
+    check(resources)
+    for job in jobs:
+        for event in work(job, resources, checkpoints):
+            tell(event)
+
+
+def check(resources: Resources) -> None:
+    """Raise unless one job fits this machine."""
+    import torch
+
+    have = {"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()}
+    for name, number in have.items():
+        asked = getattr(resources, name)
+        if asked > number:
+            raise InputError(f"resources.{name}: a trial asks for {asked:g}, and this machine has {number}")

@@ -1,0 +1,111 @@
+"""What one sees while trials run: a live display on a terminal, plain lines elsewhere. All of it on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from search.trial import Epoch, Event, Finished, Started
+
+
+class Progress:
+    """Counts events. Give it the steps of one trial and a trial's name by key; use it as a context."""
+
+    def __init__(
+        self,
+        *,
+        total: int,
+        already: int,
+        steps: int,
+        name: Callable[[str], str],
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.total, self.already, self.steps, self.name, self.clock = total, already, steps, name, clock
+        self.console = console or Console(stderr=True, highlight=False)
+        self.began = clock()
+        self.running: dict[str, Epoch | None] = {}
+        self.carried: dict[str, float] = {}
+        """Parts of trials that a session before this one did."""
+        self.ended: Counter[str] = Counter()
+        self.best: tuple[float, str] | None = None
+        self.live = Live(console=self.console, get_renderable=self.render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Progress:
+        if self.already:
+            self.console.print(f"{self.already} of {self.total} trials are stored; {self.total - self.already} to do")
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live.is_started:
+            self.live.stop()
+
+    def tell(self, event: Event) -> None:
+        """Take an event in, and print a line where a trial ends."""
+        match event:
+            case Started():
+                self.running[event.key] = None
+                self.carried[event.key] = event.step / self.steps
+            case Epoch():
+                self.running[event.key] = event
+                self._better(event.validation_error, event.key)
+            case Finished():
+                self.running.pop(event.key, None)
+                self.ended[event.status] += 1
+                self.console.print(self._line(event))
+
+    def _better(self, error: float, key: str) -> None:
+        if self.best is None or error < self.best[0]:
+            self.best = (error, self.name(key))
+
+    def _line(self, event: Finished) -> str:
+        done = self.already + self.ended.total()
+        what = event.reason if event.test_error is None else f"test error {event.test_error:6.2%}"
+        left = self.seconds_left()
+        ahead = f", {clock_face(left)} left" if left and done < self.total else ""
+        return f"[{done}/{self.total}] {self.name(event.key)}: {event.status}, {what}, {event.seconds:.0f} s{ahead}"
+
+    def seconds_left(self) -> float | None:
+        """Time left at this session's pace, counting the parts of running trials; None before there is a pace."""
+        parts = sum(epoch.step / self.steps for epoch in self.running.values() if epoch)
+        done = self.ended.total() + parts - sum(self.carried.values())
+        ahead = self.total - self.already - self.ended.total() - parts
+        return (self.clock() - self.began) / done * ahead if done > 0.01 else None
+
+    def render(self) -> Text:
+        """The live display: a line of counts, and a line a running trial."""
+        bad = ", ".join(f"{n} {status}" for status, n in self.ended.items() if status != "complete")
+        waiting = self.total - self.already - self.ended.total() - len(self.running)
+        left = self.seconds_left()
+        head = [
+            f"{self.already + self.ended['complete']} of {self.total} complete",
+            f"{len(self.running)} running",
+            f"{waiting} waiting",
+            *([bad] if bad else []),
+            f"{clock_face(left)} left" if left is not None else "starting",
+            *([f"best so far {self.best[0]:.2%} ({self.best[1]}, validation)"] if self.best else []),
+        ]
+        lines = [" | ".join(head)]
+        for key, epoch in self.running.items():
+            where = "starting"
+            if epoch:
+                where = (
+                    f"{epoch.step / self.steps:4.0%}  epoch {epoch.epoch}  loss {epoch.loss:.3f}  "
+                    f"validation error {epoch.validation_error:6.2%}  {epoch.images_per_second:,.0f} images/s"
+                )
+            lines.append(f"  {self.name(key)}: {where}")
+        return Text("\n".join(lines))
+
+
+def clock_face(seconds: float) -> str:
+    """3:05, or 1:02:03 past an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,129 @@
+"""Run jobs on Ray Tune: on this machine, or on a cluster that is there already. The one module that imports ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# Read by ray when it is imported: no files of its own a trial, and Ctrl-C is ours to handle.
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray import tune
+
+from resnet_space.errors import InputError
+from search.resources import Resources
+from search.trial import Event, Finished, Job, as_event, as_plain
+from search.work import work
+
+
+def run(
+    jobs: Sequence[Job],
+    tell: Callable[[Event], None],
+    *,
+    resources: Resources,
+    checkpoints: Path,
+    address: str | None = None,
+) -> None:
+    """Do every job on some node, telling each event here as it arrives.
+
+    A worker that is lost (killed, its node gone) is replaced up to `resources.retries` times, and its trials go on
+    behind their last checkpoint; `checkpoints` must be a folder that all nodes share.
+
+    Raises:
+        InputError: the cluster has not the CPUs or GPUs that one job asks for, or there is none at `address`.
+    """
+    with _cluster(address):
+        check(resources)
+        with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
+            worker = tune.with_parameters(
+                Worker, jobs=[job.model_dump() for job in jobs], resources=resources, checkpoints=checkpoints
+            )
+            tune.Tuner(
+                tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
+                param_space={"job": tune.grid_search(list(range(len(jobs))))},
+                tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=resources.at_once),
+                run_config=tune.RunConfig(
+                    name="trials",
+                    storage_path=scratch,
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=resources.retries),
+                    callbacks=[Teller(jobs, tell)],
+                ),
+            ).fit()
+
+
+def check(resources: Resources) -> None:
+    """Raise unless one job fits a node of the cluster: Ray alone would wait for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for name, kind in (("cpus", "CPU"), ("gpus", "GPU")):
+        asked, most = getattr(resources, name), max(node.get(kind, 0) for node in nodes)
+        if asked > most:
+            whole = sum(node.get(kind, 0) for node in nodes)
+            raise InputError(
+                f"resources.{name}: a trial asks for {asked:g}, and no node of the cluster has more than {most:g} "
+                f"({whole:g} on {len(nodes)} nodes)"
+            )
+
+
+class Worker(tune.Trainable):
+    """An actor that takes one job after another; torch and the data stay loaded between them. A step is an event."""
+
+    def setup(
+        self, config: dict[str, Any], jobs: list[dict[str, Any]], resources: Resources, checkpoints: Path
+    ) -> None:
+        self.jobs, self.resources, self.checkpoints = jobs, resources, checkpoints
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        job = Job.model_validate(self.jobs[new_config["job"]])
+        self.events = work(job, self.resources, self.checkpoints)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        event = next(self.events, None)
+        return {"done": True} if event is None else {"event": as_plain(event), "done": False}
+
+
+class Teller(tune.Callback):
+    """Passes events on in the driver, and says of a job that Tune has given up that its trials failed."""
+
+    def __init__(self, jobs: Sequence[Job], tell: Callable[[Event], None]) -> None:
+        self.jobs, self.tell = jobs, tell
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        if event := result.get("event"):
+            self.tell(as_event(event))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        reason = f"worker lost {trial.num_failures} times: {trial.get_error() or 'no reason given'}".splitlines()[0]
+        for spec in self.jobs[trial.config["job"]].trials:
+            self.tell(Finished(spec.key, "failed", reason))
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """Connected to the cluster at `address`, or to one of this machine's own; one that is connected already stays."""
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(f"--address {address}: {str(error).splitlines()[0]}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()

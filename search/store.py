@@ -1,0 +1,235 @@
+"""The store: every trial, its epochs and its outcome, in a database; the only truth, written by the driver alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+
+from resnet_space.errors import InputError
+from search.trial import FINISHED, Epoch, Event, Finished, Started, Status, TrialSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+
+metadata = sql.MetaData()
+
+about = sql.Table("about", metadata, sql.Column("schema", sql.Integer, nullable=False))
+
+trials = sql.Table(
+    "trials",
+    metadata,
+    sql.Column("key", sql.String(16), primary_key=True),
+    sql.Column("architecture", sql.String(16), nullable=False, index=True),
+    sql.Column("seed", sql.Integer, nullable=False),
+    sql.Column("spec", sql.JSON, nullable=False),
+    sql.Column("status", sql.String(16), nullable=False, index=True),
+    sql.Column("reason", sql.Text, nullable=False, default=""),
+    sql.Column("traceback", sql.Text, nullable=False, default=""),
+    sql.Column("attempts", sql.Integer, nullable=False, default=0),
+    sql.Column("test_error", sql.Float),
+    sql.Column("validation_error", sql.Float),
+    sql.Column("seconds", sql.Float),
+    sql.Column("host", sql.String(255)),
+    sql.Column("device", sql.String(32)),
+    sql.Column("started", sql.DateTime(timezone=True)),
+    sql.Column("finished", sql.DateTime(timezone=True)),
+)
+
+epochs = sql.Table(
+    "epochs",
+    metadata,
+    sql.Column("key", sql.ForeignKey("trials.key"), primary_key=True),
+    sql.Column("epoch", sql.Integer, primary_key=True),
+    *(
+        sql.Column(name, sql.Integer if name == "step" else sql.Float, nullable=False)
+        for name in Epoch.__dataclass_fields__
+        if name not in ("key", "epoch")
+    ),
+)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One stored trial. Errors are fractions; times are UTC."""
+
+    key: str
+    architecture: str
+    seed: int
+    spec: dict[str, Any]
+    status: Status
+    reason: str
+    traceback: str
+    attempts: int
+    test_error: float | None
+    validation_error: float | None
+    seconds: float | None
+    host: str | None
+    device: str | None
+    started: datetime | None
+    finished: datetime | None
+
+
+class Store:
+    """Trials by key, in any database that SQLAlchemy speaks to; SQLite or PostgreSQL are tested for.
+
+    What `write` has returned from is on disk. A trial finishes once: a later end of the same trial changes nothing.
+
+    Raises:
+        InputError: the URL is no database's, or the database was written by another version of the schema.
+    """
+
+    _inside = False
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.engine = sql.create_engine(url)
+            if self.engine.dialect.name == "sqlite":
+                sql.event.listen(self.engine, "connect", _durable)
+            with self.engine.begin() as connection:
+                metadata.create_all(connection)
+                found = connection.execute(sql.select(about.c.schema)).scalar()
+                if found is None:
+                    connection.execute(about.insert().values(schema=SCHEMA))
+        except (sql.exc.SQLAlchemyError, ImportError) as error:
+            raise InputError(f"storage {url!r}: {str(error).splitlines()[0]}") from None
+        if found not in (None, SCHEMA):
+            raise InputError(f"storage {url!r}: written with schema {found}; this version reads schema {SCHEMA}")
+
+    @classmethod
+    def at(cls, folder: Path) -> Store:
+        """The SQLite store of a run's folder."""
+        store = cls(f"sqlite:///{folder / 'trials.db'}")
+        store._inside = True
+        return store
+
+    @property
+    def name(self) -> str | None:
+        """The URL to find this store by, without its password; None for one inside a run's folder."""
+        return None if self._inside else self.engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def add(self, specs: Iterable[TrialSpec]) -> None:
+        """Put trials on the list; those that are there already stay as they are."""
+        rows = [
+            {
+                "key": spec.key,
+                "architecture": spec.architecture.key,
+                "seed": spec.seed,
+                "spec": spec.model_dump(mode="json"),
+                "status": "waiting",
+            }
+            for spec in specs
+        ]
+        if rows:
+            with self.engine.begin() as connection:
+                connection.execute(self._insert(trials).on_conflict_do_nothing(), rows)
+
+    def reclaim(self) -> int:
+        """Trials that a dead driver left running wait again; how many there were."""
+        with self.engine.begin() as connection:
+            update = trials.update().where(trials.c.status == "running").values(status="waiting")
+            return connection.execute(update).rowcount
+
+    def retry(self) -> int:
+        """Trials that failed wait again; how many there were. What they were is in `attempts`."""
+        with self.engine.begin() as connection:
+            update = trials.update().where(trials.c.status == "failed").values(status="waiting", finished=None)
+            return connection.execute(update).rowcount
+
+    def write(self, event: Event) -> bool:
+        """Store what happened; whether it was news.
+
+        Raises:
+            KeyError: the trial was never added.
+        """
+        with self.engine.begin() as connection:
+            status = connection.execute(sql.select(trials.c.status).where(trials.c.key == event.key)).scalar()
+            if status is None:
+                raise KeyError(event.key)
+            if status in FINISHED:
+                return False
+            row = trials.update().where(trials.c.key == event.key)
+            match event:
+                case Started():
+                    connection.execute(
+                        row.values(
+                            status="running",
+                            host=event.host,
+                            device=event.device,
+                            started=datetime.now(UTC),
+                            attempts=trials.c.attempts + 1,
+                        )
+                    )
+                case Epoch():
+                    insert = self._insert(epochs).values(**asdict(event))
+                    changes = {name: insert.excluded[name] for name in asdict(event)}
+                    connection.execute(insert.on_conflict_do_update(index_elements=["key", "epoch"], set_=changes))
+                case Finished():
+                    connection.execute(row.values(**asdict(event), finished=datetime.now(UTC)))
+        return True
+
+    def counts(self) -> dict[Status, int]:
+        """Trials of every status, zeros too."""
+        with self.engine.connect() as connection:
+            query = sql.select(trials.c.status, sql.func.count()).group_by(trials.c.status)
+            found = Counter(dict(connection.execute(query).tuples().all()))
+        return {status: found[status] for status in get_args(Status)}
+
+    def reasons(self) -> list[tuple[str, str, int]]:
+        """(status, reason, trials) of what did not end well, the most frequent first."""
+        number = sql.func.count().label("number")
+        query = (
+            sql.select(trials.c.status, trials.c.reason, number)
+            .where(trials.c.reason != "")
+            .group_by(trials.c.status, trials.c.reason)
+            .order_by(number.desc())
+        )
+        with self.engine.connect() as connection:
+            return [cast("tuple[str, str, int]", tuple(row)) for row in connection.execute(query)]
+
+    def records(self, keys: Sequence[str] | None = None) -> list[TrialRecord]:
+        """Stored trials, all or those with these keys, in the order of keys."""
+        query = sql.select(trials).order_by(trials.c.key)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        wanted = None if keys is None else set(keys)
+        return [TrialRecord(**row) for row in rows if wanted is None or row["key"] in wanted]
+
+    def frame(self) -> pd.DataFrame:
+        """One row a trial, without its spec."""
+        import pandas as pd
+
+        columns = [column for column in trials.columns if column.name != "spec"]
+        with self.engine.connect() as connection:
+            return pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection)
+
+    def curves(self) -> pd.DataFrame:
+        """One row a trial and epoch."""
+        import pandas as pd
+
+        with self.engine.connect() as connection:
+            return pd.read_sql(sql.select(epochs).order_by(epochs.c.key, epochs.c.epoch), connection)
+
+    def _insert(self, table: sql.Table) -> Any:
+        return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.engine.dialect.name](table)
+
+
+def _durable(connection: Any, _: Any) -> None:
+    """SQLite: what is committed survives a kill and a power cut, and readers do not block the writer."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.close()

@@ -1,0 +1,106 @@
+"""A trial: one architecture, one recipe, one data set, one seed; what is run, what happens, what is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from resnet_space import Architecture
+from resnet_space.description import Description
+from search.data.description import DataSet
+from search.recipe import Recipe
+
+SCHEMA = 1
+"""Part of every trial's key: raised when training comes to mean something else."""
+
+Status = Literal["waiting", "running", "complete", "pruned", "diverged", "failed", "infeasible"]
+
+FINISHED: tuple[Status, ...] = ("complete", "pruned", "diverged", "failed", "infeasible")
+
+
+class TrialSpec(Description):
+    """What a trial is, and all that its numbers depend on."""
+
+    architecture: Architecture
+    recipe: Recipe
+    data: DataSet
+    fingerprint: str
+    """Of the data's content and splits, so that other images under the same name are another trial."""
+    seed: Annotated[int, Field(ge=0)]
+
+    @cached_property
+    def key(self) -> str:
+        """Content hash, 16 hex digits: of what is trained, not of where, when, or how it was written down."""
+        content = {
+            "schema": SCHEMA,
+            "architecture": self.architecture.key,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "fingerprint": self.fingerprint,
+            "seed": self.seed,
+        }
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Job(Description):
+    """What one worker takes at a time: trials that differ in their seed alone."""
+
+    trials: Annotated[tuple[TrialSpec, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker has taken the trial up, `step` optimiser steps into it (its checkpoint's)."""
+
+    key: str
+    host: str
+    device: str
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training split. Errors are fractions; `loss` is the mean cross-entropy, in nats."""
+
+    key: str
+    epoch: int
+    step: int
+    lr: float
+    loss: float
+    train_error: float
+    validation_error: float
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a trial ended. Errors are fractions, None where there is nothing to measure."""
+
+    key: str
+    status: Status
+    reason: str = ""
+    test_error: float | None = None
+    validation_error: float | None = None
+    seconds: float = 0.0
+    traceback: str = ""
+
+
+Event = Started | Epoch | Finished
+
+_EVENTS: dict[str, type[Event]] = {cls.__name__: cls for cls in (Started, Epoch, Finished)}
+
+
+def as_plain(event: Event) -> dict[str, Any]:
+    """An event as plain data, to cross between processes."""
+    return {"event": type(event).__name__, **asdict(event)}
+
+
+def as_event(data: dict[str, Any]) -> Event:
+    """The event that `as_plain` made plain."""
+    return _EVENTS[data["event"]](**{name: value for name, value in data.items() if name != "event"})

@@ -1,0 +1,99 @@
+"""Random architectures for hypothesis, by `st.from_type(Architecture)`, and weights that a test can trust."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from resnet_space.architecture import Architecture, ResidualUnit, Stage, Stem, UnitOverride
+from resnet_space.branches import BottleneckBranch
+from resnet_space.orders import ORDERS
+from resnet_space.shortcuts import SHORTCUTS
+
+torch.set_num_threads(1)
+
+# The same examples on every machine, and no deadline: the first build imports torch.
+settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("repeatable")
+
+
+def shortcuts() -> st.SearchStrategy:
+    """Every kind of the catalogue, with values for each number it has."""
+    numbers = st.sampled_from([0.0, 0.25, 0.5])
+    return st.one_of(
+        st.builds(cls, **{name: numbers for name, field in cls.model_fields.items() if field.annotation is float})
+        for cls in SHORTCUTS.values()
+    )
+
+
+def branches() -> st.SearchStrategy:
+    bottlenecks = st.builds(
+        BottleneckBranch,
+        width=st.sampled_from([None, 4, 12]),
+        cardinality=st.sampled_from([1, 2, 4]),
+        stride_on=st.sampled_from(["3x3", "1x1"]),
+    )
+    return st.one_of(st.just("basic"), bottlenecks)
+
+
+@st.composite
+def architectures(draw: st.DrawFn) -> Architecture:
+    """Small nets that can be built: one to three stages, every shortcut, order, branch, transition, and overrides."""
+    unit = st.fixed_dictionaries({"shortcut": shortcuts(), "order": st.sampled_from([*ORDERS]), "branch": branches()})
+    overrides = st.fixed_dictionaries(
+        {},
+        optional={"shortcut": shortcuts(), "order": st.sampled_from([*ORDERS]), "branch": branches()},
+    ).map(UnitOverride.of)
+    count = draw(st.integers(1, 3))
+    # Option A pads, so channels grow; a quarter of them and the multiples of the first stage's are whole.
+    factors = sorted(draw(st.lists(st.integers(1, 3), min_size=count - 1, max_size=count - 1)))
+    base = 16
+    return Architecture(
+        input_shape=draw(st.tuples(st.integers(1, 3), st.integers(8, 13), st.integers(8, 13))),
+        classes=draw(st.integers(1, 5)),
+        stem=Stem(
+            kernel=draw(st.sampled_from([1, 3, 7])),
+            channels=draw(st.sampled_from([8, 16])),
+            stride=1,
+            max_pool=draw(st.booleans()),
+        ),
+        stages=tuple(
+            Stage(
+                units=draw(st.integers(1, 2)),
+                channels=base * factor,
+                stride=draw(st.integers(1, 2)),
+                unit=draw(st.none() | overrides),
+            )
+            for factor in [1, *factors]
+        ),
+        unit=ResidualUnit.of(draw(unit)),
+        transition=draw(st.sampled_from(["A", "B", "C"])),
+    )
+
+
+st.register_type_strategy(Architecture, architectures())
+
+
+@pytest.fixture(scope="session")
+def randomised() -> Callable[[nn.Module], nn.Module]:
+    """Gives batch normalisation statistics and weights as after training, so that no affine part is the identity."""
+
+    def change(model: nn.Module) -> nn.Module:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.3, 0.7)
+                nn.init.normal_(module.bias, std=0.1)
+                nn.init.normal_(module.running_mean, std=0.1)
+                nn.init.uniform_(module.running_var, 0.5, 1.5)
+        return model
+
+    return change

@@ -1,0 +1,242 @@
+"""Equivalent descriptions have one key, and equivalent means equal outputs; different networks have different keys."""
+
+import copy
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_space import PRESETS, Architecture, build, preset
+from resnet_space.blueprint import draw
+from resnet_space.modules import Unit
+from resnet_space.shortcuts import SHORTCUTS, ConstantScaling, DropoutShortcut
+
+ROOT = Path(__file__).parent.parent.parent
+
+SMALL = {
+    "input_shape": [3, 8, 8],
+    "stem": {"channels": 8},
+    "stages": [{"units": 3, "channels": 8}, {"units": 2, "channels": 16, "stride": 2}],
+}
+BOTTLENECKS = SMALL | {"stages": [{"units": 2, "channels": 16}], "transition": "B"}
+ONE_SHAPE = SMALL | {"stages": [{"units": 3, "channels": 8}]}
+
+
+def unit(**fields):
+    return {"unit": fields}
+
+
+def scaled(shortcut, branch):
+    return unit(shortcut={"kind": "constant_scaling", "shortcut_scale": shortcut, "branch_scale": branch})
+
+
+def split(description):
+    first, *others = description["stages"]
+    parts = [first | {"units": 1}, first | {"units": first["units"] - 1, "stride": 1}]
+    return description | {"stages": parts + others}
+
+
+def overridden(description, **fields):
+    return description | {"stages": [stage | {"unit": fields} for stage in description["stages"]]}
+
+
+GATE = {"kind": "exclusive_gate", "gate_bias": -6}
+
+EQUIVALENT = {
+    "scaling by 1 and 1 is the identity": (SMALL | scaled(1, 1), SMALL),
+    "scaling by 0 and 1 is a plain net": (SMALL | scaled(0, 1), SMALL | unit(shortcut="none")),
+    "dropout of nothing is the identity": (SMALL | unit(shortcut={"kind": "dropout", "p": 0}), SMALL),
+    "a bottleneck is a quarter wide by itself": (
+        BOTTLENECKS | unit(branch={"kind": "bottleneck", "width": 4}),
+        BOTTLENECKS | unit(branch="bottleneck"),
+    ),
+    "one group is no groups": (
+        BOTTLENECKS | unit(branch={"kind": "bottleneck", "cardinality": 1}),
+        BOTTLENECKS | unit(branch="bottleneck"),
+    ),
+    "an identity that is projected everywhere is conv1x1": (
+        SMALL | {"transition": "C"},
+        SMALL | unit(shortcut="conv1x1"),
+    ),
+    "scaling by 1 and 1 that is projected everywhere is conv1x1": (
+        SMALL | scaled(1, 1) | {"transition": "C"},
+        SMALL | unit(shortcut="conv1x1"),
+    ),
+    "a plain net has no transition (A, B)": (
+        SMALL | unit(shortcut="none") | {"transition": "A"},
+        SMALL | unit(shortcut="none") | {"transition": "B"},
+    ),
+    "a plain net has no transition (A, C)": (
+        SMALL | unit(shortcut="none") | {"transition": "A"},
+        SMALL | unit(shortcut="none") | {"transition": "C"},
+    ),
+    "conv1x1 projects whatever the transition": (
+        SMALL | unit(shortcut="conv1x1") | {"transition": "A"},
+        SMALL | unit(shortcut="conv1x1") | {"transition": "C"},
+    ),
+    "without a change of shape A is B": (ONE_SHAPE | {"transition": "A"}, ONE_SHAPE | {"transition": "B"}),
+    "without a stride it stands nowhere": (
+        BOTTLENECKS | unit(branch={"kind": "bottleneck", "stride_on": "1x1"}),
+        BOTTLENECKS | unit(branch={"kind": "bottleneck", "stride_on": "3x3"}),
+    ),
+    "a stage in two parts is the stage": (split(SMALL), SMALL),
+    "a pre-activated stage in two parts is the stage": (
+        split(SMALL) | unit(order="full_preactivation"),
+        SMALL | unit(order="full_preactivation"),
+    ),
+    "an override that says the same says nothing": (
+        overridden(SMALL, shortcut="identity", order="original", branch="basic"),
+        SMALL,
+    ),
+    "an override in every stage is the net's unit": (overridden(SMALL, shortcut=GATE), SMALL | unit(shortcut=GATE)),
+    "an override with nothing in it says nothing": (overridden(SMALL), SMALL),
+    "minus zero is zero": (
+        SMALL | unit(shortcut={"kind": "exclusive_gate", "gate_bias": -0.0}),
+        SMALL | unit(shortcut={"kind": "exclusive_gate", "gate_bias": 0.0}),
+    ),
+    "defaults may be left out": (SMALL | {"classes": 10} | unit(order="original"), SMALL),
+}
+
+ONE_CHANGE = [
+    {"classes": 11},
+    {"input_shape": [3, 8, 9]},
+    {"input_shape": [1, 8, 8]},
+    {"stem": {"channels": 8, "kernel": 5}},
+    {"stem": {"channels": 8, "stride": 2}},
+    {"stem": {"channels": 8, "max_pool": True}},
+    {"transition": "B"},
+    {"transition": "C"},
+    {"stages": [{"units": 2, "channels": 8}, {"units": 2, "channels": 16, "stride": 2}]},
+    {"stages": [{"units": 3, "channels": 8}, {"units": 2, "channels": 24, "stride": 2}]},
+    {"stages": [{"units": 3, "channels": 8}, {"units": 2, "channels": 16, "stride": 1}]},
+    {"stages": [{"units": 3, "channels": 8}, {"units": 2, "channels": 16, "stride": 2, "unit": {"shortcut": "none"}}]},
+    *(unit(shortcut=kind) for kind in SHORTCUTS if kind not in ("identity", "conv1x1")),
+    unit(shortcut={"kind": "exclusive_gate", "gate_bias": -1}),
+    unit(shortcut={"kind": "shortcut_only_gate", "gate_bias": -1}),
+    scaled(0.5, 1),
+    scaled(1, 0.5),
+    scaled(0, 0.5),
+    unit(shortcut={"kind": "dropout", "p": 0.1}),
+    *(unit(order=order) for order in ("bn_after_addition", "relu_before_addition", "full_preactivation")),
+    unit(order="relu_only_preactivation"),
+    unit(branch="bottleneck"),
+    unit(branch={"kind": "bottleneck", "width": 4}),
+    unit(branch={"kind": "bottleneck", "width": 4, "cardinality": 2}),
+    unit(branch={"kind": "bottleneck", "stride_on": "1x1"}),
+]
+
+
+def outputs(net):
+    """In training, so that dropout shows; from the same seed for weights, batch and dropout."""
+    torch.manual_seed(0)
+    model = build(net)
+    return model(torch.randn(2, *net.input_shape))
+
+
+@pytest.mark.parametrize("pair", EQUIVALENT.values(), ids=EQUIVALENT)
+def test_equivalent_descriptions_have_one_key(pair):
+    one, other = map(Architecture.of, pair)
+    assert one.key == other.key
+
+
+@pytest.mark.parametrize("pair", EQUIVALENT.values(), ids=EQUIVALENT)
+def test_equivalent_descriptions_have_one_output(pair):
+    one, other = map(Architecture.of, pair)
+    assert torch.equal(outputs(one), outputs(other))
+
+
+def test_networks_that_differ_in_one_thing_differ_in_their_keys():
+    keys = {Architecture.of(SMALL | change).key: change for change in ({}, *ONE_CHANGE)}
+    assert len(keys) == len(ONE_CHANGE) + 1
+
+
+def test_presets_have_different_keys():
+    assert len({row.net.key for row in PRESETS.values()}) == len(PRESETS)
+
+
+@pytest.mark.parametrize(
+    "shortcut",
+    [
+        *(cls() for cls in SHORTCUTS.values()),
+        ConstantScaling(shortcut_scale=1, branch_scale=1),
+        ConstantScaling(shortcut_scale=0, branch_scale=1),
+        ConstantScaling(shortcut_scale=0, branch_scale=0.5),
+        DropoutShortcut(p=0),
+    ],
+    ids=repr,
+)
+def test_canonical_shortcut_computes_what_the_shortcut_does(shortcut):
+    # The blueprint has canonical shortcuts only; here the one that was written runs too.
+    plan = Architecture.of(SMALL).blueprint.units[1]
+    carry = {"project": "project", "nothing": "nothing", "transition": "keep"}[shortcut.carry]
+    written = Unit(dataclasses.replace(plan, shortcut=shortcut, carry=carry))
+    canonical = shortcut.canonical()
+    carry = {"project": "project", "nothing": "nothing", "transition": "keep"}[canonical.carry]
+    simplest = Unit(dataclasses.replace(plan, shortcut=canonical, carry=carry))
+    simplest.load_state_dict(written.state_dict())
+    x = torch.randn(2, 8, 8, 8)
+    torch.manual_seed(0)
+    expected = written(x)
+    torch.manual_seed(0)
+    assert torch.equal(simplest(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        # Results are stored under these. A change here orphans them all: raise SCHEMA in blueprint.py with it.
+        ("plain20", "fcfce7b4da7ee816"),
+        ("resnet20", "b9bd280929ed007e"),
+        ("resnet50", "668c781a84d36371"),
+        ("preresnet1001", "6d1d89b96e66eb28"),
+        ("resnext50_32x4d", "7f92c28e0d24d2e9"),
+    ],
+)
+def test_key_stays_what_it_was(name, key):
+    assert preset(name).key == key
+
+
+def test_key_of_a_gated_net_stays_what_it_was():
+    assert preset("resnet110", shortcut=GATE).key == "e7a8f9e1c4e5a1ad"
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_key_is_that_of_any_process(seed):
+    code = "from resnet_space import preset; print(preset('resnet20', shortcut='exclusive_gate').key)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == preset("resnet20", shortcut="exclusive_gate").key
+
+
+@given(net=st.from_type(Architecture))
+def test_key_is_16_hex_digits_of_the_blueprint(net):
+    assert len(net.key) == 16
+    assert int(net.key, 16) >= 0
+    assert net.key == draw(net).key
+
+
+def test_copy_with_a_change_has_the_key_of_the_change():
+    net = preset("resnet20")
+    assert net.key  # a blueprint drawn before the copy must not stay with it
+    assert net.model_copy(update={"classes": 100}).key == net.replace(classes=100).key
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_are_equal_and_have_the_same_key(copied):
+    net = preset("resnet20", shortcut=GATE)
+    assert copied(net) == net
+    assert hash(copied(net)) == hash(net)
+    assert copied(net).key == net.key

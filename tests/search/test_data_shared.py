@@ -1,0 +1,122 @@
+"""One copy on the machine: made once, whole or not at all, and remade when its source changes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from search.data import DataSet, Images, load
+from search.data import shared as cache
+
+torch.set_num_threads(1)
+
+FAKE = DataSet(name="fake", samples=60, size=4)
+
+
+def must_not_build() -> Images:
+    raise AssertionError("was built again")
+
+
+def fake() -> Images:
+    return load(FAKE)
+
+
+def same(one: Images, other: Images) -> bool:
+    tensors = [(i.train, i.validation, i.test) for i in (one, other)]
+    equal = all(torch.equal(a.x, b.x) and torch.equal(a.y, b.y) for a, b in zip(*tensors, strict=True))
+    rest = [(i.classes, i.shape, i.mean, i.std, i.fingerprint) for i in (one, other)]
+    return equal and rest[0] == rest[1]
+
+
+def test_the_second_to_ask_gets_what_the_first_made(tmp_path: Path) -> None:
+    first = cache.images("a", fake, folder=tmp_path)
+    second = cache.images("a", must_not_build, folder=tmp_path)
+    assert same(first, second)
+    assert same(first, fake())
+
+
+def test_what_is_read_is_mapped_not_copied(tmp_path: Path) -> None:
+    images = cache.images("a", fake, folder=tmp_path)
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("no /proc here to see mappings in")
+    assert str(tmp_path / "a" / "train_x.npy") in maps.read_text()
+    assert len(images.train)
+
+
+def test_writing_to_a_mapped_tensor_does_not_reach_the_file(tmp_path: Path) -> None:
+    cache.images("a", fake, folder=tmp_path).train.x.zero_()
+    assert same(cache.images("a", must_not_build, folder=tmp_path), fake())
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "harm"),
+    [
+        ("train_x.npy", cut),
+        ("test_y.npy", Path.unlink),
+        ("validation_x.npy", lambda path: path.write_bytes(b"\0" * path.stat().st_size)),
+        ("about.json", cut),
+        ("about.json", lambda path: path.write_text("{}")),
+        ("about.json", Path.unlink),
+    ],
+)
+def test_an_entry_that_is_not_whole_is_made_again(
+    file: str, harm: Callable[[Path], object], tmp_path: Path
+) -> None:
+    cache.images("a", fake, folder=tmp_path)
+    harm(tmp_path / "a" / file)
+    assert same(cache.images("a", fake, folder=tmp_path), fake())
+    assert same(cache.images("a", must_not_build, folder=tmp_path), fake())
+
+
+def test_drafts_of_killed_processes_are_swept_away(tmp_path: Path) -> None:
+    (tmp_path / ".a.left-behind").mkdir()
+    cache.images("a", fake, folder=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a"]
+
+
+def test_without_a_place_to_write_the_images_are_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert same(cache.images("a", fake, folder=tmp_path / "file"), fake())
+
+
+def _fingerprint(folder: Path) -> str:
+    return cache.images("a", fake, folder=folder).fingerprint
+
+
+# From 3.12 on, Python warns of forks beside threads; these touch none, and spawning would import torch anew.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_two_processes_at_once_get_the_same(tmp_path: Path) -> None:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert set(pool.map(_fingerprint, [tmp_path] * 4)) == {fake().fingerprint}
+
+
+def test_a_changed_source_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path / "cache"))
+    data, before = DataSet(name="npz", root=str(tmp_path / "a.npz")), np.zeros((30, 2, 2), np.uint8)
+    np.savez(tmp_path / "a.npz", x=before, y=np.arange(30) % 2)
+    first = load(data)
+    np.savez(tmp_path / "a.npz", x=before + 1, y=np.arange(30) % 2)
+    os.utime(tmp_path / "a.npz", ns=(1, 1))  # the clock may not have moved on between two writes
+    second = load(data)
+    assert (first.train.x == 0).all()
+    assert (second.train.x == 1).all()
+
+
+def test_the_key_depends_on_description_and_files_but_not_on_how_the_root_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    file.touch()
+    data = DataSet(name="npz", root=str(file))
+    key = cache.key(data, [file])
+    assert cache.key(data.model_copy(update={"root": None}), [tmp_path / "." / "a.npz"]) == key
+    assert cache.key(data.model_copy(update={"limit": 3}), [file]) != key
