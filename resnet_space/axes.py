@@ -1,4 +1,4 @@
-"""The axes of a search space: which values a field may take, how one is drawn, and which ones are next to it."""
+"""The axes of a search space: the values that a field may take, how one is drawn, and which are adjacent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import field_validator, model_serializer, model_validator
+from pydantic import model_serializer, model_validator
 
 from resnet_space.architecture import DERIVED, Architecture
 from resnet_space.description import Description, kind_of
@@ -52,7 +52,7 @@ class Axis(Description):
 
 
 class Choices(Axis):
-    """Values that are listed, `[identity, none]`: ordered if all are numbers, else every one is next to every other.
+    """Values that are listed, `[identity, none]`: numbers are ordered, of anything else all are adjacent.
 
     Raises:
         InputError: no value, the same one twice, or one that YAML cannot write.
@@ -62,19 +62,16 @@ class Choices(Axis):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_list(cls, data: Any) -> Any:
-        return {"options": tuple(data)} if isinstance(data, list | tuple) else data
-
-    @field_validator("options")
-    @classmethod
-    def _plain_and_distinct(cls, options: tuple[Any, ...]) -> tuple[Any, ...]:
-        options = tuple(plain(option) for option in options)
-        if not options:
+    def _plain_and_distinct(cls, data: Any) -> Any:
+        if not isinstance(data, list | tuple):
+            return data
+        if not data:
             raise InputError("no values; give at least one")
+        options = tuple(plain(option) for option in data)
         for index, option in enumerate(options):
             if any(_same(option, earlier) for earlier in options[:index]):
                 raise InputError(f"{option!r} stands twice; each value may stand once")
-        return options
+        return {"options": options}
 
     @model_serializer
     def _as_list(self) -> list[Any]:
@@ -101,16 +98,13 @@ class Choices(Axis):
         here = ranking.index(own)
         return (*ranking[max(here - 1, 0) : here], *ranking[here + 1 : here + 2])
 
-    def __hash__(self) -> int:
-        return hash(repr([float(option) if _is_number(option) else option for option in self.options]))
-
 
 class Range(Axis):
-    """Numbers from `low` to `high`, both included where a whole count of steps leads to `high`.
+    """Numbers from `low` to `high`, `high` included where the steps lead to it.
 
-    With `step`: low, low + step, ... With `integer`: the same with step 1, or with `log` the doublings low, 2 low, 4 low,
-    ... (widths and cardinalities come in powers of two). With neither: a continuum, drawn evenly, or with `log` evenly
-    in the logarithm. On a field of whole numbers a space sets `integer` by itself.
+    With `step`: low, low + step, ... With `integer`: the same with step 1, or with `log` the doublings low, 2
+    low, 4 low, ... (cardinalities and widths come in powers of two). With neither: a continuum, drawn evenly,
+    or with `log` evenly in the logarithm. On a field of whole numbers a space sets `integer` by itself.
 
     Raises:
         InputError: low > high, step <= 0, log with low <= 0 or with a step, or integer with parts of a whole.
@@ -134,7 +128,9 @@ class Range(Axis):
             raise InputError("log and step exclude each other; list the values instead")
         for name in ("low", "high", "step") if self.integer else ():
             if (getattr(self, name) or 0) % 1:
-                raise InputError(f"{name} {getattr(self, name):g} must be a whole number where integer is true")
+                raise InputError(
+                    f"{name} {getattr(self, name):g} must be a whole number where integer is true"
+                )
         return self
 
     @property
@@ -168,8 +164,8 @@ class Range(Axis):
             return tuple(self.at(index) for index in (here - 1, here + 1) if 0 <= index < self.count)
         if self.low == self.high:
             return ()
-        here = math.log(own / self.low) / math.log(self.high / self.low) if self.log else self._part(own)
-        return tuple(self._along(part) for part in (here - 1 / MOVES, here + 1 / MOVES) if 0 <= part <= 1)
+        part = math.log(own / self.low) / math.log(self.high / self.low) if self.log else self._part(own)
+        return tuple(self._along(near) for near in (part - 1 / MOVES, part + 1 / MOVES) if 0 <= near <= 1)
 
     def _index(self, value: float) -> int:
         if self.log:
@@ -182,7 +178,7 @@ class Range(Axis):
     def _along(self, part: float) -> float:
         """From `low` at 0 to `high` at 1, evenly or evenly in the logarithm."""
         if self.log:
-            between = self.low * (self.high / self.low) ** part
+            between = math.exp(math.log(self.low) * (1 - part) + math.log(self.high) * part)
         else:
             between = self.low * (1 - part) + self.high * part
         return min(max(between, self.low), self.high)
@@ -217,8 +213,34 @@ def field(path: str) -> Field:
     return FIELDS[generic]
 
 
-def axis(path: str, data: Any) -> Axis:
-    """The axis of a field, from a list, a range `{low, high, step, log, integer}` or `all` (the field's catalogue).
+def exists(path: str, data: Any) -> bool:
+    """Whether an architecture, as plain data, has the field: its kind does, and its index is within."""
+    nodes = [data]
+    for part in path.split(".")[:-1]:
+        nodes = [child for node in nodes for child in _children(node, part)]
+    kinds = field(path).kinds
+    found = {node if isinstance(node, str) else (node or {}).get("kind") for node in nodes if kinds}
+    return bool(nodes) and (found <= kinds or path.endswith(".kind"))
+
+
+def _children(node: Any, part: str) -> list[Any]:
+    if isinstance(node, list | tuple):
+        return list(node) if part == "*" else list(node[int(part) : int(part) + 1])
+    return [(node or {}).get(part)]
+
+
+def governs(other: str, path: str) -> bool:
+    """Whether `other` decides on `path`: it is above it, its kind, or the same path with a `*`."""
+    above, below = other.removesuffix(".kind").split("."), path.split(".")
+    if len(other.split(".")) == len(below) and other.rsplit(".", 1)[-1] == below[-1]:
+        return other != path and all(a in (b, "*") for a, b in zip(other.split("."), below, strict=True))
+    return len(above) < len(below) and all(
+        a == b or "*" in (a, b) for a, b in zip(above, below, strict=False)
+    )
+
+
+def axis_at(path: str, data: Any) -> Axis:
+    """An axis from a list, a range `{low, high, step, log, integer}`, or `all`: the field's catalogue.
 
     Raises:
         InputError: no such field, a malformed axis, or a value that the field never takes.
@@ -226,7 +248,9 @@ def axis(path: str, data: Any) -> Axis:
     at_path = field(path)
     if isinstance(data, str) and data == "all":
         if not at_path.catalogue:
-            raise InputError("all needs a field with a catalogue of values; give a list, or a range {low, high}")
+            raise InputError(
+                "all needs a field with a catalogue of values; give a list, or a range {low, high}"
+            )
         data = at_path.catalogue
     made: Axis
     if isinstance(data, Axis):
@@ -238,7 +262,9 @@ def axis(path: str, data: Any) -> Axis:
     else:
         raise InputError(f"must be a list of values, a range {{low, high, step}}, or all; not {data!r}")
     if made.count is None and path in DERIVED:
-        raise InputError("is rounded to whole channels, so it has no continuous range; give values, or a step")
+        raise InputError(
+            "is rounded to whole channels, so it has no continuous range; give values, or a step"
+        )
     for value in made.options if isinstance(made, Choices) else (made.at(0), made.at((made.count or 3) - 1)):
         _check(path, value, at_path)
     return made
@@ -270,7 +296,11 @@ def _check(path: str, value: Any, at_path: Field) -> None:
     for owner in at_path.owners:
         # Stages stand or fall with the rest of the net, which is not known yet.
         lines = [] if path == "stages" else _complaints(owner, {leaf: value})
-        complaints += [line.removeprefix(f"{leaf}: ") for line in lines if line.startswith((f"{leaf}:", f"{leaf}."))][:1]
+        complaints += [
+            line.removeprefix(leaf).lstrip(".: ")
+            for line in lines
+            if line.startswith((f"{leaf}:", f"{leaf}."))
+        ][:1]
     if complaints and len(complaints) == len(at_path.owners):
         raise InputError(complaints[0])
 
@@ -298,7 +328,9 @@ def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ..
     names += [kind_of(model) for model in models if "kind" in model.model_fields]
     names += [False, True] if bool in types else []
     known = table.get(path, Field())
-    table[path] = Field(known.owners + owners, (*known.catalogue, *names), int in types and float not in types)
+    table[path] = Field(
+        known.owners + owners, (*known.catalogue, *names), int in types and float not in types
+    )
     for model in models:
         for name, info in model.model_fields.items():
             _add(table, f"{path}.{name}", (model,), info.annotation)

@@ -1,11 +1,12 @@
-"""A small language for constraints and filters: `macs < 1e8 and depth >= 20 and shortcut in [identity, none]`.
+"""A small language for constraints and filters: `macs < 1e8 and depth >= 20 and order in [original, "..."]`.
 
-Comparisons (`< <= > >= == !=`, `in [a, b]`, `not in`), `and`, `or`, `not`, parentheses, `+ - * /`, numbers, names with
-dots (`stages.0.units`), and words, bare or in quotes: a bare word is one if it stands beside a name and is none itself.
+Comparisons (`< <= > >= == !=`, `in [a, b]`, `not in`), `and`, `or`, `not`, parentheses, `+ - * /`, numbers,
+names with dots (`stages.0.units`), and words, in quotes or bare: beside a name, what is no name is a word.
 Nothing is ever run but the table `OPERATORS`.
 
-A name without a value (a field that the chosen kind does not have, a result that is not there yet) makes its comparison
-neither true nor false, as NULL does in SQL: a filter takes what is true, a constraint refuses what is false.
+A name without a value (a field that the chosen kind does not have, a result that is not there yet) makes its
+comparison neither true nor false, as NULL does in SQL: a filter takes what is true, a constraint refuses what
+is false.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple, NoReturn
 
+from resnet_space import paths
+from resnet_space.architecture import Architecture
+from resnet_space.axes import FIELDS
+from resnet_space.complexity import complexity
 from resnet_space.errors import InputError, unknown
 
 MAX_LENGTH = 500
@@ -27,7 +32,7 @@ MAX_DEPTH = 40
 Lookup = Callable[[str], Any]
 """From a name to its value; None, NaN or a LookupError where there is none."""
 Names = Mapping[str, Collection[Any]]
-"""The names that an expression may use, `*` for an index, and the values of each, empty where it may have any."""
+"""The names that may be used, `*` for an index, with the values of each, empty for any."""
 
 
 def _of_numbers(apply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -152,19 +157,22 @@ _HINTS = {"=": "; write == to compare", "&": "; write and", "|": "; write or", "
 
 
 class _Parser:
-    """Operator precedence (Pratt 1973): an operand, then operators as long as they hold stronger than what is left."""
+    """Operator precedence (Pratt 1973): an operand, then operators that hold it stronger than the left."""
 
     def __init__(self, text: str, names: Names) -> None:
         self.text, self.names, self.depth, self.at = text, names, 0, 0
         if len(text) > MAX_LENGTH:
-            raise InputError(f"{text[:40]}...: {len(text)} characters; an expression has at most {MAX_LENGTH}")
+            raise InputError(
+                f"{text[:40]}...: {len(text)} characters; an expression has at most {MAX_LENGTH}"
+            )
         found = _TOKEN.finditer(text)
         self.tokens = [_Token(kind, m[kind], m.start(kind) + 1) for m in found if (kind := m.lastgroup or "")]
 
     def parse(self) -> Node:
-        root = self._truth(self._climb(0))
+        root = self._climb(0)
         if self.token.kind != "end":
-            self._fail(f"'and', 'or' or the end was expected{self._instead}")
+            self._fail(f"an operator or the end was expected{self._instead}")
+        self._truth(root)
         for node in root.walk():
             if node.operator == "name" and not self._known(node.leaf):
                 raise self._unknown(node)
@@ -220,7 +228,7 @@ class _Parser:
 
     def _listed(self, left: Node, column: int) -> Node:
         """`x in [a, b]` is `x == a or x == b`."""
-        equal = []
+        equal: list[Node] = []
         self._expect("[")
         while not equal or self._operator == ",":
             if equal:
@@ -230,12 +238,14 @@ class _Parser:
         return Node("or", tuple(equal), column=column)
 
     def _word(self, node: Node, *, beside: Node) -> Node:
-        """A bare name that nobody knows, beside one that is known, is a word: one of those that the known one takes."""
+        """An unknown bare name beside a known one is a word, and must be one that the known one can have."""
         if beside.operator != "name" or not self._known(beside.leaf) or not isinstance(node.leaf, str):
             return node
         if node.operator == "name" and ("." in node.leaf or self._known(node.leaf)):
             return node
-        words = {str(value).lower() if isinstance(value, bool) else value: value for value in self._values(beside)}
+        words = {
+            str(value).lower() if isinstance(value, bool) else value: value for value in self._values(beside)
+        }
         if words and node.leaf not in words:
             raise self._error(unknown(beside.leaf, node.leaf, map(str, words)), node)
         return Node("value", leaf=words.get(node.leaf, node.leaf), column=node.column)
@@ -275,9 +285,10 @@ class _Parser:
 
     def _unknown(self, node: Node) -> InputError:
         """Names that end with the word come before those that are spelt alike."""
-        longer = [name for name in self.names if name.endswith(f".{node.leaf}")]
+        names = [name.replace("*", "0") for name in self.names if not name.endswith("*")]
+        longer = [name for name in names if name.endswith(f".{node.leaf}")]
         problem = f"unknown name {node.leaf!r}; did you mean {' or '.join(longer)}?"
-        return self._error(problem if longer else unknown("name", node.leaf, self.names), node)
+        return self._error(problem if longer else unknown("name", node.leaf, names), node)
 
     def _fail(self, problem: str, where: _Token | Node | None = None) -> NoReturn:
         raise self._error(problem, where or self.token)
@@ -288,3 +299,38 @@ class _Parser:
 
 def _generic(name: str) -> str:
     return ".".join("*" if part.isdecimal() else part for part in name.split("."))
+
+
+COSTS = ("params", "macs", "activations")
+"""Names of an expression that take a count of the whole net, and so are looked at last."""
+ALIASES = {"shortcut": "unit.shortcut.kind", "branch": "unit.branch.kind", "order": "unit.order"} | {
+    path.rsplit(".", 1)[1]: path
+    for path, at_path in FIELDS.items()
+    # Not `width`: among axes it is a factor on all channels.
+    if path.startswith("unit.") and at_path.kinds and not path.endswith((".kind", ".width"))
+}
+"""Short names in expressions, for the unit's fields."""
+NAMES: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("depth", *COSTS), ()),
+    **{path: at_path.catalogue for path, at_path in FIELDS.items()},
+    **{name: FIELDS[path].catalogue for name, path in ALIASES.items()},
+}
+"""What an expression may say of an architecture: depth, costs, fields by path and by short name."""
+
+
+def measure(net: Architecture) -> Lookup:
+    """The `Lookup` of an architecture, for expressions over `NAMES`."""
+    data = net.model_dump()
+
+    def value(name: str) -> Any:
+        if name in COSTS:
+            return getattr(complexity(net), name)
+        if name == "depth":
+            return net.depth
+        found = paths.lookup(data, ALIASES.get(name, name))
+        if name == "unit.branch.width" and found is None:
+            # By itself a quarter of the first stage's channels; the chain knows.
+            return net.blueprint.units[0].chain[0].channels
+        return found.get("kind") if isinstance(found, Mapping) else found
+
+    return value

@@ -1,47 +1,31 @@
-"""A search space: axes over an architecture's fields, the conditions under which they count, and constraints."""
+"""A search space: axes over the fields of an architecture, conditions under which they count, constraints."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from random import Random
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from resnet_space import paths
 from resnet_space.architecture import DERIVED, Architecture
-from resnet_space.axes import FIELDS, Axis, Choices, Range, axis, field, plain
-from resnet_space.complexity import complexity
+from resnet_space.axes import Axis, Choices, Range, axis_at, exists, governs, plain
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
-from resnet_space.expressions import Expression
+from resnet_space.expressions import COSTS, NAMES, Expression, measure
 from resnet_space.presets import preset
 
 TRIES = 1000
 """Draws of one `sample`, and readings of one net, before giving up."""
-COUNTED = 100_000
-"""Above so many assignments `size` builds none of them, and counts no duplicates."""
-
-COSTS = ("params", "macs", "activations")
-"""Names of an expression that take a count of the whole net, and so are looked at last."""
-ALIASES = {"shortcut": "unit.shortcut.kind", "branch": "unit.branch.kind", "order": "unit.order"} | {
-    path.rsplit(".", 1)[1]: path
-    for path, at_path in FIELDS.items()
-    # Not `width`: among axes it is a factor on all channels.
-    if path.startswith("unit.") and at_path.kinds and not path.endswith((".kind", ".width"))
-}
-"""Short names in expressions, for the unit's fields."""
-NAMES: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("depth", *COSTS), ()),
-    **{path: at_path.catalogue for path, at_path in FIELDS.items()},
-    **{name: FIELDS[path].catalogue for name, path in ALIASES.items()},
-}
-"""What an expression may say of an architecture: depth, costs, fields by path, short names; and the words of each."""
+COUNTED = 20_000
+"""Above so many assignments, half a minute's work, `size` builds none of them, and counts no duplicates."""
 
 Assignment = dict[str, Any]
 """A value for every axis that counts."""
@@ -64,22 +48,9 @@ class Size:
     """Assignments that cannot be built, or that a constraint refuses."""
 
 
-def measure(net: Architecture) -> Callable[[str], Any]:
-    """The `Lookup` of an expression in `NAMES`: a value by name; LookupError where the net has no such field."""
-    data = net.model_dump()
-
-    def value(name: str) -> Any:
-        if name in COSTS:
-            return getattr(complexity(net), name)
-        if name == "depth":
-            return net.depth
-        found = paths.lookup(data, ALIASES.get(name, name))
-        if name == "unit.branch.width" and found is None:
-            # By itself a quarter of the first stage's channels; the chain knows.
-            return net.blueprint.units[0].chain[0].channels
-        return found.get("kind") if isinstance(found, Mapping) else found
-
-    return value
+_Axes = dict[str, list[Any] | Literal["all"] | Range]
+_When = dict[str, list[Any] | str | float | bool]
+"""How they are written, for the JSON Schema."""
 
 
 def _base(data: Any) -> Any:
@@ -89,45 +60,57 @@ def _base(data: Any) -> Any:
     return data if isinstance(data, Architecture) else Architecture.of(data)
 
 
+def _axes(data: Any) -> Any:
+    """Axes from their short forms, each by its path; all mistakes at once."""
+    if not isinstance(data, Mapping):
+        return data
+    made, mistakes = {}, []
+    for path, values in data.items():
+        try:
+            made[path] = axis_at(str(path), values)
+        except InputError as error:
+            mistakes.append(f"{path}: {error}")
+    if mistakes:
+        raise InputError("\naxes: ".join(mistakes))
+    return made
+
+
+def _conditions(data: Any) -> Any:
+    """One value may stand for a list of one."""
+    if not isinstance(data, Mapping):
+        return data
+    return {
+        other: values if isinstance(values, list | tuple | Choices) else [values]
+        for other, values in data.items()
+    }
+
+
 class Space(Description):
     """Networks that differ from `base` along `axes`: {path: a list, a range {low, high, step}, or `all`}.
 
-    An axis counts (is *active*) where its field exists, a gate's bias only with a gate, and where `when` allows it:
-    {path: {other axis: values under which the path counts}}. `constraints` are expressions in `NAMES`; one about a field
-    that a net does not have does not refuse that net.
+    An axis counts (is *active*) where its field exists, a gate's bias only with a gate, and where `when`
+    allows it: {path: {other axis: values under which the path counts}}. `constraints` are expressions over
+    `NAMES`; one about a field that a net does not have does not refuse that net.
 
     Raises:
-        InputError: an unknown path, a value no field takes, conditions in a circle, a constraint that does not parse.
+        InputError: an unknown path, a value no field takes, conditions in a circle, no constraint.
     """
 
     base: Annotated[str | Architecture, BeforeValidator(_base)]
-    set: dict[str, Any] = {}
-    axes: dict[str, Choices | Range]
-    when: dict[str, dict[str, Choices]] = {}
+    set: Annotated[dict[str, Any], BeforeValidator(plain)] = Field(default_factory=dict)
+    axes: Annotated[dict[str, Choices | Range], BeforeValidator(_axes, json_schema_input_type=_Axes)]
+    when: dict[
+        str, Annotated[dict[str, Choices], BeforeValidator(_conditions, json_schema_input_type=_When)]
+    ] = Field(default_factory=dict)
     constraints: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _axes_of_fields(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("axes"), Mapping):
-            return data
-        made, mistakes = {}, []
-        for path, values in data["axes"].items():
-            try:
-                made[path] = axis(str(path), values)
-            except InputError as error:
-                mistakes.append(f"axes.{path}: {error}")
-        if mistakes:
-            raise InputError("\n".join(mistakes))
-        when = data.get("when") or {}
-        return data | {"axes": made, "when": {path: _listed(on) for path, on in when.items()}} if when else data | {"axes": made}
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        plain(self.set)
+        start = self.start.model_dump()
         for path in self.axes:
             if path not in DERIVED and "stages" not in self.axes:
-                paths.assign(self.start.model_dump(), {path: None})
+                # An index past the end has no place.
+                paths.assign(start, {path: None})
         for path, conditions in self.when.items():
             if path not in self.axes:
                 raise unknown("axis", path, self.axes, path="when")
@@ -136,5 +119,255 @@ class Space(Description):
                     raise unknown("axis", other, self.axes, path=f"when.{path}")
                 for value in values.options:
                     _member(self.axes[other], value, f"when.{path}.{other}")
-        _ = self.order, self._parsed
+        _ = self._order, self._expressions
         return self
+
+    def __hash__(self) -> int:
+        return hash((tuple(sorted(self.axes)), self.constraints))
+
+    @cached_property
+    def start(self) -> Architecture:
+        """The base with `set` applied: what every net of the space is a change of."""
+        base = preset(self.base) if isinstance(self.base, str) else self.base
+        try:
+            return base.assign(self.set)
+        except InputError as error:
+            raise InputError(f"set: {error}") from None
+
+    @property
+    def size(self) -> Size | None:
+        """How many assignments and networks there are; None if an axis is a continuous range."""
+        raw = math.prod(axis.count or 0 for axis in self.axes.values())
+        if self._continuum:
+            return None
+        if self._survey is None:
+            return Size(raw, None, None, None)
+        active, infeasible, found = self._survey
+        return Size(raw, active, len(found), infeasible)
+
+    def suggest(self, choose: Callable[[str, Axis], Any]) -> Assignment:
+        """Asks for a value of each axis that counts, in an order in which that is known (define-by-run).
+
+        Raises:
+            InputError: a value that is not the axis's.
+        """
+        chosen: Assignment = {}
+        for path in self._order:
+            if self._counts(path, chosen):
+                chosen[path] = _member(self.axes[path], choose(path, self.axes[path]), path)
+        return chosen
+
+    def architecture(self, assignment: Mapping[str, Any]) -> Architecture:
+        """The net of an assignment, with or against the constraints. Axes that do not count are left out.
+
+        Raises:
+            InputError: no such axis or value, an axis that counts is left out, or the net cannot be built.
+        """
+        for path in assignment:
+            if path not in self.axes:
+                raise unknown("axis", path, self.axes)
+
+        def given(path: str, axis: Axis) -> Any:
+            if path not in assignment:
+                raise InputError(f"{path}: no value; this axis counts here, and needs one of its own")
+            return assignment[path]
+
+        return self.start.assign(self.suggest(given))
+
+    def feasible(self, net: Architecture) -> str | None:
+        """The first constraint that the net breaks, with its values; None if it keeps them all."""
+        broken, value = self._broken(net), measure(net)
+        if broken is None:
+            return None
+        return f"{broken.text} is false: " + ", ".join(f"{name} = {value(name)}" for name in broken.names)
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """All feasible networks, each once, in the order of the axes, the last one changing fastest.
+
+        Raises:
+            InputError: an axis is a continuous range; or (at the end) not one net is feasible.
+        """
+        if self._continuum:
+            raise InputError(
+                f"axes.{self._continuum}: a continuous range has no end; give it a step, or sample the space"
+            )
+        return self._each()
+
+    def sample(self, seed: int) -> Architecture:
+        """A feasible net: every axis that counts drawn evenly, and all drawn again if it fails.
+
+        Raises:
+            InputError: nothing feasible in `TRIES` draws, with how many broke which constraint.
+        """
+        rng, reasons = Random(seed), Counter[str]()
+        for _ in range(TRIES):
+            net, reason = self._attempt(self.suggest(lambda path, axis: axis.draw(rng)))
+            if net:
+                return net
+            reasons[reason] += 1
+        raise _nothing(f"in {TRIES} draws", reasons)
+
+    def locate(self, net: Architecture) -> Assignment | None:
+        """A feasible assignment whose net has the same key, or None.
+
+        The axes' values are read off the net; those that cannot be are tried, `TRIES` combinations at most.
+        If none fits, all nets of the space are compared. A space above `COUNTED` assignments, or with a
+        continuous range, is too large for that: there an equivalent net that is written otherwise may be
+        missed.
+        """
+        read, data = Assignment(), net.model_dump()
+        for path, axis in self.axes.items():
+            with suppress(LookupError, InputError):
+                read[path] = axis.member(paths.lookup(data, path))
+        for assignment in islice(self._walk(read), TRIES):
+            found, _ = self._attempt(assignment)
+            if found and found.key == net.key:
+                return assignment
+        return self._survey[2].get(net.key) if self._survey else None
+
+    def contains(self, net: Architecture) -> bool:
+        """Whether the space has a feasible net with the same key; see `locate` for its limits."""
+        return self.locate(net) is not None
+
+    def neighbours(self, net: Architecture) -> Iterator[Architecture]:
+        """The other feasible nets that differ in one axis, each once.
+
+        One move is to the next lower or higher number, or to any other word. An axis that counts only after
+        the move takes each of its values. All assignments of `net` that moves connect are places to move
+        from. If A is a neighbour of B, so is B of A; in a continuum up to rounding, and but for axes that
+        start to count.
+
+        Raises:
+            InputError: the net is not in the space.
+        """
+        here = self.locate(net)
+        if here is None:
+            raise InputError(f"{net.key} is not in this space, so it has no neighbours here")
+        same, seen = [here], {net.key: True}
+        for assignment in same:
+            for moved in self._moves(assignment):
+                try:
+                    near = self.start.assign(moved)
+                except InputError:
+                    continue
+                if near.key == net.key and moved not in same:
+                    same.append(moved)
+                if near.key not in seen and not self._broken(near):
+                    seen[near.key] = True
+                    yield near
+
+    @cached_property
+    def _order(self) -> tuple[str, ...]:
+        """The axes as written, but each behind those that it depends on."""
+        order, left = list[str](), list(self.axes)
+        while left:
+            ready = [path for path in left if not any(self._depends(path, other) for other in left)]
+            if not ready:
+                raise InputError(
+                    f"when: {', '.join(left)} wait for each other; one of them must count by itself"
+                )
+            order.append(ready[0])
+            left.remove(ready[0])
+        return tuple(order)
+
+    def _depends(self, path: str, other: str) -> bool:
+        return other in self.when.get(path, {}) or governs(other, path)
+
+    @cached_property
+    def _expressions(self) -> tuple[Expression, ...]:
+        """The constraints, the cheap ones first."""
+        try:
+            parsed = [Expression(text, NAMES) for text in self.constraints]
+        except InputError as error:
+            raise InputError(f"constraints: {error}") from None
+        return tuple(sorted(parsed, key=lambda expression: any(name in COSTS for name in expression.names)))
+
+    @property
+    def _continuum(self) -> str | None:
+        return next((path for path, axis in self.axes.items() if axis.count is None), None)
+
+    def _counts(self, path: str, chosen: Assignment) -> bool:
+        """Whether an axis counts, given the values of those before it."""
+        for other, values in self.when.get(path, {}).items():
+            if other not in chosen or chosen[other] not in [
+                self.axes[other].member(v) for v in values.options
+            ]:
+                return False
+        deciding = {other: value for other, value in chosen.items() if governs(other, path)}
+        case = f"{path} {deciding}"
+        if case not in self._existing:
+            self._existing[case] = exists(path, paths.assign(self.start.model_dump(), deciding))
+        return self._existing[case]
+
+    @cached_property
+    def _existing(self) -> dict[str, bool]:
+        """What `_counts` has found out."""
+        return {}
+
+    def _walk(self, fixed: Assignment, chosen: Assignment | None = None, at: int = 0) -> Iterator[Assignment]:
+        """All assignments with these values; of a continuum its ends and its middle."""
+        chosen = chosen or {}
+        if at == len(self._order):
+            yield chosen
+        elif self._counts(path := self._order[at], chosen):
+            for value in [fixed[path]] if path in fixed else self.axes[path].values():
+                yield from self._walk(fixed, chosen | {path: value}, at + 1)
+        else:
+            yield from self._walk(fixed, chosen, at + 1)
+
+    def _moves(self, assignment: Assignment) -> Iterator[Assignment]:
+        for path, value in assignment.items():
+            for near in self.axes[path].adjacent(value):
+                yield from self._walk(assignment | {path: near})
+
+    def _broken(self, net: Architecture) -> Expression | None:
+        value = measure(net)
+        return next((expression for expression in self._expressions if expression.refuted(value)), None)
+
+    def _attempt(self, assignment: Assignment) -> tuple[Architecture | None, str]:
+        """The net, or why there is none."""
+        try:
+            net = self.start.assign(assignment)
+        except InputError as error:
+            return None, str(error).splitlines()[0]
+        broken = self._broken(net)
+        return (None, f"{broken.text} is false") if broken else (net, "")
+
+    def _each(self) -> Iterator[Architecture]:
+        seen, reasons = dict[str, bool](), Counter[str]()
+        for assignment in self._walk({}):
+            net, reason = self._attempt(assignment)
+            if net is None:
+                reasons[reason] += 1
+            elif net.key not in seen:
+                seen[net.key] = True
+                yield net
+        if not seen:
+            raise _nothing(f"among all {reasons.total()} assignments", reasons)
+
+    @cached_property
+    def _survey(self) -> tuple[int, int, dict[str, Assignment]] | None:
+        """Assignments, infeasible ones, and the first assignment of each key; None if there are too many."""
+        if self._continuum or sum(1 for _ in islice(self._walk({}), COUNTED + 1)) > COUNTED:
+            return None
+        active, infeasible, found = 0, 0, dict[str, Assignment]()
+        for assignment in self._walk({}):
+            active += 1
+            net, _ = self._attempt(assignment)
+            if net:
+                found.setdefault(net.key, assignment)
+            else:
+                infeasible += 1
+        return active, infeasible, found
+
+
+def _member(axis: Axis, value: Any, path: str) -> Any:
+    try:
+        return axis.member(value)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _nothing(where: str, reasons: Counter[str]) -> InputError:
+    counted = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
+    return InputError(f"no feasible network {where}: {counted}")

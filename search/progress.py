@@ -59,7 +59,7 @@ class Progress:
             case Finished():
                 self.running.pop(event.key, None)
                 self.ended[event.status] += 1
-                self.console.print(self._line(event))
+                self.console.print(self._line(event), soft_wrap=True)
 
     def _better(self, error: float, key: str) -> None:
         if self.best is None or error < self.best[0]:

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Read by ray when it is imported: no files of its own a trial, and Ctrl-C is ours to handle.
+# Read by ray when it is imported: no files of its own a trial, Ctrl-C is ours to handle, nothing printed.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -54,6 +55,7 @@ def run(
                     name="trials",
                     storage_path=scratch,
                     verbose=0,
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=resources.retries),
                     callbacks=[Teller(jobs, tell)],
                 ),
@@ -91,12 +93,22 @@ class Worker(tune.Trainable):
         event = next(self.events, None)
         return {"done": True} if event is None else {"event": as_plain(event), "done": False}
 
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: trials keep checkpoints of their own, without pickle, in the run's folder."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing: a trial finds its own checkpoint."""
+
 
 class Teller(tune.Callback):
     """Passes events on in the driver, and says of a job that Tune has given up that its trials failed."""
 
     def __init__(self, jobs: Sequence[Job], tell: Callable[[Event], None]) -> None:
         self.jobs, self.tell = jobs, tell
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks to restore an experiment, and we restore from the store instead."""
+        return {}
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         if event := result.get("event"):

@@ -11,14 +11,14 @@ from resnet_space.presets import cifar
 
 
 def params_of_6n2(n):
-    """Convolutions 432 + 2n*9*(16^2 + 32^2 + 64^2), less 9*(16*32 + 32*64) where stages 2 and 3 are entered; BN
-    2*(16 + 2n*(16 + 32 + 64)); a classifier of 650. 1512.03385, section 4.2.
+    """Convolutions 432 + 2n*9*(16^2 + 32^2 + 64^2), less 9*(16*32 + 32*64) for the narrow inputs of stages 2 and 3;
+    BN 2*(16 + 2n*(16 + 32 + 64)); a classifier of 650. 1512.03385, section 4.2.
     """
     return 97_216 * n - 21_926
 
 
 def conv_macs_of_6n2(n):
-    """The stem's 432*32^2 and 18n*16^2*32^2 a stage, less 9*16*32*16^2 for each of the two narrower inputs."""
+    """432*32^2 for the stem and 18n*16^2*32^2 a stage, less 9*16*32*16^2 for each narrow input."""
     return 14_155_776 * n - 1_916_928
 
 
@@ -132,7 +132,8 @@ def test_any_basic_or_bottleneck_net_costs_what_a_count_by_hand_says(
             "classes": classes,
             "stem": {"channels": width},
             "stages": [
-                {"units": n, "channels": width * expansion * 2**stage, "stride": 2 if stage else 1} for stage in range(3)
+                {"units": n, "channels": width * expansion * 2**stage, "stride": 2 if stage else 1}
+                for stage in range(3)
             ],
             "unit": {"branch": {"kind": kind, **fields}},
             "transition": "B",

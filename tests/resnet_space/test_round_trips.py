@@ -100,7 +100,10 @@ def test_json_schema_knows_every_order(order):
         {"stages": []},
         {"stages": [{"units": 0, "channels": 16}]},
         {"stages": [{"units": 1, "channels": 16}], "unit": {"shortcut": "projecton"}},
-        {"stages": [{"units": 1, "channels": 16}], "unit": {"shortcut": {"kind": "identity", "gate_bias": 1}}},
+        {
+            "stages": [{"units": 1, "channels": 16}],
+            "unit": {"shortcut": {"kind": "identity", "gate_bias": 1}},
+        },
         {"stages": [{"units": 1, "channels": 16}], "unit": {"order": "preactivation"}},
         {"stages": [{"units": 1, "channels": 16}], "depth": 20},
         {"stages": [{"units": 1, "channels": 16}], "input_shape": [3, 32]},

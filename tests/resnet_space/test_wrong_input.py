@@ -1,0 +1,236 @@
+"""Wrong input ends in one line a mistake: the path, the value, what is allowed, and the nearest that is."""
+
+# A message is one line, and stands here as the user sees it.
+# ruff: noqa: E501
+
+import re
+
+import pytest
+
+from resnet_space import Architecture, InputError, preset
+from resnet_space.orders import ORDERS
+from resnet_space.shortcuts import SHORTCUTS
+
+NET = "stages: [{units: 1, channels: 16}]\n"
+KINDS = ", ".join(SHORTCUTS)
+NAMES = ", ".join(ORDERS)
+FIELDS = "input_shape, classes, stem, stages, unit, transition"
+
+JARGON = re.compile(
+    r"pydantic|http|type=|input_value|validation error|union|literal|discriminator|tuple|serializ"
+)
+
+
+def refusal(act):
+    with pytest.raises(InputError) as caught:
+        act()
+    message = str(caught.value)
+    assert not JARGON.search(message), message
+    return message
+
+
+def wrong(text):
+    return refusal(lambda: Architecture.from_yaml(text))
+
+
+def shortcut(text):
+    return f"{NET}unit: {{shortcut: {text}}}\n"
+
+
+def stages(text):
+    return f"transition: A\nstages: {text}\n"
+
+
+MESSAGES = {
+    # Unknown names.
+    shortcut("projecton"): f"unit.shortcut.kind: unknown shortcut 'projecton'; allowed: {KINDS}",
+    shortcut(
+        "{kind: dropot}"
+    ): f"unit.shortcut.kind: unknown shortcut 'dropot'; did you mean 'dropout'? allowed: {KINDS}",
+    shortcut("no"): f"unit.shortcut.kind: unknown shortcut 'no'; did you mean 'none'? allowed: {KINDS}",
+    NET + "unit: {order: full_preactivaton}\n": "unit.order: unknown order 'full_preactivaton'; "
+    f"did you mean 'full_preactivation'? allowed: {NAMES}",
+    NET + "unit: {order: no}\n": f"unit.order: unknown order 'no'; allowed: {NAMES}",
+    NET + "unit: {branch: bottle}\n": "unit.branch.kind: unknown branch 'bottle'; did you mean 'bottleneck'? "
+    "allowed: basic, bottleneck",
+    NET
+    + "unit: {branch: {kind: bottleneck, stride_on: 5x5}}\n": "unit.branch.stride_on: unknown stride_on '5x5'; "
+    "allowed: 3x3, 1x1",
+    NET + "transition: D\n": "transition: unknown transition 'D'; allowed: A, B, C",
+    NET + "stem: {kernel: 4}\n": "stem.kernel: unknown kernel 4; allowed: 1, 3, 5, 7",
+    # Unknown fields.
+    NET + "clases: 10\n": f"clases: unknown field 'clases'; did you mean 'classes'? allowed: {FIELDS}",
+    NET + "1: 2\n": f"1: unknown field 1; allowed: {FIELDS}",
+    NET + "unit: {ordr: original}\n": "unit.ordr: unknown field 'ordr'; did you mean 'order'? "
+    "allowed: shortcut, order, branch",
+    shortcut("{kind: identity, gate_bias: -6}"): "unit.shortcut.gate_bias: identity has no 'gate_bias'; "
+    "it belongs to: exclusive_gate, shortcut_only_gate",
+    shortcut("{kind: dropout, q: 0.5}"): "unit.shortcut.q: unknown field 'q'; allowed: kind, p",
+    NET
+    + "unit: {branch: {kind: basic, cardinality: 2}}\n": "unit.branch.cardinality: basic has no 'cardinality'; "
+    "it belongs to: bottleneck",
+    # Numbers.
+    NET + "classes: 0\n": "classes: must be at least 1, not 0",
+    NET + "classes: -3\n": "classes: must be at least 1, not -3",
+    NET + "classes: true\n": "classes: must be a whole number, not True",
+    NET + "classes: 3.0\n": "classes: must be a whole number, not 3.0",
+    NET + "classes: 3.5\n": "classes: must be a whole number, not 3.5",
+    NET + "classes: .nan\n": "classes: must be a whole number, not nan",
+    NET + "classes: '3'\n": "classes: must be a whole number, not '3'",
+    NET + "classes:\n": "classes: must be a whole number, not None",
+    NET + "stem: {channels: 0}\n": "stem.channels: must be at least 1, not 0",
+    NET + "stem: {max_pool: 1}\n": "stem.max_pool: must be true or false, not 1",
+    NET + "stem: {kernel: true}\n": "stem.kernel: unknown kernel True; allowed: 1, 3, 5, 7",
+    NET + "stem: {kernel: 3.0}\n": "stem.kernel: unknown kernel 3.0; allowed: 1, 3, 5, 7",
+    NET + "unit: {branch: {kind: bottleneck, width: 0}}\n": "unit.branch.width: must be at least 1, not 0",
+    shortcut(
+        "{kind: exclusive_gate, gate_bias: .nan}"
+    ): "unit.shortcut.gate_bias: must be a finite number, not nan",
+    shortcut(
+        "{kind: exclusive_gate, gate_bias: -.inf}"
+    ): "unit.shortcut.gate_bias: must be a finite number, not -inf",
+    shortcut(
+        "{kind: exclusive_gate, gate_bias: true}"
+    ): "unit.shortcut.gate_bias: must be a number, not True",
+    shortcut(
+        "{kind: exclusive_gate, gate_bias: '-6'}"
+    ): "unit.shortcut.gate_bias: must be a number, not '-6'",
+    shortcut("{kind: dropout, p: 1.5}"): "unit.shortcut.p: must be less than 1.0, not 1.5",
+    shortcut("{kind: dropout, p: -0.5}"): "unit.shortcut.p: must be at least 0.0, not -0.5",
+    # Shapes of the document.
+    "{}": "stages: required, and not given",
+    "": "must be a mapping of fields, not None",
+    "nonsense": "must be a mapping of fields, not 'nonsense'",
+    "clases: 10": f"clases: unknown field 'clases'; did you mean 'classes'? allowed: {FIELDS}",
+    '{"stages": [{"units": 1, "channels": 16}], "classes": 0}': "classes: must be at least 1, not 0",
+    stages("3"): "stages: must be a list, not 3",
+    stages("[]"): "stages: needs at least 1 of them, not 0",
+    stages("[3]"): "stages.0: must be a mapping of fields, not 3",
+    stages("[{units: 0, channels: 16}]"): "stages.0.units: must be at least 1, not 0",
+    stages("[{channels: 16}]"): "stages.0.units: required, and not given",
+    stages("[{units: 1, channels: 16, unit: {ordr: original}}]"): "stages.0.unit.ordr: unknown field 'ordr'; "
+    "did you mean 'order'? allowed: shortcut, order, branch",
+    NET + "input_shape: [3, 32]\n": "input_shape: must be [channels, height, width], not [3, 32]",
+    NET + "input_shape: [3, 0, 32]\n": "input_shape.1: must be at least 1, not 0",
+    shortcut("3"): "unit.shortcut: must be a mapping of fields, not 3",
+    shortcut("{gate_bias: -6}"): f"unit.shortcut: needs a 'kind', not {{'gate_bias': -6}}; allowed: {KINDS}",
+    # What cannot be built.
+    NET
+    + "unit: {branch: {kind: bottleneck, width: 8, cardinality: 3}}\n": "unit.branch.cardinality: 3 does not divide "
+    "the width 8; nearest that does: 2",
+    NET
+    + "unit: {branch: {kind: bottleneck, width: 64, cardinality: 30}}\n": "unit.branch.cardinality: 30 does not "
+    "divide the width 64; nearest that does: 32",
+    stages(
+        "[{units: 1, channels: 18}]\nunit: {branch: bottleneck}"
+    ): "unit.branch.width: a quarter of 18 channels is no whole number; give the width",
+    stages(
+        "[{units: 1, channels: 16}, {units: 1, channels: 24}]\nunit: {branch: {kind: bottleneck, width: 3}}"
+    ): ("unit.branch.width: 4.5 channels in a stage of 24 is no whole number; use a multiple of 6"),
+    stages("[{units: 1, channels: 16, unit: {branch: {kind: bottleneck, width: 8, cardinality: 3}}}]"): (
+        "stages.0.unit.branch.cardinality: 3 does not divide the width 8; nearest that does: 2"
+    ),
+    stages(
+        "[{units: 1, channels: 16}, {units: 1, channels: 8}]"
+    ): "stages.1.channels: transition A pads with channels, "
+    "and cannot go from 16 down to 8; use transition B",
+    stages(
+        "[{units: 1, channels: 16, stride: 64}]"
+    ): "stages.0.stride: 64 would shrink a map of 32x32 to nothing",
+    stages(
+        "[{units: 1, channels: 16}]\ninput_shape: [3, 1, 9]\nstem: {stride: 2}"
+    ): "stem.stride: 2 would shrink a map of 1x9 to nothing",
+    stages(
+        "[{units: 1, channels: 16}]\ninput_shape: [3, 1, 1]\nstem: {max_pool: true}"
+    ): "stem.max_pool: 2 would shrink a map of 1x1 to nothing",
+}
+
+
+@pytest.mark.parametrize("text", MESSAGES, ids=lambda text: MESSAGES[text][:60])
+def test_message_names_path_value_and_what_is_allowed(text):
+    assert wrong(text) == MESSAGES[text]
+
+
+def test_every_mistake_has_a_line_of_its_own():
+    lines = wrong(NET + "classes: 0\ntransition: D\nstem: {channels: '3'}\n").splitlines()
+    assert lines == [
+        "classes: must be at least 1, not 0",
+        "stem.channels: must be a whole number, not '3'",
+        "transition: unknown transition 'D'; allowed: A, B, C",
+    ]
+
+
+def test_long_values_are_cut_short():
+    assert len(wrong(NET + f"classes: {'x' * 500}\n")) < 120
+
+
+def test_message_about_a_file_starts_with_its_name(tmp_path):
+    path = tmp_path / "net.yaml"
+    path.write_text(NET + "classes: 0\n", encoding="utf-8")
+    assert refusal(lambda: Architecture.from_yaml(path)) == f"{path}: classes: must be at least 1, not 0"
+
+
+@pytest.mark.parametrize("written", ["1e-3", "1.0e-3", "0.001", "+0.001"])
+def test_number_may_be_written_with_an_exponent(written):
+    net = Architecture.from_yaml(shortcut(f"{{kind: exclusive_gate, gate_bias: {written}}}"))
+    assert net.unit.shortcut.gate_bias == 1e-3
+
+
+def test_whole_number_may_stand_for_a_number():
+    net = Architecture.from_yaml(shortcut("{kind: exclusive_gate, gate_bias: -6}"))
+    assert net == Architecture.from_yaml(shortcut("{kind: exclusive_gate, gate_bias: -6.0}"))
+    assert isinstance(net.unit.shortcut.gate_bias, float)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (
+            lambda: preset("resnet111"),
+            "unknown preset 'resnet111'; did you mean 'resnet110'? allowed: plain20, ",
+        ),
+        (lambda: preset(20), "unknown preset 20; allowed: plain20, "),
+        (lambda: preset("resnet20", depht=3), "depht: unknown field 'depht'; allowed: "),
+        (lambda: preset("resnet20", units=3), "units: unknown field 'units'; did you mean 'unit'? allowed: "),
+        (
+            lambda: preset("resnet20", shortcut="gate"),
+            "unit.shortcut.kind: unknown shortcut 'gate'; allowed: ",
+        ),
+        (lambda: preset("resnet20", order=None), "unit.order: unknown order None; allowed: "),
+        (lambda: preset("resnet20", classes="10"), "classes: must be a whole number, not '10'"),
+    ],
+)
+def test_wrong_preset_or_change_is_refused(act, message):
+    assert refusal(act).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("unit.ordr", "original", "unit.ordr: unknown field 'ordr'; did you mean 'order'? allowed: shortcut, order, branch"),
+        ("unit.kind", "basic", "unit.kind: unknown field 'kind'; allowed: shortcut, order, branch"),
+        ("unitt.order", "original", f"unitt: unknown field 'unitt'; did you mean 'unit'? allowed: {FIELDS}"),
+        ("unit.shortcut.gate_bias", -6, MESSAGES[shortcut("{kind: identity, gate_bias: -6}")]),
+        ("stages.9.units", 1, "stages.9.units: '9' is no index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.-1.units", 1, "stages.-1.units: '-1' is no index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.units", 1, "stages.units: 'units' is no index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.0.units", 0, "stages.0.units: must be at least 1, not 0"),
+        ("stages.1.channels", 8, "stages.1.channels: transition A pads with channels, and cannot go from 16 down to 8; "
+        "use transition B"),
+        ("stages.0.units.x", 1, "stages.0.units.x: 3 has no parts"),
+        ("classes.x", 1, "classes.x: 10 has no parts"),
+    ],
+)  # fmt: skip
+def test_wrong_path_is_refused(path, value, message):
+    assert refusal(lambda: preset("resnet20").assign({path: value})) == message
+
+
+@pytest.mark.parametrize("factor", [0, -1, -0.5, float("nan"), float("inf"), True, "2", None, [2]], ids=repr)
+def test_width_must_be_a_positive_number(factor):
+    message = refusal(lambda: preset("resnet20").assign({"width": factor}))
+    assert message == f"width: must be a positive number, a factor on all channels, not {factor!r}"
+
+
+def test_width_that_breaks_a_bottleneck_is_refused():
+    message = refusal(lambda: preset("resnext50_32x4d").assign({"width": 0.3}))
+    assert message.startswith("unit.branch.")
