@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "resnet-space needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is not; name one: make setup PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv || true
-	$(BIN)/uv pip install -p $(BIN)/python -c constraints.txt -e '.[dev]' \
+	$(BIN)/uv pip install --compile-bytecode -p $(BIN)/python -c constraints.txt -e '.[dev]' \
 	  || { echo "uv could not install; trying pip" >&2; \
 	       $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'; }
 	@touch $@

@@ -41,9 +41,7 @@ def of_arms(study: Study) -> dict[str, Published]:
     if study.published is None:
         return {}
     return {
-        name: find(study.published, arm, f"arms.{name}.published")
-        for name, arm in study.arms.items()
-        if arm.published
+        name: find(study.published, arm, f"arms.{name}.published") for name, arm in study.arms.items() if arm.published
     }
 
 

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from resnet_space import Architecture, preset
-from resnet_space import documents, paths
+from resnet_space import Architecture, documents, paths, preset
 from resnet_space.branches import Positive
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
@@ -118,7 +117,8 @@ def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] 
     if not isinstance(data, dict):
         raise InputError(f"{name}: a study is a mapping of fields")
     data = _in_profile(data, profile, name)
-    of_study, of_net = {}, {}
+    of_study: dict[str, Any] = {}
+    of_net: dict[str, Any] = {}
     for path, value in (changes or {}).items():
         head = path.split(".")[0]
         (of_study if head in Study.model_fields else of_net)[path] = value
@@ -159,5 +159,3 @@ def _in_profile(data: dict[str, Any], profile: str | None, name: str) -> dict[st
         for field, value in chosen.items()
     }
     return {**data, **merged}
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from resnet_space.branches import BRANCHES
@@ -10,7 +10,7 @@ from resnet_space.orders import ORDERS
 from resnet_space.presets import PRESETS
 from resnet_space.shortcuts import SHORTCUTS
 
-Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]
+Listing = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 """Headings and rows."""
 
 

@@ -53,5 +53,7 @@ def engineering(number: float) -> str:
 def provenance(summaries: Sequence[ArmSummary]) -> str:
     """What the published column is: nets, data sets, papers."""
     rows = [arm.published for arm in summaries if arm.published]
-    sources = dict.fromkeys(f"{row.model} on {row.dataset}, {row.metric.replace('_', ' ')} ({row.paper})" for row in rows)
+    sources = dict.fromkeys(
+        f"{row.model} on {row.dataset}, {row.metric.replace('_', ' ')} ({row.paper})" for row in rows
+    )
     return "; ".join(sources)

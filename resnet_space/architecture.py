@@ -101,7 +101,7 @@ class Architecture(Description):
 
     @property
     def key(self) -> str:
-        """Content hash of the canonical form, 16 hex digits: equal for equivalent descriptions, stable over versions."""
+        """Content hash of the canonical form, 16 hex digits: equal for equivalent descriptions."""
         return self.blueprint.key
 
     @property
@@ -153,9 +153,7 @@ class Architecture(Description):
             self.model_dump()
             | {
                 "stem": self.stem.model_dump() | {"channels": times(self.stem.channels)},
-                "stages": [
-                    stage.model_dump() | {"channels": times(stage.channels)} for stage in self.stages
-                ],
+                "stages": [stage.model_dump() | {"channels": times(stage.channels)} for stage in self.stages],
                 "unit": self.unit.model_dump() | {"branch": self.unit.branch.widened(exact).model_dump()},
             }
         )

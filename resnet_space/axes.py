@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
-from types import UnionType
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Any, Self
 
 from pydantic import model_serializer, model_validator
 
-from resnet_space.architecture import DERIVED, Architecture
-from resnet_space.description import Description, kind_of
+from resnet_space.architecture import DERIVED
+from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
+from resnet_space.fields import Field, field
 
 MOVES = 16
 """A continuous range's adjacent values lie this part of the range away."""
@@ -128,9 +127,7 @@ class Range(Axis):
             raise InputError("log and step exclude each other; list the values instead")
         for name in ("low", "high", "step") if self.integer else ():
             if (getattr(self, name) or 0) % 1:
-                raise InputError(
-                    f"{name} {getattr(self, name):g} must be a whole number where integer is true"
-                )
+                raise InputError(f"{name} {getattr(self, name):g} must be a whole number where integer is true")
         return self
 
     @property
@@ -184,61 +181,6 @@ class Range(Axis):
         return min(max(between, self.low), self.high)
 
 
-@dataclass(frozen=True)
-class Field:
-    """What may stand at one path of an architecture, over all the kinds that have it."""
-
-    owners: tuple[type[Description], ...] = ()
-    catalogue: tuple[Any, ...] = ()
-    """All it can be, if that is a list of names or switches."""
-    whole: bool = False
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of shortcut or branch that have the field; none if it does not depend on a kind."""
-        return frozenset(kind_of(owner) for owner in self.owners if "kind" in owner.model_fields)
-
-
-def field(path: str) -> Field:
-    """The field at a path, whatever its indices.
-
-    Raises:
-        InputError: no kind of anything has it; the nearest names.
-    """
-    if path in DERIVED:
-        return Field()
-    generic = ".".join("*" if part.isdecimal() else part for part in path.split("."))
-    if generic not in FIELDS:
-        raise unknown("field", path, [*FIELDS, *DERIVED])
-    return FIELDS[generic]
-
-
-def exists(path: str, data: Any) -> bool:
-    """Whether an architecture, as plain data, has the field: its kind does, and its index is within."""
-    nodes = [data]
-    for part in path.split(".")[:-1]:
-        nodes = [child for node in nodes for child in _children(node, part)]
-    kinds = field(path).kinds
-    found = {node if isinstance(node, str) else (node or {}).get("kind") for node in nodes if kinds}
-    return bool(nodes) and (found <= kinds or path.endswith(".kind"))
-
-
-def _children(node: Any, part: str) -> list[Any]:
-    if isinstance(node, list | tuple):
-        return list(node) if part == "*" else list(node[int(part) : int(part) + 1])
-    return [(node or {}).get(part)]
-
-
-def governs(other: str, path: str) -> bool:
-    """Whether `other` decides on `path`: it is above it, its kind, or the same path with a `*`."""
-    above, below = other.removesuffix(".kind").split("."), path.split(".")
-    if len(other.split(".")) == len(below) and other.rsplit(".", 1)[-1] == below[-1]:
-        return other != path and all(a in (b, "*") for a, b in zip(other.split("."), below, strict=True))
-    return len(above) < len(below) and all(
-        a == b or "*" in (a, b) for a, b in zip(above, below, strict=False)
-    )
-
-
 def axis_at(path: str, data: Any) -> Axis:
     """An axis from a list, a range `{low, high, step, log, integer}`, or `all`: the field's catalogue.
 
@@ -248,9 +190,7 @@ def axis_at(path: str, data: Any) -> Axis:
     at_path = field(path)
     if isinstance(data, str) and data == "all":
         if not at_path.catalogue:
-            raise InputError(
-                "all needs a field with a catalogue of values; give a list, or a range {low, high}"
-            )
+            raise InputError("all needs a field with a catalogue of values; give a list, or a range {low, high}")
         data = at_path.catalogue
     made: Axis
     if isinstance(data, Axis):
@@ -262,9 +202,7 @@ def axis_at(path: str, data: Any) -> Axis:
     else:
         raise InputError(f"must be a list of values, a range {{low, high, step}}, or all; not {data!r}")
     if made.count is None and path in DERIVED:
-        raise InputError(
-            "is rounded to whole channels, so it has no continuous range; give values, or a step"
-        )
+        raise InputError("is rounded to whole channels, so it has no continuous range; give values, or a step")
     for value in made.options if isinstance(made, Choices) else (made.at(0), made.at((made.count or 3) - 1)):
         _check(path, value, at_path)
     return made
@@ -297,9 +235,7 @@ def _check(path: str, value: Any, at_path: Field) -> None:
         # Stages stand or fall with the rest of the net, which is not known yet.
         lines = [] if path == "stages" else _complaints(owner, {leaf: value})
         complaints += [
-            line.removeprefix(leaf).lstrip(".: ")
-            for line in lines
-            if line.startswith((f"{leaf}:", f"{leaf}."))
+            line.removeprefix(leaf).lstrip(".: ") for line in lines if line.startswith((f"{leaf}:", f"{leaf}."))
         ][:1]
     if complaints and len(complaints) == len(at_path.owners):
         raise InputError(complaints[0])
@@ -313,42 +249,6 @@ def _complaints(owner: type[Description], data: dict[str, Any]) -> list[str]:
     return []
 
 
-def _fields() -> dict[str, Field]:
-    table: dict[str, Field] = {}
-    for name, info in Architecture.model_fields.items():
-        _add(table, name, (Architecture,), info.annotation)
-    return table
-
-
-def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ...], annotation: Any) -> None:
-    """A path and all below it, from the annotations of the descriptions."""
-    types = list(_flat(annotation))
-    models = [t for t in types if isinstance(t, type) and issubclass(t, Description)]
-    names = [name for t in types if get_origin(t) is Literal for name in get_args(t)]
-    names += [kind_of(model) for model in models if "kind" in model.model_fields]
-    names += [False, True] if bool in types else []
-    known = table.get(path, Field())
-    table[path] = Field(
-        known.owners + owners, (*known.catalogue, *names), int in types and float not in types
-    )
-    for model in models:
-        for name, info in model.model_fields.items():
-            _add(table, f"{path}.{name}", (model,), info.annotation)
-    for t in types:
-        if get_origin(t) is tuple:
-            _add(table, f"{path}.*", (), get_args(t)[0])
-
-
-def _flat(annotation: Any) -> Iterator[Any]:
-    if get_origin(annotation) is Annotated:
-        yield from _flat(get_args(annotation)[0])
-    elif get_origin(annotation) in (Union, UnionType):
-        for part in get_args(annotation):
-            yield from _flat(part)
-    else:
-        yield annotation
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -360,7 +260,3 @@ def _same(one: Any, other: Any) -> bool:
 def _exact(number: float) -> Fraction:
     """The decimal number that was written: 0.1 is a tenth."""
     return Fraction(repr(float(number)))
-
-
-FIELDS: dict[str, Field] = _fields()
-"""Every path of an architecture, with `*` for indices."""

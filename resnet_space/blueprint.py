@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from resnet_space.architecture import Architecture, Stage, Stem
@@ -42,7 +42,6 @@ class UnitPlan:
     shared_first: bool
     """The order's `first` stands before the fork, so that the shortcut sees it too."""
     chain: tuple[Convolution, ...]
-
 
     @property
     def out_size(self) -> tuple[int, int]:
@@ -87,10 +86,18 @@ class Blueprint:
             "input_shape": self.input_shape,
             "classes": self.classes,
             "stem": self.stem,
-            "units": [[count, asdict(unit)] for count, unit in runs],
+            "units": [[count, _text(unit)] for count, unit in runs],
         }
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=lambda value: value.model_dump())
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(_canonical_json(content).encode()).hexdigest()[:16]
+
+
+def _canonical_json(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), default=lambda value: value.model_dump())
+
+
+@lru_cache(maxsize=65536)
+def _text(unit: UnitPlan) -> str:
+    return _canonical_json(asdict(unit))
 
 
 def draw(net: Architecture) -> Blueprint:

@@ -93,7 +93,8 @@ class BottleneckBranch(BranchKind):
             fits = [c for c in range(1, width + 1) if width % c == 0]
             near = min(fits, key=lambda c: abs(c - self.cardinality))
             raise InputError(
-                f"unit.branch.cardinality: {self.cardinality} does not divide the width {width}; nearest that does: {near}"
+                f"unit.branch.cardinality: {self.cardinality} does not divide the width {width}; "
+                f"nearest that does: {near}"
             )
         on_1x1 = self.stride_on == "1x1"
         return (

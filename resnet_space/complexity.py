@@ -46,7 +46,7 @@ def complexity(net: Architecture) -> Complexity:
     Each distinct unit is counted once, and the counts are added up: the totals are those of the whole net.
     """
     plan = net.blueprint
-    units = Counter(plan.units)
+    units = Counter(replace(unit, shortcut=unit.shortcut.like()) for unit in plan.units)
     parts = [(_unit(unit), count) for unit, count in units.items()] + [(_ends(replace(plan, units=_outer(plan))), 1)]
     operators: Counter[str] = Counter()
     for part, count in parts:

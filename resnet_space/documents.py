@@ -21,9 +21,7 @@ def read(source: str | Path) -> Any:
     Raises:
         InputError: no such file, not UTF-8, too large, not YAML, a duplicate key, or a tag that asks for an object.
     """
-    if isinstance(source, str) and not (
-        "\n" not in source and source.endswith((".yaml", ".yml", ".json"))
-    ):
+    if isinstance(source, str) and not ("\n" not in source and source.endswith((".yaml", ".yml", ".json"))):
         return _parse(source, "text")
     path = Path(source)
     try:

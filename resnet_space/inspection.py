@@ -44,7 +44,16 @@ def stages(net: Architecture) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     stem = net.stem
     size = plan.units[0].size
     pool = ", 3x3 max pool, stride 2" if stem.max_pool else ""
-    rows = [("stem", "1", _size(size, stem.channels), f"{stem.kernel}x{stem.kernel} conv, stride {stem.stride}{pool}", "", "")]
+    rows = [
+        (
+            "stem",
+            "1",
+            _size(size, stem.channels),
+            f"{stem.kernel}x{stem.kernel} conv, stride {stem.stride}{pool}",
+            "",
+            "",
+        )
+    ]
     first = 0
     for index, stage in enumerate(net.stages):
         unit = plan.units[first]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnet_space.blueprint import Blueprint, UnitPlan
+from resnet_space.blueprint import Blueprint, Carry, UnitPlan
 from resnet_space.branches import Convolution
 from resnet_space.orders import ORDERS
 
@@ -114,7 +114,12 @@ def project(plan: UnitPlan) -> nn.Sequential:
     return nn.Sequential(conv(shape), *activations(ORDERS[plan.order].projection, plan.channels))
 
 
-CARRIES: dict[str, Callable[[UnitPlan], nn.Module]] = {"keep": lambda plan: nn.Identity(), "pad": Pad, "project": project, "nothing": lambda plan: Nothing()}
+CARRIES: dict[Carry, Callable[[UnitPlan], nn.Module]] = {
+    "keep": lambda plan: nn.Identity(),
+    "pad": Pad,
+    "project": project,
+    "nothing": lambda plan: Nothing(),
+}
 
 
 def branch(plan: UnitPlan) -> Iterator[nn.Module]:

@@ -68,7 +68,8 @@ def _set(node: Any, parts: list[str], value: Any, path: str) -> None:
             else:
                 node[index] = value  # type: ignore[index]
     elif not rest and part == "kind":
-        node.clear()
+        if node.get("kind") != value:
+            node.clear()
         node["kind"] = value
     elif not rest:
         node[part] = value

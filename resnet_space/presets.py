@@ -1,8 +1,10 @@
 """The networks of the papers, each a readable literal: a name, its source, and the description.
 
 CIFAR nets of 6n+2 and 9n+2 layers: 1512.03385, section 4.2, and 1603.05027, section 5. ImageNet nets: 1512.03385,
-table 1. ResNeXt: 1611.05431, tables 1 and 4, and section 5.3. Every bottleneck has its stride on the 3x3, as torchvision
-has it; the first version of 1512.03385 had it on the first 1x1 (`unit.branch.stride_on=1x1`), with fewer MACs.
+table 1. ResNeXt: 1611.05431, tables 1 and 4, and section 5.3.
+
+Every bottleneck has its stride on the 3x3, as torchvision has it; the first version of 1512.03385 had it on the first
+1x1 (`unit.branch.stride_on=1x1`), with fewer MACs.
 """
 
 from __future__ import annotations
@@ -43,9 +45,7 @@ def cifar(
         input_shape=(3, 32, 32),
         classes=10,
         stem=Stem(kernel=3, channels=stem),
-        stages=tuple(
-            Stage(units=units, channels=c, stride=s) for c, s in zip(channels, (1, 2, 2), strict=True)
-        ),
+        stages=tuple(Stage(units=units, channels=c, stride=s) for c, s in zip(channels, (1, 2, 2), strict=True)),
         unit=ResidualUnit(shortcut=shortcut, order=order, branch=branch),
         transition=transition,
     )
@@ -64,9 +64,7 @@ def imagenet(
         input_shape=(3, 224, 224),
         classes=1000,
         stem=Stem(kernel=7, channels=64, stride=2, max_pool=True),
-        stages=tuple(
-            Stage(units=n, channels=c, stride=s) for n, c, s in zip(units, widths, (1, 2, 2, 2), strict=True)
-        ),
+        stages=tuple(Stage(units=n, channels=c, stride=s) for n, c, s in zip(units, widths, (1, 2, 2, 2), strict=True)),
         unit=ResidualUnit(shortcut=shortcut, order=order, branch=branch),
         transition="B",
     )

@@ -35,10 +35,13 @@ class ShortcutKind(Description):
         """Probability that an element of the carried `x` is dropped while training."""
         return 0.0
 
-
     def canonical(self) -> ShortcutKind:
         """The simplest shortcut that computes the same."""
         return self
+
+    def like(self) -> ShortcutKind:
+        """One for all shortcuts with the same operators: numbers such as a gate's bias do not change the counts."""
+        return type(self)()
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         """`y`, shape (N, C, H, W), from the carried input, the branch and the gate."""

@@ -16,10 +16,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from resnet_space import paths
 from resnet_space.architecture import DERIVED, Architecture
-from resnet_space.axes import Axis, Choices, Range, axis_at, exists, governs, plain
+from resnet_space.axes import Axis, Choices, Range, axis_at, plain
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
-from resnet_space.expressions import COSTS, NAMES, Expression, measure
+from resnet_space.expressions import Expression
+from resnet_space.fields import COSTS, NAMES, exists, governs, measure
 from resnet_space.presets import preset
 
 TRIES = 1000
@@ -79,10 +80,7 @@ def _conditions(data: Any) -> Any:
     """One value may stand for a list of one."""
     if not isinstance(data, Mapping):
         return data
-    return {
-        other: values if isinstance(values, list | tuple | Choices) else [values]
-        for other, values in data.items()
-    }
+    return {other: values if isinstance(values, list | tuple | Choices) else [values] for other, values in data.items()}
 
 
 class Space(Description):
@@ -93,15 +91,15 @@ class Space(Description):
     `NAMES`; one about a field that a net does not have does not refuse that net.
 
     Raises:
-        InputError: an unknown path, a value no field takes, conditions in a circle, no constraint.
+        InputError: an unknown path, a value no field takes, conditions in a circle, a text that is none.
     """
 
     base: Annotated[str | Architecture, BeforeValidator(_base)]
     set: Annotated[dict[str, Any], BeforeValidator(plain)] = Field(default_factory=dict)
     axes: Annotated[dict[str, Choices | Range], BeforeValidator(_axes, json_schema_input_type=_Axes)]
-    when: dict[
-        str, Annotated[dict[str, Choices], BeforeValidator(_conditions, json_schema_input_type=_When)]
-    ] = Field(default_factory=dict)
+    when: dict[str, Annotated[dict[str, Choices], BeforeValidator(_conditions, json_schema_input_type=_When)]] = Field(
+        default_factory=dict
+    )
     constraints: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -263,9 +261,7 @@ class Space(Description):
         while left:
             ready = [path for path in left if not any(self._depends(path, other) for other in left)]
             if not ready:
-                raise InputError(
-                    f"when: {', '.join(left)} wait for each other; one of them must count by itself"
-                )
+                raise InputError(f"when: {', '.join(left)} wait for each other; one of them must count by itself")
             order.append(ready[0])
             left.remove(ready[0])
         return tuple(order)
@@ -289,9 +285,7 @@ class Space(Description):
     def _counts(self, path: str, chosen: Assignment) -> bool:
         """Whether an axis counts, given the values of those before it."""
         for other, values in self.when.get(path, {}).items():
-            if other not in chosen or chosen[other] not in [
-                self.axes[other].member(v) for v in values.options
-            ]:
+            if other not in chosen or chosen[other] not in [self.axes[other].member(v) for v in values.options]:
                 return False
         deciding = {other: value for other, value in chosen.items() if governs(other, path)}
         case = f"{path} {deciding}"

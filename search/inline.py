@@ -12,9 +12,7 @@ from search.trial import Event, Job
 from search.work import work
 
 
-def run(
-    jobs: Sequence[Job], tell: Callable[[Event], None], *, resources: Resources, checkpoints: Path
-) -> None:
+def run(jobs: Sequence[Job], tell: Callable[[Event], None], *, resources: Resources, checkpoints: Path) -> None:
     """Do every job here, telling each event as it happens.
 
     Raises:

@@ -64,7 +64,7 @@ def run(
 
 def check(resources: Resources) -> None:
     """Raise unless one job fits a node of the cluster: Ray alone would wait for ever."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     for name, kind in (("cpus", "CPU"), ("gpus", "GPU")):
         asked, most = getattr(resources, name), max(node.get(kind, 0) for node in nodes)
         if asked > most:
@@ -78,7 +78,7 @@ def check(resources: Resources) -> None:
 class Worker(tune.Trainable):
     """An actor that takes one job after another; torch and the data stay loaded between them. A step is an event."""
 
-    def setup(
+    def setup(  # type: ignore[override]
         self, config: dict[str, Any], jobs: list[dict[str, Any]], resources: Resources, checkpoints: Path
     ) -> None:
         self.jobs, self.resources, self.checkpoints = jobs, resources, checkpoints

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -179,12 +178,12 @@ class Store:
                     connection.execute(row.values(**asdict(event), finished=datetime.now(UTC)))
         return True
 
-    def counts(self) -> dict[Status, int]:
+    def counts(self) -> dict[str, int]:
         """Trials of every status, zeros too."""
         with self.engine.connect() as connection:
             query = sql.select(trials.c.status, sql.func.count()).group_by(trials.c.status)
-            found = Counter(dict(connection.execute(query).tuples().all()))
-        return {status: found[status] for status in get_args(Status)}
+            found: dict[str, int] = dict(connection.execute(query).tuples().all())
+        return {status: found.get(status, 0) for status in get_args(Status)}
 
     def reasons(self) -> list[tuple[str, str, int]]:
         """(status, reason, trials) of what did not end well, the most frequent first."""

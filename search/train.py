@@ -18,9 +18,7 @@ from search.recipe import Recipe
 from search.trial import Epoch, Event, Finished, Started, TrialSpec
 
 
-def train(
-    spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path | None = None
-) -> Iterator[Event]:
+def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path | None = None) -> Iterator[Event]:
     """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`.
 
     With a `folder`, every epoch ends in a checkpoint there and a trial that was killed goes on behind its last one, on
@@ -33,14 +31,14 @@ def train(
     began = time.monotonic()
     recipe = spec.recipe
     torch.manual_seed(spec.seed)
-    model = build(spec.architecture).to(device)
+    model = build(spec.architecture).to(memory_format=torch.channels_last).to(device)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
         weight_decay=recipe.weight_decay,
-        fused=device.startswith("cuda"),
+        fused=True,
     )
     state = checkpoint.load(folder, model, optimizer, device) if folder else checkpoint.State()
     yield Started(spec.key, platform.node(), device, state.step)
@@ -72,7 +70,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = lr
             with autocast(recipe, device):
-                logits = forward(x)
+                logits = forward(x.contiguous(memory_format=torch.channels_last))
                 loss = functional.cross_entropy(logits, y)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -86,9 +84,7 @@ def train(
         if not bool(curve.isfinite().all()):
             step = first + int((~curve.isfinite()).nonzero()[0]) + 1
             bad = float(curve[step - first - 1])
-            yield Finished(
-                spec.key, "diverged", f"loss is {bad} at step {step}", seconds=time.monotonic() - began
-            )
+            yield Finished(spec.key, "diverged", f"loss is {bad} at step {step}", seconds=time.monotonic() - began)
             return
         seconds = time.monotonic() - epoch_began
         train_error = float(wrong) / seen
@@ -140,7 +136,7 @@ def error(model: nn.Module, split: Split, images: Images, recipe: Recipe, device
     wrong = torch.zeros((), dtype=torch.long, device=device)
     for x, y in batches(split, batch_size=512, mean=images.mean, std=images.std, device=device):
         with autocast(recipe, device):
-            logits: Tensor = model(x)
+            logits: Tensor = model(x.contiguous(memory_format=torch.channels_last))
         wrong += (logits.argmax(1) != y).sum()
     return float(wrong) / len(split)
 

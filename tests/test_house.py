@@ -118,8 +118,7 @@ def test_imports_are_declared_dependencies() -> None:
         f"{name(path)}: {package}"
         for path in MODULES
         for package in sorted(imported(path) - set(sys.stdlib_module_names) - set(ROOMS))
-        if not {canonicalize_name(dist) for dist in providers.get(PART_OF.get(package, package), [])}
-        & set(to_use())
+        if not {canonicalize_name(dist) for dist in providers.get(PART_OF.get(package, package), [])} & set(to_use())
     ]
     assert undeclared == []
 

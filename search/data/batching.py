@@ -36,10 +36,8 @@ def batches(
         skip: leave out so many batches; those that follow are the same, so a trial can go on within an epoch.
     """
     source = split.x.device
-    if seed is None:
-        order = torch.arange(len(split))
-    else:
-        order = torch.randperm(len(split), generator=generator(seed, epoch))
+    images = len(split)
+    order = torch.arange(images) if seed is None else torch.randperm(images, generator=generator(seed, epoch))
     count = steps_per_epoch(len(split), batch_size) if seed is not None else -(-len(split) // batch_size)
     centre, scale = (torch.tensor(v, dtype=torch.float32, device=device) for v in (mean, std))
     order = order.to(source)

@@ -94,9 +94,7 @@ def _unpack(archive: Archive, root: Path, download: bool) -> None:
             # used: it would go on to unpickle.
             download_and_extract_archive(archive.url, str(root), filename=archive.filename, md5=archive.md5)
     except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
-        raise InputError(
-            f"{archive.filename} could not be downloaded to {root}, or not unpacked: {error}"
-        ) from None
+        raise InputError(f"{archive.filename} could not be downloaded to {root}, or not unpacked: {error}") from None
 
 
 def _read_files(archive: Archive, folder: Path, files: tuple[tuple[str, str], ...]) -> Labelled:

@@ -56,9 +56,7 @@ class DataSet(Description):
         for setting in ("size", "classes", "samples", "channels"):
             if getattr(self, setting) is not None and setting not in row.settings:
                 owners = ", ".join(name for name, other in DATASETS.items() if setting in other.settings)
-                raise InputError(
-                    f"{setting}: data set {self.name!r} has no such setting; only {owners} has it"
-                )
+                raise InputError(f"{setting}: data set {self.name!r} has no such setting; only {owners} has it")
         if self.validation + self.test >= 1:
             raise InputError(f"validation + test: {self.validation} + {self.test} leave nothing for training")
         return self

@@ -53,9 +53,7 @@ def subset(y: Numbers, limit: int) -> Numbers:
         return np.arange(len(y))
     members = _shuffled(y)
     if limit < len(members):
-        raise InputError(
-            f"limit: {limit} images cannot show all {len(members)} classes; at least {len(members)}"
-        )
+        raise InputError(f"limit: {limit} images cannot show all {len(members)} classes; at least {len(members)}")
     sizes = np.array([len(m) for m in members])
     return _pick(members, np.zeros_like(sizes), allot(sizes, limit, least=1, most=sizes))
 

@@ -47,9 +47,7 @@ def read(files: tuple[Path, ...]) -> Contents:
     Raises:
         InputError: names the file that is damaged.
     """
-    train, test = (
-        Labelled(read_idx(files[i], 3)[:, None], read_idx(files[i + 1], 1).astype(np.int64)) for i in (0, 2)
-    )
+    train, test = (Labelled(read_idx(files[i], 3)[:, None], read_idx(files[i + 1], 1).astype(np.int64)) for i in (0, 2))
     for part, file in ((train, files[1]), (test, files[3])):
         if len(part.y) != part.x.shape[0]:
             raise damaged(file, f"{len(part.y)} labels for {part.x.shape[0]} images")

@@ -54,9 +54,7 @@ def image_folder(data: DataSet, root: Path | None, download: bool) -> Source:
         raise missing(data, root, f"root must be {DATASETS[data.name].root}")
     side = data.setting("size")
     classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
-    found = {
-        split: _listed(root / folder, classes) for folder, split in PARTS.items() if (root / folder).is_dir()
-    }
+    found = {split: _listed(root / folder, classes) for folder, split in PARTS.items() if (root / folder).is_dir()}
     parts = {
         split: Labelled(PictureFiles(tuple(path for path, _ in files), side), np.array([y for _, y in files]))
         for split, files in found.items()
@@ -72,9 +70,7 @@ def _listed(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
     try:
         strange = set(find_classes(folder)[0]) - set(classes)
         if strange:
-            raise InputError(
-                f"{folder / min(strange)}: no such class in train; allowed: {', '.join(classes[:20])}"
-            )
+            raise InputError(f"{folder / min(strange)}: no such class in train; allowed: {', '.join(classes[:20])}")
         numbers = {name: number for number, name in enumerate(classes) if (folder / name).is_dir()}
         return [(Path(path), y) for path, y in make_dataset(folder, numbers, extensions=IMG_EXTENSIONS)]
     except FileNotFoundError as error:  # no folder of a class, or one without a picture

@@ -101,9 +101,7 @@ def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, int]
     """Labels 0..classes-1; those of a set that does not say its classes are renumbered in ascending order."""
     known = np.unique(contents.train.y) if contents.classes is None else np.arange(contents.classes)
     if len(known) < 2:
-        raise InputError(
-            f"data set {data.name!r} has {len(known)} class in its training images; at least 2 are needed"
-        )
+        raise InputError(f"data set {data.name!r} has {len(known)} class in its training images; at least 2 are needed")
 
     def renumber(name: str, part: Labelled) -> Labelled:
         if not len(part.y):
@@ -116,8 +114,7 @@ def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, int]
 
     train = renumber("training", contents.train)
     validation, test = (
-        part and renumber(name, part)
-        for name, part in (("validation", contents.validation), ("test", contents.test))
+        part and renumber(name, part) for name, part in (("validation", contents.validation), ("test", contents.test))
     )
     return Contents(train, validation, test, classes=len(known)), len(known)
 

@@ -19,17 +19,13 @@ def available_bytes() -> int:
             if line.startswith("MemAvailable:"):
                 candidates.append(int(line.split()[1]) * 1024)
         group = Path("/sys/fs/cgroup")
-        candidates.append(
-            int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
-        )
+        candidates.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
     except (OSError, ValueError):
         pass  # not Linux, or no limit ("max")
     return max(0, min(candidates)) if candidates else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def check_fit(
-    name: str, images: int, shape: tuple[int, ...], itemsize: int, available: int, smaller: str
-) -> None:
+def check_fit(name: str, images: int, shape: tuple[int, ...], itemsize: int, available: int, smaller: str) -> None:
     """Refuse `images` of `shape` (C, H, W) that would take more than half of `available` bytes.
 
     Raises:

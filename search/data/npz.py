@@ -40,8 +40,7 @@ def read(path: Path) -> Contents:
     test = _labelled(path, arrays, "x_test", "y_test") if "x_test" in arrays else None
     if test is not None and (train.x.shape[1:], train.x.dtype) != (test.x.shape[1:], test.x.dtype):
         raise InputError(
-            f"{path}: x has images of {train.x.shape[1:]} {train.x.dtype}, "
-            f"x_test of {test.x.shape[1:]} {test.x.dtype}"
+            f"{path}: x has images of {train.x.shape[1:]} {train.x.dtype}, x_test of {test.x.shape[1:]} {test.x.dtype}"
         )
     return Contents(train=train, test=test)
 
@@ -65,13 +64,9 @@ def _labelled(path: Path, arrays: dict[str, NDArray[Any]], x_name: str, y_name: 
     if x.ndim == 3:
         x = x[:, None]
     if x.ndim != 4 or not x.size:
-        raise InputError(
-            f"{path}: {x_name} has shape {arrays[x_name].shape}; allowed: (N, H, W) or (N, C, H, W)"
-        )
+        raise InputError(f"{path}: {x_name} has shape {arrays[x_name].shape}; allowed: (N, H, W) or (N, C, H, W)")
     if x.shape[3] in (1, 3, 4) and x.shape[1] > 4:
-        raise InputError(
-            f"{path}: {x_name} has shape {x.shape}; channels come second: {x_name}.transpose(0, 3, 1, 2)"
-        )
+        raise InputError(f"{path}: {x_name} has shape {x.shape}; channels come second: {x_name}.transpose(0, 3, 1, 2)")
     if np.issubdtype(x.dtype, np.floating):
         x = x.astype(np.float32)
         if not np.isfinite(x).all():

@@ -59,9 +59,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(
-                f"asks for {module}.{name}, which plain data never does; nothing was run"
-            )
+            raise pickle.UnpicklingError(f"asks for {module}.{name}, which plain data never does; nothing was run")
         return _ADMITTED[module, name]
 
 

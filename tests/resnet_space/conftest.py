@@ -30,9 +30,7 @@ def shortcuts() -> st.SearchStrategy:
     """Every kind of the catalogue, with values for each number it has."""
     numbers = st.sampled_from([0.0, 0.25, 0.5])
     return st.one_of(
-        st.builds(
-            cls, **{name: numbers for name, field in cls.model_fields.items() if field.annotation is float}
-        )
+        st.builds(cls, **{name: numbers for name, field in cls.model_fields.items() if field.annotation is float})
         for cls in SHORTCUTS.values()
     )
 
@@ -50,9 +48,7 @@ def branches() -> st.SearchStrategy:
 @st.composite
 def architectures(draw: st.DrawFn) -> Architecture:
     """Small nets that can be built: every shortcut, order, branch and transition, and overrides by stage."""
-    unit = st.fixed_dictionaries(
-        {"shortcut": shortcuts(), "order": st.sampled_from([*ORDERS]), "branch": branches()}
-    )
+    unit = st.fixed_dictionaries({"shortcut": shortcuts(), "order": st.sampled_from([*ORDERS]), "branch": branches()})
     overrides = st.fixed_dictionaries(
         {},
         optional={"shortcut": shortcuts(), "order": st.sampled_from([*ORDERS]), "branch": branches()},

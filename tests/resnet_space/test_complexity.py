@@ -84,9 +84,7 @@ def test_elementwise_work_of_a_shortcut_is_counted(shortcut, per_element):
 
 
 def test_gate_and_identity_do_not_look_alike_beyond_the_gates_convolution():
-    identity, gate = (
-        complexity(preset("resnet20", shortcut=kind)) for kind in ("identity", "exclusive_gate")
-    )
+    identity, gate = (complexity(preset("resnet20", shortcut=kind)) for kind in ("identity", "exclusive_gate"))
     assert gate.elementwise > identity.elementwise
     assert gate.macs > identity.macs
 
@@ -106,9 +104,7 @@ def test_counting_draws_no_random_numbers():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    complexity(
-        preset("resnet20").replace(classes=41, shortcut={"kind": "exclusive_gate", "gate_bias": -0.125})
-    )
+    complexity(preset("resnet20").replace(classes=41, shortcut={"kind": "exclusive_gate", "gate_bias": -0.125}))
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -72,9 +72,7 @@ def test_what_json_has_no_word_for_is_refused_in_words_of_yaml(text):
     assert "tuple" not in refusal(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "a: b: c", "\ta: 1", "a: 'b", "a: 1\n---\nb: 2\n", "[" * 1000 + "]" * 1000]
-)
+@pytest.mark.parametrize("text", ["{", "a: b: c", "\ta: 1", "a: 'b", "a: 1\n---\nb: 2\n", "[" * 1000 + "]" * 1000])
 def test_text_that_is_no_document_is_refused(text):
     assert refusal(text).startswith("text:")
 

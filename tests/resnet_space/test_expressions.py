@@ -6,9 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from resnet_space import expressions
+from resnet_space import fields
 from resnet_space.errors import InputError
-from resnet_space.expressions import MAX_DEPTH, MAX_LENGTH, NAMES, Expression, measure
+from resnet_space.expressions import Expression
+from resnet_space.fields import NAMES, measure
+from resnet_space.parsing import MAX_DEPTH, MAX_LENGTH
 from resnet_space.presets import preset
 
 WORDS = [
@@ -102,7 +104,7 @@ def test_names_are_those_that_the_expression_uses() -> None:
 
 
 def test_network_is_not_counted_unless_a_cost_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expressions, "complexity", lambda net: pytest.fail("counted"))
+    monkeypatch.setattr(fields, "complexity", lambda net: pytest.fail("counted"))
     assert holds("depth == 20 or macs > 3")
 
 

@@ -40,9 +40,7 @@ def test_star_stands_for_every_stage(net):
 
 
 def test_path_reaches_into_one_stage():
-    net = preset("resnet20").assign(
-        {"stages.1.unit.shortcut.kind": "dropout", "stages.1.unit.shortcut.p": 0.1}
-    )
+    net = preset("resnet20").assign({"stages.1.unit.shortcut.kind": "dropout", "stages.1.unit.shortcut.p": 0.1})
     assert net.stages[1].unit.shortcut.p == 0.1
     assert net.stages[0] == preset("resnet20").stages[0]
 
@@ -64,9 +62,7 @@ def test_lookup_finds_what_stands_at_a_path(path, value):
     assert lookup(preset("resnet20").model_dump(), path) == value
 
 
-@pytest.mark.parametrize(
-    "path", ["nothing", "unit.nothing", "classes.x", "stages.units", "stages.9", "stages.9.units"]
-)
+@pytest.mark.parametrize("path", ["nothing", "unit.nothing", "classes.x", "stages.units", "stages.9", "stages.9.units"])
 def test_lookup_of_nothing_is_a_key_error(path):
     with pytest.raises(KeyError):
         lookup(preset("resnet20").model_dump(), path)
@@ -88,9 +84,7 @@ def test_assignment_of_the_command_line_is_read_as_yaml(text, pair):
     assert split(text) == pair
 
 
-@pytest.mark.parametrize(
-    "text", ["", "unit.order", "=original", " =original", "unit.shortcut={kind", "a=b: c: d"]
-)
+@pytest.mark.parametrize("text", ["", "unit.order", "=original", " =original", "unit.shortcut={kind", "a=b: c: d"])
 def test_assignment_that_is_none_is_refused_in_one_line(text):
     with pytest.raises(InputError) as caught:
         split(text)

@@ -65,9 +65,7 @@ def test_macs_of_convolutions_and_classifier_are_the_published_ones_as_printed(n
     assert printed(convolutions_and_classifier(complexity(preset(name))), PRESET_ROWS[name]["published_macs"])
 
 
-@pytest.mark.parametrize(
-    "row", OTHERWISE_ROWS, ids=lambda row: f"{row['preset']}-{row['change'] or row['counted']}"
-)
+@pytest.mark.parametrize("row", OTHERWISE_ROWS, ids=lambda row: f"{row['preset']}-{row['change'] or row['counted']}")
 def test_published_figure_holds_with_its_own_convention(row):
     path, _, value = row["change"].partition("=")
     net = preset(row["preset"]).assign({path: value} if path else {})
@@ -97,9 +95,7 @@ def test_transition_is_a_for_the_papers_own_cifar_nets_and_b_elsewhere(name):
 
 
 def test_all_presets_of_the_contract_are_there():
-    cifar = {f"plain{n}" for n in (20, 32, 44, 56, 110)} | {
-        f"resnet{n}" for n in (20, 32, 44, 56, 110, 1202, 164)
-    }
+    cifar = {f"plain{n}" for n in (20, 32, 44, 56, 110)} | {f"resnet{n}" for n in (20, 32, 44, 56, 110, 1202, 164)}
     cifar |= {f"preresnet{n}" for n in (20, 56, 110, 164, 1001)} | {"resnext29_8x64d", "resnext29_16x64d"}
     imagenet = {"plain18", "plain34", "preresnet200", "resnext50_32x4d", "resnet101_1x100d"}
     imagenet |= {f"resnet{n}" for n in (18, 34, 50, 101, 152, 200)}
@@ -108,9 +104,7 @@ def test_all_presets_of_the_contract_are_there():
 
 
 def test_preset_takes_changes_by_the_name_of_the_field():
-    net = preset(
-        "resnet110", shortcut={"kind": "exclusive_gate", "gate_bias": -6}, transition="B", classes=100
-    )
+    net = preset("resnet110", shortcut={"kind": "exclusive_gate", "gate_bias": -6}, transition="B", classes=100)
     assert (net.unit.shortcut.kind, net.unit.shortcut.gate_bias) == ("exclusive_gate", -6)
     assert (net.transition, net.classes, net.depth) == ("B", 100, 110)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_space import expressions, space
+from resnet_space import fields, space
 from resnet_space.architecture import Architecture
 from resnet_space.axes import Axis, Choices, Range
 from resnet_space.errors import InputError
@@ -49,9 +49,7 @@ POOL: dict[str, list[Any]] = {
 def spaces(draw: st.DrawFn) -> Space:
     paths = draw(st.lists(st.sampled_from(sorted(POOL)), max_size=4, unique=True))
     axes = {path: draw(st.sampled_from(POOL[path])) for path in paths}
-    limits = draw(
-        st.sampled_from([[], ["depth >= 6"], ["unit.branch.width >= 4 * cardinality", "depth < 12"]])
-    )
+    limits = draw(st.sampled_from([[], ["depth >= 6"], ["unit.branch.width >= 4 * cardinality", "depth < 12"]]))
     return Space.of({"base": TINY, "axes": axes, "constraints": limits})
 
 
@@ -103,9 +101,7 @@ def test_yaml_round_trip_gives_the_same_space(found: Space) -> None:
     assert again.sample(0) == found.sample(0)
 
 
-@given(
-    st.floats(-1e3, 1e3), st.floats(0, 1e3), st.none() | st.floats(0.01, 10), st.booleans(), st.integers(0, 9)
-)
+@given(st.floats(-1e3, 1e3), st.floats(0, 1e3), st.none() | st.floats(0.01, 10), st.booleans(), st.integers(0, 9))
 def test_what_a_range_draws_is_a_member_and_adjacency_is_symmetric(
     low: float, span: float, step: float | None, log: bool, seed: int
 ) -> None:
@@ -115,9 +111,7 @@ def test_what_a_range_draws_is_a_member_and_adjacency_is_symmetric(
     value = axis.draw(Random(seed))
     assert axis.member(value) == value
     for near in axis.adjacent(value):
-        back = [
-            math.isclose(value, own, rel_tol=1e-6, abs_tol=1e-6) for own in axis.adjacent(axis.member(near))
-        ]
+        back = [math.isclose(value, own, rel_tol=1e-6, abs_tol=1e-6) for own in axis.adjacent(axis.member(near))]
         assert any(back)
 
 
@@ -146,9 +140,7 @@ def test_inactive_axes_are_counted_in_the_product_and_folded_after() -> None:
 
 
 def test_equivalent_nets_are_folded_and_failures_counted() -> None:
-    found = tiny(
-        {"unit.branch.cardinality": [1, 3, 8], "transition": "all"}, set=BOTTLENECK | {KINDS: "none"}
-    )
+    found = tiny({"unit.branch.cardinality": [1, 3, 8], "transition": "all"}, set=BOTTLENECK | {KINDS: "none"})
     assert found.size == Size(raw=9, active=9, distinct=2, infeasible=3)
 
 
@@ -166,9 +158,7 @@ def test_space_without_axes_is_its_base() -> None:
 def test_continuous_range_has_no_size_and_no_enumeration_but_samples() -> None:
     found = tiny({KINDS: ["exclusive_gate"], BIAS: {"low": -8, "high": 0}})
     assert found.size is None
-    with pytest.raises(
-        InputError, match=r"axes.unit.shortcut.gate_bias: a continuous range has no end; give it"
-    ):
+    with pytest.raises(InputError, match=r"axes.unit.shortcut.gate_bias: a continuous range has no end; give it"):
         found.enumerate()
     net = found.sample(3)
     assert -8 <= net.unit.shortcut.model_dump()["gate_bias"] <= 0
@@ -199,7 +189,7 @@ def test_broken_constraint_is_named_with_its_values() -> None:
 
 
 def test_cheap_constraints_come_before_counting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expressions, "complexity", lambda net: pytest.fail("counted"))
+    monkeypatch.setattr(fields, "complexity", lambda net: pytest.fail("counted"))
     found = tiny({}, constraints=["macs < 1", "depth > 20"])
     assert str(found.feasible(Architecture.of(TINY))).startswith("depth > 20 is false")
 

@@ -11,8 +11,8 @@ from resnet_space import Architecture, build, preset
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
-# 1603.05027, figure 4, a to e: the branch of two and of three convolutions, what follows the addition, and what
-# the paper's section 4 says of the net's end.
+# 1603.05027, figure 4, a to e: the branch of two and of three convolutions, what follows the addition, and
+# what the paper's section 4 says of the net's end.
 FIGURE_4 = {
     "original": ("conv bn relu conv bn", "conv bn relu conv bn relu conv bn", "relu", ""),
     "bn_after_addition": ("conv bn relu conv", "conv bn relu conv bn relu conv", "bn relu", ""),
@@ -79,9 +79,7 @@ def carried(unit, x, carry, order, *, stride):
     if carry == "pad":
         taken = x[:, :, ::stride, ::stride]
         return torch.cat([taken, torch.zeros_like(taken)], dim=1)
-    conv, *bn = (
-        module for module in unit.h.carry.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
-    )
+    conv, *bn = (module for module in unit.h.carry.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d))
     assert bool(bn) == ("bn" in ORDERS[order].projection)
     projected = functional.conv2d(x, conv.weight, stride=stride)
     return normalised(bn[0], projected) if bn else projected
@@ -112,9 +110,7 @@ def test_unit_computes_the_papers_formula(shortcut, order, transition, index, ra
     with torch.no_grad():
         shared = x
         if reshaped and order in PREACTIVATED and shortcut != "none":
-            shared = (
-                torch.relu(normalised(unit.shared[0], x)) if "bn" in PREACTIVATED[order] else torch.relu(x)
-            )
+            shared = torch.relu(normalised(unit.shared[0], x)) if "bn" in PREACTIVATED[order] else torch.relu(x)
         carry = expected_carry(shortcut, transition, reshaped=reshaped)
         h = carried(unit, shared, carry, order, stride=stride)
         g = None
@@ -140,9 +136,7 @@ class TestOrder:
         for unit in build(small(order=order, branch=branch)).units:
             assert chain(unit.f) == FIGURE_4[order][2]
 
-    def test_first_activation_is_shared_where_the_shape_changes_and_in_the_first_unit(
-        self, order, branch, column
-    ):
+    def test_first_activation_is_shared_where_the_shape_changes_and_in_the_first_unit(self, order, branch, column):
         units = build(small(order=order, branch=branch)).units
         for unit in (units[0], units[RESHAPED]):
             shared = "" if isinstance(unit.shared, nn.Identity) else chain(unit.shared)
@@ -228,11 +222,7 @@ class TestDropout:
 
     def test_drops_elements_of_x_and_scales_the_rest_in_training(self):
         torch.manual_seed(0)
-        unit = (
-            build(small(shortcut={"kind": "dropout", "p": 0.25}, order="full_preactivation"))
-            .train()
-            .units[SAME]
-        )
+        unit = build(small(shortcut={"kind": "dropout", "p": 0.25}, order="full_preactivation")).train().units[SAME]
         x = torch.rand(64, 8, 7, 9) + 0.5
         carried = unit.h.carry(x)
         kept = carried != 0

@@ -16,9 +16,7 @@ KINDS = ", ".join(SHORTCUTS)
 NAMES = ", ".join(ORDERS)
 FIELDS = "input_shape, classes, stem, stages, unit, transition"
 
-JARGON = re.compile(
-    r"pydantic|http|type=|input_value|validation error|union|literal|discriminator|tuple|serializ"
-)
+JARGON = re.compile(r"pydantic|http|type=|input_value|validation error|union|literal|discriminator|tuple|serializ")
 
 
 def refusal(act):
@@ -53,8 +51,7 @@ MESSAGES = {
     NET + "unit: {order: no}\n": f"unit.order: unknown order 'no'; allowed: {NAMES}",
     NET + "unit: {branch: bottle}\n": "unit.branch.kind: unknown branch 'bottle'; did you mean 'bottleneck'? "
     "allowed: basic, bottleneck",
-    NET
-    + "unit: {branch: {kind: bottleneck, stride_on: 5x5}}\n": "unit.branch.stride_on: unknown stride_on '5x5'; "
+    NET + "unit: {branch: {kind: bottleneck, stride_on: 5x5}}\n": "unit.branch.stride_on: unknown stride_on '5x5'; "
     "allowed: 3x3, 1x1",
     NET + "transition: D\n": "transition: unknown transition 'D'; allowed: A, B, C",
     NET + "stem: {kernel: 4}\n": "stem.kernel: unknown kernel 4; allowed: 1, 3, 5, 7",
@@ -66,8 +63,7 @@ MESSAGES = {
     shortcut("{kind: identity, gate_bias: -6}"): "unit.shortcut.gate_bias: identity has no 'gate_bias'; "
     "it belongs to: exclusive_gate, shortcut_only_gate",
     shortcut("{kind: dropout, q: 0.5}"): "unit.shortcut.q: unknown field 'q'; allowed: kind, p",
-    NET
-    + "unit: {branch: {kind: basic, cardinality: 2}}\n": "unit.branch.cardinality: basic has no 'cardinality'; "
+    NET + "unit: {branch: {kind: basic, cardinality: 2}}\n": "unit.branch.cardinality: basic has no 'cardinality'; "
     "it belongs to: bottleneck",
     # Numbers.
     NET + "classes: 0\n": "classes: must be at least 1, not 0",
@@ -83,18 +79,10 @@ MESSAGES = {
     NET + "stem: {kernel: true}\n": "stem.kernel: unknown kernel True; allowed: 1, 3, 5, 7",
     NET + "stem: {kernel: 3.0}\n": "stem.kernel: unknown kernel 3.0; allowed: 1, 3, 5, 7",
     NET + "unit: {branch: {kind: bottleneck, width: 0}}\n": "unit.branch.width: must be at least 1, not 0",
-    shortcut(
-        "{kind: exclusive_gate, gate_bias: .nan}"
-    ): "unit.shortcut.gate_bias: must be a finite number, not nan",
-    shortcut(
-        "{kind: exclusive_gate, gate_bias: -.inf}"
-    ): "unit.shortcut.gate_bias: must be a finite number, not -inf",
-    shortcut(
-        "{kind: exclusive_gate, gate_bias: true}"
-    ): "unit.shortcut.gate_bias: must be a number, not True",
-    shortcut(
-        "{kind: exclusive_gate, gate_bias: '-6'}"
-    ): "unit.shortcut.gate_bias: must be a number, not '-6'",
+    shortcut("{kind: exclusive_gate, gate_bias: .nan}"): "unit.shortcut.gate_bias: must be a finite number, not nan",
+    shortcut("{kind: exclusive_gate, gate_bias: -.inf}"): "unit.shortcut.gate_bias: must be a finite number, not -inf",
+    shortcut("{kind: exclusive_gate, gate_bias: true}"): "unit.shortcut.gate_bias: must be a number, not True",
+    shortcut("{kind: exclusive_gate, gate_bias: '-6'}"): "unit.shortcut.gate_bias: must be a number, not '-6'",
     shortcut("{kind: dropout, p: 1.5}"): "unit.shortcut.p: must be less than 1.0, not 1.5",
     shortcut("{kind: dropout, p: -0.5}"): "unit.shortcut.p: must be at least 0.0, not -0.5",
     # Shapes of the document.
@@ -118,25 +106,21 @@ MESSAGES = {
     NET
     + "unit: {branch: {kind: bottleneck, width: 8, cardinality: 3}}\n": "unit.branch.cardinality: 3 does not divide "
     "the width 8; nearest that does: 2",
-    NET
-    + "unit: {branch: {kind: bottleneck, width: 64, cardinality: 30}}\n": "unit.branch.cardinality: 30 does not "
+    NET + "unit: {branch: {kind: bottleneck, width: 64, cardinality: 30}}\n": "unit.branch.cardinality: 30 does not "
     "divide the width 64; nearest that does: 32",
     stages(
         "[{units: 1, channels: 18}]\nunit: {branch: bottleneck}"
     ): "unit.branch.width: a quarter of 18 channels is no whole number; give the width",
-    stages(
-        "[{units: 1, channels: 16}, {units: 1, channels: 24}]\nunit: {branch: {kind: bottleneck, width: 3}}"
-    ): ("unit.branch.width: 4.5 channels in a stage of 24 is no whole number; use a multiple of 6"),
+    stages("[{units: 1, channels: 16}, {units: 1, channels: 24}]\nunit: {branch: {kind: bottleneck, width: 3}}"): (
+        "unit.branch.width: 4.5 channels in a stage of 24 is no whole number; use a multiple of 6"
+    ),
     stages("[{units: 1, channels: 16, unit: {branch: {kind: bottleneck, width: 8, cardinality: 3}}}]"): (
         "stages.0.unit.branch.cardinality: 3 does not divide the width 8; nearest that does: 2"
     ),
     stages(
         "[{units: 1, channels: 16}, {units: 1, channels: 8}]"
-    ): "stages.1.channels: transition A pads with channels, "
-    "and cannot go from 16 down to 8; use transition B",
-    stages(
-        "[{units: 1, channels: 16, stride: 64}]"
-    ): "stages.0.stride: 64 would shrink a map of 32x32 to nothing",
+    ): "stages.1.channels: transition A pads with channels, and cannot go from 16 down to 8; use transition B",
+    stages("[{units: 1, channels: 16, stride: 64}]"): "stages.0.stride: 64 would shrink a map of 32x32 to nothing",
     stages(
         "[{units: 1, channels: 16}]\ninput_shape: [3, 1, 9]\nstem: {stride: 2}"
     ): "stem.stride: 2 would shrink a map of 1x9 to nothing",

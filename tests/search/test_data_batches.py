@@ -92,9 +92,7 @@ def test_training_keeps_a_last_batch_of_two_or_more() -> None:
     assert sorted(labels(batch_size=31, seed=0)) == list(range(33))
 
 
-@pytest.mark.parametrize(
-    ("images", "batch_size", "steps"), [(33, 8, 4), (34, 8, 5), (32, 8, 4), (3, 1, 3), (3, 8, 1)]
-)
+@pytest.mark.parametrize(("images", "batch_size", "steps"), [(33, 8, 4), (34, 8, 5), (32, 8, 4), (3, 1, 3), (3, 8, 1)])
 def test_steps_per_epoch_counts_the_batches(images: int, batch_size: int, steps: int) -> None:
     assert steps_per_epoch(images, batch_size) == steps
     split = Split(SPLIT.x[:1].expand(images, -1, -1, -1), torch.zeros(images, dtype=torch.int64))

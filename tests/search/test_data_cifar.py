@@ -59,9 +59,7 @@ def batch() -> tuple[np.ndarray, list[int]]:
     return np.random.RandomState(0).randint(0, 256, (20, 3072)).astype(np.uint8), [0, 1] * 10
 
 
-def test_batches_become_images_channel_by_channel(
-    tmp_path: Path, batch: tuple[np.ndarray, list[int]]
-) -> None:
+def test_batches_become_images_channel_by_channel(tmp_path: Path, batch: tuple[np.ndarray, list[int]]) -> None:
     content = python2_pickle(*batch)
     archive = archived(tmp_path, {"data_batch_1": content, "data_batch_2": content, "test_batch": content})
     images = assemble(CIFAR10, find(CIFAR10, archive, tmp_path, False).read())
@@ -81,9 +79,7 @@ def test_the_pickle_module_reads_the_same(tmp_path: Path, batch: tuple[np.ndarra
     assert y.tolist() == expected[b"labels"]
 
 
-def test_batches_written_by_python_3_are_read_too(
-    tmp_path: Path, batch: tuple[np.ndarray, list[int]]
-) -> None:
+def test_batches_written_by_python_3_are_read_too(tmp_path: Path, batch: tuple[np.ndarray, list[int]]) -> None:
     path = tmp_path / "batch"
     path.write_bytes(pickle.dumps({b"data": batch[0], b"labels": batch[1]}, protocol=4))
     x, _ = read_batch(path, b"labels")
@@ -107,9 +103,7 @@ def test_a_file_with_a_wrong_checksum_is_named_and_not_opened(
     marker = tmp_path / "was-run"
     names = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
     archived(tmp_path, dict.fromkeys(names, planted(marker)), folder="cifar-10-batches-py")
-    with pytest.raises(
-        InputError, match=r"data_batch_1: damaged: its MD5 .*delete it and get it with --download"
-    ):
+    with pytest.raises(InputError, match=r"data_batch_1: damaged: its MD5 .*delete it and get it with --download"):
         load(CIFAR10, root=tmp_path)
     assert not marker.exists()
 

@@ -40,9 +40,7 @@ def test_every_row_is_one_line_of_text_and_names_a_loader(name: str) -> None:
 
 
 def test_an_unknown_name_gets_the_nearest_and_all_allowed() -> None:
-    with pytest.raises(
-        InputError, match="name: unknown data set 'cifar-10'; did you mean 'cifar10'"
-    ) as caught:
+    with pytest.raises(InputError, match="name: unknown data set 'cifar-10'; did you mean 'cifar10'") as caught:
         DataSet.of("cifar-10")
     assert all(name in str(caught.value) for name in DATASETS)
 

@@ -34,9 +34,7 @@ def idx(array: np.ndarray) -> bytes:
 def write_fashion(folder: Path, *, packed: bool) -> None:
     folder.mkdir(parents=True)
     for name in FILES:
-        array = (
-            np.random.RandomState(1).randint(0, 256, (40, 28, 28)) if "images" in name else np.arange(40) % 10
-        )
+        array = np.random.RandomState(1).randint(0, 256, (40, 28, 28)) if "images" in name else np.arange(40) % 10
         content = idx(array.astype(np.uint8))
         path = folder / (f"{name}.gz" if packed else name)
         path.write_bytes(gzip.compress(content) if packed else content)

@@ -128,9 +128,7 @@ def test_a_constant_channel_has_deviation_one() -> None:
     assert moments(np.full((3, 1, 2, 2), 7, np.uint8)) == ((7.0,), (1.0,))
 
 
-@pytest.mark.parametrize(
-    ("name", "what"), [("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python")]
-)
+@pytest.mark.parametrize(("name", "what"), [("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python")])
 def test_a_missing_set_says_how_to_get_it(name: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(DataSet(name=name), root=tmp_path)

@@ -70,9 +70,7 @@ def cut(path: Path) -> None:
         ("about.json", Path.unlink),
     ],
 )
-def test_an_entry_that_is_not_whole_is_made_again(
-    file: str, harm: Callable[[Path], object], tmp_path: Path
-) -> None:
+def test_an_entry_that_is_not_whole_is_made_again(file: str, harm: Callable[[Path], object], tmp_path: Path) -> None:
     cache.images("a", fake, folder=tmp_path)
     harm(tmp_path / "a" / file)
     assert same(cache.images("a", fake, folder=tmp_path), fake())
