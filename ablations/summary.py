@@ -14,7 +14,7 @@ from search.store import TrialRecord
 from search.trial import FINISHED
 
 WORST = 1.0
-"""The error that stands for a failure in a ranking: all failures tie, behind everything that trained."""
+"""The error that stands for no number in a ranking: all such arms tie, behind everything that was measured."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,8 @@ class ArmSummary:
 
     @property
     def rank_error(self) -> float | None:
-        """The error to rank by: failures count as worst, None where nothing has ended."""
-        if self.mean is None:
-            return WORST if self.ended.get("diverged") or self.ended.get("failed") else None
-        return WORST if self.mean > self.fail_above else self.mean
+        """The error to rank by: an arm with trials that diverged or failed counts as worst; None before any end."""
+        return WORST if self.ended.get("diverged") or self.ended.get("failed") else self.mean
 
 
 def summarise(study: Study, nets: Mapping[str, Architecture], records: Iterable[TrialRecord]) -> list[ArmSummary]:
@@ -93,7 +91,11 @@ def summarise(study: Study, nets: Mapping[str, Architecture], records: Iterable[
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau-b between our ranking of arms and the published one, failures tied as worst on both sides."""
+    """Kendall's tau-b between our ranking of arms and the published one.
+
+    What the paper calls "fail" has no number, and ties as worst there; our arms rank by their mean error, those with
+    trials that diverged or failed as worst.
+    """
 
     tau: float
     arms: int

@@ -31,6 +31,6 @@ def footnotes(summaries: Sequence[ArmSummary], agreement: Agreement | None, fail
     if agreement:
         lines.append(
             f"rank agreement with the published errors: Kendall's tau-b {agreement.tau:.2f} over {agreement.arms} arms "
-            "(failures tied as worst)."
+            "(published failures tied as worst)."
         )
     return lines

@@ -44,7 +44,7 @@ def stages(net: Architecture) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     stem = net.stem
     size = plan.units[0].size
     pool = ", 3x3 max pool, stride 2" if stem.max_pool else ""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             "stem",
             "1",

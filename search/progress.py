@@ -27,7 +27,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.total, self.already, self.steps, self.name, self.clock = total, already, steps, name, clock
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Console(stderr=True, highlight=False, markup=False)
         self.began = clock()
         self.running: dict[str, Epoch | None] = {}
         self.carried: dict[str, float] = {}
