@@ -11,6 +11,9 @@ HEADINGS = ("arm", "parameters", "MACs", "test error, %", "n", "outcome", "publi
 
 NUMERIC = ("parameters", "MACs", "test error, %", "n", "published, %")
 
+METRICS = {"test_error": "test error", "top1": "top-1 error"}
+"""The published tables' measures, in words."""
+
 
 def cells(summaries: Sequence[ArmSummary]) -> list[tuple[str, ...]]:
     """One row of texts an arm, under `HEADINGS`."""
@@ -53,7 +56,5 @@ def engineering(number: float) -> str:
 def provenance(summaries: Sequence[ArmSummary]) -> str:
     """What the published column is: nets, data sets, papers."""
     rows = [arm.published for arm in summaries if arm.published]
-    sources = dict.fromkeys(
-        f"{row.model} on {row.dataset}, {row.metric.replace('_', ' ')} ({row.paper})" for row in rows
-    )
+    sources = dict.fromkeys(f"{row.model} on {row.dataset}, {METRICS[row.metric]} ({row.paper})" for row in rows)
     return "; ".join(sources)

@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 # The same examples on every machine, and no deadline: the first build imports torch.
 settings.register_profile(
     "repeatable",
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,

@@ -11,8 +11,8 @@ from resnet_space.presets import cifar
 
 
 def params_of_6n2(n):
-    """Convolutions 432 + 2n*9*(16^2 + 32^2 + 64^2), less 9*(16*32 + 32*64) for the narrow inputs of two stages;
-    BN 2*(16 + 2n*(16 + 32 + 64)); a classifier of 650. 1512.03385, section 4.2.
+    """Convolutions 432 + 2n*9*(16^2 + 32^2 + 64^2), less 9*(16*32 + 32*64) for two narrow inputs; BN
+    2*(16 + 2n*(16 + 32 + 64)); a classifier of 650. 1512.03385, section 4.2.
     """
     return 97_216 * n - 21_926
 

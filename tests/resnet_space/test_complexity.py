@@ -35,13 +35,13 @@ def test_deep_preset_counted_by_units_is_the_whole_net(name):
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(net=st.from_type(Architecture))
 def test_random_net_counted_by_units_is_the_whole_net(net):
     assert complexity(net) == count(build(net), net.input_shape)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(net=st.from_type(Architecture))
 def test_macs_of_a_random_net_are_plain_fvcores(net):
     assert complexity(net).macs == macs_by_plain_fvcore(net)
@@ -55,7 +55,7 @@ def test_macs_are_plain_fvcores_with_every_shortcut(kind):
 
 def test_resnet_1001_is_counted_in_seconds():
     start = time.perf_counter()
-    complexity(preset("preresnet1001").replace(classes=37))
+    complexity(preset("preresnet1001").assign({"width": 1.25}))  # whose units no other test has counted
     assert time.perf_counter() - start < 10
 
 
@@ -94,17 +94,18 @@ def test_what_is_not_counted_is_listed():
     assert complexity(preset("resnet18", shortcut="dropout")).uncounted == ("dropout", "max_pool2d", "relu")
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(net=st.from_type(Architecture))
 def test_nothing_runs_that_is_neither_counted_nor_listed(net):
     assert set(complexity(net).uncounted) <= set(LEFT_OUT)
 
 
 def test_counting_draws_no_random_numbers():
+    uncommon = preset("resnet20").assign({"width": 1.0625})  # 17 channels: no other test has counted its units
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    complexity(preset("resnet20").replace(classes=41, shortcut={"kind": "exclusive_gate", "gate_bias": -0.125}))
+    complexity(uncommon)
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -34,6 +34,11 @@ def test_new_kind_drops_the_fields_of_the_kind_before():
     assert gated.assign({"unit.shortcut.kind": "dropout"}) == preset("resnet20", shortcut="dropout")
 
 
+def test_same_kind_keeps_its_fields():
+    gated = preset("resnet20", shortcut={"kind": "exclusive_gate", "gate_bias": -6})
+    assert gated.assign({"unit.shortcut.kind": "exclusive_gate"}) == gated
+
+
 @given(net=st.from_type(Architecture))
 def test_star_stands_for_every_stage(net):
     assert [stage.units for stage in net.assign({"stages.*.units": 2}).stages] == [2] * len(net.stages)

@@ -31,7 +31,22 @@ FIGURE_4 = {
     ),
 }
 PREACTIVATED = {"relu_only_preactivation": "relu", "full_preactivation": "bn relu"}
-PROJECTION = {"original": "conv bn", "full_preactivation": "conv"}
+# The paper says what stands on the projection and behind the stem for the first and the last; the others follow their
+# branch: normalised before the addition where F is, and never twice.
+PROJECTION = {
+    "original": "conv bn",
+    "bn_after_addition": "conv",
+    "relu_before_addition": "conv bn",
+    "relu_only_preactivation": "conv bn",
+    "full_preactivation": "conv",
+}
+STEM = {
+    "original": "conv bn relu",
+    "bn_after_addition": "conv bn relu",
+    "relu_before_addition": "conv bn relu",
+    "relu_only_preactivation": "conv bn",
+    "full_preactivation": "conv",
+}
 
 # 1603.05027, equations of section 3; x as the shortcut carries it.
 FORMULAS = {
@@ -95,7 +110,7 @@ def expected_carry(shortcut, transition, *, reshaped):
 
 def test_tables_here_cover_the_catalogues():
     assert set(FORMULAS) == set(SHORTCUTS)
-    assert set(FIGURE_4) == set(ORDERS)
+    assert set(FIGURE_4) == set(PROJECTION) == set(STEM) == set(ORDERS)
 
 
 @pytest.mark.parametrize("index", [SAME, RESHAPED], ids=["same", "reshaped"])
@@ -155,13 +170,26 @@ class TestOrder:
 
 @pytest.mark.parametrize(("order", "modules"), PROJECTION.items())
 @pytest.mark.parametrize("transition", ["B", "C"])
-def test_projection_has_batch_normalisation_but_for_full_preactivation(order, modules, transition):
+def test_projection_is_normalised_where_the_branch_is(order, modules, transition):
     assert chain(build(small(order=order, transition=transition)).units[RESHAPED].h.carry) == modules
 
 
-def test_full_preactivation_starts_right_behind_the_stems_convolution():
-    assert chain(build(small(order="full_preactivation")).stem) == "conv"
-    assert chain(build(small(order="original")).stem) == "conv bn relu"
+@pytest.mark.parametrize(("order", "modules"), STEM.items())
+def test_stem_does_what_the_first_unit_needs_done(order, modules):
+    assert chain(build(small(order=order)).stem) == modules
+
+
+@pytest.mark.parametrize("transition", ["A", "B"])
+def test_stride_alone_is_a_change_of_shape(transition):
+    net = small(transition=transition, order="full_preactivation").assign({"stages.1.channels": 8})
+    unit = build(net).units[RESHAPED]
+    assert chain(unit.shared) == "bn relu"
+    x = torch.randn(2, 8, 7, 9)
+    if transition == "A":
+        assert torch.equal(unit.h.carry(x), x[:, :, ::2, ::2])
+    else:
+        assert chain(unit.h.carry) == "conv"
+        assert unit.h.carry(x).shape == (2, 8, 4, 5)
 
 
 def test_units_of_the_original_order_end_in_relu():
