@@ -43,7 +43,9 @@ def state(run: Run) -> str:
 def setting(run: Run) -> list[str]:
     """Data, recipe, seeds, machines, versions: what one needs to do it again."""
     study, sessions = run.study, run.folder.read_manifest().get("sessions", [])
-    recipe = ", ".join(f"{name}: {value}" for name, value in study.recipe.to_dict().items() if value is not None)
+    recipe = ", ".join(
+        f"{name}: {value}" for name, value in study.recipe.model_dump(mode="json", exclude_defaults=True).items()
+    )
     lines = [
         "## Setting",
         "",

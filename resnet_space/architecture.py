@@ -8,12 +8,12 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from resnet_space import paths
 from resnet_space.branches import BasicBranch, Branch, Positive
 from resnet_space.description import Description
-from resnet_space.errors import InputError
+from resnet_space.errors import InputError, unknown
 from resnet_space.orders import OrderName
 from resnet_space.shortcuts import IdentityShortcut, Shortcut
 
@@ -44,10 +44,17 @@ class UnitOverride(Description):
         )
 
 
+def _kernel(value: Any) -> Any:
+    """Among literals `true` and 1.0 would pass for 1."""
+    if type(value) is not int:
+        raise unknown("kernel", value, ["1", "3", "5", "7"])
+    return value
+
+
 class Stem(Description):
     """The first convolution, kernel x kernel, and for large images a 3x3 max pool of stride 2 behind it."""
 
-    kernel: Literal[1, 3, 5, 7] = 3
+    kernel: Annotated[Literal[1, 3, 5, 7], BeforeValidator(_kernel)] = 3
     channels: Positive = 16
     stride: Positive = 1
     max_pool: bool = False
@@ -149,14 +156,16 @@ class Architecture(Description):
         def times(channels: int) -> int:
             return max(1, round(channels * exact))
 
-        return Architecture.of(
-            self.model_dump()
-            | {
-                "stem": self.stem.model_dump() | {"channels": times(self.stem.channels)},
-                "stages": [stage.model_dump() | {"channels": times(stage.channels)} for stage in self.stages],
-                "unit": self.unit.model_dump() | {"branch": self.unit.branch.widened(exact).model_dump()},
-            }
-        )
+        def branch(owner: ResidualUnit | UnitOverride) -> dict[str, Any]:
+            wider = owner.branch.widened(exact).model_dump() if owner.branch else None
+            return owner.model_dump() | {"branch": wider}
+
+        stages = [
+            stage.model_dump() | {"channels": times(stage.channels), "unit": branch(stage.unit) if stage.unit else None}
+            for stage in self.stages
+        ]
+        stem = self.stem.model_dump() | {"channels": times(self.stem.channels)}
+        return Architecture.of(self.model_dump() | {"stem": stem, "stages": stages, "unit": branch(self.unit)})
 
 
 UNIT_FIELDS = tuple(ResidualUnit.model_fields)

@@ -134,6 +134,11 @@ def _unit(
         )
     if carry == "project" and isinstance(shortcut, IdentityShortcut):
         shortcut = Conv1x1Shortcut()
+    try:
+        scale = Fraction(stage.channels, net.stages[0].channels)
+        chain = unit.branch.chain(in_channels, stage.channels, stride, scale)
+    except InputError as error:
+        raise InputError(f"{where}.{error}" if stage.unit and stage.unit.branch else str(error)) from None
     return UnitPlan(
         size=size,
         in_channels=in_channels,
@@ -143,7 +148,7 @@ def _unit(
         shortcut=shortcut,
         carry=carry,
         shared_first=bool(ORDERS[unit.order].first) and (reshaped or first) and carry != "nothing",
-        chain=unit.branch.chain(in_channels, stage.channels, stride, Fraction(stage.channels, net.stages[0].channels)),
+        chain=chain,
     )
 
 

@@ -11,9 +11,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from resnet_space.description import Description, kind_of
+from resnet_space.description import Description, by_kind, kind_of
 from resnet_space.errors import InputError
-from resnet_space.shortcuts import BARE_NAME
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -113,6 +112,6 @@ class BottleneckBranch(BranchKind):
         return self.model_copy(update={"width": max(1, round(self.width * factor))}) if self.width else self
 
 
-Branch = Annotated[BasicBranch | BottleneckBranch, Field(discriminator="kind"), *BARE_NAME]
+Branch = Annotated[BasicBranch | BottleneckBranch, *by_kind(BasicBranch, BottleneckBranch)]
 
 BRANCHES: dict[str, type[BranchKind]] = {kind_of(cls): cls for cls in (BasicBranch, BottleneckBranch)}

@@ -63,33 +63,43 @@ def complexity(net: Architecture) -> Complexity:
 
 def count(module: nn.Module, shape: tuple[int, ...]) -> Complexity:
     """The same counts for any module, on one zero input of `shape` (without the batch)."""
+    training = module.training
+    seen, left_out, activations = _trace(module.eval(), shape)
+    module.train(training)
+    return Complexity(
+        params=sum(weight.numel() for weight in module.parameters()),
+        macs=sum(number for name, number in seen.items() if name not in ELEMENTWISE),
+        activations=activations,
+        elementwise=sum(number for name, number in seen.items() if name in ELEMENTWISE),
+        uncounted=tuple(sorted(left_out)),
+        by_operator=seen,
+    )
+
+
+def _trace(module: nn.Module, shape: tuple[int, ...]) -> tuple[dict[str, int], set[str], int]:
+    """Counts by operator, operators left out, and output elements of convolutions and linear layers."""
     import torch
 
-    inputs = torch.zeros(1, *shape)
     with warnings.catch_warnings(), torch.no_grad():
-        # fvcore traces with torch.jit, which torch deprecates.
-        warnings.filterwarnings("ignore", message=r"[\s\S]*torch\.jit", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", message=r"[\s\S]*torch\.jit", category=FutureWarning)
+        # fvcore traces with torch.jit, which torch deprecates; importing it is enough.
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.filterwarnings("ignore", message=r"[\s\S]*torch\.jit", category=category)
         from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
         from fvcore.nn.jit_handles import elementwise_flop_counter
 
         handles = {f"aten::{name}": elementwise_flop_counter(0, 1) for name in ELEMENTWISE}
         handles |= {f"aten::{name}": _seen(name) for name in LEFT_OUT}
-        flops = FlopCountAnalysis(module.eval(), inputs).set_op_handle(**handles)
+        inputs = torch.zeros(1, *shape)
+        flops = FlopCountAnalysis(module, inputs).set_op_handle(**handles)
         outputs = ActivationCountAnalysis(module, inputs)
         for analysis in (flops, outputs):
             analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        seen = {name: int(counted) for name, counted in flops.by_operator().items()}
-        left_out = {name.removeprefix("aten::") for name in flops.unsupported_ops()} | (seen.keys() & set(LEFT_OUT))
-        counted = {name: number for name, number in seen.items() if name not in LEFT_OUT}
-        return Complexity(
-            params=sum(weight.numel() for weight in module.parameters()),
-            macs=sum(number for name, number in counted.items() if name not in ELEMENTWISE),
-            activations=int(outputs.total()),
-            elementwise=sum(number for name, number in counted.items() if name in ELEMENTWISE),
-            uncounted=tuple(sorted(left_out)),
-            by_operator=counted,
+        by_operator = {name: int(number) for name, number in flops.by_operator().items()}
+        left_out = {name.removeprefix("aten::") for name in flops.unsupported_ops()} | (
+            set(LEFT_OUT) & set(by_operator)
         )
+        counted = {name: number for name, number in by_operator.items() if name not in LEFT_OUT}
+        return counted, left_out, int(outputs.total())
 
 
 @lru_cache(maxsize=65536)

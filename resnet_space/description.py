@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 
 from resnet_space import documents
 from resnet_space.errors import InputError, unknown
@@ -30,8 +39,7 @@ class Description(BaseModel):
         for name in data:
             if name not in cls.model_fields:
                 raise PydanticCustomError("unknown_field", "{hint}", {"name": name, "hint": cls._unknown(name)})
-        # YAML has lists where a frozen value has tuples.
-        return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        return {name: _frozen(value) for name, value in data.items()}
 
     @classmethod
     def _unknown(cls, name: object) -> str:
@@ -50,26 +58,42 @@ class Description(BaseModel):
             return cls.model_validate(data)
         except ValidationError as error:
             prefix = f"{source}: " if source else ""
-            lines = dict.fromkeys(prefix + _explain(detail) for detail in error.errors(include_url=False))
+            details = error.errors(include_url=False)
+            # A list that is short of its wrong members is not short.
+            within = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+            wrong = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in within]
+            lines = dict.fromkeys(prefix + _explain(detail) for detail in wrong)
             raise InputError("\n".join(lines)) from None
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Self:
         """From YAML text, or from a path (a `Path`, or a one-line string that ends in .yaml, .yml or .json)."""
-        is_file = isinstance(source, Path) or "\n" not in source
-        return cls.of(documents.read(source), source=str(source) if is_file else "")
+        return cls.of(documents.read(source), source=str(source) if documents.is_file(source) else "")
 
     from_json = from_yaml
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, with defaults left out."""
-        return self.model_dump(mode="json", exclude_defaults=True)
+        """Plain data, as `of` takes it."""
+        return self.model_dump(mode="json")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; one with changes is validated, and keeps nothing that was derived from the fields before."""
+        if not update:
+            return super().model_copy(deep=deep)
+        return type(self).of({name: getattr(self, name) for name in self.model_fields_set} | dict(update))
 
     def to_yaml(self) -> str:
-        return documents.write(self.model_dump(mode="json"))
+        return documents.write(self.to_dict())
 
     def to_json(self) -> str:
-        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
+        return json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False)
+
+
+def _frozen(value: Any) -> Any:
+    """YAML has lists where a frozen value has tuples, and -0.0, which equals 0.0, would be written otherwise."""
+    if isinstance(value, list):
+        return tuple(value)
+    return value + 0.0 if isinstance(value, float) else value
 
 
 def kin(cls: type[Description]) -> list[type[Description]]:
@@ -85,6 +109,28 @@ def descendants(cls: type[Description]) -> list[type[Description]]:
 def kind_of(cls: type[Description]) -> str:
     field = cls.model_fields.get("kind")
     return str(field.default) if field else cls.__name__
+
+
+def by_kind(*kinds: type[Description]) -> tuple[Any, ...]:
+    """What makes a union of kinds, inside `Annotated`: told apart by `kind`, which alone will do for a whole one."""
+    names = [kind_of(kind) for kind in kinds]
+
+    def whole(value: Any) -> Any:
+        if isinstance(value, Mapping) and "kind" not in value:
+            raise InputError(f"needs a 'kind', not {value}; allowed: {', '.join(names)}")
+        return {"kind": value} if isinstance(value, str) else value
+
+    return Field(discriminator="kind"), BeforeValidator(whole), _BareName(names)
+
+
+class _BareName:
+    """Says in the JSON Schema that the name alone will do."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(core), {"enum": self.names}]}
 
 
 _PLAIN = {
@@ -105,7 +151,6 @@ _PLAIN = {
     "less_than_equal": "must be at most {le}, not {value}",
     "too_short": "needs at least {min_length} of them, not {actual_length}",
     "too_long": "takes at most {max_length} of them, not {actual_length}",
-    "union_tag_not_found": "needs a 'kind', not {value}",
 }
 
 
@@ -143,4 +188,4 @@ def _tags() -> set[str]:
 
 
 def _quoted(text: str) -> list[str]:
-    return re.findall(r"'([^']*)'", text) or re.findall(r"[\w.-]+", text)
+    return re.findall(r"'([^']*)'", text) or re.findall(r"-?\d+", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ def read(source: str | Path) -> Any:
     Raises:
         InputError: no such file, not UTF-8, too large, not YAML, a duplicate key, or a tag that asks for an object.
     """
-    if isinstance(source, str) and not ("\n" not in source and source.endswith((".yaml", ".yml", ".json"))):
-        return _parse(source, "text")
+    if not is_file(source):
+        return _parse(str(source), "text")
     path = Path(source)
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -32,6 +31,11 @@ def read(source: str | Path) -> Any:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def is_file(source: str | Path) -> bool:
+    """Whether `read` takes this for a path, and not for text."""
+    return isinstance(source, Path) or ("\n" not in source and source.endswith((".yaml", ".yml", ".json")))
 
 
 def scalar(text: str) -> Any:
@@ -55,12 +59,15 @@ def _parse(text: str, name: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.events import AliasEvent
 
     try:
-        data = YAML(typ="safe", pure=True).load(text)
-        # A document that contains itself through an alias, or dates and sets, is no description.
-        json.dumps(data)
-        return data
+        for event in YAML(typ="safe", pure=True).parse(text):
+            # A few hundred bytes of aliases to aliases are gigabytes of data.
+            if isinstance(event, AliasEvent):
+                line = event.start_mark.line + 1
+                raise InputError(f"{name}:{line}: alias *{event.anchor}: aliases are not taken; write the value out")
+        return _plain(YAML(typ="safe", pure=True).load(text), name)
     except DuplicateKeyError as error:
         problem = (error.problem or "").split(" (original")[0]
         raise InputError(f"{name}:{_line(error)} {problem}; each key may stand once") from None
@@ -69,9 +76,30 @@ def _parse(text: str, name: str) -> Any:
     except YAMLError as error:
         raise InputError(f"{name}: {str(error).splitlines()[0]}") from None
     except RecursionError:
-        raise InputError(f"{name}: nested too deeply, or an alias that contains itself") from None
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: {error}") from None
+        raise InputError(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(f"{name}: {error}") from None
+
+
+def _plain(data: Any, path: str) -> Any:
+    """The data, if it is made of mappings by text, lists, text, numbers, true, false and null alone."""
+    if isinstance(data, dict):
+        for key in data:
+            if not isinstance(key, str):
+                raise InputError(f"{path}: the key {key!r} must be text; put it in quotes")
+        return {_text(key): _plain(value, f"{path}: {key}") for key, value in data.items()}
+    if isinstance(data, list):
+        return [_plain(value, path) for value in data]
+    if isinstance(data, str):
+        return _text(data)
+    if data is None or isinstance(data, bool | int | float):
+        return data
+    raise InputError(f"{path}: {data!s} is read as a {type(data).__name__}, which nothing here takes; put it in quotes")
+
+
+def _text(text: str) -> str:
+    """With JSON's pairs of escapes for one character joined."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _line(error: Any) -> str:

@@ -10,14 +10,27 @@ class InputError(ValueError):
     """Wrong input from a user; the command line prints it as it stands and exits with status 2."""
 
 
+ALSO_CALLED = {
+    "plain": "none",
+    "projection": "conv1x1",
+    "highway": "exclusive_gate",
+    "scaling": "constant_scaling",
+    "preactivation": "full_preactivation",
+    "cifar-10": "cifar10",
+    "fashion_mnist": "fashion-mnist",
+}
+"""What people write for a name of ours, to suggest ours."""
+
+
 def unknown(what: str, name: object, allowed: Iterable[str], *, path: str = "") -> InputError:
     """An `InputError` for a name outside a catalogue.
 
-    >>> str(unknown("shortcut", "projecton", ["identity", "projection"], path="unit.shortcut.kind"))
-    "unit.shortcut.kind: unknown shortcut 'projecton'; did you mean 'projection'? allowed: identity, projection"
+    >>> str(unknown("shortcut", "projecton", ["identity", "conv1x1"], path="unit.shortcut.kind"))
+    "unit.shortcut.kind: unknown shortcut 'projecton'; did you mean 'conv1x1'? allowed: identity, conv1x1"
     """
     names = list(allowed)
     where = f"{path}: " if path else ""
-    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    others = {word: ours for word, ours in ALSO_CALLED.items() if ours in names}
+    near = get_close_matches(str(name), [*names, *others], n=1, cutoff=0.5)
+    hint = f"did you mean {others.get(near[0], near[0])!r}? " if near else ""
     return InputError(f"{where}unknown {what} {name!r}; {hint}allowed: {', '.join(names)}")

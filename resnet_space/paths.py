@@ -31,8 +31,9 @@ def lookup(data: Any, path: str) -> Any:
         KeyError: nothing stands there.
     """
     for part in path.split("."):
-        if isinstance(data, list | tuple):
-            data = data[0 if part == "*" else int(part)]
+        index = "0" if part == "*" else part
+        if isinstance(data, list | tuple) and index.isdecimal() and int(index) < len(data):
+            data = data[int(index)]
         elif isinstance(data, Mapping) and part in data:
             data = data[part]
         else:
@@ -64,7 +65,7 @@ def _set(node: Any, parts: list[str], value: Any, path: str) -> None:
     if isinstance(node, list | tuple):
         for index in _indices(node, part, path):
             if rest:
-                _set(_opened(node, index), rest, value, path)
+                _set(_opened(node, index, path), rest, value, path)
             else:
                 node[index] = value  # type: ignore[index]
     elif not rest and part == "kind":
@@ -74,10 +75,10 @@ def _set(node: Any, parts: list[str], value: Any, path: str) -> None:
     elif not rest:
         node[part] = value
     else:
-        _set(_opened(node, part), rest, value, path)
+        _set(_opened(node, part, path), rest, value, path)
 
 
-def _opened(node: Any, part: Any) -> Any:
+def _opened(node: Any, part: Any, path: str) -> Any:
     """The container at `part`, made where there is none; a bare name becomes its kind, a tuple a list."""
     child = node[part] if isinstance(node, list) else node.get(part)
     if child is None:
@@ -87,7 +88,7 @@ def _opened(node: Any, part: Any) -> Any:
     elif isinstance(child, tuple):
         child = list(child)
     elif not isinstance(child, dict | list):
-        raise InputError(f"{part}: {child!r} has no parts")
+        raise InputError(f"{path}: {child!r} has no parts")
     node[part] = child
     return child
 

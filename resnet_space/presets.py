@@ -125,7 +125,7 @@ def preset(name: str, **changes: Any) -> Architecture:
     Raises:
         InputError: unknown name, field or value.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     net = PRESETS[name].net
     return net.replace(**changes) if changes else net

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import Field
 
-from resnet_space.description import Description, kind_of
+from resnet_space.description import Description, by_kind, kind_of
 
 Carry = Literal["transition", "project", "nothing"]
 
@@ -140,21 +139,15 @@ class NoShortcut(ShortcutKind):
         return f
 
 
-class _BareName:
-    """Lets a kind be written as its name alone, and says so in the JSON Schema."""
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler(core)
-        names = sorted(schema.get("discriminator", {}).get("mapping", {}))
-        return {"anyOf": [schema, {"enum": names}]}
-
-
-def by_name(value: Any) -> Any:
-    """`identity` for `{kind: identity}`."""
-    return {"kind": value} if isinstance(value, str) else value
-
-
-BARE_NAME = (BeforeValidator(by_name), _BareName())
+_KINDS = (
+    IdentityShortcut,
+    ConstantScaling,
+    ExclusiveGate,
+    ShortcutOnlyGate,
+    Conv1x1Shortcut,
+    DropoutShortcut,
+    NoShortcut,
+)
 
 Shortcut = Annotated[
     IdentityShortcut
@@ -164,19 +157,7 @@ Shortcut = Annotated[
     | Conv1x1Shortcut
     | DropoutShortcut
     | NoShortcut,
-    Field(discriminator="kind"),
-    *BARE_NAME,
+    *by_kind(*_KINDS),
 ]
 
-SHORTCUTS: dict[str, type[ShortcutKind]] = {
-    kind_of(cls): cls
-    for cls in (
-        IdentityShortcut,
-        ConstantScaling,
-        ExclusiveGate,
-        ShortcutOnlyGate,
-        Conv1x1Shortcut,
-        DropoutShortcut,
-        NoShortcut,
-    )
-}
+SHORTCUTS: dict[str, type[ShortcutKind]] = {kind_of(cls): cls for cls in _KINDS}

@@ -64,9 +64,13 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
 
 
 def keep_weights(folder: Path, model: nn.Module) -> None:
-    """Leave the trained weights, and drop the checkpoint: its momenta are of no more use."""
+    """Leave the trained weights."""
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     replace(folder / WEIGHTS, lambda path: save_file(tensors, path))
+
+
+def drop(folder: Path) -> None:
+    """Remove the checkpoint of a trial that has ended: its momenta are of no more use."""
     (folder / NAME).unlink(missing_ok=True)

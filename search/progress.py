@@ -52,14 +52,15 @@ class Progress:
         match event:
             case Started():
                 self.running[event.key] = None
-                self.carried[event.key] = event.step / self.steps
+                # Once: what a lost worker did in this session is no gift of one before.
+                self.carried.setdefault(event.key, event.step / self.steps)
             case Epoch():
                 self.running[event.key] = event
                 self._better(event.validation_error, event.key)
             case Finished():
                 self.running.pop(event.key, None)
                 self.ended[event.status] += 1
-                self.console.print(self._line(event), soft_wrap=True)
+                self.console.print(self._line(event), soft_wrap=True, markup=False)
 
     def _better(self, error: float, key: str) -> None:
         if self.best is None or error < self.best[0]:

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from resnet_space.branches import Positive
-from resnet_space.description import Description
+from resnet_space.description import Description, by_kind
 from resnet_space.errors import unknown
-from resnet_space.shortcuts import BARE_NAME
 from search.data.description import Augmentation
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
+AtLeast1 = Annotated[float, Field(ge=1)]
 
 
 class ScheduleKind(Description):
@@ -54,8 +54,8 @@ class OneCycle(ScheduleKind):
 
     kind: Literal["one_cycle"] = "one_cycle"
     rise: Fraction = 0.3
-    start: Above0 = 25.0
-    end: Above0 = 250_000.0
+    start: AtLeast1 = 25.0
+    end: AtLeast1 = 250_000.0
 
     def factor(self, progress: float) -> float:
         if progress < self.rise:
@@ -67,7 +67,7 @@ def _cosine(begin: float, end: float, progress: float) -> float:
     return end + (begin - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-Schedule = Annotated[Constant | Steps | OneCycle, Field(discriminator="kind"), *BARE_NAME]
+Schedule = Annotated[Constant | Steps | OneCycle, *by_kind(Constant, Steps, OneCycle)]
 
 
 class WarmUp(Description):
@@ -142,7 +142,7 @@ def resolved(value: Any) -> Any:
     if not isinstance(value, dict) or "base" not in value:
         return value
     base, changes = value["base"], {name: to for name, to in value.items() if name != "base"}
-    if base not in RECIPES:
+    if not isinstance(base, str) or base not in RECIPES:
         raise unknown("recipe", base, RECIPES)
     data = RECIPES[base].model_dump()
     # One length replaces the other.

@@ -26,7 +26,7 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
     stay as `weights.safetensors`.
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
-    A loss that is NaN or infinite ends the trial as `diverged`.
+    A loss or weights that are NaN or infinite end the trial as `diverged`.
     """
     began = time.monotonic()
     recipe = spec.recipe
@@ -105,6 +105,11 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
             checkpoint.save(folder, model, optimizer, state, device)
         yield measured
 
+    if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
+        # The last step's doing: no loss was left to show it.
+        reason = f"weights are not finite behind step {state.step}"
+        yield Finished(spec.key, "diverged", reason, seconds=time.monotonic() - began)
+        return
     test_error = error(model, images.test, images, recipe, device)
     if folder:
         checkpoint.keep_weights(folder, model)
@@ -115,6 +120,9 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
         validation_error=state.history[-1].validation_error,
         seconds=sum(epoch.seconds for epoch in state.history),
     )
+    if folder:
+        # Asked for more, so the end was taken; a kill before that costs another look at the test split, no training.
+        checkpoint.drop(folder)
 
 
 def learning_rate(recipe: Recipe, step: int, total: int, *, warming_up: bool) -> float:

@@ -310,7 +310,10 @@ def test_value_may_be_a_description() -> None:
             {"unit.shortcut.knd": ["a"]},
             "axes: unit.shortcut.knd: unknown field 'unit.shortcut.knd'; did you mean",
         ),
-        ({KINDS: ["projecton"]}, "axes: unit.shortcut.kind: unknown shortcut 'projecton'; allowed: identity"),
+        (
+            {KINDS: ["projecton"]},
+            "axes: unit.shortcut.kind: unknown shortcut 'projecton'; did you mean 'conv1x1'? allowed: identity",
+        ),
         ({KINDS: []}, "axes: unit.shortcut.kind: no values; give at least one"),
         ({KINDS: ["none", "none"]}, "unit.shortcut.kind: 'none' stands twice; each value may stand once"),
         ({BIAS: {"low": 3, "high": 1}}, "unit.shortcut.gate_bias: low 3 is above high 1; exchange them"),

@@ -41,7 +41,9 @@ def stages(text):
 
 MESSAGES = {
     # Unknown names.
-    shortcut("projecton"): f"unit.shortcut.kind: unknown shortcut 'projecton'; allowed: {KINDS}",
+    shortcut(
+        "projecton"
+    ): f"unit.shortcut.kind: unknown shortcut 'projecton'; did you mean 'conv1x1'? allowed: {KINDS}",
     shortcut(
         "{kind: dropot}"
     ): f"unit.shortcut.kind: unknown shortcut 'dropot'; did you mean 'dropout'? allowed: {KINDS}",
@@ -57,7 +59,7 @@ MESSAGES = {
     NET + "stem: {kernel: 4}\n": "stem.kernel: unknown kernel 4; allowed: 1, 3, 5, 7",
     # Unknown fields.
     NET + "clases: 10\n": f"clases: unknown field 'clases'; did you mean 'classes'? allowed: {FIELDS}",
-    NET + "1: 2\n": f"1: unknown field 1; allowed: {FIELDS}",
+    NET + "1: 2\n": "text: the key 1 must be text; put it in quotes",
     NET + "unit: {ordr: original}\n": "unit.ordr: unknown field 'ordr'; did you mean 'order'? "
     "allowed: shortcut, order, branch",
     shortcut("{kind: identity, gate_bias: -6}"): "unit.shortcut.gate_bias: identity has no 'gate_bias'; "
@@ -77,7 +79,7 @@ MESSAGES = {
     NET + "stem: {channels: 0}\n": "stem.channels: must be at least 1, not 0",
     NET + "stem: {max_pool: 1}\n": "stem.max_pool: must be true or false, not 1",
     NET + "stem: {kernel: true}\n": "stem.kernel: unknown kernel True; allowed: 1, 3, 5, 7",
-    NET + "stem: {kernel: 3.0}\n": "stem.kernel: unknown kernel 3.0; allowed: 1, 3, 5, 7",
+    NET + "stem: {kernel: 3.0}\n": "stem.kernel: unknown kernel 3.0; did you mean '3'? allowed: 1, 3, 5, 7",
     NET + "unit: {branch: {kind: bottleneck, width: 0}}\n": "unit.branch.width: must be at least 1, not 0",
     shortcut("{kind: exclusive_gate, gate_bias: .nan}"): "unit.shortcut.gate_bias: must be a finite number, not nan",
     shortcut("{kind: exclusive_gate, gate_bias: -.inf}"): "unit.shortcut.gate_bias: must be a finite number, not -inf",

@@ -1,0 +1,266 @@
+"""A killed trial goes on where it was, bit for bit; a checkpoint is whole or the one before, and never runs code."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from resnet_space import build
+from search import checkpoint
+from search.checkpoint import NAME, WEIGHTS, State
+from search.data import Images
+from search.train import train
+from search.trial import Epoch, Event, Finished, Started, TrialSpec
+
+Trial = Callable[..., TrialSpec]
+
+RECIPES: dict[str, dict[str, Any]] = {
+    # 7 batches an epoch: epochs end behind steps 7, 14, 21 and 24. Dropout and crops draw random numbers.
+    "dropout": {"steps": 24, "augmentation": {"pad": 1, "flip": True}},
+    "warm-up": {"epochs": 4, "lr": 0.05, "warm_up": {"lr": 0.005, "until_error": 0.8}, "nesterov": True},
+}
+
+
+def spec_of(recipe: str, trial: Trial) -> TrialSpec:
+    net = trial().architecture.replace(shortcut={"kind": "dropout", "p": 0.5})
+    return trial(net=net if recipe == "dropout" else trial().architecture, **RECIPES[recipe])
+
+
+def measured(events: list[Event]) -> list[tuple[Any, ...]]:
+    """Everything that was told, without clocks and starts."""
+    clocks = ("seconds", "images_per_second")
+    return [
+        tuple(getattr(event, field.name) for field in fields(event) if field.name not in clocks)
+        for event in events
+        if not isinstance(event, Started)
+    ]
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def undisturbed(
+    request: pytest.FixtureRequest, trial: Trial, digits: Images, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrialSpec, list[tuple[Any, ...]], bytes]:
+    """A spec, what it tells without a break, and its weights."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    spec = spec_of(request.param, trial)
+    events = list(train(spec, digits, folder=folder))
+    return spec, measured(events), (folder / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize("told", [1, 2, 3, 4, 5, 6], ids=lambda told: f"after {told} events")
+def test_a_trial_stopped_anywhere_ends_with_the_same_bits(
+    told: int, undisturbed: tuple[TrialSpec, list[tuple[Any, ...]], bytes], digits: Images, tmp_path: Path
+) -> None:
+    spec, events, weights = undisturbed
+    stopped = train(spec, digits, folder=tmp_path)
+    list(islice(stopped, told))
+    stopped.close()
+    torch.manual_seed(999)
+    torch.rand(17)
+    again = list(train(spec, digits, folder=tmp_path))
+    assert measured(again) == events
+    assert (tmp_path / WEIGHTS).read_bytes() == weights
+
+
+def test_a_trial_stopped_again_and_again_ends_with_the_same_bits(
+    undisturbed: tuple[TrialSpec, list[tuple[Any, ...]], bytes], digits: Images, tmp_path: Path
+) -> None:
+    spec, events, weights = undisturbed
+    for told in (2, 3, 4, 5):
+        stopped = train(spec, digits, folder=tmp_path)
+        list(islice(stopped, told))
+        stopped.close()
+        torch.manual_seed(told)
+    assert measured(list(train(spec, digits, folder=tmp_path))) == events
+    assert (tmp_path / WEIGHTS).read_bytes() == weights
+
+
+def test_a_resumed_trial_starts_behind_its_checkpoint_and_tells_its_history(
+    trial: Trial, digits: Images, tmp_path: Path
+) -> None:
+    stopped = train(trial(epochs=4), digits, folder=tmp_path)
+    before = list(islice(stopped, 3))
+    stopped.close()
+    start, *again = train(trial(epochs=4), digits, folder=tmp_path)
+    assert isinstance(start, Started)
+    assert start.step == 14
+    assert again[:2] == before[1:], "the very same epochs, clocks too"
+
+
+def test_a_trial_whose_end_was_not_taken_is_not_trained_again(
+    trial: Trial, digits: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = train(trial(), digits, folder=tmp_path)
+    end = list(islice(lost, 5))[-1]
+    assert isinstance(end, Finished)
+    lost.close()
+    monkeypatch.setattr(checkpoint, "save", lambda *_: pytest.fail("trained again"))
+    start, *_, again = train(trial(), digits, folder=tmp_path)
+    assert isinstance(start, Started)
+    assert start.step == 21
+    assert again == end
+
+
+def test_a_finished_trial_keeps_its_weights_and_nothing_else(trial: Trial, digits: Images, tmp_path: Path) -> None:
+    list(train(trial(), digits, folder=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS]
+
+
+TRAINS = """
+import sys
+from pathlib import Path
+from search.data import load
+from search.train import train
+from search.trial import TrialSpec
+
+spec = TrialSpec.from_json(sys.argv[1])
+for event in train(spec, load(spec.data), folder=Path(sys.argv[2])):
+    print(type(event).__name__, getattr(event, "epoch", ""), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_trial_killed_with_sigkill_ends_with_the_same_bits(trial: Trial, digits: Images, tmp_path: Path) -> None:
+    net = trial().architecture.replace(shortcut={"kind": "dropout", "p": 0.5})
+    spec = trial(net=net, epochs=25, augmentation={"pad": 1})
+    whole = list(train(spec, digits, folder=tmp_path / "whole"))
+    file = tmp_path / "spec.json"
+    file.write_text(spec.to_json())
+    command = [sys.executable, "-c", TRAINS, str(file), str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.split() == ["Epoch", "4"]:
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+    start, *again = train(spec, digits, folder=tmp_path / "killed")
+    assert isinstance(start, Started)
+    assert 4 * 7 <= start.step < 25 * 7, "killed behind epoch 4, before the end"
+    assert measured(again) == measured(whole)
+    a, b = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("whole", "killed"))
+    assert a == b
+
+
+class Gadget:
+    """What a planted pickle would do: run a command of its author's choice."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (str(self.target),))
+
+
+def pickled(gadget: Gadget) -> bytes:
+    return pickle.dumps(gadget)
+
+
+def in_an_archive(gadget: Gadget) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"model": gadget, "step": 0}, buffer)
+    return buffer.getvalue()
+
+
+def in_the_old_format(gadget: Gadget) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"model": gadget}, buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("plant", [pickled, in_an_archive, in_the_old_format])
+def test_a_planted_pickle_is_put_aside_and_never_run(
+    plant: Callable[[Gadget], bytes], trial: Trial, digits: Images, tmp_path: Path
+) -> None:
+    (tmp_path / NAME).write_bytes(plant(Gadget(tmp_path / "owned")))
+    *_, end = train(trial(epochs=1), digits, folder=tmp_path)
+    assert isinstance(end, Finished)
+    assert end.status == "complete"
+    assert not (tmp_path / "owned").exists()
+    assert (tmp_path / "checkpoint.damaged").exists()
+
+
+def test_the_planted_pickle_would_have_worked(tmp_path: Path) -> None:
+    torch.load(io.BytesIO(in_an_archive(Gadget(tmp_path / "owned"))), weights_only=False)
+    assert (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"\0" * len(whole)],
+    ids=["empty", "half", "zeros"],
+)
+def test_a_damaged_checkpoint_is_put_aside_and_the_trial_begins_anew(
+    damage: Callable[[bytes], bytes],
+    undisturbed: tuple[TrialSpec, list[tuple[Any, ...]], bytes],
+    digits: Images,
+    tmp_path: Path,
+) -> None:
+    spec, events, weights = undisturbed
+    stopped = train(spec, digits, folder=tmp_path)
+    list(islice(stopped, 3))
+    stopped.close()
+    bytes_there = damage((tmp_path / NAME).read_bytes())
+    (tmp_path / NAME).write_bytes(bytes_there)
+    start, *again = train(spec, digits, folder=tmp_path)
+    assert isinstance(start, Started)
+    assert start.step == 0
+    assert measured(again) == events
+    assert (tmp_path / WEIGHTS).read_bytes() == weights
+    assert (tmp_path / "checkpoint.damaged").read_bytes() == bytes_there
+
+
+@pytest.mark.parametrize("blow", [OSError("disk full"), KeyboardInterrupt()], ids=["disk full", "Ctrl-C"])
+def test_a_write_that_breaks_off_leaves_the_checkpoint_before(
+    blow: BaseException, trial: Trial, digits: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = train(trial(), digits, folder=tmp_path)
+    list(islice(stopped, 2))
+    before = (tmp_path / NAME).read_bytes()
+
+    def broken(_: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise blow
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(type(blow)):
+        next(stopped)
+    assert (tmp_path / NAME).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_state_comes_back_as_it_was_saved(trial: Trial, tmp_path: Path) -> None:
+    epoch = Epoch("k", 1, 7, 0.1, 2.0, 0.9, 0.8, 0.5, 400.0)
+    model = build(trial().architecture)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    checkpoint.save(tmp_path, model, optimizer, State(7, False, [epoch]), "cpu")
+    drawn = torch.rand(3)
+
+    other = build(trial().architecture)
+    momenta = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
+    assert checkpoint.load(tmp_path, other, momenta, "cpu") == State(7, False, [epoch])
+    assert torch.equal(torch.rand(3), drawn)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    buffers = [state["momentum_buffer"] for state in momenta.state.values()]
+    assert len(buffers) == len(list(model.parameters()))
+    assert all(bool((buffer == 1).all()) for buffer in buffers)
+
+
+def test_without_a_checkpoint_the_beginning_is_the_state(trial: Trial, tmp_path: Path) -> None:
+    model = build(trial().architecture)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert checkpoint.load(tmp_path / "nothing", model, optimizer, "cpu") == State(0, True, [])
