@@ -113,7 +113,12 @@ class Store:
     @property
     def name(self) -> str | None:
         """The URL to find this store by, without its password; None for one inside a run's folder."""
-        return None if self._inside else self.engine.url.render_as_string(hide_password=True)
+        if self._inside:
+            return None
+        url = self.engine.url
+        return sql.URL.create(
+            url.drivername, url.username, None, url.host, url.port, url.database, url.query
+        ).render_as_string()
 
     def close(self) -> None:
         self.engine.dispose()
