@@ -77,6 +77,11 @@ def check(resources: Resources) -> None:
                 f"resources.{name}: a trial asks for {asked:g}, and no node of the cluster has more than {most:g} "
                 f"({whole:g} on {len(nodes)} nodes)"
             )
+    if not any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= resources.gpus for node in nodes):
+        raise InputError(
+            f"resources: a trial asks for {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
+            "and no node of the cluster has both"
+        )
 
 
 class Worker(tune.Trainable):
@@ -119,9 +124,18 @@ class Teller(tune.Callback):
             self.tell(as_event(event))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        reason = f"worker lost {trial.num_failures} times: {trial.get_error() or 'no reason given'}".splitlines()[0]
+        reason = f"worker lost {trial.num_failures} times: {cause(trial.get_error() or '')}"
         for spec in self.jobs[trial.config["job"]].trials:
             self.tell(Finished(spec.key, "failed", reason))
+
+
+def cause(text: str) -> str:
+    """Of what Tune wrote down about a trial's failures, why the last one was; without its time, so equals group."""
+    lines = [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:] if line.strip()]
+    if not lines:
+        return "no reason given"
+    # A traceback begins with Ray's name for the call, and ends in what was raised.
+    return lines[-1] if "ray::" in lines[0] else lines[0]
 
 
 @contextmanager

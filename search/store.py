@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ SCHEMA = 1
 
 metadata = sql.MetaData()
 
-about = sql.Table("about", metadata, sql.Column("schema", sql.Integer, nullable=False))
+about = sql.Table("about", metadata, sql.Column("schema", sql.Integer, primary_key=True))
 
 trials = sql.Table(
     "trials",
@@ -88,25 +89,32 @@ class Store:
 
     _inside = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sql.URL) -> None:
         try:
             self.engine = sql.create_engine(url)
+        except (sql.exc.SQLAlchemyError, ImportError, ValueError) as error:
+            raise InputError(f"storage {_shown(url)!r}: {str(error).splitlines()[0]}") from None
+        try:
             if self.engine.dialect.name == "sqlite":
                 sql.event.listen(self.engine, "connect", _durable)
             with self.engine.begin() as connection:
-                metadata.create_all(connection)
-                found = connection.execute(sql.select(about.c.schema)).scalar()
-                if found is None:
-                    connection.execute(about.insert().values(schema=SCHEMA))
-        except (sql.exc.SQLAlchemyError, ImportError) as error:
-            raise InputError(f"storage {url!r}: {str(error).splitlines()[0]}") from None
-        if found not in (None, SCHEMA):
-            raise InputError(f"storage {url!r}: written with schema {found}; this version reads schema {SCHEMA}")
+                self._create(connection)
+                found = set(connection.execute(sql.select(about.c.schema)).scalars())
+        except sql.exc.SQLAlchemyError as error:
+            self.close()
+            raise InputError(f"storage {_shown(url)!r}: {str(error).splitlines()[0]}") from None
+        if found != {SCHEMA}:
+            self.close()
+            other = ", ".join(str(schema) for schema in sorted(found - {SCHEMA}))
+            raise InputError(
+                f"storage {_shown(url)!r}: written with schema {other}; this version reads schema {SCHEMA}"
+            )
 
     @classmethod
     def at(cls, folder: Path) -> Store:
         """The SQLite store of a run's folder."""
-        store = cls(f"sqlite:///{folder / 'trials.db'}")
+        # Made of parts: a folder's name may hold what means something in a URL.
+        store = cls(sql.URL.create("sqlite", database=str(folder / "trials.db")))
         store._inside = True
         return store
 
@@ -148,8 +156,8 @@ class Store:
     def retry(self) -> int:
         """Trials that failed wait again; how many there were. What they were is in `attempts`."""
         with self.engine.begin() as connection:
-            update = trials.update().where(trials.c.status == "failed").values(status="waiting", finished=None)
-            return connection.execute(update).rowcount
+            again = {"status": "waiting", "reason": "", "traceback": "", "finished": None}
+            return connection.execute(trials.update().where(trials.c.status == "failed").values(again)).rowcount
 
     def write(self, event: Event) -> bool:
         """Store what happened; whether it was news.
@@ -187,7 +195,7 @@ class Store:
         """Trials of every status, zeros too."""
         with self.engine.connect() as connection:
             query = sql.select(trials.c.status, sql.func.count()).group_by(trials.c.status)
-            found: dict[str, int] = dict(connection.execute(query).tuples().all())
+            found = {row[0]: row[1] for row in connection.execute(query)}
         return {status: found.get(status, 0) for status in get_args(Status)}
 
     def reasons(self) -> list[tuple[str, str, int]]:
@@ -225,15 +233,30 @@ class Store:
         with self.engine.connect() as connection:
             return pd.read_sql(sql.select(epochs).order_by(epochs.c.key, epochs.c.epoch), connection)
 
+    def _create(self, connection: sql.Connection) -> None:
+        """Make what is not there, in a way that two processes may do at once."""
+        new = not sql.inspect(connection).has_table(about.name)
+        for table in metadata.sorted_tables:
+            connection.execute(sql.schema.CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(sql.schema.CreateIndex(index, if_not_exists=True))
+        if new:
+            connection.execute(self._insert(about).values(schema=SCHEMA).on_conflict_do_nothing())
+
     def _insert(self, table: sql.Table) -> Any:
         return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.engine.dialect.name](table)
+
+
+def _shown(url: str | sql.URL) -> str:
+    """A URL for people to read: without its password, even where it is no proper URL."""
+    return re.sub(r"://([^:/@]*):.*@", r"://\1:***@", str(url))
 
 
 def _durable(connection: Any, _: Any) -> None:
     """SQLite: what is committed survives a kill and a power cut, and readers do not block the writer."""
     cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=10000")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA busy_timeout=10000")
     cursor.close()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from resnet_space.errors import InputError
 from search.data import DataSet, Images, load
 from search.resources import Resources
 from search.train import train
@@ -25,12 +26,19 @@ def work(job: Job, resources: Resources, checkpoints: Path | None) -> Iterator[E
     for spec in job.trials:
         try:
             folder = checkpoints / spec.key if checkpoints else None
-            yield from train(spec, _images(spec.data), device=resources.device, folder=folder)
+            yield from train(spec, _images(spec.data, spec.fingerprint), device=resources.device, folder=folder)
         except Exception as error:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())
 
 
 @lru_cache(maxsize=2)
-def _images(data: DataSet) -> Images:
-    return load(data)
+def _images(data: DataSet, fingerprint: str) -> Images:
+    images = load(data)
+    if images.fingerprint != fingerprint:
+        # Its numbers would be stored under a name that means other data.
+        raise InputError(
+            f"data set {data.name!r} is not what it was when the trial was planned "
+            f"(fingerprint {images.fingerprint} here, {fingerprint} there)"
+        )
+    return images

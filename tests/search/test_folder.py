@@ -50,9 +50,9 @@ def test_another_study_is_refused_with_the_paths_that_differ(tmp_path: Path) -> 
 
 
 def test_many_differences_are_counted(tmp_path: Path) -> None:
-    RunFolder(tmp_path).claim({name: 1 for name in "abcde"}, free=())
+    RunFolder(tmp_path).claim(dict.fromkeys("abcde", 1), free=())
     with pytest.raises(InputError, match=r"c \(1 there, 2 here\) and 2 more;"):
-        RunFolder(tmp_path).claim({name: 2 for name in "abcde"}, free=())
+        RunFolder(tmp_path).claim(dict.fromkeys("abcde", 2), free=())
 
 
 def test_free_fields_may_differ_and_the_new_ones_are_written(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_the_display_counts_what_is_complete_running_waiting_and_bad() -> None:
     assert head.startswith("2 of 9 complete | 2 running | 4 waiting | 1 diverged | ")
     assert head.endswith("best so far 25.00% (D, validation)")
     assert running[0] == "  C: starting"
-    assert running[1].split() == "D: 25% epoch 1 loss 2.000 validation error 25.00% 1,234 images/s".split()
+    assert " ".join(running[1].split()) == "D: 25% epoch 1 loss 2.000 validation error 25.00% 1,234 images/s"
 
 
 def test_the_best_is_the_lowest_validation_error() -> None:
