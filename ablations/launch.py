@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ablations.published import of_arms
 from ablations.study import Study
 from ablations.summary import ArmSummary, summarise
 from resnet_space import Architecture
@@ -77,8 +78,9 @@ def plan(study: Study, *, download: bool = False) -> Plan:
     """Load the data and compile the study.
 
     Raises:
-        InputError: missing data, or an arm that is no network.
+        InputError: missing data, an arm that is no network, or a published row that is not there.
     """
+    of_arms(study)
     images = load(study.data, download=download)
     return Plan(study, images, study.architectures(images.shape, images.classes))
 

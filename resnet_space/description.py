@@ -168,7 +168,8 @@ def _explain(detail: ErrorDetails) -> str:
     if kind == "unknown_field":
         return f"{path}.{context['name']}: {context['hint']}".lstrip(".")
     if kind in _PLAIN:
-        text = _PLAIN[kind].format(value=value, **context)
+        plain = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+        text = _PLAIN[kind].format(value=value, **plain)
     elif kind == "value_error":
         text = str(context["error"])
         if isinstance(context["error"], InputError) and not path:

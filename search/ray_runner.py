@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def run(
     Raises:
         InputError: the cluster has not the CPUs or GPUs that one job asks for, or there is none at `address`.
     """
-    with _cluster(address):
+    # Ray prints on stdout what its workers die of; results alone belong there.
+    with redirect_stdout(sys.stderr), _cluster(address):
         check(resources)
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
             worker = tune.with_parameters(
@@ -124,13 +126,17 @@ class Teller(tune.Callback):
             self.tell(as_event(event))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        reason = f"worker lost {trial.num_failures} times: {cause(trial.get_error() or '')}"
+        reason = f"worker lost {trial.num_failures} times: {cause(trial)}"
         for spec in self.jobs[trial.config["job"]].trials:
             self.tell(Finished(spec.key, "failed", reason))
 
 
-def cause(text: str) -> str:
-    """Of what Tune wrote down about a trial's failures, why the last one was; without its time, so equals group."""
+def cause(trial: Any) -> str:
+    """Why a Tune trial failed the last time, in a line, without times and process numbers: equal reasons are counted.
+
+    Read where Tune writes it first: `Trial.get_error` reads a copy that may come later.
+    """
+    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
     lines = [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:] if line.strip()]
     if not lines:
         return "no reason given"

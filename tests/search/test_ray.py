@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -38,6 +41,7 @@ class Sweep:
     checkpoints: Path
     events: list[Event] = field(default_factory=list)
     kills: list[str] = field(default_factory=list)
+    printed: str = ""
 
     def of(self, name: str, trial: int = 0) -> list[Event]:
         key = self.jobs[name].trials[trial].key
@@ -135,7 +139,9 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
             kill_workers()
 
     resources = Resources(at_once=1, retries=RETRIES)
-    ray_runner.run(list(jobs.values()), tell, resources=resources, checkpoints=result.checkpoints)
+    with redirect_stdout(io.StringIO()) as stdout:
+        ray_runner.run(list(jobs.values()), tell, resources=resources, checkpoints=result.checkpoints)
+    result.printed = stdout.getvalue()
     return result
 
 
@@ -193,6 +199,11 @@ def test_a_worker_lost_too_often_fails_its_trial_with_a_reason(swept: Sweep) -> 
     assert "occurred at" not in end.reason, "reasons are grouped, so they have no times in them"
     assert "died" in end.reason
     assert "\n" not in end.reason
+
+
+def test_nothing_is_printed_on_stdout_even_when_workers_die(swept: Sweep) -> None:
+    assert swept.kills
+    assert swept.printed == ""
 
 
 def test_trials_behind_a_failed_one_finish(swept: Sweep) -> None:
@@ -266,14 +277,15 @@ def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> N
             '  File "a.py", line 1, in step\nValueError: no such job\n',
             "ValueError: no such job",
         ),
-        ("", "no reason given"),
         ("Failure # 1 (occurred at 2026-01-01_00-00-00)\n", "no reason given"),
     ],
 )
-def test_the_cause_is_the_last_failures_without_its_time(text: str, reason: str) -> None:
+def test_the_cause_is_the_last_failures_without_its_time(text: str, reason: str, tmp_path: Path) -> None:
     from search import ray_runner
 
-    assert ray_runner.cause(text) == reason
+    (tmp_path / "error.txt").write_text(text)
+    assert ray_runner.cause(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
+    assert ray_runner.cause(SimpleNamespace(error_file=None)) == "no reason given"
 
 
 @pytest.mark.slow

@@ -1,0 +1,56 @@
+"""The studies that come with the package: every arm is a network of its own, and has its row in the paper's table."""
+
+import pytest
+
+from ablations.published import of_arms, rows
+from ablations.study import SHIPPED, load, shipped
+from resnet_space import documents
+
+SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32)}
+FORMS = [(name, form) for name in shipped() for form in documents.read(str(SHIPPED / f"{name}.yaml"))["profiles"]]
+
+
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_every_arm_of_every_form_is_a_network_of_its_own(name: str, form: str) -> None:
+    study = load(name, profile=form)
+    nets = study.architectures(SHAPES[study.data.name], 10)
+    assert len({net.key for net in nets.values()}) == len(study.arms)
+    assert study.baseline in nets
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_laptop_form_comes_first_and_needs_no_download(name: str) -> None:
+    study = load(name)
+    assert study.data.name == "digits"
+    assert study == load(name, profile="laptop")
+
+
+@pytest.mark.parametrize("name", ["shortcuts", "activations", "transitions", "cardinality"])
+def test_every_arm_has_its_row_in_the_paper_s_table(name: str) -> None:
+    study = load(name)
+    assert of_arms(study).keys() == study.arms.keys()
+
+
+@pytest.mark.parametrize("name", ["shortcuts", "activations", "transitions"])
+def test_every_row_of_the_paper_s_table_has_its_arm(name: str) -> None:
+    study = load(name)
+    assert study.published is not None
+    match = {"table": name, **study.published.match}
+    there = [row for row in rows() if all(row[column] == value for column, value in match.items())]
+    assert len(there) == len(study.arms)
+
+
+def test_the_paper_form_of_shortcuts_is_the_paper_s() -> None:
+    study = load("shortcuts", profile="paper")
+    nets = study.architectures((3, 32, 32), 10)
+    assert {net.depth for net in nets.values()} == {110}
+    assert nets["identity"].transition == "A"
+    recipe = study.recipe
+    assert (recipe.steps, recipe.batch_size, recipe.lr, recipe.weight_decay) == (64_000, 128, 0.1, 1e-4)
+
+
+def test_published_errors_are_fractions_and_fails_have_none() -> None:
+    published = of_arms(load("shortcuts"))
+    assert published["identity"].error == pytest.approx(0.0661)
+    assert published["dropout 0.5"].error is None
+    assert published["dropout 0.5"].fails

@@ -1,0 +1,248 @@
+"""The command line: what each verb prints, and what wrong input gets: one line, status 2, no traceback."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jsonschema
+import pytest
+
+from ablations.study import shipped
+from reports.catalogue import LISTS, SCHEMAS
+from resnet_space import Architecture, cli
+from resnet_space.presets import PRESETS
+
+
+class Result(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def resnet_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+    """`resnet_space("show", "resnet20")` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["resnet-space", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return Result(status, out, err)
+
+    return call
+
+
+TINY = ("--set", "width=0.125", "--set", "stages.*.units=1", "--epochs", "1", "--inline")
+
+
+@pytest.mark.parametrize("what", LISTS)
+def test_every_list_prints_its_names(resnet_space: Cli, what: str) -> None:
+    result = resnet_space("list", what)
+    assert result.status == 0
+    _, rows = LISTS[what]()
+    assert all(row[0] in result.out for row in rows)
+
+
+def test_show_prints_the_json_of_the_contract(resnet_space: Cli) -> None:
+    told = json.loads(resnet_space("show", "resnet110", "--json").out)
+    assert {"key", "depth", "params", "macs", "activations", "uncounted", "architecture"} <= told.keys()
+    assert (told["depth"], told["params"]) == (110, 1_727_962)
+
+
+def test_an_architecture_that_show_printed_is_read_back_from_a_file(resnet_space: Cli, tmp_path: Path) -> None:
+    told = json.loads(resnet_space("show", "preresnet20", "--set", "unit.shortcut=dropout", "--json").out)
+    (tmp_path / "net.json").write_text(json.dumps(told["architecture"]))
+    assert json.loads(resnet_space("show", "net.json", "--json").out) == told
+
+
+def test_show_for_people_has_stages_and_totals(resnet_space: Cli) -> None:
+    result = resnet_space("show", "resnext50_32x4d")
+    assert "in 32 groups" in result.out
+    assert "25,028,904 parameters" in result.out
+    assert "not counted: max_pool2d, relu" in result.out
+
+
+@pytest.mark.parametrize("what", SCHEMAS)
+def test_a_schema_is_a_schema(resnet_space: Cli, what: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(resnet_space("schema", what).out))
+
+
+def test_a_run_answers_on_stdout_and_tells_its_progress_on_stderr(resnet_space: Cli, tmp_path: Path) -> None:
+    result = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
+    assert result.status == 0, result.err
+    assert "A, zero padding" in result.out
+    assert "report: " in result.out
+    assert result.err.count("complete, test error") == 3
+    assert (tmp_path / "here" / "report" / "report.md").read_text().startswith("# transitions")
+
+    again = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
+    assert again.out == result.out
+    assert again.err == "3 of 3 trials are stored; 0 to do\n"
+
+    more = resnet_space("run", "transitions", "--seeds", 2, "--out", "here", *TINY)
+    assert more.err.count("complete, test error") == 3
+
+    status = json.loads(resnet_space("status", "here", "--json").out)
+    counts = dict.fromkeys(("waiting", "running", "pruned", "diverged", "failed", "infeasible"), 0)
+    assert status == {"complete": 6, **counts, "reasons": []}
+    assert resnet_space("report", "here").out == "here/report/report.md\n"
+
+
+def test_arms_that_are_one_network_are_trained_once(resnet_space: Cli, tmp_path: Path) -> None:
+    (tmp_path / "same.yaml").write_text(
+        "{name: same, net: resnet20, baseline: a, data: digits, recipe: digits, seeds: 1, arms: {"
+        "a: {}, b: {set: {unit.shortcut: {kind: dropout, p: 0}}}, c: {set: {unit.order: full_preactivation}}}}"
+    )
+    result = resnet_space("run", "same.yaml", *TINY)
+    assert "the same network, trained once: a = b" in result.err
+    assert result.err.count("complete, test error") == 2
+
+
+def test_a_trial_that_diverges_is_a_result(resnet_space: Cli) -> None:
+    result = resnet_space("run", "transitions", "--seeds", 1, *TINY, "--set", "recipe.lr=1e30")
+    assert result.status == 0, result.err
+    assert result.out.count("1 of 1 diverged") == 3
+    assert json.loads(resnet_space("status", "runs/transitions", "--json").out)["diverged"] == 3
+
+
+def test_a_trial_that_fails_is_told_and_ends_with_status_1(resnet_space: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the device is on fire")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("search.work.train", broken)
+        result = resnet_space("run", "transitions", "--seeds", 1, *TINY)
+    assert result.status == 1
+    assert result.out.count("1 of 1 failed") == 3
+    assert resnet_space("run", "transitions", "--seeds", 1, *TINY).status == 1, "a failure is not tried again"
+    told = json.loads(resnet_space("status", "runs/transitions", "--json").out)
+    assert told["reasons"] == [{"status": "failed", "reason": "RuntimeError: the device is on fire", "trials": 3}]
+    assert resnet_space("run", "transitions", "--seeds", 1, *TINY, "--retry-failed").status == 0
+
+
+STUDY = "name: mine\nnet: resnet20\nbaseline: a\ndata: digits\nrecipe: digits\narms: {a: {}}\n"
+
+WRONG: list[tuple[tuple[str, ...], str]] = [
+    (("run", "shortcut"), "unknown study 'shortcut'; did you mean 'shortcuts'? allowed: activations, cardinality"),
+    (("run", "nosuch.yaml"), "nosuch.yaml: No such file or directory"),
+    (("run", "shortcuts", "--profile", "lapto"), "unknown profile 'lapto'; did you mean 'laptop'?"),
+    (("run", "shortcuts", "--dataset", "cifar11"), "data.name: unknown data set 'cifar11'; did you mean 'cifar10'?"),
+    (("run", "shortcuts", "--seeds", "0"), "seeds: must be at least 1, not 0"),
+    (("run", "shortcuts", "--epochs", "0"), "recipe.epochs: must be at least 1, not 0"),
+    (("run", "shortcuts", "--set", "recipe.lrr=1"), "recipe.lrr: unknown field 'lrr'; did you mean 'lr'?"),
+    (("run", "shortcuts", "--set", "recipe=paper_cifar"), "unknown recipe 'paper_cifar'; did you mean 'paper-cifar'?"),
+    (("run", "shortcuts", "--set", "unitt.order=original"), "unknown field 'unitt.order'; did you mean"),
+    (("run", "shortcuts", "--set", "unit.order=orignal"), "unknown order 'orignal'; did you mean 'original'?"),
+    (("run", "shortcuts", "--set", "seeds"), "--set seeds: must be PATH=VALUE"),
+    (("run", "shortcuts", "--set", "width=0"), "width: must be a positive number"),
+    (("run", "shortcuts", "--set", "stages.0.stride=16"), "16 would shrink a map of 8x8 to nothing"),
+    (("run", "shortcuts", "--inline", "--set", "resources.cpus=1000"), "resources.cpus: a trial asks for 1000"),
+    (("run", "shortcuts", "--inline", "--set", "resources.gpus=99"), "resources.gpus: a trial asks for 99"),
+    (("run", "shortcuts", "--dataset", "cifar10"), "cifar10"),
+    (("run", "shortcuts", "--address", "127.0.0.1:1"), "--address 127.0.0.1:1: no Ray cluster listens there"),
+    (("run", "shortcuts", "--storage", "nosuch://x"), "storage 'nosuch://x'"),
+    (("show", "resnet21"), "unknown preset 'resnet21'; did you mean"),
+    (("show", "resnet20", "--set", "unit.shortcut.gate_bias=-6"), "identity has no 'gate_bias'; it belongs to: excl"),
+    (("show", "resnet50", "--set", "unit.branch.cardinality=7"), "7 does not divide the width 64; nearest"),
+    (("show", "resnet50", "--set", "unit.branch.width=0"), "unit.branch.width: must be at least 1, not 0"),
+    (("show", "resnet20", "--set", "transition=D"), "transition: unknown transition 'D'; allowed: A, B, C"),
+    (("show", "resnet20", "--set", "unit.shortcut=no"), "unknown shortcut 'no'"),
+    (("show", "resnet50", "--set", "input_shape=[3,8,8]"), "would shrink a map of 1x1 to nothing"),
+    (("show", "nosuch.yaml"), "nosuch.yaml: No such file or directory"),
+    (("list", "preset"), "unknown list 'preset'; did you mean 'presets'?"),
+    (("schema", "studdy"), "unknown description 'studdy'; did you mean 'study'?"),
+    (("status", "nowhere"), "nowhere: no run's folder"),
+    (("report", "nowhere"), "nowhere: no run's folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
+def test_wrong_arguments_get_one_line_and_status_2(resnet_space: Cli, arguments: tuple[str, ...], message: str) -> None:
+    result = resnet_space(*arguments)
+    assert result.status == 2
+    assert result.out == ""
+    assert result.err.startswith("error: ")
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+WRONG_FILES: list[tuple[str, str]] = [
+    ("", "study.yaml: a study is a mapping of fields"),
+    ("- a\n", "study.yaml: a study is a mapping of fields"),
+    (STUDY + "name: twice\n", 'study.yaml:7: found duplicate key "name"'),
+    (STUDY + "lr: &a 1\nb: *a\n", "aliases are not taken"),
+    (STUDY + "notes: !!python/name:os.getcwd\n", "tag"),
+    (STUDY + "question: [a\n", "study.yaml:"),
+    (STUDY.replace("baseline: a", "baseline: b"), "study.yaml: baseline: unknown arm 'b'; "),
+    (STUDY.replace("{a: {}}", "{}"), "study.yaml: arms: needs at least 1"),
+    (STUDY.replace("{a: {}}", "{a: {nett: resnet20}}"), "arms.a.nett: unknown field 'nett'; did you mean 'net'?"),
+    (STUDY.replace("{a: {}}", "{a: {set: {unit.order: no}}}"), "arms.a: unit.order: unknown order 'no'"),
+    (STUDY.replace("resnet20", "resnet-20"), "arms.a: unknown preset 'resnet-20'; did you mean 'resnet20'?"),
+    (STUDY.replace("name: mine", "name: ../mine"), "study.yaml: name: "),
+    (STUDY + "seeds: true\n", "study.yaml: seeds: must be a whole number, not True"),
+    (STUDY + "seeds: 2.5\n", "study.yaml: seeds: must be a whole number, not 2.5"),
+    (STUDY + "fail_above: .nan\n", "study.yaml: fail_above: must be a finite number, not nan"),
+    (STUDY + "kind: ablatoin\n", "study.yaml: kind: unknown kind 'ablatoin'; did you mean 'ablation'?"),
+    (STUDY.replace("recipe: digits", "recipe: {base: digits, lr: -1}"), "recipe.lr: must be greater than 0, not -1"),
+    (STUDY.replace("recipe: digits", "recipe: {lr: 0.1}"), "recipe: give epochs or steps"),
+    (STUDY.replace("data: digits", "data: {name: npz, root: no.npz}"), "no.npz"),
+    (STUDY + "published: {table: shortcutz}\n", "unknown table 'shortcutz'; did you mean 'shortcuts'?"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG_FILES, ids=[message for _, message in WRONG_FILES])
+def test_a_wrong_study_gets_its_path_value_and_remedy(
+    resnet_space: Cli, tmp_path: Path, text: str, message: str
+) -> None:
+    if "published" in text:
+        text = text.replace("{a: {}}", "{a: {published: {variant: identity}}}")
+    (tmp_path / "study.yaml").write_text(text)
+    result = resnet_space("run", "study.yaml", "--inline", "--set", "stages.*.units=1")
+    assert result.status == 2
+    assert result.out == ""
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_number_may_be_written_with_an_exponent_alone(resnet_space: Cli, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY.replace("recipe: digits", "recipe: {base: digits, weight_decay: 1e-3}"))
+    assert resnet_space("run", "study.yaml", "--seeds", 1, *TINY).status == 0
+
+
+def test_another_study_s_folder_is_refused_with_what_differs(resnet_space: Cli) -> None:
+    resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
+    result = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY, "--set", "recipe.lr=0.01")
+    assert result.status == 2
+    assert "here: holds another study; it differs in recipe.lr (0.1 there, 0.01 here)" in result.err
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(resnet_space: Cli, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "thesis.tex").touch()
+    result = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
+    assert result.status == 2
+    assert "here: not empty, and no run's folder" in result.err
+
+
+def test_the_console_script_gives_the_exit_status_and_no_traceback() -> None:
+    script = [sys.executable, "-m", "resnet_space", "show", "resnet21"]
+    result = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: unknown preset 'resnet21'")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_presets_and_studies_of_the_contract_are_there() -> None:
+    assert {"shortcuts", "activations", "transitions", "depth", "cardinality"} <= set(shipped())
+    assert all(isinstance(row.net, Architecture) for row in PRESETS.values())
