@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from resnet_space import paths
-from resnet_space.branches import BasicBranch, Branch, Positive
+from resnet_space.branches import BasicBranch, Branch, Channels
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.orders import OrderName
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from resnet_space.blueprint import Blueprint
 
 Transition = Literal["A", "B", "C"]
+Side = Annotated[int, Field(ge=1, le=16_384)]
+"""Pixels. The bounds of whole numbers are far from any network, and refuse what would hang or fill the memory."""
 
 
 class ResidualUnit(Description):
@@ -55,17 +57,17 @@ class Stem(Description):
     """The first convolution, kernel x kernel, and for large images a 3x3 max pool of stride 2 behind it."""
 
     kernel: Annotated[Literal[1, 3, 5, 7], BeforeValidator(_kernel)] = 3
-    channels: Positive = 16
-    stride: Positive = 1
+    channels: Channels = 16
+    stride: Side = 1
     max_pool: bool = False
 
 
 class Stage(Description):
     """`units` residual units with `channels` outputs; the first one has the stride."""
 
-    units: Positive
-    channels: Positive
-    stride: Positive = 1
+    units: Annotated[int, Field(ge=1, le=10_000)]
+    channels: Channels
+    stride: Side = 1
     unit: UnitOverride | None = None
 
 
@@ -80,8 +82,8 @@ class Architecture(Description):
             nothing, or a width or cardinality does not come out even.
     """
 
-    input_shape: tuple[Positive, Positive, Positive] = (3, 32, 32)
-    classes: Positive = 10
+    input_shape: tuple[Channels, Side, Side] = (3, 32, 32)
+    classes: Channels = 10
     stem: Stem = Stem()
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     unit: ResidualUnit = ResidualUnit()

@@ -23,6 +23,9 @@ from resnet_space.shortcuts import Conv1x1Shortcut, IdentityShortcut, ShortcutKi
 SCHEMA = 1
 """Part of every key: raised when a change of meaning must not find old results."""
 
+MAX_WEIGHTS = 2_000_000_000
+"""More would not fit the memory of the machine that counts them."""
+
 Carry = Literal["keep", "pad", "project", "nothing"]
 
 
@@ -104,7 +107,7 @@ def draw(net: Architecture) -> Blueprint:
     """The blueprint of a description.
 
     Raises:
-        InputError: a stride shrinks the map to nothing, or widths do not come out even.
+        InputError: a stride shrinks the map to nothing, widths do not come out even, or there are too many weights.
     """
     size = _shrunk(net.input_shape[1:], net.stem.stride, "stem.stride")
     size = _shrunk(size, 2, "stem.max_pool") if net.stem.max_pool else size
@@ -117,6 +120,9 @@ def draw(net: Architecture) -> Blueprint:
         units.append(head)
         if stage.units > 1:
             units += [_unit(net, stage, size, channels, 1, where, first=False)] * (stage.units - 1)
+    weights = sum(shape.weights for unit in units for shape in unit.chain)
+    if weights > MAX_WEIGHTS:
+        raise InputError(f"stages: {weights:.3g} weights in the branches; at most {MAX_WEIGHTS:.3g} are built")
     return Blueprint(net.input_shape, net.classes, net.stem, tuple(units))
 
 

@@ -14,7 +14,8 @@ from pydantic import Field
 from resnet_space.description import Description, by_kind, kind_of
 from resnet_space.errors import InputError
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Channels = Annotated[int, Field(ge=1, le=65_536)]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Convolution:
     channels: int
     stride: int = 1
     groups: int = 1
+
+    @property
+    def weights(self) -> int:
+        return self.kernel**2 * self.in_channels // self.groups * self.channels
 
 
 class BranchKind(Description):
@@ -74,8 +79,8 @@ class BottleneckBranch(BranchKind):
     kind: Literal["bottleneck"] = "bottleneck"
     convolutions: ClassVar[int] = 3
     expansion: ClassVar[int] = 4
-    width: Positive | None = None
-    cardinality: Positive = 1
+    width: Channels | None = None
+    cardinality: Channels = 1
     stride_on: Literal["3x3", "1x1"] = "3x3"
 
     def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> tuple[Convolution, ...]:

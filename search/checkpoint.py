@@ -25,10 +25,11 @@ class State:
     history: list[Epoch] = field(default_factory=list)
 
 
-def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State:
+def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State | None:
     """Put model, optimiser and torch's random generators back where the folder's checkpoint left them.
 
-    Without a checkpoint, or with one that cannot be read, nothing changes and the training begins at its beginning.
+    Without a checkpoint, the beginning. None with one that cannot be read or does not fit: it is put aside, and parts
+    of the model may have been overwritten.
     """
     path = folder / NAME
     if not path.exists():
@@ -36,17 +37,17 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, devic
     try:
         # weights_only: tensors and plain containers, never code.
         data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = State(data["step"], data["warming_up"], [Epoch(**epoch) for epoch in data["history"]])
+        model.load_state_dict(data["model"])
+        optimizer.load_state_dict(data["optimizer"])
+        torch.set_rng_state(data["rng"])
+        if device.startswith("cuda") and data["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(data["cuda_rng"])
     except Exception:
         # A checkpoint is only time saved: a damaged one is put aside, and the trial starts anew.
         path.replace(path.with_suffix(".damaged"))
-        return State()
-    model.load_state_dict(data["model"])
-    optimizer.load_state_dict(data["optimizer"])
-    torch.set_rng_state(data["rng"])
-    if device.startswith("cuda") and data["cuda_rng"] is not None:
-        torch.cuda.set_rng_state(data["cuda_rng"])
-    history = [Epoch(**epoch) for epoch in data["history"]]
-    return State(step=data["step"], warming_up=data["warming_up"], history=history)
+        return None
+    return state
 
 
 def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State, device: str) -> None:

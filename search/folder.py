@@ -51,7 +51,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             if self.study.exists():
                 self._same(study, free)
-            elif any(self.path.iterdir()):
+            elif any(not path.name.startswith(".") for path in self.path.iterdir()):
                 raise InputError(f"{self.path}: not empty, and no run's folder; choose another --out")
             write_text(self.study, documents.write(study))
         except OSError as error:

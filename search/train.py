@@ -30,17 +30,10 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
     """
     began = time.monotonic()
     recipe = spec.recipe
-    torch.manual_seed(spec.seed)
-    model = build(spec.architecture).to(memory_format=torch.channels_last).to(device)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    model, optimizer = beginning(spec, device)
     state = checkpoint.load(folder, model, optimizer, device) if folder else checkpoint.State()
+    if state is None:
+        (model, optimizer), state = beginning(spec, device), checkpoint.State()
     yield Started(spec.key, platform.node(), device, state.step)
     yield from state.history
     forward = torch.compile(model) if recipe.compile else model
@@ -123,6 +116,22 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
     if folder:
         # Asked for more, so the end was taken; a kill before that costs another look at the test split, no training.
         checkpoint.drop(folder)
+
+
+def beginning(spec: TrialSpec, device: str) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The seed's network and its optimiser, before the first step."""
+    torch.manual_seed(spec.seed)
+    model = build(spec.architecture).to(memory_format=torch.channels_last).to(device)
+    recipe = spec.recipe
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    return model, optimizer
 
 
 def learning_rate(recipe: Recipe, step: int, total: int, *, warming_up: bool) -> float:
