@@ -149,11 +149,11 @@ def cause(trial: Any) -> str:
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
     """Connected to the cluster at `address`, or to one of this machine's own; one that is connected already stays."""
+    if address:
+        _reachable(address)
     if ray.is_initialized():
         yield
         return
-    if address:
-        _reachable(address)
     try:
         ray.init(
             address=address or "local",
