@@ -327,7 +327,7 @@ def test_value_may_be_a_description() -> None:
         ({BIAS: "all"}, "unit.shortcut.gate_bias: all needs a field with a catalogue"),
         ({BIAS: 5}, "must be a list of values, a range {low, high, step}, or all; not 5"),
         ({BIAS: [math.nan]}, "nan is neither text, a finite number"),
-        ({"unit.shortcut.p": [0.5, 1.0]}, "unit.shortcut.p: must be less than 1.0, not 1.0"),
+        ({"unit.shortcut.p": [0.5, 1.0]}, "unit.shortcut.p: must be less than 1, not 1.0"),
         ({"stages.*.units": [0]}, "stages.*.units: must be at least 1, not 0"),
         (
             {"stages.*.units": {"low": 1, "high": 2.5}},

@@ -85,8 +85,8 @@ MESSAGES = {
     shortcut("{kind: exclusive_gate, gate_bias: -.inf}"): "unit.shortcut.gate_bias: must be a finite number, not -inf",
     shortcut("{kind: exclusive_gate, gate_bias: true}"): "unit.shortcut.gate_bias: must be a number, not True",
     shortcut("{kind: exclusive_gate, gate_bias: '-6'}"): "unit.shortcut.gate_bias: must be a number, not '-6'",
-    shortcut("{kind: dropout, p: 1.5}"): "unit.shortcut.p: must be less than 1.0, not 1.5",
-    shortcut("{kind: dropout, p: -0.5}"): "unit.shortcut.p: must be at least 0.0, not -0.5",
+    shortcut("{kind: dropout, p: 1.5}"): "unit.shortcut.p: must be less than 1, not 1.5",
+    shortcut("{kind: dropout, p: -0.5}"): "unit.shortcut.p: must be at least 0, not -0.5",
     # Shapes of the document.
     "{}": "stages: required, and not given",
     "": "must be a mapping of fields, not None",
