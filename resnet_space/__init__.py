@@ -5,15 +5,20 @@
 >>> net.depth, net.unit.shortcut.kind
 (110, 'exclusive_gate')
 
-Importing this package imports neither torch nor fvcore; `build` and `complexity` do, when they are called.
+Importing this package imports neither torch nor fvcore; `build` and `complexity` do, when they are called. A name comes
+in when it is first asked for, so that the command line need not wait for what it does not use.
 """
 
-from resnet_space.architecture import Architecture, ResidualUnit, Stage, Stem
-from resnet_space.build import build
-from resnet_space.complexity import Complexity, complexity
-from resnet_space.errors import InputError
-from resnet_space.presets import PRESETS, preset
-from resnet_space.space import Space
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resnet_space.architecture import Architecture, ResidualUnit, Stage, Stem
+    from resnet_space.builder import build
+    from resnet_space.counter import Complexity, complexity
+    from resnet_space.errors import InputError
+    from resnet_space.presets import PRESETS, preset
+    from resnet_space.space import Space
 
 __all__ = [
     "PRESETS",
@@ -28,3 +33,28 @@ __all__ = [
     "complexity",
     "preset",
 ]
+
+# No name here is that of a module: importing `resnet_space.x` puts the module in the attribute's place.
+_HOMES = {
+    "Architecture": "architecture",
+    "ResidualUnit": "architecture",
+    "Stage": "architecture",
+    "Stem": "architecture",
+    "build": "builder",
+    "Complexity": "counter",
+    "complexity": "counter",
+    "InputError": "errors",
+    "PRESETS": "presets",
+    "preset": "presets",
+    "Space": "space",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"resnet_space.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

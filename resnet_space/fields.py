@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from resnet_space import paths
 from resnet_space.architecture import DERIVED, Architecture
-from resnet_space.complexity import complexity
+from resnet_space.counter import complexity
 from resnet_space.description import Description, kind_of
 from resnet_space.errors import unknown
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_space.architecture import Architecture
-from resnet_space.complexity import complexity
+from resnet_space.counter import complexity
 from resnet_space.presets import preset
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_space import PRESETS, Architecture, build, complexity, preset
-from resnet_space.complexity import ELEMENTWISE, LEFT_OUT, count
+from resnet_space.counter import ELEMENTWISE, LEFT_OUT, count
 from resnet_space.shortcuts import SHORTCUTS
 
 QUICK = [name for name, row in PRESETS.items() if row.net.depth <= 56 and not name.startswith("resnext29")]
