@@ -82,7 +82,13 @@ LISTS: dict[str, Callable[[], Listing]] = {
 def _study_schema() -> dict[str, Any]:
     from ablations.study import Study
 
-    return Study.model_json_schema()
+    schema = Study.model_json_schema()
+    # Not of a study, but of its file: each profile holds fields that replace the study's.
+    schema["properties"]["profiles"] = {
+        "type": "object",
+        "additionalProperties": {"type": "object", "propertyNames": {"enum": list(Study.model_fields)}},
+    }
+    return schema
 
 
 def _architecture_schema() -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from resnet_space.branches import Positive
 from resnet_space.description import Description, by_kind
@@ -152,4 +153,13 @@ def resolved(value: Any) -> Any:
     return data | changes
 
 
-NamedRecipe = Annotated[Recipe, BeforeValidator(resolved)]
+class _Named:
+    """Says in the JSON Schema that a name will do, or a name and what is otherwise."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        names = {"enum": list(RECIPES)}
+        based = {"type": "object", "properties": {"base": names}, "required": ["base"]}
+        return {"anyOf": [handler(core), names, based]}
+
+
+NamedRecipe = Annotated[Recipe, BeforeValidator(resolved), _Named()]

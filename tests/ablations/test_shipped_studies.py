@@ -1,9 +1,11 @@
 """The studies that come with the package: every arm is a network of its own, and has its row in the paper's table."""
 
+import jsonschema
 import pytest
 
 from ablations.published import of_arms, rows
 from ablations.study import SHIPPED, load, shipped
+from reports.catalogue import SCHEMAS
 from resnet_space import documents
 
 SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32)}
@@ -54,3 +56,14 @@ def test_published_errors_are_fractions_and_fails_have_none() -> None:
     assert published["identity"].error == pytest.approx(0.0661)
     assert published["dropout 0.5"].error is None
     assert published["dropout 0.5"].fails
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_an_editor_has_no_complaint_about_its_file(name: str) -> None:
+    jsonschema.validate(documents.read(str(SHIPPED / f"{name}.yaml")), SCHEMAS["study"]())
+
+
+def test_an_editor_complains_about_a_misspelt_field() -> None:
+    data = documents.read(str(SHIPPED / "depth.yaml"))
+    with pytest.raises(jsonschema.ValidationError, match="recipee"):
+        jsonschema.validate({**data, "recipee": "fast"}, SCHEMAS["study"]())
