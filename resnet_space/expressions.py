@@ -48,6 +48,12 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+GAPS = ("<", "<=", ">", ">=", "==")
+"""Comparisons that a difference of two numbers is the distance of."""
+CLOSE = 1e-9
+"""The least violation: what separates `<` from `<=`."""
+
+
 class Expression:
     """A parsed condition over named values; `names` are those that it uses.
 
@@ -71,6 +77,14 @@ class Expression:
         """Whether the condition is false; a comparison with something that is missing is not that either."""
         return _value(self._root, lookup) is False
 
+    def violation(self, lookup: Lookup) -> float:
+        """How far the condition is from being true: 0 where it is not refuted, above 0 where it is.
+
+        For `a <= b` the gap `a - b` over |b| (over 1 where b is 0), never less than `CLOSE`: just over a budget is
+        over it. `and` adds up, `or` takes the least, and what has no distance (words, `not`, `in`) counts 1.
+        """
+        return _violation(self._root, lookup)
+
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
 
@@ -92,6 +106,18 @@ def _value(node: Node, lookup: Lookup) -> Any:
         return node.operator == "and"
     result = not values[0] if node.operator == "not" else OPERATORS[node.operator](*values)
     return bool(result) if node.operator in COMPARISONS and result is not None else result
+
+
+def _violation(node: Node, lookup: Lookup) -> float:
+    if _value(node, lookup) is not False:
+        return 0.0
+    if node.operator in ("and", "or"):
+        parts = [_violation(part, lookup) for part in node.parts]
+        return sum(parts) if node.operator == "and" else min(parts)
+    sides = [_value(part, lookup) for part in node.parts]
+    if node.operator not in GAPS or not all(isinstance(side, Real) and not isinstance(side, bool) for side in sides):
+        return 1.0
+    return max(float(abs(sides[0] - sides[1]) / (abs(sides[1]) or 1.0)), CLOSE)
 
 
 def _looked_up(name: str, lookup: Lookup) -> Any:

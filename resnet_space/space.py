@@ -179,6 +179,39 @@ class Space(Description):
             return None
         return f"{broken.text} is false: " + ", ".join(f"{name} = {value(name)}" for name in broken.names)
 
+    def violation(self, net: Architecture) -> float:
+        """How far the net is from keeping all constraints, 0 if it does; see `Expression.violation`."""
+        value = measure(net)
+        return sum(expression.violation(value) for expression in self._expressions)
+
+    def assignments(
+        self, fixed: Assignment | None = None, chosen: Assignment | None = None, at: int = 0
+    ) -> Iterator[Assignment]:
+        """All assignments with the `fixed` values, feasible or not; of a continuum its ends and its middle."""
+        fixed, chosen = fixed or {}, chosen or {}
+        if at == len(self._order):
+            yield chosen
+        elif self._counts(path := self._order[at], chosen):
+            for value in [fixed[path]] if path in fixed else self.axes[path].values():
+                yield from self.assignments(fixed, chosen | {path: value}, at + 1)
+        else:
+            yield from self.assignments(fixed, chosen, at + 1)
+
+    def moves(self, assignment: Assignment) -> Iterator[Assignment]:
+        """The assignments one axis away, feasible or not; see `neighbours`."""
+        for path, value in assignment.items():
+            for near in self.axes[path].adjacent(value):
+                yield from self.assignments(assignment | {path: near})
+
+    def draw(self, rng: Random) -> Assignment:
+        """An assignment with every axis that counts drawn evenly, feasible or not."""
+        return self.suggest(lambda path, axis: axis.draw(rng))
+
+    @property
+    def networks(self) -> Mapping[str, Assignment] | None:
+        """The first assignment of every feasible network, by key; None above `COUNTED` assignments."""
+        return self._survey[2] if self._survey else None
+
     def enumerate(self) -> Iterator[Architecture]:
         """All feasible networks, each once, in the order of the axes, the last one changing fastest.
 
@@ -199,7 +232,7 @@ class Space(Description):
         """
         rng, reasons = Random(seed), Counter[str]()
         for _ in range(TRIES):
-            net, reason = self._attempt(self.suggest(lambda path, axis: axis.draw(rng)))
+            net, reason = self._attempt(self.draw(rng))
             if net:
                 return net
             reasons[reason] += 1
@@ -217,11 +250,11 @@ class Space(Description):
         for path, axis in self.axes.items():
             with suppress(LookupError, InputError):
                 read[path] = axis.member(paths.lookup(data, path))
-        for assignment in islice(self._walk(read), TRIES):
+        for assignment in islice(self.assignments(read), TRIES):
             found, _ = self._attempt(assignment)
             if found and found.key == net.key:
                 return assignment
-        return self._survey[2].get(net.key) if self._survey else None
+        return (self.networks or {}).get(net.key)
 
     def contains(self, net: Architecture) -> bool:
         """Whether the space has a feasible net with the same key; see `locate` for its limits."""
@@ -243,7 +276,7 @@ class Space(Description):
             raise InputError(f"{net.key} is not in this space, so it has no neighbours here")
         same, seen = [here], {net.key: True}
         for assignment in same:
-            for moved in self._moves(assignment):
+            for moved in self.moves(assignment):
                 try:
                     near = self.start.assign(moved)
                 except InputError:
@@ -298,22 +331,6 @@ class Space(Description):
         """What `_counts` has found out."""
         return {}
 
-    def _walk(self, fixed: Assignment, chosen: Assignment | None = None, at: int = 0) -> Iterator[Assignment]:
-        """All assignments with these values; of a continuum its ends and its middle."""
-        chosen = chosen or {}
-        if at == len(self._order):
-            yield chosen
-        elif self._counts(path := self._order[at], chosen):
-            for value in [fixed[path]] if path in fixed else self.axes[path].values():
-                yield from self._walk(fixed, chosen | {path: value}, at + 1)
-        else:
-            yield from self._walk(fixed, chosen, at + 1)
-
-    def _moves(self, assignment: Assignment) -> Iterator[Assignment]:
-        for path, value in assignment.items():
-            for near in self.axes[path].adjacent(value):
-                yield from self._walk(assignment | {path: near})
-
     def _broken(self, net: Architecture) -> Expression | None:
         value = measure(net)
         return next((expression for expression in self._expressions if expression.refuted(value)), None)
@@ -329,7 +346,7 @@ class Space(Description):
 
     def _each(self) -> Iterator[Architecture]:
         seen, reasons = dict[str, bool](), Counter[str]()
-        for assignment in self._walk({}):
+        for assignment in self.assignments():
             net, reason = self._attempt(assignment)
             if net is None:
                 reasons[reason] += 1
@@ -342,10 +359,10 @@ class Space(Description):
     @cached_property
     def _survey(self) -> tuple[int, int, dict[str, Assignment]] | None:
         """Assignments, infeasible ones, and the first assignment of each key; None if there are too many."""
-        if self._continuum or sum(1 for _ in islice(self._walk({}), COUNTED + 1)) > COUNTED:
+        if self._continuum or sum(1 for _ in islice(self.assignments(), COUNTED + 1)) > COUNTED:
             return None
         active, infeasible, found = 0, 0, dict[str, Assignment]()
-        for assignment in self._walk({}):
+        for assignment in self.assignments():
             active += 1
             net, _ = self._attempt(assignment)
             if net:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from resnet_space.errors import InputError
 from search.resources import Resources
-from search.trial import Event, Job
+from search.sweep import Feed
 from search.work import work
 
 
-def run(jobs: Sequence[Job], tell: Callable[[Event], None], *, resources: Resources, checkpoints: Path) -> None:
+def run(feed: Feed, *, resources: Resources, checkpoints: Path) -> None:
     """Do every job here, telling each event as it happens.
 
     Raises:
         InputError: this machine has not the CPUs or GPUs that one job asks for.
     """
     check(resources)
-    for job in jobs:
-        for event in work(job, resources, checkpoints):
-            tell(event)
+    while job := feed.next():
+        with closing(work(job, resources, checkpoints)) as events:
+            for event in events:
+                if feed.tell(event):
+                    break
 
 
 def check(resources: Resources) -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,17 @@ if "ray" not in sys.modules and (
 
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from resnet_space.errors import InputError
 from search.resources import Resources
-from search.trial import Event, Finished, Job, as_event, as_plain
+from search.sweep import Feed
+from search.trial import Finished, Job, as_event, as_plain
 from search.work import work
 
 
-def run(
-    jobs: Sequence[Job],
-    tell: Callable[[Event], None],
-    *,
-    resources: Resources,
-    checkpoints: Path,
-    address: str | None = None,
-) -> None:
+def run(feed: Feed, *, resources: Resources, checkpoints: Path, address: str | None = None) -> None:
     """Do every job on some node, telling each event here as it arrives.
 
     A worker that is lost (killed, its node gone) is replaced up to `resources.retries` times, and its trials go on
@@ -52,20 +48,24 @@ def run(
     with redirect_stdout(sys.stderr), _cluster(address):
         check(resources)
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
-            worker = tune.with_parameters(
-                Worker, jobs=[job.model_dump() for job in jobs], resources=resources, checkpoints=checkpoints
-            )
+            worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints)
             tune.Tuner(
                 tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
-                param_space={"job": tune.grid_search(list(range(len(jobs))))},
-                tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=resources.at_once),
+                tune_config=tune.TuneConfig(
+                    search_alg=_bounded(Asker(feed), resources.at_once),
+                    scheduler=Teller(feed),
+                    num_samples=-1,
+                    reuse_actors=True,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
                 run_config=tune.RunConfig(
                     name="trials",
                     storage_path=scratch,
                     verbose=0,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=resources.retries),
-                    callbacks=[Teller(jobs, tell)],
+                    callbacks=[GivenUp(feed)],
                 ),
             ).fit()
 
@@ -91,15 +91,12 @@ def check(resources: Resources) -> None:
 class Worker(tune.Trainable):
     """An actor that takes one job after another; torch and the data stay loaded between them. A step is an event."""
 
-    def setup(  # type: ignore[override]
-        self, config: dict[str, Any], jobs: list[dict[str, Any]], resources: Resources, checkpoints: Path
-    ) -> None:
-        self.jobs, self.resources, self.checkpoints = jobs, resources, checkpoints
+    def setup(self, config: dict[str, Any], resources: Resources, checkpoints: Path) -> None:  # type: ignore[override]
+        self.resources, self.checkpoints = resources, checkpoints
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        job = Job.model_validate(self.jobs[new_config["job"]])
-        self.events = work(job, self.resources, self.checkpoints)
+        self.events = work(Job.from_json(new_config["job"]), self.resources, self.checkpoints)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -113,24 +110,68 @@ class Worker(tune.Trainable):
         """Nothing: a trial finds its own checkpoint."""
 
 
-class Teller(tune.Callback):
-    """Passes events on in the driver, and says of a job that Tune has given up that its trials failed."""
+class Asker(Searcher):
+    """What Tune starts next is what the feed has next."""
 
-    def __init__(self, jobs: Sequence[Job], tell: Callable[[Event], None]) -> None:
-        self.jobs, self.tell = jobs, tell
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self.feed = feed
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if job := self.feed.next():
+            # As text: Tune flattens and copies a configuration, and makes names of it.
+            return {"job": job.to_json()}
+        return self.FINISHED if self.feed.over else None
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the feed is told by `Teller`, which sees every event."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a run goes on from the store, not from Tune's own files."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, as for `save`."""
+
+
+class Teller(FIFOScheduler):
+    """Tells the feed what happens, and stops the trials that it wants stopped."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self.feed = feed
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks to restore an experiment, and we restore from the store instead."""
+        """Nothing: Tune pickles its schedulers to restore an experiment, and we go on from the store instead."""
         return {}
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        if event := result.get("event"):
-            self.tell(as_event(event))
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        # Tune hands nested results over with their names joined.
+        event = {name.removeprefix("event/"): value for name, value in result.items() if name.startswith("event/")}
+        stop = bool(event) and self.feed.tell(as_event(event))
+        return self.STOP if stop else self.CONTINUE
+
+
+class GivenUp(tune.Callback):
+    """Tells the feed of a job that Tune has given up that its trials failed.
+
+    A callback, since a scheduler hears of errors also where the trial is tried again.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, as for `Teller`."""
+        return {}
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         reason = f"worker lost {trial.num_failures} times: {cause(trial)}"
-        for spec in self.jobs[trial.config["job"]].trials:
-            self.tell(Finished(spec.key, "failed", reason))
+        for spec in Job.from_json(trial.config["job"]).trials:
+            self.feed.tell(Finished(spec.key, "failed", reason))
+
+
+def _bounded(asker: Asker, at_once: int | None) -> Searcher:
+    return ConcurrencyLimiter(asker, max_concurrent=at_once) if at_once else asker
 
 
 def cause(trial: Any) -> str:

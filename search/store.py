@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
+from resnet_space import complexity
 from resnet_space.errors import InputError
 from search.trial import FINISHED, Epoch, Event, Finished, Started, Status, TrialSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
 
 metadata = sql.MetaData()
 
@@ -31,12 +32,20 @@ trials = sql.Table(
     sql.Column("architecture", sql.String(16), nullable=False, index=True),
     sql.Column("seed", sql.Integer, nullable=False),
     sql.Column("spec", sql.JSON, nullable=False),
+    # What the network costs: in columns, so that a front over many trials need not read their specs.
+    sql.Column("depth", sql.Integer, nullable=False),
+    sql.Column("params", sql.BigInteger, nullable=False),
+    sql.Column("macs", sql.BigInteger, nullable=False),
+    sql.Column("activations", sql.BigInteger, nullable=False),
+    sql.Column("proposal", sql.JSON(none_as_null=True)),
+    sql.Column("aside", sql.Boolean, nullable=False, default=False),
     sql.Column("status", sql.String(16), nullable=False, index=True),
     sql.Column("reason", sql.Text, nullable=False, default=""),
     sql.Column("traceback", sql.Text, nullable=False, default=""),
     sql.Column("attempts", sql.Integer, nullable=False, default=0),
     sql.Column("test_error", sql.Float),
     sql.Column("validation_error", sql.Float),
+    sql.Column("latency_ms", sql.Float),
     sql.Column("seconds", sql.Float),
     sql.Column("host", sql.String(255)),
     sql.Column("device", sql.String(32)),
@@ -57,20 +66,46 @@ epochs = sql.Table(
 )
 
 
+RESULTS = (
+    "key",
+    "architecture",
+    "seed",
+    "status",
+    "validation_error",
+    "test_error",
+    "depth",
+    "params",
+    "macs",
+    "activations",
+    "latency_ms",
+)
+"""The columns of `Store.results`."""
+
+
 @dataclass(frozen=True)
 class TrialRecord:
-    """One stored trial. Errors are fractions; times are UTC."""
+    """One stored trial. Errors are fractions; times are UTC.
+
+    `proposal` is what a sampler asked for, with its number; `aside` a trial of a space that is no longer searched.
+    """
 
     key: str
     architecture: str
     seed: int
     spec: dict[str, Any]
+    depth: int
+    params: int
+    macs: int
+    activations: int
+    proposal: dict[str, Any] | None
+    aside: bool
     status: Status
     reason: str
     traceback: str
     attempts: int
     test_error: float | None
     validation_error: float | None
+    latency_ms: float | None
     seconds: float | None
     host: str | None
     device: str | None
@@ -131,18 +166,9 @@ class Store:
     def close(self) -> None:
         self.engine.dispose()
 
-    def add(self, specs: Iterable[TrialSpec]) -> None:
+    def add(self, specs: Iterable[TrialSpec], proposal: Mapping[str, Any] | None = None) -> None:
         """Put trials on the list; those that are there already stay as they are."""
-        rows = [
-            {
-                "key": spec.key,
-                "architecture": spec.architecture.key,
-                "seed": spec.seed,
-                "spec": spec.model_dump(mode="json"),
-                "status": "waiting",
-            }
-            for spec in specs
-        ]
+        rows = [{**_row(spec), "proposal": proposal} for spec in specs]
         if rows:
             with self.engine.begin() as connection:
                 connection.execute(self._insert(trials).on_conflict_do_nothing(), rows)
@@ -191,6 +217,14 @@ class Store:
                     connection.execute(row.values(**asdict(event), finished=datetime.now(UTC)))
         return True
 
+    def set_aside(self, keys: Collection[str]) -> None:
+        """These trials, and no others, are of a space that is no longer searched."""
+        with self.engine.begin() as connection:
+            connection.execute(trials.update().where(trials.c.aside).values(aside=False))
+            if keys:
+                bound = trials.update().where(trials.c.key == sql.bindparam("of")).values(aside=True)
+                connection.execute(bound, [{"of": key} for key in keys])
+
     def counts(self) -> dict[str, int]:
         """Trials of every status, zeros too."""
         with self.engine.connect() as connection:
@@ -222,9 +256,30 @@ class Store:
         """One row a trial, without its spec."""
         import pandas as pd
 
-        columns = [column for column in trials.columns if column.name != "spec"]
+        columns = [column for column in trials.columns if column.name not in ("spec", "proposal")]
         with self.engine.connect() as connection:
             return pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection)
+
+    def results(self) -> pd.DataFrame:
+        """One row a trial that is not set aside: what fronts are made of."""
+        import pandas as pd
+
+        query = sql.select(*(trials.c[name] for name in RESULTS)).where(~trials.c.aside).order_by(trials.c.key)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).tuples().all()
+        frame = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(RESULTS))
+        return frame.astype(dict.fromkeys(("validation_error", "test_error", "latency_ms"), "float64"))
+
+    def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The descriptions of networks by their keys."""
+        found: dict[str, dict[str, Any]] = {}
+        with self.engine.connect() as connection:
+            for key in keys:
+                query = sql.select(trials.c.spec).where(trials.c.architecture == key).limit(1)
+                spec = connection.execute(query).scalar()
+                if spec is not None:
+                    found[key] = spec["architecture"]
+        return found
 
     def curves(self) -> pd.DataFrame:
         """One row a trial and epoch."""
@@ -245,6 +300,21 @@ class Store:
 
     def _insert(self, table: sql.Table) -> Any:
         return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.engine.dialect.name](table)
+
+
+def _row(spec: TrialSpec) -> dict[str, Any]:
+    net, cost = spec.architecture, complexity(spec.architecture)
+    return {
+        "key": spec.key,
+        "architecture": net.key,
+        "seed": spec.seed,
+        "spec": spec.model_dump(mode="json"),
+        "depth": net.depth,
+        "params": cost.params,
+        "macs": cost.macs,
+        "activations": cost.activations,
+        "status": "waiting",
+    }
 
 
 def _shown(url: str | sql.URL) -> str:

@@ -1,31 +1,66 @@
-"""Drive a set of jobs to their end: what is stored as finished is not done again, what happens is stored at once."""
+"""Drive jobs to their end: what is stored as finished is not done again, what happens is stored at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from search.store import Store
 from search.trial import FINISHED, Event, Job
 
-Runner = Callable[[Sequence[Job], Callable[[Event], None]], None]
-"""Does jobs and tells their events: `inline.run` or `ray_runner.run`, with their settings bound."""
+News = Callable[[Event], None]
+"""Takes in what happened, once each: a display."""
 
 
-def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: Callable[[Event], None]) -> None:
+class Feed(Protocol):
+    """What is to be done, asked for one job at a time, and told what happens."""
+
+    def next(self) -> Job | None:
+        """The next job; None if there is none now."""
+
+    @property
+    def over(self) -> bool:
+        """Behind a `next` that was None: whether none will come any more, whatever is told."""
+
+    def tell(self, event: Event) -> bool:
+        """Take an event in; whether the trial's job should be stopped here."""
+
+
+Runner = Callable[[Feed], None]
+"""Does a feed's jobs: `inline.run` or `ray_runner.run`, with their settings bound."""
+
+
+class Listed:
+    """The feed of a list that is known beforehand."""
+
+    over = True
+
+    def __init__(self, jobs: Iterable[Job], tell: News) -> None:
+        self._todo, self._tell = deque(jobs), tell
+
+    def next(self) -> Job | None:
+        return self._todo.popleft() if self._todo else None
+
+    def tell(self, event: Event) -> bool:
+        self._tell(event)
+        return False
+
+
+def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: News) -> None:
     """Do what the store does not have finished. Events go to the store, and the news among them to `tell`."""
     store.add(spec for job in jobs for spec in job.trials)
     store.reclaim()
-    todo = unfinished(jobs, store)
 
     def listen(event: Event) -> None:
         if store.write(event):
             tell(event)
 
-    if todo:
-        runner(todo, listen)
+    if todo := unfinished(jobs, store):
+        runner(Listed(todo, listen))
 
 
-def unfinished(jobs: Sequence[Job], store: Store) -> list[Job]:
+def unfinished(jobs: Iterable[Job], store: Store) -> list[Job]:
     """The jobs with those of their trials that have not ended, without jobs that have none."""
     done = {record.key for record in store.records() if record.status in FINISHED}
     left = [tuple(spec for spec in job.trials if spec.key not in done) for job in jobs]

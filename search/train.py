@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,10 @@ from search import checkpoint
 from search.data import Images, Split, batches, steps_per_epoch
 from search.recipe import Recipe
 from search.trial import Epoch, Event, Finished, Started, TrialSpec
+
+
+PASSES = 11
+"""Forward passes that a latency is the median of."""
 
 
 def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path | None = None) -> Iterator[Event]:
@@ -104,6 +109,7 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
         yield Finished(spec.key, "diverged", reason, seconds=time.monotonic() - began)
         return
     test_error = error(model, images.test, images, recipe, device)
+    measured_latency = latency_ms(model, images.shape, recipe, device)
     if folder:
         checkpoint.keep_weights(folder, model)
     yield Finished(
@@ -111,6 +117,7 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
         "complete",
         test_error=test_error,
         validation_error=state.history[-1].validation_error,
+        latency_ms=measured_latency,
         seconds=sum(epoch.seconds for epoch in state.history),
     )
     if folder:
@@ -156,6 +163,22 @@ def error(model: nn.Module, split: Split, images: Images, recipe: Recipe, device
             logits: Tensor = model(x.contiguous(memory_format=torch.channels_last))
         wrong += (logits.argmax(1) != y).sum()
     return float(wrong) / len(split)
+
+
+@torch.no_grad()
+def latency_ms(model: nn.Module, shape: tuple[int, int, int], recipe: Recipe, device: str) -> float:
+    """Milliseconds for one image to go through, in evaluation mode: the median of `PASSES` after as many to warm up."""
+    model.eval()
+    image = torch.zeros(1, *shape, device=device).contiguous(memory_format=torch.channels_last)
+    taken = []
+    for _ in range(2 * PASSES):
+        began = time.perf_counter()
+        with autocast(recipe, device):
+            model(image)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - began)
+    return 1000 * median(taken[PASSES:])
 
 
 def autocast(recipe: Recipe, device: str) -> torch.autocast:

@@ -80,13 +80,17 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a trial ended. Errors are fractions, None where there is nothing to measure."""
+    """How a trial ended. Errors are fractions; None where there is nothing to measure.
+
+    `latency_ms` is one forward pass of one image on the trial's device, the median of several.
+    """
 
     key: str
     status: Status
     reason: str = ""
     test_error: float | None = None
     validation_error: float | None = None
+    latency_ms: float | None = None
     seconds: float = 0.0
     traceback: str = ""
 

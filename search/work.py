@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from search.train import train
 from search.trial import Event, Finished, Job
 
 
-def work(job: Job, resources: Resources, checkpoints: Path | None) -> Iterator[Event]:
+def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[Event]:
     """The events of a job's trials.
 
     An exception ends its trial as `failed`, with reason and traceback, and the job goes on: the next try would only

@@ -24,6 +24,7 @@ from search import inline
 from search.checkpoint import WEIGHTS
 from search.data import DataSet, load
 from search.resources import Resources
+from search.sweep import Listed
 from search.trial import Epoch, Event, Finished, Job, Started, TrialSpec
 
 Trial = Callable[..., TrialSpec]
@@ -89,7 +90,7 @@ def kill_workers() -> None:
 
 def measured(events: list[Event]) -> list[tuple[Any, ...]]:
     """What was told at last of every epoch, and the end, without clocks."""
-    clocks = ("seconds", "images_per_second", "traceback")
+    clocks = ("seconds", "images_per_second", "traceback", "latency_ms")
     told = {
         (type(event).__name__, getattr(event, "epoch", 0)): tuple(
             getattr(event, item.name) for item in fields(event) if item.name not in clocks
@@ -140,7 +141,7 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
 
     resources = Resources(at_once=1, retries=RETRIES)
     with redirect_stdout(io.StringIO()) as stdout:
-        ray_runner.run(list(jobs.values()), tell, resources=resources, checkpoints=result.checkpoints)
+        ray_runner.run(Listed(jobs.values(), tell), resources=resources, checkpoints=result.checkpoints)
     result.printed = stdout.getvalue()
     return result
 
@@ -151,7 +152,9 @@ def inlined(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> S
     names = ("two seeds", "killed once", "behind them", "wrong in a step")
     result = Sweep(jobs, tmp_path_factory.mktemp("inline"))
     inline.run(
-        [jobs[name] for name in names], result.events.append, resources=Resources(), checkpoints=result.checkpoints
+        Listed([jobs[name] for name in names], result.events.append),
+        resources=Resources(),
+        checkpoints=result.checkpoints,
     )
     return result
 
@@ -242,7 +245,9 @@ def test_more_than_any_node_has_is_refused_within_seconds(
     told: list[Event] = []
     began = time.monotonic()
     with pytest.raises(InputError, match=message):
-        ray_runner.run([Job(trials=(trial(),))], told.append, resources=Resources(**asked), checkpoints=tmp_path)
+        ray_runner.run(
+            Listed([Job(trials=(trial(),))], told.append), resources=Resources(**asked), checkpoints=tmp_path
+        )
     assert time.monotonic() - began < 5
     assert told == []
     assert list(tmp_path.iterdir()) == []
@@ -298,7 +303,7 @@ def test_an_error_while_telling_ends_the_run(trial: Trial, tmp_path: Path) -> No
 
     try:
         with pytest.raises(Exception, match="disk full"):
-            ray_runner.run([Job(trials=(trial(),))], full, resources=Resources(), checkpoints=tmp_path)
+            ray_runner.run(Listed([Job(trials=(trial(),))], full), resources=Resources(), checkpoints=tmp_path)
     finally:
         kill_workers()  # a run that has a cluster of its own shuts it down; this one is shared
 
@@ -309,6 +314,7 @@ from pathlib import Path
 from resnet_space.errors import InputError
 from search import ray_runner
 from search.resources import Resources
+from search.sweep import Listed
 from search.trial import Finished, Job, TrialSpec
 
 job, folder = Job(trials=(TrialSpec.from_json(sys.argv[1]),)), Path(sys.argv[2])
@@ -319,10 +325,10 @@ def tell(event):
 
 for address in ("127.0.0.1:1", "nonsense"):
     try:
-        ray_runner.run([job], tell, resources=Resources(), checkpoints=folder, address=address)
+        ray_runner.run(Listed([job], tell), resources=Resources(), checkpoints=folder, address=address)
     except InputError as error:
         print("refused:", error, file=sys.stderr)
-ray_runner.run([job], tell, resources=Resources(), checkpoints=folder)
+ray_runner.run(Listed([job], tell), resources=Resources(), checkpoints=folder)
 print("still up" if ray_runner.ray.is_initialized() else "shut down", file=sys.stderr)
 """
 

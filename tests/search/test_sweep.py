@@ -11,7 +11,8 @@ import pytest
 from search import inline
 from search.resources import Resources
 from search.store import Store
-from search.sweep import sweep, unfinished
+from search.sweep import Feed, Listed, sweep, unfinished
+from search.sweep import Runner as SweepRunner
 from search.trial import FINISHED, Epoch, Event, Finished, Job, Started, Status, TrialSpec
 
 Trial = Callable[..., TrialSpec]
@@ -35,12 +36,13 @@ class Runner:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def __call__(self, jobs: Sequence[Job], tell: Callable[[Event], None]) -> None:
-        for spec in (spec for job in jobs for spec in job.trials):
-            self.done.append(spec.key)
-            tell(Started(spec.key, "host", "cpu"))
-            tell(Epoch(spec.key, 1, 7, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0))
-            tell(Finished(spec.key, "complete", test_error=spec.seed / 10))
+    def __call__(self, feed: Feed) -> None:
+        while job := feed.next():
+            for spec in job.trials:
+                self.done.append(spec.key)
+                feed.tell(Started(spec.key, "host", "cpu"))
+                feed.tell(Epoch(spec.key, 1, 7, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0))
+                feed.tell(Finished(spec.key, "complete", test_error=spec.seed / 10))
 
 
 def singly(specs: Sequence[TrialSpec]) -> list[Job]:
@@ -111,9 +113,11 @@ def test_a_job_with_some_seeds_finished_does_the_rest(store: Store, specs: list[
 
 
 def test_only_news_is_told(store: Store, specs: list[TrialSpec]) -> None:
-    def twice(jobs: Sequence[Job], tell: Callable[[Event], None]) -> None:
-        Runner()(jobs, tell)
-        Runner()(jobs, tell)
+    def twice(feed: Feed) -> None:
+        job = feed.next()
+        assert job
+        for _ in range(2):
+            Runner()(Listed([job], feed.tell))
 
     told: list[Event] = []
     sweep(singly(specs[:1]), store, twice, told.append)
@@ -130,9 +134,12 @@ def test_an_event_is_stored_before_it_is_told(store: Store, specs: list[TrialSpe
 def test_a_runner_that_raises_leaves_the_store_readable(
     error: BaseException, store: Store, specs: list[TrialSpec], tmp_path: Path
 ) -> None:
-    def dies(jobs: Sequence[Job], tell: Callable[[Event], None]) -> None:
-        Runner()(jobs[:1], tell)
-        tell(Started(jobs[1].trials[0].key, "host", "cpu"))
+    def dies(feed: Feed) -> None:
+        first, second = feed.next(), feed.next()
+        assert first
+        assert second
+        Runner()(Listed([first], feed.tell))
+        feed.tell(Started(second.trials[0].key, "host", "cpu"))
         raise error
 
     with pytest.raises(type(error)):
@@ -151,7 +158,7 @@ def test_a_sweep_stopped_inline_and_begun_again_has_the_numbers_of_one_that_was_
 ) -> None:
     jobs = singly([trial(seed=seed, epochs=3) for seed in range(2)])
 
-    def runner(folder: str) -> Callable[[Sequence[Job], Callable[[Event], None]], None]:
+    def runner(folder: str) -> SweepRunner:
         return partial(inline.run, resources=Resources(), checkpoints=tmp_path / folder)
 
     def interrupt(event: Event) -> None:

@@ -14,6 +14,7 @@ from resnet_space.errors import InputError
 from search import inline
 from search.data import DataSet, Images, load
 from search.resources import Resources
+from search.sweep import Listed
 from search.train import train
 from search.trial import Epoch, Event, Finished, Job, Started, TrialSpec
 from search.work import work
@@ -143,6 +144,6 @@ def test_more_than_the_machine_has_is_refused_before_any_training(
 ) -> None:
     told: list[Event] = []
     with pytest.raises(InputError, match=message):
-        inline.run([Job(trials=(trial(),))], told.append, resources=Resources(**asked), checkpoints=tmp_path)
+        inline.run(Listed([Job(trials=(trial(),))], told.append), resources=Resources(**asked), checkpoints=tmp_path)
     assert told == []
     assert list(tmp_path.iterdir()) == []
