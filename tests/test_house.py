@@ -81,7 +81,8 @@ def own_files() -> list[Path]:
 
 def declared(groups: list[list[str]]) -> dict[str, Requirement]:
     requirements = [Requirement(line) for group in groups for line in group]
-    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+    own = PROJECT["project"]["name"]  # an extra may take in another
+    return {canonicalize_name(each.name): each for each in requirements if each.name != own}
 
 
 def to_use() -> dict[str, Requirement]:

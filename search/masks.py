@@ -1,0 +1,68 @@
+"""An expression over whole columns at once: for which rows it is certainly true, and certainly false."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_space.parsing import Node
+
+Flags: TypeAlias = NDArray[np.bool_]
+Numbers: TypeAlias = NDArray[np.float64]
+Column: TypeAlias = NDArray[np.float64] | NDArray[np.int64] | Flags
+
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+def certain(node: Node, columns: Mapping[str, Column], rows: int) -> tuple[Flags, Flags]:
+    """(true, false), each of shape (rows,). In neither is what turns on anything but numbers in these columns: that is
+    for `Expression.evaluate` to say, row by row.
+
+    `and`, `or` and `not` are Kleene's, as there: false and unknown is false.
+    """
+    if node.operator == "not":
+        true, false = certain(node.parts[0], columns, rows)
+        return false, true
+    if node.operator in ("and", "or"):
+        truths, falsehoods = zip(*(certain(part, columns, rows) for part in node.parts), strict=True)
+        if node.operator == "and":
+            return np.logical_and.reduce(truths), np.logical_or.reduce(falsehoods)
+        return np.logical_or.reduce(truths), np.logical_and.reduce(falsehoods)
+    # Switches are equal or not; they are no numbers.
+    switches = node.operator in ("==", "!=")
+    left, right = (_numbers(part, columns, rows, switches) for part in node.parts)
+    known = ~np.isnan(left) & ~np.isnan(right)
+    holds = COMPARISONS[node.operator](left, right)
+    return known & holds, known & ~holds
+
+
+def _numbers(node: Node, columns: Mapping[str, Column], rows: int, switches: bool) -> Numbers:
+    """The value of each row, shape (rows,), NaN where it is not certain."""
+    unknown = np.full(rows, np.nan)
+    if node.operator == "name":
+        column = columns.get(node.leaf, unknown)
+        return column.astype(float) if switches or column.dtype != bool else unknown
+    if node.operator == "value":
+        number = isinstance(node.leaf, int | float) and (switches or not isinstance(node.leaf, bool))
+        return np.full(rows, float(node.leaf)) if number else unknown
+    left, right = (_numbers(part, columns, rows, False) for part in node.parts)
+    with np.errstate(all="ignore"):
+        result = ARITHMETIC[node.operator](left, right)
+    return np.where(np.isfinite(result), result, np.nan)
