@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources as files
 
-from ablations.study import Arm, Reference, Study
+from ablations.study import Ablation, Arm, Reference
 from resnet_space.errors import InputError, unknown
 
 
@@ -32,7 +32,7 @@ def rows() -> tuple[Mapping[str, str], ...]:
     return tuple(csv.DictReader(text.splitlines()))
 
 
-def of_arms(study: Study) -> dict[str, Published]:
+def of_arms(study: Ablation) -> dict[str, Published]:
     """What was published for the arms that say which row is theirs.
 
     Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from ablations.published import Published, of_arms
-from ablations.study import Study
+from ablations.study import Ablation
 from resnet_space import Architecture, Complexity, complexity
 from search.store import TrialRecord
 from search.trial import FINISHED
@@ -68,7 +68,7 @@ class ArmSummary:
         return WORST if self.ended.get("diverged") or self.ended.get("failed") else self.mean
 
 
-def summarise(study: Study, nets: Mapping[str, Architecture], records: Iterable[TrialRecord]) -> list[ArmSummary]:
+def summarise(study: Ablation, nets: Mapping[str, Architecture], records: Iterable[TrialRecord]) -> list[ArmSummary]:
     """One summary an arm, in the study's order; arms that are the same network share their trials."""
     published = of_arms(study)
     by_net: dict[str, list[TrialRecord]] = {}

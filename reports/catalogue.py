@@ -23,11 +23,11 @@ def presets() -> Listing:
 
 
 def studies() -> Listing:
-    from ablations.study import load, shipped
+    from ablations.library import load, shipped
 
     loaded = [load(name) for name in shipped()]
-    return ("study", "arms", "question", "source"), [
-        (study.name, str(len(study.arms)), study.question, study.source) for study in loaded
+    return ("study", "asks of", "question", "source"), [
+        (study.name, study.extent, study.question, study.source) for study in loaded
     ]
 
 
@@ -80,15 +80,25 @@ LISTS: dict[str, Callable[[], Listing]] = {
 
 
 def _study_schema() -> dict[str, Any]:
-    from ablations.study import Study
+    """Of a study's file: one of the kinds, told apart by `kind`."""
+    from ablations.library import KINDS
 
-    schema = Study.model_json_schema()
-    # Not of a study, but of its file: each profile holds fields that replace the study's.
-    schema["properties"]["profiles"] = {
-        "type": "object",
-        "additionalProperties": {"type": "object", "propertyNames": {"enum": list(Study.model_fields)}},
+    schemas = []
+    for kind in KINDS.values():
+        schema = kind.model_json_schema(ref_template=f"#/$defs/{kind.__name__}/$defs/{{model}}")
+        # Not of a study, but of its file: each profile holds fields that replace the study's.
+        schema["properties"]["profiles"] = {
+            "type": "object",
+            "additionalProperties": {"type": "object", "propertyNames": {"enum": list(kind.model_fields)}},
+        }
+        schemas.append(schema)
+    return {
+        "$defs": {schema["title"]: schema for schema in schemas},
+        # By `if`: an editor then shows the mistakes of that kind alone.
+        "if": {"properties": {"kind": {"const": "search"}}, "required": ["kind"]},
+        "then": {"$ref": "#/$defs/Search"},
+        "else": {"$ref": "#/$defs/Ablation"},
     }
-    return schema
 
 
 def _architecture_schema() -> dict[str, Any]:

@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import singledispatch
 
 from rich.table import Table
 
-from ablations.summary import Agreement, ArmSummary
+from ablations.launch import AblationRun
+from ablations.summary import Agreement, ArmSummary, agreement
+from reports import front
+from reports.course import course
+from reports.query import Answer
 from reports.tables import HEADINGS, NUMERIC, cells, provenance
+from search.found import SearchRun
+
+
+@singledispatch
+def answer(run: object) -> Iterator[Table | str]:
+    """What a run found, as tables and lines; by the kind of run."""
+    raise TypeError(type(run).__name__)
+
+
+@answer.register
+def _(run: AblationRun) -> Iterator[Table | str]:
+    study = run.study
+    yield table(study.question or study.name, run.summaries, study.baseline)
+    yield from footnotes(run.summaries, agreement(run.summaries), study.fail_above)
+
+
+@answer.register
+def _(run: SearchRun) -> Iterator[Table | str]:
+    yield grid(run.study.question or run.study.name, front.HEADINGS, front.NUMERIC, front.cells(run.front))
+    yield from front.legend(run.front)
+    yield from course(run)
+
+
+def front_table(found: Answer) -> Iterator[Table | str]:
+    """What was asked of a front."""
+    yield grid(found.title, front.HEADINGS, front.NUMERIC, front.cells(found.points))
+    yield from front.legend(found.points)
+    if found.hypervolume is not None:
+        yield f"hypervolume: {found.hypervolume:.6g}"
 
 
 def table(title: str, summaries: Sequence[ArmSummary], baseline: str) -> Table:
     """The arms as a rich table, the baseline in bold."""
-    grid = Table(title=title, title_justify="left", header_style="bold")
-    for heading in HEADINGS:
-        grid.add_column(heading, justify="right" if heading in NUMERIC else "left", no_wrap=heading in NUMERIC)
-    for arm, row in zip(summaries, cells(summaries), strict=True):
-        grid.add_row(*row, style="bold" if arm.arm == baseline else None)
-    return grid
+    bold = [arm.arm == baseline for arm in summaries]
+    return grid(title, HEADINGS, NUMERIC, cells(summaries), bold)
+
+
+def grid(
+    title: str,
+    headings: Sequence[str],
+    numeric: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    bold: Sequence[bool] = (),
+) -> Table:
+    """Rows of texts as a rich table, the columns of numbers to the right."""
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in numeric else "left", no_wrap=heading in numeric)
+    for index, row in enumerate(rows):
+        made.add_row(*row, style="bold" if index < len(bold) and bold[index] else None)
+    return made
 
 
 def footnotes(summaries: Sequence[ArmSummary], agreement: Agreement | None, fail_above: float) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ablations.launch import Run
+from ablations.kinds import Run
 from reports import markdown
 from resnet_space.errors import unknown
 from search.atomic import write_text

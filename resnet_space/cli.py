@@ -18,7 +18,7 @@ from resnet_space.errors import InputError, unknown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablations.launch import Plan, Run
+    from search.plan import Plan
     from search.resources import Resources
     from search.store import Store
     from search.sweep import Runner
@@ -92,6 +92,7 @@ def run(
     download: Annotated[bool, typer.Option("--download", help="Get the data set if it is not there.")] = False,
     seeds: Annotated[int | None, typer.Option(help="Seeds for every arm.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs for every trial.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials that a search may begin.")] = None,
     changes: Set = None,
     inline: Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")] = False,
     address: Annotated[str | None, typer.Option(help="A Ray cluster that is there already.")] = None,
@@ -99,22 +100,28 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
 ) -> None:
     """Run a study, or go on where it stopped: the same command again is resume."""
-    from ablations import launch
-    from ablations.study import load
+    from ablations import kinds
+    from ablations.library import load
+    from reports.terminal import answer
     from reports.write import write
+    from search.plan import opened
 
     given = {"data": {"name": dataset} if dataset else None, "data.root": data_root, "seeds": seeds}
     given |= {"recipe.epochs": epochs, "recipe.steps": None} if epochs is not None else {}
+    given |= {"budget.trials": trials}
     forced = {path: value for path, value in given.items() if value is not None or path == "recipe.steps"}
-    plan = launch.plan(load(study, profile=profile, changes=_changes(changes) | forced), download=download)
+    plan = kinds.plan(load(study, profile=profile, changes=_changes(changes) | forced), download=download)
     folder = out or Path("runs") / plan.study.name
-    with launch.opened(plan, folder, storage=storage, retry_failed=retry_failed) as (run_folder, store):
-        _sweep(plan, store, _runner(plan.study.resources, run_folder.checkpoints, inline, address))
-    result = launch.read(folder, storage)
-    _print_answer(result)
+    with opened(plan, folder, storage=storage, retry_failed=retry_failed) as (run_folder, store):
+        for field, before, now in run_folder.changes:
+            typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
+        _drive(plan, store, _runner(plan.study.resources, run_folder.checkpoints, inline, address))
+    result = kinds.read(folder, storage)
+    for part in answer(result):
+        _console().print(part, soft_wrap=isinstance(part, str))
     for path in write(result, ["md"]):
         typer.echo(f"report: {path}")
-    if any(arm.ended.get("failed") for arm in result.summaries):
+    if result.failed:
         raise typer.Exit(1)
 
 
@@ -125,10 +132,10 @@ def status(
     json: Json = False,
 ) -> None:
     """How many trials are complete, running, waiting, diverged, failed; with reasons."""
-    from ablations.launch import open_store
     from search.folder import RunFolder
+    from search.plan import stored
 
-    store = open_store(RunFolder.existing(folder), storage)
+    store = stored(RunFolder.existing(folder), storage)
     counts, reasons = store.counts(), store.reasons()
     store.close()
     if json:
@@ -141,13 +148,74 @@ def status(
 
 
 @app.command()
+def front(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")],
+    objectives: Annotated[str | None, typer.Option(help="What is to be small, such as error,macs.")] = None,
+    where: Annotated[str | None, typer.Option(help='A filter, such as "macs < 1e8 and depth >= 20".')] = None,
+    budget: Annotated[str | None, typer.Option(help='The one best that keeps to it: "macs <= 5e7".')] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="The one where the front bends most.")] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="Measure the hypervolume against a point, such as error=0.9,macs=1e8.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
+    storage: Storage = None,
+) -> None:
+    """Print the Pareto front of a run, with its spread over seeds and how sure it is."""
+    from reports.front import FORMATS
+    from reports.query import ask
+    from reports.terminal import front_table
+
+    if form != "table" and form not in FORMATS:
+        raise unknown("format", form, ["table", *FORMATS], path="--format")
+    found = ask(
+        folder, wanted=objectives, where=where, budget=budget, at_knee=knee, reference=reference, storage=storage
+    )
+    if form != "table":
+        typer.echo(FORMATS[form](found.points, found.nets), nl=False)
+    else:
+        for part in front_table(found):
+            _console().print(part, soft_wrap=isinstance(part, str))
+
+
+@app.command()
+def dashboard(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A search's folder.")],
+    storage: Storage = None,
+) -> None:
+    """Write a search as an Optuna storage, and print the command that shows it."""
+    from ablations.kinds import read
+    from search.found import SearchRun
+
+    run = read(folder, storage)
+    if not isinstance(run, SearchRun):
+        raise InputError(f"{folder}: the folder of an ablation; only a search has proposals to show")
+    typer.echo(f"optuna-dashboard {run.write_optuna()}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")],
+    arm: Annotated[str, typer.Option(metavar="KEY", help="The network's key, its beginning, or the arm's name.")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="FILE.py, FILE.safetensors or FILE.onnx.")],
+    storage: Storage = None,
+) -> None:
+    """Take away a network of a run, with its weights: as Python, safetensors or ONNX."""
+    from ablations.choice import choose
+    from search.export import export as write
+
+    choice = choose(folder, arm, storage)
+    for path in write(choice.net, to, weights=choice.weights, facts=choice.facts):
+        typer.echo(path)
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")],
     formats: Annotated[str, typer.Option("--format", help="Formats, separated by commas.")] = "md",
     storage: Storage = None,
 ) -> None:
     """Write the report of a run, finished or not, into its folder, and print the paths."""
-    from ablations.launch import read
+    from ablations.kinds import read
     from reports.write import write
 
     for path in write(read(folder, storage), formats.split(",")):
@@ -164,18 +232,16 @@ def main() -> None:
         sys.exit(2)
 
 
-def _sweep(plan: Plan, store: Store, runner: Runner) -> None:
+def _drive(plan: Plan, store: Store, runner: Runner) -> None:
     """Do what is left, with progress on stderr."""
     from search.progress import Progress
-    from search.sweep import sweep, unfinished
 
-    for names in plan.folded:
-        typer.echo(f"the same network, trained once: {' = '.join(names)}", err=True)
-    total = len(plan.trials)
-    left = sum(len(job.trials) for job in unfinished(plan.jobs, store))
+    for notice in plan.notices:
+        typer.echo(notice, err=True)
+    total, already = plan.counted(store)
     try:
-        with Progress(total=total, already=total - left, steps=plan.steps, name=plan.name_of) as progress:
-            sweep(plan.jobs, store, runner, progress.tell)
+        with Progress(total=total, already=already, steps=plan.steps, name=plan.name_of) as progress:
+            plan.drive(store, runner, progress)
     except KeyboardInterrupt:
         typer.echo("stopped; what is stored stays, and the same command goes on from there", err=True)
         raise typer.Exit(1) from None
@@ -190,17 +256,6 @@ def _runner(resources: Resources, checkpoints: Path, inline: bool, address: str 
     from search import ray_runner
 
     return partial(ray_runner.run, resources=resources, checkpoints=checkpoints, address=address)
-
-
-def _print_answer(result: Run) -> None:
-    from ablations.summary import agreement
-    from reports.terminal import footnotes, table
-
-    console = _console()
-    study, summaries = result.study, result.summaries
-    console.print(table(study.question or study.name, summaries, study.baseline))
-    for line in footnotes(summaries, agreement(summaries), study.fail_above):
-        console.print(line, soft_wrap=True)
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

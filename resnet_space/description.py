@@ -70,7 +70,10 @@ class Description(BaseModel):
         """From YAML text, or from a path (a `Path`, or a one-line string that ends in .yaml, .yml or .json)."""
         return cls.of(documents.read(source), source=str(source) if documents.is_file(source) else "")
 
-    from_json = from_yaml
+    @classmethod
+    def from_json(cls, source: str | Path) -> Self:
+        """From JSON text, or from a path: JSON is YAML."""
+        return cls.from_yaml(source)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `of` takes it."""

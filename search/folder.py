@@ -28,6 +28,8 @@ class RunFolder:
         self.manifest = path / "manifest.json"
         self.checkpoints = path / "checkpoints"
         self.report = path / "report"
+        self.changes: list[tuple[str, Any, Any]] = []
+        """(path, before, now) of what the study that goes on has otherwise than the one that was begun."""
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
@@ -76,9 +78,10 @@ class RunFolder:
 
     def _same(self, study: dict[str, Any], free: tuple[str, ...]) -> None:
         there = documents.read(self.study)
+        self.changes = list(differences(there, study))
         found = [
             f"{path} ({before!r} there, {now!r} here)"
-            for path, before, now in differences(there, study)
+            for path, before, now in self.changes
             if not any(path == name or path.startswith(f"{name}.") for name in free)
         ]
         if found:

@@ -62,6 +62,10 @@ class Progress:
                 self.ended[event.status] += 1
                 self.console.print(self._line(event), soft_wrap=True, markup=False)
 
+    def more(self, trials: int) -> None:
+        """There are more trials to do than was known, or fewer."""
+        self.total += trials
+
     def _better(self, error: float, key: str) -> None:
         if self.best is None or error < self.best[0]:
             self.best = (error, self.name(key))

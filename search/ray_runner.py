@@ -117,7 +117,7 @@ class Asker(Searcher):
         super().__init__()
         self.feed = feed
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         if job := self.feed.next():
             # As text: Tune flattens and copies a configuration, and makes names of it.
             return {"job": job.to_json()}
@@ -137,7 +137,7 @@ class Teller(FIFOScheduler):
     """Tells the feed what happens, and stops the trials that it wants stopped."""
 
     def __init__(self, feed: Feed) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.feed = feed
 
     def __getstate__(self) -> dict[str, Any]:

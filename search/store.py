@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
-from resnet_space import complexity
+from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError
+from resnet_space.fields import Lookup, measure
 from search.trial import FINISHED, Epoch, Event, Finished, Started, Status, TrialSpec
 
 if TYPE_CHECKING:
@@ -166,9 +167,9 @@ class Store:
     def close(self) -> None:
         self.engine.dispose()
 
-    def add(self, specs: Iterable[TrialSpec], proposal: Mapping[str, Any] | None = None) -> None:
+    def add(self, specs: Iterable[TrialSpec]) -> None:
         """Put trials on the list; those that are there already stay as they are."""
-        rows = [{**_row(spec), "proposal": proposal} for spec in specs]
+        rows = [_row(spec) for spec in specs]
         if rows:
             with self.engine.begin() as connection:
                 connection.execute(self._insert(trials).on_conflict_do_nothing(), rows)
@@ -217,6 +218,19 @@ class Store:
                     connection.execute(row.values(**asdict(event), finished=datetime.now(UTC)))
         return True
 
+    def propose(self, key: str, proposal: Mapping[str, Any]) -> None:
+        """A sampler has asked for this trial: with what, and as which number."""
+        with self.engine.begin() as connection:
+            values = {"proposal": dict(proposal), "aside": False}
+            connection.execute(trials.update().where(trials.c.key == key).values(values))
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Take trials off the list that were never begun."""
+        if keys:
+            with self.engine.begin() as connection:
+                gone = trials.delete().where((trials.c.key == sql.bindparam("of")) & (trials.c.attempts == 0))
+                connection.execute(gone, [{"of": key} for key in keys])
+
     def set_aside(self, keys: Collection[str]) -> None:
         """These trials, and no others, are of a space that is no longer searched."""
         with self.engine.begin() as connection:
@@ -226,9 +240,9 @@ class Store:
                 connection.execute(bound, [{"of": key} for key in keys])
 
     def counts(self) -> dict[str, int]:
-        """Trials of every status, zeros too."""
+        """Trials of every status, zeros too; without those set aside."""
         with self.engine.connect() as connection:
-            query = sql.select(trials.c.status, sql.func.count()).group_by(trials.c.status)
+            query = sql.select(trials.c.status, sql.func.count()).where(~trials.c.aside).group_by(trials.c.status)
             found = {row[0]: row[1] for row in connection.execute(query)}
         return {status: found.get(status, 0) for status in get_args(Status)}
 
@@ -237,12 +251,19 @@ class Store:
         number = sql.func.count().label("number")
         query = (
             sql.select(trials.c.status, trials.c.reason, number)
-            .where(trials.c.reason != "")
+            .where((trials.c.reason != "") & ~trials.c.aside)
             .group_by(trials.c.status, trials.c.reason)
             .order_by(number.desc())
         )
         with self.engine.connect() as connection:
             return [cast("tuple[str, str, int]", tuple(row)) for row in connection.execute(query)]
+
+    def seconds(self, key: str) -> float:
+        """Training time of a trial so far."""
+        with self.engine.connect() as connection:
+            return float(
+                connection.execute(sql.select(sql.func.sum(epochs.c.seconds)).where(epochs.c.key == key)).scalar() or 0
+            )
 
     def records(self, keys: Sequence[str] | None = None) -> list[TrialRecord]:
         """Stored trials, all or those with these keys, in the order of keys."""
@@ -266,7 +287,7 @@ class Store:
 
         query = sql.select(*(trials.c[name] for name in RESULTS)).where(~trials.c.aside).order_by(trials.c.key)
         with self.engine.connect() as connection:
-            rows = connection.execute(query).tuples().all()
+            rows = connection.execute(query).all()
         frame = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(RESULTS))
         return frame.astype(dict.fromkeys(("validation_error", "test_error", "latency_ms"), "float64"))
 
@@ -280,6 +301,10 @@ class Store:
                 if spec is not None:
                     found[key] = spec["architecture"]
         return found
+
+    def describe(self, key: str) -> Lookup:
+        """What expressions find in a network's description, by its key."""
+        return measure(Architecture.of(self.architectures([key])[key]))
 
     def curves(self) -> pd.DataFrame:
         """One row a trial and epoch."""

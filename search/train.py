@@ -18,7 +18,6 @@ from search.data import Images, Split, batches, steps_per_epoch
 from search.recipe import Recipe
 from search.trial import Epoch, Event, Finished, Started, TrialSpec
 
-
 PASSES = 11
 """Forward passes that a latency is the median of."""
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jsonschema
 import pytest
 
-from ablations.study import shipped
+from ablations.library import shipped
 from reports.catalogue import LISTS, SCHEMAS
 from resnet_space import Architecture, cli
 from resnet_space.presets import PRESETS

@@ -3,18 +3,27 @@
 import jsonschema
 import pytest
 
+from ablations.library import SHIPPED, load, shipped
 from ablations.published import of_arms, rows
-from ablations.study import SHIPPED, load, shipped
+from ablations.study import Ablation
 from reports.catalogue import SCHEMAS
 from resnet_space import documents
 
 SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32)}
 FORMS = [(name, form) for name in shipped() for form in documents.read(str(SHIPPED / f"{name}.yaml"))["profiles"]]
 
+ABLATIONS = [name for name in shipped() if isinstance(load(name), Ablation)]
+
 
 @pytest.mark.parametrize(("name", "form"), FORMS)
+def test_every_form_is_a_study(name: str, form: str) -> None:
+    assert load(name, profile=form).name == name
+
+
+@pytest.mark.parametrize(("name", "form"), [(name, form) for name, form in FORMS if name in ABLATIONS])
 def test_every_arm_of_every_form_is_a_network_of_its_own(name: str, form: str) -> None:
     study = load(name, profile=form)
+    assert isinstance(study, Ablation)
     nets = study.architectures(SHAPES[study.data.name], 10)
     assert len({net.key for net in nets.values()}) == len(study.arms)
     assert study.baseline in nets

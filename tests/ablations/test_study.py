@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations.study import Study, load
+from ablations.library import load
+from ablations.study import Ablation
 from resnet_space import InputError
 
 TEXT = """
@@ -67,7 +68,7 @@ def test_a_path_is_the_study_s_field_or_else_every_arm_s(study: str) -> None:
 
 
 def test_a_study_comes_back_from_its_own_yaml(study: str) -> None:
-    assert Study.from_yaml(load(study).to_yaml()) == load(study)
+    assert Ablation.from_yaml(load(study).to_yaml()) == load(study)
 
 
 def test_a_wrong_arm_is_named(study: str) -> None:

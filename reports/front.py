@@ -1,0 +1,123 @@
+"""A front as a table for people, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reports.tables import engineering, percent
+from resnet_space import Architecture
+from search.front import OBJECTIVES, Point
+
+HEADINGS = ("network", "depth", "parameters", "MACs", "validation error, %", "test error, %", "n", "P(front)", "")
+
+NUMERIC = HEADINGS[1:-1]
+
+Networks = Mapping[str, Architecture]
+
+
+def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
+    """One row of texts a network, under `HEADINGS`."""
+    return [
+        (
+            point.key,
+            str(point.depth),
+            _number(point.params),
+            _number(point.macs),
+            percent(point.error, point.error_std),
+            percent(point.test_error, point.test_error_std),
+            str(point.n),
+            "" if point.p_nondominated is None else f"{point.p_nondominated:.2f}",
+            "confirmed" if point.confirmed else "provisional",
+        )
+        for point in points
+    ]
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else engineering(count)
+
+
+def differences(net: Architecture, others: Sequence[Architecture]) -> str:
+    """What tells a network from the others: fields that are not the same in all, `order=original, width=0.5`."""
+    own = _flat(net.to_dict())
+    flat = [_flat(other.to_dict()) for other in others]
+    told = [path for path in own if any(other.get(path) != own[path] for other in flat)]
+    return ", ".join(f"{path}={own[path]}" for path in told)
+
+
+def _flat(data: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(data, dict):
+        items = [(f"{path}.{name}".lstrip("."), value) for name, value in data.items()]
+    elif isinstance(data, list) and any(isinstance(value, dict | list) for value in data):
+        items = [(f"{path}.{index}", value) for index, value in enumerate(data)]
+    else:
+        return {path: data}
+    return {name: value for at, part in items for name, value in _flat(part, at).items()}
+
+
+def rows(points: Sequence[Point], nets: Networks) -> list[dict[str, Any]]:
+    """One mapping a network; errors are fractions, what is not known is None."""
+    return [
+        {
+            "key": point.key,
+            "error": point.error,
+            "error_std": point.error_std,
+            "n": point.n,
+            "test_error": point.test_error,
+            "test_error_std": point.test_error_std,
+            "depth": point.depth,
+            "params": point.params,
+            "macs": point.macs,
+            "activations": point.activations,
+            "latency_ms": point.latency_ms,
+            "p_nondominated": point.p_nondominated,
+            "confirmed": point.confirmed,
+            "architecture": nets[point.key].to_dict(),
+        }
+        for point in points
+    ]
+
+
+def as_json(points: Sequence[Point], nets: Networks) -> str:
+    return json.dumps(rows(points, nets), indent=2, allow_nan=False) + "\n"
+
+
+def as_csv(points: Sequence[Point], nets: Networks) -> str:
+    """The same; the architecture is JSON in one cell."""
+    text = io.StringIO()
+    names = list(rows(points, nets)[0]) if points else ["key"]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows(points, nets):
+        writer.writerow({**row, "architecture": json.dumps(row["architecture"])})
+    return text.getvalue()
+
+
+FORMATS: dict[str, Callable[[Sequence[Point], Networks], str]] = {"json": as_json, "csv": as_csv}
+"""By the name behind `--format`; `table` is for people, and the terminal's."""
+
+
+def legend(points: Sequence[Point]) -> list[str]:
+    """What the columns mean."""
+    lines = [
+        "errors: mean ± standard deviation over n seeds. Networks are chosen by the validation error; the test error "
+        "is what to expect elsewhere.",
+        "confirmed: over fresh seeds, which it was not chosen by; provisional: a lucky seed may have brought it here.",
+    ]
+    if any(point.p_nondominated is not None for point in points):
+        lines.append(
+            "P(front): the probability of being non-dominated if errors were drawn anew (bootstrap over seeds)."
+        )
+    return lines
+
+
+def objective_text(name: str, value: float) -> str:
+    """A value of an objective, for people."""
+    objective = OBJECTIVES[name]
+    if objective.percent:
+        return f"{100 * value:.2f} %"
+    return engineering(value)

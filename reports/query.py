@@ -1,0 +1,115 @@
+"""Questions to the front of a run: which networks, the best within a budget, the knee, and its hypervolume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ablations import library
+from resnet_space import Architecture, documents
+from resnet_space.errors import InputError
+from resnet_space.expressions import Expression
+from search.dominance import check_reference, hypervolume, knee
+from search.folder import RunFolder
+from search.front import NAMES_OF_RESULTS, Point, best, front, objectives
+from search.plan import stored
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Some networks of a run, and what was asked for."""
+
+    title: str
+    points: list[Point]
+    nets: Mapping[str, Architecture]
+    hypervolume: float | None = None
+
+
+def ask(
+    path: Path,
+    *,
+    wanted: str | None = None,
+    where: str | None = None,
+    budget: str | None = None,
+    at_knee: bool = False,
+    reference: str | None = None,
+    storage: str | None = None,
+) -> Answer:
+    """Ask a run's folder; what is not given is as its study has it.
+
+    Args:
+        wanted: objectives, such as `error,macs`.
+        where: a filter over `NAMES_OF_RESULTS`; what is not true for a network takes it out.
+        budget: another; of the networks that keep to it the one of least error.
+        at_knee: of the front the one where it bends most.
+        reference: the point that the hypervolume is measured against, such as `error=0.9,macs=1e8`.
+
+    Raises:
+        InputError: no run's folder, an unknown objective, a filter that does not parse, a budget that no network
+            keeps to, no network with a complete trial for the knee, a reference point inside the front.
+    """
+    folder = RunFolder.existing(path)
+    study = library.of(documents.read(folder.study), source=str(folder.study))
+    names = study.asked if wanted is None else _checked("--objectives", objectives, wanted)
+    both = _both(study.on_results, _parsed("--where", where))
+    store = stored(folder, storage)
+    try:
+        frame = store.results()
+        if budget is not None:
+            kept = _both(both, _parsed("--budget", budget))
+            assert kept is not None
+            points = [best(frame, kept, seeds=study.confirming, describe=store.describe)]
+            title = f"least error with {kept.text}"
+        else:
+            points = front(frame, names, seeds=study.confirming, where=both, describe=store.describe)
+            title = f"front of {', '.join(names)}" + (f" where {both.text}" if both else "")
+        values = [[point.values[name] for name in names] for point in points] if budget is None else []
+        volume = None
+        if reference is not None and values:
+            corner = _corner(reference, names)
+            check_reference(values, corner, names)
+            volume = hypervolume(values, corner)
+        if at_knee:
+            if not values:
+                raise InputError("--knee: there is no front here" if budget is None else "--knee: not with --budget")
+            points, title = [points[knee(values)]], f"knee of the {title}"
+        nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
+        return Answer(title, points, nets, volume)
+    finally:
+        store.close()
+
+
+def _checked(option: str, read: Callable[..., T], *given: Any) -> T:
+    """What `read` makes of it; an error names the option."""
+    try:
+        return read(*given)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from None
+
+
+def _parsed(option: str, text: str | None) -> Expression | None:
+    return None if text is None else _checked(option, Expression, text, NAMES_OF_RESULTS)
+
+
+def _both(one: Expression | None, other: Expression | None) -> Expression | None:
+    if one is None or other is None:
+        return one or other
+    return Expression(f"({one.text}) and ({other.text})", NAMES_OF_RESULTS)
+
+
+def _corner(text: str, names: tuple[str, ...]) -> list[float]:
+    """`error=0.9,macs=1e8` as numbers in the order of the objectives."""
+    given: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        try:
+            given[name] = float(value)
+        except ValueError:
+            raise InputError(f"--reference: {part!r} is not NAME=NUMBER, such as {names[0]}=1") from None
+    if set(given) != set(names):
+        raise InputError(f"--reference: needs a number for each of {', '.join(names)}, not for {', '.join(given)}")
+    return [given[name] for name in names]

@@ -1,0 +1,109 @@
+"""A study with its data at hand: what will be run, before it is run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resnet_space.errors import InputError
+from search.data import Images, steps_per_epoch
+from search.folder import RunFolder
+from search.progress import Progress
+from search.store import Store
+from search.study import Study
+from search.sweep import Runner
+
+
+class Plan(ABC):
+    """What every kind of study does with its data: name its trials, and drive them to their end."""
+
+    study: Study
+    images: Images
+
+    @abstractmethod
+    def begin(self, store: Store) -> None:
+        """Put on the list what is known beforehand."""
+
+    @abstractmethod
+    def counted(self, store: Store) -> tuple[int, int]:
+        """Trials there will be, as far as is known now, and how many of them have ended."""
+
+    @abstractmethod
+    def name_of(self, key: str) -> str:
+        """A trial's name for people."""
+
+    @abstractmethod
+    def drive(self, store: Store, runner: Runner, progress: Progress) -> None:
+        """Do what is left."""
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know before it begins."""
+        return []
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training split, begun or whole, of one trial."""
+        return -(-self.steps // self._an_epoch)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of one trial."""
+        return self.study.recipe.total_steps(self._an_epoch)
+
+    @property
+    def _an_epoch(self) -> int:
+        return steps_per_epoch(len(self.images.train), self.study.recipe.batch_size)
+
+
+@contextmanager
+def opened(
+    plan: Plan, out: Path, *, storage: str | None = None, retry_failed: bool = False
+) -> Iterator[tuple[RunFolder, Store]]:
+    """The folder and the store of a plan's run, begun or gone on with.
+
+    Args:
+        storage: a database URL in place of the folder's own SQLite.
+        retry_failed: trials that failed wait again.
+
+    Raises:
+        InputError: the folder is another study's, or cannot be written; the storage is none.
+    """
+    folder = RunFolder(out.resolve())
+    folder.claim(plan.study.model_dump(mode="json"), free=plan.study.FREE)
+    store = Store(storage) if storage else Store.at(folder.path)
+    try:
+        folder.note(fingerprint=plan.images.fingerprint, storage=store.name)
+        plan.begin(store)
+        if retry_failed:
+            store.retry()
+        yield folder, store
+        _tidy(folder, store)
+    finally:
+        store.close()
+
+
+def _tidy(folder: RunFolder, store: Store) -> None:
+    """Remove the checkpoints of trials that ended before their time: none will go on from there."""
+    from search import checkpoint
+
+    for record in store.records():
+        if record.status in ("pruned", "diverged"):
+            checkpoint.drop(folder.checkpoints / record.key)
+
+
+def stored(folder: RunFolder, storage: str | None = None) -> Store:
+    """The store of a folder: the given URL, the one its manifest names, or its own SQLite file.
+
+    Raises:
+        InputError: there is none.
+    """
+    sessions = folder.read_manifest().get("sessions", [])
+    named = storage or (sessions[-1].get("storage") if sessions else None)
+    if named:
+        return Store(named)
+    if not (folder.path / "trials.db").is_file():
+        raise InputError(f"{folder.path}: there is no trials.db")
+    return Store.at(folder.path)

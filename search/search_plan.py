@@ -1,0 +1,77 @@
+"""A search with its data at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from resnet_space import Architecture, Space, complexity
+from search.data import Images
+from search.explore import Exploration
+from search.plan import Plan
+from search.progress import Progress
+from search.search_study import Search
+from search.store import Store
+from search.sweep import Runner
+from search.trial import FINISHED, TrialSpec
+
+
+@dataclass(frozen=True)
+class SearchPlan(Plan):
+    """A search, its images, and its space as they make it."""
+
+    study: Search
+    images: Images
+
+    @classmethod
+    def of(cls, study: Search, images: Images) -> SearchPlan:
+        """Compile the study.
+
+        Raises:
+            InputError: the space has no network for these images.
+        """
+        plan = cls(study, images)
+        _ = plan.space.start
+        return plan
+
+    @cached_property
+    def space(self) -> Space:
+        return self.study.bounded(self.images.shape, self.images.classes)
+
+    def spec(self, net: Architecture, seed: int) -> TrialSpec:
+        """The trial of a network."""
+        return TrialSpec(
+            architecture=net,
+            recipe=self.study.recipe,
+            data=self.study.data,
+            fingerprint=self.images.fingerprint,
+            seed=seed,
+        )
+
+    def begin(self, store: Store) -> None:
+        """Nothing: what is tried depends on what is found."""
+
+    def counted(self, store: Store) -> tuple[int, int]:
+        counts = store.counts()
+        ended = sum(counts[status] for status in FINISHED if status != "infeasible")
+        there = ended + counts["waiting"] + counts["running"]
+        return max(self.study.budget.trials or 0, there), ended
+
+    def name_of(self, key: str) -> str:
+        return self._names.get(key, key)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {}
+
+    def christen(self, spec: TrialSpec) -> None:
+        """Give a trial its name for people: what the network costs, which it is, and the seed."""
+        net = spec.architecture
+        cost = complexity(net)
+        self._names[spec.key] = f"{net.key} (depth {net.depth}, {cost.macs / 1e6:.3g} M MACs), seed {spec.seed}"
+
+    def drive(self, store: Store, runner: Runner, progress: Progress) -> None:
+        """Search until the budget is spent, then confirm the front."""
+        exploration = Exploration(self, store, progress)
+        if not exploration.idle:
+            runner(exploration)

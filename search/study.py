@@ -1,0 +1,54 @@
+"""A study: a question as a file. What every kind of study says; each kind is a class of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from resnet_space.description import Description
+from resnet_space.expressions import Expression
+from search.data.description import DataSet
+from search.recipe import NamedRecipe
+from search.resources import Resources
+
+
+class Study(Description):
+    """What every study says: its name and question, the data, how networks are trained, and with what."""
+
+    CHANGES: ClassVar[str]
+    """The field that changes to every network go into."""
+    ALIASES: ClassVar[dict[str, str]] = {}
+    """What the command line calls fields that this kind has by another name."""
+    MERGED: ClassVar[tuple[str, ...]] = ("set", "resources")
+    """Fields that a profile changes in part, and does not replace."""
+    FREE: ClassVar[tuple[str, ...]] = ("resources", "data.root", "notes", "question", "source")
+    """What may differ when a run goes on: none of it is in a trial's name."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    question: str = ""
+    source: str = ""
+    notes: str = ""
+    data: DataSet
+    recipe: NamedRecipe
+    resources: Resources = Resources()
+
+    @property
+    def extent(self) -> str:
+        """What it asks of, in a word or two."""
+        raise NotImplementedError
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The objectives of its front."""
+        return ("error", "macs")
+
+    @property
+    def confirming(self) -> range:
+        """Seeds that make a network's numbers final, once all of them are complete."""
+        raise NotImplementedError
+
+    @property
+    def on_results(self) -> Expression | None:
+        """What a network must keep to be on its front, if that takes training."""
+        return None
