@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from resnet_space.architecture import Architecture
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 ELEMENTWISE = ("add", "mul", "rsub", "sigmoid")
 """Counted by us, one an output element, in a column of their own: the additions, gates and scales of shortcuts."""
+
+Shapes = tuple[tuple[int, ...] | None, ...]
+"""Of inputs, without the batch; None where there is none."""
 
 LEFT_OUT = ("relu", "max_pool2d", "pad", "slice", "dropout")
 """Seen and not counted, by fvcore or by us."""
@@ -43,11 +47,18 @@ def complexity(net: Architecture) -> Complexity:
     fvcore leaves out, so that an identity and a gate do not look alike; not part of `macs`. `uncounted`: the operators
     that ran and are in no count.
 
-    Each distinct unit is counted once, and the counts are added up: the totals are those of the whole net.
+    Each distinct unit is gone through once without numbers, each distinct operation in it is counted once by fvcore,
+    and the counts are added up: the totals are those of the whole net.
     """
     plan = net.blueprint
     units = Counter(replace(unit, shortcut=unit.shortcut.like()) for unit in plan.units)
-    parts = [(_unit(unit), count) for unit, count in units.items()] + [(_ends(replace(plan, units=_outer(plan))), 1)]
+    return _total(
+        [(_unit(unit), count) for unit, count in units.items()] + [(_ends(replace(plan, units=_outer(plan))), 1)]
+    )
+
+
+def _total(parts: Sequence[tuple[Complexity, int]]) -> Complexity:
+    """The counts of parts, each so many times."""
     operators: Counter[str] = Counter()
     for part, count in parts:
         operators.update({name: counted * count for name, counted in part.by_operator.items()})
@@ -61,10 +72,10 @@ def complexity(net: Architecture) -> Complexity:
     )
 
 
-def count(module: nn.Module, shape: tuple[int, ...]) -> Complexity:
-    """The same counts for any module, on one zero input of `shape` (without the batch)."""
+def count(module: nn.Module, *shapes: tuple[int, ...]) -> Complexity:
+    """The same counts for any module, on one zero input of each of `shapes` (without the batch)."""
     training = module.training
-    seen, left_out, activations = _trace(module.eval(), shape)
+    seen, left_out, activations = _trace(module.eval(), shapes)
     module.train(training)
     return Complexity(
         params=sum(weight.numel() for weight in module.parameters()),
@@ -76,7 +87,7 @@ def count(module: nn.Module, shape: tuple[int, ...]) -> Complexity:
     )
 
 
-def _trace(module: nn.Module, shape: tuple[int, ...]) -> tuple[dict[str, int], set[str], int]:
+def _trace(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> tuple[dict[str, int], set[str], int]:
     """Counts by operator, operators left out, and output elements of convolutions and linear layers."""
     import torch
 
@@ -89,7 +100,7 @@ def _trace(module: nn.Module, shape: tuple[int, ...]) -> tuple[dict[str, int], s
 
         handles = {f"aten::{name}": elementwise_flop_counter(0, 1) for name in ELEMENTWISE}
         handles |= {f"aten::{name}": _seen(name) for name in LEFT_OUT}
-        inputs = torch.zeros(1, *shape)
+        inputs = tuple(torch.zeros(1, *shape) for shape in shapes)
         flops = FlopCountAnalysis(module, inputs).set_op_handle(**handles)
         outputs = ActivationCountAnalysis(module, inputs)
         for analysis in (flops, outputs):
@@ -104,33 +115,67 @@ def _trace(module: nn.Module, shape: tuple[int, ...]) -> tuple[dict[str, int], s
 
 @lru_cache(maxsize=65536)
 def _unit(plan: UnitPlan) -> Complexity:
-    import torch
-
     from resnet_space.modules import Unit
 
-    with torch.random.fork_rng(devices=[]):
-        return count(Unit(plan), (plan.in_channels, *plan.size))
+    return _by_operation(partial(Unit, plan), (plan.in_channels, *plan.size))
 
 
 @lru_cache(maxsize=65536)
 def _ends(plan: Blueprint) -> Complexity:
-    """Stem and head alone, one behind the other."""
-    import torch
-    from torch import nn
-
+    """Stem and head, one behind the other."""
     from resnet_space.modules import head, stem
 
-    class Ends(nn.Module):
+    first = _by_operation(partial(stem, plan), plan.input_shape)
+    return _total([(first, 1), (_by_operation(partial(head, plan), (plan.channels, *plan.units[-1].out_size)), 1)])
+
+
+def _by_operation(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Complexity:
+    """The counts of a module all of whose work is done in modules without parts, added up over these.
+
+    It is gone through on torch's meta device, where tensors have shapes and no numbers.
+    """
+    import torch
+
+    ran: list[tuple[nn.Module, Shapes]] = []
+
+    def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        ran.append((module, tuple(None if x is None else tuple(x.shape[1:]) for x in inputs)))
+
+    with torch.device("meta"), torch.no_grad():
+        module = build().eval()
+        whole = [part for part in module.modules() if not [*part.children()]]
+        hooks = [part.register_forward_pre_hook(note) for part in whole]
+        module(torch.zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    return _total([(_operation(part, shapes), 1) for part, shapes in ran])
+
+
+def _operation(module: nn.Module, shapes: Shapes) -> Complexity:
+    """The counts of a module without parts, by fvcore, once for all that are written alike."""
+    name = (repr(module), shapes)
+    if name not in _COUNTED:
+        _COUNTED[name] = count(_filled(module.to_empty(device="cpu"), shapes), *filter(None, shapes))
+    return _COUNTED[name]
+
+
+_COUNTED: dict[tuple[str, Shapes], Complexity] = {}
+
+
+def _filled(module: nn.Module, shapes: Shapes) -> nn.Module:
+    """The module as one of those inputs alone that are there: a trace takes tensors only."""
+    from torch import nn
+
+    class Filled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stem, self.head = stem(plan), head(plan)
+            self.module = module
 
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            last = torch.zeros(1, plan.channels, *plan.units[-1].out_size)
-            return self.stem(x), self.head(last)
+        def forward(self, *inputs: Any) -> Any:
+            given = iter(inputs)
+            return self.module(*(None if shape is None else next(given) for shape in shapes))
 
-    with torch.random.fork_rng(devices=[]):
-        return count(Ends(), plan.input_shape)
+    return Filled()
 
 
 def _outer(plan: Blueprint) -> tuple[UnitPlan, ...]:

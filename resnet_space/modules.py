@@ -11,6 +11,7 @@ from torch.nn import functional
 from resnet_space.blueprint import Blueprint, Carry, UnitPlan
 from resnet_space.branches import Convolution
 from resnet_space.orders import ORDERS
+from resnet_space.shortcuts import ShortcutKind
 
 
 class ResidualNet(nn.Module):
@@ -68,15 +69,30 @@ class Shortcut(nn.Module):
 
     def __init__(self, plan: UnitPlan) -> None:
         super().__init__()
-        self.combine = plan.shortcut.combine
+        self.sum = Sum(plan.shortcut)
         self.carry = CARRIES[plan.carry](plan)
         if plan.shortcut.drop:
             self.carry = nn.Sequential(self.carry, nn.Dropout(plan.shortcut.drop))
         self.gate = Gate(plan, plan.shortcut.gate) if plan.shortcut.gate is not None else None
 
     def forward(self, x: Tensor, f: Tensor) -> Tensor:
-        y: Tensor = self.combine(self.carry(x), f, self.gate(x) if self.gate else None)
+        y: Tensor = self.sum(self.carry(x), f, self.gate(x) if self.gate else None)
         return y
+
+
+class Sum(nn.Module):
+    """The shortcut's formula alone; a module, so that all work of a unit is done in modules without parts."""
+
+    def __init__(self, shortcut: ShortcutKind) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor | None, f: Tensor, g: Tensor | None) -> Tensor:
+        y: Tensor = self.shortcut.combine(x, f, g)
+        return y
+
+    def extra_repr(self) -> str:
+        return self.shortcut.to_json()
 
 
 class Gate(nn.Module):
@@ -85,9 +101,11 @@ class Gate(nn.Module):
     def __init__(self, plan: UnitPlan, bias: float) -> None:
         super().__init__()
         self.conv = conv(Convolution(1, plan.in_channels, plan.channels, plan.stride), bias=bias)
+        self.squash = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.conv(x))
+        g: Tensor = self.squash(self.conv(x))
+        return g
 
 
 class Pad(nn.Module):
@@ -99,6 +117,9 @@ class Pad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+
+    def extra_repr(self) -> str:
+        return f"{self.stride}, {self.more}"
 
 
 class Nothing(nn.Module):
