@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from resnet_space.errors import InputError
 from resnet_space.space import Assignment
 from search.dominance import Flags, Floats, crowding, hypervolume, nondominated
 from search.front import OBJECTIVES
-from search.sampling import Experience, Outcome
+from search.sampling import Experience, Outcome, ordered, place
 
 SPREAD = 4
 """So many are drawn for each network of the beginning, to choose from by cost."""
@@ -28,12 +27,10 @@ MOVED, DRAWN = 64, 32
 """Candidates of one proposal: moves from the front, and draws from anywhere."""
 TRIES = 10
 """Draws for each network that is wanted, before being content with fewer."""
-TINY = 1e-9
 AGAIN = 0.3
 """How often a move is followed by a second one."""
 TREES = 64
 """Of the surrogate."""
-LEAF = 1
 SAMPLES = 8
 """Trees that are asked for the improvement in three objectives and more, where each answer costs a hypervolume."""
 
@@ -120,9 +117,11 @@ class LocalSearch(Experience):
         front = np.vstack([values[ahead], expected[: len(known.running)]])
         promising = guessed[:, len(known.running) :]
         corner = np.maximum(np.nanmax(values, axis=0), expected.max(axis=0))
-        gains = improvement(front, promising, corner).mean(axis=0) * chance[len(known.running) :]
+        chance = chance[len(known.running) :]
+        gains = improvement(front, promising, corner).mean(axis=0) * chance
         # Where nothing promises anything, what is known least.
-        return pool[int(np.lexsort((promising.std(axis=0).sum(axis=1), gains))[-1])].assignment
+        spread = promising.std(axis=0).sum(axis=1) * chance
+        return pool[int(np.lexsort((spread, gains))[-1])].assignment
 
     def _known(self) -> Known:
         rows = [
@@ -183,7 +182,7 @@ class LocalSearch(Experience):
         for column in self._guessed:
             log = self._objectives[column] != "error"
             told = np.array([end.values[column] for end in known.ends if end.values is not None])
-            values[complete, column] = np.log(np.maximum(told, TINY)) if log else told
+            values[complete, column] = np.log(np.maximum(told, 1e-9)) if log else told
             seen = values[complete, column]
             values[known.where("diverged", "failed"), column] = seen.max()
             values[known.where("pruned"), column] = np.quantile(seen, 0.75)
@@ -243,12 +242,10 @@ class LocalSearch(Experience):
 
 def encoded(axis: Axis, value: Any) -> list[float]:
     """A value as numbers in [0, 1]: its place among ordered ones, or a 1 among the places of the others."""
-    if isinstance(axis, Choices):
-        if not _ordered(axis):
-            return [float(option is axis.member(value)) for option in axis.options]
-        return [sorted(axis.options).index(axis.member(value)) / max(axis.count - 1, 1)]
+    if isinstance(axis, Choices) and not ordered(axis):
+        return [float(option is axis.member(value)) for option in axis.options]
     if axis.count is not None:
-        return [bisect_left(range(axis.count), value, key=axis.at) / max(axis.count - 1, 1)]
+        return [place(axis, value) / max(axis.count - 1, 1)]
     assert isinstance(axis, Range)
     low, high = axis.low, axis.high
     if low == high:
@@ -260,7 +257,7 @@ def encoded(axis: Axis, value: Any) -> list[float]:
 
 def absent(axis: Axis) -> list[float]:
     """Of an axis that does not count: a value of its own, outside [0, 1], or none of the words."""
-    return [0.0] * len(axis.options) if isinstance(axis, Choices) and not _ordered(axis) else [-1.0]
+    return [0.0] * len(axis.options) if isinstance(axis, Choices) and not ordered(axis) else [-1.0]
 
 
 def trees(features: Floats, goals: Floats, asked: Floats, seed: int) -> Floats:
@@ -272,8 +269,9 @@ def trees(features: Floats, goals: Floats, asked: Floats, seed: int) -> Floats:
 
     middle, width = goals.mean(axis=0), goals.std(axis=0)
     width[width == 0] = 1.0
-    forest = ExtraTreesRegressor(TREES, min_samples_leaf=LEAF, n_jobs=1, random_state=seed)
-    forest.fit(features, (goals - middle) / width)
+    forest = ExtraTreesRegressor(TREES, n_jobs=1, random_state=seed)
+    wanted = (goals - middle) / width
+    forest.fit(features, wanted if len(width) > 1 else wanted[:, 0])
     rows = asked.astype(np.float32)
     # Of the trees themselves: checking the same rows once for each takes longer than the answers.
     told = np.array([tree.tree_.predict(rows).reshape(len(rows), -1) for tree in forest.estimators_])
@@ -311,7 +309,3 @@ def _named(assignment: Assignment) -> str:
 def _logit(errors: Floats) -> Floats:
     inside = np.clip(errors, 1e-3, 1 - 1e-3)
     return np.asarray(np.log(inside / (1 - inside)))
-
-
-def _ordered(axis: Choices) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in axis.options)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -21,7 +21,7 @@ from resnet_space import Space
 from resnet_space.axes import Axis, Choices
 from resnet_space.errors import InputError
 from resnet_space.space import Assignment
-from search.sampling import Experience, Outcome, Proposal
+from search.sampling import Experience, Outcome, Proposal, ordered, place, row
 from search.trial import Status
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -56,18 +56,16 @@ def scale(axis: Axis) -> Scale:
     """Numbers keep their order, as places in a row of equal steps; a continuum stays one; words have names alone."""
     if axis.count is None:
         return Scale(_continuum(axis), float, float)
-    if isinstance(axis, Choices) and not _numbers(axis):
+    if isinstance(axis, Choices) and not ordered(axis):
         return _named(axis)
-    row = sorted(axis.options).__getitem__ if isinstance(axis, Choices) else axis.at
-    places = range(axis.count)
-    return Scale(IntDistribution(0, axis.count - 1), lambda value: bisect_left(places, value, key=row), row)
+    return Scale(IntDistribution(0, axis.count - 1), partial(place, axis), row(axis))
 
 
 def shown(axis: Axis) -> Scale:
     """The axis as people want to see it: numbers as they are."""
     if axis.count is None:
         return Scale(_continuum(axis), float, float)
-    if isinstance(axis, Choices) and not _numbers(axis):
+    if isinstance(axis, Choices) and not ordered(axis):
         return _named(axis)
     values = sorted(axis.options) if isinstance(axis, Choices) else [axis.at(0), axis.at(axis.count - 1)]
     whole = all(float(value).is_integer() for value in (*values, axis.at(min(1, axis.count - 1))))
@@ -199,10 +197,6 @@ def _named(axis: Choices) -> Scale:
     return Scale(
         CategoricalDistribution(names), lambda value: names[axis.options.index(axis.member(value))], values.__getitem__
     )
-
-
-def _numbers(axis: Choices) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in axis.options)
 
 
 @contextmanager

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from resnet_space import Architecture, Space
+from resnet_space.axes import Axis, Choices
 from resnet_space.errors import InputError
 from resnet_space.space import Assignment
 from search.trial import Status
 
-UNLUCKY = 20
-"""Proposals in one `ask` that come to nothing, before a network is drawn instead."""
+UNLUCKY = 10
+"""Proposals in one `ask` that come to nothing, and then a network is drawn instead."""
 DRAWS = 1000
 """Draws for one that was not there yet, in a space too large to list."""
 
@@ -80,12 +82,30 @@ class Experience:
         return [self._by_number[number] for number in sorted(self._by_number)]
 
 
+def ordered(axis: Axis) -> bool:
+    """Whether an axis is of numbers, so that a strategy may go by which are near each other."""
+    return not isinstance(axis, Choices) or all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in axis.options
+    )
+
+
+def row(axis: Axis) -> Callable[[int], Any]:
+    """The values of a finite and ordered axis, the least first: from a place 0, 1, ... to the value there."""
+    return sorted(axis.options).__getitem__ if isinstance(axis, Choices) else axis.at
+
+
+def place(axis: Axis, value: Any) -> int:
+    """Where a member stands in the `row` of its axis."""
+    return bisect_left(range(axis.count or 0), value, key=row(axis))
+
+
 class Sampler:
     """Asks a strategy for networks of the space, each once, or with `replicates` seeds 0, 1, ... one after the other.
 
     A proposal that breaks a constraint is told to the strategy and kept for `refused`. One that cannot be built, or
     that was there before, only costs its number: the store has no place for it, and what the store cannot hold must
-    not decide how the search goes on. After `UNLUCKY` such proposals the sampler draws from what is left.
+    not decide how the search goes on. After `UNLUCKY` such proposals, or the same one again, the sampler draws from
+    what is left.
     """
 
     def __init__(self, space: Space, strategy: Strategy, *, seed: int = 0, replicates: int = 1) -> None:
@@ -140,10 +160,12 @@ class Sampler:
 
     def _sought(self) -> Proposal | None:
         """The first proposal of the strategy that comes to something."""
+        before: list[Assignment] = []
         for _ in range(UNLUCKY):
             assignment = self._strategy.propose(self._number)
-            if assignment is None:
+            if assignment is None or assignment in before:
                 return None
+            before.append(assignment)
             found = self._new(assignment)
             if found is not None:
                 reason = self._space.feasible(found.net)

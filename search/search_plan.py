@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from resnet_space import Architecture, Space, complexity
+from resnet_space.errors import InputError
 from search.data import Images
 from search.explore import Exploration
 from search.plan import Plan
 from search.progress import Progress
+from search.reach import reach
 from search.search_study import Search
 from search.store import Store
 from search.sweep import Runner
@@ -28,10 +30,15 @@ class SearchPlan(Plan):
         """Compile the study.
 
         Raises:
-            InputError: the space has no network for these images.
+            InputError: the space has no network for these images, or none that keeps the constraints.
         """
         plan = cls(study, images)
-        _ = plan.space.start
+        try:
+            plan.space.sample(study.seed)
+        except InputError:
+            # Says which constraint, and what comes nearest.
+            reach(plan.space)
+            raise
         return plan
 
     @cached_property
