@@ -14,6 +14,7 @@ from reports.course import course
 from reports.query import Answer
 from reports.tables import HEADINGS, NUMERIC, cells, provenance
 from search.found import SearchRun
+from search.trial import FINISHED
 
 
 @singledispatch
@@ -27,6 +28,7 @@ def _(run: AblationRun) -> Iterator[Table | str]:
     study = run.study
     yield table(study.question or study.name, run.summaries, study.baseline)
     yield from footnotes(run.summaries, agreement(run.summaries), study.fail_above)
+    yield from misfortunes(run)
 
 
 @answer.register
@@ -34,6 +36,15 @@ def _(run: SearchRun) -> Iterator[Table | str]:
     yield grid(run.study.question or run.study.name, front.HEADINGS, front.NUMERIC, front.cells(run.front))
     yield from front.legend(run.front)
     yield from course(run)
+    yield from misfortunes(run)
+
+
+def misfortunes(run: AblationRun | SearchRun) -> Iterator[str]:
+    """What failed or diverged, by reason, the most frequent first."""
+    ended = sum(run.counts[status] for status in FINISHED if status != "infeasible")
+    for status, reason, number in run.reasons:
+        if status in ("failed", "diverged"):
+            yield f"{number} of {ended} trials {status}: {reason}"
 
 
 def front_table(found: Answer) -> Iterator[Table | str]:

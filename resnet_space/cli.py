@@ -83,6 +83,33 @@ def schema(what: Annotated[str, typer.Argument(help="architecture, space or stud
 
 
 @app.command()
+def plan(
+    study: Annotated[str, typer.Argument(help="A shipped study's name, or a file.")],
+    profile: Profile = None,
+    dataset: Annotated[str | None, typer.Option(help="Another data set.")] = None,
+    data_root: Annotated[str | None, typer.Option(help="Where the data set lies.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds for every arm, or to confirm a front with.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs for every trial.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials that a search may begin.")] = None,
+    changes: Set = None,
+    json: Json = False,
+) -> None:
+    """Say what a study will take before it trains: trials, networks, costs, time, memory, what does not fit."""
+    from ablations import kinds
+    from ablations.library import load
+    from reports.outlook import outlook, told
+
+    given = _given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
+    planned = kinds.plan(load(study, profile=profile, changes=given))
+    found = outlook(planned)
+    if json:
+        _print_json(found.as_json(planned.study.resources.gpus, planned.study.resources.cpus))
+    else:
+        for part in told(found):
+            _console().print(part, soft_wrap=isinstance(part, str))
+
+
+@app.command()
 def run(
     study: Annotated[str, typer.Argument(help="A shipped study's name, or a file.")],
     out: Annotated[Path | None, typer.Option(help="The run's folder; by itself runs/STUDY.")] = None,
@@ -106,11 +133,8 @@ def run(
     from reports.write import write
     from search.plan import opened
 
-    given = {"data": {"name": dataset} if dataset else None, "data.root": data_root, "seeds": seeds}
-    given |= {"recipe.epochs": epochs, "recipe.steps": None} if epochs is not None else {}
-    given |= {"budget.trials": trials}
-    forced = {path: value for path, value in given.items() if value is not None or path == "recipe.steps"}
-    plan = kinds.plan(load(study, profile=profile, changes=_changes(changes) | forced), download=download)
+    given = _given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
+    plan = kinds.plan(load(study, profile=profile, changes=given), download=download)
     folder = out or Path("runs") / plan.study.name
     with opened(plan, folder, storage=storage, retry_failed=retry_failed) as (run_folder, store):
         for field, before, now in run_folder.changes:
@@ -278,6 +302,28 @@ def _print_json(data: Any) -> None:
     import json
 
     typer.echo(json.dumps(data, indent=2, allow_nan=False))
+
+
+def _given(
+    changes: list[str] | None,
+    *,
+    dataset: str | None,
+    data_root: str | None,
+    seeds: int | None,
+    epochs: int | None,
+    trials: int | None,
+) -> dict[str, Any]:
+    """What the options change in a study, by path; they win over `--set`."""
+    given: dict[str, Any] = {
+        "data": {"name": dataset} if dataset else None,
+        "data.root": data_root,
+        "seeds": seeds,
+        "recipe.epochs": epochs,
+        "budget.trials": trials,
+    }
+    forced = {path: value for path, value in given.items() if value is not None}
+    # One length replaces the other.
+    return _changes(changes) | forced | ({"recipe.steps": None} if epochs is not None else {})
 
 
 def _changes(texts: list[str] | None) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import torch
 from torch.nn import functional
 
 from resnet_space import Architecture, build, complexity
-from search.data import Images, batches, steps_per_epoch
+from search.data import Images, Split, batches, steps_per_epoch
 from search.recipe import Recipe
 from search.resources import Resources
 from search.train import autocast, beginning, error
@@ -39,55 +38,66 @@ class Memory:
 def memory(net: Architecture, recipe: Recipe) -> Memory:
     """Bytes of one training step in float32, without what the libraries take for themselves.
 
-    Weights: 4 bytes for each parameter, its gradient and its momentum. Activations: what autograd keeps for one image
-    (on torch's meta device, each storage once) times the batch.
+    Weights: 4 bytes for each parameter, its gradient and its momentum. Activations: what autograd keeps for a batch, on
+    torch's meta device, each storage once. It is linear in the batch, so two small ones tell it.
     """
-    kept: dict[int, int] = {}
-    alive = []
+    two, three = _kept(net, 2), _kept(net, 3)
+    return Memory(
+        weights=3 * 4 * complexity(net).params,
+        activations=two + (recipe.batch_size - 2) * (three - two),
+    )
+
+
+def _kept(net: Architecture, images: int) -> int:
+    """Bytes that a forward pass keeps for the backward one, parameters aside."""
+    # By the object: on the meta device nothing has an address. Held, or its id would be given again.
+    kept: dict[int, torch.UntypedStorage] = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        kept[id(storage)] = storage.nbytes()
-        alive.append(storage)  # or its id would be given again
+        kept[id(storage)] = storage
         return tensor
 
     with torch.device("meta"):
         model = build(net).train()
-        mine = {id(parameter.untyped_storage()) for parameter in model.parameters()}
-        alive += [parameter.untyped_storage() for parameter in model.parameters()]
-        images = torch.zeros(2, *net.input_shape)
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            model(images)
-    an_image = sum(size for storage, size in kept.items() if storage not in mine) / 2
-    return Memory(weights=3 * 4 * complexity(net).params, activations=round(an_image * recipe.batch_size))
+            logits = model(torch.zeros(images, *net.input_shape))
+            functional.cross_entropy(logits, torch.zeros(images, dtype=torch.long))
+    for parameter in model.parameters():
+        kept.pop(id(parameter.untyped_storage()), None)
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> float:
-    """How long a whole trial takes here, by a few real steps and one look at the validation split."""
+    """How long a whole trial takes here: the median of a few real steps, times their number; a look at the validation
+    split after each epoch, and one at the test split. Where the recipe compiles, it is timed as if it did not.
+    """
     recipe, device = spec.recipe, resources.device
-    with _threads(resources.threads):
+    gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
+    with _threads(resources.threads), torch.random.fork_rng(devices=gpus):
         model, optimizer = beginning(spec, device)
         split = images.train.to(device)
+        model.train()
         taken = []
+        began = _now(device)
+        # From step to step, so that the making of a batch counts as well.
         for x, y in _batches(spec, images, split, device):
-            began = _now(device)
-            model.train()
             with autocast(recipe, device):
                 loss = functional.cross_entropy(model(x.contiguous(memory_format=torch.channels_last)), y)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             taken.append(_now(device) - began)
-        began = _now(device)
+            began += taken[-1]
         error(model, images.validation, images, recipe, device)
         looking = _now(device) - began
     an_epoch = steps_per_epoch(len(split), recipe.batch_size)
     total = recipe.total_steps(an_epoch)
     a_test = looking * len(images.test) / len(images.validation)
-    return median(taken[STEPS:] or taken) * total + looking * -(-total // an_epoch) + a_test
+    return median(taken[STEPS:]) * total + looking * -(-total // an_epoch) + a_test
 
 
-def _batches(spec: TrialSpec, images: Images, split: Any, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(spec: TrialSpec, images: Images, split: Split, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The trial's own batches, as many as a calibration needs."""
     done = epoch = 0
     while done < 2 * STEPS:

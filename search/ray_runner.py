@@ -117,6 +117,10 @@ class Asker(Searcher):
         super().__init__()
         self.feed = feed
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searchers to restore an experiment, and we go on from the store instead."""
+        return {}
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         if job := self.feed.next():
             # As text: Tune flattens and copies a configuration, and makes names of it.
@@ -141,7 +145,7 @@ class Teller(FIFOScheduler):
         self.feed = feed
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its schedulers to restore an experiment, and we go on from the store instead."""
+        """Nothing, as for `Asker`."""
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -161,7 +165,7 @@ class GivenUp(tune.Callback):
         self.feed = feed
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing, as for `Teller`."""
+        """Nothing, as for `Asker`."""
         return {}
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:

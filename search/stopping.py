@@ -16,14 +16,14 @@ Values = tuple[float, ...]
 
 
 class StoppingKind(Description):
-    """A rule says who is ahead at a rung: the places of all that were there, 0 the best."""
+    """A rule says where the judging is done, and who is ahead there."""
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """The epochs at which trials of this length are judged."""
         raise NotImplementedError
 
-    def places(self, recorded: Sequence[Values]) -> list[int]:
-        """Everyone's place at a rung; the first to come is before its equals."""
+    def place(self, own: Values, others: Sequence[Values]) -> int:
+        """How many of the others at a rung are ahead of who comes now; equals are, and their order changes nothing."""
         raise NotImplementedError
 
 
@@ -39,8 +39,10 @@ class NoStopping(StoppingKind):
 class HalvingKind(StoppingKind):
     """Rungs at `grace` * `reduction`^k epochs; at each the best 1/`reduction` of those that came so far go on.
 
-    The stopping form of asynchronous successive halving: nobody waits for a rung to fill, so the first ones to come go
-    on more often than later ones. The last epoch is no rung: who comes there is complete.
+    The stopping form of asynchronous successive halving (Li et al. 2018, 1810.05934): nobody waits for a rung to fill.
+    The n-th to come goes on if n < reduction, or if fewer than floor(n / reduction) of those before it are ahead: with
+    chance floor(n / reduction) / n in a random order. Where everyone is ahead of all before, everyone goes on.
+    Rungs are whole epochs, at least one apart. The last epoch is none: who comes there is complete.
     """
 
     grace: Annotated[int, Field(ge=1)] = 1
@@ -59,31 +61,31 @@ class Asha(HalvingKind):
 
     kind: Literal["asha"] = "asha"
 
-    def places(self, recorded: Sequence[Values]) -> list[int]:
-        ranking = sorted(range(len(recorded)), key=lambda index: recorded[index][0])
-        return _inverse(ranking)
+    def place(self, own: Values, others: Sequence[Values]) -> int:
+        return sum(values[0] <= own[0] for values in others)
 
 
 class MoAsha(HalvingKind):
     """By non-dominated rank, and within a rank by crowding distance, the loneliest first.
 
     Schmucker et al. 2021, 2106.12639, with the crowding distance of NSGA-II (Deb et al. 2002) in place of its epsilon
-    net. Costs are exact at every rung, errors are those of the epoch.
+    net. Costs are exact at every rung, errors are those of the epoch. Of one objective this is `Asha`.
     """
 
     kind: Literal["mo_asha"] = "mo_asha"
 
-    def places(self, recorded: Sequence[Values]) -> list[int]:
+    def place(self, own: Values, others: Sequence[Values]) -> int:
+        import numpy as np
+
         from search.dominance import crowding, ranks
 
-        finite = [index for index, values in enumerate(recorded) if all(map(isfinite, values))]
-        points = [recorded[index] for index in finite]
-        order = dict.fromkeys(range(len(recorded)), (inf, 0.0))
-        if points:
-            distances = crowding(points)
-            for index, rank, distance in zip(finite, ranks(points), distances, strict=True):
-                order[index] = (float(rank), -float(distance))
-        return _inverse(sorted(order, key=lambda index: order[index]))
+        if not _finite(own):
+            return len(others)
+        # In an order of their own: which of two equals is at the end of a front must not depend on who came first.
+        points = np.array([*sorted(filter(_finite, others)), own])
+        rank = ranks(points)
+        distances = crowding(points[rank == rank[-1]])
+        return int((rank < rank[-1]).sum() + (distances[:-1] >= distances[-1]).sum())
 
 
 AnyStopping = Annotated[NoStopping | Asha | MoAsha, *by_kind(NoStopping, Asha, MoAsha)]
@@ -91,11 +93,8 @@ AnyStopping = Annotated[NoStopping | Asha | MoAsha, *by_kind(NoStopping, Asha, M
 STOPPING: dict[str, type[StoppingKind]] = {"none": NoStopping, "asha": Asha, "mo_asha": MoAsha}
 
 
-def _inverse(ranking: Sequence[int]) -> list[int]:
-    places = [0] * len(ranking)
-    for place, index in enumerate(ranking):
-        places[index] = place
-    return places
+def _finite(values: Values) -> bool:
+    return all(map(isfinite, values))
 
 
 class Halving:
@@ -115,7 +114,7 @@ class Halving:
             return None
         if (key, epoch) not in self.verdicts:
             self._record(key, epoch, values)
-            self.verdicts[key, epoch] = self._verdict(key, epoch)
+            self.verdicts[key, epoch] = self._verdict(epoch)
         return self.verdicts[key, epoch]
 
     def restore(self, rows: Iterable[tuple[str, int, Values]]) -> None:
@@ -128,15 +127,20 @@ class Halving:
     def _record(self, key: str, epoch: int, values: Values) -> None:
         self.recorded[epoch][key] = tuple(value if isfinite(value) else inf for value in values)
 
-    def _verdict(self, key: str, epoch: int) -> str | None:
-        there = self.recorded[epoch]
-        if not isinstance(self.rule, HalvingKind) or len(there) < self.rule.reduction:
+    def _verdict(self, epoch: int) -> str | None:
+        """Of the last to come to this rung."""
+        *others, own = self.recorded[epoch].values()
+        number = len(others) + 1
+        if not isinstance(self.rule, HalvingKind) or number < self.rule.reduction:
             return None
-        place = self.rule.places(list(there.values()))[list(there).index(key)]
-        let_on = int(len(there) / self.rule.reduction + 1e-9)
+        # 11 / 1.1 is a little less than 10.
+        let_on, place = int(number / self.rule.reduction + 1e-9), self.rule.place(own, others)
         if place < let_on:
             return None
-        return f"stopped at epoch {epoch} of {self.epochs}: place {place + 1} of {len(there)} there, {let_on} go on"
+        return (
+            f"stopped at epoch {epoch} of {self.epochs}: "
+            f"place {place + 1} of {number} at this rung, the best {let_on} go on"
+        )
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ Every repetition draws one of a network's seeds at its evaluation, as a search w
 over seeds of what it has asked for: luck is worth nothing. The hypervolume is over the error and log10 of the MACs,
 below the reference point (0.9, the largest network), as a share of the table's own; `linear` takes MACs as they are.
 
-Stock is Ray's OptunaSearch as its documentation has it, told each result. An assignment that is no network costs it
-nothing; one that it has asked for before costs it a trial. Writes `replay.json`, and prints a table for README.md.
+Stock is Ray's OptunaSearch as its documentation has it, told each result. An assignment that is no network is told as
+the worst result and costs it nothing; one that it has asked for before costs it a trial. Writes `replay.json`, and prints a table for README.md.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def stock(name: str, space: Space, seed: int, trials: int, evaluate: Evaluate) -
         space.suggest(lambda path, axis: trial.suggest_categorical(path, list(axis.values())))
 
     search = OptunaSearch(space=define, metric=list(OBJECTIVES), mode=["min", "min"], sampler=sampler)
+    most = max(Table(HERE / "table.csv").macs.values())
     done = number = 0
     while done < trials:
         number += 1
@@ -102,7 +103,8 @@ def stock(name: str, space: Space, seed: int, trials: int, evaluate: Evaluate) -
         try:
             net = space.architecture(assignment)
         except InputError:
-            search.on_trial_complete(str(number), error=True)
+            # Told as the worst there is: told as an error, it would go on asking for the same.
+            search.on_trial_complete(str(number), result={"error": WORST, "macs": most})
             continue
         done += 1
         yield net.key

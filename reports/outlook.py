@@ -1,0 +1,217 @@
+"""What a study will take, before a single step of its training: for people, and as JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import singledispatch
+from statistics import fmean
+from typing import Any
+
+from rich.table import Table
+
+from ablations.launch import AblationPlan
+from reports.tables import engineering
+from reports.terminal import grid
+from resnet_space import Architecture, complexity
+from search.forecast import available, by_macs, memory, seconds_a_trial
+from search.inline import check
+from search.plan import Plan
+from search.progress import clock_face
+from search.reach import reach
+from search.search_plan import SearchPlan
+from search.trial import TrialSpec
+
+CALIBRATED = 5
+"""Networks whose first steps are timed; the others are read off between them, by their MACs."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network: what it costs, and what a trial of it takes here."""
+
+    name: str
+    key: str
+    depth: int
+    params: int
+    macs: int
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What will be run."""
+
+    study: str
+    kind: str
+    trials: int | None
+    """None where hours end it."""
+    rows: list[Row]
+    seconds: float | None
+    """Of all trials, one after another."""
+    at_once: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+    misfits: Sequence[str] = ()
+
+    def as_json(self, gpus: float, cpus: float) -> dict[str, Any]:
+        """Plain data; hours are of devices (GPUs, or CPUs where a trial asks for no GPU) and by the clock."""
+        hours = None if self.seconds is None else self.seconds / 3600
+        return {
+            "study": self.study,
+            "kind": self.kind,
+            "trials": self.trials,
+            **self.facts,
+            "networks": [vars(row) for row in self.rows],
+            "device_hours": None if hours is None else hours * (gpus or cpus),
+            "wall_hours": None if hours is None else hours / self.at_once,
+            "at_once": self.at_once,
+            "does_not_fit": list(self.misfits),
+        }
+
+
+@singledispatch
+def outlook(plan: Plan) -> Outlook:
+    """What a plan will take on this machine, with a few steps of some networks timed.
+
+    Raises:
+        InputError: this machine has not what one trial asks for.
+    """
+    raise TypeError(type(plan).__name__)
+
+
+@outlook.register
+def _(plan: AblationPlan) -> Outlook:
+    study, nets = plan.study, plan.architectures
+    rows = _rows(plan, nets, next(iter(plan.trials.values())))
+    by_key = {row.key: row for row in rows}
+    return Outlook(
+        study=study.name,
+        kind=study.kind,
+        trials=len(plan.trials),
+        rows=rows,
+        seconds=sum(by_key[spec.architecture.key].seconds for spec in plan.trials.values()),
+        at_once=_at_once(plan),
+        facts={"arms": len(nets), "seeds": study.seeds, "folded": [list(names) for names in plan.folded]},
+        lines=[f"{len(nets)} arms, {study.seeds} seeds: {len(plan.trials)} trials", *plan.notices],
+        misfits=_misfits(plan, rows),
+    )
+
+
+@outlook.register
+def _(plan: SearchPlan) -> Outlook:
+    study, found = plan.study, reach(plan.space, examples=CALIBRATED)
+    nets = {f"example {number}": net for number, net in enumerate(found.examples, 1)}
+    rows = _rows(plan, nets, plan.spec(found.examples[0], 0))
+    trials = study.budget.trials
+    share = f"{found.feasible:.0%}" + (
+        "" if found.exact else f" (95 % interval {found.feasible_low:.0%} to {found.feasible_high:.0%})"
+    )
+    seen = "all of them" if found.exact else f"{found.seen} drawn"
+    many = "a continuum of" if found.raw is None else f"{found.raw}"
+    spans = [f"{name} {engineering(found.least[name])} to {engineering(found.most[name])}" for name in found.least]
+    return Outlook(
+        study=study.name,
+        kind=study.kind,
+        trials=trials,
+        rows=rows,
+        # The examples stand evenly over the order of MACs.
+        seconds=None if trials is None else trials * fmean(row.seconds for row in rows),
+        at_once=_at_once(plan),
+        facts={
+            "space": {
+                "raw": found.raw,
+                "seen": found.seen,
+                "exact": found.exact,
+                "distinct": found.networks,
+                "feasible": found.feasible,
+                "feasible_interval": [found.feasible_low, found.feasible_high],
+                "least": dict(found.least),
+                "most": dict(found.most),
+            },
+            "confirm": study.confirm,
+        },
+        lines=[
+            f"{many} combinations of {len(plan.space.axes)} axes; of {seen}, {share} are networks that keep the "
+            f"constraints, {found.networks} of them distinct",
+            f"these have {', '.join(spans)}",
+            *([f"{trials} trials without early stopping"] if trials else []),
+            *([f"then {study.confirm} more for each network on the front"] if study.confirm else []),
+        ],
+        misfits=_misfits(plan, rows),
+    )
+
+
+def told(found: Outlook) -> Iterator[Table | str]:
+    """An outlook for people."""
+    yield from found.lines
+    headings = ("network", "key", "depth", "parameters", "MACs", "s a trial", "memory")
+    rows = [
+        (
+            row.name,
+            row.key,
+            str(row.depth),
+            engineering(row.params),
+            engineering(row.macs),
+            f"{row.seconds:.1f}",
+            f"{engineering(row.bytes)}B",
+        )
+        for row in found.rows
+    ]
+    yield grid(found.study, headings, headings[2:], rows)
+    if found.seconds is not None:
+        yield (
+            f"about {clock_face(found.seconds)} of training, by a short calibration on this machine; "
+            f"{clock_face(found.seconds / found.at_once)} by the clock with {found.at_once} side by side"
+        )
+    yield from found.misfits
+
+
+def _rows(plan: Plan, nets: Mapping[str, Architecture], like: TrialSpec) -> list[Row]:
+    resources = plan.study.resources
+    check(resources)
+    distinct = sorted({net.key: net for net in nets.values()}.values(), key=lambda net: complexity(net).macs)
+    last = len(distinct) - 1
+    timed = {round(step * last / max(CALIBRATED - 1, 1)) for step in range(CALIBRATED)}
+    measured = [
+        (complexity(net).macs, seconds_a_trial(like.model_copy(update={"architecture": net}), plan.images, resources))
+        for net in (distinct[index] for index in sorted(timed))
+    ]
+    return [
+        Row(
+            name=name,
+            key=net.key,
+            depth=net.depth,
+            params=complexity(net).params,
+            macs=complexity(net).macs,
+            seconds=by_macs(measured, complexity(net).macs),
+            bytes=memory(net, plan.study.recipe).total,
+        )
+        for name, net in nets.items()
+    ]
+
+
+def _at_once(plan: Plan) -> int:
+    """Trials side by side on this machine."""
+    import torch
+
+    resources = plan.study.resources
+    fits = [int((os.cpu_count() or 1) / resources.cpus)]
+    if resources.gpus:
+        fits.append(int(torch.cuda.device_count() / resources.gpus))
+    if resources.at_once:
+        fits.append(resources.at_once)
+    return max(1, min(fits))
+
+
+def _misfits(plan: Plan, rows: Sequence[Row]) -> list[str]:
+    """What needs more memory than there is."""
+    resources = plan.study.resources
+    room = available(resources.device) * (min(resources.gpus, 1) or 1)
+    return [
+        f"{row.name} does not fit: {engineering(row.bytes)}B of memory asked for, {engineering(room)}B there"
+        for row in rows
+        if row.bytes > room
+    ]
