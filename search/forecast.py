@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import torch
@@ -137,7 +138,7 @@ def _threads(number: int) -> Iterator[None]:
 def by_macs(measured: Sequence[tuple[int, float]], macs: int) -> float:
     """Seconds for a network of so many MACs: a line between the measured ones on both sides, level outside of them."""
     points = sorted(measured)
-    for (below, one), (above, other) in zip(points, points[1:], strict=False):
+    for (below, one), (above, other) in pairwise(points):
         if below <= macs <= above:
             return one + (other - one) * (macs - below) / ((above - below) or 1)
     return points[0][1] if macs < points[0][0] else points[-1][1]

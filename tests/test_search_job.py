@@ -229,7 +229,7 @@ def test_a_plan_tells_the_space_and_the_time_and_trains_nothing(tmp_path: Path) 
     assert plan["trials"] == 5
     assert plan["space"]["raw"] == 18
     assert plan["space"]["exact"]
-    nets = [net for net in Space.of(STUDY["space"]).enumerate()]
+    nets = list(Space.of(STUDY["space"]).enumerate())
     assert plan["space"]["distinct"] <= len(nets)
     assert plan["space"]["most"]["macs"] <= 120_000
     assert plan["device_hours"] > 0

@@ -7,7 +7,8 @@ over seeds of what it has asked for: luck is worth nothing. The hypervolume is o
 below the reference point (0.9, the largest network), as a share of the table's own; `linear` takes MACs as they are.
 
 Stock is Ray's OptunaSearch as its documentation has it, told each result. An assignment that is no network is told as
-the worst result and costs it nothing; one that it has asked for before costs it a trial. Writes `replay.json`, and prints a table for README.md.
+the worst result and costs it nothing; one that it has asked for before costs it a trial. Writes `replay.json`, and
+prints the medians as a table for README.md.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from search.sampling import Outcome, Sampler
 HERE = Path(__file__).parent
 OBJECTIVES = ("error", "macs")
 WORST = 0.9
+AT = (10, 20, 30, 40, 60, 80, 100, 120)
 Evaluate = Callable[[Architecture], tuple[float, float]]
 """From a network to the error of one of its seeds, and its MACs."""
 
@@ -156,7 +158,7 @@ def main() -> None:
             log.setdefault(name, []).append(a)
             linear.setdefault(name, []).append(b)
             seconds.setdefault(name, []).append(taken)
-    at = [n for n in (10, 20, 30, 40, 60, 80, 100, 120) if n <= options.trials]
+    at = [n for n in AT if n <= options.trials]
     told = {
         "what": f"{options.repetitions} repetitions of {options.trials} evaluations: low, median, high; 95 % band",
         "table": json.loads((HERE / "table.json").read_text()),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +16,7 @@ from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from resnet_space.fields import Lookup, measure
 from search.filtering import filtered, lookups
-from search.front import NAMES_OF_RESULTS, OBJECTIVES, Point, best, front, objectives
+from search.front import NAMES_OF_RESULTS, Point, best, front
 from search.networks import networks
 
 COLUMNS = [
@@ -379,40 +376,3 @@ def test_best_says_when_there_is_nothing_to_go_by() -> None:
         best(results(trial("a", 0.05, status="pruned")), where("macs <= 5e7"))
     with pytest.raises(InputError, match="no network meets latency_ms < 3; what it asks for is missing of all 1"):
         best(results(trial("a", 0.05)), where("latency_ms < 3"))
-
-
-@pytest.mark.parametrize("given_", ["error,macs", "error, macs", ["error", "macs"], ("error", "macs")])
-def test_objectives_are_a_list_or_text(given_: Any) -> None:
-    assert objectives(given_) == ("error", "macs")
-
-
-@pytest.mark.parametrize(
-    ("given_", "message"),
-    [
-        (["error", "mac"], "unknown objective 'mac'; did you mean 'macs'? allowed: " + ", ".join(OBJECTIVES)),
-        ("latency", "unknown objective 'latency'; did you mean 'latency_ms'? allowed: " + ", ".join(OBJECTIVES)),
-        ("error,macs,error", "objective 'error' is there 2 times; once is enough"),
-        ("", "no objective; give at least one of " + ", ".join(OBJECTIVES)),
-        ([], "no objective; give at least one of " + ", ".join(OBJECTIVES)),
-        (3, "3: a list of objectives was expected, of " + ", ".join(OBJECTIVES)),
-    ],
-)
-def test_objectives_that_there_are_not_are_refused(given_: Any, message: str) -> None:
-    with pytest.raises(InputError) as error:
-        objectives(given_)
-    assert str(error.value) == message
-
-
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objective_is_a_column_of_results_and_a_name_in_filters(name: str) -> None:
-    assert OBJECTIVES[name].column in COLUMNS
-    assert name in NAMES_OF_RESULTS
-    assert len(front(results(trial("a", 0.05, latency_ms=2.0)), name, where=where(f"{name} > 0"))) == 1
-
-
-def test_the_names_of_objectives_are_there_without_numpy_or_pandas() -> None:
-    code = (
-        "import json, sys, search.front; print(json.dumps(sorted({'numpy', 'pandas', 'moocore'} & set(sys.modules))))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == []
