@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
 import torch
 from torch.nn import functional
@@ -136,11 +136,15 @@ def _threads(number: int) -> Iterator[None]:
 
 
 def by_macs(measured: Sequence[tuple[int, float]], macs: int) -> float:
-    """Seconds for a network of so many MACs: a line between the measured ones on both sides, level outside of them."""
-    points = sorted(measured)
+    """Seconds for a network of so many MACs: a line between the measured ones on both sides, level outside of them.
+
+    Of several with as many MACs (shortcuts differ in what is not counted as one) the mean.
+    """
+    alike = {at: [seconds for other, seconds in measured if other == at] for at, _ in measured}
+    points = [(at, fmean(alike[at])) for at in sorted(alike)]
     for (below, one), (above, other) in pairwise(points):
         if below <= macs <= above:
-            return one + (other - one) * (macs - below) / ((above - below) or 1)
+            return one + (other - one) * (macs - below) / (above - below)
     return points[0][1] if macs < points[0][0] else points[-1][1]
 
 

@@ -287,8 +287,9 @@ class Store:
 
         query = sql.select(*(trials.c[name] for name in RESULTS)).where(~trials.c.aside).order_by(trials.c.key)
         with self.engine.connect() as connection:
-            rows = connection.execute(query).all()
-        frame = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(RESULTS))
+            # The driver's own tuples: of 100,000 rows, making SQLAlchemy's takes longer than reading.
+            rows = connection.execute(query).cursor.fetchall()
+        frame = pd.DataFrame(rows, columns=list(RESULTS))
         return frame.astype(dict.fromkeys(("validation_error", "test_error", "latency_ms"), "float64"))
 
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
