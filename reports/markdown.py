@@ -20,8 +20,10 @@ from search.study import Study
 def render(run: Run) -> str:
     """The report of a run, finished or not, as Markdown."""
     lines = [*question(run.study), state(run), "", *findings(run), ""]
-    if run.reasons:
-        rows = [(status, escape(reason), str(count)) for status, reason, count in run.reasons]
+    # What was stopped or refused has ended as it should.
+    ill = [row for row in run.reasons if row[0] in ("failed", "diverged")]
+    if ill:
+        rows = [(status, escape(reason), str(count)) for status, reason, count in ill]
         lines += ["## What did not end well", "", *table(("status", "reason", "trials"), ("trials",), rows), ""]
     return "\n".join([*lines, *setting(run)]) + "\n"
 

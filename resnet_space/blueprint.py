@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -123,7 +123,14 @@ def draw(net: Architecture) -> Blueprint:
     weights = sum(shape.weights for unit in units for shape in unit.chain)
     if weights > MAX_WEIGHTS:
         raise InputError(f"stages: {weights:.3g} weights in the branches; at most {MAX_WEIGHTS:.3g} are built")
-    return Blueprint(net.input_shape, net.classes, net.stem, tuple(units))
+    return Blueprint(net.input_shape, net.classes, net.stem, tuple(_in_front(units)))
+
+
+def _in_front(units: list[UnitPlan]) -> list[UnitPlan]:
+    """A first ReLU that nothing goes around, in any unit, is the ReLU behind the unit before: the original order."""
+    if all(unit.order == "relu_only_preactivation" and unit.shared_first for unit in units):
+        return [replace(unit, order="original", shared_first=False) for unit in units]
+    return units
 
 
 def _unit(

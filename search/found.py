@@ -120,10 +120,11 @@ class SearchRun:
     @property
     def ended(self) -> dict[str, list[int]]:
         """Which of the trials that were begun did not come to their end, counted from 1, by status."""
-        return {
+        found = {
             status: [number for number, record in enumerate(self._begun, 1) if record.status == status]
             for status in ("pruned", "diverged", "failed")
         }
+        return {status: numbers for status, numbers in found.items() if numbers}
 
     @cached_property
     def importance(self) -> pd.DataFrame:
@@ -132,7 +133,11 @@ class SearchRun:
 
         whole = [(r, values) for r, values in zip(self._begun, self.values, strict=True) if not np.isnan(values).any()]
         assignments = [(record.proposal or {})["assignment"] for record, _ in whole]
-        columns = {name: [float(v[i]) for _, v in whole] for i, name in enumerate(self.study.objectives)}
+        columns = {name: [v[i] for _, v in whole] for i, name in enumerate(self.study.objectives)}
+        for name in columns:
+            if OBJECTIVES[name].known_before:
+                # Costs go over decades, and are products of what the axes say.
+                columns[name] = np.log10(columns[name]).tolist()
         return importance(self.space, assignments, columns)
 
     @property

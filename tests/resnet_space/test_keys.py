@@ -49,7 +49,16 @@ def overridden(description, **fields):
 
 GATE = {"kind": "exclusive_gate", "gate_bias": -6}
 
+SHORT = SMALL | {"stages": [{"units": 1, "channels": 8}, {"units": 1, "channels": 16, "stride": 2}]}
 EQUIVALENT = {
+    "a ReLU that nothing goes around may stand behind the unit before": (
+        SHORT | unit(order="relu_only_preactivation"),
+        SHORT | unit(order="original"),
+    ),
+    "and so it may with gates": (
+        SHORT | unit(order="relu_only_preactivation", shortcut="exclusive_gate"),
+        SHORT | unit(order="original", shortcut="exclusive_gate"),
+    ),
     "scaling by 1 and 1 is the identity": (SMALL | scaled(1, 1), SMALL),
     "scaling by 0 and 1 is a plain net": (SMALL | scaled(0, 1), SMALL | unit(shortcut="none")),
     "dropout of nothing is the identity": (SMALL | unit(shortcut={"kind": "dropout", "p": 0}), SMALL),

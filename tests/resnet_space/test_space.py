@@ -123,7 +123,8 @@ def test_json_schema_takes_every_way_of_writing_axes() -> None:
         "constraints": ["depth > 3"],
     }
     jsonschema.validate(data, Space.model_json_schema())
-    assert Space.of(data).size == Size(raw=15, active=15, distinct=15, infeasible=0)
+    # In a net of one-unit stages the order with a ReLU alone in front is the original one.
+    assert Space.of(data).size == Size(raw=15, active=15, distinct=12, infeasible=0)
 
 
 def test_space_travels_by_pickle() -> None:

@@ -92,3 +92,44 @@ def test_others_take_between_the_least_and_the_most_that_was_timed(points: list[
 
 def test_this_machine_has_memory() -> None:
     assert available("cpu") > 2**28
+
+
+@pytest.mark.parametrize("kind", ["identity", "none", "dropout", "exclusive_gate", "shortcut_only_gate", "conv1x1"])
+@pytest.mark.parametrize("batch", [2, 5])
+def test_what_a_step_keeps_with_its_loss_is_told_to_the_byte(kind: str, batch: int) -> None:
+    from resnet_space import build
+
+    net = NET.assign({"unit.shortcut.kind": kind})
+    model, kept = build(net).train(), {}
+    mine = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        logits = model(torch.zeros(batch, *net.input_shape))
+        torch.nn.functional.cross_entropy(logits, torch.zeros(batch, dtype=torch.long))
+    there = sum(storage.nbytes() for address, storage in kept.items() if address not in mine)
+    assert memory(net, recipe(batch)).activations == there
+
+
+@pytest.mark.parametrize("changes", [{"steps": 1}, {"epochs": 1, "batch_size": 512}], ids=str)
+def test_a_training_shorter_than_its_calibration_is_forecast(
+    changes: dict[str, int], trial: Callable[..., TrialSpec], digits: Images
+) -> None:
+    assert 0 < seconds_a_trial(trial(**changes), digits, Resources()) < math.inf
+
+
+def test_threads_come_back_when_a_calibration_fails(trial: Callable[..., TrialSpec], digits: Images) -> None:
+    threads = torch.get_num_threads()
+    of_three_channels = trial(net=NET.assign({"input_shape": [3, 8, 8]}))
+    with pytest.raises(RuntimeError):
+        seconds_a_trial(of_three_channels, digits, Resources(cpus=threads + 1))
+    assert torch.get_num_threads() == threads
+
+
+def test_networks_of_as_many_macs_take_their_mean() -> None:
+    points = [(100, 1.0), (100, 3.0), (200, 6.0)]
+    assert by_macs(points, 100) == pytest.approx(2.0)
+    assert by_macs(points, 150) == pytest.approx(4.0)
