@@ -59,25 +59,29 @@ def _flat(data: Any, path: str = "") -> dict[str, Any]:
     return {name: value for at, part in items for name, value in _flat(part, at).items()}
 
 
+COLUMNS = (
+    "key",
+    "error",
+    "error_std",
+    "n",
+    "test_error",
+    "test_error_std",
+    "depth",
+    "params",
+    "macs",
+    "activations",
+    "latency_ms",
+    "p_nondominated",
+    "confirmed",
+    "architecture",
+)
+"""Of JSON and CSV."""
+
+
 def rows(points: Sequence[Point], nets: Networks) -> list[dict[str, Any]]:
     """One mapping a network; errors are fractions, what is not known is None."""
     return [
-        {
-            "key": point.key,
-            "error": point.error,
-            "error_std": point.error_std,
-            "n": point.n,
-            "test_error": point.test_error,
-            "test_error_std": point.test_error_std,
-            "depth": point.depth,
-            "params": point.params,
-            "macs": point.macs,
-            "activations": point.activations,
-            "latency_ms": point.latency_ms,
-            "p_nondominated": point.p_nondominated,
-            "confirmed": point.confirmed,
-            "architecture": nets[point.key].to_dict(),
-        }
+        {name: getattr(point, name) for name in COLUMNS[:-1]} | {"architecture": nets[point.key].to_dict()}
         for point in points
     ]
 
@@ -89,8 +93,7 @@ def as_json(points: Sequence[Point], nets: Networks) -> str:
 def as_csv(points: Sequence[Point], nets: Networks) -> str:
     """The same; the architecture is JSON in one cell."""
     text = io.StringIO()
-    names = list(rows(points, nets)[0]) if points else ["key"]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows(points, nets):
         writer.writerow({**row, "architecture": json.dumps(row["architecture"])})

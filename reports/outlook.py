@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
-from statistics import fmean
 from typing import Any
 
 from rich.table import Table
@@ -15,6 +14,7 @@ from ablations.launch import AblationPlan
 from reports.tables import engineering
 from reports.terminal import grid
 from resnet_space import Architecture, complexity
+from resnet_space.errors import InputError
 from search.forecast import available, by_macs, memory, seconds_a_trial
 from search.inline import check
 from search.plan import Plan
@@ -36,7 +36,8 @@ class Row:
     depth: int
     params: int
     macs: int
-    seconds: float
+    seconds: float | None
+    """None where this machine has not what a trial asks for."""
     bytes: int
 
 
@@ -74,11 +75,7 @@ class Outlook:
 
 @singledispatch
 def outlook(plan: Plan) -> Outlook:
-    """What a plan will take on this machine, with a few steps of some networks timed.
-
-    Raises:
-        InputError: this machine has not what one trial asks for.
-    """
+    """What a plan will take, with a few steps of some networks timed, if this machine has what a trial asks for."""
     raise TypeError(type(plan).__name__)
 
 
@@ -92,7 +89,7 @@ def _(plan: AblationPlan) -> Outlook:
         kind=study.kind,
         trials=len(plan.trials),
         rows=rows,
-        seconds=sum(by_key[spec.architecture.key].seconds for spec in plan.trials.values()),
+        seconds=_sum([by_key[spec.architecture.key].seconds for spec in plan.trials.values()]),
         at_once=_at_once(plan),
         facts={"arms": len(nets), "seeds": study.seeds, "folded": [list(names) for names in plan.folded]},
         lines=[f"{len(nets)} arms, {study.seeds} seeds: {len(plan.trials)} trials", *plan.notices],
@@ -118,7 +115,9 @@ def _(plan: SearchPlan) -> Outlook:
         trials=trials,
         rows=rows,
         # The examples stand evenly over the order of MACs.
-        seconds=None if trials is None else trials * fmean(row.seconds for row in rows),
+        seconds=None
+        if trials is None or (whole := _sum([row.seconds for row in rows])) is None
+        else (trials * whole / len(rows)),
         at_once=_at_once(plan),
         facts={
             "space": {
@@ -155,7 +154,7 @@ def told(found: Outlook) -> Iterator[Table | str]:
             str(row.depth),
             engineering(row.params),
             engineering(row.macs),
-            f"{row.seconds:.1f}",
+            "-" if row.seconds is None else f"{row.seconds:.1f}",
             f"{engineering(row.bytes)}B",
         )
         for row in found.rows
@@ -171,13 +170,13 @@ def told(found: Outlook) -> Iterator[Table | str]:
 
 def _rows(plan: Plan, nets: Mapping[str, Architecture], like: TrialSpec) -> list[Row]:
     resources = plan.study.resources
-    check(resources)
     distinct = sorted({net.key: net for net in nets.values()}.values(), key=lambda net: complexity(net).macs)
     last = len(distinct) - 1
     timed = {round(step * last / max(CALIBRATED - 1, 1)) for step in range(CALIBRATED)}
     measured = [
         (complexity(net).macs, seconds_a_trial(like.model_copy(update={"architecture": net}), plan.images, resources))
         for net in (distinct[index] for index in sorted(timed))
+        if not _lacking(plan)
     ]
     return [
         Row(
@@ -186,11 +185,25 @@ def _rows(plan: Plan, nets: Mapping[str, Architecture], like: TrialSpec) -> list
             depth=net.depth,
             params=complexity(net).params,
             macs=complexity(net).macs,
-            seconds=by_macs(measured, complexity(net).macs),
+            seconds=by_macs(measured, complexity(net).macs) if measured else None,
             bytes=memory(net, plan.study.recipe).total,
         )
         for name, net in nets.items()
     ]
+
+
+def _lacking(plan: Plan) -> str:
+    """What a trial asks for and this machine has not; empty if it has all."""
+    try:
+        check(plan.study.resources)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _sum(seconds: Sequence[float | None]) -> float | None:
+    known = [each for each in seconds if each is not None]
+    return sum(known) if len(known) == len(seconds) else None
 
 
 def _at_once(plan: Plan) -> int:
@@ -207,8 +220,10 @@ def _at_once(plan: Plan) -> int:
 
 
 def _misfits(plan: Plan, rows: Sequence[Row]) -> list[str]:
-    """What needs more memory than there is."""
+    """What this machine lacks, and what needs more memory than there is."""
     resources = plan.study.resources
+    if lacking := _lacking(plan):
+        return [f"not timed here: {lacking}"]
     room = available(resources.device) * (min(resources.gpus, 1) or 1)
     return [
         f"{row.name} does not fit: {engineering(row.bytes)}B of memory asked for, {engineering(room)}B there"

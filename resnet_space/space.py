@@ -20,7 +20,7 @@ from resnet_space.axes import Axis, Choices, Range, axis_at, plain
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.expressions import Expression
-from resnet_space.fields import COSTS, NAMES, exists, governs, measure
+from resnet_space.fields import COSTS, NAMES, Lookup, exists, governs, measure
 from resnet_space.presets import preset
 
 TRIES = 1000
@@ -177,7 +177,7 @@ class Space(Description):
         broken, value = self._broken(net), measure(net)
         if broken is None:
             return None
-        return f"{broken.text} is false: " + ", ".join(f"{name} = {value(name)}" for name in broken.names)
+        return f"{broken.text} is false: " + ", ".join(f"{name} = {found}" for name, found in _there(broken, value))
 
     def violation(self, net: Architecture) -> float:
         """How far the net is from keeping all constraints, 0 if it does; see `Expression.violation`."""
@@ -370,6 +370,13 @@ class Space(Description):
             else:
                 infeasible += 1
         return active, infeasible, found
+
+
+def _there(expression: Expression, value: Lookup) -> Iterator[tuple[str, Any]]:
+    """What an expression speaks of and the net has."""
+    for name in expression.names:
+        with suppress(LookupError):
+            yield name, value(name)
 
 
 def _member(axis: Axis, value: Any, path: str) -> Any:

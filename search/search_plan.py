@@ -36,9 +36,8 @@ class SearchPlan(Plan):
         try:
             plan.space.sample(study.seed)
         except InputError:
-            # Says which constraint, and what comes nearest.
+            # Looks further, and says which constraint nothing meets, and what comes nearest.
             reach(plan.space)
-            raise
         return plan
 
     @cached_property

@@ -81,11 +81,13 @@ class MoAsha(HalvingKind):
 
         if not _finite(own):
             return len(others)
-        # In an order of their own: which of two equals is at the end of a front must not depend on who came first.
-        points = np.array([*sorted(filter(_finite, others)), own])
-        rank = ranks(points)
-        distances = crowding(points[rank == rank[-1]])
-        return int((rank < rank[-1]).sum() + (distances[:-1] >= distances[-1]).sum())
+        # Distinct and sorted: equals are as lonely as each other, and no distance depends on who came first.
+        points, times = np.unique([*filter(_finite, others), own], axis=0, return_counts=True)
+        rank, here = ranks(points), (points == own).all(axis=1)
+        front = rank == rank[here]
+        distances = crowding(points[front])
+        level = distances >= distances[here[front]]
+        return int(times[rank < rank[here]].sum() + times[front][level].sum()) - 1
 
 
 AnyStopping = Annotated[NoStopping | Asha | MoAsha, *by_kind(NoStopping, Asha, MoAsha)]
@@ -100,7 +102,7 @@ def _finite(values: Values) -> bool:
 class Halving:
     """The rungs of one search, and who was there.
 
-    A trial is judged once at each rung, when it comes there; told again, after a restart, it gets the same verdict.
+    A trial is judged once at each rung, when it comes there; told again, it gets the same verdict.
     """
 
     def __init__(self, rule: NoStopping | Asha | MoAsha, epochs: int) -> None:
@@ -118,9 +120,12 @@ class Halving:
         return self.verdicts[key, epoch]
 
     def restore(self, rows: Iterable[tuple[str, int, Values]]) -> None:
-        """Put stored epochs on their rungs, in any order. None of them is judged: what went on goes on."""
+        """Put stored epochs on their rungs, in any order. None of them is judged again: what went on goes on.
+
+        Nor does what was stopped stay stopped by this: the store has it as pruned, and it is not run again.
+        """
         for key, epoch, values in rows:
-            if epoch in self.recorded:
+            if epoch in self.recorded and (key, epoch) not in self.verdicts:
                 self._record(key, epoch, values)
                 self.verdicts[key, epoch] = None
 
@@ -133,7 +138,7 @@ class Halving:
         number = len(others) + 1
         if not isinstance(self.rule, HalvingKind) or number < self.rule.reduction:
             return None
-        # 11 / 1.1 is a little less than 10.
+        # 33 / 1.1 is a little less than 30.
         let_on, place = int(number / self.rule.reduction + 1e-9), self.rule.place(own, others)
         if place < let_on:
             return None

@@ -135,6 +135,9 @@ def test_as_csv_and_as_a_table_it_says_the_same(found: Path, front: Callable[...
     assert [row["key"] for row in rows] == [point["key"] for point in points]
     assert [float(row["error"]) for row in rows] == [point["error"] for point in points]
     assert json.loads(rows[0]["architecture"]) == points[0]["architecture"]
+    assert list(rows[0]) == list(points[0])
+    empty = call("front", found, "--where", "macs < 1", "--format", "csv").stdout
+    assert empty.strip().split(",") == list(points[0])
     table = call("front", found, "--reference", "error=1,macs=1e6").stdout
     assert all(point["key"] in table for point in points)
     assert "hypervolume: " in table

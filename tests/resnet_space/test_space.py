@@ -189,6 +189,11 @@ def test_broken_constraint_is_named_with_its_values() -> None:
     assert reason == "depth >= 20 or classes > 5 is false: depth = 6, classes = 2"
 
 
+def test_a_broken_constraint_may_speak_of_a_field_that_the_net_lacks() -> None:
+    found = tiny({KINDS: ["identity"]}, constraints=["gate_bias <= -1 and depth > 1000"])
+    assert found.feasible(found.start) == f"gate_bias <= -1 and depth > 1000 is false: depth = {found.start.depth}"
+
+
 def test_cheap_constraints_come_before_counting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fields, "complexity", lambda net: pytest.fail("counted"))
     found = tiny({}, constraints=["macs < 1", "depth > 20"])
