@@ -35,7 +35,7 @@ def ended(events: list[Event]) -> Finished:
 
 def numbers(events: list[Event]) -> list[tuple[Any, ...]]:
     """All that was measured, without clocks."""
-    clocks = ("seconds", "images_per_second", "traceback")
+    clocks = ("seconds", "images_per_second", "traceback", "latency_ms")
     return [
         tuple(getattr(event, field.name) for field in fields(event) if field.name not in clocks)
         for event in events
@@ -110,6 +110,8 @@ def test_events_tell_start_epochs_and_end_in_order(trial: Trial, digits: Images)
     assert [(epoch.epoch, epoch.step) for epoch in epochs] == [(1, 7), (2, 14)]
     assert isinstance(end, Finished)
     assert end.validation_error == epochs[-1].validation_error
+    assert end.latency_ms is not None
+    assert end.latency_ms > 0
     assert end.seconds == sum(epoch.seconds for epoch in epochs)
 
 
