@@ -177,7 +177,7 @@ def test_what_has_no_value_comes_last(
     rule: type[Asha | MoAsha], lost: Values, told: list[Values], reduction: float
 ) -> None:
     assert not rung(rule(reduction=reduction), *told, lost)[-1]
-    assert all(rule().place(own, [*told, (inf, inf)]) == rule().place(own, told) for own in told), "ahead of nobody"
+    assert all(rule().place(own, [*told, (inf, -1.0)]) == rule().place(own, told) for own in told), "ahead of nobody"
 
 
 @pytest.mark.parametrize("rule", RULES)
