@@ -106,7 +106,7 @@ def chances(
     """
     near = np.array([i for i in rivals(samples, pool, costs, members).tolist() if passes(i)], dtype=np.intp)
     samples, costs, at = samples.of(near), costs[near], np.searchsorted(near, members)
-    draws = min(draws, max(LEAST_DRAWS, BLOCK // 2 // len(near)))
+    draws = min(draws, max(LEAST_DRAWS, BLOCK // 4 // len(near)))
     rng = np.random.default_rng(seed)
     stayed = np.zeros(len(members))
     block = max(1, BLOCK // int(samples.n.sum()))

@@ -285,7 +285,7 @@ class Store:
         """One row a trial that is not set aside: what fronts are made of."""
         import pandas as pd
 
-        query = sql.select(*(trials.c[name] for name in RESULTS)).where(~trials.c.aside).order_by(trials.c.key)
+        query = sql.select(*(trials.c[name] for name in RESULTS)).where(~trials.c.aside)
         with self.engine.connect() as connection:
             # The driver's own tuples: of 100,000 rows, making SQLAlchemy's takes longer than reading.
             rows = connection.execute(query).cursor.fetchall()
