@@ -1,0 +1,86 @@
+"""What a search asks of the store: costs in columns, proposals, trials set aside or taken off the list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from resnet_space import complexity
+from search.store import RESULTS, Store
+from search.trial import Epoch, Finished, Started, TrialSpec
+
+Trial = Callable[..., TrialSpec]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.at(tmp_path)
+    yield store
+    store.close()
+
+
+def test_costs_stand_beside_every_trial(store: Store, trial: Trial) -> None:
+    spec = trial()
+    store.add([spec])
+    (record,) = store.records()
+    cost = complexity(spec.architecture)
+    assert (record.depth, record.params) == (spec.architecture.depth, cost.params)
+    assert (record.macs, record.activations) == (cost.macs, cost.activations)
+
+
+def test_results_have_the_columns_of_fronts_and_numbers_where_there_are_none_yet(store: Store, trial: Trial) -> None:
+    store.add([trial()])
+    frame = store.results()
+    assert tuple(frame.columns) == RESULTS
+    assert frame["validation_error"].dtype == "float64"
+    assert store.results().equals(frame)
+
+
+def test_a_proposal_is_kept_with_its_trial_and_brings_it_back(store: Store, trial: Trial) -> None:
+    spec = trial()
+    store.add([spec])
+    store.set_aside([spec.key])
+    store.propose(spec.key, {"number": 7, "assignment": {"width": 0.25}, "by": "tpe"})
+    (record,) = store.records()
+    assert record.proposal == {"number": 7, "assignment": {"width": 0.25}, "by": "tpe"}
+    assert not record.aside
+
+
+def test_what_is_set_aside_is_in_no_count_no_reason_and_no_result(store: Store, trial: Trial) -> None:
+    specs = [trial(seed=seed) for seed in range(2)]
+    store.add(specs)
+    store.write(Finished(specs[0].key, "failed", "why"))
+    store.set_aside([specs[0].key])
+    assert store.counts() | {"waiting": 0} == dict.fromkeys(store.counts(), 0)
+    assert store.counts()["waiting"] == 1
+    assert store.reasons() == []
+    assert list(store.results()["key"]) == [specs[1].key]
+    store.set_aside([])
+    assert store.counts()["failed"] == 1
+
+
+def test_only_trials_that_were_never_begun_are_forgotten(store: Store, trial: Trial) -> None:
+    specs = [trial(seed=seed) for seed in range(2)]
+    store.add(specs)
+    store.write(Started(specs[0].key, "host", "cpu"))
+    store.write(Finished(specs[1].key, "infeasible", "macs"))
+    store.forget([spec.key for spec in specs])
+    assert [record.key for record in store.records()] == [specs[0].key]
+
+
+def test_the_time_of_a_trial_so_far_is_that_of_its_epochs(store: Store, trial: Trial) -> None:
+    spec = trial()
+    store.add([spec])
+    assert store.seconds(spec.key) == 0
+    for epoch in (1, 2):
+        store.write(Epoch(spec.key, epoch, 7 * epoch, 0.1, 1.0, 0.5, 0.5, 1.5, 100.0))
+    assert store.seconds(spec.key) == 3
+
+
+def test_a_network_is_described_by_its_key(store: Store, trial: Trial) -> None:
+    spec = trial()
+    store.add([spec])
+    assert store.architectures([spec.architecture.key, "nowhere"]).keys() == {spec.architecture.key}
+    assert store.describe(spec.architecture.key)("unit.order") == spec.architecture.unit.order
