@@ -63,6 +63,18 @@ def orders() -> Listing:
     return ("order", "branch (two convolutions)", "after the addition", "end of the net"), rows
 
 
+def samplers() -> Listing:
+    from search.samplers import SAMPLERS
+
+    return ("sampler", "fields", "what it does, and source"), [_kind(name, cls) for name, cls in SAMPLERS.items()]
+
+
+def stopping() -> Listing:
+    from search.stopping import STOPPING
+
+    return ("stopping", "fields", "what it does, and source"), [_kind(name, cls) for name, cls in STOPPING.items()]
+
+
 def _kind(name: str, cls: Any) -> tuple[str, str, str]:
     fields = ", ".join(field for field in cls.model_fields if field != "kind")
     return name, fields or "-", (cls.__doc__ or "").strip().splitlines()[0]
@@ -76,6 +88,8 @@ LISTS: dict[str, Callable[[], Listing]] = {
     "orders": orders,
     "branches": branches,
     "recipes": recipes,
+    "samplers": samplers,
+    "stopping": stopping,
 }
 
 

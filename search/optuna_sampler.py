@@ -97,7 +97,7 @@ class OptunaStrategy(Experience):
 
     Anew, because what a study was told last, or what its sampler drew before, would otherwise count: this way the
     answer depends on the seed, the number and the trials alone, and a trial that was restored, or that Optuna never
-    asked for, is like any other. A study of 500 trials takes some 30 ms to make.
+    asked for, is like any other.
     """
 
     def __init__(self, space: Space, objectives: tuple[str, ...], make: Make, seed: int = 0) -> None:

@@ -152,6 +152,8 @@ class Sampler:
 
     def _owed(self) -> Proposal | None:
         """A network that has not had all of its seeds."""
+        if self._replicates == 1:
+            return None
         for asked in self._asked.values():
             seeds = set(range(self._replicates)) - {proposal.seed for proposal in asked}
             if seeds and len(asked) < self._replicates:
