@@ -30,10 +30,15 @@ def nondominated(values: ArrayLike) -> Flags:
 def dominated_by(values: ArrayLike, others: ArrayLike) -> Flags:
     """Which of the points have one of `others` below or at them in every objective, shape (n,).
 
-    One call of `nondominated` in m + 2 objectives: the i-th point gets (i, -i) on top, so that no two of them
-    compare, and each of the others (-1, -n - 1), which is below all of those.
+    In two objectives by sorting: the least second value of the others so far in the first. In more by one call of
+    `nondominated` in m + 2 objectives: the i-th point gets (i, -i) on top, so that no two of them compare, and each
+    of the others (-1, -n - 1), which is below all of those.
     """
     points, above = _points(values), _points(others)
+    if points.shape[1] == 2:
+        first, second = above[np.lexsort(above.T[::-1])].T
+        least = np.concatenate([[np.inf], np.minimum.accumulate(second)])
+        return np.asarray(least[np.searchsorted(first, points[:, 0], "right")] <= points[:, 1], dtype=np.bool_)
     number = np.arange(len(points), dtype=float)[:, None]
     lowest = np.broadcast_to([-1.0, -len(points) - 1.0], (len(above), 2))
     together = np.vstack([np.hstack([points, number, -number]), np.hstack([above, lowest])])

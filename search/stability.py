@@ -123,11 +123,15 @@ def _stays(means: Floats, costs: Floats, members: Indices) -> Flags:
     # With one cost or none: the least error of what costs less, and of what costs no more.
     cost = costs[:, 0] if costs.shape[1] else np.zeros(len(costs))
     order = cost.argsort(kind="stable")
-    least = np.minimum.accumulate(means[:, order], axis=1)
-    least = np.hstack([np.full((len(means), 1), np.inf), least])
     cheaper = np.searchsorted(cost[order], cost[members], "left")
     no_dearer = np.searchsorted(cost[order], cost[members], "right")
-    return (least[:, cheaper] > means[:, members]) & (least[:, no_dearer] >= means[:, members])
+    cuts = np.unique([0, *cheaper, *no_dearer])
+    between = np.minimum.reduceat(means[:, order], cuts[cuts < len(cost)], axis=1)
+    least = np.hstack([np.full((len(means), 1), np.inf), np.minimum.accumulate(between, axis=1)])
+    stays: Flags = (least[:, np.searchsorted(cuts, cheaper)] > means[:, members]) & (
+        least[:, np.searchsorted(cuts, no_dearer)] >= means[:, members]
+    )
+    return stays
 
 
 def _errors(samples: Samples, networks: Indices, size: int) -> Floats:

@@ -68,10 +68,8 @@ epochs = sql.Table(
 
 
 RESULTS = (
-    "key",
     "architecture",
     "seed",
-    "status",
     "validation_error",
     "test_error",
     "depth",
@@ -81,6 +79,9 @@ RESULTS = (
     "latency_ms",
 )
 """The columns of `Store.results`."""
+
+# Has them all, in the order that fronts need them in: specs are long, and a front over many trials reads none.
+sql.Index("results", *(trials.c[name] for name in ("aside", "status", *RESULTS)))
 
 
 @dataclass(frozen=True)
@@ -282,15 +283,21 @@ class Store:
             return pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection)
 
     def results(self) -> pd.DataFrame:
-        """One row a trial that is not set aside: what fronts are made of."""
+        """One row a complete trial that is not set aside, by network and seed: what fronts are made of."""
+        import numpy as np
         import pandas as pd
 
-        query = sql.select(*(trials.c[name] for name in RESULTS)).where(~trials.c.aside)
+        query = (
+            sql.select(*(trials.c[name] for name in RESULTS))
+            .where(~trials.c.aside & (trials.c.status == "complete") & trials.c.validation_error.is_not(None))
+            .order_by(trials.c.architecture, trials.c.seed, trials.c.validation_error)
+        )
         with self.engine.connect() as connection:
             # The driver's own tuples: of 100,000 rows, making SQLAlchemy's takes longer than reading.
             rows = connection.execute(query).cursor.fetchall()
-        frame = pd.DataFrame(rows, columns=list(RESULTS))
-        return frame.astype(dict.fromkeys(("validation_error", "test_error", "latency_ms"), "float64"))
+        numbers = np.array([row[1:] for row in rows], dtype=float).reshape(len(rows), len(RESULTS) - 1)
+        names = pd.Series([row[0] for row in rows], dtype="str")
+        return pd.concat([names.rename("architecture"), pd.DataFrame(numbers, columns=list(RESULTS[1:]))], axis=1)
 
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """The descriptions of networks by their keys."""

@@ -18,11 +18,7 @@ from resnet_space.fields import Lookup, measure
 from search.filtering import filtered, lookups
 from search.front import NAMES_OF_RESULTS, Point, best, front
 from search.networks import networks
-
-COLUMNS = [
-    *("key", "architecture", "seed", "status", "validation_error", "test_error"),
-    *("depth", "params", "macs", "activations", "latency_ms"),
-]
+from search.store import RESULTS
 
 
 def trial(
@@ -31,16 +27,13 @@ def trial(
     macs: float = 1e6,
     *,
     seed: int = 0,
-    status: str = "complete",
     depth: int = 20,
     latency_ms: float | None = None,
     test_error: float | None = None,
 ) -> dict[str, Any]:
     return {
-        "key": f"{network}-{seed}-{status}",
         "architecture": network,
         "seed": seed,
-        "status": status,
         "validation_error": error,
         "test_error": test_error,
         "depth": depth,
@@ -52,7 +45,10 @@ def trial(
 
 
 def results(*trials: dict[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame(list(trials), columns=COLUMNS)
+    """As the store has them: in order, and all numbers as floats."""
+    frame = pd.DataFrame(list(trials), columns=list(RESULTS))
+    frame = frame.sort_values(["architecture", "seed", "validation_error"], kind="stable", ignore_index=True)
+    return frame.astype(dict.fromkeys(RESULTS[1:], float) | {"architecture": "str"})
 
 
 def where(text: str) -> Expression:
@@ -65,7 +61,6 @@ def keys(points: Iterable[Point]) -> list[str]:
 
 quick = settings(max_examples=40, deadline=None)
 """A frame takes tens of milliseconds."""
-STATUSES = ("complete", "complete", "complete", "pruned", "diverged", "running")
 
 
 @st.composite
@@ -77,8 +72,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
         latency = draw(st.sampled_from([None, 1.0, 2.0]))
         for seed in range(draw(st.integers(1, 4))):
             error = draw(st.integers(1, 9)) / 16
-            status = draw(st.sampled_from(STATUSES))
-            rows.append(trial(f"n{number:02}", error, macs, seed=seed, status=status, depth=depth, latency_ms=latency))
+            rows.append(trial(f"n{number:02}", error, macs, seed=seed, depth=depth, latency_ms=latency))
     return results(*rows)
 
 
@@ -181,13 +175,6 @@ def test_of_one_objective_the_front_is_the_least() -> None:
     assert keys(front(results(trial("a", 0.05), trial("b", 0.04), trial("c", 0.04)), ["error"])) == ["b", "c"]
 
 
-@pytest.mark.parametrize("status", ["waiting", "running", "pruned", "diverged", "failed", "infeasible"])
-def test_a_trial_that_is_not_complete_is_on_no_front_and_in_no_mean(status: str) -> None:
-    frame = results(trial("a", 0.10, seed=0), trial("a", 0.02, seed=1, status=status), trial("b", 0.01, status=status))
-    points = front(frame, "error,macs")
-    assert [(point.key, point.error, point.n) for point in points] == [("a", 0.10, 1)]
-
-
 def test_no_trial_makes_an_empty_front() -> None:
     assert front(results(), "error,macs", seeds=[1], where=where("depth > 3")) == []
 
@@ -221,10 +208,8 @@ def test_a_confirmed_network_is_judged_by_its_fresh_seeds_alone() -> None:
     assert point.error_std == pytest.approx(0.02 / 2**0.5)
 
 
-@pytest.mark.parametrize("status", ["running", "pruned", "failed"])
-def test_a_network_is_provisional_until_all_fresh_seeds_are_complete(status: str) -> None:
-    frame = results(*LUCKY[:2], LUCKY[2] | {"status": status})
-    (point,) = front(frame, "error,macs", seeds=[1, 2])
+def test_a_network_is_provisional_until_all_fresh_seeds_are_complete() -> None:
+    (point,) = front(results(*LUCKY[:2]), "error,macs", seeds=[1, 2])
     assert (point.confirmed, point.n, point.error) == (False, 2, pytest.approx(0.05))
 
 
@@ -373,6 +358,6 @@ def test_best_says_what_comes_nearest_to_a_budget_that_none_keeps_to() -> None:
 
 def test_best_says_when_there_is_nothing_to_go_by() -> None:
     with pytest.raises(InputError, match="no network has a complete trial yet"):
-        best(results(trial("a", 0.05, status="pruned")), where("macs <= 5e7"))
+        best(results(), where("macs <= 5e7"))
     with pytest.raises(InputError, match="no network meets latency_ms < 3; what it asks for is missing of all 1"):
         best(results(trial("a", 0.05)), where("latency_ms < 3"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resnet_space import complexity
+from search.front import front
 from search.store import RESULTS, Store
-from search.trial import Epoch, Finished, Started, TrialSpec
+from search.trial import Epoch, Finished, Started, Status, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
@@ -31,8 +33,12 @@ def test_costs_stand_beside_every_trial(store: Store, trial: Trial) -> None:
 
 
 def test_results_have_the_columns_of_fronts_and_numbers_where_there_are_none_yet(store: Store, trial: Trial) -> None:
-    store.add([trial()])
+    spec = trial()
+    store.add([spec])
+    assert store.results().empty, "of what is complete"
+    store.write(Finished(spec.key, "complete", validation_error=0.25, test_error=0.5))
     frame = store.results()
+    assert len(frame) == 1
     assert tuple(frame.columns) == RESULTS
     assert frame["validation_error"].dtype == "float64"
     assert store.results().equals(frame)
@@ -52,11 +58,12 @@ def test_what_is_set_aside_is_in_no_count_no_reason_and_no_result(store: Store, 
     specs = [trial(seed=seed) for seed in range(2)]
     store.add(specs)
     store.write(Finished(specs[0].key, "failed", "why"))
-    store.set_aside([specs[0].key])
-    assert store.counts() | {"waiting": 0} == dict.fromkeys(store.counts(), 0)
-    assert store.counts()["waiting"] == 1
+    store.write(Finished(specs[1].key, "complete", validation_error=0.25))
+    assert len(store.results()) == 1
+    store.set_aside([spec.key for spec in specs])
+    assert store.counts() == dict.fromkeys(store.counts(), 0)
     assert store.reasons() == []
-    assert list(store.results()["key"]) == [specs[1].key]
+    assert store.results().empty
     store.set_aside([])
     assert store.counts()["failed"] == 1
 
@@ -84,3 +91,24 @@ def test_a_network_is_described_by_its_key(store: Store, trial: Trial) -> None:
     store.add([spec])
     assert store.architectures([spec.architecture.key, "nowhere"]).keys() == {spec.architecture.key}
     assert store.describe(spec.architecture.key)("unit.order") == spec.architecture.unit.order
+
+
+@pytest.mark.parametrize("status", ["waiting", "running", "pruned", "diverged", "failed", "infeasible"])
+def test_a_trial_that_is_not_complete_is_on_no_front_and_in_no_mean(status: Status, store: Store, trial: Trial) -> None:
+    specs = [trial(seed=seed) for seed in range(2)]
+    store.add(specs)
+    store.write(Finished(specs[0].key, "complete", validation_error=0.25))
+    store.write(Finished(specs[1].key, status, validation_error=0.125))
+    (point,) = front(store.results(), "error,macs")
+    assert (point.error, point.n) == (0.25, 1)
+
+
+def test_results_come_by_network_and_seed_whatever_finished_first(store: Store, trial: Trial, tiny_net: Any) -> None:
+    nets = [tiny_net, tiny_net.replace(order="full_preactivation")]
+    specs = [trial(net=net, seed=seed) for net in nets for seed in (1, 0)]
+    store.add(specs)
+    for spec in specs:
+        store.write(Finished(spec.key, "complete", validation_error=0.25))
+    frame = store.results()
+    found = list(zip(frame["architecture"], frame["seed"], strict=True))
+    assert found == [(net, seed) for net in sorted(net.key for net in nets) for seed in (0, 1)]
