@@ -10,12 +10,17 @@ if TYPE_CHECKING:
     from resnet_space.modules import ResidualNet
 
 
-def build(net: Architecture) -> ResidualNet:
+def build(net: Architecture, seed: int | None = None) -> ResidualNet:
     """The network as a `torch.nn.Module`: (N, *net.input_shape) float to logits (N, net.classes).
 
-    Weights are drawn from torch's global generator: convolutions by He et al. 2015 (1502.01852, fan-out), gates' biases
-    at their `gate_bias`.
+    Weights: convolutions by He et al. 2015 (1502.01852, fan-out), gates' biases at their `gate_bias`; drawn from
+    torch's global generator or, with a `seed`, so that networks of the same seed share them (`initialise`).
     """
     from resnet_space.modules import ResidualNet
 
-    return ResidualNet(net.blueprint)
+    model = ResidualNet(net.blueprint)
+    if seed is not None:
+        from resnet_space.initialisation import initialise
+
+        initialise(model, seed)
+    return model

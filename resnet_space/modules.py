@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from resnet_space.blueprint import Blueprint, Carry, UnitPlan
@@ -157,7 +157,7 @@ def activations(chain: str, channels: int) -> Iterator[nn.Module]:
 
 
 def conv(shape: Convolution, *, bias: float | None = None) -> nn.Conv2d:
-    """He-initialised (fan-out, for ReLU: 1502.01852); without a bias, since BN follows, unless one is given."""
+    """Drawn as `draw` says; without a bias, since BN follows, unless one is given."""
     module = nn.Conv2d(
         shape.in_channels,
         shape.channels,
@@ -167,7 +167,21 @@ def conv(shape: Convolution, *, bias: float | None = None) -> nn.Conv2d:
         groups=shape.groups,
         bias=bias is not None,
     )
-    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    draw(module)
     if module.bias is not None and bias is not None:
         nn.init.constant_(module.bias, bias)
     return module
+
+
+def draw(layer: nn.Conv2d | nn.Linear, generator: Generator | None = None) -> None:
+    """Weights of a layer, from torch's global generator or a given one.
+
+    A convolution's are normal with variance 2 / fan-out (1502.01852), its bias is not drawn; a linear layer's weights
+    and bias are uniform within 1 / sqrt(fan-in), as torch has them.
+    """
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        return
+    for parameter in (layer.weight, layer.bias):
+        bound = layer.in_features**-0.5
+        nn.init.uniform_(parameter, -bound, bound, generator=generator)

@@ -15,12 +15,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError
 from resnet_space.fields import Lookup, measure
-from search.trial import FINISHED, Epoch, Event, Finished, Started, Status, TrialSpec
+from search.trial import FINISHED, Epoch, Event, Finished, Probe, Started, Status, TrialSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 2
+SCHEMA = 3
 
 metadata = sql.MetaData()
 
@@ -66,6 +66,17 @@ epochs = sql.Table(
     ),
 )
 
+probes = sql.Table(
+    "probes",
+    metadata,
+    sql.Column("key", sql.ForeignKey("trials.key"), primary_key=True),
+    sql.Column("epoch", sql.Integer, primary_key=True),
+    *(
+        sql.Column(name, sql.JSON, nullable=False)
+        for name in Probe.__dataclass_fields__
+        if name not in ("key", "epoch")
+    ),
+)
 
 RESULTS = (
     "architecture",
@@ -211,8 +222,9 @@ class Store:
                             attempts=trials.c.attempts + 1,
                         )
                     )
-                case Epoch():
-                    insert = self._insert(epochs).values(**asdict(event))
+                case Epoch() | Probe():
+                    table = epochs if isinstance(event, Epoch) else probes
+                    insert = self._insert(table).values(**asdict(event))
                     changes = {name: insert.excluded[name] for name in asdict(event)}
                     connection.execute(insert.on_conflict_do_update(index_elements=["key", "epoch"], set_=changes))
                 case Finished():
@@ -320,6 +332,12 @@ class Store:
 
         with self.engine.connect() as connection:
             return pd.read_sql(sql.select(epochs).order_by(epochs.c.key, epochs.c.epoch), connection)
+
+    def propagation(self) -> list[Probe]:
+        """How signals propagated, by trial and epoch."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(sql.select(probes).order_by(probes.c.key, probes.c.epoch)).mappings()
+            return [Probe(**row) for row in rows]
 
     def _create(self, connection: sql.Connection) -> None:
         """Make what is not there, in a way that two processes may do at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -13,17 +13,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resnet_space import build
-from search import checkpoint
+from search import checkpoint, propagation
 from search.data import Images, Split, batches, steps_per_epoch
 from search.recipe import Recipe
-from search.trial import Epoch, Event, Finished, Started, TrialSpec
+from search.trial import Epoch, Event, Finished, Probe, Started, TrialSpec
 
 PASSES = 11
 """Forward passes that a latency is the median of."""
 
 
-def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path | None = None) -> Iterator[Event]:
-    """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`.
+def train(
+    spec: TrialSpec,
+    images: Images,
+    *,
+    device: str = "cpu",
+    folder: Path | None = None,
+    probes: Collection[int] = (),
+) -> Iterator[Event]:
+    """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` behind each epoch in `probes`.
 
     With a `folder`, every epoch ends in a checkpoint there and a trial that was killed goes on behind its last one, on
     the CPU with the same bits as if it had never stopped; epochs told before are told again. At the end the weights
@@ -44,6 +51,8 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
     split = images.train.to(device)
     an_epoch = steps_per_epoch(len(split), recipe.batch_size)
     total = recipe.total_steps(an_epoch)
+    if 0 in probes and not state.history:
+        yield probe(spec.key, 0, model, split, images)
 
     while state.step < total:
         number, first = len(state.history), state.step
@@ -98,6 +107,9 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
         )
         state.warming_up = still_warming_up(recipe, state.warming_up, train_error)
         state.history.append(measured)
+        if measured.epoch in probes:
+            # Ahead of the checkpoint: a trial that is killed in between does the epoch again, and this.
+            yield probe(spec.key, measured.epoch, model, split, images)
         if folder:
             checkpoint.save(folder, model, optimizer, state, device)
         yield measured
@@ -124,10 +136,18 @@ def train(spec: TrialSpec, images: Images, *, device: str = "cpu", folder: Path 
         checkpoint.drop(folder)
 
 
+def probe(key: str, epoch: int, model: nn.Module, split: Split, images: Images) -> Probe:
+    """How signals propagate now, in float32, over the first images of the training split as they are."""
+    some = Split(split.x[: propagation.IMAGES], split.y[: propagation.IMAGES])
+    [(x, y)] = batches(some, batch_size=len(some), mean=images.mean, std=images.std, device=some.x.device)
+    return Probe(key, epoch, **vars(propagation.measure(model, x, y)))
+
+
 def beginning(spec: TrialSpec, device: str) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The seed's network and its optimiser, before the first step."""
+    # Dropout draws from the global generator as it trains; the weights have generators of their own.
     torch.manual_seed(spec.seed)
-    model = build(spec.architecture).to(memory_format=torch.channels_last).to(device)
+    model = build(spec.architecture, spec.seed).to(memory_format=torch.channels_last).to(device)
     recipe = spec.recipe
     optimizer = torch.optim.SGD(
         model.parameters(),

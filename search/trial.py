@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -15,7 +16,7 @@ from resnet_space.description import Description
 from search.data.description import DataSet
 from search.recipe import Recipe
 
-SCHEMA = 1
+SCHEMA = 2
 """Part of every trial's key: raised when training comes to mean something else."""
 
 Status = Literal["waiting", "running", "complete", "pruned", "diverged", "failed", "infeasible"]
@@ -48,9 +49,14 @@ class TrialSpec(Description):
 
 
 class Job(Description):
-    """What one worker takes at a time: trials that differ in their seed alone."""
+    """What one worker takes at a time: trials that differ in their seed alone.
+
+    `probes` are epochs behind which the signals' propagation is measured, 0 the beginning; they change no number of a
+    trial, and are not in its name.
+    """
 
     trials: Annotated[tuple[TrialSpec, ...], Field(min_length=1)]
+    probes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,21 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """How signals propagate behind an epoch, 0 the beginning: a number a unit, from the first to the last.
+
+    What each is, `propagation.Signals` says; None where there is none.
+    """
+
+    key: str
+    epoch: int
+    gradient: Sequence[float | None]
+    gain: Sequence[float | None]
+    variance: Sequence[float | None]
+    dead: Sequence[float | None]
+
+
+@dataclass(frozen=True)
 class Finished:
     """How a trial ended. Errors are fractions; None where there is nothing to measure.
 
@@ -95,9 +116,9 @@ class Finished:
     traceback: str = ""
 
 
-Event = Started | Epoch | Finished
+Event = Started | Epoch | Probe | Finished
 
-_EVENTS: dict[str, type[Event]] = {cls.__name__: cls for cls in (Started, Epoch, Finished)}
+_EVENTS: dict[str, type[Event]] = {cls.__name__: cls for cls in (Started, Epoch, Probe, Finished)}
 
 
 def as_plain(event: Event) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[
     for spec in job.trials:
         try:
             folder = checkpoints / spec.key if checkpoints else None
-            yield from train(spec, _images(spec.data, spec.fingerprint), device=resources.device, folder=folder)
+            images = _images(spec.data, spec.fingerprint)
+            yield from train(spec, images, device=resources.device, folder=folder, probes=job.probes)
         except Exception as error:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())

@@ -130,8 +130,7 @@ def test_training_error_and_loss_are_means_over_the_images_seen(
 ) -> None:
     spec = trial(steps=1, lr=1e-9)
     epoch = next(event for event in train(spec, digits) if isinstance(event, Epoch))
-    torch.manual_seed(spec.seed)
-    logits = build(spec.architecture).train()(seen[0][0]).detach()
+    logits = build(spec.architecture, spec.seed).train()(seen[0][0]).detach()
     assert epoch.train_error == float((logits.argmax(1) != seen[0][1]).double().mean())
     assert epoch.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, seen[0][1])), rel=1e-5)
 

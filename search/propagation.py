@@ -1,0 +1,111 @@
+"""How signals propagate through a network: what 1603.05027 explains its results by, measured unit by unit."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from resnet_space.modules import ResidualNet, Unit
+
+IMAGES = 64
+"""Of the training split that are looked at: the first ones, the same for every arm and seed."""
+
+
+@dataclass
+class Signals:
+    """One number a unit, from the first to the last; None where there is none (not finite, or no ReLU).
+
+    With x the unit's input, h(x) what its shortcut carries to the sum, and y' its output, all over one batch:
+    """
+
+    gradient: list[float | None] = field(default_factory=list)
+    """|| dL/dx ||, the Euclidean norm over batch, channels and pixels, of the mean cross-entropy L."""
+    gain: list[float | None] = field(default_factory=list)
+    """sqrt(mean h(x)^2 / mean x^2), the factor lambda of 1603.05027, eq. 6: 1 for an identity, 0 for no shortcut."""
+    variance: list[float | None] = field(default_factory=list)
+    """var(y'), over batch, channels and pixels together."""
+    dead: list[float | None] = field(default_factory=list)
+    """The share of a unit's ReLU outputs (channel and pixel) that are 0 for every image."""
+
+
+def measure(model: nn.Module, x: Tensor, y: Tensor) -> Signals:
+    """Signals of one batch, images x (N, C, H, W) with labels y (N,), forward and back, in training mode.
+
+    The model is left as it was, gradients, running statistics and random generators included.
+    """
+    devices = [x.device] if x.is_cuda else []
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        probe = copy.deepcopy(model).train()
+        assert isinstance(probe, ResidualNet)
+        with _watched(probe) as units:
+            functional.cross_entropy(probe(x), y).backward()  # type: ignore[no-untyped-call]
+        found = Signals()
+        for unit in units:
+            found.gradient.append(_finite(unit.x.grad.double().norm()) if unit.x.grad is not None else None)
+            found.gain.append(_finite(unit.gain))
+            found.variance.append(_finite(unit.variance))
+            found.dead.append(_finite(torch.cat(unit.dead).double().mean()) if unit.dead else None)
+    return found
+
+
+@dataclass
+class _Watched:
+    x: Tensor
+    gain: Tensor
+    variance: Tensor
+    dead: list[Tensor] = field(default_factory=list)
+
+
+@contextmanager
+def _watched(model: ResidualNet) -> Iterator[list[_Watched]]:
+    """While a batch goes through: what its units see, in order."""
+    seen: list[_Watched] = []
+    handles = []
+
+    def enter(unit: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        (x,) = inputs
+        # In front of the first unit nothing needs a gradient in a net whose stem is frozen; a view has none kept.
+        x = x if x.requires_grad else x.requires_grad_()
+        x.retain_grad()
+        nothing = torch.zeros((), device=x.device)
+        seen.append(_Watched(x, nothing, nothing))
+        return (x,)
+
+    def combined(part: nn.Module, inputs: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
+        """In front of the sum: the shortcut's share of it alone, F put at zero."""
+        carried, branch, gate = inputs
+        unit = seen[-1]
+        if carried is not None and branch is not None:
+            with torch.no_grad():
+                h = part.forward(carried, torch.zeros_like(branch), gate)
+                unit.gain = (h.double().square().mean() / unit.x.double().square().mean()).sqrt()
+
+    def rectified(part: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        seen[-1].dead.append((output.detach() <= 0).all(dim=0).flatten())
+
+    def leave(unit: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        seen[-1].variance = output.detach().double().var()
+
+    for unit in model.units:
+        assert isinstance(unit, Unit)
+        handles.append(unit.register_forward_pre_hook(enter))
+        handles.append(unit.register_forward_hook(leave))
+        handles.append(unit.h.sum.register_forward_pre_hook(combined))
+        handles += [part.register_forward_hook(rectified) for part in unit.modules() if isinstance(part, nn.ReLU)]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _finite(value: Tensor) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
