@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from ablations.factor_effects import Term, terms, variance_notes
+from ablations.findings import Finding, best, findings
 from ablations.published import of_arms
+from ablations.resolving import Resolving
 from ablations.study import Ablation
 from ablations.summary import ArmSummary, summarise
 from resnet_space import Architecture
@@ -14,9 +18,12 @@ from search.data import Images
 from search.folder import RunFolder
 from search.plan import Plan
 from search.progress import Progress
-from search.store import Store
-from search.sweep import Runner, sweep, unfinished
-from search.trial import Job, TrialSpec
+from search.store import Store, TrialRecord
+from search.sweep import Runner
+from search.trial import FINISHED, Probe, TrialSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -37,28 +44,33 @@ class AblationPlan(Plan):
         of_arms(study)
         return cls(study, images, study.architectures(images.shape, images.classes))
 
+    def spec(self, net: Architecture, seed: int) -> TrialSpec:
+        return TrialSpec(
+            architecture=net,
+            recipe=self.study.recipe,
+            data=self.study.data,
+            fingerprint=self.images.fingerprint,
+            seed=seed,
+        )
+
     @cached_property
     def trials(self) -> dict[str, TrialSpec]:
-        """Distinct trials by key, a seed of every arm before the next seed."""
-        specs = (
-            TrialSpec(
-                architecture=net,
-                recipe=self.study.recipe,
-                data=self.study.data,
-                fingerprint=self.images.fingerprint,
-                seed=seed,
-            )
-            for seed in self.study.confirming
-            for net in self.architectures.values()
-        )
+        """Distinct trials by key that there may be, a seed of every arm before the next seed."""
         trials: dict[str, TrialSpec] = {}
-        for spec in specs:
-            trials.setdefault(spec.key, spec)
+        for seed in range(self.study.most_seeds):
+            for net in self.architectures.values():
+                spec = self.spec(net, seed)
+                trials.setdefault(spec.key, spec)
         return trials
 
     @property
-    def jobs(self) -> list[Job]:
-        return [Job(trials=(spec,)) for spec in self.trials.values()]
+    def first(self) -> list[TrialSpec]:
+        """Those that there will be, whatever is found."""
+        return [spec for spec in self.trials.values() if spec.seed < self.study.least_seeds]
+
+    @property
+    def probes(self) -> tuple[int, ...]:
+        return self.study.diagnostics.probes(self.epochs)
 
     @property
     def folded(self) -> list[tuple[str, ...]]:
@@ -76,16 +88,24 @@ class AblationPlan(Plan):
 
     @property
     def notices(self) -> list[str]:
-        return [f"the same network, trained once: {' = '.join(names)}" for names in self.folded]
+        notices = [f"the same network, trained once: {' = '.join(names)}" for names in self.folded]
+        return [*notices, *(self.study.compiled.notes if self.study.compiled else ())]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"planned": self.study.plan_hash}
 
     def begin(self, store: Store) -> None:
-        store.add(self.trials.values())
+        store.add(self.first)
 
     def counted(self, store: Store) -> tuple[int, int]:
-        return len(self.trials), len(self.trials) - sum(len(job.trials) for job in unfinished(self.jobs, store))
+        known = {record.key: record.status for record in store.records() if record.key in self.trials}
+        return len(known), sum(status in FINISHED for status in known.values())
 
     def drive(self, store: Store, runner: Runner, progress: Progress) -> None:
-        sweep(self.jobs, store, runner, progress.tell)
+        feed = Resolving(self, store, progress)
+        if not feed.idle:
+            runner(feed)
 
 
 @dataclass(frozen=True)
@@ -94,7 +114,11 @@ class AblationRun:
 
     study: Ablation
     folder: RunFolder
+    nets: Mapping[str, Architecture]
     summaries: list[ArmSummary]
+    records: list[TrialRecord]
+    curves: pd.DataFrame
+    probes: list[Probe]
     counts: Mapping[str, int]
     reasons: list[tuple[str, str, int]]
 
@@ -104,8 +128,54 @@ class AblationRun:
         records = store.records()
         data = records[0].spec["architecture"]
         nets = study.architectures(tuple(data["input_shape"]), data["classes"])
-        wanted = [record for record in records if record.seed in study.confirming]
-        return cls(study, folder, summarise(study, nets, wanted), store.counts(), store.reasons())
+        wanted = [record for record in records if record.seed < study.most_seeds]
+        return cls(
+            study,
+            folder,
+            nets,
+            summarise(study, nets, wanted),
+            wanted,
+            store.curves(),
+            store.propagation(),
+            store.counts(),
+            store.reasons(),
+        )
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """Every planned contrast, then the other arms against the baseline."""
+        found = findings(self.study, self.summaries)
+        return found if self.as_planned else [replace(each, planned=False) for each in found]
+
+    @cached_property
+    def _told(self) -> dict[str, Finding]:
+        # Planned ones stand first.
+        return {found.arm: found for found in reversed(self.findings)}
+
+    def about(self, arm: str) -> Finding | None:
+        """What was found of an arm: the planned comparison, or else that with the baseline."""
+        return self._told.get(arm)
+
+    @cached_property
+    def best(self) -> str | None:
+        """The arm that is better than every other, if there is one."""
+        return best(self.study, self.summaries)
+
+    @cached_property
+    def terms(self) -> list[tuple[Term, tuple[str, ...]]]:
+        """Effects of a design's factors, each with what it cannot be told from; none without main effects."""
+        return terms(self.study, self.summaries)
+
+    @cached_property
+    def variance_notes(self) -> list[str]:
+        """What the effects of factors rest on."""
+        return variance_notes(self.study, self.summaries)
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether the contrasts are those that were stored before the first trial."""
+        sessions = self.folder.read_manifest().get("sessions", [])
+        return bool(sessions) and sessions[0].get("planned") == self.study.plan_hash
 
     @property
     def failed(self) -> bool:

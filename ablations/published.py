@@ -41,7 +41,9 @@ def of_arms(study: Ablation) -> dict[str, Published]:
     if study.published is None:
         return {}
     return {
-        name: find(study.published, arm, f"arms.{name}.published") for name, arm in study.arms.items() if arm.published
+        name: find(study.published, arm, f"arms.{name}.published")
+        for name, arm in study.listed.items()
+        if arm.published
     }
 
 

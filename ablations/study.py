@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ablations.contrasts import MEASURES, Contrast, Measure, NumberOfSeeds, Planned, Seeds
+from ablations.designs import AnyDesign, Design, OneAtATime, changes
+from ablations.diagnostics import Diagnostics, NamedDiagnostics
+from ablations.factors import Factor
+from ablations.matching import Match, match
 from resnet_space import Architecture, preset
-from resnet_space.branches import Positive
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from search.study import Study
+
+MATCHED = ", matched"
+"""Behind the name of an arm that was rescaled to the same complexity."""
 
 Changes = dict[str, Any]
 """Values by path, as `Architecture.assign` takes them."""
@@ -30,59 +39,155 @@ class Reference(Description):
 
     table: str
     match: dict[str, str] = Field(default_factory=dict)
+    rows: dict[str, dict[str, str | float | bool]] = Field(default_factory=dict)
+    """For the arms of a design: which row is whose."""
 
 
 class Ablation(Study):
     """Arms over one base net, trained alike, seed by seed.
 
     `net` is a preset's name or a whole architecture; `set` changes it for every arm, an arm's own `set` wins. Images
-    and classes are the data's.
+    and classes are the data's. Arms are listed, or made of `factors` by a `design`, which then names the baseline by
+    its levels. With `match`, every arm is trained a second time at equal complexity.
     """
 
     CHANGES = "set"
-    MERGED = (*Study.MERGED, "set", "arms")
-    # More seeds are more trials; those that are there stay what they are.
-    FREE = (*Study.FREE, "seeds")
+    MERGED = (*Study.MERGED, "set", "arms", "factors")
+    # More seeds are more trials; those that are there stay what they are. Contrasts that change are told apart.
+    FREE = (*Study.FREE, "seeds", "planned", "diagnostics", "published", "fail_above")
 
     kind: Literal["ablation"] = "ablation"
     net: str | dict[str, Any]
     set: Changes = Field(default_factory=dict)
-    arms: Annotated[dict[str, Arm], Field(min_length=1)]
-    baseline: str
-    seeds: Positive = 3
+    arms: dict[str, Arm] = Field(default_factory=dict)
+    factors: dict[str, Factor] = Field(default_factory=dict)
+    design: AnyDesign = OneAtATime()
+    baseline: str | dict[str, str | float | bool] = Field(default_factory=dict)
+    match: Match | None = None
+    seeds: NumberOfSeeds = 3
+    planned: Planned = Planned()
+    diagnostics: NamedDiagnostics = Diagnostics()
     fail_above: Annotated[float, Field(gt=0, le=1)] = 0.2
     """A mean test error above this fraction is a "fail", as 1603.05027, table 1 reports it."""
     published: Reference | None = None
 
     @model_validator(mode="after")
-    def _baseline_is_an_arm(self) -> Self:
-        if self.baseline not in self.arms:
-            raise unknown("arm", self.baseline, self.arms, path="baseline")
+    def _hangs_together(self) -> Self:
+        if bool(self.arms) == bool(self.factors):
+            raise InputError("give arms, or factors and a design; not both" if self.arms else "give arms or factors")
+        if self.arms and not (isinstance(self.baseline, str) and self.baseline in self.arms):
+            raise unknown("arm", self.baseline or "", self.arms, path="baseline")
+        if self.factors and isinstance(self.baseline, str):
+            raise InputError(f"baseline: {self.baseline!r} must map factors to levels, since the study has factors")
+        # Whatever is wrong with the design is said here, and not when its arms are first asked for.
+        _ = self.listed
+        for contrast in self.planned.compare:
+            for name in (contrast.arm, contrast.versus):
+                if name is not None and name not in self.listed:
+                    raise unknown("arm", name, self.listed, path="planned.compare")
+            if contrast.arm == (contrast.versus or self.control):
+                raise InputError(f"planned.compare: {contrast.arm!r} is compared with itself")
+        if self.adaptive and not self.planned.compare:
+            raise InputError("seeds: more seeds are added for planned contrasts, and planned.compare has none")
         return self
+
+    @cached_property
+    def compiled(self) -> Design | None:
+        """The design over the factors; None where arms are listed."""
+        if not self.factors:
+            return None
+        assert not isinstance(self.baseline, str)
+        return self.design.compile(self.factors, self.baseline)
+
+    @cached_property
+    def listed(self) -> dict[str, Arm]:
+        """Every arm by name, from the file or from the design."""
+        if self.compiled is None:
+            return self.arms
+        rows = self.published.rows if self.published else {}
+        for name in rows:
+            if name not in {cell.name for cell in self.compiled.cells}:
+                raise unknown("arm", name, [cell.name for cell in self.compiled.cells], path="published.rows")
+        return {
+            cell.name: Arm(set=changes(cell, self.factors), published=rows.get(cell.name, {}))
+            for cell in self.compiled.cells
+        }
+
+    @property
+    def control(self) -> str:
+        """The baseline's name."""
+        if self.compiled is not None:
+            return self.compiled.baseline
+        assert isinstance(self.baseline, str)
+        return self.baseline
+
+    @property
+    def adaptive(self) -> bool:
+        return isinstance(self.seeds, Seeds)
+
+    @property
+    def least_seeds(self) -> int:
+        return self.seeds.min if isinstance(self.seeds, Seeds) else self.seeds
+
+    @property
+    def most_seeds(self) -> int:
+        return self.seeds.max if isinstance(self.seeds, Seeds) else self.seeds
+
+    @property
+    def looks(self) -> int:
+        """How often contrasts are looked at, at the most."""
+        return self.seeds.looks if isinstance(self.seeds, Seeds) else 1
+
+    @property
+    def measure(self) -> Measure:
+        """What contrasts are about."""
+        return MEASURES[self.planned.measure]
+
+    @property
+    def plan_hash(self) -> str:
+        """Of what was planned to be compared, to tell whether that was so before the first trial."""
+        seeds = self.seeds.to_dict() if isinstance(self.seeds, Seeds) else self.seeds
+        return self.planned.hash(baseline=self.control, seeds=seeds)
+
+    def resolved_contrast(self, contrast: Contrast, arms: Container[str], *, matched: bool = True) -> Contrast:
+        """With the baseline where it names no other, and of arms of equal complexity where there are such."""
+
+        def side(name: str) -> str:
+            return f"{name}{MATCHED}" if matched and f"{name}{MATCHED}" in arms else name
+
+        return contrast.model_copy(update={"arm": side(contrast.arm), "versus": side(contrast.versus or self.control)})
 
     @property
     def extent(self) -> str:
-        return f"{len(self.arms)} arms"
+        return f"{len(self.listed)} arms"
 
     @property
     def confirming(self) -> range:
-        """Every arm's seeds."""
-        return range(self.seeds)
+        """Every arm's seeds, those that only some have left out."""
+        return range(self.least_seeds)
 
     def architectures(self, shape: tuple[int, int, int], classes: int) -> dict[str, Architecture]:
-        """Every arm's architecture, for images of this shape.
+        """Every arm's architecture, for images of this shape; behind them those matched to the same complexity.
+
+        An arm that needs no matching has no second form.
 
         Raises:
-            InputError: an arm is no network; the message names the arm.
+            InputError: an arm is no network, or cannot be matched; the message names the arm.
         """
         built = {}
-        for name, arm in self.arms.items():
+        for name, arm in self.listed.items():
             try:
                 net = _net(self.net if arm.net is None else arm.net)
                 changes = {"input_shape": list(shape), "classes": classes, **self.set, **arm.set}
                 built[name] = net.assign(changes)
             except InputError as error:
                 raise InputError(f"arms.{name}: {error}") from None
+        if self.match is not None:
+            target = self.match.target(built[self.control])
+            for name, net in list(built.items()):
+                same = match(net, target, self.match, path=f"arms.{name}")
+                if same.key != net.key:
+                    built[f"{name}{MATCHED}"] = same
         return built
 
 

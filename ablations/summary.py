@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from ablations.contrasts import MEASURES
 from ablations.published import Published, of_arms
 from ablations.study import Ablation
-from resnet_space import Architecture, Complexity, complexity
+from resnet_space import Architecture, complexity
 from search.store import TrialRecord
 from search.trial import FINISHED
 
@@ -23,13 +24,19 @@ class ArmSummary:
 
     arm: str
     key: str
-    complexity: Complexity
-    errors: tuple[float, ...]
+    params: int
+    macs: int
+    measured: Mapping[str, Mapping[int, float]]
+    """Of complete trials, by measure and seed."""
     ended: Mapping[str, int]
     """Trials by status."""
     planned: int
     fail_above: float
     published: Published | None
+
+    @property
+    def errors(self) -> tuple[float, ...]:
+        return tuple(self.measured["test_error"].values())
 
     @property
     def n(self) -> int:
@@ -43,6 +50,11 @@ class ArmSummary:
     def std(self) -> float | None:
         """Sample standard deviation over seeds (n - 1), None below two."""
         return stdev(self.errors) if self.n > 1 else None
+
+    @property
+    def bad(self) -> int:
+        """Trials that diverged or failed: they are in no mean."""
+        return self.ended.get("diverged", 0) + self.ended.get("failed", 0)
 
     @property
     def unfinished(self) -> int:
@@ -65,28 +77,42 @@ class ArmSummary:
     @property
     def rank_error(self) -> float | None:
         """The error to rank by: an arm with trials that diverged or failed counts as worst; None before any end."""
-        return WORST if self.ended.get("diverged") or self.ended.get("failed") else self.mean
+        return WORST if self.bad else self.mean
 
 
 def summarise(study: Ablation, nets: Mapping[str, Architecture], records: Iterable[TrialRecord]) -> list[ArmSummary]:
     """One summary an arm, in the study's order; arms that are the same network share their trials."""
     published = of_arms(study)
     by_net: dict[str, list[TrialRecord]] = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: record.seed):
         by_net.setdefault(record.architecture, []).append(record)
-    return [
-        ArmSummary(
-            arm=name,
-            key=net.key,
-            complexity=complexity(net),
-            errors=tuple(r.test_error for r in by_net.get(net.key, []) if r.test_error is not None),
-            ended=Counter(r.status for r in by_net.get(net.key, [])),
-            planned=study.seeds,
-            fail_above=study.fail_above,
-            published=published.get(name),
-        )
-        for name, net in nets.items()
-    ]
+    return [_summary(study, name, net, by_net.get(net.key, []), published.get(name)) for name, net in nets.items()]
+
+
+def _summary(
+    study: Ablation, name: str, net: Architecture, trials: list[TrialRecord], published: Published | None
+) -> ArmSummary:
+    # A stored trial knows its costs; counting is slow.
+    cost = trials[0] if trials else complexity(net)
+    measured = {
+        measure: {
+            trial.seed: value
+            for trial in trials
+            if trial.status == "complete" and (value := getattr(trial, MEASURES[measure].column)) is not None
+        }
+        for measure in MEASURES
+    }
+    return ArmSummary(
+        arm=name,
+        key=net.key,
+        params=cost.params,
+        macs=cost.macs,
+        measured=measured,
+        ended=Counter(trial.status for trial in trials),
+        planned=max(study.least_seeds, len(trials)),
+        fail_above=study.fail_above,
+        published=published,
+    )
 
 
 @dataclass(frozen=True)
@@ -94,23 +120,37 @@ class Agreement:
     """Kendall's tau-b between our ranking of arms and the published one.
 
     What the paper calls "fail" has no number, and ties as worst there; our arms rank by their mean error, those with
-    trials that diverged or failed as worst.
+    trials that diverged or failed as worst. The interval is over bootstrap draws of our seeds, within each arm.
     """
 
     tau: float
     arms: int
+    low: float | None = None
+    high: float | None = None
 
 
-def agreement(summaries: Sequence[ArmSummary]) -> Agreement | None:
+def agreement(summaries: Sequence[ArmSummary], *, draws: int = 500, seed: int = 0) -> Agreement | None:
     """Rank agreement over the arms that have both; None for fewer than three, or where one side ranks nothing."""
+    import numpy as np
     from scipy.stats import kendalltau
 
-    pairs = [
-        (ours.rank_error, WORST if ours.published.fails else ours.published.error)
-        for ours in summaries
-        if ours.published and ours.rank_error is not None and (ours.published.fails or ours.published.error)
+    both = [
+        arm
+        for arm in summaries
+        if arm.published and arm.rank_error is not None and (arm.published.fails or arm.published.error)
     ]
-    if len(pairs) < 3 or any(len({pair[side] for pair in pairs}) < 2 for side in (0, 1)):
+    theirs = [WORST if arm.published.fails else arm.published.error for arm in both if arm.published]
+    ours = [arm.rank_error for arm in both]
+    if len(both) < 3 or any(len(set(side)) < 2 for side in (ours, theirs)):
         return None
-    ours, theirs = zip(*pairs, strict=True)
-    return Agreement(tau=float(kendalltau(ours, theirs).statistic), arms=len(pairs))
+    tau = float(kendalltau(ours, theirs).statistic)
+    if any(arm.n < 2 and not arm.bad for arm in both):
+        return Agreement(tau, len(both))
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(draws):
+        again = [WORST if arm.bad else float(rng.choice(arm.errors, arm.n).mean()) for arm in both]
+        if len(set(again)) > 1:
+            drawn.append(float(kendalltau(again, theirs).statistic))
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (tau, tau)
+    return Agreement(tau, len(both), float(low), float(high))

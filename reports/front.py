@@ -10,6 +10,7 @@ from typing import Any
 
 from reports.tables import engineering, percent
 from resnet_space import Architecture
+from search.found import SearchRun
 from search.front import OBJECTIVES, Point
 
 HEADINGS = ("network", "depth", "parameters", "MACs", "validation error, %", "test error, %", "n", "P(front)", "")
@@ -35,6 +36,11 @@ def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
         )
         for point in points
     ]
+
+
+def cost(point: Point) -> str:
+    """What a network costs, in words."""
+    return f"{_number(point.macs)} MACs and {_number(point.params)} parameters"
 
 
 def _number(count: int | None) -> str:
@@ -98,6 +104,20 @@ def as_csv(points: Sequence[Point], nets: Networks) -> str:
     for row in rows(points, nets):
         writer.writerow({**row, "architecture": json.dumps(row["architecture"])})
     return text.getvalue()
+
+
+def of_run(run: SearchRun) -> str:
+    """The front of a search's own objectives, as CSV."""
+    return as_csv(run.front, run.nets)
+
+
+def as_parquet(run: SearchRun) -> bytes:
+    import pandas as pd
+
+    table = [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(run.front, run.nets)]
+    file = io.BytesIO()
+    pd.DataFrame(table, columns=list(COLUMNS)).to_parquet(file, index=False)
+    return file.getvalue()
 
 
 FORMATS: dict[str, Callable[[Sequence[Point], Networks], str]] = {"json": as_json, "csv": as_csv}

@@ -9,7 +9,8 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports import figures
+from ablations.launch import AblationRun
+from reports import arm_figures, figures
 from reports.figures import Mark
 from search.dominance import knee
 from search.found import SearchRun
@@ -26,6 +27,10 @@ class Illustration:
     stem: str
     caption: str
     draw: Callable[[], Figure]
+    heading: str = "Figures"
+    """Of the part of a report that it belongs to."""
+    alt: str = ""
+    """What one sees in it, for who cannot; by itself the caption."""
 
 
 def illustrate(run: object, folder: Path) -> list[tuple[str, str]]:
@@ -61,6 +66,22 @@ def _(run: SearchRun) -> Iterator[Illustration]:
     if table["importance"].notna().any():
         caption = "What each axis matters for each objective: how much worse a forest predicts with that axis shuffled."
         yield Illustration("importance", caption, lambda: figures.importance(table))
+
+
+@illustrations.register
+def _(run: AblationRun) -> Iterator[Illustration]:
+    draw = {"differences": arm_figures.forest, "curves": arm_figures.curves, "complexity": arm_figures.complexity}
+    for stem, heading, caption in arm_figures.captions(run):
+        alt = arm_figures.forest_in_words(run) if stem == "differences" else ""
+        yield Illustration(stem, caption, partial(draw[stem], run), heading, alt)
+    for epoch in arm_figures.epochs_probed(run):
+        when = "at initialisation" if epoch == 0 else f"behind epoch {epoch}"
+        caption = (
+            f"How signals propagate {when}, unit by unit from the first to the last: the gradient's norm at a unit's "
+            "input, the product of the shortcuts' gains up to it, the variance of its output, and dead ReLUs."
+        )
+        draw_it = partial(arm_figures.propagation, run, epoch)
+        yield Illustration(f"propagation-{epoch}", caption, draw_it, "Signal propagation")
 
 
 def _front(run: SearchRun, cost: str) -> Figure:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from ablations.launch import AblationPlan
+from ablations.study import Ablation
 from reports.tables import engineering
 from reports.terminal import grid
 from resnet_space import Architecture, complexity
@@ -82,19 +83,42 @@ def outlook(plan: Plan) -> Outlook:
 @outlook.register
 def _(plan: AblationPlan) -> Outlook:
     study, nets = plan.study, plan.architectures
-    rows = _rows(plan, nets, next(iter(plan.trials.values())))
+    rows = _rows(plan, nets, plan.first[0])
+    more = f", up to {study.most_seeds} where comparisons are open" if study.adaptive else ""
     by_key = {row.key: row for row in rows}
     return Outlook(
         study=study.name,
         kind=study.kind,
-        trials=len(plan.trials),
+        trials=len(plan.first),
         rows=rows,
-        seconds=_sum([by_key[spec.architecture.key].seconds for spec in plan.trials.values()]),
+        seconds=_sum([by_key[spec.architecture.key].seconds for spec in plan.first]),
         at_once=_at_once(plan),
-        facts={"arms": len(nets), "seeds": study.seeds, "folded": [list(names) for names in plan.folded]},
-        lines=[f"{len(nets)} arms, {study.seeds} seeds: {len(plan.trials)} trials", *plan.notices],
+        facts={
+            "arms": len(nets),
+            "seeds": study.least_seeds,
+            "most_trials": len(plan.trials),
+            "planned": len(study.planned.compare),
+            "estimates": [estimate.name for estimate in study.compiled.estimates] if study.compiled else [],
+            "folded": [list(names) for names in plan.folded],
+        },
+        lines=[
+            f"{len(nets)} arms, {study.least_seeds} seeds{more}: {len(plan.first)} trials",
+            *_estimates(study),
+            *plan.notices,
+        ],
         misfits=_misfits(plan, rows),
     )
+
+
+def _estimates(study: Ablation) -> list[str]:
+    """Which effects the design can tell."""
+    if study.compiled is None:
+        return []
+    named = [
+        estimate.name + (f" (or {', '.join(estimate.aliases)})" if estimate.aliases else "")
+        for estimate in study.compiled.estimates
+    ]
+    return [f"the design estimates {', '.join(named)}"]
 
 
 @outlook.register

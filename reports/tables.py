@@ -4,31 +4,97 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ablations.findings import POINTS, Finding
+from ablations.launch import AblationRun
 from ablations.published import Published
 from ablations.summary import ArmSummary
 
-HEADINGS = ("arm", "parameters", "MACs", "test error, %", "n", "outcome", "published, %")
+HEADINGS = ("arm", "parameters", "MACs", "test error, %", "n", "difference, points", "outcome", "published, %")
 
-NUMERIC = ("parameters", "MACs", "test error, %", "n", "published, %")
+NUMERIC = ("parameters", "MACs", "test error, %", "n", "difference, points", "published, %")
+
+COMPARED = ("arm", "against", "difference, points", "effect size", "pairs", "p", "p, adjusted", "finding")
+
+TERMS = ("effect", "F", "p", "share of variance", "difference, points", "not to be told from")
+
+MAY_CHANGE = "~"
+"""Behind a number of an arm that has trials to come."""
 
 METRICS = {"test_error": "test error", "top1": "top-1 error"}
 """The published tables' measures, in words."""
 
 
-def cells(summaries: Sequence[ArmSummary]) -> list[tuple[str, ...]]:
+def cells(run: AblationRun) -> list[tuple[str, ...]]:
     """One row of texts an arm, under `HEADINGS`."""
     return [
         (
             arm.arm,
-            engineering(arm.complexity.params),
-            engineering(arm.complexity.macs),
-            percent(arm.mean, arm.std),
+            engineering(arm.params),
+            engineering(arm.macs),
+            percent(arm.mean, arm.std) + (MAY_CHANGE if arm.unfinished and arm.n else ""),
             f"{arm.n}",
+            points(run.about(arm.arm)),
             arm.outcome,
             published(arm.published),
         )
-        for arm in summaries
+        for arm in run.summaries
     ]
+
+
+def points(found: Finding | None) -> str:
+    """`+8.36 [+6.10, +10.62]`, in hundredths, behind it `*` if the planned question is resolved."""
+    if found is None or found.difference.delta is None:
+        return ""
+    seen = found.difference
+    return interval(found.difference.delta, seen.low, seen.high) + (" *" if found.resolved else "")
+
+
+def compared(found: Finding) -> tuple[str, ...]:
+    """One row of texts a comparison, under `COMPARED`."""
+    seen = found.difference
+    return (
+        found.arm,
+        found.versus,
+        points(found),
+        size(found),
+        str(seen.n),
+        p(found.p),
+        p(found.p_adjusted),
+        found.verdict,
+    )
+
+
+def size(found: Finding) -> str:
+    """The standardised difference."""
+    return "" if found.difference.size is None else f"{found.difference.size:+.2f}"
+
+
+def p(value: float | None) -> str:
+    """0.034, <0.001; nothing where there is none."""
+    return "" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def terms(run: AblationRun) -> list[tuple[str, ...]]:
+    """One row of texts an effect of a design's factors, under `TERMS`; none where arms are listed."""
+    return [
+        (
+            " x ".join(term.factors),
+            "" if term.f is None else f"{term.f:.2f}",
+            p(term.p),
+            f"{term.share:.0%}",
+            "" if term.effect is None else interval(term.effect, term.low, term.high),
+            ", ".join(aliases),
+        )
+        for term, aliases in run.terms
+    ]
+
+
+def interval(value: float, low: float | None, high: float | None) -> str:
+    return _signed(value) + ("" if low is None or high is None else f" [{_signed(low)}, {_signed(high)}]")
+
+
+def _signed(fraction: float | None) -> str:
+    return "" if fraction is None else f"{POINTS * fraction:+.2f}"
 
 
 def percent(mean: float | None, std: float | None) -> str:

@@ -7,12 +7,14 @@ from functools import singledispatch
 
 from rich.table import Table
 
+from ablations import spending
 from ablations.launch import AblationRun
-from ablations.summary import Agreement, ArmSummary, agreement
+from ablations.summary import agreement
 from reports import front
+from reports.answer import answer as sentence
 from reports.course import course
 from reports.query import Answer
-from reports.tables import HEADINGS, NUMERIC, cells, provenance
+from reports.tables import HEADINGS, MAY_CHANGE, NUMERIC, cells, provenance
 from search.found import SearchRun
 from search.trial import FINISHED
 
@@ -26,8 +28,11 @@ def answer(run: object) -> Iterator[Table | str]:
 @answer.register
 def _(run: AblationRun) -> Iterator[Table | str]:
     study = run.study
-    yield table(study.question or study.name, run.summaries, study.baseline)
-    yield from footnotes(run.summaries, agreement(run.summaries), study.fail_above)
+    bold = [arm.arm == study.control for arm in run.summaries]
+    yield grid(study.question or study.name, HEADINGS, NUMERIC, cells(run), bold)
+    yield sentence(run)
+    yield from verdicts(run)
+    yield from footnotes(run)
     yield from misfortunes(run)
 
 
@@ -55,12 +60,6 @@ def front_table(found: Answer) -> Iterator[Table | str]:
         yield f"hypervolume: {found.hypervolume:.6g}"
 
 
-def table(title: str, summaries: Sequence[ArmSummary], baseline: str) -> Table:
-    """The arms as a rich table, the baseline in bold."""
-    bold = [arm.arm == baseline for arm in summaries]
-    return grid(title, HEADINGS, NUMERIC, cells(summaries), bold)
-
-
 def grid(
     title: str,
     headings: Sequence[str],
@@ -77,17 +76,49 @@ def grid(
     return made
 
 
-def footnotes(summaries: Sequence[ArmSummary], agreement: Agreement | None, fail_above: float) -> list[str]:
+def verdicts(run: AblationRun) -> Iterator[str]:
+    """The planned contrasts, each in a line."""
+    for found in run.findings:
+        if found.planned:
+            p = "" if found.p_adjusted is None else f" (p = {found.p_adjusted:.2g}, adjusted)"
+            yield f"{found.arm} against {found.versus}: {found.verdict}{p}"
+    if run.study.planned.compare and not run.as_planned:
+        yield "the planned comparisons were changed after the first trial: all are told as exploratory."
+
+
+def footnotes(run: AblationRun) -> list[str]:
     """What the table's columns mean, and how far it agrees with the published one."""
+    plan = run.study.planned
     lines = [
-        f"test error: mean ± standard deviation over n seeds; fail: a mean above {fail_above:.0%}.",
+        f"test error: mean ± standard deviation over n seeds; fail: a mean above {run.study.fail_above:.0%}.",
+        f"difference: {run.study.measure.heading} less that of {run.study.control}, over pairs of seeds, with its "
+        f"interval; *: resolved, p <= {plan.alpha:g} by Holm over its family ({plan.test.replace('_', ' ')}).",
         "MACs: fused multiply-adds for one image, as fvcore counts them; additions, gates and ReLUs are not in them.",
     ]
-    if source := provenance(summaries):
+    if any(arm.unfinished for arm in run.summaries):
+        lines.append(f"{MAY_CHANGE}: may still change, since trials are to come.")
+    if missing := sum(len(found.difference.missing) for found in run.findings):
+        lines.append(f"{missing} pairs of seeds lack a result, and are in no difference.")
+    if run.study.adaptive:
+        lines.append(spent(run))
+    if source := provenance(run.summaries):
         lines.append(f"published: {source}.")
-    if agreement:
+    if found := agreement(run.summaries):
+        span = "" if found.low is None else f" (95 % interval {found.low:.2f} to {found.high:.2f})"
         lines.append(
-            f"rank agreement with the published errors: Kendall's tau-b {agreement.tau:.2f} over {agreement.arms} arms "
+            f"rank agreement with the published errors: Kendall's tau-b {found.tau:.2f}{span} over {found.arms} arms "
             "(published failures tied as worst)."
         )
     return lines
+
+
+def spent(run: AblationRun) -> str:
+    """How far a study that adds seeds has gone."""
+    study = run.study
+    most = max((arm.planned for arm in run.summaries), default=study.least_seeds)
+    done = min(most - study.least_seeds + 1, study.looks)
+    extra = sum(max(0, arm.planned - study.least_seeds) for arm in {arm.key: arm for arm in run.summaries}.values())
+    return (
+        f"seeds: {study.least_seeds} for every arm, up to {most} for open ones, {extra} trials more; "
+        f"{done} of {study.looks} looks, {spending.spent(done, study.looks):.0%} of alpha spent."
+    )

@@ -143,7 +143,7 @@ def run(
     result = kinds.read(folder, storage)
     for part in answer(result):
         _console().print(part, soft_wrap=isinstance(part, str))
-    for path in write(result, ["md"]):
+    for path in write(result, ["md", "html"]):
         typer.echo(f"report: {path}")
     if result.failed:
         raise typer.Exit(1)
@@ -234,15 +234,25 @@ def export(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")],
-    formats: Annotated[str, typer.Option("--format", help="Formats, separated by commas.")] = "md",
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR [DIR]", help="A run's folder, or two to compare.")],
+    formats: Annotated[str, typer.Option("--format", help="html, md, tex, csv, parquet; several with commas.")] = "md",
     storage: Storage = None,
 ) -> None:
-    """Write the report of a run, finished or not, into its folder, and print the paths."""
-    from ablations.kinds import read
-    from reports.write import write
+    """Write the report of a run, finished or not, into its folder, and print the paths; of two runs a comparison."""
+    wanted = [name.strip() for name in formats.split(",")]
+    if len(folders) > 2:
+        raise InputError(f"{len(folders)} folders; give one to report on, or two to compare")
+    if len(folders) == 2:
+        from reports.two_runs import compare
+        from reports.two_runs import write as write_both
 
-    for path in write(read(folder, storage), formats.split(",")):
+        paths = write_both(compare(folders[0], folders[1], storage), folders[0] / "report", wanted)
+    else:
+        from ablations.kinds import read
+        from reports.write import write
+
+        paths = write(read(folders[0], storage), wanted)
+    for path in paths:
         typer.echo(path)
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from resnet_space.errors import InputError
 from search.data import Images, steps_per_epoch
@@ -44,6 +45,11 @@ class Plan(ABC):
         return []
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest keeps of each session, beside versions and machine."""
+        return {}
+
+    @property
     def epochs(self) -> int:
         """Passes over the training split, begun or whole, of one trial."""
         return -(-self.steps // self._an_epoch)
@@ -75,7 +81,7 @@ def opened(
     folder.claim(plan.study.model_dump(mode="json"), free=plan.study.FREE)
     store = Store(storage) if storage else Store.at(folder.path)
     try:
-        folder.note(fingerprint=plan.images.fingerprint, storage=store.name)
+        folder.note(fingerprint=plan.images.fingerprint, storage=store.name, **plan.facts)
         plan.begin(store)
         if retry_failed:
             store.retry()

@@ -60,8 +60,8 @@ def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: News) -> None
         runner(Listed(todo, listen))
 
 
-def unfinished(jobs: Iterable[Job], store: Store) -> list[Job]:
+def unfinished(jobs: Sequence[Job], store: Store) -> list[Job]:
     """The jobs with those of their trials that have not ended, without jobs that have none."""
     done = {record.key for record in store.records() if record.status in FINISHED}
     left = [tuple(spec for spec in job.trials if spec.key not in done) for job in jobs]
-    return [Job(trials=trials) for trials in left if trials]
+    return [job.model_copy(update={"trials": trials}) for job, trials in zip(jobs, left, strict=True) if trials]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ablations.launch import AblationRun
     from resnet_space import Architecture
     from search.data import Images
     from search.trial import TrialSpec
@@ -73,3 +74,53 @@ def ray_cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
+    """`ablation({arm: [0.1, 0.2, "diverged", None]}, planned=...)`: a run with these test errors by seed, untrained.
+
+    A word is a status that ended a trial, None a trial that waits. The first arm is the baseline; arms are gates of as
+    many biases. Called again for a folder, it goes on there.
+    """
+    from ablations import kinds
+    from ablations.launch import AblationPlan, AblationRun
+    from ablations.study import Ablation
+    from search.plan import opened
+    from search.trial import Epoch, Finished
+
+    def make(results: dict[str, list[Any]], *, folder: str = "run", epochs: int = 0, **fields: Any) -> AblationRun:
+        arms = {
+            name: {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -place}}}
+            for place, name in enumerate(results)
+        }
+        study = Ablation.of(
+            {
+                "name": "made",
+                "net": "resnet20",
+                "set": {"width": 0.25, "stages.*.units": 1},
+                "arms": arms,
+                "baseline": next(iter(results)),
+                "data": {"name": "digits", "limit": 200},
+                "recipe": "digits",
+                "seeds": len(next(iter(results.values()))),
+                **fields,
+            }
+        )
+        plan = AblationPlan.of(study, digits)
+        with opened(plan, tmp_path / folder) as (_, store):
+            for name, values in results.items():
+                for seed, value in enumerate(values):
+                    spec = plan.spec(plan.architectures[name], seed)
+                    store.add([spec])
+                    for epoch in range(1, epochs + 1 if value is not None else 1):
+                        store.write(Epoch(spec.key, epoch, epoch, 0.1, 1 / epoch, 0.5 / epoch, 0.6 / epoch, 1.0, 1.0))
+                    if isinstance(value, str):
+                        store.write(Finished(spec.key, value, "because"))
+                    elif value is not None:
+                        store.write(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
+        read = kinds.read(tmp_path / folder)
+        assert isinstance(read, AblationRun)
+        return read
+
+    return make

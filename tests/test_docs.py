@@ -31,7 +31,7 @@ def run_python(text: str) -> None:
 def check_yaml(text: str) -> None:
     """A study is left as a file, for the commands that follow; anything else must be what it says."""
     data = documents.read(text)
-    if "arms" in data or "space" in data:
+    if {"arms", "factors", "space"} & data.keys():
         path = Path(f"{data['name']}.yaml")
         path.write_text(text)
         for profile in [None, *data.get("profiles", {})]:

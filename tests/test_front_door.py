@@ -134,7 +134,10 @@ def test_a_trial_that_fails_is_told_and_ends_with_status_1(resnet_space: Cli, mo
 STUDY = "name: mine\nnet: resnet20\nbaseline: a\ndata: digits\nrecipe: digits\narms: {a: {}}\n"
 
 WRONG: list[tuple[tuple[str, ...], str]] = [
-    (("run", "shortcut"), "unknown study 'shortcut'; did you mean 'shortcuts'? allowed: activations, cardinality"),
+    (
+        ("run", "shortcut"),
+        "unknown study 'shortcut'; did you mean 'shortcuts'? allowed: activations, activations164, bottleneck",
+    ),
     (("run", "nosuch.yaml"), "nosuch.yaml: No such file or directory"),
     (("run", "shortcuts", "--profile", "lapto"), "unknown profile 'lapto'; did you mean 'laptop'?"),
     (("run", "shortcuts", "--dataset", "cifar11"), "data.name: unknown data set 'cifar11'; did you mean 'cifar10'?"),
@@ -185,7 +188,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     (STUDY + "notes: !!python/name:os.getcwd\n", "tag"),
     (STUDY + "question: [a\n", "study.yaml:"),
     (STUDY.replace("baseline: a", "baseline: b"), "study.yaml: baseline: unknown arm 'b'; "),
-    (STUDY.replace("{a: {}}", "{}"), "study.yaml: arms: needs at least 1"),
+    (STUDY.replace("{a: {}}", "{}"), "study.yaml: give arms or factors"),
     (STUDY.replace("{a: {}}", "{a: {nett: resnet20}}"), "arms.a.nett: unknown field 'nett'; did you mean 'net'?"),
     (STUDY.replace("{a: {}}", "{a: {set: {unit.order: no}}}"), "arms.a: unit.order: unknown order 'no'"),
     (STUDY.replace("resnet20", "resnet-20"), "arms.a: unknown preset 'resnet-20'; did you mean 'resnet20'?"),

@@ -212,7 +212,7 @@ def test_another_space_says_what_changed_and_keeps_what_is_valid(found: Path, tm
         (tmp_path / name).write_bytes((found / name).read_bytes())
     space = STUDY["space"] | {"axes": STUDY["space"]["axes"] | {"unit.shortcut.kind": ["identity", "none"]}}
     smaller = write(found.parent, space=space)
-    told = call("run", smaller, "--out", tmp_path, "--inline")
+    told = call("run", smaller, "--out", tmp_path, "--inline", "--set", "stopping=none")
     write(found.parent)
     assert told.returncode == 0, told.stderr
     assert "space.axes.unit.shortcut.kind is ['identity', 'none'] now" in told.stderr

@@ -25,8 +25,9 @@ def test_every_arm_of_every_form_is_a_network_of_its_own(name: str, form: str) -
     study = load(name, profile=form)
     assert isinstance(study, Ablation)
     nets = study.architectures(SHAPES[study.data.name], 10)
-    assert len({net.key for net in nets.values()}) == len(study.arms)
-    assert study.baseline in nets
+    assert len({net.key for net in nets.values()}) == len(nets)
+    assert study.control in nets
+    assert set(study.listed) <= set(nets)
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -36,13 +37,21 @@ def test_the_laptop_form_comes_first_and_needs_no_download(name: str) -> None:
     assert study == load(name, profile="laptop")
 
 
-@pytest.mark.parametrize("name", ["shortcuts", "activations", "transitions", "cardinality"])
+@pytest.mark.parametrize("name", [name for name in ABLATIONS if name not in ("depth", "gate_bias")])
 def test_every_arm_has_its_row_in_the_paper_s_table(name: str) -> None:
     study = load(name)
     assert of_arms(study).keys() == study.arms.keys()
 
 
-@pytest.mark.parametrize("name", ["shortcuts", "activations", "transitions"])
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_study_says_beforehand_what_it_compares(name: str) -> None:
+    study = load(name)
+    assert isinstance(study, Ablation)
+    assert study.planned.compare
+    assert study.least_seeds >= 3
+
+
+@pytest.mark.parametrize("name", ["shortcuts", "activations", "transitions", "cardinality_equal"])
 def test_every_row_of_the_paper_s_table_has_its_arm(name: str) -> None:
     study = load(name)
     assert study.published is not None

@@ -1,0 +1,128 @@
+"""The feed of an ablation: every arm's first seeds, then more for those whose comparison is still open."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ablations import effects
+from ablations.contrasts import Contrast
+from ablations.effects import Values
+from ablations.findings import look
+from search.progress import Progress
+from search.store import Store
+from search.sweep import unfinished
+from search.trial import Event, Finished, Job, TrialSpec
+
+if TYPE_CHECKING:
+    from ablations.launch import AblationPlan
+
+
+class Resolving:
+    """Jobs of the study, in rounds: a seed more for every arm of an open comparison, until none is open.
+
+    Which arms are open follows from the stored results alone, so a run that goes on asks for what an undisturbed one
+    would have asked for. A study with a fixed number of seeds has one round.
+    """
+
+    def __init__(self, plan: AblationPlan, store: Store, progress: Progress) -> None:
+        self.plan, self.store, self.progress = plan, store, progress
+        store.add(plan.first)
+        store.reclaim()
+        self.todo = deque(unfinished([self._job(spec) for spec in plan.first], store))
+        self.asked = {spec.key for spec in plan.first}
+        self.running: set[str] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do: no need to start a runner."""
+        self._refill()
+        return not self.todo
+
+    @property
+    def over(self) -> bool:
+        return not self.todo and not self.running
+
+    def next(self) -> Job | None:
+        self._refill()
+        if not self.todo:
+            return None
+        job = self.todo.popleft()
+        self.running |= {spec.key for spec in job.trials}
+        return job
+
+    def tell(self, event: Event) -> bool:
+        if self.store.write(event):
+            self.progress.tell(event)
+        if isinstance(event, Finished):
+            self.running.discard(event.key)
+        return False
+
+    def _job(self, spec: TrialSpec) -> Job:
+        return Job(trials=(spec,), probes=self.plan.probes)
+
+    def _refill(self) -> None:
+        """Another round, once the one before has ended; rounds whose trials are stored already pass at once."""
+        while not self.todo and not self.running:
+            more = [spec for spec in self._more() if spec.key not in self.asked]
+            if not more:
+                return
+            self.asked |= {spec.key for spec in more}
+            self.store.add(more)
+            self.todo.extend(unfinished([self._job(spec) for spec in more], self.store))
+            self.progress.more(len(self.todo))
+
+    def _more(self) -> Iterator[TrialSpec]:
+        """The next seed of every arm that an open comparison needs."""
+        study = self.plan.study
+        if study.looks == 1:
+            return
+        values = self._values()
+        # Every arm has had the rounds that it was open in: the one with the most says which round this is.
+        rounds = max((len(seeds) for seeds in self._seeds().values()), default=0)
+        if rounds >= study.most_seeds:
+            return
+        nets = self.plan.architectures
+        for name in dict.fromkeys(
+            arm for contrast in open_contrasts(self.plan, values) for arm in (contrast.versus, contrast.arm) if arm
+        ):
+            yield self.plan.spec(nets[name], rounds)
+
+    def _seeds(self) -> Mapping[str, set[int]]:
+        """Seeds that were asked for, by network."""
+        found: dict[str, set[int]] = {}
+        for key in self.asked:
+            spec = self.plan.trials[key]
+            found.setdefault(spec.architecture.key, set()).add(spec.seed)
+        return found
+
+    def _values(self) -> Mapping[str, Values]:
+        """The measure of complete trials, by arm and seed."""
+        column = self.plan.study.measure.column
+        by_net: dict[str, dict[int, float]] = {}
+        for record in self.store.records():
+            value = getattr(record, column)
+            if record.status == "complete" and value is not None and record.key in self.asked:
+                by_net.setdefault(record.architecture, {})[record.seed] = value
+        return {name: by_net.get(net.key, {}) for name, net in self.plan.architectures.items()}
+
+
+def open_contrasts(plan: AblationPlan, values: Mapping[str, Values]) -> list[Contrast]:
+    """The planned contrasts that are not resolved yet, and that more seeds could resolve.
+
+    An arm that has no complete trial is not open: what it does with a seed, it does with any.
+    """
+    study = plan.study
+    contrasts = [study.resolved_contrast(contrast, values) for contrast in study.planned.compare]
+    looked = [look(study, contrast, values) for contrast in contrasts]
+    alpha = study.planned.alpha
+
+    def settled(p: float | None) -> bool:
+        return p is not None and p <= alpha
+
+    return [
+        contrast
+        for contrast, seen, p in zip(contrasts, looked, effects.holm([each.p for each in looked]), strict=True)
+        if seen.difference.delta is not None and not settled(p) and not settled(seen.p_differs_more)
+    ]

@@ -1,0 +1,108 @@
+"""Two runs side by side: what became of the networks that both have, and how errors lie at equal complexity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ablations import effects
+from ablations.effects import Difference
+from search.store import Store
+
+ALIKE = 0.1
+"""Networks of two runs are of equal complexity if their MACs differ by no more than this, as a fraction."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two runs: its complete trials, by network and seed. Errors are of the test split."""
+
+    name: str
+    trials: pd.DataFrame
+    """`Store.results()`."""
+
+    @classmethod
+    def of(cls, name: str, store: Store) -> Side:
+        return cls(name, store.results().dropna(subset="test_error"))
+
+    @cached_property
+    def networks(self) -> pd.DataFrame:
+        """One row a network: its MACs, and its mean test error."""
+        return self.trials.groupby("architecture").agg(macs=("macs", "first"), error=("test_error", "mean"))
+
+    def by_seed(self, network: str) -> dict[int, float]:
+        mine = self.trials[self.trials["architecture"] == network]
+        return dict(zip(mine["seed"].astype(int), mine["test_error"], strict=True))
+
+
+@dataclass(frozen=True)
+class TwoSamples:
+    """Errors of as many networks of each run, paired off by their MACs, and whether they are drawn alike."""
+
+    first: list[float]
+    second: list[float]
+    statistic: float | None
+    """Kolmogorov-Smirnov's D, the greatest distance of the two distribution functions; None below two networks."""
+    p: float | None
+
+
+@dataclass(frozen=True)
+class TwoRuns:
+    """A comparison: `second` is compared with `first`."""
+
+    first: Side
+    second: Side
+
+    @cached_property
+    def common(self) -> list[str]:
+        """Networks that both runs have."""
+        return sorted(set(self.first.networks.index) & set(self.second.networks.index))
+
+    def difference(self, network: str) -> Difference:
+        """Test error in the second run less that in the first, over pairs of seeds."""
+        before, now = self.first.by_seed(network), self.second.by_seed(network)
+        return effects.difference(now, before, planned=sorted(set(before) | set(now)))
+
+    @cached_property
+    def overall(self) -> Difference:
+        """The mean over common networks, each a pair."""
+        sides = [
+            dict(enumerate(side.networks["error"].loc[self.common].astype(float).tolist()))
+            for side in (self.second, self.first)
+        ]
+        return effects.difference(sides[0], sides[1], planned=range(len(self.common)))
+
+    @cached_property
+    def at_equal_complexity(self) -> TwoSamples:
+        """Distributions of errors as design spaces are compared in 2003.13678, over networks of equal MACs.
+
+        Networks are paired off so that the sum of |log MACs - log MACs| is least, none with one that differs by more
+        than `ALIKE`; what finds no partner is left out. The test is Kolmogorov and Smirnov's, exact.
+        """
+        from scipy.stats import ks_2samp
+
+        first, second = self.first.networks, self.second.networks
+        pairs = paired_off(first["macs"].tolist(), second["macs"].tolist())
+        ours = [float(first["error"].iloc[place]) for place, _ in pairs]
+        theirs = [float(second["error"].iloc[place]) for _, place in pairs]
+        if len(pairs) < 2:
+            return TwoSamples(ours, theirs, None, None)
+        found = ks_2samp(ours, theirs)
+        return TwoSamples(ours, theirs, float(found.statistic), float(found.pvalue))
+
+
+def paired_off(first: Sequence[float], second: Sequence[float]) -> list[tuple[int, int]]:
+    """Places of as many pairs of equal complexity as there are, nearest ones together."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not len(first) or not len(second):
+        return []
+    apart = np.abs(np.log(np.asarray(first, dtype=float))[:, None] - np.log(np.asarray(second, dtype=float))[None, :])
+    too_far = apart > np.log1p(ALIKE)
+    # A pair that is too far apart costs more than any way round it.
+    rows, columns = linear_sum_assignment(np.where(too_far, 1e6, apart))
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if not too_far[i, j]]

@@ -1,0 +1,185 @@
+"""The figures of an ablation: from its run to the plain data that they are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from operator import mul
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ablations.findings import POINTS, Finding
+from ablations.launch import AblationRun
+from reports import comparisons
+from reports.comparisons import Bar, Curve, Place, Trace
+from search.dominance import nondominated
+from search.trial import Probe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_DRAWN = 30
+"""Arms in a figure; more could not be told apart."""
+
+SIGNALS = {
+    "gradient": "gradient norm at the unit's input",
+    "product": "product of the shortcuts' gains so far",
+    "variance": "variance of the unit's output",
+    "dead": "dead ReLUs, %",
+}
+
+
+def forest(run: AblationRun) -> Figure:
+    """Differences to what each arm is compared with, planned ones first."""
+    index = drawn(run)
+    bars = [
+        Bar(
+            arm=found.arm if found.versus == run.study.control else f"{found.arm} against {found.versus}",
+            index=index[found.arm],
+            delta=found.difference.delta,
+            low=found.difference.low,
+            high=found.difference.high,
+            resolved=found.resolved,
+            planned=found.planned,
+            note="" if found.difference.delta is not None else found.verdict,
+        )
+        for found in run.findings
+        if found.arm in index
+    ]
+    return comparisons.forest(bars, baseline=run.study.control, margin=run.study.planned.equivalent_within)
+
+
+def forest_in_words(run: AblationRun) -> str:
+    """What the forest shows, for who cannot see it."""
+    index = drawn(run)
+    told = [f"{found.arm}: {_span(found)}" for found in run.findings if found.arm in index]
+    return "; ".join(told) or "no comparison"
+
+
+def _span(found: Finding) -> str:
+    seen = found.difference
+    if seen.delta is None:
+        return found.verdict
+    if seen.low is None or seen.high is None:
+        return f"{POINTS * seen.delta:+.2f} points"
+    return f"{POINTS * seen.delta:+.2f} points, from {POINTS * seen.low:+.2f} to {POINTS * seen.high:+.2f}"
+
+
+def curves(run: AblationRun) -> Figure:
+    """Validation errors by epoch: the mean over seeds, and the band from the least to the greatest."""
+    trained = {record.key: record.architecture for record in run.records}
+    frame = run.curves.assign(net=run.curves["key"].map(trained)).dropna(subset="net")
+    stages = frame.groupby(["net", "epoch"])["validation_error"].agg(["mean", "min", "max"])
+    found = []
+    for arm, index in drawn(run).items():
+        key = run.nets[arm].key
+        if key in stages.index.get_level_values("net"):
+            mine = stages.loc[key]
+            columns = [mine[name].tolist() for name in ("mean", "min", "max")]
+            found.append(Curve(arm, index, [int(epoch) for epoch in mine.index], *columns))
+    return comparisons.curves(found)
+
+
+def complexity(run: AblationRun) -> Figure:
+    """Test errors against MACs, with the arms that no other dominates."""
+    index = drawn(run)
+    measured = [arm for arm in run.summaries if arm.mean is not None and arm.arm in index]
+    values = np.array([(arm.mean, arm.macs) for arm in measured], dtype=float).reshape(-1, 2)
+    front = nondominated(values)
+    return comparisons.complexity(
+        [
+            Place(arm.arm, index[arm.arm], arm.macs, arm.mean, arm.std, bool(on))
+            for arm, on in zip(measured, front, strict=True)
+            if arm.mean is not None
+        ]
+    )
+
+
+def epochs_probed(run: AblationRun) -> list[int]:
+    return sorted({probe.epoch for probe in run.probes})
+
+
+def propagation(run: AblationRun, epoch: int) -> Figure:
+    """Signals by unit behind an epoch, each arm's mean over seeds (the geometric one of what spans decades)."""
+    by_net: dict[str, list[Probe]] = {}
+    nets = {record.key: record.architecture for record in run.records}
+    for probe in run.probes:
+        if probe.epoch == epoch and probe.key in nets:
+            by_net.setdefault(nets[probe.key], []).append(probe)
+    panels: dict[str, list[Trace]] = {heading: [] for heading in SIGNALS.values()}
+    for arm, index in drawn(run).items():
+        for name, values in signals(by_net.get(run.nets[arm].key, [])).items():
+            panels[SIGNALS[name]].append(Trace(arm, index, list(range(1, len(values) + 1)), values))
+    return comparisons.propagation(panels)
+
+
+def signals(probes: list[Probe]) -> Mapping[str, list[float]]:
+    """One value a unit, over the seeds of a network; NaN where no seed has one."""
+    if not probes:
+        return {}
+
+    def over_seeds(name: str, *, logarithmic: bool = False) -> list[float]:
+        table = np.array([getattr(probe, name) for probe in probes], dtype=float)
+        known = np.isfinite(table)
+        with np.errstate(divide="ignore"):
+            scaled = np.log(table) if logarithmic else table
+        sums = np.where(known, scaled, 0).sum(axis=0)
+        means = np.divide(sums, known.sum(axis=0), out=np.full(len(sums), np.nan), where=known.any(axis=0))
+        return [float(value) for value in (np.exp(means) if logarithmic else means)]
+
+    gains = over_seeds("gain")
+    return {
+        "gradient": over_seeds("gradient", logarithmic=True),
+        "product": list(accumulate(gains, mul)),
+        "variance": over_seeds("variance", logarithmic=True),
+        "dead": over_seeds("dead"),
+    }
+
+
+def indices(run: AblationRun) -> dict[str, int]:
+    """An arm's place in the table, by which figures and rows find each other."""
+    return {arm.arm: place for place, arm in enumerate(run.summaries)}
+
+
+def drawn(run: AblationRun) -> dict[str, int]:
+    """The arms that figures show, with their places in the table: of more than `MOST_DRAWN`, the baseline, those of
+    planned comparisons, and those that differ most."""
+    places = indices(run)
+    if len(places) <= MOST_DRAWN:
+        return places
+    told = sorted(run.findings, key=lambda found: (not found.planned, -abs(found.difference.delta or 0.0)))
+    chosen = dict.fromkeys([run.study.control, *(found.arm for found in told)])
+    return {arm: places[arm] for arm in sorted(list(chosen)[:MOST_DRAWN], key=places.__getitem__)}
+
+
+def _of_many(run: AblationRun) -> str:
+    """What a caption says where not all arms are drawn."""
+    if len(run.summaries) <= MOST_DRAWN:
+        return ""
+    return f" {MOST_DRAWN} of {len(run.summaries)} arms are drawn: planned comparisons, and those that differ most."
+
+
+def captions(run: AblationRun) -> Iterator[tuple[str, str, str]]:
+    """(stem, heading, caption) of the figures that there is something to draw of, but for propagation's."""
+    if run.findings:
+        yield (
+            "differences",
+            "Differences",
+            f"Difference of each arm to {run.study.control}, in points of {run.study.measure.heading}, with its "
+            "interval over pairs of seeds. Filled: resolved; hollow: not." + _of_many(run),
+        )
+    if len(run.curves):
+        yield (
+            "curves",
+            "Learning curves",
+            "Validation error by epoch: the mean over seeds, and the band from the least to the greatest."
+            + _of_many(run),
+        )
+    if any(arm.n for arm in run.summaries):
+        yield (
+            "complexity",
+            "Error against complexity",
+            "Test error against MACs: bars are standard deviations over seeds, the staircase is the front."
+            + _of_many(run),
+        )

@@ -1,0 +1,82 @@
+"""One row an arm, as CSV and Parquet for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from ablations.launch import AblationRun
+
+COLUMNS = (
+    "arm",
+    "key",
+    "n",
+    "error_mean",
+    "error_std",
+    "versus",
+    "planned",
+    "delta",
+    "delta_low",
+    "delta_high",
+    "p",
+    "p_adjusted",
+    "verdict",
+    "outcome",
+    "diverged",
+    "failed",
+    "open",
+    "params",
+    "macs",
+    "published_error",
+)
+"""Errors and differences are fractions; what there is not is empty. `open` counts trials that are still to come."""
+
+
+def rows(run: AblationRun) -> list[dict[str, Any]]:
+    """One mapping an arm, in the study's order, with the first finding about it: the planned one, if there is one."""
+    made = []
+    for arm in run.summaries:
+        row: dict[str, Any] = {
+            "arm": arm.arm,
+            "key": arm.key,
+            "n": arm.n,
+            "error_mean": arm.mean,
+            "error_std": arm.std,
+            "outcome": arm.outcome,
+            "diverged": arm.ended.get("diverged", 0),
+            "failed": arm.ended.get("failed", 0),
+            "open": arm.unfinished,
+            "params": arm.params,
+            "macs": arm.macs,
+            "published_error": arm.published.error if arm.published else None,
+        }
+        if found := run.about(arm.arm):
+            row |= {
+                "versus": found.versus,
+                "planned": found.planned,
+                "delta": found.difference.delta,
+                "delta_low": found.difference.low,
+                "delta_high": found.difference.high,
+                "p": found.p,
+                "p_adjusted": found.p_adjusted,
+                "verdict": found.verdict,
+            }
+        made.append({name: row.get(name) for name in COLUMNS})
+    return made
+
+
+def as_csv(run: AblationRun) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows(run))
+    return text.getvalue()
+
+
+def as_parquet(run: AblationRun) -> bytes:
+    import pandas as pd
+
+    file = io.BytesIO()
+    pd.DataFrame(rows(run), columns=list(COLUMNS)).to_parquet(file, index=False)
+    return file.getvalue()

@@ -1,0 +1,181 @@
+"""`report.html`: a run as one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import singledispatch
+
+from ablations.findings import Finding
+from ablations.kinds import Run
+from ablations.launch import AblationRun
+from ablations.summary import ArmSummary
+from reports import front, tables
+from reports.answer import answer
+from reports.arm_figures import indices
+from reports.course import course
+from reports.illustrations import illustrations
+from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text, render
+from reports.setting import setting, state, unfinished
+from reports.terminal import footnotes
+from search.found import SearchRun
+
+
+def page(run: Run) -> str:
+    """The report of a run, finished or not, as HTML."""
+    study = run.study
+    warning = "Unfinished: numbers may still change." if unfinished(run) else ""
+    return render(
+        Page(
+            title=study.name,
+            question=study.question or study.name,
+            answer=sentence(run),
+            state=state(run),
+            warning=warning,
+            sections=[*sections(run), *_ill(run), Section("Setting", [*_source(run), Facts(setting(run))])],
+        )
+    )
+
+
+@singledispatch
+def sentence(run: object) -> str:
+    """The answer, by the kind of run."""
+    raise TypeError(type(run).__name__)
+
+
+sentence.register(AblationRun)(answer)
+
+
+@sentence.register
+def _(run: SearchRun) -> str:
+    if not run.front:
+        return "No network has a complete trial yet."
+    best = min(run.front, key=lambda point: point.error)
+    sure = sum(point.confirmed for point in run.front)
+    return (
+        f"{len(run.front)} networks are on the front, {sure} of them confirmed; "
+        f"the least validation error is {tables.percent(best.error, best.error_std)} %, at {front.cost(best)}."
+    )
+
+
+@singledispatch
+def sections(run: object) -> Iterator[Section]:
+    """What was found, by the kind of run."""
+    raise TypeError(type(run).__name__)
+
+
+@sections.register
+def _(run: AblationRun) -> Iterator[Section]:
+    yield Section("Arms", [_arms(run)])
+    drawn = pictures(run)
+    differences = drawn.pop("Differences", [])
+    compared = [
+        grid
+        for caption, planned in (("Planned comparisons", True), ("Exploratory comparisons", False))
+        if (grid := _comparisons(run, caption, [found for found in run.findings if found.planned == planned]))
+    ]
+    if compared:
+        yield Section("Differences", [*differences, *compared])
+    if terms := tables.terms(run):
+        rows = [[Cell(text) for text in row] for row in terms]
+        grid = Grid("Main effects and interactions", tables.TERMS, tables.TERMS[1:-1], rows, notes=run.variance_notes)
+        yield Section("Effects of the factors", [grid])
+    for heading, blocks in drawn.items():
+        yield Section(heading, blocks)
+
+
+@sections.register
+def _(run: SearchRun) -> Iterator[Section]:
+    rows = [[Cell(text) for text in row] for row in front.cells(run.front)]
+    headings = [*front.HEADINGS[:-1], "confirmed"]
+    yield Section(
+        "The front",
+        [
+            Grid("Networks on the front", headings, front.NUMERIC, rows, notes=front.legend(run.front)),
+            Text(list(course(run))),
+        ],
+    )
+    for heading, blocks in pictures(run).items():
+        yield Section(heading, blocks)
+    nets = [run.nets[point.key] for point in run.front]
+    facts = [(point.key, front.differences(run.nets[point.key], nets)) for point in run.front]
+    if facts:
+        yield Section("What the networks are", [Text(["Fields in which they differ."]), Facts(facts)])
+
+
+def pictures(run: Run) -> dict[str, list[Picture]]:
+    """The figures by the heading that they stand below."""
+    found: dict[str, list[Picture]] = {}
+    for each in illustrations(run):
+        found.setdefault(each.heading, []).append(Picture(each.draw(), each.caption, each.alt or each.caption))
+    return found
+
+
+def _arms(run: AblationRun) -> Grid:
+    """The table of arms; a number that may still change is muted, the best is bold where that is resolved."""
+    rows = []
+    for arm, texts in zip(run.summaries, tables.cells(run), strict=True):
+        name, params, macs, error, n, points, outcome, published = texts
+        found = run.about(arm.arm)
+        is_control = arm.arm == run.study.control
+        rows.append(
+            [
+                Cell(name, name, strong=is_control, note="the baseline" if is_control else ""),
+                Cell(params, arm.params),
+                Cell(macs, arm.macs),
+                Cell(
+                    error,
+                    arm.rank_error,
+                    strong=arm.arm == run.best,
+                    muted=bool(arm.unfinished),
+                    note=_lost(arm),
+                ),
+                Cell(n, arm.n),
+                Cell(points, found.difference.delta if found else None),
+                Cell(outcome, outcome),
+                Cell(published, arm.published.error if arm.published else None),
+            ]
+        )
+    return Grid("Arms", tables.HEADINGS, tables.NUMERIC, rows, list(indices(run).values()), footnotes(run))
+
+
+def _lost(arm: ArmSummary) -> str:
+    """A footnote for an arm with trials that diverged or failed."""
+    return f"{arm.outcome}: trials that did not end well are not in the mean, and rank as worst" if arm.bad else ""
+
+
+def _comparisons(run: AblationRun, caption: str, found: list[Finding]) -> Grid | None:
+    if not found:
+        return None
+    index = indices(run)
+    rows = [
+        [
+            Cell(each.arm, each.arm),
+            Cell(each.versus, each.versus),
+            Cell(tables.points(each), each.difference.delta),
+            Cell(tables.size(each), each.difference.size),
+            Cell(str(each.difference.n), each.difference.n),
+            Cell(tables.p(each.p), each.p, note=each.difference.why_no_p if each.p is None else ""),
+            Cell(tables.p(each.p_adjusted), each.p_adjusted),
+            Cell(each.verdict, each.verdict, strong=each.resolved),
+        ]
+        for each in found
+    ]
+    return Grid(caption, tables.COMPARED, tables.COMPARED[2:7], rows, [index[each.arm] for each in found])
+
+
+def _ill(run: Run) -> Iterator[Section]:
+    """What did not end well, by reason."""
+    rows = [
+        [Cell(status), Cell(reason), Cell(str(number), number)]
+        for status, reason, number in run.reasons
+        if status in ("failed", "diverged")
+    ]
+    if rows:
+        grid = Grid("Trials by reason", ("status", "reason", "trials"), ("trials",), rows)
+        yield Section("What did not end well", [grid])
+
+
+def _source(run: Run) -> Iterator[Text]:
+    lines = [f"After {run.study.source}." if run.study.source else "", run.study.notes]
+    if any(lines):
+        yield Text([line for line in lines if line])

@@ -1,0 +1,95 @@
+"""Where a run's numbers come from: how far it is, data, recipe, seeds, machines, versions, time."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from ablations.kinds import Run
+from ablations.launch import AblationRun
+from ablations.study import Ablation
+from search.progress import clock_face
+from search.search_study import Search
+from search.study import Study
+
+
+def unfinished(run: Run) -> bool:
+    """Whether trials are to come."""
+    return bool(run.counts.get("waiting", 0) + run.counts.get("running", 0))
+
+
+def state(run: Run) -> str:
+    """How far the run is."""
+    counts = {status: count for status, count in run.counts.items() if count}
+    return f"Trials: {', '.join(f'{count} {status}' for status, count in counts.items())}."
+
+
+def setting(run: Run) -> list[tuple[str, str]]:
+    """What one needs to do it again, as terms and facts."""
+    study, sessions = run.study, run.folder.read_manifest().get("sessions", [])
+    recipe = study.recipe.model_dump(mode="json", exclude_defaults=True)
+    facts = [
+        ("data", f"{study.data.name}, validation {study.data.validation:g}, test {study.data.test:g}"),
+        ("recipe", ", ".join(f"{name}: {value}" for name, value in recipe.items())),
+        ("seeds", seeds(study)),
+        *planned(run),
+        ("training", _training(run)),
+    ]
+    for session in sessions[-1:]:
+        machine, versions = session["machine"], session["versions"]
+        facts += [
+            ("data fingerprint", session["fingerprint"]),
+            (
+                "machine",
+                f"{machine['cpus']} CPUs, {', '.join(machine['gpus']) or 'no GPU'}, Python {machine['python']}, "
+                f"{machine['system']}",
+            ),
+            ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+            ("commit", session["commit"] or "not in a checkout"),
+            ("begun", f"{sessions[0]['began']}" + (f", in {len(sessions)} sessions" if len(sessions) > 1 else "")),
+        ]
+    return facts
+
+
+def _training(run: Run) -> str:
+    taken = sorted(record.seconds for record in run.records if record.seconds)
+    if not taken:
+        return "no trial has ended"
+    hosts = sorted({record.host for record in run.records if record.host})
+    where = f", on {len(hosts)} machines" if len(hosts) > 1 else ""
+    return f"{len(taken)} trials, {clock_face(sum(taken))} in all, median {taken[len(taken) // 2]:.1f} s{where}"
+
+
+@singledispatch
+def planned(run: Any) -> list[tuple[str, str]]:
+    """What was written down before the first trial, by the kind of run."""
+    return []
+
+
+@planned.register
+def _(run: AblationRun) -> list[tuple[str, str]]:
+    study = run.study
+    if not study.planned.compare:
+        return [("planned comparisons", "none")]
+    when = "stored before the first trial" if run.as_planned else "changed after the first trial"
+    return [("planned comparisons", f"{len(study.planned.compare)}, {when} (hash {study.plan_hash})")]
+
+
+@singledispatch
+def seeds(study: Study) -> str:
+    """Which seeds, by the kind of study."""
+    return f"0 to {study.confirming[-1]}"
+
+
+@seeds.register
+def _(study: Ablation) -> str:
+    more = f", up to {study.most_seeds - 1} where comparisons are open" if study.adaptive else ""
+    return f"0 to {study.least_seeds - 1}{more}; a seed gives all arms the same order, augmentation and common weights"
+
+
+@seeds.register
+def _(study: Search) -> str:
+    found = f"0 to {study.replicates - 1} to search, "
+    return found + (
+        f"{study.confirming[0]} to {study.confirming[-1]} to confirm" if study.confirm else "none to confirm"
+    )

@@ -1,0 +1,252 @@
+"""How arms look in figures, and figures inside a page: as SVG in the page's colours, for light and for dark."""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from reports import style
+from reports.figures import FORMATS
+from reports.style import BLUE, GREEN, GREY, ORANGE, RED
+
+PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
+COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, BLACK)
+"""Okabe and Ito's, without yellow, which nobody sees on white. More arms repeat them in another line style."""
+LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+"""One more than colours: who has an arm's colour has neither its line nor its marker."""
+
+GAPS = {"zero": ("v", 0.0), "infinite": ("^", 1.0), "minus infinite": ("v", 0.0), "no number": ("x", 0.0)}
+"""What stands where a line has no value that can be drawn: a mark, and its height in the axes."""
+WIDE, FULL = 5.1, 7.0
+"""Widths in inches: a column and a half, and a paper's page."""
+
+Values = NDArray[np.float64]
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+FINEST, GREATEST = 1e-200, 1e200
+"""What is smaller or greater is drawn as zero or as infinite: an axis needs room around it."""
+
+SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+
+LIGHT, DARK = "#FFFFFF", "#16181C"
+"""What a page's text stands on, by theme."""
+
+TONES = {
+    # drawn: (variable, on light, on dark)
+    BLUE: ("blue", "#0072B2", "#3D9BD8"),
+    RED: ("vermillion", "#D55E00", "#E8701A"),
+    GREEN: ("green", "#009E73", "#14B88A"),
+    PURPLE: ("purple", "#C2649A", "#D68FB8"),
+    ORANGE: ("orange", "#B97F00", "#E69F00"),
+    SKY: ("sky", "#2F93C9", "#7CC8F2"),
+    GREY: ("grey", "#808080", "#8C8C8C"),
+    "#E6E6E6": ("grid", "#E6E6E6", "#2E3238"),
+}
+"""Okabe and Ito's colours, moved as little as it takes for a contrast of 3:1 with what they stand on."""
+
+SCALE = 1.7
+"""CSS pixels a point of a figure: its 7-point letters are 12 pixels high."""
+
+
+def colour(index: int) -> str:
+    """An arm's colour, the same in every figure."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def dashes(index: int) -> Any:
+    """Its line, as matplotlib writes line styles."""
+    return LINES[index // len(COLOURS) % len(LINES)]
+
+
+def look(index: int, size: float = 3.6) -> dict[str, Any]:
+    """Its colour and its marker, `size` points wide."""
+    marker = MARKERS[index % len(MARKERS)]
+    return {"color": colour(index), "marker": marker, "markersize": size, "markeredgewidth": 0.8}
+
+
+def sheet(width: float, height: float, names: Mapping[int, str], title: str = "") -> Figure:
+    """A page so many inches wide and high, and room for a legend and a title."""
+    lines = math.ceil(len(names) / _columns(names.values(), width))
+    figure = style.page(title, height=height + 0.145 * lines + (0.2 if title else 0))
+    figure.set_size_inches(width, figure.get_size_inches()[1])
+    return figure
+
+
+def legend(
+    figure: Figure, names: Mapping[int, str], *, marked: bool, lined: bool = True, gaps: Collection[str] = ()
+) -> None:
+    """Below everything; each entry belongs to its arm. `gaps` are marks that stand at edges."""
+    stood = [name for name in GAPS if name in gaps]
+    handles = [
+        Line2D([], [], linestyle=dashes(index) if lined else "", **look(index) if marked else {"color": colour(index)})
+        for index in names
+    ]
+    handles += [Line2D([], [], linestyle="", color="black", marker=GAPS[name][0], markersize=2.8) for name in stood]
+    said = [*names.values(), *stood]
+    columns = min(_columns(said, float(figure.get_size_inches()[0])), len(said))
+    made = figure.legend(handles, said, loc="outside lower center", ncols=columns, handlelength=2.4)
+    for text in made.get_texts():
+        text.set_parse_math(False)
+    # The marks at edges belong to no arm.
+    for index, text, handle in zip(names, made.get_texts(), made.legend_handles, strict=False):
+        text.set_gid(f"arm-{index}-legend")
+        if handle is not None:
+            handle.set_gid(f"arm-{index}-key")
+
+
+def levels(axes: Axes, values: Sequence[Values], bands: Sequence[Values] = ()) -> None:
+    """The vertical axis of lines: logarithmic where nothing is negative and what is positive spans over a decade."""
+    known = np.concatenate([value[np.isfinite(value)] for value in values])
+    around = np.concatenate([known, *(band[np.isfinite(band)] for band in bands)])
+    positive = known[known > 0]
+    style.number(axes.yaxis, [] if (known < 0).any() else positive.tolist())
+    if axes.get_yscale() == "log":
+        # A band may go down to zero; it is cut off a little below the lines.
+        axes.set_ylim(max(around[around > 0].min(), positive.min() / 2) / 1.3, around.max() * 1.3)
+        if positive.max() > 1e5 * positive.min():
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda at, _: _power(at)))
+    elif around.size:
+        room = 0.06 * float(around.max() - around.min()) or 0.06 * abs(float(around.max())) or 1
+        axes.set_ylim(around.min() - room, around.max() + room)
+
+
+def scaled(heading: str, values: Sequence[float]) -> Values:
+    """Values under a heading, as an axis can show them: fractions in percent, and nothing beyond every scale."""
+    with np.errstate(over="ignore"):
+        scaled = np.asarray(values, dtype=float) * (100 if heading.rstrip().endswith("%") else 1)
+    scaled[np.abs(scaled) > GREATEST] *= math.inf
+    scaled[np.abs(scaled) < FINEST] = 0
+    return scaled
+
+
+def line(axes: Axes, index: int, xs: NDArray[Any], values: Values, *, marked: bool) -> set[str]:
+    """A line with gaps where there is no value to draw, and marks at the edge in the gaps; which ones."""
+    shown = np.isfinite(values) & ((values > 0) | (axes.get_yscale() != "log"))
+    # A point without neighbours is no line.
+    alone = shown & (np.convolve(shown, [1, 1, 1])[1:-1] == 1)
+    every = max(1, len(xs) // 6)
+    marks = alone | (marked & shown & ((np.arange(len(xs)) - index) % every == 0))
+    gid, drawn = f"arm-{index}-line", np.where(shown, values, math.nan)
+    axes.plot(xs, drawn, linestyle=dashes(index), markevery=np.flatnonzero(marks).tolist(), gid=gid, **look(index, 2.8))
+    edge: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 5, "linestyle": ""}
+    where = {"zero": values == 0, "infinite": values == math.inf, "minus infinite": values == -math.inf}
+    found = {name: places & ~shown for name, places in (where | {"no number": np.isnan(values)}).items()}
+    for name, places in found.items():
+        marker, height = GAPS[name]
+        if places.any():
+            edge |= {"marker": marker, "gid": f"arm-{index}-gap"}
+            axes.plot(xs[places], np.full(places.sum(), height), color=colour(index), markersize=2.8, **edge)
+    return {name for name, places in found.items() if places.any()}
+
+
+def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
+    """A figure as an `<svg>` to stand inside a page; `alt` says what it shows to who cannot see it.
+
+    Names inside begin with `prefix`, which no other figure of the page may have. What has the gid `arm-{index}-{part}`
+    gets `data-arm="{index}"`. Black becomes the colour of the text, white the page's, other colours CSS variables of
+    `variables`. As wide as its column, and at most `SCALE` pixels a point. The same figure is the same text.
+    """
+    with style.applied():
+        file = BytesIO()
+        figure.savefig(file, format="svg", transparent=True, **FORMATS["svg"])
+    root = ET.fromstring(file.getvalue())
+    used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', file.getvalue().decode()))
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{SVG}metadata", f"{SVG}style"):
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(SVG)
+        _name(element, used, prefix)
+        for name in ("style", "fill", "stroke"):
+            if name in element.attrib:
+                element.set(name, _themed(element.attrib[name]))
+    width = float(root.attrib["viewBox"].split()[2])
+    root.attrib = {
+        "xmlns": SVG.strip("{}"),
+        "viewBox": root.attrib["viewBox"],
+        "role": "img",
+        "aria-labelledby": f"{prefix}-title",
+        # Matplotlib leaves black out: what has no colour is the text's.
+        "fill": "currentColor",
+        "stroke-linejoin": "round",
+        "style": f"width: {SCALE * width:.0f}px; max-width: 100%; height: auto",
+    }
+    title = ET.Element("title", {"id": f"{prefix}-title"})
+    title.text = printable(alt)
+    root.insert(0, title)
+    return ET.tostring(root, encoding="unicode")
+
+
+def variables(dark: bool) -> str:
+    """The colours of figures in a theme, as declarations of CSS variables."""
+    return "\n".join(
+        f"  --figure-{name}: {on_dark if dark else on_light};" for name, on_light, on_dark in TONES.values()
+    )
+
+
+def tone(index: int) -> str:
+    """An arm's colour in CSS."""
+    return _themed(colour(index).lower())
+
+
+def printable(text: str) -> str:
+    """Text without what neither HTML nor XML can hold: control characters and halves of surrogate pairs become `�`."""
+    return re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, 1 to 21: (L1 + 0.05) / (L2 + 0.05), with the relative luminance of WCAG 2.2.
+
+    >>> contrast("#000000", "#FFFFFF")
+    21.0
+    """
+    darker, lighter = sorted(_luminance(colour) for colour in (one, other))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _columns(names: Iterable[str], width: float) -> int:
+    """How many columns of a legend fit into inches: a letter is 4 points wide, a handle and what is around it 38."""
+    return max(1, int(72 * width / (4.0 * max(map(len, names), default=0) + 38)))
+
+
+def _power(number: float) -> str:
+    """A power of ten: 1, 10, 10⁻⁴."""
+    power = round(math.log10(number))
+    return f"{number:g}" if power in (0, 1) else "10" + str(power).translate(RAISED)
+
+
+def _luminance(colour: str) -> float:
+    levels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4 for level in levels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _name(element: ET.Element, used: set[str], prefix: str) -> None:
+    """Names that nothing refers to go; the others are the figure's own."""
+    name = element.attrib.pop("id", "")
+    if found := re.fullmatch(r"arm-(\d+)-\w+", name):
+        element.set("data-arm", found[1])
+    elif name in used:
+        element.set("id", f"{prefix}-{name}")
+    if (target := element.attrib.pop(f"{XLINK}href", None)) is not None:
+        element.set("href", f"#{prefix}-{target.removeprefix('#')}")
+    if (clip := element.get("clip-path")) is not None:
+        element.set("clip-path", clip.replace("url(#", f"url(#{prefix}-"))
+
+
+def _themed(colours: str) -> str:
+    for drawn, (name, _, _) in TONES.items():
+        colours = colours.replace(drawn.lower(), f"var(--figure-{name}, {drawn})")
+    return colours.replace("#000000", "currentColor").replace("#ffffff", "var(--paper, white)")

@@ -1,0 +1,139 @@
+"""The report of two runs side by side, as Markdown and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ablations.findings import POINTS
+from ablations.two_runs import ALIKE, Side, TwoRuns
+from reports import comparisons, figures, markdown, tables
+from reports.comparisons import Distribution
+from reports.page import Cell, Grid, Page, Picture, Section, render
+from resnet_space.errors import InputError, unknown
+from search.atomic import write_text
+from search.folder import RunFolder
+from search.plan import stored
+
+HEADINGS = ("network", "MACs", "first, %", "second, %", "difference, points", "pairs")
+CAPTION = (
+    "Distribution of test errors at equal complexity: the share of networks with an error of at most so much, with "
+    "95 % bands (Dvoretzky, Kiefer and Wolfowitz)."
+)
+
+
+def compare(first: Path, second: Path, storage: str | None = None) -> TwoRuns:
+    """Read two runs.
+
+    Raises:
+        InputError: one of them is no run's folder, or has no complete trial.
+    """
+    sides = []
+    for path in (first, second):
+        folder = RunFolder.existing(path)
+        store = stored(folder, storage)
+        try:
+            side = Side.of(path.name, store)
+        finally:
+            store.close()
+        if side.trials.empty:
+            raise InputError(f"{path}: no complete trial to compare")
+        sides.append(side)
+    return TwoRuns(*sides)
+
+
+def write(found: TwoRuns, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write `compare-NAME.FORMAT` into a run's report folder; the paths.
+
+    Raises:
+        InputError: a format that a comparison does not have.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown("format", name, FORMATS, path="--format")
+    paths = []
+    for name in formats:
+        path = folder / f"compare-{found.second.name}.{name}"
+        write_text(path, FORMATS[name](found, path))
+        paths.append(path)
+    return paths
+
+
+def answer(found: TwoRuns) -> str:
+    """What the comparison found, in a sentence or two."""
+    lines = []
+    if found.common and found.overall.delta is not None:
+        seen = found.overall
+        span = (
+            ""
+            if seen.low is None or seen.high is None
+            else (f" (95 % interval {POINTS * seen.low:+.2f} to {POINTS * seen.high:+.2f})")
+        )
+        lines.append(
+            f"Over the {len(found.common)} networks that both have, {found.second.name} differs from "
+            f"{found.first.name} by {POINTS * (seen.delta or 0):+.2f} points{span}."
+        )
+    else:
+        lines.append("The runs have no network in common.")
+    same = found.at_equal_complexity
+    if same.p is None:
+        lines.append("Too few networks are of equal complexity to compare distributions.")
+    else:
+        verdict = "differ" if same.p <= 0.05 else "are not shown to differ"
+        lines.append(
+            f"At equal MACs (within {ALIKE:.0%}) the distributions of errors over {len(same.first)} networks each "
+            f"{verdict}: D = {same.statistic:.2f}, p = {tables.p(same.p)} (Kolmogorov-Smirnov)."
+        )
+    return " ".join(lines)
+
+
+def rows(found: TwoRuns) -> list[tuple[str, ...]]:
+    """One row of texts a common network, under `HEADINGS`."""
+    first, second = (side.networks.loc[found.common] for side in (found.first, found.second))
+    columns = (first["macs"].tolist(), first["error"].tolist(), second["error"].tolist())
+    made: list[tuple[str, ...]] = []
+    for network, macs, before, now in zip(found.common, *columns, strict=True):
+        seen = found.difference(network)
+        points = "" if seen.delta is None else tables.interval(seen.delta, seen.low, seen.high)
+        errors = (tables.percent(before, None), tables.percent(now, None))
+        made.append((network, tables.engineering(macs), *errors, points, str(seen.n)))
+    return made
+
+
+def _distributions(found: TwoRuns) -> list[Distribution]:
+    same = found.at_equal_complexity
+    sides = ((found.first.name, same.first), (found.second.name, same.second))
+    return [Distribution(name, place, errors) for place, (name, errors) in enumerate(sides)]
+
+
+def as_markdown(found: TwoRuns, path: Path) -> str:
+    escape = markdown.escape
+    figures.save(comparisons.distributions(_distributions(found)), path.parent, f"{path.stem}-errors")
+    lines = [f"# {escape(found.second.name)} compared with {escape(found.first.name)}", "", escape(answer(found)), ""]
+    if found.common:
+        cells = [tuple(map(escape, row)) for row in rows(found)]
+        lines += ["## Networks in common", "", *markdown.table(HEADINGS, HEADINGS[1:], cells), ""]
+    lines += ["## Errors at equal complexity", "", f"![{CAPTION}]({path.stem}-errors.svg)", "", f"*{CAPTION}*"]
+    return "\n".join(lines) + "\n"
+
+
+def as_page(found: TwoRuns, path: Path) -> str:
+    sections = []
+    if found.common:
+        cells = [[Cell(text) for text in row] for row in rows(found)]
+        sections.append(Section("Networks in common", [Grid("Test errors", HEADINGS, HEADINGS[1:], cells)]))
+    picture = Picture(comparisons.distributions(_distributions(found)), CAPTION, answer(found))
+    sections.append(Section("Errors at equal complexity", [picture]))
+    return render(
+        Page(
+            title=f"{found.second.name} compared with {found.first.name}",
+            question=f"Does {found.second.name} do better than {found.first.name}?",
+            answer=answer(found),
+            state=f"{len(found.first.trials)} and {len(found.second.trials)} complete trials.",
+            sections=sections,
+        )
+    )
+
+
+FORMATS: dict[str, Callable[[TwoRuns, Path], str]] = {"md": as_markdown, "html": as_page}
+"""By the name behind `--format`."""

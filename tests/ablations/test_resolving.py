@@ -1,0 +1,121 @@
+"""More seeds where it matters: for open comparisons only, never past the greatest number, the same after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ablations.launch import AblationPlan
+from ablations.resolving import Resolving
+from ablations.study import Ablation
+from search.data import Images
+from search.progress import Progress
+from search.store import Store
+from search.trial import Finished, TrialSpec
+
+Errors = Callable[[str, int], float | str]
+
+
+@pytest.fixture
+def plan(digits: Images) -> AblationPlan:
+    arms = {
+        name: {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -place}}}
+        for place, name in enumerate(("base", "clear", "open"))
+    }
+    study = Ablation.of(
+        {
+            "name": "made",
+            "net": "resnet20",
+            "set": {"width": 0.25, "stages.*.units": 1},
+            "arms": arms,
+            "baseline": "base",
+            "planned": {"compare": ["clear", "open"]},
+            "data": {"name": "digits", "limit": 200},
+            "recipe": "digits",
+            "seeds": {"min": 3, "max": 6},
+        }
+    )
+    return AblationPlan.of(study, digits)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.at(tmp_path)
+    yield store
+    store.close()
+
+
+def drive(plan: AblationPlan, store: Store, errors: Errors, *, most: int = 100) -> list[tuple[str, int]]:
+    """Ask and answer, up to `most` trials; what was asked for, as (arm, seed)."""
+    names = {net.key: name for name, net in plan.architectures.items()}
+    feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
+    asked = []
+    while len(asked) < most and (job := feed.next()):
+        (spec,) = job.trials
+        asked.append((names[spec.architecture.key], spec.seed))
+        feed.tell(_end(spec, errors(*asked[-1])))
+    return asked
+
+
+def _end(spec: TrialSpec, value: float | str) -> Finished:
+    return Finished(spec.key, value, "because") if isinstance(value, str) else Finished(spec.key, "complete", "", value)  # type: ignore[arg-type]
+
+
+def noisy(arm: str, seed: int) -> float:
+    """`clear` is far from the baseline, `open` is not told from it by any number of seeds."""
+    wobble = (0.003, -0.004, 0.001, 0.002, -0.003, 0.001)[seed]
+    return {"base": 0.10, "clear": 0.70 + wobble / 10, "open": 0.10 + wobble}[arm]
+
+
+def test_every_arm_has_its_first_seeds_and_then_the_open_ones_and_the_baseline_have_more(
+    plan: AblationPlan, store: Store
+) -> None:
+    asked = drive(plan, store, noisy)
+    assert asked[:9] == [(arm, seed) for seed in range(3) for arm in ("base", "clear", "open")]
+    assert asked[9:] == [(arm, seed) for seed in range(3, 6) for arm in ("base", "open")]
+
+
+def test_nothing_is_added_where_all_is_resolved(plan: AblationPlan, store: Store) -> None:
+    apart = {"base": 0.1, "clear": 0.7, "open": 0.4}
+    asked = drive(plan, store, lambda arm, seed: apart[arm] + 0.0001 * (seed if arm == "base" else -seed))
+    assert len(asked) == 9
+
+
+def test_a_run_that_goes_on_asks_for_what_it_would_have_asked_for(plan: AblationPlan, tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = Store.at(tmp_path / "whole")
+    undisturbed = drive(plan, whole, noisy)
+    whole.close()
+    for stop in (4, 9, 10, 12):
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        store = Store.at(folder)
+        before = drive(plan, store, noisy, most=stop)
+        assert before + drive(plan, store, noisy) == undisturbed
+        store.close()
+
+
+def test_an_arm_without_any_result_is_not_tried_for_ever(plan: AblationPlan, store: Store) -> None:
+    apart = {"base": 0.1, "clear": 0.7}
+    asked = drive(
+        plan,
+        store,
+        lambda arm, seed: "diverged" if arm == "open" else apart[arm] + 0.0001 * (seed if arm == "base" else -seed),
+    )
+    assert len(asked) == 9
+
+
+def test_a_round_waits_for_the_one_before(plan: AblationPlan, store: Store) -> None:
+    feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
+    jobs = [feed.next() for _ in range(9)]
+    assert all(jobs)
+    assert feed.next() is None
+    assert not feed.over, "what is running may ask for more"
+    for job in jobs:
+        assert job is not None
+        (spec,) = job.trials
+        feed.tell(_end(spec, "failed"))
+    assert feed.next() is None
+    assert feed.over

@@ -1,0 +1,81 @@
+"""LaTeX that a real TeX compiles, whatever stands in a name, and that claims nothing that is not resolved."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ablations.launch import AblationRun
+from reports.latex import escape, of_ablation
+from reports.write import write
+
+Make = Callable[..., AblationRun]
+TEX = shutil.which("pdflatex")
+NASTY = r"50 % of $x_1$ & {a} #2 ~^\ <b> ± ü 中"
+
+
+def compiled(text: str, folder: Path) -> str:
+    """The log of pdflatex over a document with this in it."""
+    (folder / "table.tex").write_text(text, encoding="utf-8")
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    (folder / "main.tex").write_text(document, encoding="utf-8")
+    command = [TEX or "", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=60)
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
+
+
+@pytest.mark.skipif(TEX is None, reason="no pdflatex on this machine")
+def test_a_report_compiles_whatever_its_arms_are_called(ablation: Make, tmp_path: Path) -> None:
+    run = ablation(
+        {"base": [0.1, 0.12, 0.11], NASTY: [0.2, "diverged", 0.23], "x": [0.3, 0.31, None]},
+        question=NASTY,
+        planned={"compare": ["x"]},
+    )
+    (path,) = write(run, ["tex"])
+    compiled(path.read_text(encoding="utf-8"), tmp_path)
+
+
+@pytest.mark.skipif(TEX is None, reason="no pdflatex on this machine")
+def test_every_printable_character_compiles(tmp_path: Path) -> None:
+    every = "".join(chr(code) for code in [*range(0x20, 0x17F), 0x2013, 0x2014, 0x2019, 0x2026, 0x4E2D, 0x1F600])
+    compiled(f"{escape(every)}\n", tmp_path)
+
+
+@given(st.text())
+@settings(deadline=None)
+def test_no_text_is_a_command(text: str) -> None:
+    escaped = escape(text)
+    for allowed in (
+        r"\textbackslash{}",
+        r"\textasciitilde{}",
+        r"\textasciicircum{}",
+        r"\textless{}",
+        r"\textgreater{}",
+    ):
+        escaped = escaped.replace(allowed, "")
+    for mark in "&%$#_{}":
+        escaped = escaped.replace(f"\\{mark}", "")
+    escaped = re.sub(r"\$(-|\\[a-z]+)\$", "", escaped)
+    assert not set(escaped) & set("\\&%$#_{}^~")
+
+
+def test_the_best_is_bold_only_where_it_is_resolved(ablation: Make) -> None:
+    clear = of_ablation(ablation({"base": [0.31, 0.32, 0.33], "good": [0.01, 0.02, 0.032]}))
+    assert r"\textbf{2.07~$\pm$~1.10}" in clear
+    assert "Bold: better than every other arm." in clear
+    open_ = of_ablation(ablation({"base": [0.10, 0.12, 0.11], "good": [0.09, 0.12, 0.11]}, folder="open"))
+    assert r"\textbf" not in open_
+
+
+def test_failures_have_a_footnote_and_open_numbers_a_mark(ablation: Make) -> None:
+    text = of_ablation(ablation({"base": [0.1, 0.1], "lost": [0.2, "diverged"], "slow": [0.2, None]}))
+    assert "$^{a}$ trained, 1 of 2 diverged: not in the mean." in text
+    assert "$^{*}$ may still change" in text
