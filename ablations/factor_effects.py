@@ -19,7 +19,7 @@ MAIN = ("factorial", "fractional")
 """Designs whose effects are means over the other factors; those of the others are told as differences of arms."""
 
 
-MOST_COLUMNS = 200
+MOST_COLUMNS = 100
 """Coefficients of a linear model: more take minutes."""
 
 

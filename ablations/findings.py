@@ -15,6 +15,10 @@ POINTS = 100
 """Errors are fractions; differences of them are told in points, hundredths."""
 
 
+MANY = 100
+"""Comparisons of a family beyond which none is resampled, and no number of seeds forecast: that takes minutes."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One comparison: arm - versus, a fraction, over the seeds that both have."""
@@ -84,10 +88,11 @@ def _family(
     study: Ablation, arms: Mapping[str, ArmSummary], contrasts: Sequence[Contrast], *, planned: bool
 ) -> list[Finding]:
     values = {name: arm.measured[study.planned.measure] for name, arm in arms.items()}
-    looked = [look(study, contrast, values) for contrast in contrasts]
+    few = len(contrasts) <= MANY
+    looked = [look(study, contrast, values, resampled=few) for contrast in contrasts]
     adjusted = effects.holm([each.p for each in looked])
     return [
-        _finding(study, arms, contrast, seen, p_adjusted, planned=planned)
+        _finding(study, arms, contrast, seen, p_adjusted, planned=planned, forecast=few)
         for contrast, seen, p_adjusted in zip(contrasts, looked, adjusted, strict=True)
     ]
 
@@ -103,7 +108,7 @@ class Look:
     """That they differ by more than what does not matter; None where the study does not say what that is."""
 
 
-def look(study: Ablation, contrast: Contrast, values: Mapping[str, Values]) -> Look:
+def look(study: Ablation, contrast: Contrast, values: Mapping[str, Values], *, resampled: bool = False) -> Look:
     """All pairs that there are, and the p-values behind the looks that they make: one with the first seeds, and one
     with each seed more that both arms were given."""
     assert contrast.versus is not None
@@ -112,15 +117,23 @@ def look(study: Ablation, contrast: Contrast, values: Mapping[str, Values]) -> L
     seeds = max(first, min(max(side, default=-1) + 1 for side in (arm, versus)))
     done = min(seeds - first + 1, looks)
 
-    def at(seeds: int, confidence: float = 0.95) -> Difference:
-        sides = ({seed: error for seed, error in side.items() if seed < seeds} for side in (arm, versus))
-        return effects.difference(*sides, planned=range(seeds), test=plan.test, confidence=confidence)
+    def at(seeds: int, confidence: float = 0.95, *, resampled: bool = False) -> Difference:
+        sides = [{seed: error for seed, error in side.items() if seed < seeds} for side in (arm, versus)]
+        return effects.difference(
+            sides[0],
+            sides[1],
+            planned=range(seeds),
+            test=plan.test,
+            confidence=confidence,
+            resampled=resampled,
+        )
 
-    history = [at(first + number) for number in range(done if looks > 1 else 0)] or [at(seeds)]
+    now = at(seeds, spending.interval_confidence(done, looks), resampled=resampled)
+    history = [now] if looks == 1 else [at(first + number) for number in range(done)]
     ps = [_p(contrast, difference) for difference in history]
     more = [effects.equivalent(each, plan.equivalent_within) for each in history] if plan.equivalent_within else []
     return Look(
-        difference=history[0] if looks == 1 else at(seeds, spending.interval_confidence(done, looks)),
+        difference=now,
         p=spending.sequential_p(ps, looks),
         p_differs_more=spending.sequential_p(more, looks) if more else None,
     )
@@ -138,12 +151,13 @@ def _finding(
     p_adjusted: float | None,
     *,
     planned: bool,
+    forecast: bool,
 ) -> Finding:
     assert contrast.versus is not None
     alpha, difference = study.planned.alpha, seen.difference
     resolved = p_adjusted is not None and p_adjusted <= alpha
     needed = None
-    if not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
+    if forecast and not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
         needed = effects.pairs_needed(difference.std, difference.delta, alpha=alpha)
     return Finding(
         arm=contrast.arm,
@@ -166,7 +180,7 @@ def best(study: Ablation, arms: Sequence[ArmSummary]) -> str | None:
     An intersection-union test: all of the comparisons have to be resolved, so none needs an adjustment. Arms that did
     not end well, or have trials to come, are no best.
     """
-    measure = study.planned.measure
+    values = {arm.arm: arm.measured[study.planned.measure] for arm in arms}
     known = [arm for arm in arms if arm.mean is not None]
     if len(known) < 2:
         return None
@@ -174,14 +188,8 @@ def best(study: Ablation, arms: Sequence[ArmSummary]) -> str | None:
     if first.bad or first.unfinished:
         return None
     for other in known:
-        if other.key == first.key:
-            continue
-        seen = effects.difference(
-            first.measured[measure],
-            other.measured[measure],
-            planned=range(first.planned),
-            test=study.planned.test,
-        )
-        if seen.p is None or seen.p > study.planned.alpha or (seen.delta or 0.0) >= 0:
-            return None
+        if other.key != first.key:
+            seen = look(study, Contrast(arm=first.arm, versus=other.arm), values)
+            if seen.p is None or seen.p > study.planned.alpha or (seen.difference.delta or 0.0) >= 0:
+                return None
     return first.arm

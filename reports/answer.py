@@ -34,7 +34,8 @@ def _against(told: Sequence[Finding]) -> str:
 def _groups(told: Sequence[Finding]) -> str:
     """`2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c)`."""
     groups: dict[str, list[str]] = {}
-    for found in told:
+    # What is resolved first.
+    for found in sorted(told, key=lambda found: not found.resolved):
         groups.setdefault(_group(found), []).append(_named(found))
     parts = []
     for group, names in groups.items():

@@ -147,20 +147,33 @@ def _comparisons(run: AblationRun, caption: str, found: list[Finding]) -> Grid |
     if not found:
         return None
     index = indices(run)
-    rows = [
-        [
-            Cell(each.arm, each.arm),
-            Cell(each.versus, each.versus),
-            Cell(tables.points(each), each.difference.delta),
-            Cell(tables.size(each), each.difference.size),
-            Cell(str(each.difference.n), each.difference.n),
-            Cell(tables.p(each.p), each.p, note=each.difference.why_no_p if each.p is None else ""),
-            Cell(tables.p(each.p_adjusted), each.p_adjusted),
-            Cell(each.verdict, each.verdict, strong=each.resolved),
-        ]
+    sorts = [
+        (
+            each.arm,
+            each.versus,
+            each.verdict,
+            each.difference.delta,
+            each.difference.boot_low,
+            each.difference.size,
+            each.difference.n,
+            each.p,
+            each.p_adjusted,
+        )
         for each in found
     ]
-    return Grid(caption, tables.COMPARED, tables.COMPARED[2:7], rows, [index[each.arm] for each in found])
+    rows = [
+        [
+            Cell(text, sort, strong=heading == "finding" and each.resolved, note=_why(each) if heading == "p" else "")
+            for heading, text, sort in zip(tables.COMPARED, tables.compared(each), by, strict=True)
+        ]
+        for each, by in zip(found, sorts, strict=True)
+    ]
+    return Grid(caption, tables.COMPARED, tables.COMPARED[3:], rows, [index[each.arm] for each in found])
+
+
+def _why(found: Finding) -> str:
+    """Why there is no p."""
+    return found.difference.why_no_p if found.p is None else ""
 
 
 def _ill(run: Run) -> Iterator[Section]:

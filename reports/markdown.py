@@ -48,7 +48,7 @@ def _(run: AblationRun) -> list[str]:
         found = [each for each in run.findings if each.planned == planned]
         if found:
             cells = [tuple(map(escape, tables.compared(each))) for each in found]
-            lines += ["", f"## {heading}", "", *table(tables.COMPARED, tables.COMPARED[2:7], cells)]
+            lines += ["", f"## {heading}", "", *table(tables.COMPARED, tables.COMPARED[3:], cells)]
     lines += effects_of_factors(run)
     return [*lines, *pictures(run)]
 

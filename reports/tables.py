@@ -13,7 +13,7 @@ HEADINGS = ("arm", "parameters", "MACs", "test error, %", "n", "difference, poin
 
 NUMERIC = ("parameters", "MACs", "test error, %", "n", "difference, points", "published, %")
 
-COMPARED = ("arm", "against", "difference, points", "effect size", "pairs", "p", "p, adjusted", "finding")
+COMPARED = ("arm", "against", "finding", "difference, points", "bootstrap", "effect size", "pairs", "p", "p, adjusted")
 
 TERMS = ("effect", "F", "p", "share of variance", "difference, points", "not to be told from")
 
@@ -55,13 +55,19 @@ def compared(found: Finding) -> tuple[str, ...]:
     return (
         found.arm,
         found.versus,
+        found.verdict,
         points(found),
+        span(seen.boot_low, seen.boot_high),
         size(found),
         str(seen.n),
         p(found.p),
         p(found.p_adjusted),
-        found.verdict,
     )
+
+
+def span(low: float | None, high: float | None) -> str:
+    """`[+6.10, +10.62]`, in hundredths; nothing where there is no interval."""
+    return "" if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
 
 
 def size(found: Finding) -> str:
@@ -90,7 +96,7 @@ def terms(run: AblationRun) -> list[tuple[str, ...]]:
 
 
 def interval(value: float, low: float | None, high: float | None) -> str:
-    return _signed(value) + ("" if low is None or high is None else f" [{_signed(low)}, {_signed(high)}]")
+    return f"{_signed(value)} {span(low, high)}".strip()
 
 
 def _signed(fraction: float | None) -> str:

@@ -81,7 +81,7 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     """`ablation({arm: [0.1, 0.2, "diverged", None]}, planned=...)`: a run with these test errors by seed, untrained.
 
     A word is a status that ended a trial, None a trial that waits. The first arm is the baseline; arms are gates of as
-    many biases. Called again for a folder, it goes on there.
+    many biases, or with `factors` the cells of a design. Called again for a folder, it goes on there.
     """
     from ablations import kinds
     from ablations.launch import AblationPlan, AblationRun
@@ -90,17 +90,19 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     from search.trial import Epoch, Finished
 
     def make(results: dict[str, list[Any]], *, folder: str = "run", epochs: int = 0, **fields: Any) -> AblationRun:
-        arms = {
-            name: {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -place}}}
-            for place, name in enumerate(results)
+        listed = {
+            "arms": {
+                name: {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -place}}}
+                for place, name in enumerate(results)
+            },
+            "baseline": next(iter(results)),
         }
         study = Ablation.of(
             {
                 "name": "made",
                 "net": "resnet20",
                 "set": {"width": 0.25, "stages.*.units": 1},
-                "arms": arms,
-                "baseline": next(iter(results)),
+                **({} if "factors" in fields else listed),
                 "data": {"name": "digits", "limit": 200},
                 "recipe": "digits",
                 "seeds": len(next(iter(results.values()))),

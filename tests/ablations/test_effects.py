@@ -57,7 +57,7 @@ def sides(both: list[tuple[float, float]]) -> tuple[dict[int, float], dict[int, 
 
 
 def all_signs(d: np.ndarray) -> np.ndarray:
-    return np.array(list(product([1, -1], repeat=len(d)))) * d
+    return np.multiply(list(product([1, -1], repeat=len(d))), d)
 
 
 # Published examples

@@ -99,7 +99,7 @@ def test_effects_are_differences_of_means_and_interactions_half_differences_of_d
 def test_one_factor_of_two_levels_with_seeds_as_blocks_is_the_paired_t_test() -> None:
     table = crossed({"a": "xy"}, 6, noise())
     (term,) = analyse(table, "a", [("a",)])
-    first, second = ({row.seed: row.error for row in table[table.a == level].itertuples()} for level in "xy")
+    first, second = (table[table["a"] == level].set_index("seed")["error"].to_dict() for level in "xy")
     paired = difference(second, first, planned=range(6))
     assert (term.effect, term.low, term.high, term.p) == pytest.approx(
         (paired.delta, paired.low, paired.high, paired.p)
