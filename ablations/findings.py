@@ -37,7 +37,8 @@ class Finding:
     equivalent: bool
     """Whether the difference is surely within what the study says does not matter."""
     needed: int | None
-    """Seeds that would be needed to resolve a difference of the size that was seen; None if too many, or resolved."""
+    """Seeds that would resolve a difference of the size and spread that were seen, with a chance of 80 %, whatever its
+    place in the family; None if too many, or resolved."""
     bad: Mapping[str, int]
     """Trials that diverged or failed, by arm; empty if none."""
 
@@ -92,7 +93,7 @@ def _family(
     looked = [look(study, contrast, values, resampled=few) for contrast in contrasts]
     adjusted = effects.holm([each.p for each in looked])
     return [
-        _finding(study, arms, contrast, seen, p_adjusted, planned=planned, forecast=few)
+        _finding(study, arms, contrast, seen, p_adjusted, planned=planned, family=len(contrasts))
         for contrast, seen, p_adjusted in zip(contrasts, looked, adjusted, strict=True)
     ]
 
@@ -151,14 +152,17 @@ def _finding(
     p_adjusted: float | None,
     *,
     planned: bool,
-    forecast: bool,
+    family: int,
 ) -> Finding:
     assert contrast.versus is not None
     alpha, difference = study.planned.alpha, seen.difference
     resolved = p_adjusted is not None and p_adjusted <= alpha
     needed = None
-    if forecast and not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
-        needed = effects.pairs_needed(difference.std, difference.delta, alpha=alpha)
+    if family <= MANY and not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
+        # What Holm leaves to the least p of the family, at the last look: enough seeds for any place in it.
+        level = alpha / family * spending.shares(study.looks)[-1]
+        needed = effects.pairs_needed(difference.std, difference.delta, alpha=level)
+        needed = needed and max(needed, difference.n + 1)
     return Finding(
         arm=contrast.arm,
         versus=contrast.versus,

@@ -40,7 +40,7 @@ class Reference(Description):
     table: str
     match: dict[str, str] = Field(default_factory=dict)
     rows: dict[str, dict[str, str | float | bool]] = Field(default_factory=dict)
-    """For the arms of a design: which row is whose."""
+    """By arm, as `Arm.published`: for the arms of a design, which stand nowhere in the file."""
 
 
 class Ablation(Study):
@@ -79,7 +79,7 @@ class Ablation(Study):
             raise unknown("arm", self.baseline or "", self.arms, path="baseline")
         if self.factors and isinstance(self.baseline, str):
             raise InputError(f"baseline: {self.baseline!r} must map factors to levels, since the study has factors")
-        # Whatever is wrong with the design is said here, and not when its arms are first asked for.
+        # What is wrong with a design, or with published rows, is said here and not when arms are first asked for.
         _ = self.listed
         for contrast in self.planned.compare:
             for name in (contrast.arm, contrast.versus):
@@ -102,15 +102,16 @@ class Ablation(Study):
     @cached_property
     def listed(self) -> dict[str, Arm]:
         """Every arm by name, from the file or from the design."""
-        if self.compiled is None:
-            return self.arms
+        arms = self.arms
+        if self.compiled is not None:
+            arms = {cell.name: Arm(set=changes(cell, self.factors)) for cell in self.compiled.cells}
         rows = self.published.rows if self.published else {}
         for name in rows:
-            if name not in {cell.name for cell in self.compiled.cells}:
-                raise unknown("arm", name, [cell.name for cell in self.compiled.cells], path="published.rows")
+            if name not in arms:
+                raise unknown("arm", name, arms, path="published.rows")
         return {
-            cell.name: Arm(set=changes(cell, self.factors), published=rows.get(cell.name, {}))
-            for cell in self.compiled.cells
+            name: arm.model_copy(update={"published": rows[name]}) if name in rows else arm
+            for name, arm in arms.items()
         }
 
     @property

@@ -75,6 +75,12 @@ def stopping() -> Listing:
     return ("stopping", "fields", "what it does, and source"), [_kind(name, cls) for name, cls in STOPPING.items()]
 
 
+def designs() -> Listing:
+    from ablations.designs import DESIGNS
+
+    return ("design", "fields", "what it compares"), [_kind(name, cls) for name, cls in DESIGNS.items()]
+
+
 def _kind(name: str, cls: Any) -> tuple[str, str, str]:
     fields = ", ".join(field for field in cls.model_fields if field != "kind")
     return name, fields or "-", (cls.__doc__ or "").strip().splitlines()[0]
@@ -90,6 +96,7 @@ LISTS: dict[str, Callable[[], Listing]] = {
     "recipes": recipes,
     "samplers": samplers,
     "stopping": stopping,
+    "designs": designs,
 }
 
 

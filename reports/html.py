@@ -75,6 +75,9 @@ def _(run: AblationRun) -> Iterator[Section]:
     ]
     if compared:
         yield Section("Differences", [*differences, *compared])
+    if both := tables.both_ways(run):
+        rows = [[Cell(text) for text in row] for row in both]
+        yield Section("Equal complexity", [Grid("Raw and matched", tables.BOTH_WAYS, tables.BOTH_WAYS[1:], rows)])
     if terms := tables.terms(run):
         rows = [[Cell(text) for text in row] for row in terms]
         grid = Grid("Main effects and interactions", tables.TERMS, tables.TERMS[1:-1], rows, notes=run.variance_notes)

@@ -49,6 +49,9 @@ def _(run: AblationRun) -> list[str]:
         if found:
             cells = [tuple(map(escape, tables.compared(each))) for each in found]
             lines += ["", f"## {heading}", "", *table(tables.COMPARED, tables.COMPARED[3:], cells)]
+    if both := tables.both_ways(run):
+        cells = [tuple(map(escape, row)) for row in both]
+        lines += ["", "## Raw and matched", "", *table(tables.BOTH_WAYS, tables.BOTH_WAYS[1:], cells)]
     lines += effects_of_factors(run)
     return [*lines, *pictures(run)]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ablations.findings import POINTS, Finding
 from ablations.launch import AblationRun
 from ablations.published import Published
+from ablations.study import MATCHED
 from ablations.summary import ArmSummary
 
 HEADINGS = ("arm", "parameters", "MACs", "test error, %", "n", "difference, points", "outcome", "published, %")
@@ -14,6 +15,8 @@ HEADINGS = ("arm", "parameters", "MACs", "test error, %", "n", "difference, poin
 NUMERIC = ("parameters", "MACs", "test error, %", "n", "difference, points", "published, %")
 
 COMPARED = ("arm", "against", "finding", "difference, points", "bootstrap", "effect size", "pairs", "p", "p, adjusted")
+
+BOTH_WAYS = ("arm", "MACs", "difference, points", "MACs, matched", "difference, matched, points")
 
 TERMS = ("effect", "F", "p", "share of variance", "difference, points", "not to be told from")
 
@@ -68,6 +71,22 @@ def compared(found: Finding) -> tuple[str, ...]:
 def span(low: float | None, high: float | None) -> str:
     """`[+6.10, +10.62]`, in hundredths; nothing where there is no interval."""
     return "" if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
+
+
+def both_ways(run: AblationRun) -> list[tuple[str, ...]]:
+    """One row of texts an arm that was matched to equal complexity, raw and matched, under `BOTH_WAYS`."""
+    by_name = {arm.arm: arm for arm in run.summaries}
+    return [
+        (
+            name,
+            engineering(arm.macs),
+            points(run.about(name)),
+            engineering(by_name[f"{name}{MATCHED}"].macs),
+            points(run.about(f"{name}{MATCHED}")),
+        )
+        for name, arm in by_name.items()
+        if f"{name}{MATCHED}" in by_name
+    ]
 
 
 def size(found: Finding) -> str:

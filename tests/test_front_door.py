@@ -99,6 +99,31 @@ def test_a_run_answers_on_stdout_and_tells_its_progress_on_stderr(resnet_space: 
     assert resnet_space("report", "here").out == "here/report/report.md\n"
 
 
+def test_a_run_is_reported_in_every_format_and_compared_with_another(resnet_space: Cli, tmp_path: Path) -> None:
+    for folder, epochs in (("short", 1), ("long", 2)):
+        done = resnet_space("run", "transitions", "--seeds", 2, *TINY, "--epochs", epochs, "--out", folder)
+        assert done.status == 0, done.err
+    told = resnet_space("report", "short", "--format", "html,md,tex,csv,parquet")
+    assert [Path(line).name for line in told.out.split()] == [
+        f"report.{f}" for f in ("html", "md", "tex", "csv", "parquet")
+    ]
+    both = resnet_space("report", "short", "long", "--format", "html,md")
+    assert both.status == 0, both.err
+    assert (tmp_path / "short" / "report" / "compare-long.html").stat().st_size > 1000
+    assert "the 3 networks that both have" in (tmp_path / "short" / "report" / "compare-long.md").read_text()
+
+
+def test_a_report_on_a_run_without_trials_says_so(resnet_space: Cli, tmp_path: Path) -> None:
+    assert resnet_space("run", "transitions", "--seeds", 1, *TINY, "--out", "empty").status == 0
+    (tmp_path / "empty" / "trials.db").unlink()
+    (tmp_path / "empty" / "trials.db-wal").unlink(missing_ok=True)
+    assert "there is no trials.db" in resnet_space("report", "empty").err
+    from search.store import Store
+
+    Store.at(tmp_path / "empty").close()
+    assert "empty: no trials yet" in resnet_space("report", "empty").err
+
+
 def test_arms_that_are_one_network_are_trained_once(resnet_space: Cli, tmp_path: Path) -> None:
     (tmp_path / "same.yaml").write_text(
         "{name: same, net: resnet20, baseline: a, data: digits, recipe: digits, seeds: 1, arms: {"
@@ -131,6 +156,10 @@ def test_a_trial_that_fails_is_told_and_ends_with_status_1(resnet_space: Cli, mo
     assert resnet_space("run", "transitions", "--seeds", 1, *TINY, "--retry-failed").status == 0
 
 
+DESIGNED = (
+    "name: mine\nnet: resnet20\ndata: digits\nrecipe: digits\n"
+    "factors: {transition: {path: transition, levels: [A, B]}}\n"
+)
 STUDY = "name: mine\nnet: resnet20\nbaseline: a\ndata: digits\nrecipe: digits\narms: {a: {}}\n"
 
 WRONG: list[tuple[tuple[str, ...], str]] = [
@@ -167,6 +196,8 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("schema", "studdy"), "unknown description 'studdy'; did you mean 'study'?"),
     (("status", "nowhere"), "nowhere: no run's folder"),
     (("report", "nowhere"), "nowhere: no run's folder"),
+    (("report", "nowhere", "nowhere"), "nowhere: no run's folder"),
+    (("report", "a", "b", "c"), "3 folders; give one to report on, or two to compare"),
 ]
 
 
@@ -201,6 +232,20 @@ WRONG_FILES: list[tuple[str, str]] = [
     (STUDY.replace("recipe: digits", "recipe: {lr: 0.1}"), "recipe: give epochs or steps"),
     (STUDY.replace("data: digits", "data: {name: npz, root: no.npz}"), "no.npz"),
     (STUDY + "published: {table: shortcutz}\n", "unknown table 'shortcutz'; did you mean 'shortcuts'?"),
+    (STUDY + "published: {table: shortcuts, rows: {b: {}}}\n", "published.rows: unknown arm 'b'; allowed: a"),
+    (STUDY + "planned: {compare: [b]}\n", "planned.compare: unknown arm 'b'; allowed: a"),
+    (STUDY + "planned: {measure: error}\n", "planned: measure: unknown measure 'error'; "),
+    (STUDY + "seeds: {min: 2, max: 5}\n", "seeds.min: must be at least 3, not 2"),
+    (STUDY + "seeds: {min: 5, max: 4}\n", "seeds: max: 4 is less than min, 5"),
+    (STUDY + "match: {macs: 1e3}\n", "arms.a: cannot be matched to 1,000 macs within 2 %: the nearest has "),
+    (STUDY + "match: {by: width}\n", "match: give exactly one of macs and params"),
+    (STUDY + "diagnostics: propagtion\n", "diagnostics: must be a mapping of fields, not 'propagtion'"),
+    (DESIGNED.replace("[A, B]", "[A]"), "a factor with one level cannot have an effect; give at least two"),
+    (DESIGNED + "baseline: {transition: D}\n", "baseline.transition: unknown level 'D'; allowed: A, B"),
+    (DESIGNED + "baseline: {trans: A}\n", "baseline: unknown factor 'trans'; did you mean 'transition'?"),
+    (DESIGNED + "design: factorials\n", "did you mean 'factorial'?"),
+    (DESIGNED + "design: factorial\n", "a factorial needs at least 2 of them, not 1"),
+    (DESIGNED + "arms: {a: {}}\n", "give arms, or factors and a design; not both"),
 ]
 
 
