@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import singledispatch
 
 from ablations.findings import Finding
@@ -138,7 +138,8 @@ def _arms(run: AblationRun) -> Grid:
                 Cell(published, arm.published.error if arm.published else None),
             ]
         )
-    return Grid("Arms", tables.HEADINGS, tables.NUMERIC, rows, list(indices(run).values()), footnotes(run))
+    headings, rows = _filled(tables.HEADINGS, rows)
+    return Grid("Arms", headings, tables.NUMERIC, rows, list(indices(run).values()), footnotes(run))
 
 
 def _lost(arm: ArmSummary) -> str:
@@ -171,7 +172,14 @@ def _comparisons(run: AblationRun, caption: str, found: list[Finding]) -> Grid |
         ]
         for each, by in zip(found, sorts, strict=True)
     ]
-    return Grid(caption, tables.COMPARED, tables.COMPARED[3:], rows, [index[each.arm] for each in found])
+    headings, rows = _filled(tables.COMPARED, rows)
+    return Grid(caption, headings, tables.COMPARED[3:], rows, [index[each.arm] for each in found])
+
+
+def _filled(headings: Sequence[str], rows: list[list[Cell]]) -> tuple[list[str], list[list[Cell]]]:
+    """Without columns that are empty in every row."""
+    kept = [at for at in range(len(headings)) if any(row[at].text for row in rows)]
+    return [headings[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
 def _why(found: Finding) -> str:

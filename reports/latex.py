@@ -80,7 +80,7 @@ def of_ablation(run: AblationRun) -> str:
             escape(arm.arm) + (" (baseline)" if arm.arm == run.study.control else ""),
             engineering(arm.params),
             engineering(arm.macs),
-            bold + "".join(marks) + (r"$^{*}$" if arm.unfinished else ""),
+            bold + "".join(marks) + (r"$^{\dagger}$" if arm.unfinished else ""),
             str(arm.n),
             escape(points(found)),
         ]
@@ -89,10 +89,12 @@ def of_ablation(run: AblationRun) -> str:
         headings.append("published, %")
     notes = [f"$^{{{_letter(number)}}}$ {escape(text)}." for number, text in enumerate(footnotes, 1)]
     if any(arm.unfinished for arm in run.summaries):
-        notes.append(r"$^{*}$ may still change: trials are to come.")
+        notes.append(r"$^{\dagger}$ may still change: trials are to come.")
     notes.append(
         r"Mean $\pm$ standard deviation over $n$ seeds; differences over pairs of seeds, with 95\,\% interval."
     )
+    if any(found.resolved for found in run.findings):
+        notes.append(f"*: resolved, $p \\le {run.study.planned.alpha:g}$ by Holm over its family.")
     if best:
         notes.append("Bold: better than every other arm.")
     caption = f"{escape(run.study.question or run.study.name)} {escape(answer(run))}"

@@ -41,7 +41,10 @@ Storage = Annotated[str | None, typer.Option(metavar="URL", help="A database in 
 @app.command("list")
 def list_(
     what: Annotated[
-        str, typer.Argument(help="presets, studies, datasets, shortcuts, orders, branches, recipes, samplers, stopping, designs")
+        str,
+        typer.Argument(
+            help="presets, studies, datasets, shortcuts, orders, branches, recipes, samplers, stopping, designs"
+        ),
     ] = "presets",
 ) -> None:
     """List what there is."""

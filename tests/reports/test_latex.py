@@ -78,4 +78,4 @@ def test_the_best_is_bold_only_where_it_is_resolved(ablation: Make) -> None:
 def test_failures_have_a_footnote_and_open_numbers_a_mark(ablation: Make) -> None:
     text = of_ablation(ablation({"base": [0.1, 0.1], "lost": [0.2, "diverged"], "slow": [0.2, None]}))
     assert "$^{a}$ trained, 1 of 2 diverged: not in the mean." in text
-    assert "$^{*}$ may still change" in text
+    assert r"$^{\dagger}$ may still change" in text
