@@ -7,14 +7,14 @@ from functools import singledispatch
 
 from rich.table import Table
 
-from ablations import spending
+from ablations import effects, spending
 from ablations.launch import AblationRun
-from ablations.summary import agreement
+from ablations.summary import ArmSummary, agreement
 from reports import front
 from reports.answer import answer as sentence
 from reports.course import course
 from reports.query import Answer
-from reports.tables import HEADINGS, MAY_CHANGE, NUMERIC, cells, provenance
+from reports.tables import HEADINGS, MAY_CHANGE, NUMERIC, cells, p, provenance
 from search.found import SearchRun
 from search.trial import FINISHED
 
@@ -97,6 +97,7 @@ def footnotes(run: AblationRun) -> list[str]:
     ]
     if any(arm.unfinished for arm in run.summaries):
         lines.append(f"{MAY_CHANGE}: may still change, since trials are to come.")
+    lines += [lost(run, arm) for arm in run.summaries if arm.bad]
     if missing := sum(len(found.difference.missing) for found in run.findings):
         lines.append(f"{missing} pairs of seeds lack a result, and are in no difference.")
     if run.study.adaptive:
@@ -110,6 +111,21 @@ def footnotes(run: AblationRun) -> list[str]:
             "(published failures tied as worst)."
         )
     return lines
+
+
+def lost(run: AblationRun, arm: ArmSummary) -> str:
+    """How often an arm's trials diverged or failed, with the exact interval, and whether that is more than the
+    baseline's."""
+    ended = sum(number for status, number in arm.ended.items() if status in FINISHED)
+    low, high = effects.rate(arm.bad, ended)
+    (control,) = (other for other in run.summaries if other.arm == run.study.control)
+    against = ""
+    if control.key != arm.key and (of := sum(control.ended.get(status, 0) for status in FINISHED)):
+        against = f"; against {control.bad} of {of}: p = {p(effects.rates_differ(arm.bad, ended, control.bad, of))}"
+    return (
+        f"{arm.arm}: {arm.bad} of {ended} trials diverged or failed, {arm.bad / ended:.0%} (95 % interval {low:.0%} to "
+        f"{high:.0%}, exact){against}. They are in no mean, and rank as worst."
+    )
 
 
 def spent(run: AblationRun) -> str:

@@ -56,6 +56,14 @@ def test_planned_and_exploratory_comparisons_stand_apart(ablation: Make) -> None
     assert planned < text.index("| bad | base |") < exploratory < text.index("| lost | base |")
 
 
+def test_trials_that_did_not_end_well_are_told_with_an_exact_interval(ablation: Make) -> None:
+    text = markdown.render(ablation(ERRORS, planned=PLANNED)).replace("\\", "")
+    assert (
+        "lost: 1 of 3 trials diverged or failed, 33% (95 % interval 1% to 91%, exact); against 0 of 3: p = 1.000"
+        in text
+    )
+
+
 def test_a_half_finished_run_marks_what_may_still_change(ablation: Make) -> None:
     run = ablation({"base": [0.1, 0.11, 0.1], "open": [0.2, None, None], "none": [None, None, None]})
     text = markdown.render(run)
