@@ -32,7 +32,7 @@ demo: $(STAMP)
 	$(BIN)/resnet-space run shortcuts --seeds 3 --out runs/demo
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -20,6 +20,13 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes one runs all tests of a file, for their fixtures, and one all that share a Ray."""
+    with_ray = {item.path for item in items if "ray_cluster" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else item.path.name))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty `RESNET_SPACE_CACHE` for the session, so that no test reads or writes the user's own."""
