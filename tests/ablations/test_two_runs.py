@@ -1,4 +1,4 @@
-"""Two runs side by side: networks of equal complexity are paired off, each once, and none with what is not its equal."""
+"""Two runs side by side: networks of equal complexity are paired off, each once, and only with their equals."""
 
 from __future__ import annotations
 
