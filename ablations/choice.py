@@ -52,7 +52,7 @@ def choose(path: Path, arm: str, storage: str | None = None) -> Choice:
 
 
 def _key(name: str, study: Study, store: Store, keys: list[str]) -> str:
-    arms = _arms(study, store, keys)
+    arms = arms_of(study, store, keys)
     if name in arms:
         return arms[name]
     found = [key for key in keys if key.startswith(name)] if name else []
@@ -63,8 +63,8 @@ def _key(name: str, study: Study, store: Store, keys: list[str]) -> str:
     return found[0]
 
 
-def _arms(study: Study, store: Store, keys: list[str]) -> dict[str, str]:
-    """Keys by the names that an ablation gave them."""
+def arms_of(study: Study, store: Store, keys: list[str]) -> dict[str, str]:
+    """Keys of stored networks by the names that an ablation gave them; none for another kind of study."""
     if not isinstance(study, Ablation) or not keys:
         return {}
     some = store.architectures(keys[:1])[keys[0]]

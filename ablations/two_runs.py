@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ablations import effects
+from ablations.choice import arms_of
 from ablations.effects import Difference
+from search.folder import differences
 from search.store import Store
+from search.study import Study
 
 ALIKE = 0.1
 """Networks of two runs are of equal complexity if their MACs differ by no more than this, as a fraction."""
@@ -22,12 +26,17 @@ class Side:
     """One of two runs: its complete trials, by network and seed. Errors are of the test split."""
 
     name: str
+    study: Study
     trials: pd.DataFrame
     """`Store.results()`."""
+    arms: Mapping[str, str]
+    """Names of networks by key, where an ablation gave them one."""
 
     @classmethod
-    def of(cls, name: str, store: Store) -> Side:
-        return cls(name, store.results().dropna(subset="test_error"))
+    def of(cls, name: str, study: Study, store: Store) -> Side:
+        trials = store.results().dropna(subset="test_error")
+        arms = arms_of(study, store, sorted(set(trials["architecture"])))
+        return cls(name, study, trials, {key: arm for arm, key in reversed(arms.items())})
 
     @cached_property
     def networks(self) -> pd.DataFrame:
@@ -56,6 +65,18 @@ class TwoRuns:
 
     first: Side
     second: Side
+
+    @cached_property
+    def changed(self) -> list[tuple[str, Any, Any]]:
+        """(path, in the first, in the second) of what the studies' files have otherwise, but for their arms."""
+        before, now = (
+            side.study.model_dump(mode="json", exclude={"arms", "factors"}) for side in (self.first, self.second)
+        )
+        return list(differences(before, now))
+
+    def named(self, network: str) -> str:
+        """A network's name for people: its arm in either run, or its key."""
+        return self.second.arms.get(network) or self.first.arms.get(network) or network
 
     @cached_property
     def common(self) -> list[str]:

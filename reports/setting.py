@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -46,9 +47,18 @@ def setting(run: Run) -> list[tuple[str, str]]:
             ),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
             ("commit", session["commit"] or "not in a checkout"),
+            ("energy", _energy(sessions)),
             ("begun", f"{sessions[0]['began']}" + (f", in {len(sessions)} sessions" if len(sessions) > 1 else "")),
         ]
     return facts
+
+
+def _energy(sessions: Sequence[Mapping[str, Any]]) -> str:
+    known = [session["joules"] for session in sessions if session.get("joules") is not None]
+    if not known:
+        return "not readable"
+    part = "" if len(known) == len(sessions) else f" in {len(known)} of {len(sessions)} sessions"
+    return f"{sum(known) / 3600:.3g} Wh by the driver's processors{part}, all that ran there included"
 
 
 def _training(run: Run) -> str:

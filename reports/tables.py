@@ -29,14 +29,19 @@ METRICS = {"test_error": "test error", "top1": "top-1 error"}
 
 def cells(run: AblationRun) -> list[tuple[str, ...]]:
     """One row of texts an arm, under `HEADINGS`."""
+    still = {arm.arm for arm in run.summaries if arm.unfinished}
+
+    def marked(text: str, *arms: str) -> str:
+        return text + (MAY_CHANGE if text and still.intersection(arms) else "")
+
     return [
         (
             arm.arm,
             engineering(arm.params),
             engineering(arm.macs),
-            percent(arm.mean, arm.std) + (MAY_CHANGE if arm.unfinished and arm.n else ""),
-            f"{arm.n}",
-            points(run.about(arm.arm)),
+            marked(percent(arm.mean, arm.std), arm.arm),
+            marked(f"{arm.n}", arm.arm),
+            marked(points(found), arm.arm, found.versus) if (found := run.about(arm.arm)) else "",
             arm.outcome,
             published(arm.published),
         )

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ablations import library
 from ablations.findings import POINTS
 from ablations.two_runs import ALIKE, Side, TwoRuns
 from reports import comparisons, figures, markdown, tables
 from reports.comparisons import Distribution
 from reports.page import Cell, Grid, Page, Picture, Section, render
+from resnet_space import documents
 from resnet_space.errors import InputError, unknown
 from search.atomic import write_text
 from search.folder import RunFolder
 from search.plan import stored
 
 HEADINGS = ("network", "MACs", "first, %", "second, %", "difference, points", "pairs")
+CHANGED = ("field", "first", "second")
 CAPTION = (
     "Distribution of test errors at equal complexity: the share of networks with an error of at most so much, with "
     "95 % bands (Dvoretzky, Kiefer and Wolfowitz)."
@@ -33,7 +36,8 @@ def compare(first: Path, second: Path, storage: str | None = None) -> TwoRuns:
         folder = RunFolder.existing(path)
         store = stored(folder, storage)
         try:
-            side = Side.of(path.name, store)
+            study = library.of(documents.read(folder.study), source=str(folder.study))
+            side = Side.of(path.name, study, store)
         finally:
             store.close()
         if side.trials.empty:
@@ -96,8 +100,13 @@ def rows(found: TwoRuns) -> list[tuple[str, ...]]:
         seen = found.difference(network)
         points = "" if seen.delta is None else tables.interval(seen.delta, seen.low, seen.high)
         errors = (tables.percent(before, None), tables.percent(now, None))
-        made.append((network, tables.engineering(macs), *errors, points, str(seen.n)))
+        made.append((found.named(network), tables.engineering(macs), *errors, points, str(seen.n)))
     return made
+
+
+def changes(found: TwoRuns) -> list[tuple[str, str, str]]:
+    """What the studies have otherwise, under `CHANGED`."""
+    return [(path, str(before), str(now)) for path, before, now in found.changed]
 
 
 def _distributions(found: TwoRuns) -> list[Distribution]:
@@ -113,6 +122,9 @@ def as_markdown(found: TwoRuns, path: Path) -> str:
     if found.common:
         cells = [tuple(map(escape, row)) for row in rows(found)]
         lines += ["## Networks in common", "", *markdown.table(HEADINGS, HEADINGS[1:], cells), ""]
+    if changed := changes(found):
+        cells = [tuple(map(escape, row)) for row in changed]
+        lines += ["## What the studies have otherwise", "", *markdown.table(CHANGED, (), cells), ""]
     lines += ["## Errors at equal complexity", "", f"![{CAPTION}]({path.stem}-errors.svg)", "", f"*{CAPTION}*"]
     return "\n".join(lines) + "\n"
 
@@ -122,6 +134,9 @@ def as_page(found: TwoRuns, path: Path) -> str:
     if found.common:
         cells = [[Cell(text) for text in row] for row in rows(found)]
         sections.append(Section("Networks in common", [Grid("Test errors", HEADINGS, HEADINGS[1:], cells)]))
+    if changed := changes(found):
+        rows_of = [[Cell(text) for text in row] for row in changed]
+        sections.append(Section("What the studies have otherwise", [Grid("Fields", CHANGED, (), rows_of)]))
     picture = Picture(comparisons.distributions(_distributions(found)), CAPTION, answer(found))
     sections.append(Section("Errors at equal complexity", [picture]))
     return render(

@@ -73,6 +73,12 @@ class RunFolder:
         )
         write_text(self.manifest, json.dumps({"sessions": sessions}, indent=2, allow_nan=False) + "\n")
 
+    def amend(self, **facts: Any) -> None:
+        """Add to this session's entry what is known at its end."""
+        manifest = self.read_manifest()
+        manifest["sessions"][-1].update(facts)
+        write_text(self.manifest, json.dumps(manifest, indent=2, allow_nan=False) + "\n")
+
     def read_manifest(self) -> dict[str, Any]:
         return json.loads(self.manifest.read_text(encoding="utf-8")) if self.manifest.exists() else {}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from resnet_space.errors import InputError
 from search.data import Images, steps_per_epoch
+from search.energy import metered
 from search.folder import RunFolder
 from search.progress import Progress
 from search.store import Store
@@ -85,7 +86,9 @@ def opened(
         plan.begin(store)
         if retry_failed:
             store.retry()
-        yield folder, store
+        with metered() as meter:
+            yield folder, store
+        folder.amend(joules=meter.look())
         _tidy(folder, store)
     finally:
         store.close()

@@ -70,7 +70,8 @@ def test_a_half_finished_run_marks_what_may_still_change(ablation: Make) -> None
     assert "5 waiting" in text
     assert "**Unfinished: the numbers below may still change.**" in text
     assert "20.00~" in text.replace("\\", "")
-    assert "10.33 ± 0.58 |" in text, "what is complete has no mark"
+    assert "10.33 ± 0.58 | 3 |" in text, "what is complete has no mark"
+    assert "+10.00~" in text.replace("\\", ""), "a difference to what is open is open"
     assert "Unfinished: numbers may still change." in html.page(run)
 
 

@@ -1,0 +1,65 @@
+"""Energy of a session, where the machine tells: the counters that Linux keeps for processors (RAPL)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+COUNTERS = Path("/sys/class/powercap")
+OFTEN = 60.0
+"""Seconds between two looks: a counter starts over after minutes to hours, and must not do so twice unseen."""
+
+
+class Meter:
+    """Joules that this machine's processor packages have taken since it was made, whatever ran on them.
+
+    E = sum over looks and packages of (now - before) modulo the counter's range. None where there is no counter, or
+    one cannot be read.
+    """
+
+    def __init__(self, counters: Path = COUNTERS) -> None:
+        self.counters, self.joules = counters, 0.0
+        self._last = self._packages()
+
+    def look(self) -> float | None:
+        """Read the counters; what there is so far."""
+        now = self._packages()
+        if not self._last or now.keys() != self._last.keys():
+            self._last = {}
+            return None
+        self.joules += sum((now[name][0] - begin) % size for name, (begin, size) in self._last.items()) / 1e6
+        self._last = now
+        return self.joules
+
+    def _packages(self) -> dict[str, tuple[int, int]]:
+        """Microjoules so far and the counter's range, by package; empty if any cannot be read."""
+        found = {}
+        try:
+            for folder in sorted(self.counters.glob("intel-rapl:[0-9]*")):
+                # intel-rapl:0:1 is a part of intel-rapl:0.
+                if folder.name.count(":") == 1:
+                    size = int((folder / "max_energy_range_uj").read_text()) + 1
+                    found[folder.name] = (int((folder / "energy_uj").read_text()), size)
+        except (OSError, ValueError):
+            return {}
+        return found
+
+
+@contextmanager
+def metered(counters: Path = COUNTERS, often: float = OFTEN) -> Iterator[Meter]:
+    """A meter that looks by itself while it lasts."""
+    meter, done = Meter(counters), Event()
+
+    def watch() -> None:
+        while not done.wait(often):
+            meter.look()
+
+    thread = Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield meter
+    finally:
+        done.set()
+        thread.join()
