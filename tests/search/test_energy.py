@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from search.atomic import write_text
 from search.energy import Meter, metered
 
 
 def write(counters: Path, package: str, microjoules: int, size: int = 999_999_999) -> None:
     folder = counters / f"intel-rapl:{package}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "energy_uj").write_text(f"{microjoules}\n")
-    (folder / "max_energy_range_uj").write_text(f"{size}\n")
+    write_text(folder / "max_energy_range_uj", f"{size}\n")
+    # Whole or not at all, as the kernel's are.
+    write_text(folder / "energy_uj", f"{microjoules}\n")
 
 
 def test_joules_are_summed_over_packages_and_parts_of_them_are_not_counted_twice(tmp_path: Path) -> None:
