@@ -91,7 +91,7 @@ def footnotes(run: AblationRun) -> list[str]:
     plan = run.study.planned
     lines = [
         f"test error: mean ± standard deviation over n seeds; fail: a mean above {run.study.fail_above:.0%}.",
-        f"difference: {run.study.measure.heading} less that of {run.study.control}, over pairs of seeds, with its "
+        f"difference: {run.study.measure.heading} less that of {_compared_with(run)}, over pairs of seeds, with its "
         f"interval; *: resolved, p <= {plan.alpha:g} by Holm over its family ({plan.test.replace('_', ' ')}).",
         "MACs: fused multiply-adds for one image, as fvcore counts them; additions, gates and ReLUs are not in them.",
     ]
@@ -111,6 +111,11 @@ def footnotes(run: AblationRun) -> list[str]:
             "(published failures tied as worst)."
         )
     return lines
+
+
+def _compared_with(run: AblationRun) -> str:
+    others = any(found.planned and found.versus != run.study.control for found in run.findings)
+    return run.study.control + (", or of the arm that it was planned to be compared with" if others else "")
 
 
 def lost(run: AblationRun, arm: ArmSummary) -> str:

@@ -10,6 +10,7 @@ import pytest
 from ablations.launch import AblationRun
 from ablations.library import load
 from reports.answer import answer
+from reports.terminal import footnotes
 from resnet_space import InputError
 
 Make = Callable[..., AblationRun]
@@ -128,3 +129,11 @@ def test_wrong_plans_are_refused_by_name(planned: dict[str, Any], message: str) 
 def test_seeds_that_are_added_need_contrasts_to_be_added_for(ablation: Make) -> None:
     with pytest.raises(InputError, match=r"seeds: more seeds are added for planned contrasts"):
         ablation(CLEAR, seeds={"min": 3, "max": 5})
+
+
+def test_a_contrast_with_another_arm_than_the_baseline_is_told_as_such(ablation: Make) -> None:
+    run = ablation(CLEAR, planned={"compare": [{"arm": "bad", "versus": "like"}]})
+    assert (run.about("bad").versus, run.about("like").versus) == ("like", "base")
+    assert any("or of the arm that it was planned to be compared with" in note for note in footnotes(run))
+    alone = ablation(CLEAR, folder="alone", planned={"compare": ["bad"]})
+    assert not any("planned to be compared with" in note for note in footnotes(alone))
