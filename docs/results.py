@@ -30,7 +30,7 @@ def section(folder: Path) -> str:
     taken = sorted(record.seconds for record in run.records if record.seconds)
     kept.append(
         f"`resnet-space run {run.study.name}`: {len(taken)} trials, {clock_face(sum(taken))} of training, "
-        f"median {taken[len(taken) // 2]:.0f} s a trial, one thread each."
+        f"median {taken[len(taken) // 2]:.0f} s a trial, one thread each; commit {_commit(run)}."
     )
     text = "\n".join(kept)
     while "\n\n\n" in text:
@@ -38,10 +38,14 @@ def section(folder: Path) -> str:
     return text
 
 
+def _commit(run: AblationRun) -> str:
+    return str(run.folder.read_manifest()["sessions"][-1]["commit"])[:7]
+
+
 def setting(folder: Path) -> str:
     """Where the numbers come from: the last run's machine and versions."""
     lines = markdown.render(kinds.read(folder)).splitlines()
-    wanted = ("- data fingerprint", "- machine", "- versions", "- commit", "- data:")
+    wanted = ("- data fingerprint", "- machine", "- versions", "- data:")
     return "\n".join(["## Setting", "", *(line for line in lines if line.startswith(wanted))])
 
 
