@@ -58,7 +58,9 @@ def test_a_gate_carries_what_its_bias_leaves(kind: str, bias: float, least: floa
 
 def test_dropped_pixels_count_as_the_scaling_that_they_stand_for() -> None:
     # Half of them are 0, the others are doubled: the root mean square grows by sqrt 2.
-    assert gains({"kind": "dropout", "p": 0.5})[:4] == pytest.approx([2**0.5] * 4, rel=0.15), "where maps are not tiny"
+    torch.manual_seed(0)
+    found = gains({"kind": "dropout", "p": 0.5})
+    assert found[:2] == pytest.approx([2**0.5] * 2, rel=0.1), "where maps are not tiny"
 
 
 def test_where_zeros_are_padded_the_mean_square_is_spread_over_them() -> None:
