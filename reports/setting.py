@@ -30,6 +30,7 @@ def setting(run: Run) -> list[tuple[str, str]]:
     study, sessions = run.study, run.folder.read_manifest().get("sessions", [])
     recipe = study.recipe.model_dump(mode="json", exclude_defaults=True)
     facts = [
+        *networks(study),
         ("data", f"{study.data.name}, validation {study.data.validation:g}, test {study.data.test:g}"),
         ("recipe", ", ".join(f"{name}: {value}" for name, value in recipe.items())),
         ("seeds", seeds(study)),
@@ -68,6 +69,18 @@ def _training(run: Run) -> str:
     hosts = sorted({record.host for record in run.records if record.host})
     where = f", on {len(hosts)} machines" if len(hosts) > 1 else ""
     return f"{len(taken)} trials, {clock_face(sum(taken))} in all, median {taken[len(taken) // 2]:.1f} s{where}"
+
+
+@singledispatch
+def networks(study: Study) -> list[tuple[str, str]]:
+    """What the networks are made from, by the kind of study."""
+    return []
+
+
+@networks.register
+def _(study: Ablation) -> list[tuple[str, str]]:
+    base = study.net if isinstance(study.net, str) else "an architecture of its own"
+    return [("network", ", ".join([base, *(f"{path}={value}" for path, value in study.set.items())]))]
 
 
 @singledispatch

@@ -56,6 +56,12 @@ def test_planned_and_exploratory_comparisons_stand_apart(ablation: Make) -> None
     assert planned < text.index("| bad | base |") < exploratory < text.index("| lost | base |")
 
 
+def test_a_report_names_its_own_network_and_data_beside_the_published_ones(ablation: Make) -> None:
+    text = markdown.render(ablation(ERRORS)).replace("\\", "")
+    assert "- network: resnet20, width=0.25, stages.*.units=1" in text
+    assert "- data: digits" in text
+
+
 def test_trials_that_did_not_end_well_are_told_with_an_exact_interval(ablation: Make) -> None:
     text = markdown.render(ablation(ERRORS, planned=PLANNED)).replace("\\", "")
     assert (
