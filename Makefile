@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/resnet-space run shortcuts --seeds 3 --out runs/demo
+	$(BIN)/resnet-space run shortcuts --seeds 2 --out runs/demo
 
 test: lint
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
