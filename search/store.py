@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 3
 
+AT_ONCE = 500
+"""Keys in a query."""
+
 metadata = sql.MetaData()
 
 about = sql.Table("about", metadata, sql.Column("schema", sql.Integer, primary_key=True))
@@ -314,12 +317,13 @@ class Store:
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """The descriptions of networks by their keys."""
         found: dict[str, dict[str, Any]] = {}
+        wanted = list(keys)
         with self.engine.connect() as connection:
-            for key in keys:
-                query = sql.select(trials.c.spec).where(trials.c.architecture == key).limit(1)
-                spec = connection.execute(query).scalar()
-                if spec is not None:
-                    found[key] = spec["architecture"]
+            # Some at a time: databases take so many parameters and no more.
+            for begun in range(0, len(wanted), AT_ONCE):
+                some = trials.c.architecture.in_(wanted[begun : begun + AT_ONCE])
+                for key, spec in connection.execute(sql.select(trials.c.architecture, trials.c.spec).where(some)):
+                    found.setdefault(key, spec["architecture"])
         return found
 
     def describe(self, key: str) -> Lookup:
