@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
+from ablations.designs import Design
 from ablations.study import Ablation
 from ablations.summary import ArmSummary
 from ablations.variance import Term, analyse, unbalanced
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Term", "terms", "variance_notes"]
-
-MAIN = ("factorial", "fractional")
-"""Designs whose effects are means over the other factors; those of the others are told as differences of arms."""
-
 
 MOST_COLUMNS = 100
 """Coefficients of a linear model: more take minutes."""
@@ -30,11 +27,16 @@ def terms(study: Ablation, arms: Sequence[ArmSummary]) -> list[tuple[Term, tuple
     """
     table = _table(study, arms)
     design = study.compiled
-    if design is None or study.design.kind not in MAIN or table.empty:
+    if design is None or not _of_means(design) or table.empty:
         return []
     found = analyse(table, list(study.factors), _estimable(study))
     aliases = {estimate.factors: estimate.aliases for estimate in design.estimates}
     return [(term, aliases[term.factors]) for term in found]
+
+
+def _of_means(design: Design) -> bool:
+    """Whether its effects are means over the other factors; simple ones are told as differences of two arms."""
+    return all(estimate.arm is None for estimate in design.estimates)
 
 
 def _estimable(study: Ablation) -> list[tuple[str, ...]]:
@@ -52,7 +54,7 @@ def _estimable(study: Ablation) -> list[tuple[str, ...]]:
 
 def variance_notes(study: Ablation, arms: Sequence[ArmSummary]) -> list[str]:
     """What the effects rest on: the design's aliases, and cells that lack a seed."""
-    if study.compiled is None or study.design.kind not in MAIN:
+    if study.compiled is None or not _of_means(study.compiled):
         return []
     table = _table(study, arms)
     left_out = len(study.compiled.estimates) - len(_estimable(study))

@@ -44,15 +44,6 @@ class AblationPlan(Plan):
         of_arms(study)
         return cls(study, images, study.architectures(images.shape, images.classes))
 
-    def spec(self, net: Architecture, seed: int) -> TrialSpec:
-        return TrialSpec(
-            architecture=net,
-            recipe=self.study.recipe,
-            data=self.study.data,
-            fingerprint=self.images.fingerprint,
-            seed=seed,
-        )
-
     @cached_property
     def trials(self) -> dict[str, TrialSpec]:
         """Distinct trials by key that there may be, a seed of every arm before the next seed."""

@@ -32,6 +32,8 @@ class Resolving:
         store.reclaim()
         self.todo = deque(unfinished([self._job(spec) for spec in plan.first], store))
         self.asked = {spec.key for spec in plan.first}
+        self.counted = {record.key for record in store.records()}
+        """Trials that the progress knows of from the beginning: later rounds of a run that goes on are stored."""
         self.running: set[str] = set()
 
     @property
@@ -71,7 +73,7 @@ class Resolving:
             self.asked |= {spec.key for spec in more}
             self.store.add(more)
             self.todo.extend(unfinished([self._job(spec) for spec in more], self.store))
-            self.progress.more(len(self.todo))
+            self.progress.more(sum(spec.key not in self.counted for spec in more))
 
     def _more(self) -> Iterator[TrialSpec]:
         """The next seed of every arm that an open comparison needs."""

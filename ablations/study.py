@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from ablations.contrasts import MEASURES, Contrast, Measure, NumberOfSeeds, Planned, Seeds
 from ablations.designs import AnyDesign, Design, OneAtATime, changes
 from ablations.diagnostics import Diagnostics, NamedDiagnostics
-from ablations.factors import Factor
+from ablations.factors import Changes, Factor
 from ablations.matching import Match, match
 from resnet_space import Architecture, preset
 from resnet_space.description import Description
@@ -20,9 +20,6 @@ from search.study import Study
 
 MATCHED = ", matched"
 """Behind the name of an arm that was rescaled to the same complexity."""
-
-Changes = dict[str, Any]
-"""Values by path, as `Architecture.assign` takes them."""
 
 
 class Arm(Description):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data import Images, steps_per_epoch
 from search.energy import metered
@@ -16,6 +17,7 @@ from search.progress import Progress
 from search.store import Store
 from search.study import Study
 from search.sweep import Runner
+from search.trial import TrialSpec
 
 
 class Plan(ABC):
@@ -39,6 +41,16 @@ class Plan(ABC):
     @abstractmethod
     def drive(self, store: Store, runner: Runner, progress: Progress) -> None:
         """Do what is left."""
+
+    def spec(self, net: Architecture, seed: int) -> TrialSpec:
+        """The trial of a network."""
+        return TrialSpec(
+            architecture=net,
+            recipe=self.study.recipe,
+            data=self.study.data,
+            fingerprint=self.images.fingerprint,
+            seed=seed,
+        )
 
     @property
     def notices(self) -> list[str]:

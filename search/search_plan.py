@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from resnet_space import Architecture, Space, complexity
+from resnet_space import Space, complexity
 from resnet_space.errors import InputError
 from search.data import Images
 from search.explore import Exploration
@@ -43,16 +43,6 @@ class SearchPlan(Plan):
     @cached_property
     def space(self) -> Space:
         return self.study.bounded(self.images.shape, self.images.classes)
-
-    def spec(self, net: Architecture, seed: int) -> TrialSpec:
-        """The trial of a network."""
-        return TrialSpec(
-            architecture=net,
-            recipe=self.study.recipe,
-            data=self.study.data,
-            fingerprint=self.images.fingerprint,
-            seed=seed,
-        )
 
     def begin(self, store: Store) -> None:
         """Nothing: what is tried depends on what is found."""

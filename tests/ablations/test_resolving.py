@@ -119,3 +119,13 @@ def test_a_round_waits_for_the_one_before(plan: AblationPlan, store: Store) -> N
         feed.tell(_end(spec, "failed"))
     assert feed.next() is None
     assert feed.over
+
+
+def test_a_round_that_is_stored_already_is_counted_once(plan: AblationPlan, store: Store) -> None:
+    drive(plan, store, noisy, most=10)
+    total, ended = plan.counted(store)
+    assert (total, ended) == (11, 10)
+    progress = Progress(total=total, already=ended, steps=1, name=str)
+    feed = Resolving(plan, store, progress)
+    assert feed.next() is not None
+    assert progress.total == 11
