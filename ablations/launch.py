@@ -12,7 +12,7 @@ from ablations.findings import Finding, best, findings
 from ablations.published import of_arms
 from ablations.resolving import Resolving
 from ablations.study import Ablation
-from ablations.summary import ArmSummary, summarise
+from ablations.summary import Agreement, ArmSummary, agreement, summarise
 from resnet_space import Architecture
 from search.data import Images
 from search.folder import RunFolder
@@ -151,6 +151,11 @@ class AblationRun:
     def best(self) -> str | None:
         """The arm that is better than every other, if there is one."""
         return best(self.study, self.summaries)
+
+    @cached_property
+    def agreement(self) -> Agreement | None:
+        """How far the arms rank as the published ones do."""
+        return agreement(self.summaries)
 
     @cached_property
     def terms(self) -> list[tuple[Term, tuple[str, ...]]]:

@@ -8,15 +8,14 @@ from functools import singledispatch
 from ablations.findings import Finding
 from ablations.kinds import Run
 from ablations.launch import AblationRun
-from ablations.summary import ArmSummary
 from reports import front, tables
 from reports.answer import answer
 from reports.arm_figures import indices
 from reports.course import course
 from reports.illustrations import illustrations
+from reports.notes import footnotes, ill
 from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text, render
 from reports.setting import setting, state, unfinished
-from reports.terminal import footnotes
 from search.found import SearchRun
 
 
@@ -125,13 +124,7 @@ def _arms(run: AblationRun) -> Grid:
                 Cell(name, name, strong=is_control, note="the baseline" if is_control else ""),
                 Cell(params, arm.params),
                 Cell(macs, arm.macs),
-                Cell(
-                    error,
-                    arm.rank_error,
-                    strong=arm.arm == run.best,
-                    muted=bool(arm.unfinished),
-                    note=_lost(arm),
-                ),
+                Cell(error, arm.rank_error, strong=arm.arm == run.best, muted=bool(arm.unfinished)),
                 Cell(n, arm.n),
                 Cell(points, found.difference.delta if found else None),
                 Cell(outcome, outcome),
@@ -140,11 +133,6 @@ def _arms(run: AblationRun) -> Grid:
         )
     headings, rows = _filled(tables.HEADINGS, rows)
     return Grid("Arms", headings, tables.NUMERIC, rows, list(indices(run).values()), footnotes(run))
-
-
-def _lost(arm: ArmSummary) -> str:
-    """A footnote for an arm with trials that diverged or failed."""
-    return f"{arm.outcome}: trials that did not end well are not in the mean, and rank as worst" if arm.bad else ""
 
 
 def _comparisons(run: AblationRun, caption: str, found: list[Finding]) -> Grid | None:
@@ -189,11 +177,7 @@ def _why(found: Finding) -> str:
 
 def _ill(run: Run) -> Iterator[Section]:
     """What did not end well, by reason."""
-    rows = [
-        [Cell(status), Cell(reason), Cell(str(number), number)]
-        for status, reason, number in run.reasons
-        if status in ("failed", "diverged")
-    ]
+    rows = [[Cell(status), Cell(reason), Cell(str(number), number)] for status, reason, number in ill(run)]
     if rows:
         grid = Grid("Trials by reason", ("status", "reason", "trials"), ("trials",), rows)
         yield Section("What did not end well", [grid])

@@ -11,8 +11,8 @@ from reports import front, tables
 from reports.answer import answer
 from reports.course import course
 from reports.illustrations import illustrate
+from reports.notes import footnotes, ill
 from reports.setting import setting, state, unfinished
-from reports.terminal import footnotes
 from search.found import SearchRun
 from search.study import Study
 
@@ -21,10 +21,8 @@ def render(run: Run) -> str:
     """The report of a run, finished or not, as Markdown."""
     far = state(run) + (" **Unfinished: the numbers below may still change.**" if unfinished(run) else "")
     lines = [*question(run.study), far, "", *findings(run), ""]
-    # What was stopped or refused has ended as it should.
-    ill = [row for row in run.reasons if row[0] in ("failed", "diverged")]
-    if ill:
-        rows = [(status, escape(reason), str(count)) for status, reason, count in ill]
+    if lost := ill(run):
+        rows = [(status, escape(reason), str(count)) for status, reason, count in lost]
         lines += ["## What did not end well", "", *table(("status", "reason", "trials"), ("trials",), rows), ""]
     facts = [f"- {term}: {escape(fact)}" for term, fact in setting(run)]
     return "\n".join([*lines, "## Setting", "", *facts]) + "\n"

@@ -10,7 +10,7 @@ import pytest
 from ablations.launch import AblationRun
 from ablations.library import load
 from reports.answer import answer
-from reports.terminal import footnotes
+from reports.notes import footnotes
 from resnet_space import InputError
 
 Make = Callable[..., AblationRun]
