@@ -17,7 +17,8 @@ HEADINGS = ("network", "depth", "parameters", "MACs", "validation error, %", "te
 
 NUMERIC = HEADINGS[1:-1]
 
-Networks = Mapping[str, Architecture]
+Networks = Mapping[str, dict[str, Any]]
+"""Descriptions by key."""
 
 
 def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
@@ -87,8 +88,7 @@ COLUMNS = (
 def rows(points: Sequence[Point], nets: Networks) -> list[dict[str, Any]]:
     """One mapping a network; errors are fractions, what is not known is None."""
     return [
-        {name: getattr(point, name) for name in COLUMNS[:-1]} | {"architecture": nets[point.key].to_dict()}
-        for point in points
+        {name: getattr(point, name) for name in COLUMNS[:-1]} | {"architecture": nets[point.key]} for point in points
     ]
 
 
@@ -108,13 +108,17 @@ def as_csv(points: Sequence[Point], nets: Networks) -> str:
 
 def of_run(run: SearchRun) -> str:
     """The front of a search's own objectives, as CSV."""
-    return as_csv(run.front, run.nets)
+    return as_csv(run.front, _described(run))
+
+
+def _described(run: SearchRun) -> Networks:
+    return {key: net.to_dict() for key, net in run.nets.items()}
 
 
 def as_parquet(run: SearchRun) -> bytes:
     import pandas as pd
 
-    table = [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(run.front, run.nets)]
+    table = [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(run.front, _described(run))]
     file = io.BytesIO()
     pd.DataFrame(table, columns=list(COLUMNS)).to_parquet(file, index=False)
     return file.getvalue()

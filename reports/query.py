@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ablations import library
-from resnet_space import Architecture, documents
+from resnet_space import documents
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from search.dominance import check_reference, hypervolume, knee
@@ -25,7 +25,8 @@ class Answer:
 
     title: str
     points: list[Point]
-    nets: Mapping[str, Architecture]
+    nets: Mapping[str, dict[str, Any]]
+    """Descriptions by key, as they are stored."""
     hypervolume: float | None = None
 
 
@@ -77,8 +78,7 @@ def ask(
             if not values:
                 raise InputError("--knee: there is no front here" if budget is None else "--knee: not with --budget")
             points, title = [points[knee(values)]], f"knee of the {title}"
-        nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
-        return Answer(title, points, nets, volume)
+        return Answer(title, points, store.architectures([point.key for point in points]), volume)
     finally:
         store.close()
 

@@ -20,7 +20,7 @@ OWN = 3
 """Seeds from which a network's own spread is used; below, that of all."""
 FAR = 4.0
 """Standard deviations of a mean that a draw is taken never to be beyond."""
-LEAST_DRAWS = 100
+LEAST_DRAWS = 50
 BLOCK = 4_000_000
 """Errors drawn at a time, to bound the memory."""
 
