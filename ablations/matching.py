@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from resnet_space.architecture import Architecture
+from resnet_space.branches import BottleneckBranch, WideBranch
 from resnet_space.counter import complexity
-from resnet_space.description import Description
+from resnet_space.description import Description, kind_of
 from resnet_space.errors import InputError, unknown
 
 WIDEST = 16
@@ -82,13 +83,16 @@ def _by_width(net: Architecture, path: str) -> Scale:
 
 
 def _by_branch(net: Architecture, path: str) -> Scale:
-    """The width of the bottleneck's 3x3 in the first stage, in multiples of the cardinality."""
+    """The branch's width in the first stage, in multiples of the cardinality."""
     branch = net.unit.branch
-    if branch.kind != "bottleneck":
-        raise InputError(f"{path}: cannot be matched by unit.branch.width: {branch.kind} has no width; use by: width")
-    width = branch.width or net.stages[0].channels // branch.expansion
-    start = max(1, width // branch.cardinality)
-    return Scale(start, WIDEST * start, lambda number: {"unit.branch.width": number * branch.cardinality})
+    if not isinstance(branch, WideBranch):
+        raise InputError(
+            f"{path}: cannot be matched by unit.branch.width: {kind_of(type(branch))} has no width; use by: width"
+        )
+    width = branch.width or int(branch.own_width(net.stages[0].channels))
+    groups = branch.cardinality if isinstance(branch, BottleneckBranch) else 1
+    start = max(1, width // groups)
+    return Scale(start, WIDEST * start, lambda number: {"unit.branch.width": number * groups})
 
 
 SCALES: dict[str, Callable[[Architecture, str], Scale]] = {"width": _by_width, "unit.branch.width": _by_branch}

@@ -13,12 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resnet_space.architecture import Architecture, ResidualUnit, Stage, Stem
+    from resnet_space.architecture import Architecture, ResidualUnit, Stage
     from resnet_space.builder import build
     from resnet_space.counter import Complexity, complexity
     from resnet_space.errors import InputError
     from resnet_space.presets import PRESETS, preset
     from resnet_space.space import Space
+    from resnet_space.stems import Stem
 
 __all__ = [
     "PRESETS",
@@ -39,7 +40,7 @@ _HOMES = {
     "Architecture": "architecture",
     "ResidualUnit": "architecture",
     "Stage": "architecture",
-    "Stem": "architecture",
+    "Stem": "stems",
     "build": "builder",
     "Complexity": "counter",
     "complexity": "counter",

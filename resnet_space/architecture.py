@@ -8,29 +8,36 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from resnet_space import paths
 from resnet_space.branches import BasicBranch, Branch, Channels
 from resnet_space.description import Description
-from resnet_space.errors import InputError, unknown
-from resnet_space.orders import OrderName
+from resnet_space.errors import InputError
+from resnet_space.orders import Normalisation, OrderName
 from resnet_space.shortcuts import IdentityShortcut, Shortcut
+from resnet_space.stems import AnyStem, Side, Stem
 
 if TYPE_CHECKING:
     from resnet_space.blueprint import Blueprint
 
 Transition = Literal["A", "B", "C"]
-Side = Annotated[int, Field(ge=1, le=16_384)]
-"""Pixels. The bounds of whole numbers are far from any network, and refuse what would hang or fill the memory."""
+Survival = Annotated[float, Field(gt=0, le=1)]
 
 
 class ResidualUnit(Description):
-    """y = h(x) + F(x), x' = f(y): the shortcut h, the branch F, and where BN and ReLU stand. 1603.05027, eq. 1-2."""
+    """y = h(x) + F(x), x' = f(y): the shortcut h, the branch F, and where BN and ReLU stand. 1603.05027, eq. 1-2.
+
+    With `normalisation` none there is no BN, and convolutions have biases. With a `survival` p below 1 the depth is
+    stochastic (1603.09382, eq. 2-5): in training a batch leaves F out with probability 1 - p_l, in evaluation F is
+    multiplied by p_l, where p_l = 1 - (1 - p) l / L for the l-th of L units.
+    """
 
     shortcut: Shortcut = IdentityShortcut()
     order: OrderName = "original"
+    normalisation: Normalisation = "batch"
     branch: Branch = BasicBranch()
+    survival: Survival = 1.0
 
 
 class UnitOverride(Description):
@@ -38,7 +45,9 @@ class UnitOverride(Description):
 
     shortcut: Shortcut | None = None
     order: OrderName | None = None
+    normalisation: Normalisation | None = None
     branch: Branch | None = None
+    survival: Survival | None = None
 
     def over(self, unit: ResidualUnit) -> ResidualUnit:
         return unit.model_copy(
@@ -46,24 +55,8 @@ class UnitOverride(Description):
         )
 
 
-def _kernel(value: Any) -> Any:
-    """Among literals `true` and 1.0 would pass for 1."""
-    if type(value) is not int:
-        raise unknown("kernel", value, ["1", "3", "5", "7"])
-    return value
-
-
-class Stem(Description):
-    """The first convolution, kernel x kernel, and for large images a 3x3 max pool of stride 2 behind it."""
-
-    kernel: Annotated[Literal[1, 3, 5, 7], BeforeValidator(_kernel)] = 3
-    channels: Channels = 16
-    stride: Side = 1
-    max_pool: bool = False
-
-
 class Stage(Description):
-    """`units` residual units with `channels` outputs; the first one has the stride."""
+    """`units` residual units, whose branches have `channels` outputs; the first one has the stride."""
 
     units: Annotated[int, Field(ge=1, le=10_000)]
     channels: Channels
@@ -84,7 +77,7 @@ class Architecture(Description):
 
     input_shape: tuple[Channels, Side, Side] = (3, 32, 32)
     classes: Channels = 10
-    stem: Stem = Stem()
+    stem: AnyStem = Stem()
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     unit: ResidualUnit = ResidualUnit()
     transition: Transition = "A"
@@ -166,7 +159,7 @@ class Architecture(Description):
             stage.model_dump() | {"channels": times(stage.channels), "unit": branch(stage.unit) if stage.unit else None}
             for stage in self.stages
         ]
-        stem = self.stem.model_dump() | {"channels": times(self.stem.channels)}
+        stem = self.stem.widened(times).model_dump()
         return Architecture.of(self.model_dump() | {"stem": stem, "stages": stages, "unit": branch(self.unit)})
 
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from resnet_space.architecture import Architecture, Stage, Stem
-from resnet_space.branches import Convolution
+from resnet_space import layers
+from resnet_space.architecture import Architecture, ResidualUnit, Stage
+from resnet_space.description import kind_of
 from resnet_space.errors import InputError
-from resnet_space.orders import ORDERS, OrderName
-from resnet_space.shortcuts import Conv1x1Shortcut, IdentityShortcut, ShortcutKind
+from resnet_space.layers import Chain, Size, convolutions
+from resnet_space.orders import Normalisation, Order, OrderName, applied, canonical
+from resnet_space.shortcuts import Concatenation, Conv1x1Shortcut, IdentityShortcut, ShortcutKind
+from resnet_space.stems import Stem
 
-SCHEMA = 1
+SCHEMA = 2
 """Part of every key: raised when a change of meaning must not find old results."""
 
 MAX_WEIGHTS = 2_000_000_000
@@ -31,24 +34,46 @@ Carry = Literal["keep", "pad", "project", "nothing"]
 
 @dataclass(frozen=True)
 class UnitPlan:
-    """One residual unit from (`in_channels`, H, W) to (`channels`, ceil(H/`stride`), ceil(W/`stride`))."""
+    """One residual unit from (`in_channels`, H, W) to (`out_channels`, `out_size`)."""
 
-    size: tuple[int, int]
+    size: Size
     """(H, W) of the input's map."""
     in_channels: int
     channels: int
+    """Of the branch's output."""
     stride: int
     order: OrderName
+    normalisation: Normalisation
     shortcut: ShortcutKind
     carry: Carry
     """How x reaches the sum: as it is, strided and padded with zero channels, by a 1x1 convolution, or not at all."""
     shared_first: bool
     """The order's `first` stands before the fork, so that the shortcut sees it too."""
-    chain: tuple[Convolution, ...]
+    entry: Chain
+    """Layers before the fork, for shortcut and branch alike: what changes the shape where shortcuts concatenate."""
+    chain: Chain
+    squeeze: int | None
+    """Hidden width of squeeze-and-excitation, None without."""
+    survival: float
+    """Of the branch, in training."""
 
     @property
-    def out_size(self) -> tuple[int, int]:
-        return ceil_div(self.size, self.stride)
+    def ordered(self) -> Order:
+        """Where BN, if any, and ReLU stand."""
+        return applied(self.order, self.normalisation)
+
+    @property
+    def forked(self) -> tuple[int, Size]:
+        """Channels and map at the fork, behind the entry."""
+        return layers.out_channels(self.entry, self.in_channels), layers.out_size(self.entry, self.size)
+
+    @cached_property
+    def out_size(self) -> Size:
+        return layers.out_size(self.chain, self.forked[1])
+
+    @property
+    def out_channels(self) -> int:
+        return self.channels + (self.forked[0] if self.shortcut.join == "concatenation" else 0)
 
 
 @dataclass(frozen=True)
@@ -57,24 +82,27 @@ class Blueprint:
 
     input_shape: tuple[int, int, int]
     classes: int
-    stem: Stem
+    stem: Chain
+    stem_last: str
+    """BN and ReLU behind the stem's last convolution; behind others in it stand both."""
     units: tuple[UnitPlan, ...]
 
     @property
-    def stem_order(self) -> str:
-        return ORDERS[self.units[0].order].stem
+    def normalisation(self) -> Normalisation:
+        """Of stem and head: the first unit's."""
+        return self.units[0].normalisation
 
     @property
     def tail(self) -> str:
-        return ORDERS[self.units[-1].order].tail
+        return self.units[-1].ordered.tail
 
     @property
     def channels(self) -> int:
-        return self.units[-1].channels
+        return self.units[-1].out_channels
 
     @property
     def depth(self) -> int:
-        return 1 + sum(len(unit.chain) for unit in self.units) + 1
+        return layers.depth(self.stem) + sum(layers.depth((*unit.entry, *unit.chain)) for unit in self.units) + 1
 
     @cached_property
     def key(self) -> str:
@@ -88,42 +116,64 @@ class Blueprint:
             "schema": SCHEMA,
             "input_shape": self.input_shape,
             "classes": self.classes,
-            "stem": self.stem,
+            "stem": [str(layer) for layer in self.stem],
+            "stem_last": self.stem_last,
             "units": [[count, _text(unit)] for count, unit in runs],
         }
         return hashlib.sha256(_canonical_json(content).encode()).hexdigest()[:16]
 
 
 def _canonical_json(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), default=lambda value: value.model_dump())
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 @lru_cache(maxsize=65536)
 def _text(unit: UnitPlan) -> str:
-    return _canonical_json(asdict(unit))
+    """All that a unit is. What a shortcut has at its default is left out, so that a new field moves no old key."""
+    shortcut = unit.shortcut.model_dump(exclude_defaults=True) | {"kind": kind_of(type(unit.shortcut))}
+    chains = {name: layers.spelt(getattr(unit, name)) for name in ("entry", "chain")}
+    plain = {field.name: getattr(unit, field.name) for field in fields(unit)}
+    return _canonical_json(plain | chains | {"shortcut": shortcut})
 
 
 def draw(net: Architecture) -> Blueprint:
     """The blueprint of a description.
 
     Raises:
-        InputError: a stride shrinks the map to nothing, widths do not come out even, or there are too many weights.
+        InputError: a stride shrinks the map to nothing, widths do not come out even, shapes do not meet, or there are
+            too many weights.
     """
-    size = _shrunk(net.input_shape[1:], net.stem.stride, "stem.stride")
-    size = _shrunk(size, 2, "stem.max_pool") if net.stem.max_pool else size
-    channels, units = net.stem.channels, list[UnitPlan]()
+    stem = net.stem.chain(net.input_shape[0], net.input_shape[1:])
+    size = _behind(stem, net.input_shape[1:], "stem")
+    channels, units = layers.out_channels(stem, net.input_shape[0]), list[UnitPlan]()
+    total = sum(stage.units for stage in net.stages)
     for index, stage in enumerate(net.stages):
         where = f"stages.{index}"
-        _shrunk(size, stage.stride, f"{where}.stride")
-        head = _unit(net, stage, size, channels, stage.stride, where, first=index == 0)
-        size, channels = head.out_size, stage.channels
-        units.append(head)
-        if stage.units > 1:
-            units += [_unit(net, stage, size, channels, 1, where, first=False)] * (stage.units - 1)
-    weights = sum(shape.weights for unit in units for shape in unit.chain)
+        if min(size) < stage.stride:
+            raise InputError(f"{where}.stride: {stage.stride} would shrink a map of {size[0]}x{size[1]} to nothing")
+        unit = stage.unit.over(net.unit) if stage.unit else net.unit
+        for number in range(stage.units):
+            stride = 1 if number else stage.stride
+            survival = 1 - (1 - unit.survival) * (len(units) + 1) / total
+            plan = _unit(net, stage, unit, size, channels, stride, survival, where, first=not units)
+            size, channels = plan.out_size, plan.out_channels
+            units.append(plan)
+            if number and unit.survival == 1 and channels == plan.in_channels and size == plan.size:
+                # All that follow in the stage are like this one.
+                units += [plan] * (stage.units - 1 - number)
+                break
+    weights = sum(shape.weights for unit in units for shape in convolutions((*unit.entry, *unit.chain)))
     if weights > MAX_WEIGHTS:
         raise InputError(f"stages: {weights:.3g} weights in the branches; at most {MAX_WEIGHTS:.3g} are built")
-    return Blueprint(net.input_shape, net.classes, net.stem, tuple(_in_front(units)))
+    written = not isinstance(net.stem, Stem)
+    units = _in_front(units)
+    last = BEHIND if written else units[0].order
+    order = applied(last, units[0].normalisation)
+    return Blueprint(net.input_shape, net.classes, stem, order.stem, tuple(units))
+
+
+BEHIND: OrderName = "original"
+"""The order whose `stem` stands behind every convolution of a written stem: BN and ReLU."""
 
 
 def _in_front(units: list[UnitPlan]) -> list[UnitPlan]:
@@ -134,35 +184,60 @@ def _in_front(units: list[UnitPlan]) -> list[UnitPlan]:
 
 
 def _unit(
-    net: Architecture, stage: Stage, size: tuple[int, int], in_channels: int, stride: int, where: str, *, first: bool
+    net: Architecture,
+    stage: Stage,
+    unit: ResidualUnit,
+    size: Size,
+    in_channels: int,
+    stride: int,
+    survival: float,
+    where: str,
+    *,
+    first: bool,
 ) -> UnitPlan:
-    unit = stage.unit.over(net.unit) if stage.unit else net.unit
-    reshaped = stride > 1 or in_channels != stage.channels
     shortcut = unit.shortcut.canonical()
+    entry: Chain = ()
+    if shortcut.join == "concatenation" and stride > 1:
+        assert isinstance(unit.shortcut, Concatenation)
+        entry = unit.shortcut.entry(in_channels, stride)
+        stride = 1
+    forked = layers.out_channels(entry, in_channels)
+    reshaped = stride > 1 or forked != stage.channels
     carry = _carry(net, shortcut, reshaped)
-    if carry == "pad" and stage.channels < in_channels:
+    if carry == "pad" and stage.channels < forked:
         raise InputError(
-            f"{where}.channels: transition A pads with channels, and cannot go from {in_channels} down to "
+            f"{where}.channels: transition A pads with channels, and cannot go from {forked} down to "
             f"{stage.channels}; use transition B"
         )
     if carry == "project" and isinstance(shortcut, IdentityShortcut):
         shortcut = Conv1x1Shortcut()
     try:
         scale = Fraction(stage.channels, net.stages[0].channels)
-        chain = unit.branch.chain(in_channels, stage.channels, stride, scale)
+        chain = unit.branch.chain(forked, stage.channels, stride, scale)
     except InputError as error:
         raise InputError(f"{where}.{error}" if stage.unit and stage.unit.branch else str(error)) from None
-    return UnitPlan(
+    order = canonical(unit.order, unit.normalisation)
+    plan = UnitPlan(
         size=size,
         in_channels=in_channels,
-        channels=stage.channels,
+        channels=layers.out_channels(chain, forked),
         stride=stride,
-        order=unit.order,
+        order=order,
+        normalisation=unit.normalisation,
         shortcut=shortcut,
         carry=carry,
-        shared_first=bool(ORDERS[unit.order].first) and (reshaped or first) and carry != "nothing",
+        shared_first=_shares(applied(order, unit.normalisation), shortcut, carry, reshaped=reshaped, first=first),
+        entry=entry,
         chain=chain,
+        squeeze=max(1, stage.channels // unit.branch.squeeze) if unit.branch.squeeze else None,
+        survival=survival,
     )
+    _meet(plan, stage.channels, where)
+    return plan
+
+
+def _shares(order: Order, shortcut: ShortcutKind, carry: Carry, *, reshaped: bool, first: bool) -> bool:
+    return bool(order.first) and shortcut.join == "sum" and (reshaped or first) and carry != "nothing"
 
 
 def _carry(net: Architecture, shortcut: ShortcutKind, reshaped: bool) -> Carry:
@@ -175,12 +250,38 @@ def _carry(net: Architecture, shortcut: ShortcutKind, reshaped: bool) -> Carry:
     return "pad" if net.transition == "A" else "project"
 
 
-def _shrunk(size: tuple[int, int], stride: int, path: str) -> tuple[int, int]:
-    if min(size) < stride:
-        raise InputError(f"{path}: {stride} would shrink a map of {size[0]}x{size[1]} to nothing")
-    return ceil_div(size, stride)
+def _meet(plan: UnitPlan, channels: int, where: str) -> None:
+    """Branch and shortcut must fit each other, and what begins or drops the branch must have what it needs."""
+    kind = kind_of(type(plan.shortcut))
+    if plan.channels != channels:
+        raise InputError(
+            f"{where}.channels: the branch puts out {plan.channels} channels, and the stage has {channels}"
+        )
+    _, size = plan.forked
+    end = _behind(plan.chain, size, f"{where}.unit.branch")
+    beside = layers.slid(size, (1, 1), (0, 0), plan.stride)
+    if plan.carry != "nothing" and end != beside:
+        raise InputError(
+            f"{where}.unit.branch: ends in a map of {end[0]}x{end[1]}, and the shortcut in one of "
+            f"{beside[0]}x{beside[1]}; write /s where the stage's stride is, and pad"
+        )
+    if plan.survival < 1 and (plan.carry == "nothing" or plan.shortcut.join != "sum"):
+        raise InputError(
+            f"unit.survival: without the branch nothing is left of {kind}; take a shortcut that is added to"
+        )
+    if plan.shortcut.begins == "zero_bn" and not _has_bn(plan):
+        raise InputError(f"unit.shortcut.kind: {kind} begins with the branch's last BN at 0, and there is none in it")
 
 
-def ceil_div(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """The map's size behind a padded convolution or pooling of this stride."""
-    return -(-size[0] // stride), -(-size[1] // stride)
+def _has_bn(plan: UnitPlan) -> bool:
+    order = plan.ordered
+    several = layers.depth(plan.chain) > 1
+    inside = order.last + (order.between if several else "") + ("" if plan.shared_first else order.first)
+    return "bn" in inside
+
+
+def _behind(chain: Chain, size: Size, path: str) -> Size:
+    try:
+        return layers.out_size(chain, size)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,48 +1,47 @@
-"""The branches `F` of a residual unit: a catalogue of chains of convolutions.
+"""The branches `F` of a residual unit: a catalogue of chains of layers.
 
-Source: basic and bottleneck, He et al. 2015, 1512.03385, figure 5; cardinality, Xie et al. 2016, 1611.05431.
+Source: basic and bottleneck, He et al. 2015, 1512.03385, figure 5; cardinality, Xie et al. 2016, 1611.05431; a single
+layer, Srivastava et al. 2015, 1505.00387; the dense bottleneck, Huang et al. 2016, 1608.06993; inception, Szegedy et
+al. 2016, 1602.07261; squeeze-and-excitation, Hu et al. 2017, 1709.01507.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from resnet_space.description import Description, by_kind, kind_of
-from resnet_space.errors import InputError
+from resnet_space.errors import InputError, unknown
+from resnet_space.layers import Chain, Convolution, Parallel, read, with_channels
 
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Channels = Annotated[int, Field(ge=1, le=65_536)]
 
 
-@dataclass(frozen=True)
-class Convolution:
-    """kernel x kernel, padded to keep the map's size at stride 1, without bias."""
+def whole_kernel(*allowed: int | str) -> BeforeValidator:
+    """Among literals `true` and 1.0 would pass for 1."""
 
-    kernel: int
-    in_channels: int
-    channels: int
-    stride: int = 1
-    groups: int = 1
+    def check(value: object) -> object:
+        if type(value) not in (int, str) or value not in allowed:
+            raise unknown("kernel", value, map(str, allowed))
+        return value
 
-    @property
-    def weights(self) -> int:
-        return self.kernel**2 * self.in_channels // self.groups * self.channels
+    return BeforeValidator(check)
 
 
 class BranchKind(Description):
-    """A branch says which convolutions it is made of."""
+    """A branch says which layers it is made of.
 
-    convolutions: ClassVar[int]
-    """Weighted layers, as the papers count depth."""
-    expansion: ClassVar[int]
-    """Output channels over the width that the branch takes by itself."""
+    With `squeeze` = r, squeeze-and-excitation stands behind its last layer: F(x) is multiplied, channel by channel, by
+    sigmoid(W2 relu(W1 mean(F(x)))), with a hidden width of channels / r, rounded down. 1709.01507, section 3.
+    """
 
-    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> tuple[Convolution, ...]:
-        """The convolutions from `in_channels` to `channels`; `scale` is the stage's channels over the first stage's.
+    squeeze: Channels | None = None
+
+    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
+        """The layers from `in_channels` to `channels`; `scale` is the stage's channels over the first stage's.
 
         Raises:
             InputError: the width or the cardinality does not come out even.
@@ -54,21 +53,56 @@ class BranchKind(Description):
         return self
 
 
+class SingleBranch(BranchKind):
+    """One convolution, 3x3 or 1x1: a layer of a Highway net (1505.00387) or of a DenseNet (1608.06993)."""
+
+    kind: Literal["single"] = "single"
+    kernel: Annotated[Literal[1, 3], whole_kernel(1, 3)] = 3
+
+    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
+        return (Convolution((self.kernel, self.kernel), in_channels, channels, stride),)
+
+
 class BasicBranch(BranchKind):
     """3x3, 3x3, both as wide as the stage; the stride is on the first. 1512.03385, figure 5 left."""
 
     kind: Literal["basic"] = "basic"
-    convolutions: ClassVar[int] = 2
-    expansion: ClassVar[int] = 1
 
-    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> tuple[Convolution, ...]:
-        return (
-            Convolution(kernel=3, in_channels=in_channels, channels=channels, stride=stride),
-            Convolution(kernel=3, in_channels=channels, channels=channels),
+    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
+        return (Convolution((3, 3), in_channels, channels, stride), Convolution((3, 3), channels, channels))
+
+
+class WideBranch(BranchKind):
+    """A branch that has a width of its own, that of the first stage, which grows with the stages' channels."""
+
+    width: Channels | None = None
+
+    def own_width(self, channels: int) -> Fraction:
+        """The width in a stage of so many channels, if none is given."""
+        raise NotImplementedError
+
+    def width_in(self, channels: int, scale: Fraction) -> int:
+        """The width in a stage.
+
+        Raises:
+            InputError: it is no whole number.
+        """
+        exact = self.width * scale if self.width else self.own_width(channels)
+        if exact.denominator == 1:
+            return int(exact)
+        if not self.width:
+            part = "a quarter" if exact == Fraction(channels, 4) else "a part"
+            raise InputError(f"unit.branch.width: {part} of {channels} channels is no whole number; give the width")
+        raise InputError(
+            f"unit.branch.width: {float(exact):g} channels in a stage of {channels} is no whole number; "
+            f"use a multiple of {exact.denominator * self.width}"
         )
 
+    def widened(self, factor: Fraction) -> BranchKind:
+        return self.model_copy(update={"width": max(1, round(self.width * factor))}) if self.width else self
 
-class BottleneckBranch(BranchKind):
+
+class BottleneckBranch(WideBranch):
     """1x1 to `width`, 3x3 in `cardinality` groups, 1x1 to the stage's channels. 1512.03385, figure 5 right.
 
     `width` is that of the 3x3 in the first stage and grows with the stages' channels; by itself it is a quarter of
@@ -77,22 +111,14 @@ class BottleneckBranch(BranchKind):
     """
 
     kind: Literal["bottleneck"] = "bottleneck"
-    convolutions: ClassVar[int] = 3
-    expansion: ClassVar[int] = 4
-    width: Channels | None = None
     cardinality: Channels = 1
     stride_on: Literal["3x3", "1x1"] = "3x3"
 
-    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> tuple[Convolution, ...]:
-        exact = self.width * scale if self.width else Fraction(channels, self.expansion)
-        if exact.denominator != 1:
-            raise InputError(
-                f"unit.branch.width: {float(exact):g} channels in a stage of {channels} is no whole number; "
-                f"use a multiple of {exact.denominator * (self.width or 1)}"
-                if self.width
-                else f"unit.branch.width: a quarter of {channels} channels is no whole number; give the width"
-            )
-        width = int(exact)
+    def own_width(self, channels: int) -> Fraction:
+        return Fraction(channels, 4)
+
+    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
+        width = self.width_in(channels, scale)
         if width % self.cardinality:
             fits = [c for c in range(1, width + 1) if width % c == 0]
             near = min(fits, key=lambda c: abs(c - self.cardinality))
@@ -100,23 +126,87 @@ class BottleneckBranch(BranchKind):
                 f"unit.branch.cardinality: {self.cardinality} does not divide the width {width}; "
                 f"nearest that does: {near}"
             )
-        on_1x1 = self.stride_on == "1x1"
+        early, late = (stride, 1) if self.stride_on == "1x1" else (1, stride)
         return (
-            Convolution(kernel=1, in_channels=in_channels, channels=width, stride=stride if on_1x1 else 1),
-            Convolution(
-                kernel=3,
-                in_channels=width,
-                channels=width,
-                stride=1 if on_1x1 else stride,
-                groups=self.cardinality,
-            ),
-            Convolution(kernel=1, in_channels=width, channels=channels),
+            Convolution((1, 1), in_channels, width, early),
+            Convolution((3, 3), width, width, late, groups=self.cardinality),
+            Convolution((1, 1), width, channels),
         )
 
+
+class DenseBottleneckBranch(WideBranch):
+    """1x1 to `width`, by itself four times the output, and 3x3: DenseNet-B's layer. 1608.06993, section 3."""
+
+    kind: Literal["dense_bottleneck"] = "dense_bottleneck"
+
+    def own_width(self, channels: int) -> Fraction:
+        return Fraction(4 * channels)
+
+    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
+        width = self.width_in(channels, scale)
+        return (Convolution((1, 1), in_channels, width), Convolution((3, 3), width, channels, stride))
+
+
+class InceptionBranch(WideBranch):
+    """[1x1 w | 1x1 w, 3x3 w | 1x1 w, 3x3 1.5w, 3x3 2w], 1x1 to the stage's channels; w is the `width`.
+
+    The block of Inception-ResNet-A in proportions, 32, 48 and 64 (1602.07261, figure 16). By itself w is a quarter of
+    the first stage's channels, so that the paths together are as wide as the stage; half a channel is rounded down.
+    """
+
+    kind: Literal["inception"] = "inception"
+
+    def own_width(self, channels: int) -> Fraction:
+        return Fraction(channels, 4)
+
+    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
+        w = self.width_in(channels, scale)
+        more = max(1, 3 * w // 2)
+        entrance = Convolution((1, 1), in_channels, w)
+        paths: tuple[Chain, ...] = (
+            (Convolution((1, 1), in_channels, w, stride),),
+            (entrance, Convolution((3, 3), w, w, stride)),
+            (entrance, Convolution((3, 3), w, more), Convolution((3, 3), more, 2 * w, stride)),
+        )
+        return (Parallel(paths), Convolution((1, 1), 4 * w, channels))
+
+
+def readable(text: str) -> str:
+    """Layers whose text is one, whatever channels go into them."""
+    read(text, 0)
+    return text
+
+
+Layers = Annotated[str, AfterValidator(readable)]
+"""A chain of layers as text, see `resnet_space.layers`."""
+
+
+class WrittenBranch(BranchKind):
+    """`layers` as they are written, such as `[1x1 32 | 1x1 32, 3x3 48], 1x1 c linear`; `/s` is the stage's stride.
+
+    The blocks of Inception-v4 and Inception-ResNet: 1602.07261, figures 4 to 19.
+    """
+
+    kind: Literal["written"] = "written"
+    layers: Layers
+
+    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
+        try:
+            return read(self.layers, in_channels, channels=channels, stride=stride)
+        except InputError as error:
+            raise InputError(f"unit.branch.layers: {error}") from None
+
     def widened(self, factor: Fraction) -> BranchKind:
-        return self.model_copy(update={"width": max(1, round(self.width * factor))}) if self.width else self
+        return self.model_copy(
+            update={"layers": with_channels(self.layers, lambda channels: max(1, round(channels * factor)))}
+        )
 
 
-Branch = Annotated[BasicBranch | BottleneckBranch, *by_kind(BasicBranch, BottleneckBranch)]
+_KINDS = (SingleBranch, BasicBranch, BottleneckBranch, DenseBottleneckBranch, InceptionBranch, WrittenBranch)
 
-BRANCHES: dict[str, type[BranchKind]] = {kind_of(cls): cls for cls in (BasicBranch, BottleneckBranch)}
+Branch = Annotated[
+    SingleBranch | BasicBranch | BottleneckBranch | DenseBottleneckBranch | InceptionBranch | WrittenBranch,
+    *by_kind(*_KINDS),
+]
+
+BRANCHES: dict[str, type[BranchKind]] = {kind_of(cls): cls for cls in _KINDS}

@@ -21,7 +21,7 @@ ELEMENTWISE = ("add", "mul", "rsub", "sigmoid")
 Shapes = tuple[tuple[int, ...] | None, ...]
 """Of inputs, without the batch; None where there is none."""
 
-LEFT_OUT = ("relu", "max_pool2d", "pad", "slice", "dropout")
+LEFT_OUT = ("relu", "max_pool2d", "avg_pool2d", "pad", "slice", "cat", "dropout")
 """Seen and not counted, by fvcore or by us."""
 
 
@@ -51,10 +51,15 @@ def complexity(net: Architecture) -> Complexity:
     and the counts are added up: the totals are those of the whole net.
     """
     plan = net.blueprint
-    units = Counter(replace(unit, shortcut=unit.shortcut.like()) for unit in plan.units)
+    units = Counter(_like(unit) for unit in plan.units)
     return _total(
         [(_unit(unit), count) for unit, count in units.items()] + [(_ends(replace(plan, units=_outer(plan))), 1)]
     )
+
+
+def _like(unit: UnitPlan) -> UnitPlan:
+    """One for all units with the same operators."""
+    return replace(unit, shortcut=unit.shortcut.like(), survival=1.0 if unit.survival == 1 else 0.5)
 
 
 def _total(parts: Sequence[tuple[Complexity, int]]) -> Complexity:
@@ -155,7 +160,9 @@ def _operation(module: nn.Module, shapes: Shapes) -> Complexity:
     """The counts of a module without parts, by fvcore, once for all that are written alike."""
     name = (repr(module), shapes)
     if name not in _COUNTED:
-        _COUNTED[name] = count(_filled(module.to_empty(device="cpu"), shapes), *filter(None, shapes))
+        _COUNTED[name] = count(
+            _filled(module.to_empty(device="cpu"), shapes), *(shape for shape in shapes if shape is not None)
+        )
     return _COUNTED[name]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from resnet_space import paths
 from resnet_space.architecture import DERIVED, Architecture
+from resnet_space.branches import WideBranch
 from resnet_space.counter import complexity
 from resnet_space.description import Description, kind_of
 from resnet_space.errors import unknown
@@ -138,9 +139,8 @@ def measure(net: Architecture) -> Lookup:
         if name == "depth":
             return net.depth
         found = paths.lookup(data, ALIASES.get(name, name))
-        if name == "unit.branch.width" and found is None:
-            # By itself a quarter of the first stage's channels; the chain knows.
-            return net.blueprint.units[0].chain[0].channels
+        if name == "unit.branch.width" and found is None and isinstance(net.unit.branch, WideBranch):
+            return float(net.unit.branch.own_width(net.stages[0].channels))
         return found.get("kind") if isinstance(found, Mapping) else found
 
     return value

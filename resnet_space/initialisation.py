@@ -20,18 +20,19 @@ def initialise(model: ResidualNet, seed: int) -> None:
     the same seed have the same weights in what they share, whatever stands between: another order, shortcut or depth
     moves no other layer's draw. Layers of another shape are drawn independently.
     """
-    from resnet_space.modules import draw
+    from resnet_space.chains import draw
 
     seen: Counter[tuple[str, tuple[int, ...]]] = Counter()
     for name, layer in model.named_modules():
         weight = getattr(layer, "weight", None)
-        # Of a normalisation's 1 and 0 nothing is drawn.
+        # Of a normalisation's 1 and 0, and of a learned scalar, nothing is drawn.
         if weight is None or not isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
             continue
         place = (_place(name), tuple(weight.shape))
         generator = torch.Generator().manual_seed(_number(seed, *place, seen[place]))
         seen[place] += 1
         draw(layer, generator)
+    model.begin()
 
 
 def _place(name: str) -> str:

@@ -8,7 +8,10 @@ from typing import Any
 
 from resnet_space.architecture import Architecture
 from resnet_space.counter import complexity
+from resnet_space.description import kind_of
+from resnet_space.layers import spelt
 from resnet_space.presets import preset
+from resnet_space.shortcuts import ShortcutKind
 
 
 def read(net: str, changes: Mapping[str, Any]) -> Architecture:
@@ -41,34 +44,34 @@ def facts(net: Architecture) -> dict[str, Any]:
 def stages(net: Architecture) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Headings and rows: stem, one row a stage, head."""
     plan = net.blueprint
-    stem = net.stem
-    size = plan.units[0].size
-    pool = ", 3x3 max pool, stride 2" if stem.max_pool else ""
-    rows: list[tuple[str, ...]] = [
-        (
-            "stem",
-            "1",
-            _size(size, stem.channels),
-            f"{stem.kernel}x{stem.kernel} conv, stride {stem.stride}{pool}",
-            "",
-            "",
-        )
-    ]
-    first = 0
+    first = plan.units[0]
+    rows: list[tuple[str, ...]] = [("stem", "1", _size(first.size, first.in_channels), spelt(plan.stem), "", "")]
+    begins = 0
     for index, stage in enumerate(net.stages):
-        unit = plan.units[first]
-        first += stage.units
-        chain = ", ".join(
-            f"{c.kernel}x{c.kernel} {c.channels}{f' in {c.groups} groups' if c.groups > 1 else ''}" for c in unit.chain
-        )
-        inner = plan.units[first - 1].shortcut
-        fields = ", ".join(f"{name} {value:g}" for name, value in inner.model_dump().items() if name != "kind")
-        shortcut = f"{inner.kind}{f' ({fields})' if fields else ''}"  # type: ignore[attr-defined]
+        head, last = plan.units[begins], plan.units[begins + stage.units - 1]
+        begins += stage.units
+        what = spelt((*head.entry, *head.chain)) + (f", squeeze to {head.squeeze}" if head.squeeze else "")
+        order = head.order if head.normalisation == "batch" else f"{head.order}, no BN"
         rows.append(
-            (f"stage {index + 1}", str(stage.units), _size(unit.out_size, stage.channels), chain, shortcut, unit.order)
+            (
+                f"stage {index + 1}",
+                str(stage.units),
+                _size(last.out_size, last.out_channels),
+                what,
+                _told(last.shortcut) + (f", survival {last.survival:g}" if last.survival < 1 else ""),
+                order,
+            )
         )
     rows.append(("head", "1", f"{net.classes}", "global average pool, linear", "", ""))
-    return ("part", "units", "output", "what", "shortcut", "order"), rows
+    return ("part", "units", "output", "first unit", "shortcut", "order"), rows
+
+
+def _told(shortcut: ShortcutKind) -> str:
+    """A shortcut's kind, and its numbers that are not those it has by itself; a gate's bias always."""
+    fields = shortcut.model_dump(exclude={"kind"})
+    usual = {name: field.default for name, field in type(shortcut).model_fields.items()}
+    told = [f"{name} {value:g}" for name, value in fields.items() if name != "gate_kernel" or value != usual[name]]
+    return kind_of(type(shortcut)) + (f" ({', '.join(told)})" if told else "")
 
 
 def lines(net: Architecture) -> list[str]:

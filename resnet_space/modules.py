@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from torch import Generator, Tensor, nn
+import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from resnet_space.blueprint import Blueprint, Carry, UnitPlan
-from resnet_space.branches import Convolution
-from resnet_space.orders import ORDERS
+from resnet_space.chains import activations, build_chain, conv
+from resnet_space.layers import Convolution, convolutions
+from resnet_space.orders import applied
+from resnet_space.recomputing import Features, joined, recomputed
 from resnet_space.shortcuts import ShortcutKind
 
 
@@ -21,17 +24,29 @@ class ResidualNet(nn.Module):
         self.stem = stem(plan)
         self.units = nn.Sequential(*map(Unit, plan.units))
         self.head = head(plan)
+        self.begin()
+
+    def begin(self) -> None:
+        """Give weights that do not begin at random the values that the shortcuts ask for."""
+        fixup = False
+        for unit in self.units:
+            assert isinstance(unit, Unit)
+            fixup |= unit.begin(len(self.units))
+        if fixup:
+            classifier = self.head[-1]
+            assert isinstance(classifier, nn.Linear)
+            for parameter in classifier.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.units(self.stem(x)))
+        logits: Tensor = self.head(joined(self.units(self.stem(x))))
         return logits
 
 
 def stem(plan: Blueprint) -> nn.Sequential:
-    """The first convolution, what the first unit's order puts behind it, and a 3x3 max pool if the stem has one."""
-    shape = Convolution(plan.stem.kernel, plan.input_shape[0], plan.stem.channels, plan.stem.stride)
-    pool = [nn.MaxPool2d(3, stride=2, padding=1)] if plan.stem.max_pool else []
-    return nn.Sequential(conv(shape), *activations(plan.stem_order, shape.channels), *pool)
+    """The layers in front of the units: BN and ReLU behind each convolution; behind the last, what the order says."""
+    between = applied("original", plan.normalisation).stem
+    return build_chain(plan.stem, between=between, last=plan.stem_last, bias=plan.normalisation == "none")
 
 
 def head(plan: Blueprint) -> nn.Sequential:
@@ -49,18 +64,94 @@ class Unit(nn.Module):
 
     def __init__(self, plan: UnitPlan) -> None:
         super().__init__()
-        order = ORDERS[plan.order]
+        order, bias = plan.ordered, plan.normalisation == "none"
+        channels, _ = plan.forked
         before = nn.Sequential(*activations(order.first, plan.in_channels))
-        self.shared = before if plan.shared_first else nn.Identity()
-        self.F = nn.Sequential(*() if plan.shared_first else before, *branch(plan))
+        entry = build_chain(plan.entry, between="", last="" if order.first else order.between, bias=bias)
+        self.shared = nn.Sequential(*before, *entry) if plan.entry or plan.shared_first else nn.Identity()
+        first = [] if plan.shared_first else activations(order.first, channels)
+        branch = build_chain(plan.chain, between=order.between, last=order.last, bias=bias)
+        squeeze = [SqueezeExcitation(plan.channels, plan.squeeze)] if plan.squeeze else []
+        self.F = nn.Sequential(*first, *branch, *squeeze)
+        self.survival = Survival(plan.survival) if plan.survival < 1 else None
         self.h = Shortcut(plan)
-        self.f = nn.Sequential(*activations(order.after, plan.channels))
+        self.f = nn.Sequential(*activations(order.after, plan.out_channels))
+        self.begins = plan.shortcut.begins
+        self.convolutions = len([*convolutions(plan.chain)])
+        self.recompute = False
+        """Whether a training step keeps no activations of the branch, and computes them anew on the way back."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.shared(x)
-        y = self.h(x, self.F(x))
+    def forward(self, x: Features) -> Features:
+        if self.recompute and self.training:
+            return recomputed(self, x)
+        shared: Tensor = self.shared(x)
+        y = self.h(shared, self.branch(shared))
         x_next: Tensor = self.f(y)
         return x_next
+
+    def branch(self, x: Tensor) -> Tensor:
+        """F(x), of which nothing but 0 is left where a batch skips it."""
+        if self.survival is None:
+            return self.F(x)  # type: ignore[no-any-return]
+        return self.survival(self.F(x)) if self.survival.survives() else x.new_zeros(())
+
+    def begin(self, units: int) -> bool:
+        """The shortcut's rule for the branch's weights at initialisation; whether it is Fixup's."""
+        if self.begins == "zero_bn":
+            *_, last = (part for part in self.F.modules() if isinstance(part, nn.BatchNorm2d))
+            nn.init.zeros_(last.weight)
+        if self.begins == "fixup":
+            # 1901.09321, section 3: m convolutions in each of L branches.
+            *inner, last_conv = (part for part in self.F.modules() if isinstance(part, nn.Conv2d))
+            nn.init.zeros_(last_conv.weight)
+            with torch.no_grad():
+                for part in inner:
+                    part.weight.mul_(units ** (-1 / (2 * self.convolutions - 2)))
+        return self.begins == "fixup"
+
+
+class Survival(nn.Module):
+    """p_l F(x) in evaluation; in training F(x) itself, for a batch that it survives. 1603.09382, equations 2 and 5."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def survives(self) -> bool:
+        """Drawn from torch's global generator on the CPU, so that no device has to be asked."""
+        return not self.training or bool(torch.rand(()) < self.p)
+
+    def forward(self, f: Tensor) -> Tensor:
+        return f if self.training else self.p * f
+
+    def extra_repr(self) -> str:
+        return f"{self.p}"
+
+
+class SqueezeExcitation(nn.Module):
+    """f * sigmoid(W2 relu(W1 mean(f))), the mean over each map, (N, C, 1, 1). 1709.01507, equations 2 to 4."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.excitation = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            conv(Convolution((1, 1), channels, hidden), bias=0.0),
+            nn.ReLU(),
+            conv(Convolution((1, 1), hidden, channels), bias=0.0),
+            nn.Sigmoid(),
+        )
+        self.scale = Product()
+
+    def forward(self, f: Tensor) -> Tensor:
+        scaled: Tensor = self.scale(f, self.excitation(f))
+        return scaled
+
+
+class Product(nn.Module):
+    """The product of two, element by element."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a * b
 
 
 class Shortcut(nn.Module):
@@ -68,11 +159,16 @@ class Shortcut(nn.Module):
 
     def __init__(self, plan: UnitPlan) -> None:
         super().__init__()
-        self.sum = Sum(plan.shortcut)
+        self.sum = JOINS[plan.shortcut.join](plan.shortcut)
+        self.concatenates = plan.shortcut.join == "concatenation"
         self.carry = CARRIES[plan.carry](plan)
         if plan.shortcut.drop:
             self.carry = nn.Sequential(self.carry, nn.Dropout(plan.shortcut.drop))
-        self.gate = Gate(plan, plan.shortcut.gate) if plan.shortcut.gate is not None else None
+        self.gate: nn.Module | None = None
+        if plan.shortcut.gate is not None:
+            self.gate = Gate(plan, plan.shortcut.gate)
+        elif plan.shortcut.scalar is not None:
+            self.gate = Scalar(plan.shortcut.scalar)
 
     def forward(self, x: Tensor, f: Tensor) -> Tensor:
         y: Tensor = self.sum(self.carry(x), f, self.gate(x) if self.gate else None)
@@ -94,17 +190,43 @@ class Sum(nn.Module):
         return self.shortcut.to_json()
 
 
+class Concatenation(Sum):
+    """[x, f] by channel. 1608.06993, equation 2."""
+
+    def forward(self, x: Tensor | None, f: Tensor, g: Tensor | None) -> Tensor:
+        return torch.cat(self.shortcut.combine(x, f, g), dim=1)
+
+
+JOINS: dict[str, Callable[[ShortcutKind], nn.Module]] = {"sum": Sum, "concatenation": Concatenation}
+
+
 class Gate(nn.Module):
-    """g = sigmoid(conv1x1(x) + b), with b at `bias` in the beginning. 1603.05027, section 3.1."""
+    """g = sigmoid(conv(x) + b), with b at `bias` in the beginning. 1603.05027, section 3.1."""
 
     def __init__(self, plan: UnitPlan, bias: float) -> None:
         super().__init__()
-        self.conv = conv(Convolution(1, plan.in_channels, plan.channels, plan.stride), bias=bias)
+        kernel = plan.shortcut.kernel_of_gate
+        self.conv = conv(Convolution((kernel, kernel), plan.in_channels, plan.channels, plan.stride), bias=bias)
         self.squash = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         g: Tensor = self.squash(self.conv(x))
         return g
+
+
+class Scalar(nn.Module):
+    """g = a, one learned number that begins at `value`."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+        self.a = nn.Parameter(torch.tensor(value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a
+
+    def extra_repr(self) -> str:
+        return f"{self.value}"
 
 
 class Pad(nn.Module):
@@ -130,8 +252,8 @@ class Nothing(nn.Module):
 
 def project(plan: UnitPlan) -> nn.Sequential:
     """Options B and C: a 1x1 convolution, with what the order puts behind it."""
-    shape = Convolution(1, plan.in_channels, plan.channels, plan.stride)
-    return nn.Sequential(conv(shape), *activations(ORDERS[plan.order].projection, plan.channels))
+    shape = Convolution((1, 1), plan.in_channels, plan.channels, plan.stride)
+    return build_chain((shape,), between="", last=plan.ordered.projection, bias=plan.normalisation == "none")
 
 
 CARRIES: dict[Carry, Callable[[UnitPlan], nn.Module]] = {
@@ -140,48 +262,3 @@ CARRIES: dict[Carry, Callable[[UnitPlan], nn.Module]] = {
     "project": project,
     "nothing": lambda plan: Nothing(),
 }
-
-
-def branch(plan: UnitPlan) -> Iterator[nn.Module]:
-    """conv (between conv)* last; what stands before the first convolution is the unit's affair."""
-    order = ORDERS[plan.order]
-    for shape, following in zip(plan.chain, [*plan.chain[1:], None], strict=True):
-        yield conv(shape)
-        yield from activations(order.between if following else order.last, shape.channels)
-
-
-def activations(chain: str, channels: int) -> Iterator[nn.Module]:
-    """The modules of a chain such as "bn relu"."""
-    for name in chain.split():
-        yield nn.BatchNorm2d(channels) if name == "bn" else nn.ReLU()
-
-
-def conv(shape: Convolution, *, bias: float | None = None) -> nn.Conv2d:
-    """Drawn as `draw` says; without a bias, since BN follows, unless one is given."""
-    module = nn.Conv2d(
-        shape.in_channels,
-        shape.channels,
-        shape.kernel,
-        stride=shape.stride,
-        padding=shape.kernel // 2,
-        groups=shape.groups,
-        bias=bias is not None,
-    )
-    draw(module)
-    if module.bias is not None and bias is not None:
-        nn.init.constant_(module.bias, bias)
-    return module
-
-
-def draw(layer: nn.Conv2d | nn.Linear, generator: Generator | None = None) -> None:
-    """Weights of a layer, from torch's global generator or a given one.
-
-    A convolution's are normal with variance 2 / fan-out (1502.01852), its bias is not drawn; a linear layer's weights
-    and bias are uniform within 1 / sqrt(fan-in), as torch has them.
-    """
-    if isinstance(layer, nn.Conv2d):
-        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-        return
-    for parameter in (layer.weight, layer.bias):
-        bound = layer.in_features**-0.5
-        nn.init.uniform_(parameter, -bound, bound, generator=generator)

@@ -7,12 +7,15 @@ section 4 and appendix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Literal
 
 OrderName = Literal[
     "original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation"
 ]
+Normalisation = Literal["batch", "none"]
+"""What `bn` in an order stands for: batch normalisation, or nothing, and then every convolution has a bias."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,19 @@ ORDERS: dict[OrderName, Order] = {
     "relu_only_preactivation": Order(first="relu", last="bn", projection="bn", stem="bn", tail="relu"),
     "full_preactivation": Order(first="bn relu", stem="", tail="bn relu"),
 }
+
+
+@cache
+def applied(name: OrderName, normalisation: Normalisation) -> Order:
+    """The order of a net with this normalisation: without `bn` where there is none."""
+    order = ORDERS[name]
+    if normalisation == "batch":
+        return order
+    chains = {field.name: getattr(order, field.name).replace("bn", "").split() for field in fields(order)}
+    return Order(**{name: " ".join(chain) for name, chain in chains.items()})
+
+
+@cache
+def canonical(name: OrderName, normalisation: Normalisation) -> OrderName:
+    """The first order that is the same with this normalisation: without BN, some differ in nothing."""
+    return next(other for other in ORDERS if applied(other, normalisation) == applied(name, normalisation))

@@ -1,7 +1,7 @@
 """The networks of the papers, each a readable literal: a name, its source, and the description.
 
 CIFAR nets of 6n+2 and 9n+2 layers: 1512.03385, section 4.2, and 1603.05027, section 5. ImageNet nets: 1512.03385,
-table 1. ResNeXt: 1611.05431, tables 1 and 4, and section 5.3.
+table 1. ResNeXt: 1611.05431, tables 1 and 4, and section 5.3. The neighbours of the family are in `neighbours`.
 
 Every bottleneck has its stride on the 3x3, as torchvision has it; the first version of 1512.03385 had it on the first
 1x1 (`unit.branch.stride_on=1x1`), with fewer MACs.
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from resnet_space.architecture import Architecture, ResidualUnit, Stage, Stem, Transition
-from resnet_space.branches import BasicBranch, BottleneckBranch
+from resnet_space.architecture import Architecture, ResidualUnit, Stage, Transition
+from resnet_space.branches import BasicBranch, BottleneckBranch, Branch
 from resnet_space.errors import unknown
+from resnet_space.neighbours import NEIGHBOURS
 from resnet_space.orders import OrderName
 from resnet_space.shortcuts import IdentityShortcut, NoShortcut, Shortcut
-
-Branch = BasicBranch | BottleneckBranch
+from resnet_space.stems import Stem
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def imagenet(
     branch: Branch = BasicBranch(),  # noqa: B008 (frozen)
 ) -> Architecture:
     """Four stages on 56x56, 28x28, 14x14 and 7x7 maps, projections where the shape changes."""
-    widths = [64 * branch.expansion * 2**stage for stage in range(4)]
+    first = 256 if isinstance(branch, BottleneckBranch) else 64
+    widths = [first * 2**stage for stage in range(4)]
     return Architecture(
         input_shape=(3, 224, 224),
         classes=1000,
@@ -113,7 +114,7 @@ _ROWS: dict[str, tuple[Architecture, str]] = {
     "resnet101_1x100d": (imagenet((3, 4, 23, 3), branch=cxd(1, 100)), "1611.05431 table 4"),
 }
 
-PRESETS: dict[str, Preset] = {name: Preset(*row) for name, row in _ROWS.items()}
+PRESETS: dict[str, Preset] = {name: Preset(*row) for name, row in (_ROWS | NEIGHBOURS).items()}
 
 
 def preset(name: str, **changes: Any) -> Architecture:

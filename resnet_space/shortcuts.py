@@ -1,32 +1,54 @@
 """The shortcuts `h` of a residual unit `y = h(x) + F(x)`: a catalogue of small formulas.
 
 Each is a description and its own formula over arrays of any kind: `combine(x, f, g)` with `x` the input as the
-shortcut carries it (through the transition where the shape changes), `f = F(x)` the branch, `g` the gate, all of
-shape (N, C, H, W). A new shortcut is a new class here and a name in `Shortcut`; nothing else decides by kind.
+shortcut carries it (through the transition where the shape changes) and `f = F(x)` the branch, of shape (N, C, H, W),
+and `g` what is learned beside them: a gate of that shape, or a scalar. A new shortcut is a new class here and a name in
+`Shortcut`; nothing else decides by kind.
 
-Source: He et al. 2016, 1603.05027, section 3, figure 2 and table 1; `conv1x1` also 1512.03385, option C.
+Source: He et al. 2016, 1603.05027, section 3, figure 2 and table 1; `conv1x1` also 1512.03385, option C; others with
+each one.
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from resnet_space.branches import whole_kernel
 from resnet_space.description import Description, by_kind, kind_of
+from resnet_space.layers import Chain, Convolution, Pool
 
-Carry = Literal["transition", "project", "nothing"]
+Carry = Literal["transition", "project", "nothing", "keep"]
+Join = Literal["sum", "concatenation"]
+Beginning = Literal["", "zero_bn", "fixup"]
 
 
 class ShortcutKind(Description):
     """What every shortcut says of itself, beyond its formula."""
 
     carry: ClassVar[Carry] = "transition"
-    """How `x` gets to the sum: unchanged but at a change of shape, always by a 1x1 convolution, or not at all."""
+    """How `x` gets to the sum: unchanged but at a change of shape, always by a 1x1 convolution, not at all, or
+    unchanged everywhere, behind a layer that changes the shape for the branch too."""
+    join: ClassVar[Join] = "sum"
+    """Whether `combine` is arithmetic, or its two are laid behind one another by channel."""
+    begins: ClassVar[Beginning] = ""
+    """What is special about the branch's weights at initialisation: its last BN at 0, or Fixup's rules."""
 
     @property
     def gate(self) -> float | None:
-        """Bias at initialisation of the gate's 1x1 convolution, or None without a gate."""
+        """Bias at initialisation of the gate's convolution, or None without a gate."""
+        return None
+
+    @property
+    def kernel_of_gate(self) -> int:
+        """Side of the gate's convolution."""
+        return 1
+
+    @property
+    def scalar(self) -> float | None:
+        """Value at initialisation of the learned scalar, or None without one."""
         return None
 
     @property
@@ -75,17 +97,28 @@ class ConstantScaling(ShortcutKind):
 
 
 class GatedShortcut(ShortcutKind):
-    """Shortcuts with g = sigmoid(conv1x1(x)), whose bias is `gate_bias` at initialisation. 1603.05027, section 3.1."""
+    """Shortcuts with g = sigmoid(conv(x)), whose bias is `gate_bias` at initialisation. 1603.05027, section 3.1.
+
+    The convolution is 1x1; with `gate_kernel` 3 it is 3x3, as a convolutional Highway layer has it (1507.06228).
+    """
 
     gate_bias: float = 0.0
+    gate_kernel: Annotated[Literal[1, 3], whole_kernel(1, 3)] = 1
 
     @property
     def gate(self) -> float:
         return self.gate_bias
 
+    @property
+    def kernel_of_gate(self) -> int:
+        return self.gate_kernel
+
+    def like(self) -> ShortcutKind:
+        return type(self)(gate_kernel=self.gate_kernel)
+
 
 class ExclusiveGate(GatedShortcut):
-    """(1 - g)*x + g*F(x), with g = sigmoid(conv1x1(x)). 1603.05027, figure 2c; after Highway, 1505.00387."""
+    """(1 - g)*x + g*F(x), with g = sigmoid(conv(x)). 1603.05027, figure 2c; Highway's gate T, 1505.00387, eq. 3."""
 
     kind: Literal["exclusive_gate"] = "exclusive_gate"
 
@@ -94,7 +127,7 @@ class ExclusiveGate(GatedShortcut):
 
 
 class ShortcutOnlyGate(GatedShortcut):
-    """(1 - g)*x + F(x), with g = sigmoid(conv1x1(x)). 1603.05027, figure 2d."""
+    """(1 - g)*x + F(x), with g = sigmoid(conv(x)). 1603.05027, figure 2d."""
 
     kind: Literal["shortcut_only_gate"] = "shortcut_only_gate"
 
@@ -139,6 +172,94 @@ class NoShortcut(ShortcutKind):
         return f
 
 
+class ZeroInit(ShortcutKind):
+    """x + F(x), and F begins at 0: the scale of its last BN does. Goyal et al. 2017, 1706.02677, section 5.1."""
+
+    kind: Literal["zero_init"] = "zero_init"
+    begins: ClassVar[Beginning] = "zero_bn"
+
+    def combine(self, x: Any, f: Any, g: Any) -> Any:
+        return x + f
+
+
+class LearnedScaling(ShortcutKind):
+    """x + a*F(x), with a learned scalar a."""
+
+    def combine(self, x: Any, f: Any, g: Any) -> Any:
+        return x + g * f
+
+
+class ReZero(LearnedScaling):
+    """x + a*F(x), with a learned scalar a that begins at 0. Bachlechner et al. 2020, 2003.04887, eq. 2."""
+
+    kind: Literal["rezero"] = "rezero"
+
+    @property
+    def scalar(self) -> float:
+        return 0.0
+
+
+class SkipInit(LearnedScaling):
+    """x + a*F(x), with a learned scalar a that begins at `scale`. De and Smith 2020, 2002.10444, section 4.
+
+    The paper has it in place of batch normalisation (`unit.normalisation: none`).
+    """
+
+    kind: Literal["skipinit"] = "skipinit"
+    scale: float = 0.0
+
+    @property
+    def scalar(self) -> float:
+        return self.scale
+
+    def canonical(self) -> ShortcutKind:
+        return self if self.scale else ReZero()
+
+
+class Fixup(LearnedScaling):
+    """x + a*F(x), a learned and 1 at first, weights by Fixup's rules. Zhang et al. 2019, 1901.09321, section 3.
+
+    In the beginning the branch's last convolution is 0, its others are scaled by L^(-1/(2m-2)), with L units and m
+    convolutions in a branch, and the classifier is 0. The paper has it in place of batch normalisation
+    (`unit.normalisation: none`); the biases of convolutions, one a channel, stand for its scalar ones.
+    """
+
+    kind: Literal["fixup"] = "fixup"
+    begins: ClassVar[Beginning] = "fixup"
+
+    @property
+    def scalar(self) -> float:
+        return 1.0
+
+
+class Concatenation(ShortcutKind):
+    """[x, F(x)] by channel: dense connectivity, with growth rate k = the stage's `channels`. 1608.06993, eq. 2.
+
+    Where a stage has a stride, a 1x1 convolution to `compression` times as many channels, rounded down, and an average
+    pooling of that size stand before its first unit.
+    """
+
+    kind: Literal["concatenation"] = "concatenation"
+    carry: ClassVar[Carry] = "keep"
+    join: ClassVar[Join] = "concatenation"
+    compression: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    def canonical(self) -> ShortcutKind:
+        """Compression is in the layers before the unit."""
+        return Concatenation()
+
+    def entry(self, in_channels: int, stride: int) -> Chain:
+        """The transition layer of section 3."""
+        fewer = max(1, int(in_channels * Fraction(str(self.compression))))
+        return (
+            Convolution((1, 1), in_channels, fewer),
+            Pool("avg", (stride, stride), stride, valid=True),
+        )
+
+    def combine(self, x: Any, f: Any, g: Any) -> Any:
+        return [x, f]
+
+
 _KINDS = (
     IdentityShortcut,
     ConstantScaling,
@@ -147,6 +268,11 @@ _KINDS = (
     Conv1x1Shortcut,
     DropoutShortcut,
     NoShortcut,
+    ZeroInit,
+    ReZero,
+    SkipInit,
+    Fixup,
+    Concatenation,
 )
 
 Shortcut = Annotated[
@@ -156,7 +282,12 @@ Shortcut = Annotated[
     | ShortcutOnlyGate
     | Conv1x1Shortcut
     | DropoutShortcut
-    | NoShortcut,
+    | NoShortcut
+    | ZeroInit
+    | ReZero
+    | SkipInit
+    | Fixup
+    | Concatenation,
     *by_kind(*_KINDS),
 ]
 

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, reject, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from resnet_space.architecture import Architecture, ResidualUnit, Stage, Stem, UnitOverride
-from resnet_space.branches import BottleneckBranch
+from resnet_space.architecture import Architecture, ResidualUnit, Stage, UnitOverride
+from resnet_space.branches import BottleneckBranch, DenseBottleneckBranch, InceptionBranch, WrittenBranch
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
+from resnet_space.stems import Stem
 
 torch.set_num_threads(1)
 
@@ -29,9 +30,15 @@ settings.load_profile("repeatable")
 
 def shortcuts() -> st.SearchStrategy:
     """Every kind of the catalogue, with values for each number it has."""
-    numbers = st.sampled_from([0.0, 0.25, 0.5])
+    numbers = {"compression": st.sampled_from([0.25, 0.5, 1.0])}
+    others = st.sampled_from([0.0, 0.25, 0.5])
     return st.one_of(
-        st.builds(cls, **{name: numbers for name, field in cls.model_fields.items() if field.annotation is float})
+        st.builds(
+            cls,
+            **{
+                name: numbers.get(name, others) for name, field in cls.model_fields.items() if field.annotation is float
+            },
+        )
         for cls in SHORTCUTS.values()
     )
 
@@ -43,13 +50,25 @@ def branches() -> st.SearchStrategy:
         cardinality=st.sampled_from([1, 2, 4]),
         stride_on=st.sampled_from(["3x3", "1x1"]),
     )
-    return st.one_of(st.just("basic"), bottlenecks)
+    dense = st.builds(DenseBottleneckBranch, width=st.sampled_from([None, 4, 12]))
+    inception = st.builds(InceptionBranch, squeeze=st.sampled_from([None, 2]))
+    written = st.builds(
+        WrittenBranch, layers=st.sampled_from(["3x3/s c", "[1x1/s c/2 | avg 3x3/s, 1x1 c/2], 3x3 c linear"])
+    )
+    return st.one_of(st.sampled_from(["basic", "single"]), bottlenecks, dense, inception, written)
 
 
 @st.composite
 def architectures(draw: st.DrawFn) -> Architecture:
     """Small nets that can be built: every shortcut, order, branch and transition, and overrides by stage."""
-    unit = st.fixed_dictionaries({"shortcut": shortcuts(), "order": st.sampled_from([*ORDERS]), "branch": branches()})
+    unit = st.fixed_dictionaries(
+        {
+            "shortcut": shortcuts(),
+            "order": st.sampled_from([*ORDERS]),
+            "normalisation": st.sampled_from(["batch", "none"]),
+            "branch": branches(),
+        }
+    )
     overrides = st.fixed_dictionaries(
         {},
         optional={"shortcut": shortcuts(), "order": st.sampled_from([*ORDERS]), "branch": branches()},
@@ -58,16 +77,16 @@ def architectures(draw: st.DrawFn) -> Architecture:
     # Option A pads, so channels grow; a quarter of them and the multiples of the first stage's are whole.
     factors = sorted(draw(st.lists(st.integers(1, 3), min_size=count - 1, max_size=count - 1)))
     base = 16
-    return Architecture(
-        input_shape=draw(st.tuples(st.integers(1, 3), st.integers(9, 13), st.integers(9, 13))),
-        classes=draw(st.integers(1, 5)),
-        stem=Stem(
+    fields = {
+        "input_shape": draw(st.tuples(st.integers(1, 3), st.integers(9, 13), st.integers(9, 13))),
+        "classes": draw(st.integers(1, 5)),
+        "stem": Stem(
             kernel=draw(st.sampled_from([1, 3, 7])),
             channels=draw(st.sampled_from([8, 16])),
             stride=1,
             max_pool=draw(st.booleans()),
         ),
-        stages=tuple(
+        "stages": tuple(
             Stage(
                 units=draw(st.integers(1, 2)),
                 channels=base * factor,
@@ -76,9 +95,14 @@ def architectures(draw: st.DrawFn) -> Architecture:
             )
             for factor in [1, *factors]
         ),
-        unit=ResidualUnit.of(draw(unit)),
-        transition=draw(st.sampled_from(["A", "B", "C"])),
-    )
+        "unit": ResidualUnit.of(draw(unit)),
+        "transition": draw(st.sampled_from(["A", "B", "C"])),
+    }
+    try:
+        return Architecture(**fields)
+    except ValueError:
+        # Some combinations are no network: a branch whose last BN begins at 0, and that has none.
+        reject()
 
 
 st.register_type_strategy(Architecture, architectures())

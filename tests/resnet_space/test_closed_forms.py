@@ -62,10 +62,10 @@ class TestCifarNetsOf6nPlus2Layers:
         assert counted.macs == conv_macs_of_6n2(n) + 640 + 2 * normalised + 64 * 8**2
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith(("highway", "inception", "wrn"))])
 def test_name_of_a_preset_states_its_depth(name):
-    family = name.split("_")[0]
-    assert preset(name).depth == int("".join(filter(str.isdigit, family)))
+    depth = name.replace("_bc_", "").split("_")[0]
+    assert preset(name).depth == int("".join(filter(str.isdigit, depth)))
 
 
 class Tally:

@@ -113,6 +113,27 @@ EQUIVALENT = {
         SMALL | unit(shortcut={"kind": "exclusive_gate", "gate_bias": -0.0}),
         SMALL | unit(shortcut={"kind": "exclusive_gate", "gate_bias": 0.0}),
     ),
+    "scaling that is learned from 0 on has two names": (
+        SMALL | unit(shortcut={"kind": "skipinit", "scale": 0}),
+        SMALL | unit(shortcut="rezero"),
+    ),
+    "a basic branch may be written": (
+        SMALL | unit(branch={"kind": "written", "layers": "3x3/s c, 3x3 c"}),
+        SMALL | unit(branch="basic"),
+    ),
+    "a stem may be written": (
+        SMALL | {"stem": {"kind": "written", "layers": "3x3 8"}},
+        SMALL,
+    ),
+    "without BN it stands nowhere": (
+        SMALL | unit(order="bn_after_addition", normalisation="none"),
+        SMALL | unit(order="original", normalisation="none"),
+    ),
+    "compression without a change of shape is none": (
+        ONE_SHAPE | unit(shortcut={"kind": "concatenation", "compression": 0.5}),
+        ONE_SHAPE | unit(shortcut="concatenation"),
+    ),
+    "a branch that always survives is not dropped": (SMALL | unit(survival=1.0), SMALL),
     "defaults may be left out": (SMALL | {"classes": 10} | unit(order="original"), SMALL),
 }
 
@@ -134,7 +155,20 @@ ONE_CHANGE = [
             {"units": 2, "channels": 16, "stride": 2, "unit": {"shortcut": "none"}},
         ]
     },
-    *(unit(shortcut=kind) for kind in SHORTCUTS if kind not in ("identity", "conv1x1")),
+    *(unit(shortcut=kind) for kind in SHORTCUTS if kind not in ("identity", "conv1x1", "skipinit")),
+    unit(shortcut={"kind": "skipinit", "scale": 0.5}),
+    unit(shortcut={"kind": "concatenation", "compression": 0.5}),
+    unit(shortcut={"kind": "exclusive_gate", "gate_kernel": 3}),
+    unit(normalisation="none"),
+    unit(survival=0.5),
+    unit(branch="single"),
+    unit(branch={"kind": "single", "kernel": 1}),
+    unit(branch="dense_bottleneck"),
+    unit(branch="inception"),
+    unit(branch={"kind": "basic", "squeeze": 2}),
+    unit(branch={"kind": "written", "layers": "3x3/s c, 3x3 c linear"}),
+    unit(branch={"kind": "written", "layers": "3x3/s c, max 3x3, 3x3 c"}),
+    {"stem": {"kernel": "full", "channels": 8}, "stages": [{"units": 3, "channels": 8}]},
     unit(shortcut={"kind": "exclusive_gate", "gate_bias": -1}),
     unit(shortcut={"kind": "shortcut_only_gate", "gate_bias": -1}),
     scaled(0.5, 1),
@@ -192,10 +226,11 @@ def test_presets_have_different_keys():
 def test_canonical_shortcut_computes_what_the_shortcut_does(shortcut):
     # The blueprint has canonical shortcuts only; here the one that was written runs too.
     plan = Architecture.of(SMALL).blueprint.units[1]
-    carry = {"project": "project", "nothing": "nothing", "transition": "keep"}[shortcut.carry]
+    carries = {"project": "project", "nothing": "nothing", "transition": "keep", "keep": "keep"}
+    carry = carries[shortcut.carry]
     written = Unit(dataclasses.replace(plan, shortcut=shortcut, carry=carry))
     canonical = shortcut.canonical()
-    carry = {"project": "project", "nothing": "nothing", "transition": "keep"}[canonical.carry]
+    carry = carries[canonical.carry]
     simplest = Unit(dataclasses.replace(plan, shortcut=canonical, carry=carry))
     simplest.load_state_dict(written.state_dict())
     x = torch.randn(2, 8, 8, 8)
@@ -209,11 +244,11 @@ def test_canonical_shortcut_computes_what_the_shortcut_does(shortcut):
     ("name", "key"),
     [
         # Results are stored under these. A change orphans them all: raise SCHEMA in blueprint.py with it.
-        ("plain20", "05cad0b54483fb37"),
-        ("resnet20", "fef0a501c012bfb8"),
-        ("resnet50", "8cd817c11f4c6fe2"),
-        ("preresnet1001", "010804e06dc03b9f"),
-        ("resnext50_32x4d", "e52f376a89e9f702"),
+        ("plain20", "1296f0fae1cd8914"),
+        ("resnet20", "d8bc4f47d2174355"),
+        ("resnet50", "298b338610b01212"),
+        ("preresnet1001", "b09d692a5bf56ee0"),
+        ("resnext50_32x4d", "9ce28d6b903a002d"),
     ],
 )
 def test_key_stays_what_it_was(name, key):
@@ -221,7 +256,7 @@ def test_key_stays_what_it_was(name, key):
 
 
 def test_key_of_a_gated_net_stays_what_it_was():
-    assert preset("resnet110", shortcut=GATE).key == "c5205b714291999a"
+    assert preset("resnet110", shortcut=GATE).key == "5c9b7e57c204b832"
 
 
 def key_in_another_process(shortcut, *, hash_seed="0"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resnet_space import PRESETS, InputError, build, complexity, preset
+from resnet_space.neighbours import NEIGHBOURS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -78,16 +79,22 @@ def test_published_figure_holds_with_its_own_convention(row):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_says_where_it_comes_from(name):
-    assert PRESETS[name].source.split()[0] in ("1512.03385", "1603.05027", "1611.05431")
+    papers = ("1512.03385", "1603.05027", "1611.05431")
+    papers += ("1507.06228", "1608.06993", "1602.07261", "1605.07146", "1709.01507")
+    assert PRESETS[name].source.split()[0] in papers
 
 
-@pytest.mark.parametrize("name", PRESETS)
+OWN = [name for name in PRESETS if name not in NEIGHBOURS]
+"""The residual networks of the papers that the project begins with."""
+
+
+@pytest.mark.parametrize("name", OWN)
 def test_shortcuts_that_keep_their_shape_have_no_weights_in_a_preset(name):
     carries = {unit.carry for unit in preset(name).blueprint.units if unit.in_channels == unit.channels}
     assert carries == {"nothing"} if name.startswith("plain") else carries == {"keep"}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", OWN)
 def test_transition_is_a_for_the_papers_own_cifar_nets_and_b_elsewhere(name):
     of_the_paper = ("plain20", "plain32", "plain44", "plain56", "plain110")
     of_the_paper += ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202")

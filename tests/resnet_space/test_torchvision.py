@@ -9,7 +9,8 @@ import torchvision.models
 from resnet_space import build, complexity, preset
 
 SAME = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_64x4d"]
-DEEP = {"resnet101", "resnet152", "resnext101_64x4d"}
+SAME += ["densenet121", "densenet169", "densenet201"]
+DEEP = {"resnet101", "resnet152", "resnext101_64x4d", "densenet169", "densenet201"}
 RUN = [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in SAME if name != "resnet152"]
 
 

@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from resnet_space import Architecture, build, preset
+from resnet_space.branches import BRANCHES
+from resnet_space.modules import Scalar
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
@@ -57,7 +59,14 @@ FORMULAS = {
     "conv1x1": lambda x, f, g: x + f,
     "dropout": lambda x, f, g: x + f,
     "none": lambda x, f, g: f,
+    # 1706.02677, section 5.1; 2003.04887, eq. 2; 2002.10444, section 4; 1901.09321, section 3; g is the learned scalar.
+    "zero_init": lambda x, f, g: x + f,
+    "rezero": lambda x, f, g: x + g * f,
+    "skipinit": lambda x, f, g: x + g * f,
+    "fixup": lambda x, f, g: x + g * f,
 }
+CONCATENATED = "concatenation"
+"""The one shortcut that is no sum: see test_neighbours.py."""
 SAME, RESHAPED = 1, 2
 """Which unit of `small` keeps its shape, and which changes it: 8 channels to 16, stride 2."""
 
@@ -79,6 +88,14 @@ def chain(modules):
     """The modules in the words of figure 4."""
     words = {nn.Conv2d: "conv", nn.BatchNorm2d: "bn", nn.ReLU: "relu"}
     return " ".join(words[type(module)] for module in modules)
+
+
+def stirred(model):
+    """No weight is what it was in the beginning: some begin at 0, and hide what stands behind them."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return model
 
 
 def normalised(bn, x):
@@ -109,17 +126,18 @@ def expected_carry(shortcut, transition, *, reshaped):
 
 
 def test_tables_here_cover_the_catalogues():
-    assert set(FORMULAS) == set(SHORTCUTS)
+    assert {*FORMULAS, CONCATENATED} == set(SHORTCUTS)
     assert set(FIGURE_4) == set(PROJECTION) == set(STEM) == set(ORDERS)
 
 
 @pytest.mark.parametrize("index", [SAME, RESHAPED], ids=["same", "reshaped"])
 @pytest.mark.parametrize("transition", ["A", "B", "C"])
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("shortcut", SHORTCUTS)
+@pytest.mark.parametrize("shortcut", FORMULAS)
 def test_unit_computes_the_papers_formula(shortcut, order, transition, index, randomised):
     torch.manual_seed(0)
-    unit = randomised(build(small(shortcut=shortcut, order=order, transition=transition))).eval().units[index]
+    model = stirred(build(small(shortcut=shortcut, order=order, transition=transition)))
+    unit = randomised(model).eval().units[index]
     reshaped, stride = index == RESHAPED, 2 if index == RESHAPED else 1
     x = torch.randn(2, 8, 7, 9)
     with torch.no_grad():
@@ -129,7 +147,9 @@ def test_unit_computes_the_papers_formula(shortcut, order, transition, index, ra
         carry = expected_carry(shortcut, transition, reshaped=reshaped)
         h = carried(unit, shared, carry, order, stride=stride)
         g = None
-        if unit.h.gate is not None:
+        if isinstance(unit.h.gate, Scalar):
+            g = unit.h.gate.a
+        elif unit.h.gate is not None:
             conv = unit.h.gate.conv
             g = torch.sigmoid(functional.conv2d(shared, conv.weight, conv.bias, stride=stride))
         y = FORMULAS[shortcut](h, unit.F(shared), g)
@@ -262,14 +282,27 @@ class TestDropout:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("shortcut", SHORTCUTS)
 def test_gradient_reaches_every_weight(shortcut, order, transition):
+    reaches_every_weight(small(shortcut=shortcut, order=order, transition=transition))
+
+
+def reaches_every_weight(net):
     torch.manual_seed(0)
-    model = build(small(shortcut=shortcut, order=order, transition=transition))
+    model = stirred(build(net))
     logits = model(torch.randn(4, 1, 7, 9))
     assert logits.shape == (4, 3)
     functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
     for name, weight in model.named_parameters():
         assert torch.isfinite(weight.grad).all(), name
         assert weight.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("normalisation", ["batch", "none"])
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_gradient_reaches_every_weight_of_any_branch(branch, normalisation, order):
+    layers = {"layers": "[3x3/s c/2 | max 3x3/s, 1x1 c/2], 1x1 c linear"} if branch == "written" else {}
+    net = small(branch={"kind": branch, "squeeze": 1, **layers}, order=order)
+    reaches_every_weight(net.replace(normalisation=normalisation))
 
 
 def test_only_gates_and_the_classifier_have_biases():

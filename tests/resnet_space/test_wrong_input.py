@@ -52,16 +52,16 @@ MESSAGES = {
     f"did you mean 'full_preactivation'? allowed: {NAMES}",
     NET + "unit: {order: no}\n": f"unit.order: unknown order 'no'; allowed: {NAMES}",
     NET + "unit: {branch: bottle}\n": "unit.branch.kind: unknown branch 'bottle'; did you mean 'bottleneck'? "
-    "allowed: basic, bottleneck",
+    "allowed: single, basic, bottleneck, dense_bottleneck, inception, written",
     NET + "unit: {branch: {kind: bottleneck, stride_on: 5x5}}\n": "unit.branch.stride_on: unknown stride_on '5x5'; "
     "allowed: 3x3, 1x1",
     NET + "transition: D\n": "transition: unknown transition 'D'; allowed: A, B, C",
-    NET + "stem: {kernel: 4}\n": "stem.kernel: unknown kernel 4; allowed: 1, 3, 5, 7",
+    NET + "stem: {kernel: 4}\n": "stem.kernel: unknown kernel 4; allowed: 1, 3, 5, 7, full",
     # Unknown fields.
     NET + "clases: 10\n": f"clases: unknown field 'clases'; did you mean 'classes'? allowed: {FIELDS}",
     NET + "1: 2\n": "text: the key 1 must be text; put it in quotes",
     NET + "unit: {ordr: original}\n": "unit.ordr: unknown field 'ordr'; did you mean 'order'? "
-    "allowed: shortcut, order, branch",
+    "allowed: shortcut, order, normalisation, branch, survival",
     shortcut("{kind: identity, gate_bias: -6}"): "unit.shortcut.gate_bias: identity has no 'gate_bias'; "
     "it belongs to: exclusive_gate, shortcut_only_gate",
     shortcut("{kind: dropout, q: 0.5}"): "unit.shortcut.q: unknown field 'q'; allowed: kind, p",
@@ -78,8 +78,8 @@ MESSAGES = {
     NET + "classes:\n": "classes: must be a whole number, not None",
     NET + "stem: {channels: 0}\n": "stem.channels: must be at least 1, not 0",
     NET + "stem: {max_pool: 1}\n": "stem.max_pool: must be true or false, not 1",
-    NET + "stem: {kernel: true}\n": "stem.kernel: unknown kernel True; allowed: 1, 3, 5, 7",
-    NET + "stem: {kernel: 3.0}\n": "stem.kernel: unknown kernel 3.0; did you mean '3'? allowed: 1, 3, 5, 7",
+    NET + "stem: {kernel: true}\n": "stem.kernel: unknown kernel True; allowed: 1, 3, 5, 7, full",
+    NET + "stem: {kernel: 3.0}\n": "stem.kernel: unknown kernel 3.0; did you mean '3'? allowed: 1, 3, 5, 7, full",
     NET + "unit: {branch: {kind: bottleneck, width: 0}}\n": "unit.branch.width: must be at least 1, not 0",
     shortcut("{kind: exclusive_gate, gate_bias: .nan}"): "unit.shortcut.gate_bias: must be a finite number, not nan",
     shortcut("{kind: exclusive_gate, gate_bias: -.inf}"): "unit.shortcut.gate_bias: must be a finite number, not -inf",
@@ -99,7 +99,7 @@ MESSAGES = {
     stages("[{units: 0, channels: 16}]"): "stages.0.units: must be at least 1, not 0",
     stages("[{channels: 16}]"): "stages.0.units: required, and not given",
     stages("[{units: 1, channels: 16, unit: {ordr: original}}]"): "stages.0.unit.ordr: unknown field 'ordr'; "
-    "did you mean 'order'? allowed: shortcut, order, branch",
+    "did you mean 'order'? allowed: shortcut, order, normalisation, branch, survival",
     NET + "input_shape: [3, 32]\n": "input_shape: must be [channels, height, width], not [3, 32]",
     NET + "input_shape: [3, 0, 32]\n": "input_shape.1: must be at least 1, not 0",
     shortcut("3"): "unit.shortcut: must be a mapping of fields, not 3",
@@ -193,8 +193,8 @@ def test_wrong_preset_or_change_is_refused(act, message):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("unit.ordr", "original", "unit.ordr: unknown field 'ordr'; did you mean 'order'? allowed: shortcut, order, branch"),
-        ("unit.kind", "basic", "unit.kind: unknown field 'kind'; allowed: shortcut, order, branch"),
+        ("unit.ordr", "original", "unit.ordr: unknown field 'ordr'; did you mean 'order'? allowed: shortcut, order, normalisation, branch, survival"),
+        ("unit.kind", "basic", "unit.kind: unknown field 'kind'; allowed: shortcut, order, normalisation, branch, survival"),
         ("unitt.order", "original", f"unitt: unknown field 'unitt'; did you mean 'unit'? allowed: {FIELDS}"),
         ("unit.shortcut.gate_bias", -6, MESSAGES[shortcut("{kind: identity, gate_bias: -6}")]),
         ("stages.9.units", 1, "stages.9.units: '9' is no index of a list of 3; allowed: 0 to 2, or *"),

@@ -1,0 +1,281 @@
+"""Chains of layers: what stems and branches are made of, and the short text that a description writes them in.
+
+A chain is layers one behind the other; a `Parallel` has chains side by side, whose outputs are concatenated. As text:
+
+    3x3/2 valid 32, [max 3x3/2 valid | 1x1 64, 3x3 96 in 2 groups | avg 3x3, 1x1 c/4], 1x1 c linear
+
+A convolution is `HxW[/stride] [valid] channels [in N groups] [linear]`, a pooling `max|avg HxW[/stride] [valid]`.
+Without `valid` the map keeps its size at stride 1. `c` is the stage's channels and `/s` the stage's stride. What stands
+behind a convolution (BN, ReLU) is the order's affair; a `linear` one has a bias, and nothing behind it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, NoReturn
+
+from resnet_space.errors import InputError
+
+Size = tuple[int, int]
+"""(H, W) of a map."""
+
+MAX_TEXT = 2_000
+"""Characters of a chain; longer ones are refused."""
+MAX_NUMBER = 65_536
+"""Channels, strides and groups at the most."""
+MAX_DEPTH = 8
+"""Brackets inside each other."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """kernel = (height, width), padded to keep the map's size at stride 1 unless `valid`."""
+
+    kernel: Size
+    in_channels: int
+    channels: int
+    stride: int = 1
+    groups: int = 1
+    valid: bool = False
+    linear: bool = False
+    """Has a bias, and neither BN nor ReLU behind it."""
+
+    @property
+    def weights(self) -> int:
+        return math.prod(self.kernel) * self.in_channels // self.groups * self.channels
+
+    @property
+    def padding(self) -> Size:
+        return (0, 0) if self.valid else (self.kernel[0] // 2, self.kernel[1] // 2)
+
+    def out_size(self, size: Size) -> Size:
+        return slid(size, self.kernel, self.padding, self.stride)
+
+    def __str__(self) -> str:
+        groups = f" in {self.groups} groups" if self.groups > 1 else ""
+        return f"{_window(self)} {self.channels}{groups}{' linear' if self.linear else ''}"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The largest or the mean of each window; a mean leaves padded pixels out."""
+
+    pool: Literal["max", "avg"]
+    kernel: Size
+    stride: int = 1
+    valid: bool = False
+
+    @property
+    def padding(self) -> Size:
+        return (0, 0) if self.valid else (self.kernel[0] // 2, self.kernel[1] // 2)
+
+    def out_size(self, size: Size) -> Size:
+        return slid(size, self.kernel, self.padding, self.stride)
+
+    def __str__(self) -> str:
+        return f"{self.pool} {_window(self)}"
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Chains side by side on the same input, their outputs concatenated by channel."""
+
+    paths: tuple[Chain, ...]
+
+    def __str__(self) -> str:
+        return f"[{' | '.join(map(spelt, self.paths))}]"
+
+
+Layer = Convolution | Pool | Parallel
+Chain = tuple[Layer, ...]
+
+
+def slid(size: Size, kernel: Size, padding: Size, stride: int) -> Size:
+    """The map behind a window of this size and stride: floor((size + 2 padding - kernel) / stride) + 1."""
+    height, width = (
+        (side + 2 * pad - window) // stride + 1 for side, pad, window in zip(size, padding, kernel, strict=True)
+    )
+    return height, width
+
+
+def _window(layer: Convolution | Pool) -> str:
+    stride = f"/{layer.stride}" if layer.stride > 1 else ""
+    return f"{layer.kernel[0]}x{layer.kernel[1]}{stride}{' valid' if layer.valid else ''}"
+
+
+def spelt(chain: Chain) -> str:
+    """A chain as text."""
+    return ", ".join(map(str, chain))
+
+
+def convolutions(chain: Chain) -> Iterator[Convolution]:
+    """All of them, in the order in which they are written."""
+    for layer in chain:
+        if isinstance(layer, Convolution):
+            yield layer
+        elif isinstance(layer, Parallel):
+            for path in layer.paths:
+                yield from convolutions(path)
+
+
+def depth(chain: Chain) -> int:
+    """Convolutions on the longest way through."""
+    return sum(
+        max(map(depth, layer.paths)) if isinstance(layer, Parallel) else isinstance(layer, Convolution)
+        for layer in chain
+    )
+
+
+def out_channels(chain: Chain, channels: int) -> int:
+    """Channels behind a chain that `channels` go into."""
+    for layer in chain:
+        if isinstance(layer, Convolution):
+            channels = layer.channels
+        elif isinstance(layer, Parallel):
+            channels = sum(out_channels(path, channels) for path in layer.paths)
+    return channels
+
+
+def out_size(chain: Chain, size: Size) -> Size:
+    """The map behind a chain.
+
+    Raises:
+        InputError: a window is larger than its map, or paths end in maps of different sizes.
+    """
+    for layer in chain:
+        if isinstance(layer, Parallel):
+            sizes = {out_size(path, size) for path in layer.paths}
+            if len(sizes) > 1:
+                ends = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
+                raise InputError(f"the paths of {layer} end in maps of {ends}; they must be of one size")
+            (size,) = sizes
+        else:
+            before, size = size, layer.out_size(size)
+            if min(size) < 1:
+                raise InputError(f"{layer} does not fit on a map of {before[0]}x{before[1]}")
+    return size
+
+
+def read(text: str, in_channels: int, *, channels: int = 0, stride: int = 1) -> Chain:
+    """The chain that a text spells, on `in_channels`; with the stage's `channels` for c and its `stride` for s.
+
+    Zero channels stand for channels that are not known yet.
+
+    Raises:
+        InputError: the text is none, an even window is to keep the map's size, or groups do not divide the channels.
+    """
+    return _Reader(text, channels, stride).read(in_channels)
+
+
+def with_channels(text: str, change: Callable[[int], int]) -> str:
+    """The text with every number of channels changed; shares of c are left, since they change with c."""
+    return _CHANNELS.sub(lambda found: f"{found[1]}{change(int(found[2]))}", text)
+
+
+_CHANNELS = re.compile(r"(\d+x\d+(?:/\w+)?(?: +valid)? +)(\d+)(?![\w/])")
+_TOKEN = re.compile(r"\s*(?:([\[\]|,])|([^\s\[\]|,]+))")
+_WINDOW = re.compile(r"(\d{1,3})x(\d{1,3})(?:/(\d{1,5}|s))?")
+_SHARE = re.compile(r"(?:(\d{1,5})\*)?c(?:/(\d{1,5}))?")
+
+
+class _Reader:
+    """Recursive descent: chain = layer {"," layer}; layer = words | "[" chain {"|" chain} "]"."""
+
+    def __init__(self, text: str, channels: int, stride: int) -> None:
+        if len(text) > MAX_TEXT:
+            raise InputError(f"{text[:40]}...: {len(text)} characters; layers have at most {MAX_TEXT}")
+        self.text, self.c, self.s = text, channels, stride
+        self.tokens, self.at, self.depth = [found[0].strip() for found in _TOKEN.finditer(text)], 0, 0
+
+    def read(self, channels: int) -> Chain:
+        chain, _ = self._chain(channels)
+        if self._token:
+            self._fail(f"',' or the end was expected, not {self._token!r}")
+        return chain
+
+    @property
+    def _token(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def _take(self) -> str:
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def _chain(self, channels: int) -> tuple[Chain, int]:
+        layers: list[Layer] = []
+        while not layers or self._token == ",":
+            if layers:
+                self._take()
+            layers.append(self._parallel(channels) if self._token == "[" else self._words(channels))
+            channels = out_channels((layers[-1],), channels)
+        return tuple(layers), channels
+
+    def _parallel(self, channels: int) -> Parallel:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self._fail(f"brackets more than {MAX_DEPTH} deep")
+        paths: list[Chain] = []
+        self._take()
+        while not paths or self._token == "|":
+            if paths:
+                self._take()
+            paths.append(self._chain(channels)[0])
+        if self._token != "]":
+            self._fail(f"']' was expected, not {self._token!r}")
+        self._take()
+        self.depth -= 1
+        return Parallel(tuple(paths))
+
+    def _words(self, channels: int) -> Convolution | Pool:
+        words: list[str] = []
+        while self._token and self._token not in "[]|,":
+            words.append(self._take())
+        kind = words.pop(0) if words[:1] in (["max"], ["avg"]) else ""
+        window = _WINDOW.fullmatch(words.pop(0)) if words else None
+        if window is None:
+            self._fail("a layer is a convolution, as in 3x3/2 64, or a pooling, as in max 3x3/2")
+        fields: dict[str, Any] = {
+            "kernel": (self._number(window[1]), self._number(window[2])),
+            "stride": self.s if window[3] == "s" else self._number(window[3] or "1"),
+            "valid": words[:1] == ["valid"],
+        }
+        del words[: fields["valid"]]
+        if not fields["valid"] and not all(side % 2 for side in fields["kernel"]):
+            self._fail(f"an even window, {window[0]}, cannot keep the map's size; say valid behind it")
+        if kind:
+            layer: Convolution | Pool = Pool(kind, **fields)  # type: ignore[arg-type]
+        else:
+            width = self._channels(words.pop(0) if words else "")
+            groups = 1
+            if words[:1] == ["in"] and words[2:3] == ["groups"]:
+                groups = self._number(words[1])
+                del words[:3]
+            linear = words[:1] == ["linear"]
+            del words[:linear]
+            if channels % groups or width % groups:
+                self._fail(f"{groups} groups do not divide {channels} channels into {width}")
+            layer = Convolution(in_channels=channels, channels=width, groups=groups, linear=linear, **fields)
+        if words:
+            self._fail(f"unexpected {' '.join(words)!r} behind {layer}")
+        return layer
+
+    def _channels(self, word: str) -> int:
+        share = _SHARE.fullmatch(word)
+        if share is None:
+            return self._number(word)
+        exact = Fraction(int(share[1] or 1) * self.c, self._number(share[2] or "1"))
+        if exact.denominator != 1 or (self.c and not exact):
+            self._fail(f"{word} of {self.c} channels is no whole number")
+        return int(exact)
+
+    def _number(self, word: str) -> int:
+        if not word.isdecimal() or not 1 <= int(word[:9]) <= MAX_NUMBER:
+            self._fail(f"a whole number from 1 to {MAX_NUMBER} was expected, not {word!r}")
+        return int(word)
+
+    def _fail(self, problem: str) -> NoReturn:
+        raise InputError(f"{self.text[:60]}: {problem}")
