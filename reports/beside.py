@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -25,8 +24,8 @@ FARTHEST = 10
 # A marker and a colour that no arm and no network of a front has.
 MARK: dict[str, Any] = {"linestyle": "", "marker": "*", "markersize": 4.2, "markeredgewidth": 0.5, "color": GREY}
 SMALL = 4.6
-"""Points of the names' letters; a letter is about 0.55 of that wide."""
-PLACES = [(x * far, y * far) for far, (x, y) in product((4, 8), ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)))]
+"""Points of the names' letters; a letter is about 0.6 of that wide."""
+PLACES = [(5, 0), (-5, 0), (0, 5), (0, -5), (4, 4), (4, -4), (-4, 4), (-4, -4)]
 """Where a name may stand, in points from its mark."""
 
 
@@ -92,21 +91,26 @@ def key() -> Line2D:
 def name(axes: Axes, results: Sequence[Known], places: Sequence[XY], others: Sequence[XY]) -> None:
     """Names beside the stars where there is room, the front's first; what stays unnamed stands in the table.
 
-    `others` are marks that no name may cover. The figure's layout must be made.
+    `others` are marks that no name may cover, no more than lines and what is written already. The figure's layout must
+    be made.
     """
     pixels = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     if not places:
         return
     dots = axes.transData.transform([*places, *others])
-    room, taken = axes.get_window_extent(), list[Bbox]()
+    lines = [line.get_path().transformed(axes.transData) for line in axes.lines if line.get_linestyle() != "None"]
+    room, taken = axes.get_window_extent(), [Bbox(text.get_window_extent()) for text in axes.texts]
     for at in sorted(range(len(results)), key=lambda at: (_dominated(places[at], places), places[at])):
-        text = style.plain(results[at].name)
-        half = pixels * SMALL * 0.28 * len(text), pixels * SMALL * 0.55
+        text = style.plain(results[at].name, 48)
+        half = pixels * SMALL * 0.3 * len(text), pixels * SMALL * 0.55
         for x, y in PLACES:
             side = half[0] * ((x > 0) - (x < 0))
             middle = dots[at][0] + pixels * x + side, dots[at][1] + pixels * y
             box = Bbox([[middle[0] - half[0], middle[1] - half[1]], [middle[0] + half[0], middle[1] + half[1]]])
-            free = all(room.contains(*corner) for corner in box.corners()) and not box.count_contains(dots)
+            free = all(room.contains(*corner) for corner in box.corners()) and not box.padded(
+                1.2 * pixels
+            ).count_contains(dots)
+            free = free and not any(line.intersects_bbox(box, filled=False) for line in lines)
             if free and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 ha = "left" if x > 0 else "right" if x < 0 else "center"

@@ -9,10 +9,13 @@ from typing import Any
 
 from ablations.placing import Cost, cost, placed
 from ablations.published import Published
-from reports.tables import METRICS, engineering, published
+from reports.tables import engineering, published
 
-HEADINGS = ("network", "data set", "measure", "error, %", "parameters", "MACs", "source", "remark")
+HEADINGS = ("network", "error on", "error, %", "parameters", "MACs", "source", "remark")
 NUMERIC = ("error, %", "parameters", "MACs")
+
+GUESSES = {"top1": "top-1", "top5": "top-5"}
+"""Metrics that do not go without saying."""
 
 LABEL = "published, not measured here"
 """What published results are called wherever they stand beside measured ones."""
@@ -28,8 +31,7 @@ def cells(rows: Sequence[Published]) -> list[tuple[str, ...]]:
     return [
         (
             row.name,
-            row.dataset,
-            METRICS[row.metric],
+            f"{row.dataset}, {GUESSES[row.metric]}" if row.metric in GUESSES else row.dataset,
             published(row) if row.error is not None or row.fails else "-",
             _cost(cost(row, "params")),
             _cost(cost(row, "macs")),
