@@ -72,8 +72,8 @@ def sentence(rows: Sequence[Published], objective: str, measured: Sequence[XY], 
         return stars
     costs = [each.x for each in results if each not in drawn]
     span = " to ".join(dict.fromkeys(style.short(float(f"{end:.3g}")) for end in (min(costs), max(costs))))
-    what = f"of {len(results)}" if drawn else f"of {len(results)} results on {on}, {LABEL},"
-    return f"{stars} {len(costs)} {what} lie far outside of the figure, at {span} {OBJECTIVES[objective].heading}."
+    what = f"{len(costs)} of {len(results)}" if drawn else f"All {len(costs)} results on {on}, {LABEL},"
+    return f"{stars} {what} lie far outside of the figure, at {span} {OBJECTIVES[objective].heading}."
 
 
 def draw(axes: Axes, places: Sequence[XY]) -> None:
