@@ -1,10 +1,17 @@
-"""The published tables that come with the package, by row."""
+"""The catalogue of published results that comes with the package, by row.
+
+Every number stands in `published/results.csv` as the paper prints it: the error with the paper's table in `paper`, its
+parameters and MACs with theirs in `costs`. Where the network is one of our presets, `preset` and `changes` say which,
+for `ablations.placing` to count what the paper does not print.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from importlib import resources as files
 
@@ -22,14 +29,60 @@ class Published:
     dataset: str
     model: str
     metric: str
+    """`test_error`, `top1` or `top5`."""
     paper: str
+    """Paper and table of the error."""
+    table: str = ""
+    """What brings rows together here: a question (`shortcuts`), a family (`dense`), or `references`."""
+    variant: str = ""
+    """What tells it from other rows of the model."""
+    remark: str = ""
+    """How it was measured, where that is not the usual."""
+    params: float | None = None
+    macs: float | None = None
+    """As printed, None where the paper prints none."""
+    costs: str = ""
+    """Paper and table of parameters and MACs."""
+    preset: str = ""
+    changes: tuple[str, ...] = ()
+    """The network as a preset with changes, each `PATH=VALUE`; empty where it is none of ours."""
+
+    @classmethod
+    def of(cls, row: Mapping[str, str]) -> Published:
+        """A row of the CSV."""
+        as_they_stand = ("dataset", "model", "metric", "paper", "table", "remark", "costs", "preset")
+        return cls(
+            error=float(Decimal(row["error_percent"]) / 100) if row["error_percent"] else None,
+            fails=row["fails"] == "true",
+            variant=_variant(row),
+            params=float(row["params"]) if row["params"] else None,
+            macs=float(row["macs"]) if row["macs"] else None,
+            changes=tuple(filter(None, row["changes"].split(";"))),
+            **{column: row[column] for column in as_they_stand},
+        )
+
+    @property
+    def name(self) -> str:
+        """What it is called among others: the network, and what is changed in it."""
+        return f"{self.model} {self.variant}".rstrip()
 
 
 @cache
 def rows() -> tuple[Mapping[str, str], ...]:
-    """`results.csv` as it stands: table, dataset, model, variant, ..., error_percent, fails, paper."""
+    """`results.csv` as it stands: table, dataset, model, variant, ..., error_percent, fails, paper, ..."""
     text = (files.files("ablations") / "published" / "results.csv").read_text(encoding="utf-8")
     return tuple(csv.DictReader(text.splitlines()))
+
+
+def catalogue(dataset: str | None = None) -> list[Published]:
+    """All rows, or those of a data set.
+
+    Raises:
+        InputError: a data set that nothing is published on here.
+    """
+    if dataset is not None and dataset not in (there := sorted({row["dataset"] for row in rows()})):
+        raise unknown("data set", dataset, there)
+    return [Published.of(row) for row in rows() if dataset in (None, row["dataset"])]
 
 
 def of_arms(study: Ablation) -> dict[str, Published]:
@@ -64,11 +117,12 @@ def find(reference: Reference, arm: Arm, path: str) -> Published:
     if len(found) != 1:
         raise InputError(f"{path}: {len(found)} rows of table {reference.table!r} have {wanted}; must be one")
     [row] = found
-    return Published(
-        error=float(row["error_percent"]) / 100 if row["error_percent"] else None,
-        fails=row["fails"] == "true",
-        dataset=row["dataset"],
-        model=row["model"],
-        metric=row["metric"],
-        paper=row["paper"],
-    )
+    return Published.of(row)
+
+
+def _variant(row: Mapping[str, str]) -> str:
+    """`exclusive gate, bias -6`, `constant scaling 0.5 0.5`: with the factors where they are numbers other than 1."""
+    factors = [row["on_shortcut"], row["on_residual"]]
+    is_scaled = all(re.fullmatch(r"[\d.]+", factor) for factor in factors) and factors != ["1", "1"]
+    bias = f", bias {row['gate_bias_init']}" if row["gate_bias_init"] else ""
+    return " ".join([row["variant"].replace("_", " "), *(factors if is_scaled else ())]) + bias

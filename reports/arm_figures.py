@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import mul
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 from ablations.findings import POINTS, Finding
 from ablations.launch import AblationRun
 from reports import comparisons
+from reports.beside import Known
 from reports.comparisons import Bar, Curve, Place, Trace
 from search.dominance import nondominated
 from search.trial import Probe
@@ -81,18 +82,25 @@ def curves(run: AblationRun) -> Figure:
     return comparisons.curves(found)
 
 
-def complexity(run: AblationRun) -> Figure:
-    """Test errors against MACs, with the arms that no other dominates."""
+def measured(run: AblationRun) -> list[tuple[float, float]]:
+    """(MACs, test error) of the arms that the figure of complexity shows."""
     index = drawn(run)
-    measured = [arm for arm in run.summaries if arm.mean is not None and arm.arm in index]
-    values = np.array([(arm.mean, arm.macs) for arm in measured], dtype=float).reshape(-1, 2)
+    return [(arm.macs, arm.mean) for arm in run.summaries if arm.mean is not None and arm.arm in index]
+
+
+def complexity(run: AblationRun, published: Sequence[Known] = ()) -> Figure:
+    """Test errors against MACs, with the arms that no other dominates, before published results."""
+    index = drawn(run)
+    arms = [arm for arm in run.summaries if arm.mean is not None and arm.arm in index]
+    values = np.array([(arm.mean, arm.macs) for arm in arms], dtype=float).reshape(-1, 2)
     front = nondominated(values)
     return comparisons.complexity(
         [
             Place(arm.arm, index[arm.arm], arm.macs, arm.mean, arm.std, bool(on))
-            for arm, on in zip(measured, front, strict=True)
+            for arm, on in zip(arms, front, strict=True)
             if arm.mean is not None
-        ]
+        ],
+        published=published,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from resnet_space.branches import BRANCHES
+from resnet_space.errors import InputError, unknown
 from resnet_space.orders import ORDERS
 from resnet_space.presets import PRESETS
 from resnet_space.shortcuts import SHORTCUTS
@@ -81,12 +82,32 @@ def designs() -> Listing:
     return ("design", "fields", "what it compares"), [_kind(name, cls) for name, cls in DESIGNS.items()]
 
 
+def references() -> Listing:
+    from reports.tables import engineering
+    from resnet_space.references import REFERENCES, counted
+
+    rows = []
+    for name, row in REFERENCES.items():
+        counts, shape = counted(name), "x".join(map(str, row.input_shape))
+        costs = tuple(map(engineering, (counts.params, counts.macs, counts.activations)))
+        rows.append((name, shape, *costs, ", ".join(counts.uncounted), row.source, row.text))
+    headings = ("reference", "image", "parameters", "MACs", "activations", "not counted", "source", "remark")
+    return headings, rows
+
+
+def published(dataset: str | None = None) -> Listing:
+    from ablations.published import catalogue
+    from reports.published import HEADINGS, cells
+
+    return HEADINGS, cells(catalogue(dataset))
+
+
 def _kind(name: str, cls: Any) -> tuple[str, str, str]:
     fields = ", ".join(field for field in cls.model_fields if field != "kind")
     return name, fields or "-", (cls.__doc__ or "").strip().splitlines()[0]
 
 
-LISTS: dict[str, Callable[[], Listing]] = {
+LISTS: dict[str, Callable[..., Listing]] = {
     "presets": presets,
     "studies": studies,
     "datasets": datasets,
@@ -97,7 +118,71 @@ LISTS: dict[str, Callable[[], Listing]] = {
     "samplers": samplers,
     "stopping": stopping,
     "designs": designs,
+    "references": references,
+    "published": published,
 }
+
+
+def _published_records(dataset: str | None = None) -> list[dict[str, Any]]:
+    from ablations.published import catalogue
+    from reports.published import records
+
+    return records(catalogue(dataset))
+
+
+def _references_records() -> list[dict[str, Any]]:
+    from resnet_space.references import REFERENCES, facts
+
+    return [facts(name) for name in REFERENCES]
+
+
+RECORDS: dict[str, Callable[..., list[dict[str, Any]]]] = {
+    "references": _references_records,
+    "published": _published_records,
+}
+"""Lists that have more to tell programs than the texts of their table."""
+
+
+NOTES: dict[str, Sequence[str]] = {
+    "published": ["costs are the papers' own figures, or counted by our counter where the network is a preset"],
+}
+"""What is said below a list."""
+
+
+def listing(what: str, dataset: str | None = None) -> Listing:
+    """A list by name; of published results those on a data set.
+
+    Raises:
+        InputError: no such list, no such data set, or a list that has none.
+    """
+    return _named(what)(**_on(what, dataset))
+
+
+def records(what: str, dataset: str | None = None) -> list[dict[str, Any]]:
+    """The same for programs: one mapping a row.
+
+    Raises:
+        InputError: as `listing`.
+    """
+    _named(what)
+    if what in RECORDS:
+        return RECORDS[what](**_on(what, dataset))
+    headings, rows = listing(what, dataset)
+    return [dict(zip(headings, row, strict=True)) for row in rows]
+
+
+def _named(what: str) -> Callable[..., Listing]:
+    if what not in LISTS:
+        raise unknown("list", what, LISTS)
+    return LISTS[what]
+
+
+def _on(what: str, dataset: str | None) -> dict[str, str]:
+    if dataset is None:
+        return {}
+    if what != "published":
+        raise InputError(f"--dataset {dataset}: only what is published stands by data set, not the list of {what}")
+    return {"dataset": dataset}
 
 
 def _study_schema() -> dict[str, Any]:

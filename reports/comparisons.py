@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from reports import figures, style
+from reports import beside, figures, style
+from reports.beside import Known
+from reports.numbering import number_points
 from reports.style import GREY
 from reports.themed import FULL, WIDE, colour, dashes, legend, levels, line, look, scaled, sheet
 from resnet_space.errors import InputError
 
 DOTTED = (0, (1, 1))
 """The line of what was not planned."""
-NEAR = 8
-PLACES = [
-    (far * math.cos(turn * math.pi / 4), far * math.sin(turn * math.pi / 4))
-    for far, turn in product((NEAR, 12, 17, 24, 34, 48), (0, 4, 1, 3, 7, 5, 2, 6))
-]
-"""Where a point's number may stand, in points from the point; beside it first."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +159,11 @@ def curves(curves: Sequence[Curve], *, measure: str = "validation error, %", tit
         return style.settle(figure)
 
 
-def complexity(places: Sequence[Place], *, cost: str = "MACs") -> Figure:
+def complexity(places: Sequence[Place], *, cost: str = "MACs", published: Sequence[Known] = ()) -> Figure:
     """Error against cost, ±1 standard deviation over seeds: filled points are on the front, the staircase.
 
     Points bear the arm's number, which is its place in the table counted from 1; the legend says which is which.
+    `published` results that are near stand behind them.
     """
     drawn = [place for place in places if _finite(place.macs) and _finite(place.error)]
     names = {index: f"{index + 1}  {name}" for index, name in _names(drawn).items()}
@@ -188,12 +183,17 @@ def complexity(places: Sequence[Place], *, cost: str = "MACs") -> Figure:
                     part.set_gid(f"{gid}-spread")
             fill = {"markerfacecolor": colour(place.index) if place.on_front else "white"}
             axes.plot(*at, linestyle="", gid=f"{gid}-point", zorder=4, **look(place.index) | fill)
-        style.number(axes.xaxis, [place.macs for place in drawn])
-        style.number(axes.yaxis, [100 * place.error for place in drawn])
+        known = beside.near(published, [(place.macs, place.error) for place in drawn])
+        behind = [(each.x, 100 * each.y) for each in known]
+        beside.draw(axes, behind)
+        measured = [(place.macs, 100 * place.error) for place in drawn]
+        style.number(axes.xaxis, [x for x, _ in (*measured, *behind)])
+        style.number(axes.yaxis, [y for _, y in (*measured, *behind)])
         _front(axes, [(place.macs, 100 * place.error) for place in drawn if place.on_front])
-        legend(figure, names, marked=True, lined=False)
+        legend(figure, names, marked=True, lined=False, others=[beside.key()] if known else [])
         style.settle(figure)
-        _number_points(axes, drawn)
+        number_points(axes, drawn)
+        beside.name(axes, known, behind, measured)
         return figure
 
 
@@ -337,29 +337,6 @@ def _front(axes: Axes, points: Sequence[figures.XY]) -> None:
         xs, ys = zip((stairs[0][0], high), *stairs, (right, stairs[-1][1]), strict=True)
         axes.plot(xs, ys, color=GREY, linewidth=0.9, zorder=1.5, label="_front")
     axes.set(xlim=(left, right), ylim=(low, high))
-
-
-def _number_points(axes: Axes, places: Sequence[Place]) -> None:
-    """Each point's number, where it stands on no other and on the fewest points; a hair leads to it from afar."""
-    dots = axes.transData.transform([(place.macs, 100 * place.error) for place in places])
-    room, pixels = axes.get_window_extent(), axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
-    taken: list[Bbox] = []
-    for dot, place in zip(dots, places, strict=True):
-        text, choices = f"{place.index + 1}", []
-        for x, y in PLACES:
-            # A digit is 4.5 points wide; the first of equals is the nearest.
-            middle, half = dot + pixels * np.array([x, y]), pixels * np.array([2.25 * len(text) + 0.5, 4])
-            box = Bbox([middle - half, middle + half])
-            off = not all(room.contains(*corner) for corner in box.corners())
-            crossed = off, place.on_front and min(abs(x), abs(y)) < 1
-            crowd = sum(box.overlaps(other) for other in taken), crossed, box.padded(3 * pixels).count_contains(dots)
-            choices.append((crowd, box, (x, y)))
-        _, box, at = min(choices, key=lambda choice: choice[0])
-        taken.append(box)
-        hair = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 3, "shrinkB": 3.5}
-        said: dict[str, Any] = {"ha": "center", "va": "center", "gid": f"arm-{place.index}-number", "zorder": 6}
-        said["arrowprops"] = hair if math.hypot(*at) > NEAR else None
-        axes.annotate(text, (place.macs, 100 * place.error), at, textcoords="offset points", **said)
 
 
 def _names(found: Iterable[Bar | Curve | Place | Trace]) -> dict[int, str]:

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from reports import style
+from reports import beside, style
+from reports.beside import Known
 from reports.style import BLUE, GREEN, GREY, ORANGE, RED
 from resnet_space.errors import InputError, unknown
 from search import atomic
@@ -77,6 +78,7 @@ def front(
     knee: str | None = None,
     reference: XY | None = None,
     title: str = "",
+    published: Sequence[Known] = (),
 ) -> Figure:
     """Networks over two objectives: the dominated cloud, the front as a staircase, ±1 standard deviation over seeds.
 
@@ -84,6 +86,7 @@ def front(
     network of the front may lie there too, since another dominates it in these two. With a `reference` (x, y),
     in stored units, the hypervolume between it and the front is shaded. An axis over more than a decade is
     logarithmic: of costs because they grow in factors, of errors so that one net at 90 % leaves room for the others.
+    `published` results that are near stand behind all that.
 
     Raises:
         InputError: `x` or `y` is no objective, `knee` is no mark's key, or the reference is not finite.
@@ -108,10 +111,13 @@ def front(
             axes.set_ylabel(f"{OBJECTIVES[y].heading} (± std)")
         axes.margins(0.05, 0.1)
         _cloud(axes, drawn)
+        known = beside.near(published, [(mark.x, mark.y) for mark in marks])
+        places = [(each.x * _times(x), each.y * _times(y)) for each in known]
+        beside.draw(axes, places)
         if corner:
             axes.plot(*corner, "+", color="black", markersize=5, zorder=4, label="_reference")
             axes.annotate("reference", corner, (-2, 2), textcoords="offset points", ha="right", va="bottom")
-        ends = [corner] if corner else []
+        ends = [*places, corner] if corner else places
         style.number(axes.xaxis, [mark.x for mark in drawn] + [end[0] for end in ends])
         style.number(axes.yaxis, [mark.y for mark in drawn] + [end[1] for end in ends])
         _stairs(axes, [(mark.x, mark.y) for mark in drawn if mark.on_front], corner)
@@ -119,6 +125,7 @@ def front(
         style.settle(figure)
         if knee is not None:
             _name(axes, next(mark for mark in drawn if mark.key == knee), drawn)
+        beside.name(axes, known, places, [(mark.x, mark.y) for mark in drawn])
         return figure
 
 

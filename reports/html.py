@@ -8,7 +8,9 @@ from functools import singledispatch
 from ablations.findings import Finding
 from ablations.kinds import Run
 from ablations.launch import AblationRun
+from ablations.published import Published
 from reports import front, tables
+from reports import published as known
 from reports.answer import answer
 from reports.arm_figures import indices
 from reports.course import course
@@ -19,8 +21,8 @@ from reports.setting import setting, state, unfinished
 from search.found import SearchRun
 
 
-def page(run: Run) -> str:
-    """The report of a run, finished or not, as HTML."""
+def page(run: Run, published: Sequence[Published] = ()) -> str:
+    """The report of a run, finished or not, as HTML; with published results behind its front."""
     study = run.study
     warning = "Unfinished: numbers may still change." if unfinished(run) else ""
     return render(
@@ -30,7 +32,7 @@ def page(run: Run) -> str:
             answer=sentence(run),
             state=state(run),
             warning=warning,
-            sections=[*sections(run), *_ill(run), Section("Setting", [*_source(run), Facts(setting(run))])],
+            sections=[*sections(run, published), *_ill(run), Section("Setting", [*_source(run), Facts(setting(run))])],
         )
     )
 
@@ -57,15 +59,15 @@ def _(run: SearchRun) -> str:
 
 
 @singledispatch
-def sections(run: object) -> Iterator[Section]:
+def sections(run: object, published: Sequence[Published] = ()) -> Iterator[Section]:
     """What was found, by the kind of run."""
     raise TypeError(type(run).__name__)
 
 
 @sections.register
-def _(run: AblationRun) -> Iterator[Section]:
+def _(run: AblationRun, published: Sequence[Published] = ()) -> Iterator[Section]:
     yield Section("Arms", [_arms(run)])
-    drawn = pictures(run)
+    drawn = pictures(run, published)
     differences = drawn.pop("Differences", [])
     compared = [
         grid
@@ -86,7 +88,7 @@ def _(run: AblationRun) -> Iterator[Section]:
 
 
 @sections.register
-def _(run: SearchRun) -> Iterator[Section]:
+def _(run: SearchRun, published: Sequence[Published] = ()) -> Iterator[Section]:
     rows = [[Cell(text) for text in row] for row in front.cells(run.front)]
     headings = [*front.HEADINGS[:-1], "confirmed"]
     yield Section(
@@ -96,7 +98,7 @@ def _(run: SearchRun) -> Iterator[Section]:
             Text(list(course(run))),
         ],
     )
-    for heading, blocks in pictures(run).items():
+    for heading, blocks in pictures(run, published).items():
         yield Section(heading, blocks)
     nets = [run.nets[point.key] for point in run.front]
     facts = [(point.key, front.differences(run.nets[point.key], nets)) for point in run.front]
@@ -104,12 +106,32 @@ def _(run: SearchRun) -> Iterator[Section]:
         yield Section("What the networks are", [Text(["Fields in which they differ."]), Facts(facts)])
 
 
-def pictures(run: Run) -> dict[str, list[Picture]]:
-    """The figures by the heading that they stand below."""
-    found: dict[str, list[Picture]] = {}
-    for each in illustrations(run):
-        found.setdefault(each.heading, []).append(Picture(each.draw(), each.caption, each.alt or each.caption))
+def pictures(run: Run, published: Sequence[Published] = ()) -> dict[str, list[Picture | Grid]]:
+    """The figures by the heading that they stand below, with what was published."""
+    found: dict[str, list[Picture | Grid]] = {}
+    for each in illustrations(run, published):
+        blocks = found.setdefault(each.heading, [])
+        blocks.append(Picture(each.draw(), each.caption, each.alt or each.caption))
+        if rows := known.with_a_place(each.published):
+            blocks.append(_published(rows))
     return found
+
+
+def _published(rows: Sequence[Published]) -> Grid:
+    sorts = [
+        {
+            "error, %": row["error"],
+            "parameters": row["params"],
+            "MACs": row["macs"],
+        }
+        for row in known.records(rows)
+    ]
+    cells = [
+        [Cell(text, by.get(heading, text)) for heading, text in zip(known.HEADINGS, texts, strict=True)]
+        for texts, by in zip(known.cells(rows), sorts, strict=True)
+    ]
+    headings, cells = _filled(known.HEADINGS, cells)
+    return Grid(known.LABEL.capitalize(), headings, known.NUMERIC, cells, notes=known.NOTES)
 
 
 def _arms(run: AblationRun) -> Grid:

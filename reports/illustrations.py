@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, singledispatch
 from math import isnan
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.launch import AblationRun
-from reports import arm_figures, figures
+from ablations.published import Published
+from reports import arm_figures, beside, figures
+from reports.beside import Known
 from reports.figures import Mark
 from search.dominance import knee
 from search.found import SearchRun
@@ -31,34 +33,39 @@ class Illustration:
     """Of the part of a report that it belongs to."""
     alt: str = ""
     """What one sees in it, for who cannot; by itself the caption."""
+    published: Sequence[Published] = ()
+    """The published results that stand in a table below it."""
 
 
-def illustrate(run: object, folder: Path) -> list[tuple[str, str]]:
-    """Draw a run's figures into a folder, each as SVG and PNG; (file name of the SVG, caption)."""
+def illustrate(run: object, folder: Path, published: Sequence[Published] = ()) -> list[tuple[str, Illustration]]:
+    """Draw a run's figures into a folder, each as SVG and PNG; with the file name of the SVG."""
     drawn = []
-    for figure in illustrations(run):
+    for figure in illustrations(run, published):
         figures.save(figure.draw(), folder, figure.stem)
-        drawn.append((f"{figure.stem}.svg", figure.caption))
+        drawn.append((f"{figure.stem}.svg", figure))
     return drawn
 
 
 @singledispatch
-def illustrations(run: object) -> Iterator[Illustration]:
-    """By the kind of run; none by itself."""
+def illustrations(run: object, published: Sequence[Published] = ()) -> Iterator[Illustration]:
+    """By the kind of run; none by itself. Of `published` results those with a place stand behind fronts."""
     yield from ()
 
 
 @illustrations.register
-def _(run: SearchRun) -> Iterator[Illustration]:
+def _(run: SearchRun, published: Sequence[Published] = ()) -> Iterator[Illustration]:
     names = run.study.objectives
-    if "error" in names:
-        for cost in names:
-            if cost != "error":
-                caption = (
-                    f"The front of error and {OBJECTIVES[cost].heading}: bars are standard deviations over seeds, "
-                    "hollow points are provisional, dominated networks are grey."
-                )
-                yield Illustration(f"front-{cost}", caption, partial(_front, run, cost))
+    costs = [name for name in names if name != "error"] if "error" in names else []
+    with_table = [cost for cost in costs if cost in beside.COSTS][-1:]
+    for cost in costs:
+        known = beside.known(published, cost)
+        caption = (
+            f"The front of error and {OBJECTIVES[cost].heading}: bars are standard deviations over seeds, "
+            "hollow points are provisional, dominated networks are grey."
+            + beside.sentence(published, cost, _measured(run, cost), run.study.data.name)
+        )
+        below = published if cost in with_table else ()
+        yield Illustration(f"front-{cost}", caption, partial(_front, run, cost, known), published=below)
     if run.study.reference and not run.reference_inside and len(run.trace):
         caption = "The hypervolume after each trial, as a share of the box below the reference point."
         yield Illustration("hypervolume", caption, lambda: figures.hypervolume(run.trace, ended=run.ended))
@@ -69,11 +76,18 @@ def _(run: SearchRun) -> Iterator[Illustration]:
 
 
 @illustrations.register
-def _(run: AblationRun) -> Iterator[Illustration]:
-    draw = {"differences": arm_figures.forest, "curves": arm_figures.curves, "complexity": arm_figures.complexity}
+def _(run: AblationRun, published: Sequence[Published] = ()) -> Iterator[Illustration]:
+    draw: dict[str, Callable[..., Figure]] = {
+        "differences": arm_figures.forest,
+        "curves": arm_figures.curves,
+        "complexity": partial(arm_figures.complexity, published=beside.known(published, "macs")),
+    }
     for stem, heading, caption in arm_figures.captions(run):
         alt = arm_figures.forest_in_words(run) if stem == "differences" else ""
-        yield Illustration(stem, caption, partial(draw[stem], run), heading, alt)
+        below = published if stem == "complexity" else ()
+        if below:
+            caption += beside.sentence(below, "macs", arm_figures.measured(run), run.study.data.name)
+        yield Illustration(stem, caption, partial(draw[stem], run), heading, alt, below)
     for epoch in arm_figures.epochs_probed(run):
         when = "at initialisation" if epoch == 0 else f"behind epoch {epoch}"
         caption = (
@@ -84,7 +98,13 @@ def _(run: AblationRun) -> Iterator[Illustration]:
         yield Illustration(f"propagation-{epoch}", caption, draw_it, "Signal propagation")
 
 
-def _front(run: SearchRun, cost: str) -> Figure:
+def _measured(run: SearchRun, cost: str) -> list[tuple[float, float]]:
+    """Where all networks with a complete trial stand."""
+    table = run.networks.dropna(subset=[cost, "error"])
+    return [(float(row[cost]), float(row["error"])) for row in table.to_dict("records")]
+
+
+def _front(run: SearchRun, cost: str, published: Sequence[Known] = ()) -> Figure:
     """All networks that have a complete trial; the front is that of all the study's objectives."""
     members = {point.key for point in run.front}
     table = run.networks.dropna(subset=[cost, "error"])
@@ -100,4 +120,5 @@ def _front(run: SearchRun, cost: str) -> Figure:
         for row in table.to_dict("records")
     ]
     values = [tuple(point.values.values()) for point in run.front]
-    return figures.front(marks, x=cost, y="error", knee=run.front[knee(values)].key if len(values) > 2 else None)
+    bend = run.front[knee(values)].key if len(values) > 2 else None
+    return figures.front(marks, x=cost, y="error", knee=bend, published=published)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 
 from ablations.launch import AblationRun
+from ablations.published import Published
 from reports import front
+from reports import published as known
 from reports.answer import answer
 from reports.tables import engineering, percent, points, published
 from search.found import SearchRun
@@ -61,7 +63,7 @@ def table(
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
-def of_ablation(run: AblationRun) -> str:
+def of_ablation(run: AblationRun, published_rows: Sequence[Published] = ()) -> str:
     """The table of arms: mean ± standard deviation, the difference to the baseline with its interval."""
     best = run.best
     with_published = any(arm.published for arm in run.summaries)
@@ -98,16 +100,28 @@ def of_ablation(run: AblationRun) -> str:
     if best:
         notes.append("Bold: better than every other arm.")
     caption = f"{escape(run.study.question or run.study.name)} {escape(answer(run))}"
-    return _head(run.study) + table(run.study.name, caption, headings, headings[1:], rows, " ".join(notes))
+    arms = table(run.study.name, caption, headings, headings[1:], rows, " ".join(notes))
+    return _head(run.study) + arms + _known(run.study, published_rows)
 
 
-def of_search(run: SearchRun) -> str:
+def of_search(run: SearchRun, published_rows: Sequence[Published] = ()) -> str:
     """The table of the front."""
     rows = [[escape(cell) for cell in row[:-1]] for row in front.cells(run.front)]
     headings = front.HEADINGS[:-1]
     caption = escape(run.study.question or run.study.name)
     notes = " ".join(escape(line) for line in front.legend(run.front))
-    return _head(run.study) + table(run.study.name, caption, headings, front.NUMERIC, rows, notes)
+    points = table(run.study.name, caption, headings, front.NUMERIC, rows, notes)
+    return _head(run.study) + points + _known(run.study, published_rows)
+
+
+def _known(study: Study, rows: Sequence[Published]) -> str:
+    """A table of its own for what was published, if anything was asked for."""
+    if not (rows := known.with_a_place(rows)):
+        return ""
+    cells = [[escape(text) for text in row] for row in known.cells(rows)]
+    notes = " ".join(escape(note) for note in known.NOTES)
+    label, caption = f"{study.name}-published", escape(known.LABEL.capitalize() + ".")
+    return "\n" + table(label, caption, known.HEADINGS, known.NUMERIC, cells, notes)
 
 
 def _head(study: Study) -> str:

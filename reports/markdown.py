@@ -7,7 +7,9 @@ from functools import singledispatch
 
 from ablations.kinds import Run
 from ablations.launch import AblationRun
+from ablations.published import Published
 from reports import front, tables
+from reports import published as known
 from reports.answer import answer
 from reports.course import course
 from reports.illustrations import illustrate
@@ -17,10 +19,10 @@ from search.found import SearchRun
 from search.study import Study
 
 
-def render(run: Run) -> str:
-    """The report of a run, finished or not, as Markdown."""
+def render(run: Run, published: Sequence[Published] = ()) -> str:
+    """The report of a run, finished or not, as Markdown; with published results behind its front."""
     far = state(run) + (" **Unfinished: the numbers below may still change.**" if unfinished(run) else "")
-    lines = [*question(run.study), far, "", *findings(run), ""]
+    lines = [*question(run.study), far, "", *findings(run, published), ""]
     if lost := ill(run):
         rows = [(status, escape(reason), str(count)) for status, reason, count in lost]
         lines += ["## What did not end well", "", *table(("status", "reason", "trials"), ("trials",), rows), ""]
@@ -29,13 +31,13 @@ def render(run: Run) -> str:
 
 
 @singledispatch
-def findings(run: object) -> list[str]:
+def findings(run: object, published: Sequence[Published] = ()) -> list[str]:
     """What was found, by the kind of run."""
     raise TypeError(type(run).__name__)
 
 
 @findings.register
-def _(run: AblationRun) -> list[str]:
+def _(run: AblationRun, published: Sequence[Published] = ()) -> list[str]:
     rows = []
     for arm, (name, *rest) in zip(run.summaries, tables.cells(run), strict=True):
         bold = f"**{escape(name)}**" if arm.arm == run.study.control else escape(name)
@@ -51,16 +53,16 @@ def _(run: AblationRun) -> list[str]:
         cells = [tuple(map(escape, row)) for row in both]
         lines += ["", "## Raw and matched", "", *table(tables.BOTH_WAYS, tables.BOTH_WAYS[1:], cells)]
     lines += effects_of_factors(run)
-    return [*lines, *pictures(run)]
+    return [*lines, *pictures(run, published)]
 
 
 @findings.register
-def _(run: SearchRun) -> list[str]:
+def _(run: SearchRun, published: Sequence[Published] = ()) -> list[str]:
     rows = [tuple(map(escape, row)) for row in front.cells(run.front)]
     lines = [*table(front.HEADINGS, front.NUMERIC, rows), ""]
     lines += [f"- {escape(line)}" for line in [*front.legend(run.front), *course(run)]]
     nets = [run.nets[point.key] for point in run.front]
-    lines += pictures(run)
+    lines += pictures(run, published)
     for objective, reason in run.unexplained:
         lines += ["", f"No importance of axes for {escape(objective)}: {escape(reason)}."]
     lines += ["", "## What the networks are", "", "Fields in which they differ.", ""]
@@ -68,11 +70,16 @@ def _(run: SearchRun) -> list[str]:
     return lines
 
 
-def pictures(run: Run) -> list[str]:
+def pictures(run: Run, published: Sequence[Published] = ()) -> list[str]:
     """The figures, drawn into the report's folder."""
     lines = []
-    for file, caption in illustrate(run, run.folder.report):
-        lines += ["", f"![{escape(caption)}]({file})", "", f"*{escape(caption)}*"]
+    for file, figure in illustrate(run, run.folder.report, published):
+        caption = escape(figure.caption)
+        lines += ["", f"![{caption}]({file})", "", f"*{caption}*"]
+        if rows := known.with_a_place(figure.published):
+            cells = [tuple(map(escape, row)) for row in known.cells(rows)]
+            lines += ["", *table(known.HEADINGS, known.NUMERIC, cells), ""]
+            lines += [f"- {escape(note)}" for note in known.NOTES]
     return lines
 
 

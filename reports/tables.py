@@ -23,7 +23,7 @@ TERMS = ("effect", "F", "p", "share of variance", "difference, points", "not to 
 MAY_CHANGE = "~"
 """Behind a number of an arm that has trials to come."""
 
-METRICS = {"test_error": "test error", "top1": "top-1 error"}
+METRICS = {"test_error": "test error", "top1": "top-1 error", "top5": "top-5 error"}
 """The published tables' measures, in words."""
 
 

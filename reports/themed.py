@@ -84,21 +84,29 @@ def sheet(width: float, height: float, names: Mapping[int, str], title: str = ""
 
 
 def legend(
-    figure: Figure, names: Mapping[int, str], *, marked: bool, lined: bool = True, gaps: Collection[str] = ()
+    figure: Figure,
+    names: Mapping[int, str],
+    *,
+    marked: bool,
+    lined: bool = True,
+    gaps: Collection[str] = (),
+    others: Sequence[Line2D] = (),
 ) -> None:
-    """Below everything; each entry belongs to its arm. `gaps` are marks that stand at edges."""
+    """Below everything; each entry belongs to its arm. `gaps` are marks that stand at edges, `others` labelled lines
+    that belong to no arm."""
     stood = [name for name in GAPS if name in gaps]
     handles = [
         Line2D([], [], linestyle=dashes(index) if lined else "", **look(index) if marked else {"color": colour(index)})
         for index in names
     ]
     handles += [Line2D([], [], linestyle="", color="black", marker=GAPS[name][0], markersize=2.8) for name in stood]
-    said = [*names.values(), *stood]
+    handles += others
+    said = [*names.values(), *stood, *(str(line.get_label()) for line in others)]
     columns = min(_columns(said, float(figure.get_size_inches()[0])), len(said))
     made = figure.legend(handles, said, loc="outside lower center", ncols=columns, handlelength=2.4)
     for text in made.get_texts():
         text.set_parse_math(False)
-    # The marks at edges belong to no arm.
+    # What stands behind the arms belongs to none.
     for index, text, handle in zip(names, made.get_texts(), made.legend_handles, strict=False):
         text.set_gid(f"arm-{index}-legend")
         if handle is not None:

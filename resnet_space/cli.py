@@ -43,28 +43,37 @@ def list_(
     what: Annotated[
         str,
         typer.Argument(
-            help="presets, studies, datasets, shortcuts, orders, branches, recipes, samplers, stopping, designs"
+            help="presets, studies, datasets, shortcuts, orders, branches, recipes, samplers, stopping, designs, "
+            "references, published"
         ),
     ] = "presets",
+    dataset: Annotated[str | None, typer.Option(help="Of what is published, the results on a data set.")] = None,
+    json: Json = False,
 ) -> None:
     """List what there is."""
     from reports import catalogue
 
-    if what not in catalogue.LISTS:
-        raise unknown("list", what, catalogue.LISTS)
-    headings, rows = catalogue.LISTS[what]()
-    _print_table(headings, rows)
+    if json:
+        _print_json(catalogue.records(what, dataset))
+    else:
+        _print_table(*catalogue.listing(what, dataset))
+        for line in catalogue.NOTES.get(what, ()):
+            typer.echo(line)
 
 
 @app.command()
 def show(
-    net: Annotated[str, typer.Argument(help="A preset's name, or a file with an architecture.")],
+    net: Annotated[str, typer.Argument(help="A preset's name, a file with an architecture, or a reference.")],
     changes: Set = None,
     json: Json = False,
 ) -> None:
     """Show a network: stages, depth, parameters, MACs, and what was not counted."""
-    from resnet_space import inspection
+    from resnet_space import inspection, references
 
+    if net in references.REFERENCES:
+        told = references.facts(net, _changes(changes))
+        _print_json(told) if json else typer.echo("\n".join(references.lines(told)))
+        return
     architecture = inspection.read(net, _changes(changes))
     if json:
         _print_json(inspection.facts(architecture))
@@ -239,6 +248,9 @@ def export(
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR [DIR]", help="A run's folder, or two to compare.")],
     formats: Annotated[str, typer.Option("--format", help="html, md, tex, csv, parquet; several with commas.")] = "md",
+    published: Annotated[
+        str | None, typer.Option(metavar="DATASET", help="Published results on a data set, behind the front.")
+    ] = None,
     storage: Storage = None,
 ) -> None:
     """Write the report of a run, finished or not, into its folder, and print the paths; of two runs a comparison."""
@@ -246,15 +258,19 @@ def report(
     if len(folders) > 2:
         raise InputError(f"{len(folders)} folders; give one to report on, or two to compare")
     if len(folders) == 2:
+        if published is not None:
+            raise InputError(f"--published {published}: goes with the report of one run, not of two")
         from reports.two_runs import compare
         from reports.two_runs import write as write_both
 
         paths = write_both(compare(folders[0], folders[1], storage), folders[0] / "report", wanted)
     else:
         from ablations.kinds import read
+        from ablations.published import catalogue
         from reports.write import write
 
-        paths = write(read(folders[0], storage), wanted)
+        known = [] if published is None else catalogue(published)
+        paths = write(read(folders[0], storage), wanted, known)
     for path in paths:
         typer.echo(path)
 

@@ -54,6 +54,44 @@ def test_every_list_prints_its_names(resnet_space: Cli, what: str) -> None:
     assert all(row[0] in result.out for row in rows)
 
 
+@pytest.mark.parametrize("what", LISTS)
+def test_every_list_is_json_too(resnet_space: Cli, what: str) -> None:
+    told = json.loads(resnet_space("list", what, "--json").out)
+    _, rows = LISTS[what]()
+    assert len(told) == len(rows)
+
+
+def test_published_results_are_listed_by_data_set(resnet_space: Cli) -> None:
+    table = resnet_space("list", "published", "--dataset", "cifar10").out
+    assert "resnet110 dropout" in table
+    assert "fail" in table
+    assert "imagenet" not in table
+    told = json.loads(resnet_space("list", "published", "--dataset", "cifar10", "--json").out)
+    assert {row["dataset"] for row in told} == {"cifar10"}
+
+
+def test_a_reference_is_shown_without_key_and_depth(resnet_space: Cli) -> None:
+    told = json.loads(resnet_space("show", "alexnet", "--json").out)
+    assert (told["reference"], told["params"]) == ("alexnet", 61_100_840)
+    assert "61,100,840 parameters" in resnet_space("show", "alexnet").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("list", "published", "--dataset", "cifar-10"), "unknown data set 'cifar-10'; did you mean 'cifar10'?"),
+        (("list", "presets", "--dataset", "cifar10"), "only what is published stands by data set"),
+        (("show", "alexnet", "--set", "width=2"), "only our own nets change"),
+        (("report", "a", "b", "--published", "cifar10"), "goes with the report of one run"),
+        (("report", "a", "--published", "imagenett"), "did you mean 'imagenet'?"),
+    ],
+)
+def test_what_was_published_is_asked_for_in_vain(resnet_space: Cli, arguments: tuple[str, ...], says: str) -> None:
+    result = resnet_space(*arguments)
+    assert result.status == 2
+    assert says in result.err
+
+
 def test_show_prints_the_json_of_the_contract(resnet_space: Cli) -> None:
     told = json.loads(resnet_space("show", "resnet110", "--json").out)
     assert {"key", "depth", "params", "macs", "activations", "uncounted", "architecture"} <= told.keys()

@@ -1,0 +1,103 @@
+"""Published results as a table for people, as JSON, CSV and Parquet: what the paper prints, and what we count."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ablations.placing import Cost, cost, placed
+from ablations.published import Published
+from reports.tables import engineering, published
+
+HEADINGS = ("network", "error on", "error, %", "parameters", "MACs", "source", "remark")
+NUMERIC = ("error, %", "parameters", "MACs")
+
+GUESSES = {"top1": "top-1", "top5": "top-5"}
+"""Metrics that do not go without saying."""
+
+LABEL = "published, not measured here"
+"""What published results are called wherever they stand beside measured ones."""
+
+NOTES = (
+    "published: as the papers print it, with their own recipes; nothing of it was measured here.",
+    "counted: the paper prints no figure, and the network is a preset, which our counter counted.",
+)
+
+
+def cells(rows: Sequence[Published]) -> list[tuple[str, ...]]:
+    """One row of texts a result, under `HEADINGS`."""
+    return [
+        (
+            row.name,
+            f"{row.dataset}, {GUESSES[row.metric]}" if row.metric in GUESSES else row.dataset,
+            published(row) if row.error is not None or row.fails else "-",
+            _cost(cost(row, "params")),
+            _cost(cost(row, "macs")),
+            row.paper,
+            row.remark,
+        )
+        for row in rows
+    ]
+
+
+def with_a_place(rows: Sequence[Published]) -> list[Published]:
+    """The rows that can stand in a figure of error against parameters or MACs."""
+    return [row for row in rows if placed(row, "params") or placed(row, "macs")]
+
+
+def records(rows: Sequence[Published]) -> list[dict[str, Any]]:
+    """One mapping a result, for programs: errors are fractions, what is not known is None."""
+    told = []
+    for row in rows:
+        params, macs = cost(row, "params"), cost(row, "macs")
+        told.append(
+            {
+                "table": row.table,
+                "dataset": row.dataset,
+                "model": row.model,
+                "variant": row.variant,
+                "metric": row.metric,
+                "error": row.error,
+                "fails": row.fails,
+                "params": params and params.value,
+                "params_counted": params and params.counted,
+                "macs": macs and macs.value,
+                "macs_counted": macs and macs.counted,
+                "source": row.paper,
+                "costs_source": row.costs,
+                "preset": row.preset,
+                "changes": ";".join(row.changes),
+                "remark": row.remark,
+            }
+        )
+    return told
+
+
+def as_csv(rows: Sequence[Published]) -> bytes:
+    text = io.StringIO()
+    told = records(rows)
+    writer = csv.DictWriter(text, list(told[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(told)
+    return text.getvalue().encode()
+
+
+def as_parquet(rows: Sequence[Published]) -> bytes:
+    import pandas as pd
+
+    file = io.BytesIO()
+    pd.DataFrame(records(rows)).to_parquet(file, index=False)
+    return file.getvalue()
+
+
+FILES: dict[str, Callable[[Sequence[Published]], bytes]] = {"csv": as_csv, "parquet": as_parquet}
+"""Formats of a report that hold one table: what was published gets a file of its own there."""
+
+
+def _cost(found: Cost | None) -> str:
+    """`1.7M`, `255M, counted`, or nothing known."""
+    if found is None:
+        return "-"
+    return engineering(found.value) + (", counted" if found.counted else "")

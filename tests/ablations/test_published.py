@@ -1,0 +1,96 @@
+"""The catalogue of published results: every row says what it is of and where it stands, and what it costs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+
+from ablations.placing import COMPARED, Cost, cost, network, placed
+from ablations.published import Published, catalogue, rows
+from resnet_space import PRESETS, InputError, complexity, preset
+
+SOURCE = re.compile(r"\d{4}\.\d{4,5} (table \d+|section [\d.]+)|Krizhevsky 2012 (table \d|abstract)")
+ALL = catalogue()
+
+
+def row(**wanted: str) -> Published:
+    [found] = [each for each in ALL if all(getattr(each, name) == value for name, value in wanted.items())]
+    return found
+
+
+def test_no_row_stands_there_twice() -> None:
+    counts = Counter(tuple(value for column, value in each.items() if column != "error_percent") for each in rows())
+    assert max(counts.values()) == 1
+
+
+@pytest.mark.parametrize("each", ALL, ids=lambda each: f"{each.table}-{each.name}-{each.dataset}-{each.metric}")
+def test_every_row_has_a_number_with_its_source(each: Published) -> None:
+    assert SOURCE.fullmatch(each.paper)
+    assert (each.error is not None) + each.fails <= 1
+    assert each.error is not None or each.fails or each.macs, "an error, a failure, or a cost alone"
+    assert each.error is None or 0.03 < each.error < 0.5
+    assert bool(each.costs) == bool(each.params or each.macs)
+    assert all(SOURCE.fullmatch(source) for source in each.costs.split(", ") if source)
+
+
+@pytest.mark.parametrize("name", sorted({each.preset for each in ALL if each.preset}))
+def test_every_preset_that_a_row_names_is_there(name: str) -> None:
+    assert name in PRESETS
+
+
+@pytest.mark.parametrize(
+    "each", [each for each in ALL if each.preset], ids=lambda each: f"{each.table}-{each.name}-{each.metric}"
+)
+def test_a_row_s_network_takes_its_changes_and_costs_what_the_paper_prints(each: Published) -> None:
+    net = network(each)
+    assert net is not None
+    assert net.classes == {"cifar10": 10, "cifar100": 100, "imagenet": 1000}[each.dataset]
+    counts = complexity(net)
+    if each.macs is not None:
+        # Papers count convolutions and the classifier, and round or cut off.
+        ours = counts.by_operator["conv"] + counts.by_operator["linear"]
+        assert ours == pytest.approx(each.macs, rel=0.03)
+    if each.params is not None:
+        assert counts.params == pytest.approx(each.params, rel=0.03)
+
+
+def test_each_arm_of_table_1_is_a_network_of_its_own() -> None:
+    nets = [network(each) for each in ALL if each.table == "shortcuts"]
+    assert len({net.key for net in nets if net}) == len(nets) == 11
+
+
+def test_names_tell_the_rows_of_a_table_apart() -> None:
+    for table in {each.table for each in ALL}:
+        names = Counter(
+            (each.name, each.remark, each.dataset, each.metric, each.paper) for each in ALL if each.table == table
+        )
+        assert max(names.values()) == 1, table
+
+
+def test_a_cost_is_the_paper_s_own_where_it_prints_one_and_counted_where_not() -> None:
+    depth = row(table="depth", model="resnet56")
+    assert cost(depth, "params") == Cost(0.85e6, counted=False)
+    assert cost(depth, "macs") == Cost(complexity(preset("resnet56")).macs, counted=True)
+    assert cost(row(model="nin"), "params") is None
+
+
+def test_what_failed_and_errors_of_the_first_five_guesses_have_no_place() -> None:
+    assert placed(row(table="shortcuts", variant="dropout"), "macs") is None
+    assert placed(row(table="top5", model="vgg16"), "macs") is None
+    assert placed(row(table="references", model="vgg16"), "macs") == (15.3e9, 0.2807)
+    assert COMPARED == ("test_error", "top1")
+
+
+def test_a_data_set_has_its_own_rows_and_an_unknown_one_names_the_nearest() -> None:
+    assert {each.dataset for each in catalogue("cifar100")} == {"cifar100"}
+    with pytest.raises(InputError, match="unknown data set 'cifar-10'; did you mean 'cifar10'"):
+        catalogue("cifar-10")
+
+
+def test_errors_are_the_printed_ones_without_a_rounding_of_ours() -> None:
+    printed = [each["error_percent"] for each in rows() if each["error_percent"]]
+    errors = [each.error for each in ALL if each.error is not None]
+    assert [Decimal(text) for text in printed] == [Decimal(str(error)) * 100 for error in errors]
