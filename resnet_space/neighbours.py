@@ -29,7 +29,7 @@ def highway(
     Three stages of `units` layers. In front of the second and the third, and counted among their units, stands a plain
     layer that changes the width, behind a 2x2 max pooling, since a gate needs equal shapes. With `thin`, kernels
     alternate between 3x3 and 1x1. The paper prints depths and about how many parameters there are, but no widths; these
-    are chosen to meet the count, as printed.
+    are chosen to meet the count, as printed. Gates begin at -4, the end of the paper's range at which all four train.
     """
     stages: list[Stage] = []
     for index, (count, width) in enumerate(zip(units, channels, strict=True)):
@@ -184,10 +184,10 @@ def large(units: Sequence[int], branch: BottleneckBranch) -> Architecture:
 
 
 NEIGHBOURS: dict[str, tuple[Architecture, str]] = {
-    "highway1": (highway((3, 3, 3), (16, 36, 64), gate_bias=-1), "1507.06228 table 1"),
-    "highway2": (highway((5, 6, 6), (36, 80, 128), gate_bias=-2), "1507.06228 table 1"),
-    "highway3": (highway((5, 6, 6), (24, 64, 100), gate_bias=-2), "1507.06228 table 1"),
-    "highway4": (highway((10, 10, 10), (16, 64, 88), gate_bias=-3, thin=True), "1507.06228 table 1"),
+    "highway1": (highway((3, 3, 3), (16, 36, 64), gate_bias=-4), "1507.06228 table 1"),
+    "highway2": (highway((5, 6, 6), (36, 80, 128), gate_bias=-4), "1507.06228 table 1"),
+    "highway3": (highway((5, 6, 6), (24, 64, 100), gate_bias=-4), "1507.06228 table 1"),
+    "highway4": (highway((10, 10, 10), (16, 64, 88), gate_bias=-4, thin=True), "1507.06228 table 1"),
     "densenet40_k12": (
         densenet((12, 12, 12), 12, stem=Stem(channels=16), bottleneck=False, compression=1),
         "1608.06993 table 2",

@@ -7,9 +7,12 @@ from ablations.library import SHIPPED, load, shipped
 from ablations.published import of_arms, rows
 from ablations.study import Ablation
 from reports.catalogue import SCHEMAS
-from resnet_space import documents
+from resnet_space import complexity, documents
 
-SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32)}
+SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32), "fashion-mnist": (1, 28, 28)}
+
+BESIDE = ("highway_depth", "gates_everywhere", "sum_or_concat", "inception_residual")
+"""Studies that no one paper has a table for."""
 FORMS = [(name, form) for name in shipped() for form in documents.read(str(SHIPPED / f"{name}.yaml"))["profiles"]]
 
 ABLATIONS = [name for name in shipped() if isinstance(load(name), Ablation)]
@@ -37,7 +40,7 @@ def test_the_laptop_form_comes_first_and_needs_no_download(name: str) -> None:
     assert study == load(name, profile="laptop")
 
 
-@pytest.mark.parametrize("name", [name for name in ABLATIONS if name not in ("depth", "gate_bias")])
+@pytest.mark.parametrize("name", [name for name in ABLATIONS if name not in ("depth", "gate_bias", *BESIDE)])
 def test_every_arm_has_its_row_in_the_paper_s_table(name: str) -> None:
     study = load(name)
     assert of_arms(study).keys() == study.arms.keys()
@@ -58,6 +61,16 @@ def test_every_row_of_the_paper_s_table_has_its_arm(name: str) -> None:
     match = {"table": name, **study.published.match}
     there = [row for row in rows() if all(row[column] == value for column, value in match.items())]
     assert len(there) == len(study.arms)
+
+
+@pytest.mark.parametrize("form", ["laptop", "paper"])
+def test_dense_arms_cost_what_the_residual_one_does(form: str) -> None:
+    study = load("sum_or_concat", profile=form)
+    costs = {name: complexity(net) for name, net in study.architectures(SHAPES[study.data.name], 10).items()}
+    base = costs.pop("sum")
+    for name, cost in costs.items():
+        ratio = cost.params / base.params if "parameters" in name else cost.macs / base.macs
+        assert ratio == pytest.approx(1, abs=0.03), name
 
 
 def test_the_paper_form_of_shortcuts_is_the_paper_s() -> None:
