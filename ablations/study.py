@@ -6,7 +6,7 @@ from collections.abc import Container
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from ablations.contrasts import MEASURES, Contrast, Measure, NumberOfSeeds, Planned, Seeds
 from ablations.designs import MOST_CELLS, AnyDesign, Design, OneAtATime, changes
@@ -46,6 +46,14 @@ Net = Annotated[str | dict[str, Any], BeforeValidator(_net_or_name)]
 Level = Annotated[str | float | bool, BeforeValidator(_level)]
 
 
+ArmOrLevels = Annotated[
+    # Tags in brackets: no part of the path that a message names.
+    Annotated[str, Tag("[arm]")] | Annotated[dict[str, Level], Tag("[levels]")],
+    Discriminator(lambda value: "[levels]" if isinstance(value, dict) else "[arm]"),
+    BeforeValidator(_arm_or_levels),
+]
+
+
 class Arm(Description):
     """One architecture under comparison: another net, or changes by path, or both."""
 
@@ -83,7 +91,7 @@ class Ablation(Study):
     arms: dict[str, Arm] = Field(default_factory=dict)
     factors: dict[str, Factor] = Field(default_factory=dict)
     design: AnyDesign = OneAtATime()
-    baseline: Annotated[str | dict[str, Level], BeforeValidator(_arm_or_levels)] = Field(default_factory=dict)
+    baseline: ArmOrLevels = Field(default_factory=dict)
     match: Match | None = None
     seeds: NumberOfSeeds = 3
     planned: Planned = Planned()

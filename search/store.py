@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import sqlalchemy as sql
 from pydantic import AfterValidator, ConfigDict, Field, with_config
 from sqlalchemy.dialects import postgresql, sqlite
 
 from resnet_space import Architecture, complexity
-from resnet_space.errors import InputError
+from resnet_space.errors import InputError, plain
 from resnet_space.fields import Lookup, measure
 from search import database
 from search.trial import FINISHED, Epoch, Event, Finished, Probe, Started, Status, TrialSpec
@@ -101,6 +101,7 @@ sql.Index("results", *(trials.c[name] for name in ("aside", "status", *RESULTS))
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 """Also the name of a folder."""
+Whole = Annotated[int, Field(ge=0)]
 
 
 def _asked(proposal: dict[str, Any]) -> dict[str, Any]:
@@ -119,18 +120,18 @@ class TrialRecord:
 
     key: Key
     architecture: Key
-    seed: int
+    seed: Whole
     spec: dict[str, Any]
-    depth: int
-    params: int
-    macs: int
-    activations: int
+    depth: Whole
+    params: Whole
+    macs: Whole
+    activations: Whole
     proposal: Annotated[dict[str, Any], AfterValidator(_asked)] | None
     aside: bool
     status: Status
     reason: str
     traceback: str
-    attempts: int
+    attempts: Whole
     test_error: float | None
     validation_error: float | None
     latency_ms: float | None
@@ -287,7 +288,9 @@ class Store:
             .order_by(number.desc())
         )
         with database.reading(self.engine) as connection:
-            return [cast("tuple[str, str, int]", tuple(row)) for row in connection.execute(query)]
+            return [
+                (str(status), plain(str(reason)), int(count)) for status, reason, count in connection.execute(query)
+            ]
 
     def seconds(self, key: str) -> float:
         """Training time of a trial so far."""
