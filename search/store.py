@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import sqlalchemy as sql
-from pydantic import AfterValidator, ConfigDict, Field, with_config
 from sqlalchemy.dialects import postgresql, sqlite
 
 from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError, plain
 from resnet_space.fields import Lookup, measure
 from search import database
+from search.record import TrialRecord as TrialRecord
 from search.trial import FINISHED, Epoch, Event, Finished, Probe, Started, Status, TrialSpec
 
 if TYPE_CHECKING:
@@ -97,58 +97,6 @@ RESULTS = (
 
 # Has them all, in the order that fronts need them in: specs are long, and a front over many trials reads none.
 sql.Index("results", *(trials.c[name] for name in ("aside", "status", *RESULTS)))
-
-
-Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-"""Also the name of a folder."""
-Whole = Annotated[int, Field(ge=0)]
-
-
-def _asked(proposal: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(proposal.get("number"), int) or not isinstance(proposal.get("assignment"), dict):
-        raise ValueError("a proposal has a number and an assignment")
-    return proposal
-
-
-@with_config(ConfigDict(allow_inf_nan=False))
-@dataclass(frozen=True)
-class TrialRecord:
-    """One stored trial. Errors are fractions; times are UTC.
-
-    `proposal` is what a sampler asked for, with its number; `aside` a trial of a space that is no longer searched.
-    """
-
-    key: Key
-    architecture: Key
-    seed: Whole
-    spec: dict[str, Any]
-    depth: Whole
-    params: Whole
-    macs: Whole
-    activations: Whole
-    proposal: Annotated[dict[str, Any], AfterValidator(_asked)] | None
-    aside: bool
-    status: Status
-    reason: str
-    traceback: str
-    attempts: Whole
-    test_error: float | None
-    validation_error: float | None
-    latency_ms: float | None
-    seconds: float | None
-    host: str | None
-    device: str | None
-    started: datetime | None
-    finished: datetime | None
-
-    @property
-    def network(self) -> Architecture:
-        """What was trained.
-
-        Raises:
-            InputError: the spec has none.
-        """
-        return Architecture.of(self.spec.get("architecture"), source=f"trial {self.key}")
 
 
 class Store:

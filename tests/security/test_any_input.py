@@ -42,7 +42,7 @@ def few(examples: int) -> settings:
 def hold(law: Callable[[], None]) -> None:
     """Try a law once, and again on other inputs as long as its share of the time lasts."""
     until = time.monotonic() + SECONDS / LAWS
-    hold(law)
+    law()
     while time.monotonic() < until:
         law()
 
