@@ -8,17 +8,26 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
+from resnet_space.axes import plain
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 
 MOST_LEVELS = 100
 
-Changes = dict[str, Any]
+
+def _writable(value: Any) -> Any:
+    """Refuses what no file can hold again, such as NaN."""
+    plain(value)
+    return value
+
+
+Changes = Annotated[dict[str, Any], BeforeValidator(_writable)]
 """Values by path, as `Architecture.assign` takes them."""
 
 
 def _levels(value: Any) -> Any:
     """Lists and mappings only, and of mappings those whose levels have names and set values by path."""
+    plain(value)
     if not isinstance(value, list | tuple | Mapping):
         raise InputError(f"must be a list of values, or a mapping of names to values by path, not {value!r}")
     if isinstance(value, Mapping):
