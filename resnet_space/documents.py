@@ -10,6 +10,8 @@ from resnet_space.errors import InputError
 
 MAX_BYTES = 1_000_000
 """Larger documents are refused: no description comes near, and parsing costs memory many times over."""
+MOST = 10**300
+"""Larger whole numbers are refused: they are no floats."""
 DEEPEST = 50
 """Lists and mappings inside each other; parsing takes the square of it."""
 
@@ -101,6 +103,8 @@ def _plain(data: Any, path: str) -> Any:
         return [_plain(value, path) for value in data]
     if isinstance(data, str):
         return _text(data)
+    if isinstance(data, int) and abs(data) > MOST:
+        raise InputError(f"{path}: a whole number of {len(str(abs(data)))} digits")
     if data is None or isinstance(data, bool | int | float):
         return data
     raise InputError(f"{path}: {data!s} is read as a {type(data).__name__}, which nothing here takes; put it in quotes")
