@@ -67,6 +67,6 @@ def arms_of(study: Study, store: Store, keys: list[str]) -> dict[str, str]:
     """Keys of stored networks by the names that an ablation gave them; none for another kind of study."""
     if not isinstance(study, Ablation) or not keys:
         return {}
-    some = store.architectures(keys[:1])[keys[0]]
-    nets = study.architectures(tuple(some["input_shape"]), some["classes"])
+    some = Architecture.of(store.architectures(keys[:1])[keys[0]])
+    nets = study.architectures(some.input_shape, some.classes)
     return {name: net.key for name, net in nets.items() if net.key in keys}

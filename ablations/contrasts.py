@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from resnet_space.branches import Positive
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from search.recipe import Fraction
@@ -77,11 +76,15 @@ class Planned(Description):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+MoreSeeds = Annotated[int, Field(ge=1, le=1000)]
+"""Each is a trial of every arm: beyond, a number is a slip, and its trials fill the memory."""
+
+
 class Seeds(Description):
     """From `min` seeds for every arm up to `max` for those whose comparison is open; each more seed is another look."""
 
     min: Annotated[int, Field(ge=3)] = 3
-    max: Positive = 10
+    max: MoreSeeds = 10
 
     @model_validator(mode="after")
     def _ordered(self) -> Seeds:
@@ -96,7 +99,7 @@ class Seeds(Description):
 
 NumberOfSeeds = Annotated[
     # Tags in brackets: no part of the path that a message names.
-    Annotated[Positive, Tag("[number]")] | Annotated[Seeds, Tag("[range]")],
+    Annotated[MoreSeeds, Tag("[number]")] | Annotated[Seeds, Tag("[range]")],
     Discriminator(lambda value: "[range]" if isinstance(value, dict | Seeds) else "[number]"),
 ]
 """A number of seeds for every arm, or a range."""

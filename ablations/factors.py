@@ -8,15 +8,26 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
+from resnet_space.axes import plain
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 
-Changes = dict[str, Any]
+MOST_LEVELS = 100
+
+
+def _writable(value: Any) -> Any:
+    """Refuses what no file can hold again, such as NaN."""
+    plain(value)
+    return value
+
+
+Changes = Annotated[dict[str, Any], BeforeValidator(_writable)]
 """Values by path, as `Architecture.assign` takes them."""
 
 
 def _levels(value: Any) -> Any:
     """Lists and mappings only, and of mappings those whose levels have names and set values by path."""
+    plain(value)
     if not isinstance(value, list | tuple | Mapping):
         raise InputError(f"must be a list of values, or a mapping of names to values by path, not {value!r}")
     if isinstance(value, Mapping):
@@ -31,6 +42,8 @@ def _levels(value: Any) -> Any:
 def _distinct(levels: Levels) -> Levels:
     if len(levels) < 2:
         raise InputError("a factor with one level cannot have an effect; give at least two")
+    if len(levels) > MOST_LEVELS:
+        raise InputError(f"takes at most {MOST_LEVELS} of them, not {len(levels)}; space: searches through more")
     given = levels.items() if isinstance(levels, dict) else [(written(value), value) for value in levels]
     for (one, sets), (other, same) in combinations(given, 2):
         if one == other:
@@ -92,7 +105,8 @@ def written(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
         rest = [f"{name} {written(part)}" for name, part in value.items() if name != "kind"]
-        return ", ".join([written(value["kind"])] * ("kind" in value) + rest)
+        kind = [written(value["kind"])] if "kind" in value else []
+        return ", ".join([*kind, *rest])
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(written, value))}]"
     return repr(value).removesuffix(".0")

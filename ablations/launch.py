@@ -117,8 +117,8 @@ class AblationRun:
     def of(cls, study: Ablation, folder: RunFolder, store: Store) -> AblationRun:
         """What is stored, also while it runs."""
         records = store.records()
-        data = records[0].spec["architecture"]
-        nets = study.architectures(tuple(data["input_shape"]), data["classes"])
+        some = records[0].network
+        nets = study.architectures(some.input_shape, some.classes)
         wanted = [record for record in records if record.seed < study.most_seeds]
         return cls(
             study,

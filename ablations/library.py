@@ -38,8 +38,6 @@ def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] 
         raise InputError(f"{unknown('study', source, shipped())}; or a file that ends in .yaml")
     name = source if is_file else str(SHIPPED / f"{source}.yaml")
     data = documents.read(Path(name))
-    if not isinstance(data, dict):
-        raise InputError(f"{name}: a study is a mapping of fields")
     kind = _kind(data, name)
     data = _in_profile(data, profile, kind, name)
     of_study: dict[str, Any] = {}
@@ -54,12 +52,18 @@ def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] 
     return kind.of(paths.assign(_plain_recipe(data), of_study), source=name)
 
 
-def of(data: Mapping[str, Any], *, source: str = "") -> Study:
-    """A study from plain data, as `to_dict` gives it."""
+def of(data: Any, *, source: str = "") -> Study:
+    """A study from plain data, as `to_dict` gives it.
+
+    Raises:
+        InputError: path, value, what is allowed, nearest name.
+    """
     return _kind(data, source).of(data, source=source)
 
 
-def _kind(data: Mapping[str, Any], source: str) -> type[Study]:
+def _kind(data: Any, source: str) -> type[Study]:
+    if not isinstance(data, dict):
+        raise InputError(f"{source}: a study is a mapping of fields")
     kind = data.get("kind", "ablation")
     if not isinstance(kind, str) or kind not in KINDS:
         raise unknown("kind", kind, KINDS, path=f"{source}: kind")
@@ -69,7 +73,7 @@ def _kind(data: Mapping[str, Any], source: str) -> type[Study]:
 def _at(data: dict[str, Any], path: str) -> dict[str, Any]:
     """The mapping at a path of plain data, made where it is not there; what is above it is made anew."""
     for part in path.split("."):
-        data[part] = dict(data.get(part) or {})
+        data[part] = dict(_mapping(data.get(part) or {}, path))
         data = data[part]
     return data
 
@@ -99,8 +103,17 @@ def _in_profile(data: dict[str, Any], profile: str | None, kind: type[Study], na
     if profile is not None and profile not in profiles:
         raise unknown("profile", profile, profiles, path=name)
     chosen = profiles.get(profile or next(iter(profiles), ""), {})
+    own = f"{name}: profiles.{profile or next(iter(profiles), '')}"
     merged = {
-        field: {**data[field], **value} if field in kind.MERGED and field in data else value
+        field: {**_mapping(data[field], f"{name}: {field}"), **_mapping(value, f"{own}.{field}")}
+        if field in kind.MERGED and field in data
+        else value
         for field, value in chosen.items()
     }
     return {**data, **merged}
+
+
+def _mapping(value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: must be a mapping, not {value!r}")
+    return value

@@ -15,6 +15,8 @@ from resnet_space.counter import complexity
 from resnet_space.description import Description, kind_of
 from resnet_space.errors import InputError, unknown
 
+MOST = 1e15
+"""No network costs as much."""
 WIDEST = 16
 """Networks are made at most this many times as wide: beyond, a number is a slip, and its networks fill the memory."""
 
@@ -27,6 +29,8 @@ def _goal(value: Any) -> Any:
         raise InputError(f"must be baseline or a number, not {value!r}")
     elif value is not None and not (isfinite(value) and value >= 1):
         raise InputError(f"must be at least 1, not {value!r}")
+    elif value is not None and value > MOST:
+        raise InputError(f"must be at most {MOST:g}, not {value!r}")
     return value
 
 

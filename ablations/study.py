@@ -6,28 +6,60 @@ from collections.abc import Container
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from ablations.contrasts import MEASURES, Contrast, Measure, NumberOfSeeds, Planned, Seeds
-from ablations.designs import AnyDesign, Design, OneAtATime, changes
+from ablations.designs import MOST_CELLS, AnyDesign, Design, OneAtATime, changes
 from ablations.diagnostics import Diagnostics, NamedDiagnostics
 from ablations.factors import Changes, Factor
 from ablations.matching import Match, match
 from resnet_space import Architecture, preset
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
-from search.study import Study
+from search.study import Study, check_images
 
 MATCHED = ", matched"
 """Behind the name of an arm that was rescaled to the same complexity."""
+LONGEST = 100
+"""Characters of the name that somebody gives an arm."""
+
+
+def _net_or_name(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | dict):
+        raise InputError(f"must be a preset's name or an architecture, not {value!r}")
+    return value
+
+
+def _level(value: Any) -> Any:
+    if not isinstance(value, str | float | int):
+        raise InputError(f"must be text, a number, true or false, not {value!r}")
+    return value
+
+
+def _arm_or_levels(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        raise InputError(f"must be an arm's name, or map factors to levels, not {value!r}")
+    return value
+
+
+Net = Annotated[str | dict[str, Any], BeforeValidator(_net_or_name)]
+Level = Annotated[str | float | bool, BeforeValidator(_level)]
+
+
+ArmOrLevels = Annotated[
+    # Tags in brackets: no part of the path that a message names.
+    Annotated[str, Tag("[arm]")] | Annotated[dict[str, Level], Tag("[levels]")],
+    Discriminator(lambda value: "[levels]" if isinstance(value, dict) else "[arm]"),
+    BeforeValidator(_arm_or_levels),
+]
 
 
 class Arm(Description):
     """One architecture under comparison: another net, or changes by path, or both."""
 
-    net: str | dict[str, Any] | None = None
+    net: Annotated[str | dict[str, Any] | None, BeforeValidator(_net_or_name)] = None
     set: Changes = Field(default_factory=dict)
-    published: dict[str, str | float | bool] = Field(default_factory=dict)
+    published: dict[str, Level] = Field(default_factory=dict)
     """Which row of the published tables is this arm's: values by column."""
 
 
@@ -36,7 +68,7 @@ class Reference(Description):
 
     table: str
     match: dict[str, str] = Field(default_factory=dict)
-    rows: dict[str, dict[str, str | float | bool]] = Field(default_factory=dict)
+    rows: dict[str, dict[str, Level]] = Field(default_factory=dict)
     """By arm, as `Arm.published`: for the arms of a design, which stand nowhere in the file."""
 
 
@@ -54,12 +86,12 @@ class Ablation(Study):
     FREE = (*Study.FREE, "seeds", "planned", "diagnostics", "published", "fail_above")
 
     kind: Literal["ablation"] = "ablation"
-    net: str | dict[str, Any]
+    net: Net
     set: Changes = Field(default_factory=dict)
     arms: dict[str, Arm] = Field(default_factory=dict)
     factors: dict[str, Factor] = Field(default_factory=dict)
     design: AnyDesign = OneAtATime()
-    baseline: str | dict[str, str | float | bool] = Field(default_factory=dict)
+    baseline: ArmOrLevels = Field(default_factory=dict)
     match: Match | None = None
     seeds: NumberOfSeeds = 3
     planned: Planned = Planned()
@@ -72,12 +104,18 @@ class Ablation(Study):
     def _hangs_together(self) -> Self:
         if bool(self.arms) == bool(self.factors):
             raise InputError("give arms, or factors and a design; not both" if self.arms else "give arms or factors")
+        if len(self.arms) > MOST_CELLS:
+            raise InputError(f"arms: {len(self.arms)} of them; at most {MOST_CELLS} are allowed")
+        for given in (*self.arms, *self.factors):
+            if len(given) > LONGEST:
+                raise InputError(f"{given[:20]}...: a name of {len(given)} characters; at most {LONGEST} are allowed")
         if self.arms and not (isinstance(self.baseline, str) and self.baseline in self.arms):
             raise unknown("arm", self.baseline or "", self.arms, path="baseline")
         if self.factors and isinstance(self.baseline, str):
             raise InputError(f"baseline: {self.baseline!r} must map factors to levels, since the study has factors")
         # What is wrong with a design, or with published rows, is said here and not when arms are first asked for.
-        _ = self.listed
+        for listed in self.listed:
+            _check_name(listed)
         for contrast in self.planned.compare:
             for name in (contrast.arm, contrast.versus):
                 if name is not None and name not in self.listed:
@@ -178,6 +216,7 @@ class Ablation(Study):
                 net = _net(self.net if arm.net is None else arm.net)
                 changes = {"input_shape": list(shape), "classes": classes, **self.set, **arm.set}
                 built[name] = net.assign(changes)
+                check_images(built[name], shape, classes)
             except InputError as error:
                 raise InputError(f"arms.{name}: {error}") from None
         if self.match is not None:
@@ -187,6 +226,14 @@ class Ablation(Study):
                 if same.key != net.key:
                     built[f"{name}{MATCHED}"] = same
         return built
+
+
+def _check_name(name: str) -> None:
+    """An arm's name stands in tables, figures and messages: a line of text, and not another arm's."""
+    if not name.strip() or not name.isprintable():
+        raise InputError(f"arms: {name!r} is no name; allowed: a line of letters, digits and signs")
+    if name.endswith(MATCHED):
+        raise InputError(f"arms: {name!r} ends as the name of a matched arm does; leave {MATCHED!r} out")
 
 
 def _net(net: str | dict[str, Any]) -> Architecture:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from typing import Any
 
 from ablations.launch import AblationRun
+from reports import spreadsheet
 
 COLUMNS = (
     "arm",
@@ -71,11 +71,7 @@ def rows(run: AblationRun) -> list[dict[str, Any]]:
 
 
 def as_csv(run: AblationRun) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows(run))
-    return text.getvalue()
+    return spreadsheet.text(COLUMNS, rows(run))
 
 
 def as_parquet(run: AblationRun) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from reports import spreadsheet
 from reports.tables import engineering, percent
 from resnet_space import Architecture
 from search.found import SearchRun
@@ -98,12 +98,8 @@ def as_json(points: Sequence[Point], nets: Networks) -> str:
 
 def as_csv(points: Sequence[Point], nets: Networks) -> str:
     """The same; the architecture is JSON in one cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows(points, nets):
-        writer.writerow({**row, "architecture": json.dumps(row["architecture"])})
-    return text.getvalue()
+    described = [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(points, nets)]
+    return spreadsheet.text(COLUMNS, described)
 
 
 def of_run(run: SearchRun) -> str:

@@ -40,7 +40,7 @@ def setting(run: Run) -> list[tuple[str, str]]:
     for session in sessions[-1:]:
         machine, versions = session["machine"], session["versions"]
         facts += [
-            ("data fingerprint", session["fingerprint"]),
+            ("data fingerprint", session.get("fingerprint", "not stored")),
             (
                 "machine",
                 f"{machine['cpus']} CPUs, {', '.join(machine['gpus']) or 'no GPU'}, Python {machine['python']}, "

@@ -14,6 +14,7 @@ from reports.course import course
 from reports.notes import footnotes, ill, verdicts
 from reports.query import Answer
 from reports.tables import HEADINGS, NUMERIC, cells
+from resnet_space.errors import plain
 from search.found import SearchRun
 from search.trial import FINISHED
 
@@ -66,7 +67,7 @@ def grid(
     bold: Sequence[bool] = (),
 ) -> Table:
     """Rows of texts as a rich table, the columns of numbers to the right."""
-    made = Table(title=title, title_justify="left", header_style="bold")
+    made = Table(title=plain(title), title_justify="left", header_style="bold")
     for heading in headings:
         made.add_column(heading, justify="right" if heading in numeric else "left", no_wrap=heading in numeric)
     for index, row in enumerate(rows):

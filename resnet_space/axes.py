@@ -15,6 +15,10 @@ from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.fields import Field, field
 
+MOST = 1000
+"""Values of a list."""
+FINEST = 1_000_000
+"""Steps of a range."""
 MOVES = 16
 """A continuous range's adjacent values lie this part of the range away."""
 
@@ -66,6 +70,8 @@ class Choices(Axis):
             return data
         if not data:
             raise InputError("no values; give at least one")
+        if len(data) > MOST:
+            raise InputError(f"{len(data)} values; at most {MOST} are listed; or give a range {{low, high, step}}")
         options = tuple(plain(option) for option in data)
         for index, option in enumerate(options):
             if any(_same(option, earlier) for earlier in options[:index]):
@@ -128,6 +134,8 @@ class Range(Axis):
         for name in ("low", "high", "step") if self.integer else ():
             if (getattr(self, name) or 0) % 1:
                 raise InputError(f"{name} {getattr(self, name):g} must be a whole number where integer is true")
+        if (self.count or 0) > FINEST:
+            raise InputError(f"step {self.step or 1:g} is too fine: more than {FINEST:,} values")
         return self
 
     @property
@@ -203,9 +211,16 @@ def axis_at(path: str, data: Any) -> Axis:
         raise InputError(f"must be a list of values, a range {{low, high, step}}, or all; not {data!r}")
     if made.count is None and path in DERIVED:
         raise InputError("is rounded to whole channels, so it has no continuous range; give values, or a step")
-    for value in made.options if isinstance(made, Choices) else (made.at(0), made.at((made.count or 3) - 1)):
+    if path in DERIVED and not all(_is_number(value) and value > 0 for value in _ends(made)):
+        raise InputError("must be positive numbers, factors on all channels")
+    for value in _ends(made):
         _check(path, value, at_path)
     return made
+
+
+def _ends(axis: Axis) -> tuple[Any, ...]:
+    """All values of a list, the first and the last of a range."""
+    return axis.options if isinstance(axis, Choices) else (axis.at(0), axis.at((axis.count or 3) - 1))
 
 
 def plain(value: Any) -> Any:
@@ -250,7 +265,7 @@ def _complaints(owner: type[Description], data: dict[str, Any]) -> list[str]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from resnet_space.errors import InputError, unknown
+from resnet_space.errors import InputError, plain, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -280,9 +280,16 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        for line in str(error).splitlines():
-            typer.echo(f"error: {line}", err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        # A disk that is full, or a folder that may not be written.
+        _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _refuse(message: str) -> NoReturn:
+    for line in plain(message).splitlines():
+        typer.echo(f"error: {line}", err=True)
+    sys.exit(2)
 
 
 def _drive(plan: Plan, store: Store, runner: Runner) -> None:
@@ -344,7 +351,7 @@ def _given(
 ) -> dict[str, Any]:
     """What the options change in a study, by path; they win over `--set`."""
     given: dict[str, Any] = {
-        "data": {"name": dataset} if dataset else None,
+        "data": {"name": dataset} if dataset is not None else None,
         "data.root": data_root,
         "seeds": seeds,
         "recipe.epochs": epochs,

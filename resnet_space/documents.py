@@ -8,8 +8,12 @@ from typing import Any
 
 from resnet_space.errors import InputError
 
-MAX_BYTES = 4_000_000
+MAX_BYTES = 1_000_000
 """Larger documents are refused: no description comes near, and parsing costs memory many times over."""
+MOST = 10**300
+"""Larger whole numbers are refused: they are no floats."""
+DEEPEST = 50
+"""Lists and mappings inside each other; parsing takes the square of it."""
 
 
 def read(source: str | Path) -> Any:
@@ -59,10 +63,14 @@ def _parse(text: str, name: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
-    from ruamel.yaml.events import AliasEvent
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
     try:
+        depth = 0
         for event in YAML(typ="safe", pure=True).parse(text):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > DEEPEST:
+                raise InputError(f"{name}:{event.start_mark.line + 1}: nested too deeply; at most {DEEPEST} levels")
             # A few hundred bytes of aliases to aliases are gigabytes of data.
             if isinstance(event, AliasEvent):
                 line = event.start_mark.line + 1
@@ -78,7 +86,10 @@ def _parse(text: str, name: str) -> Any:
     except RecursionError:
         raise InputError(f"{name}: nested too deeply") from None
     except ValueError as error:
-        raise error if isinstance(error, InputError) else InputError(f"{name}: {error}") from None
+        if isinstance(error, InputError):
+            raise
+        many = "integer string conversion" in str(error)
+        raise InputError(f"{name}: {'a whole number of thousands of digits' if many else error}") from None
 
 
 def _plain(data: Any, path: str) -> Any:
@@ -92,6 +103,8 @@ def _plain(data: Any, path: str) -> Any:
         return [_plain(value, path) for value in data]
     if isinstance(data, str):
         return _text(data)
+    if isinstance(data, int) and abs(data) > MOST:
+        raise InputError(f"{path}: a whole number of {len(str(abs(data)))} digits")
     if data is None or isinstance(data, bool | int | float):
         return data
     raise InputError(f"{path}: {data!s} is read as a {type(data).__name__}, which nothing here takes; put it in quotes")

@@ -10,6 +10,15 @@ class InputError(ValueError):
     """Wrong input from a user; the command line prints it as it stands and exits with status 2."""
 
 
+def plain(text: str) -> str:
+    r"""Text for a terminal: a sign that would steer it, such as escape, is written out.
+
+    >>> plain("red: \x1b[31m")
+    'red: \\x1b[31m'
+    """
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
+
+
 ALSO_CALLED = {
     "plain": "none",
     "projection": "conv1x1",

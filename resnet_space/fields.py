@@ -58,7 +58,8 @@ def exists(path: str, data: Any) -> bool:
 
 def _children(node: Any, part: str) -> list[Any]:
     if isinstance(node, list | tuple):
-        return list(node) if part == "*" else list(node[int(part) : int(part) + 1])
+        index = paths.index_in(node, part)
+        return list(node) if part == "*" else [] if index is None else [node[index]]
     return [(node or {}).get(part)]
 
 

@@ -31,9 +31,9 @@ def lookup(data: Any, path: str) -> Any:
         KeyError: nothing stands there.
     """
     for part in path.split("."):
-        index = "0" if part == "*" else part
-        if isinstance(data, list | tuple) and index.isdecimal() and int(index) < len(data):
-            data = data[int(index)]
+        index = index_in(data, "0" if part == "*" else part) if isinstance(data, list | tuple) else None
+        if index is not None:
+            data = data[index]
         elif isinstance(data, Mapping) and part in data:
             data = data[part]
         else:
@@ -53,6 +53,13 @@ def split(text: str) -> tuple[str, Any]:
     if not equals or not path.strip():
         raise InputError(f"--set {text}: must be PATH=VALUE, as in unit.order=full_preactivation")
     return path.strip(), documents.scalar(value)
+
+
+def index_in(node: list[Any] | tuple[Any, ...], part: str) -> int | None:
+    """The index that a part of a path is, None where there is none of that number."""
+    # By its length first: Python reads no number of thousands of digits.
+    within = part.isdecimal() and len(part) <= len(str(len(node))) and int(part) < len(node)
+    return int(part) if within else None
 
 
 def _kind_first(path: str) -> tuple[int, bool]:
@@ -96,6 +103,7 @@ def _opened(node: Any, part: Any, path: str) -> Any:
 def _indices(node: list[Any] | tuple[Any, ...], part: str, path: str) -> list[int]:
     if part == "*":
         return list(range(len(node)))
-    if not part.isdecimal() or int(part) >= len(node):
+    index = index_in(node, part)
+    if index is None:
         raise InputError(f"{path}: {part!r} is no index of a list of {len(node)}; allowed: 0 to {len(node) - 1}, or *")
-    return [int(part)]
+    return [index]

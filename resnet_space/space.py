@@ -96,7 +96,9 @@ class Space(Description):
 
     base: Annotated[str | Architecture, BeforeValidator(_base)]
     set: Annotated[dict[str, Any], BeforeValidator(plain)] = Field(default_factory=dict)
-    axes: Annotated[dict[str, Choices | Range], BeforeValidator(_axes, json_schema_input_type=_Axes)]
+    axes: Annotated[
+        dict[str, Choices | Range], Field(max_length=100), BeforeValidator(_axes, json_schema_input_type=_Axes)
+    ]
     when: dict[str, Annotated[dict[str, Choices], BeforeValidator(_conditions, json_schema_input_type=_When)]] = Field(
         default_factory=dict
     )

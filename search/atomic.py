@@ -12,6 +12,8 @@ def replace(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` make a file beside `path`, flush it to the disk, and put it in place by rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # A link of that name, planted in a folder that somebody sent, would be written through.
+    temporary.unlink(missing_ok=True)
     try:
         write(temporary)
         with temporary.open("rb+") as file:

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from resnet_space import documents
 from resnet_space.errors import InputError
+from search import manifest
 from search.atomic import write_text
 
 VERSIONS = ("resnet-space", "torch", "torchvision", "ray", "fvcore", "numpy", "pandas")
@@ -41,6 +43,7 @@ class RunFolder:
         folder = cls(path)
         if not folder.study.is_file():
             raise InputError(f"{path}: no run's folder (there is no study.yaml); `resnet-space run STUDY` makes one")
+        folder.check_links()
         return folder
 
     def claim(self, study: dict[str, Any], *, free: tuple[str, ...]) -> None:
@@ -55,13 +58,14 @@ class RunFolder:
                 self._same(study, free)
             elif any(not path.name.startswith(".") for path in self.path.iterdir()):
                 raise InputError(f"{self.path}: not empty, and no run's folder; choose another --out")
+            self.check_links()
             write_text(self.study, documents.write(study))
         except OSError as error:
             raise InputError(f"{error.filename or self.path}: {error.strerror}; choose another --out") from None
 
     def note(self, **facts: Any) -> None:
         """Add this session to the manifest: when, where, with which versions, and the given facts."""
-        sessions = self.read_manifest().get("sessions", [])
+        sessions = self.read_manifest()["sessions"]
         sessions.append(
             {
                 "began": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -80,7 +84,25 @@ class RunFolder:
         write_text(self.manifest, json.dumps(manifest, indent=2, allow_nan=False) + "\n")
 
     def read_manifest(self) -> dict[str, Any]:
-        return json.loads(self.manifest.read_text(encoding="utf-8")) if self.manifest.exists() else {}
+        """`{"sessions": [...]}`, without sessions before the first.
+
+        Raises:
+            InputError: it is no manifest.
+        """
+        return manifest.read(self.manifest)
+
+    def check_links(self) -> None:
+        """See that nothing in the folder is a link to elsewhere: what goes on here writes to it, and removes it.
+
+        Raises:
+            InputError: a link leads out of the folder.
+        """
+        root = self.path.resolve()
+        for folder in (self.path, self.checkpoints):
+            with os.scandir(folder) if folder.is_dir() else nullcontext(()) as entries:
+                for entry in entries:
+                    if entry.is_symlink() and not (target := Path(entry.path).resolve()).is_relative_to(root):
+                        raise InputError(f"{entry.path}: leads out of the run's folder, to {target}; put it inside")
 
     def _same(self, study: dict[str, Any], free: tuple[str, ...]) -> None:
         there = documents.read(self.study)

@@ -61,8 +61,8 @@ class SearchRun:
     @cached_property
     def space(self) -> Space:
         """The space as the data make it: that of the networks that are stored."""
-        stored = self.records[0].spec["architecture"]
-        return self.study.bounded(tuple(stored["input_shape"]), stored["classes"])
+        some = self.records[0].network
+        return self.study.bounded(some.input_shape, some.classes)
 
     def write_optuna(self) -> str:
         """Write the search as an Optuna storage, `optuna.db` in its folder, for optuna-dashboard; its URL."""

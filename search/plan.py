@@ -11,6 +11,7 @@ from typing import Any
 from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data import Images, steps_per_epoch
+from search.database import shown
 from search.energy import metered
 from search.folder import RunFolder
 from search.progress import Progress
@@ -90,6 +91,8 @@ def opened(
     Raises:
         InputError: the folder is another study's, or cannot be written; the storage is none.
     """
+    if storage and storage.startswith("sqlite") and (storage.endswith("://") or "memory" in storage):
+        raise InputError(f"storage {storage!r}: would be gone with this process; name a file: sqlite:///trials.db")
     folder = RunFolder(out.resolve())
     folder.claim(plan.study.model_dump(mode="json"), free=plan.study.FREE)
     store = Store(storage) if storage else Store.at(folder.path)
@@ -116,15 +119,19 @@ def _tidy(folder: RunFolder, store: Store) -> None:
 
 
 def stored(folder: RunFolder, storage: str | None = None) -> Store:
-    """The store of a folder: the given URL, the one its manifest names, or its own SQLite file.
+    """The store of a folder, to read: the given URL, the file that its manifest names, or its own SQLite file.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is on a server: who sent the folder must not choose whom this machine calls.
     """
-    sessions = folder.read_manifest().get("sessions", [])
-    named = storage or (sessions[-1].get("storage") if sessions else None)
+    sessions = folder.read_manifest()["sessions"]
+    named = sessions[-1].get("storage") if sessions else None
+    if storage:
+        return Store(storage, new=False)
+    if named and not named.startswith("sqlite"):
+        raise InputError(f"{folder.path}: its trials are in {shown(named)}; to read them there, give --storage URL")
     if named:
-        return Store(named)
+        return Store(named, new=False)
     if not (folder.path / "trials.db").is_file():
         raise InputError(f"{folder.path}: there is no trials.db")
-    return Store.at(folder.path)
+    return Store.at(folder.path, new=False)

@@ -47,7 +47,7 @@ def recall(study: Search, space: Space, records: Iterable[TrialRecord]) -> Recol
         found.seconds += record.seconds or 0.0
         if record.started:
             intervals.append((_utc(record.started), _utc(record.finished or record.started)))
-        net = Architecture.of(record.spec["architecture"])
+        net = record.network
         assignment = _still_there(space, net, record)
         if record.status == "infeasible" and assignment is not None and space.feasible(net) is None:
             found.forgotten.append(record.key)

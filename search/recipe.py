@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from resnet_space.branches import Positive
 from resnet_space.description import Description, by_kind
-from resnet_space.errors import unknown
+from resnet_space.errors import InputError, unknown
 from search.data.description import Augmentation
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -40,7 +40,7 @@ class Steps(ScheduleKind):
     """`factor`^k behind the k-th milestone; milestones are fractions of the training (32k of 64k steps: 0.5)."""
 
     kind: Literal["steps"] = "steps"
-    milestones: tuple[Fraction, ...] = (0.5, 0.75)
+    milestones: Annotated[tuple[Fraction, ...], Field(max_length=100)] = (0.5, 0.75)
     decay: Fraction = 0.1
 
     def factor(self, progress: float) -> float:
@@ -84,7 +84,7 @@ class Recipe(Description):
     `autocast: bf16` holds on CUDA only; `compile` is torch.compile.
     """
 
-    epochs: Positive | None = None
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     steps: Positive | None = None
     batch_size: Annotated[int, Field(ge=2)] = 128
     lr: Above0 = 0.1
@@ -101,6 +101,8 @@ class Recipe(Description):
     def _one_length(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(f"give epochs or steps, one of them, not epochs={self.epochs} and steps={self.steps}")
+        if self.nesterov and not self.momentum:
+            raise InputError("nesterov: looks ahead along the momentum, and that is 0; give momentum, or leave it out")
         return self
 
     def total_steps(self, steps_an_epoch: int) -> int:

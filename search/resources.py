@@ -18,9 +18,9 @@ class Resources(Description):
 
     cpus: Annotated[float, Field(gt=0)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
-    at_once: Annotated[int, Field(ge=1)] | None = None
+    at_once: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Jobs side by side at the most; by itself, as many as fit."""
-    retries: Annotated[int, Field(ge=0)] = 2
+    retries: Annotated[int, Field(ge=0, le=1000)] = 2
 
     @property
     def threads(self) -> int:

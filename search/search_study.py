@@ -17,7 +17,10 @@ from search.front import NAMES_OF_RESULTS
 from search.recipe import Above0
 from search.samplers import DEFAULT, AnySampler
 from search.stopping import AnyStopping, NoStopping
-from search.study import Study
+from search.study import Study, check_images
+
+NumberOfSeeds = Annotated[int, Field(le=1000)]
+Corner = Annotated[float, Field(gt=0, le=1e30)]
 
 
 class Budget(Description):
@@ -74,11 +77,11 @@ class Search(Study):
     budget: Budget
     sampler: AnySampler = DEFAULT
     stopping: AnyStopping = NoStopping()
-    replicates: Positive = 1
+    replicates: Annotated[NumberOfSeeds, Field(ge=1)] = 1
     """Seeds of each network while searching."""
-    confirm: Annotated[int, Field(ge=0)] = 3
-    reference: dict[str, float] | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    confirm: Annotated[NumberOfSeeds, Field(ge=0)] = 3
+    reference: dict[str, Corner] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Of the sampler; trials are numbered seeds of their own, from 0."""
 
     @model_validator(mode="after")
@@ -114,15 +117,24 @@ class Search(Study):
         return Expression(" and ".join(f"({text})" for text in late), NAMES_OF_RESULTS) if late else None
 
     def bounded(self, shape: tuple[int, int, int], classes: int) -> Space:
-        """The space for images of this shape, with the constraints that hold before training."""
+        """The space for images of this shape, with the constraints that hold before training.
+
+        Raises:
+            InputError: the space says of images or classes what is not so.
+        """
+        for name in ("input_shape", "classes"):
+            if any(path.split(".")[0] == name for path in self.space.axes):
+                raise InputError(f"space.axes.{name}: is the data's, and no axis")
         early = [text for text in self.constraints if _before_training(text)]
-        return Space.of(
+        space = Space.of(
             self.space.to_dict()
             | {
                 "set": {"input_shape": list(shape), "classes": classes, **self.space.set},
                 "constraints": [*self.space.constraints, *early],
             }
         )
+        check_images(space.start, shape, classes)
+        return space
 
 
 def _before_training(text: str) -> bool:

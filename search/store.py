@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
 from resnet_space import Architecture, complexity
-from resnet_space.errors import InputError
+from resnet_space.errors import InputError, plain
 from resnet_space.fields import Lookup, measure
+from search import database
+from search.record import TrialRecord as TrialRecord
 from search.trial import FINISHED, Epoch, Event, Finished, Probe, Started, Status, TrialSpec
 
 if TYPE_CHECKING:
@@ -98,86 +99,47 @@ RESULTS = (
 sql.Index("results", *(trials.c[name] for name in ("aside", "status", *RESULTS)))
 
 
-@dataclass(frozen=True)
-class TrialRecord:
-    """One stored trial. Errors are fractions; times are UTC.
-
-    `proposal` is what a sampler asked for, with its number; `aside` a trial of a space that is no longer searched.
-    """
-
-    key: str
-    architecture: str
-    seed: int
-    spec: dict[str, Any]
-    depth: int
-    params: int
-    macs: int
-    activations: int
-    proposal: dict[str, Any] | None
-    aside: bool
-    status: Status
-    reason: str
-    traceback: str
-    attempts: int
-    test_error: float | None
-    validation_error: float | None
-    latency_ms: float | None
-    seconds: float | None
-    host: str | None
-    device: str | None
-    started: datetime | None
-    finished: datetime | None
-
-
 class Store:
     """Trials by key, in any database that SQLAlchemy speaks to; SQLite or PostgreSQL are tested for.
 
     What `write` has returned from is on disk. A trial finishes once: a later end of the same trial changes nothing.
 
     Raises:
-        InputError: the URL is no database's, or the database was written by another version of the schema.
+        InputError: the URL is no database's, the database was written by another version of the schema, or holds what
+            no store wrote. Without `new`, it is made by nobody: there must be one.
     """
 
     _inside = False
 
-    def __init__(self, url: str | sql.URL) -> None:
+    def __init__(self, url: str | sql.URL, *, new: bool = True) -> None:
+        self.engine = database.connect(url, new=new)
         try:
-            self.engine = sql.create_engine(url)
-        except (sql.exc.SQLAlchemyError, ImportError, ValueError) as error:
-            raise InputError(f"storage {_shown(url)!r}: {str(error).splitlines()[0]}") from None
-        try:
-            if self.engine.dialect.name == "sqlite":
-                sql.event.listen(self.engine, "connect", _durable)
-            with self.engine.begin() as connection:
-                self._create(connection)
-                found = set(connection.execute(sql.select(about.c.schema)).scalars())
+            found = self._schemas(new)
         except sql.exc.SQLAlchemyError as error:
             self.close()
-            raise InputError(f"storage {_shown(url)!r}: {str(error).splitlines()[0]}") from None
+            raise InputError(f"storage {database.shown(url)!r}: {str(error).splitlines()[0]}") from None
+        except InputError:
+            self.close()
+            raise
         if found != {SCHEMA}:
             self.close()
-            other = ", ".join(str(schema) for schema in sorted(found - {SCHEMA}))
+            other = ", ".join(sorted(str(schema) for schema in found - {SCHEMA})) or "none"
             raise InputError(
-                f"storage {_shown(url)!r}: written with schema {other}; this version reads schema {SCHEMA}"
+                f"storage {database.shown(url)!r}: written with schema {other}; this version reads schema {SCHEMA}"
             )
 
     @classmethod
-    def at(cls, folder: Path) -> Store:
+    def at(cls, folder: Path, *, new: bool = True) -> Store:
         """The SQLite store of a run's folder."""
         # Made of parts: a folder's name may hold what means something in a URL.
-        store = cls(sql.URL.create("sqlite", database=str(folder / "trials.db")))
+        store = cls(sql.URL.create("sqlite", database=str(folder / "trials.db")), new=new)
         store._inside = True
         return store
 
     @property
     def name(self) -> str | None:
         """The URL to find this store by, without its password; None for one inside a run's folder."""
-        if self._inside:
-            return None
-        url = self.engine.url
-        return sql.URL.create(
-            url.drivername, url.username, None, url.host, url.port, url.database, url.query
-        ).render_as_string()
+        return None if self._inside else database.name(self.engine.url)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -257,9 +219,11 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Trials of every status, zeros too; without those set aside."""
-        with self.engine.connect() as connection:
+        with database.reading(self.engine) as connection:
             query = sql.select(trials.c.status, sql.func.count()).where(~trials.c.aside).group_by(trials.c.status)
             found = {row[0]: row[1] for row in connection.execute(query)}
+            if strange := found.keys() - get_args(Status):
+                raise ValueError(f"{min(map(str, strange))!r} is no status")
         return {status: found.get(status, 0) for status in get_args(Status)}
 
     def reasons(self) -> list[tuple[str, str, int]]:
@@ -271,12 +235,14 @@ class Store:
             .group_by(trials.c.status, trials.c.reason)
             .order_by(number.desc())
         )
-        with self.engine.connect() as connection:
-            return [cast("tuple[str, str, int]", tuple(row)) for row in connection.execute(query)]
+        with database.reading(self.engine) as connection:
+            return [
+                (str(status), plain(str(reason)), int(count)) for status, reason, count in connection.execute(query)
+            ]
 
     def seconds(self, key: str) -> float:
         """Training time of a trial so far."""
-        with self.engine.connect() as connection:
+        with database.reading(self.engine) as connection:
             return float(
                 connection.execute(sql.select(sql.func.sum(epochs.c.seconds)).where(epochs.c.key == key)).scalar() or 0
             )
@@ -284,18 +250,18 @@ class Store:
     def records(self, keys: Sequence[str] | None = None) -> list[TrialRecord]:
         """Stored trials, all or those with these keys, in the order of keys."""
         query = sql.select(trials).order_by(trials.c.key)
-        with self.engine.connect() as connection:
+        with database.reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
-        wanted = None if keys is None else set(keys)
-        return [TrialRecord(**row) for row in rows if wanted is None or row["key"] in wanted]
+            wanted = None if keys is None else set(keys)
+            return database.checked(TrialRecord, (row for row in rows if wanted is None or row["key"] in wanted))
 
     def frame(self) -> pd.DataFrame:
         """One row a trial, without its spec."""
         import pandas as pd
 
         columns = [column for column in trials.columns if column.name not in ("spec", "proposal")]
-        with self.engine.connect() as connection:
-            return pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection)
+        with database.reading(self.engine) as connection:
+            return database.numbers(pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection), columns)
 
     def results(self) -> pd.DataFrame:
         """One row a complete trial that is not set aside, by network and seed: what fronts are made of."""
@@ -307,23 +273,25 @@ class Store:
             .where(~trials.c.aside & (trials.c.status == "complete") & trials.c.validation_error.is_not(None))
             .order_by(trials.c.architecture, trials.c.seed, trials.c.validation_error)
         )
-        with self.engine.connect() as connection:
+        with database.reading(self.engine) as connection:
             # The driver's own tuples: of 100,000 rows, making SQLAlchemy's takes longer than reading.
             rows = connection.execute(query).cursor.fetchall()
-        numbers = np.array([row[1:] for row in rows], dtype=float).reshape(len(rows), len(RESULTS) - 1)
-        names = pd.Series([row[0] for row in rows], dtype="str")
+            numbers = np.array([row[1:] for row in rows], dtype=float).reshape(len(rows), len(RESULTS) - 1)
+            if np.isinf(numbers).any():
+                raise ValueError("an infinite result")
+        names = pd.Series([str(row[0]) for row in rows], dtype="str")
         return pd.concat([names.rename("architecture"), pd.DataFrame(numbers, columns=list(RESULTS[1:]))], axis=1)
 
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """The descriptions of networks by their keys."""
         found: dict[str, dict[str, Any]] = {}
         wanted = list(keys)
-        with self.engine.connect() as connection:
+        with database.reading(self.engine) as connection:
             # Some at a time: databases take so many parameters and no more.
             for begun in range(0, len(wanted), AT_ONCE):
                 some = trials.c.architecture.in_(wanted[begun : begun + AT_ONCE])
                 for key, spec in connection.execute(sql.select(trials.c.architecture, trials.c.spec).where(some)):
-                    found.setdefault(key, spec["architecture"])
+                    found.setdefault(key, dict(spec["architecture"]))
         return found
 
     def describe(self, key: str) -> Lookup:
@@ -334,23 +302,37 @@ class Store:
         """One row a trial and epoch."""
         import pandas as pd
 
-        with self.engine.connect() as connection:
-            return pd.read_sql(sql.select(epochs).order_by(epochs.c.key, epochs.c.epoch), connection)
+        with database.reading(self.engine) as connection:
+            frame = pd.read_sql(sql.select(epochs).order_by(epochs.c.key, epochs.c.epoch), connection)
+            return database.numbers(frame, epochs.columns)
 
     def propagation(self) -> list[Probe]:
         """How signals propagated, by trial and epoch."""
-        with self.engine.connect() as connection:
-            rows = connection.execute(sql.select(probes).order_by(probes.c.key, probes.c.epoch)).mappings()
-            return [Probe(**row) for row in rows]
+        with database.reading(self.engine) as connection:
+            query = sql.select(probes).order_by(probes.c.key, probes.c.epoch)
+            return database.checked(Probe, connection.execute(query).mappings())
+
+    def _schemas(self, new: bool) -> set[Any]:
+        """The versions that the database says it is of; none where it has not our tables."""
+        if new:
+            with self.engine.begin() as connection:
+                self._create(connection)
+        with database.reading(self.engine) as connection:
+            # Tables, not views: those are a stranger's programs.
+            there = sql.inspect(connection).get_table_names()
+            found = set(connection.execute(sql.select(about.c.schema)).scalars()) if about.name in there else set()
+            if found == {SCHEMA} and not metadata.tables.keys() <= set(there):
+                raise LookupError(f"tables are missing, of {', '.join(metadata.tables)}")
+            return found
 
     def _create(self, connection: sql.Connection) -> None:
         """Make what is not there, in a way that two processes may do at once."""
-        new = not sql.inspect(connection).has_table(about.name)
+        fresh = not sql.inspect(connection).has_table(about.name)
         for table in metadata.sorted_tables:
             connection.execute(sql.schema.CreateTable(table, if_not_exists=True))
             for index in table.indexes:
                 connection.execute(sql.schema.CreateIndex(index, if_not_exists=True))
-        if new:
+        if fresh:
             connection.execute(self._insert(about).values(schema=SCHEMA).on_conflict_do_nothing())
 
     def _insert(self, table: sql.Table) -> Any:
@@ -370,18 +352,3 @@ def _row(spec: TrialSpec) -> dict[str, Any]:
         "activations": cost.activations,
         "status": "waiting",
     }
-
-
-def _shown(url: str | sql.URL) -> str:
-    """A URL for people to read: without its password, even where it is no proper URL."""
-    return re.sub(r"://([^:/@]*):.*@", r"://\1:***@", str(url))
-
-
-def _durable(connection: Any, _: Any) -> None:
-    """SQLite: what is committed survives a kill and a power cut, and readers do not block the writer."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=10000")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+import re
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from resnet_space import Architecture
 from resnet_space.description import Description
+from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from search.data.description import DataSet
 from search.recipe import NamedRecipe
 from search.resources import Resources
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+"""Of a study: it becomes a folder's name and a label in LaTeX."""
+
+
+def _folder_name(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(NAME, value):
+        shown = value if len(value) <= 40 else f"{value[:37]}..."
+        raise InputError(f"must be small letters, digits, - and _, at most 64, the first no sign, not {shown!r}")
+    return value
+
+
+def check_images(net: Architecture, shape: tuple[int, int, int], classes: int) -> None:
+    """Raise unless a network is for images of this shape and so many classes: both are the data's."""
+    for name, own, given in (("input_shape", net.input_shape, shape), ("classes", net.classes, classes)):
+        if own != given:
+            raise InputError(f"{name}: {own} is not what the data have, {given}; leave {name} out, it is the data's")
 
 
 class Study(Description):
@@ -25,7 +45,7 @@ class Study(Description):
     FREE: ClassVar[tuple[str, ...]] = ("resources", "data.root", "notes", "question", "source")
     """What may differ when a run goes on: none of it is in a trial's name."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: Annotated[str, BeforeValidator(_folder_name), Field(pattern=NAME)]
     question: str = ""
     source: str = ""
     notes: str = ""

@@ -74,7 +74,7 @@ class DataSet(Description):
 class Augmentation(Description):
     """What is done to each normalised training image, anew in every epoch. 1512.03385, section 4.2."""
 
-    pad: Annotated[int, Field(ge=0)] = 0
+    pad: Annotated[int, Field(ge=0, le=256)] = 0
     """Pixels of zeros on each side, before a random crop of the original size."""
     flip: bool = False
     """Mirror left and right with probability 1/2."""

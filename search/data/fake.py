@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from search.data.description import DataSet
+from search.data.memory import available_bytes, check_fit
 from search.data.source import Contents, Labelled, Source
 
 SEED = 20_15
@@ -22,6 +23,14 @@ def _made(data: DataSet) -> Contents:
     random = np.random.RandomState(SEED)
     classes, samples, side = data.setting("classes"), data.setting("samples"), data.setting("size")
     shape = (data.setting("channels"), side, side)
+    check_fit(
+        data.name,
+        images=samples + 8 * classes,  # means are float64 as they are drawn
+        shape=shape,
+        itemsize=1,
+        available=available_bytes(),
+        smaller="make it smaller with data.samples, data.size, data.classes or data.channels",
+    )
     means = random.uniform(64, 192, (classes, *shape)).astype(np.float32)
     y = np.arange(samples) % classes
     x = np.empty((samples, *shape), np.uint8)

@@ -41,7 +41,10 @@ def load(data: DataSet, *, root: str | Path | None = None, download: bool = Fals
     place = root if root is not None else data.root
     module, function = DATASETS[data.name].loader.split(":")
     loader = cast(Loader, getattr(import_module(module), function))
-    source = loader(data, Path(place).expanduser() if place is not None else None, download)
+    try:
+        source = loader(data, Path(place).expanduser() if place is not None else None, download)
+    except (OSError, RuntimeError) as error:  # a name too long for the system, ~ of nobody, a folder closed to us
+        raise InputError(f"data.root: {place}: {getattr(error, 'strerror', None) or error}") from None
 
     def build() -> Images:
         return assemble(data, source.read())

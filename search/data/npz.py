@@ -56,7 +56,9 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     except InputError:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise damaged(path, f"not an .npz file of plain arrays ({error})") from None
+        # numpy takes any other file for a pickle, and tells how to run it.
+        why = "Python objects are never read" if "pickle" in str(error) else error
+        raise damaged(path, f"not an .npz file of plain arrays ({why})") from None
 
 
 def _labelled(path: Path, arrays: dict[str, NDArray[Any]], x_name: str, y_name: str) -> Labelled:

@@ -1,0 +1,148 @@
+"""Databases by URL: which there may be, how they are opened, and what of them may be told."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sql
+from pydantic import TypeAdapter, ValidationError
+
+from resnet_space.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+
+DATABASES = ("sqlite", "postgresql")
+SECRET = re.compile(r"pass|secret|token|key", re.IGNORECASE)
+"""What the name of a secret in a URL's query has in it."""
+
+
+def connect(url: str | sql.URL, *, new: bool) -> sql.Engine:
+    """A database to read and write, or without `new` to read alone: nothing in it is made or changed.
+
+    Raises:
+        InputError: no such database, or none that we speak to. What goes wrong later is an InputError too, unless it
+            is a fault of ours.
+    """
+    try:
+        engine = sql.create_engine(url)
+    except (sql.exc.SQLAlchemyError, ImportError, ValueError, TypeError) as error:
+        raise InputError(f"storage {shown(url)!r}: {_first_line(error, url)}") from None
+    kind, file = engine.dialect.name, engine.url.database
+    if kind not in DATABASES:
+        raise unknown("database", kind, DATABASES, path=f"storage {shown(url)!r}")
+    if kind == "sqlite" and not new and not Path(str(file)).is_file():
+        raise InputError(f"storage {shown(url)!r}: there is no such file")
+
+    @sql.event.listens_for(engine, "handle_error")
+    def _told(context: sql.engine.ExceptionContext) -> None:
+        """What a statement of ours may not do is our fault; all else is the database's state."""
+        fault = context.sqlalchemy_exception
+        if not isinstance(fault, sql.exc.ProgrammingError | sql.exc.IntegrityError | None):
+            raise InputError(f"storage {shown(url)!r}: {_first_line(fault, url)}") from None
+
+    if kind == "sqlite":
+        sql.event.listen(engine, "connect", _durable if new else _untouched)
+    return engine
+
+
+@contextmanager
+def reading(engine: sql.Engine) -> Iterator[sql.Connection]:
+    """A connection to ask with.
+
+    Raises:
+        InputError: what comes is not what was written there.
+    """
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, LookupError, RecursionError) as error:
+        raise InputError(f"storage {shown(engine.url)!r}: damaged: {_first_line(error, engine.url)}") from None
+
+
+def checked(kind: type[T], rows: Iterable[sql.RowMapping]) -> list[T]:
+    """Rows as records of a dataclass.
+
+    Raises:
+        ValueError: a row has not what its fields are to have.
+    """
+    validate = TypeAdapter(kind).validate_python
+    try:
+        return [validate(dict(row)) for row in rows]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r:.40}") from None
+
+
+def numbers(frame: pd.DataFrame, columns: Iterable[sql.Column[Any]]) -> pd.DataFrame:
+    """The frame, if what is to be numbers is finite numbers, or nothing.
+
+    Raises:
+        ValueError: it is not.
+    """
+    import numpy as np
+    import pandas as pd
+
+    for column in columns:
+        if isinstance(column.type, sql.Integer | sql.Float):
+            values = pd.to_numeric(frame[column.name])
+            if np.isinf(values.to_numpy(dtype=float)).any():
+                raise ValueError(f"{column.name}: an infinite number")
+    return frame
+
+
+def name(url: sql.URL) -> str:
+    """The URL to find a database by, without its secrets."""
+    query = {key: value for key, value in url.query.items() if not SECRET.search(key)}
+    return sql.URL.create(
+        url.drivername, url.username, None, url.host, url.port, url.database, query
+    ).render_as_string()
+
+
+def shown(url: str | sql.URL) -> str:
+    """A URL for people to read: without its secrets, even where it is no proper URL."""
+    masked = re.sub(r"://([^:/@]*):.*@", r"://\1:***@", str(url))
+    return re.sub(rf"([?&][^=&]*(?:{SECRET.pattern})[^=&]*=)[^&]*", r"\1***", masked, flags=re.IGNORECASE)
+
+
+def _first_line(error: BaseException, url: str | sql.URL) -> str:
+    """What went wrong, without the password, whatever told it."""
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    try:
+        password = sql.make_url(url).password
+    except (sql.exc.SQLAlchemyError, ValueError, TypeError):
+        password = None
+    return line.replace(str(password), "***") if password else line
+
+
+def _durable(connection: sqlite3.Connection, _: Any) -> None:
+    """SQLite: what is committed survives a kill and a power cut, and readers do not block the writer."""
+    _pragmas(
+        connection,
+        "busy_timeout=10000",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    )
+
+
+def _untouched(connection: sqlite3.Connection, _: Any) -> None:
+    """SQLite, perhaps a stranger's file, or one of yours that a stranger named."""
+    _pragmas(connection, "busy_timeout=10000", "query_only=ON", "trusted_schema=OFF")
+
+
+def _pragmas(connection: sqlite3.Connection, *pragmas: str) -> None:
+    cursor = connection.cursor()
+    for pragma in pragmas:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,91 @@
+"""A run's folder as a stranger may have sent it: a real one, to be tampered with."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from verbs import Cli, Result
+
+from resnet_space import cli
+
+STUDY = """
+name: mine
+net: resnet20
+set: {width: 0.25, stages.*.units: 1}
+baseline: plain
+arms: {plain: {}, before: {set: {unit.order: full_preactivation}}}
+data: {name: fake, size: 8, samples: 120}
+recipe: smoke
+seeds: 1
+"""
+
+SEARCH = """
+name: mine
+kind: search
+space: {base: resnet20, set: {stages.*.units: 1}, axes: {width: [0.25, 0.5]}}
+budget: {trials: 2}
+confirm: 1
+data: {name: fake, size: 8, samples: 120}
+recipe: smoke
+"""
+
+
+@pytest.fixture
+def resnet_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """`resnet_space("status", folder)`, in this process."""
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["resnet-space", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Result(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`ablation.yaml` and `search.yaml`, and the folders of their runs, `ablation` and `search`."""
+    from ablations import kinds, library
+    from search import inline
+    from search.plan import opened
+    from search.progress import Progress
+
+    here = tmp_path_factory.mktemp("runs")
+    for name, text in (("ablation", STUDY), ("search", SEARCH)):
+        (here / f"{name}.yaml").write_text(text)
+        plan = kinds.plan(library.load(str(here / f"{name}.yaml")))
+        with (
+            opened(plan, here / name) as (folder, store),
+            Progress(total=2, already=0, steps=plan.steps, name=plan.name_of) as progress,
+        ):
+            runner = partial(inline.run, resources=plan.study.resources, checkpoints=folder.checkpoints)
+            plan.drive(store, runner, progress)
+    return here
+
+
+@pytest.fixture
+def send(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """`send("search")`: a copy of that folder in an empty one, which is the current one, with its study beside it."""
+    monkeypatch.chdir(tmp_path)
+
+    def copied(kind: str) -> Path:
+        shutil.copy(runs / f"{kind}.yaml", tmp_path / "study.yaml")
+        return Path(shutil.copytree(runs / kind, tmp_path / "sent"))
+
+    return copied
+
+
+@pytest.fixture
+def sent(send: Callable[[str], Path]) -> Path:
+    """An ablation's."""
+    return send("ablation")
