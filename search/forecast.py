@@ -15,9 +15,10 @@ from torch.nn import functional
 
 from resnet_space import Architecture, build, complexity
 from search.data import Images, Split, batches, steps_per_epoch
+from search.members import beginning
 from search.recipe import Recipe
 from search.resources import Resources
-from search.train import autocast, beginning, error
+from search.train import autocast, error
 from search.trial import TrialSpec
 
 STEPS = 4

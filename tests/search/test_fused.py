@@ -7,27 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from nets import FUSABLE
 from torch import Tensor, nn
 from torch.nn import functional
 
 from resnet_space import Architecture, build
 from resnet_space.modules import Sum, Unit
-from resnet_space.orders import ORDERS
-from resnet_space.shortcuts import SHORTCUTS, IdentityShortcut
+from resnet_space.shortcuts import IdentityShortcut
 from search.fused import Unfusable, fuse, refusal, unfuse
 
 SEEDS = range(3)
 
-NETS: dict[str, dict[str, Any]] = {
-    **{f"shortcut {kind}": {"unit.shortcut": {"kind": kind}} for kind in SHORTCUTS if kind != "dropout"},
-    **{f"order {order}": {"unit.order": order} for order in ORDERS},
-    **{f"transition {name}": {"transition": name} for name in "ABC"},
-    "transition A in full pre-activation": {"transition": "A", "unit.order": "full_preactivation"},
-    "bottleneck": {"width": 2, "unit.branch": {"kind": "bottleneck", "stride_on": "1x1"}},
-    "cardinality": {"width": 2, "unit.branch": {"kind": "bottleneck", "width": 4, "cardinality": 2}},
-    "max pool": {"stem.max_pool": True},
-    "three colours": {"input_shape": [3, 8, 8], "classes": 7},
-}
+NETS = {**FUSABLE, "three colours": {"input_shape": [3, 8, 8], "classes": 7}}
 
 
 @pytest.fixture(params=NETS)
