@@ -79,14 +79,14 @@ class Group:
     def __init__(self, members: Sequence[Member]) -> None:
         """Raises `fused.Unfusable` for several that cannot be."""
         self.members = list(members)
-        recipe = members[0].spec.recipe
+        self.recipe = members[0].spec.recipe
         self.alone = len(members) == 1
         self.model, self.optimizer = members[0].model, members[0].optimizer
         if not self.alone:
             self.model = fuse([member.model for member in members])
-            self.optimizer = sgd(self.model, recipe)
+            self.optimizer = sgd(self.model, self.recipe)
             self._take_momenta()
-        self.forward = torch.compile(self.model) if recipe.compile else self.model
+        self.forward = torch.compile(self.model) if self.recipe.compile else self.model
 
     def logits(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
         """(n, classes) of each member for its own images (n, C, H, W)."""

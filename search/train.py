@@ -78,8 +78,8 @@ def train_together(
         if group is None or group.members != behind:
             group = Group(behind)
         state = behind[0].state
-        step, warming_up, number = state.step, state.warming_up, len(state.history)
-        first, epoch_began, lr = step, time.monotonic(), recipe.lr
+        first, warming_up, number = state.step, state.warming_up, len(state.history)
+        taken, epoch_began, lr = first, time.monotonic(), recipe.lr
         group.model.train()
         losses, wrong, seen = [], torch.zeros(len(behind), device=device), 0
         orders = [
@@ -96,23 +96,17 @@ def train_together(
             for member in behind
         ]
         for own in zip(*orders, strict=True):
-            if step == total:
+            if taken == total:
                 break
             xs, ys = zip(*own, strict=True)
-            lr = learning_rate(recipe, step, total, warming_up=warming_up)
+            lr = learning_rate(recipe, taken, total, warming_up=warming_up)
             for settings in group.optimizer.param_groups:
                 settings["lr"] = lr
-            with autocast(recipe, device):
-                logits = group.logits(xs)
-                loss = torch.stack([functional.cross_entropy(out, y) for out, y in zip(logits, ys, strict=True)])
-            group.optimizer.zero_grad(set_to_none=True)
-            # The gradient of a sum: to each network, that of its own loss.
-            loss.sum().backward()  # type: ignore[no-untyped-call]
-            group.optimizer.step()
-            losses.append(loss.detach())
-            wrong += torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, ys, strict=True)])
+            loss, mistakes = step(group, xs, ys, device)
+            losses.append(loss)
+            wrong += mistakes
             seen += len(ys[0])
-            step += 1
+            taken += 1
         # One look at the losses an epoch: a look a step would make the device wait.
         curves = torch.stack(losses).float()
         finite = curves.isfinite().all(0).tolist()
@@ -120,7 +114,7 @@ def train_together(
         seconds = (time.monotonic() - epoch_began) / len(behind)
 
         told: list[Event] = []
-        for member, curve, sound, mistakes in zip(behind, curves.unbind(1), finite, wrong, strict=True):
+        for member, curve, sound, missed in zip(behind, curves.unbind(1), finite, wrong, strict=True):
             key = member.spec.key
             if not sound:
                 bad = int((~curve.isfinite()).nonzero()[0])
@@ -128,11 +122,11 @@ def train_together(
                 members.remove(member)
                 told.append(Finished(key, "diverged", reason, seconds=spent(member) + seconds))
                 continue
-            train_error = float(mistakes) / seen
+            train_error = float(missed) / seen
             measured = Epoch(
                 key=key,
                 epoch=number + 1,
-                step=step,
+                step=taken,
                 lr=lr,
                 loss=float(curve.mean()),
                 train_error=train_error,
@@ -140,7 +134,7 @@ def train_together(
                 seconds=seconds,
                 images_per_second=seen / seconds,
             )
-            member.state.step = step
+            member.state.step = taken
             member.state.warming_up = still_warming_up(recipe, warming_up, train_error)
             member.state.history.append(measured)
             told.append(measured)
@@ -155,6 +149,19 @@ def train_together(
 
     for member in members:
         yield from ended(member, images, device)
+
+
+def step(group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str) -> tuple[Tensor, Tensor]:
+    """One optimiser step on a batch for each member; their mean losses and numbers of wrong answers, before it."""
+    with autocast(group.recipe, device):
+        logits = group.logits(xs)
+        losses = torch.stack([functional.cross_entropy(out, y) for out, y in zip(logits, ys, strict=True)])
+    group.optimizer.zero_grad(set_to_none=True)
+    # The gradient of a sum: to each network, that of its own loss.
+    losses.sum().backward()  # type: ignore[no-untyped-call]
+    group.optimizer.step()
+    wrong = torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, ys, strict=True)])
+    return losses.detach(), wrong
 
 
 def ended(member: Member, images: Images, device: str) -> Iterator[Finished]:
