@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ablations import effects
@@ -13,6 +13,7 @@ from ablations.findings import look
 from search.progress import Progress
 from search.store import Store
 from search.sweep import unfinished
+from search.together import jobs
 from search.trial import Event, Finished, Job, TrialSpec
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ class Resolving:
         self.plan, self.store, self.progress = plan, store, progress
         store.add(plan.first)
         store.reclaim()
-        self.todo = deque(unfinished([self._job(spec) for spec in plan.first], store))
+        self.todo = self._waiting(plan.first)
+        self.jobs = deque[Job]()
+        self.workers = len(plan.trials)
+        """As many as there can be work for, until a runner says how many it has."""
         self.asked = {spec.key for spec in plan.first}
         self.counted = {record.key for record in store.records()}
         """Trials that the progress knows of from the beginning: later rounds of a run that goes on are stored."""
@@ -40,17 +44,23 @@ class Resolving:
     def idle(self) -> bool:
         """Whether there is nothing to do: no need to start a runner."""
         self._refill()
-        return not self.todo
+        return not self.todo and not self.jobs
 
     @property
     def over(self) -> bool:
-        return not self.todo and not self.running
+        return not self.todo and not self.jobs and not self.running
+
+    def begin(self, workers: int) -> None:
+        self.workers = workers
 
     def next(self) -> Job | None:
         self._refill()
-        if not self.todo:
+        if self.todo:
+            self.jobs.extend(self._grouped(self.todo))
+            self.todo = []
+        if not self.jobs:
             return None
-        job = self.todo.popleft()
+        job = self.jobs.popleft()
         self.running |= {spec.key for spec in job.trials}
         return job
 
@@ -61,18 +71,24 @@ class Resolving:
             self.running.discard(event.key)
         return False
 
-    def _job(self, spec: TrialSpec) -> Job:
-        return Job(trials=(spec,), probes=self.plan.probes)
+    def _waiting(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
+        """Those that have not ended."""
+        left = unfinished([Job(trials=(spec,)) for spec in specs], self.store)
+        return [spec for job in left for spec in job.trials]
+
+    def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
+        plan = self.plan
+        return jobs(specs, plan.study.resources, workers=self.workers, steps=plan.steps, probes=plan.probes)
 
     def _refill(self) -> None:
         """Another round, once the one before has ended; rounds whose trials are stored already pass at once."""
-        while not self.todo and not self.running:
+        while not self.todo and not self.jobs and not self.running:
             more = [spec for spec in self._more() if spec.key not in self.asked]
             if not more:
                 return
             self.asked |= {spec.key for spec in more}
             self.store.add(more)
-            self.todo.extend(unfinished([self._job(spec) for spec in more], self.store))
+            self.todo = self._waiting(more)
             self.progress.more(sum(spec.key not in self.counted for spec in more))
 
     def _more(self) -> Iterator[TrialSpec]:

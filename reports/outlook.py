@@ -22,7 +22,8 @@ from search.plan import Plan
 from search.progress import clock_face
 from search.reach import reach
 from search.search_plan import SearchPlan
-from search.trial import TrialSpec
+from search.together import gain, jobs
+from search.trial import Job, TrialSpec
 
 CALIBRATED = 5
 """Networks whose first steps are timed; the others are read off between them, by their MACs."""
@@ -83,7 +84,8 @@ def outlook(plan: Plan) -> Outlook:
 @outlook.register
 def _(plan: AblationPlan) -> Outlook:
     study, nets = plan.study, plan.architectures
-    rows = _rows(plan, nets, plan.first[0])
+    waiting = jobs(plan.first, study.resources, workers=_at_once(plan), steps=plan.steps)
+    rows, faster = _rows(plan, nets, [job.trials for job in waiting])
     more = f", up to {study.most_seeds} where comparisons are open" if study.adaptive else ""
     by_key = {row.key: row for row in rows}
     return Outlook(
@@ -100,14 +102,30 @@ def _(plan: AblationPlan) -> Outlook:
             "planned": len(study.planned.compare),
             "estimates": [estimate.name for estimate in study.compiled.estimates] if study.compiled else [],
             "folded": [list(names) for names in plan.folded],
+            "together": {"seeds": max(len(job.trials) for job in waiting), "times_as_fast": faster},
         },
         lines=[
             f"{len(nets)} arms, {study.least_seeds} seeds{more}: {len(plan.first)} trials",
             *_estimates(study),
+            *_told_together(waiting, faster),
             *plan.notices,
         ],
         misfits=_misfits(plan, rows),
     )
+
+
+def _told_together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
+    """How many seeds train together, and what that is good for, by the networks that were timed."""
+    gains = [factor for factor in faster.values() if factor is not None]
+    if not faster:
+        return []
+    if not gains:
+        return ["seeds train one after another: together they are not faster here"]
+    largest = max(len(job.trials) for job in waiting)
+    return [
+        f"up to {largest} seeds train as one network, {min(gains):.1f} to {max(gains):.1f} times as fast, "
+        f"for {len(gains)} of {len(faster)} networks timed"
+    ]
 
 
 def _estimates(study: Ablation) -> list[str]:
@@ -125,7 +143,7 @@ def _estimates(study: Ablation) -> list[str]:
 def _(plan: SearchPlan) -> Outlook:
     study, found = plan.study, reach(plan.space, examples=CALIBRATED)
     nets = {f"example {number}": net for number, net in enumerate(found.examples, 1)}
-    rows = _rows(plan, nets, plan.spec(found.examples[0], 0))
+    rows, _ = _rows(plan, nets, [(plan.spec(net, 0),) for net in nets.values()])
     trials = study.budget.trials
     share = f"{found.feasible:.0%}" + (
         "" if found.exact else f" (95 % interval {found.feasible_low:.0%} to {found.feasible_high:.0%})"
@@ -192,17 +210,27 @@ def told(found: Outlook) -> Iterator[Table | str]:
     yield from found.misfits
 
 
-def _rows(plan: Plan, nets: Mapping[str, Architecture], like: TrialSpec) -> list[Row]:
+def _rows(
+    plan: Plan, nets: Mapping[str, Architecture], waiting: Sequence[Sequence[TrialSpec]]
+) -> tuple[list[Row], dict[str, float | None]]:
+    """A row a network; and by name, of those that were timed, how many times as fast their seeds are together.
+
+    `waiting` are the trials of each job; None where they go one after another.
+    """
+    by_key = {specs[0].architecture.key: specs for specs in reversed(waiting)}
     resources = plan.study.resources
     distinct = sorted({net.key: net for net in nets.values()}.values(), key=lambda net: complexity(net).macs)
     last = len(distinct) - 1
     timed = {round(step * last / max(CALIBRATED - 1, 1)) for step in range(CALIBRATED)}
-    measured = [
-        (complexity(net).macs, seconds_a_trial(like.model_copy(update={"architecture": net}), plan.images, resources))
-        for net in (distinct[index] for index in sorted(timed))
-        if not _lacking(plan)
-    ]
-    return [
+    measured: list[tuple[int, float]] = []
+    faster: dict[str, float | None] = {}
+    for net in [] if _lacking(plan) else (distinct[index] for index in sorted(timed)):
+        specs = by_key[net.key]
+        factor = gain(specs, plan.images, resources, steps=plan.steps)
+        measured.append((complexity(net).macs, seconds_a_trial(specs[0], plan.images, resources) / (factor or 1)))
+        if len(specs) > 1:
+            faster[next(name for name, other in nets.items() if other.key == net.key)] = factor
+    rows = [
         Row(
             name=name,
             key=net.key,
@@ -214,6 +242,7 @@ def _rows(plan: Plan, nets: Mapping[str, Architecture], like: TrialSpec) -> list
         )
         for name, net in nets.items()
     ]
+    return rows, faster
 
 
 def _lacking(plan: Plan) -> str:

@@ -65,6 +65,9 @@ class Exploration:
     def over(self) -> bool:
         return not self.running and not self.queue
 
+    def begin(self, workers: int) -> None:
+        """Nothing: a trial that may be stopped early is a job of its own."""
+
     def next(self) -> Job | None:
         job, self._ahead = self._ahead or self._next(), None
         return job

@@ -15,9 +15,10 @@ from torch.nn import functional
 
 from resnet_space import Architecture, build, complexity
 from search.data import Images, Split, batches, steps_per_epoch
+from search.members import beginning
 from search.recipe import Recipe
 from search.resources import Resources
-from search.train import autocast, beginning, error
+from search.train import autocast, error
 from search.trial import TrialSpec
 
 STEPS = 4
@@ -75,12 +76,12 @@ def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> fl
     """
     recipe, device = spec.recipe, resources.device
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
-    with _threads(resources.threads), torch.random.fork_rng(devices=gpus):
+    with threads(resources.threads), torch.random.fork_rng(devices=gpus):
         model, optimizer = beginning(spec, device)
         split = images.train.to(device)
         model.train()
         taken = []
-        began = _now(device)
+        began = now(device)
         # From step to step, so that the making of a batch counts as well.
         for x, y in _batches(spec, images, split, device):
             with autocast(recipe, device):
@@ -88,10 +89,10 @@ def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> fl
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            taken.append(_now(device) - began)
+            taken.append(now(device) - began)
             began += taken[-1]
         error(model, images.validation, images, recipe, device)
-        looking = _now(device) - began
+        looking = now(device) - began
     an_epoch = steps_per_epoch(len(split), recipe.batch_size)
     total = recipe.total_steps(an_epoch)
     a_test = looking * len(images.test) / len(images.validation)
@@ -119,14 +120,16 @@ def _batches(spec: TrialSpec, images: Images, split: Split, device: str) -> Iter
         epoch += 1
 
 
-def _now(device: str) -> float:
+def now(device: str) -> float:
+    """The clock, once the device has done what it was given."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
+def threads(number: int) -> Iterator[None]:
+    """torch with so many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

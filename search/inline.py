@@ -19,6 +19,7 @@ def run(feed: Feed, *, resources: Resources, checkpoints: Path) -> None:
         InputError: this machine has not the CPUs or GPUs that one job asks for.
     """
     check(resources)
+    feed.begin(1)
     while job := feed.next():
         with closing(work(job, resources, checkpoints)) as events:
             for event in events:

@@ -30,6 +30,7 @@ class Progress:
         self.console = console or Console(stderr=True, highlight=False, markup=False)
         self.began = clock()
         self.running: dict[str, Epoch | None] = {}
+        self.together: dict[str, int] = {}
         self.carried: dict[str, float] = {}
         """Parts of trials that a session before this one did."""
         self.ended: Counter[str] = Counter()
@@ -52,6 +53,7 @@ class Progress:
         match event:
             case Started():
                 self.running[event.key] = None
+                self.together[event.key] = event.together
                 # Once: what a lost worker did in this session is no gift of one before.
                 self.carried.setdefault(event.key, event.step / self.steps)
             case Epoch():
@@ -75,7 +77,10 @@ class Progress:
         what = event.reason if event.test_error is None else f"test error {event.test_error:6.2%}"
         left = self.seconds_left()
         ahead = f", {clock_face(left)} left" if left and done < self.total else ""
-        return f"[{done}/{self.total}] {self.name(event.key)}: {event.status}, {what}, {event.seconds:.0f} s{ahead}"
+        others = self.together.get(event.key, 1) - 1
+        beside = f", together with {others} other{'s' * (others > 1)}" if others else ""
+        ended = f"{self.name(event.key)}: {event.status}, {what}, {event.seconds:.0f} s{beside}"
+        return f"[{done}/{self.total}] {ended}{ahead}"
 
     def seconds_left(self) -> float | None:
         """Time left at this session's pace, counting the parts of running trials; None before there is a pace."""

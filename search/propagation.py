@@ -44,6 +44,9 @@ def measure(model: nn.Module, x: Tensor, y: Tensor) -> Signals:
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         probe = copy.deepcopy(model).train()
         assert isinstance(probe, ResidualNet)
+        for part in probe.units:
+            # What is looked at has to be there.
+            part.recompute = False  # type: ignore[assignment]
         with _watched(probe) as units:
             functional.cross_entropy(probe(x), y).backward()  # type: ignore[no-untyped-call]
         found = Signals()

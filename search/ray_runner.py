@@ -47,6 +47,7 @@ def run(feed: Feed, *, resources: Resources, checkpoints: Path, address: str | N
     # Ray prints on stdout what its workers die of; results alone belong there.
     with redirect_stdout(sys.stderr), _cluster(address):
         check(resources)
+        feed.begin(workers(resources))
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
             worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints)
             tune.Tuner(
@@ -86,6 +87,14 @@ def check(resources: Resources) -> None:
             f"resources: a trial asks for {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
             "and no node of the cluster has both"
         )
+
+
+def workers(resources: Resources) -> int:
+    """Jobs that the cluster has room for, side by side."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    asked = {kind: number for kind, number in (("CPU", resources.cpus), ("GPU", resources.gpus)) if number}
+    room = sum(int(min(node.get(kind, 0) / number for kind, number in asked.items())) for node in nodes)
+    return max(1, min(room, resources.at_once or room))
 
 
 class Worker(tune.Trainable):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from resnet_space.description import Description
 
@@ -21,6 +21,20 @@ class Resources(Description):
     at_once: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Jobs side by side at the most; by itself, as many as fit."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
+    fuse: Literal["auto", "off"] | Annotated[int, Field(ge=2)] = "off"
+    """Whether trials that differ in their seed alone train as one network: where a short measurement says that it is
+    faster, never, or up to so many. Their numbers are those they have alone but for rounding."""
+
+    recompute: bool = False
+    """Whether a training step computes branches' activations anew on the way back instead of keeping them: less memory,
+    for about a third more time."""
+
+    @field_validator("fuse", mode="before")
+    @classmethod
+    def _one_of_three(cls, value: Any) -> Any:
+        if value in ("auto", "off") or (type(value) is int and value >= 2):
+            return value
+        raise ValueError(f"must be auto, off, or how many seeds at the most, at least 2, not {value!r}")
 
     @property
     def threads(self) -> int:

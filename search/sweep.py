@@ -16,6 +16,9 @@ News = Callable[[Event], None]
 class Feed(Protocol):
     """What is to be done, asked for one job at a time, and told what happens."""
 
+    def begin(self, workers: int) -> None:
+        """Told ahead of the first `next`: how many jobs there may be side by side."""
+
     def next(self) -> Job | None:
         """The next job; None if there is none now."""
 
@@ -38,6 +41,9 @@ class Listed:
 
     def __init__(self, jobs: Iterable[Job], tell: News) -> None:
         self._todo, self._tell = deque(jobs), tell
+
+    def begin(self, workers: int) -> None:
+        """Nothing: the jobs are what they are."""
 
     def next(self) -> Job | None:
         return self._todo.popleft() if self._todo else None

@@ -1,10 +1,10 @@
-"""Train one trial: reads from top to bottom. Same spec, same numbers, whoever runs it."""
+"""Train: reads from top to bottom. Same spec, same numbers, whoever runs it."""
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnet_space import build
 from search import checkpoint, propagation
 from search.data import Images, Split, batches, steps_per_epoch
+from search.fused import Unfusable, refusal
+from search.members import Group, Member, furthest_behind
 from search.recipe import Recipe
 from search.trial import Epoch, Event, Finished, Probe, Started, TrialSpec
 
@@ -29,6 +30,7 @@ def train(
     device: str = "cpu",
     folder: Path | None = None,
     probes: Collection[int] = (),
+    recompute: bool = False,
 ) -> Iterator[Event]:
     """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` behind each epoch in `probes`.
 
@@ -37,103 +39,167 @@ def train(
     stay as `weights.safetensors`.
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
-    A loss or weights that are NaN or infinite end the trial as `diverged`.
+    A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
+    are not kept (see `build`).
     """
-    began = time.monotonic()
-    recipe = spec.recipe
-    model, optimizer = beginning(spec, device)
-    state = checkpoint.load(folder, model, optimizer, device) if folder else checkpoint.State()
-    if state is None:
-        (model, optimizer), state = beginning(spec, device), checkpoint.State()
-    yield Started(spec.key, platform.node(), device, state.step)
-    yield from state.history
-    forward = torch.compile(model) if recipe.compile else model
+    return train_together([spec], images, device=device, folders=[folder], probes=probes, recompute=recompute)
+
+
+def train_together(
+    specs: Sequence[TrialSpec],
+    images: Images,
+    *,
+    device: str = "cpu",
+    folders: Sequence[Path | None],
+    probes: Collection[int] = (),
+    recompute: bool = False,
+) -> Iterator[Event]:
+    """`train` for trials that differ in their seed alone, a folder each, their networks fused into one for the steps.
+
+    Each has its own images, loss, statistics and end: its numbers are those it has alone, but for rounding. One that
+    diverges leaves; the others do not notice. A trial's `seconds` are its share of the clock's.
+
+    Raises:
+        Unfusable: the networks cannot be fused.
+    """
+    recipe = specs[0].recipe
+    members = [
+        Member.of(spec, folder, device, recompute=recompute) for spec, folder in zip(specs, folders, strict=True)
+    ]
+    if len(members) > 1 and (why := refusal(members[0].model)):
+        raise Unfusable(why)
+    for member in members:
+        yield Started(member.spec.key, platform.node(), device, member.state.step, together=len(members))
+        yield from member.state.history
     split = images.train.to(device)
-    an_epoch = steps_per_epoch(len(split), recipe.batch_size)
-    total = recipe.total_steps(an_epoch)
-    if 0 in probes and not state.history:
-        yield probe(spec.key, 0, model, split, images)
+    total = recipe.total_steps(steps_per_epoch(len(split), recipe.batch_size))
+    if 0 in probes:
+        for member in members:
+            if not member.state.history:
+                yield probe(member.spec.key, 0, member.model, split, images)
 
-    while state.step < total:
-        number, first = len(state.history), state.step
-        epoch_began = time.monotonic()
-        model.train()
-        losses, wrong, seen = [], torch.zeros((), device=device), 0
-        lr = recipe.lr
-        for x, y in batches(
-            split,
-            batch_size=recipe.batch_size,
-            mean=images.mean,
-            std=images.std,
-            seed=spec.seed,
-            epoch=number,
-            augmentation=recipe.augmentation,
-            device=device,
-        ):
-            if state.step == total:
+    group = None
+    while behind := furthest_behind(members, total):
+        if group is None or group.members != behind:
+            group = Group(behind)
+        state = behind[0].state
+        first, warming_up, number = state.step, state.warming_up, len(state.history)
+        taken, epoch_began, lr = first, time.monotonic(), recipe.lr
+        group.model.train()
+        losses, wrong, seen = [], torch.zeros(len(behind), device=device), 0
+        orders = [
+            batches(
+                split,
+                batch_size=recipe.batch_size,
+                mean=images.mean,
+                std=images.std,
+                seed=member.spec.seed,
+                epoch=number,
+                augmentation=recipe.augmentation,
+                device=device,
+            )
+            for member in behind
+        ]
+        for own in zip(*orders, strict=True):
+            if taken == total:
                 break
-            lr = learning_rate(recipe, state.step, total, warming_up=state.warming_up)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            with autocast(recipe, device):
-                logits = forward(x.contiguous(memory_format=torch.channels_last))
-                loss = functional.cross_entropy(logits, y)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses.append(loss.detach())
-            wrong += (logits.detach().argmax(1) != y).sum()
-            seen += len(y)
-            state.step += 1
+            xs, ys = zip(*own, strict=True)
+            lr = learning_rate(recipe, taken, total, warming_up=warming_up)
+            for settings in group.optimizer.param_groups:
+                settings["lr"] = lr
+            loss, mistakes = step(group, xs, ys, device)
+            losses.append(loss)
+            wrong += mistakes
+            seen += len(ys[0])
+            taken += 1
         # One look at the losses an epoch: a look a step would make the device wait.
-        curve = torch.stack(losses).float()
-        if not bool(curve.isfinite().all()):
-            step = first + int((~curve.isfinite()).nonzero()[0]) + 1
-            bad = float(curve[step - first - 1])
-            yield Finished(spec.key, "diverged", f"loss is {bad} at step {step}", seconds=time.monotonic() - began)
-            return
-        seconds = time.monotonic() - epoch_began
-        train_error = float(wrong) / seen
-        measured = Epoch(
-            key=spec.key,
-            epoch=number + 1,
-            step=state.step,
-            lr=lr,
-            loss=float(curve.mean()),
-            train_error=train_error,
-            validation_error=error(model, images.validation, images, recipe, device),
-            seconds=seconds,
-            images_per_second=seen / seconds,
-        )
-        state.warming_up = still_warming_up(recipe, state.warming_up, train_error)
-        state.history.append(measured)
-        if measured.epoch in probes:
-            # Ahead of the checkpoint: a trial that is killed in between does the epoch again, and this.
-            yield probe(spec.key, measured.epoch, model, split, images)
-        if folder:
-            checkpoint.save(folder, model, optimizer, state, device)
-        yield measured
+        curves = torch.stack(losses).float()
+        finite = curves.isfinite().all(0).tolist()
+        group.hand_back()
+        seconds = (time.monotonic() - epoch_began) / len(behind)
 
+        told: list[Event] = []
+        for member, curve, sound, missed in zip(behind, curves.unbind(1), finite, wrong, strict=True):
+            key = member.spec.key
+            if not sound:
+                bad = int((~curve.isfinite()).nonzero()[0])
+                reason = f"loss is {float(curve[bad])} at step {first + bad + 1}"
+                members.remove(member)
+                told.append(Finished(key, "diverged", reason, seconds=spent(member) + seconds))
+                continue
+            train_error = float(missed) / seen
+            measured = Epoch(
+                key=key,
+                epoch=number + 1,
+                step=taken,
+                lr=lr,
+                loss=float(curve.mean()),
+                train_error=train_error,
+                validation_error=error(member.model, images.validation, images, recipe, device),
+                seconds=seconds,
+                images_per_second=seen / seconds,
+            )
+            member.state.step = taken
+            member.state.warming_up = still_warming_up(recipe, warming_up, train_error)
+            member.state.history.append(measured)
+            told.append(measured)
+            if measured.epoch in probes:
+                # Ahead of the checkpoint: a trial that is killed in between does the epoch again, and this.
+                yield probe(key, measured.epoch, member.model, split, images)
+        # All checkpoints ahead of all that is told, so that a kill finds them level.
+        for member in behind:
+            if member.folder and member in members:
+                checkpoint.save(member.folder, member.model, member.optimizer, member.state, device)
+        yield from told
+
+    for member in members:
+        yield from ended(member, images, device)
+
+
+def step(group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str) -> tuple[Tensor, Tensor]:
+    """One optimiser step on a batch for each member; their mean losses and numbers of wrong answers, before it."""
+    with autocast(group.recipe, device):
+        logits = group.logits(xs)
+        losses = torch.stack([functional.cross_entropy(out, y) for out, y in zip(logits, ys, strict=True)])
+    group.optimizer.zero_grad(set_to_none=True)
+    # The gradient of a sum: to each network, that of its own loss.
+    losses.sum().backward()  # type: ignore[no-untyped-call]
+    for weight in group.model.parameters():
+        # Of a branch that this batch skipped: its gradient is zero, and its momentum goes on.
+        weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+    group.optimizer.step()
+    wrong = torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, ys, strict=True)])
+    return losses.detach(), wrong
+
+
+def ended(member: Member, images: Images, device: str) -> Iterator[Finished]:
+    """The end of a trial that took all of its steps."""
+    key, recipe, model = member.spec.key, member.spec.recipe, member.model
     if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
         # The last step's doing: no loss was left to show it.
-        reason = f"weights are not finite behind step {state.step}"
-        yield Finished(spec.key, "diverged", reason, seconds=time.monotonic() - began)
+        reason = f"weights are not finite behind step {member.state.step}"
+        yield Finished(key, "diverged", reason, seconds=spent(member))
         return
     test_error = error(model, images.test, images, recipe, device)
     measured_latency = latency_ms(model, images.shape, recipe, device)
-    if folder:
-        checkpoint.keep_weights(folder, model)
+    if member.folder:
+        checkpoint.keep_weights(member.folder, model)
     yield Finished(
-        spec.key,
+        key,
         "complete",
         test_error=test_error,
-        validation_error=state.history[-1].validation_error,
+        validation_error=member.state.history[-1].validation_error,
         latency_ms=measured_latency,
-        seconds=sum(epoch.seconds for epoch in state.history),
+        seconds=spent(member),
     )
-    if folder:
+    if member.folder:
         # Asked for more, so the end was taken; a kill before that costs another look at the test split, no training.
-        checkpoint.drop(folder)
+        checkpoint.drop(member.folder)
+
+
+def spent(member: Member) -> float:
+    """Seconds of all of a trial's epochs."""
+    return sum(epoch.seconds for epoch in member.state.history)
 
 
 def probe(key: str, epoch: int, model: nn.Module, split: Split, images: Images) -> Probe:
@@ -141,23 +207,6 @@ def probe(key: str, epoch: int, model: nn.Module, split: Split, images: Images) 
     some = Split(split.x[: propagation.IMAGES], split.y[: propagation.IMAGES])
     [(x, y)] = batches(some, batch_size=len(some), mean=images.mean, std=images.std, device=some.x.device)
     return Probe(key, epoch, **vars(propagation.measure(model, x, y)))
-
-
-def beginning(spec: TrialSpec, device: str) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """The seed's network and its optimiser, before the first step."""
-    # Dropout draws from the global generator as it trains; the weights have generators of their own.
-    torch.manual_seed(spec.seed)
-    model = build(spec.architecture, spec.seed).to(memory_format=torch.channels_last).to(device)
-    recipe = spec.recipe
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    return model, optimizer
 
 
 def learning_rate(recipe: Recipe, step: int, total: int, *, warming_up: bool) -> float:

@@ -61,12 +61,16 @@ class Job(Description):
 
 @dataclass(frozen=True)
 class Started:
-    """A worker has taken the trial up, `step` optimiser steps into it (its checkpoint's)."""
+    """A worker has taken the trial up, `step` optimiser steps into it (its checkpoint's).
+
+    `together` is the number of trials that train as one network, this one included.
+    """
 
     key: str
     host: str
     device: str
     step: int = 0
+    together: int = 1
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from resnet_space.errors import InputError
-from search.data import DataSet, Images, load
+from search.data import DataSet, Images, load, steps_per_epoch
 from search.resources import Resources
-from search.train import train
+from search.together import gain
+from search.train import train, train_together
 from search.trial import Event, Finished, Job
+
+log = logging.getLogger(__name__)
 
 
 def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[Event]:
-    """The events of a job's trials.
+    """The events of a job's trials: together where that is faster, else one after another.
 
     An exception ends its trial as `failed`, with reason and traceback, and the job goes on: the next try would only
     fail again. What must not be swallowed (a killed worker, Ctrl-C) is no `Exception`.
@@ -23,14 +27,50 @@ def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[
     import torch
 
     torch.set_num_threads(resources.threads)
+    ended: set[str] = set()
+    try:
+        for event in _together(job, resources, checkpoints):
+            ended |= {event.key} if isinstance(event, Finished) else set()
+            yield event
+    except Exception as error:
+        # Of one trial, or of all as one, such as a lack of memory: each on its own shows whose it is.
+        log.warning("trials that trained together go on one after another (%s)", type(error).__name__)
     for spec in job.trials:
+        if spec.key in ended:
+            continue
         try:
             folder = checkpoints / spec.key if checkpoints else None
             images = _images(spec.data, spec.fingerprint)
-            yield from train(spec, images, device=resources.device, folder=folder, probes=job.probes)
+            yield from train(
+                spec,
+                images,
+                device=resources.device,
+                folder=folder,
+                probes=job.probes,
+                recompute=resources.recompute,
+            )
         except Exception as error:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())
+
+
+def _together(job: Job, resources: Resources, checkpoints: Path | None) -> Iterator[Event]:
+    """The events of a job whose trials train as one network; none of one whose trials do not."""
+    first = job.trials[0]
+    if len(job.trials) == 1 or resources.fuse == "off":
+        return
+    images = _images(first.data, first.fingerprint)
+    steps = first.recipe.total_steps(steps_per_epoch(len(images.train), first.recipe.batch_size))
+    if gain(job.trials, images, resources, steps=steps):
+        folders = [checkpoints / spec.key if checkpoints else None for spec in job.trials]
+        yield from train_together(
+            job.trials,
+            images,
+            device=resources.device,
+            folders=folders,
+            probes=job.probes,
+            recompute=resources.recompute,
+        )
 
 
 @lru_cache(maxsize=2)

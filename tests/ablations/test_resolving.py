@@ -129,3 +129,46 @@ def test_a_round_that_is_stored_already_is_counted_once(plan: AblationPlan, stor
     feed = Resolving(plan, store, progress)
     assert feed.next() is not None
     assert progress.total == 11
+
+
+def fused(plan: AblationPlan) -> AblationPlan:
+    resources = plan.study.resources.model_copy(update={"fuse": 3})
+    return AblationPlan.of(plan.study.model_copy(update={"resources": resources}), plan.images)
+
+
+def test_first_seeds_of_an_arm_are_one_job_and_those_of_a_later_look_are_their_own(
+    plan: AblationPlan, store: Store
+) -> None:
+    feed = Resolving(fused(plan), store, Progress(total=0, already=0, steps=1, name=str))
+    feed.begin(1)
+    names = {net.key: name for name, net in plan.architectures.items()}
+    asked = []
+    while job := feed.next():
+        asked.append([(names[spec.architecture.key], spec.seed) for spec in job.trials])
+        assert not feed.over
+        for spec in job.trials:
+            feed.tell(_end(spec, noisy(names[spec.architecture.key], spec.seed)))
+    assert asked[:3] == [[(arm, seed) for seed in range(3)] for arm in ("base", "clear", "open")]
+    assert asked[3:] == [[(arm, seed)] for seed in (3, 4, 5) for arm in ("base", "open")]
+    assert feed.over
+
+
+def test_jobs_that_no_worker_has_taken_yet_are_still_to_come(plan: AblationPlan, store: Store) -> None:
+    feed = Resolving(fused(plan), store, Progress(total=0, already=0, steps=1, name=str))
+    feed.begin(1)
+    job = feed.next()
+    assert job is not None
+    for spec in job.trials:
+        feed.tell(_end(spec, 0.1))
+    assert not feed.over
+    assert not feed.idle
+
+
+def test_of_an_arm_that_stopped_in_between_the_other_seeds_are_a_job(plan: AblationPlan, store: Store) -> None:
+    plan = fused(plan)
+    store.add(plan.first)
+    store.write(_end(plan.first[0], 0.1))
+    feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
+    feed.begin(2)
+    jobs = [feed.next() for _ in range(3)]
+    assert sorted(len(job.trials) for job in jobs if job) == [2, 3, 3]

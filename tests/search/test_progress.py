@@ -65,6 +65,14 @@ def test_a_line_says_how_a_trial_ended_and_how_many_are_done() -> None:
     ]
 
 
+def test_a_line_says_with_how_many_others_a_trial_was_trained() -> None:
+    progress, _, out = shown()
+    for key in ("a", "b"):
+        progress.tell(Started(key, "host", "cpu", together=2))
+    progress.tell(complete("a"))
+    assert out.getvalue() == "[1/4] A: complete, test error  2.15%, 12 s, together with 1 other\n"
+
+
 def test_a_line_says_why_a_trial_did_not_end_well() -> None:
     progress, _, out = shown()
     progress.tell(Finished("a", "diverged", "loss is nan at step 4", seconds=1))

@@ -253,6 +253,39 @@ def test_more_than_any_node_has_is_refused_within_seconds(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("nodes", "asked", "number"),
+    [
+        ([{"CPU": 2.0}], {}, 2),
+        ([{"CPU": 3.0}, {"CPU": 8.0}], {"cpus": 2}, 5),
+        ([{"CPU": 64.0}, {"CPU": 4.0, "GPU": 1.0}], {"gpus": 0.5}, 2),
+        ([{"CPU": 64.0}], {"at_once": 3}, 3),
+    ],
+)
+def test_a_feed_is_told_how_many_jobs_there_is_room_for(
+    nodes: list[dict[str, float]], asked: dict[str, float], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from search import ray_runner
+
+    monkeypatch.setattr(ray_runner.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
+    assert ray_runner.workers(Resources(**asked)) == number
+
+
+def test_trials_that_train_together_give_on_ray_the_numbers_that_they_give_here(
+    ray_cluster: None, trial: Trial, tmp_path: Path
+) -> None:
+    from search import ray_runner
+
+    job = Job(trials=(trial(seed=1), trial(seed=2)))
+    resources, there, here = Resources(fuse=2), list[Event](), list[Event]()
+    ray_runner.run(Listed([job], there.append), resources=resources, checkpoints=tmp_path / "there")
+    inline.run(Listed([job], here.append), resources=resources, checkpoints=tmp_path / "here")
+    assert {event.together for event in there if isinstance(event, Started)} == {2}
+    for spec in job.trials:
+        told = [[event for event in events if event.key == spec.key] for events in (there, here)]
+        assert measured(told[0]) == measured(told[1])
+
+
 def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large head without a GPU beside a small node with one: a trial that needs both would wait for ever."""
     from search import ray_runner

@@ -68,6 +68,19 @@ def test_the_same_spec_gives_the_same_weights_and_numbers(trial: Trial, digits: 
     assert a == b
 
 
+def test_recomputing_changes_no_number(trial: Trial, digits: Images) -> None:
+    dense = {"unit.shortcut": "concatenation", "unit.branch": "dense_bottleneck", "unit.order": "full_preactivation"}
+    spec = trial(net=trial().architecture.assign(dense))
+    kept = list(train(spec, digits, probes=[0, 1]))
+    anew = list(train(spec, digits, probes=[0, 1], recompute=True))
+    assert numbers(kept) == numbers(anew)
+
+
+def test_units_that_batches_skip_keep_their_momentum(trial: Trial, digits: Images) -> None:
+    spec = trial(net=trial().architecture.replace(survival=0.2))
+    assert ended(list(train(spec, digits))).status == "complete"
+
+
 def test_another_seed_gives_other_numbers_and_another_order(
     trial: Trial, digits: Images, seen: list[tuple[Tensor, Tensor]]
 ) -> None:

@@ -1,0 +1,163 @@
+"""Which trials train together: those of one network that wait, as far as no worker idles and where that is faster."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from resnet_space import Architecture, build
+from search.data import Images, batches
+from search.forecast import available, memory, now, threads
+from search.fused import Unfusable, refusal
+from search.members import Group, Member
+from search.resources import Resources
+from search.train import step
+from search.trial import Job, TrialSpec
+
+MOST = 8
+"""Trials in a job, where it is not said."""
+
+PAIRS = 3
+"""Steps alone and together that are timed in turns, behind one of each to warm up."""
+
+MARGIN = 1.1
+"""So much faster together, or alone: less is not sure to last."""
+
+FEWEST_STEPS = 100
+"""Of a shorter trial, the measurement would be too large a part."""
+
+ROOM = 0.5
+"""Of a worker's memory: what tensors take for themselves alone is known beforehand."""
+
+AGREEMENT = {"cpu": 1e-3, "cuda": 0.05}
+"""How far losses of one step may be apart, relatively: float32 sums in another order; bf16 and TF32."""
+
+
+def jobs(
+    specs: Sequence[TrialSpec], resources: Resources, *, workers: int, steps: int, probes: tuple[int, ...] = ()
+) -> list[Job]:
+    """Trials that wait as jobs, trials of one network together where they may be; `steps` is the length of a trial."""
+    arms: dict[str, list[TrialSpec]] = {}
+    for spec in specs:
+        arms.setdefault(spec.architecture.key, []).append(spec)
+    parted = []
+    for mates in arms.values():
+        most = at_most(mates[0], resources, steps) if len(mates) > 1 else 1
+        parted += divided(mates, parts(len(arms), len(mates), most, workers))
+    # In the order in which their first trials stand.
+    places = {spec.key: place for place, spec in enumerate(specs)}
+    parted.sort(key=lambda part: places[part[0].key])
+    return [Job(trials=tuple(part), probes=probes) for part in parted]
+
+
+def at_most(spec: TrialSpec, resources: Resources, steps: int) -> int:
+    """How many trials like this one may train together, before anything is measured."""
+    fuse = resources.fuse
+    if fuse == "off" or (fuse == "auto" and (spec.recipe.compile or steps < FEWEST_STEPS)):
+        return 1
+    return 1 if _refused(spec.architecture) else MOST if fuse == "auto" else fuse
+
+
+def parts(arms: int, trials: int, most: int, workers: int) -> int:
+    """Into how many jobs each of so many arms is divided, to be done soonest.
+
+    Rounds of `workers` jobs, k trials together taken to be sqrt(k) times as fast as alone; of equals the fewest jobs.
+    """
+
+    def rounds(number: int) -> float:
+        largest = -(-trials // number)
+        return -(-arms * number // workers) * math.sqrt(largest)
+
+    numbers: Sequence[int] = range(-(-trials // most), trials + 1)
+    return min(numbers, key=rounds)
+
+
+def divided(specs: Sequence[TrialSpec], number: int) -> list[list[TrialSpec]]:
+    """In order, in so many parts that differ by one at the most, larger ones first."""
+    each, more = divmod(len(specs), number)
+    ends = [part * each + min(part, more) for part in range(number + 1)]
+    return [list(specs[begin:end]) for begin, end in pairwise(ends)]
+
+
+def gain(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, steps: int) -> float | None:
+    """How many times as fast a job's trials are together, by a short measurement; None where they go one by one.
+
+    That is so where `resources.fuse` is off, or is `auto` and they are not clearly faster or have no room; and where
+    their networks cannot be fused.
+    """
+    auto = resources.fuse == "auto"
+    if len(specs) < 2 or at_most(specs[0], resources, steps) < 2 or (auto and not fits(specs, resources)):
+        return None
+    try:
+        with threads(resources.threads):
+            taken = pace(specs, images, resources.device, PAIRS)
+    except Unfusable:
+        return None
+    factor = median(alone / together for alone, together in taken)
+    return factor if factor >= MARGIN or not auto else None
+
+
+def fits(specs: Sequence[TrialSpec], resources: Resources) -> bool:
+    """Whether so many networks have room in a worker's share of the memory."""
+    device = resources.device
+    share = min(resources.gpus, 1) if device == "cuda" else min(resources.cpus / (os.cpu_count() or 1), 1)
+    return len(specs) * memory(specs[0].architecture, specs[0].recipe).total < ROOM * share * available(device)
+
+
+def pace(specs: Sequence[TrialSpec], images: Images, device: str, pairs: int) -> list[tuple[float, float]]:
+    """Seconds of a step of each trial, one after another, and of one step of all together: measured in turns.
+
+    Raises:
+        Unfusable: they cannot be fused, or what is fused computes something else.
+    """
+    gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=gpus):
+        members = [Member.of(spec, None, device) for spec in specs]
+    together, alone = Group(members), [Group([member]) for member in members]
+    for group in (together, *alone):
+        group.model.train()
+    xs, ys = zip(*(_batch(spec, images, device) for spec in specs), strict=True)
+    taken = []
+    for _ in range(1 + pairs):
+        began = now(device)
+        apart = [step(group, [x], [y], device)[0] for group, x, y in zip(alone, xs, ys, strict=True)]
+        between = now(device)
+        joined = step(together, xs, ys, device)[0]
+        taken.append((between - began, now(device) - between))
+        if len(taken) == 1:
+            _agree(torch.cat(apart), joined, AGREEMENT["cuda" if gpus else "cpu"])
+    return taken[1:]
+
+
+def _batch(spec: TrialSpec, images: Images, device: str) -> tuple[Tensor, Tensor]:
+    """The trial's first."""
+    return next(
+        batches(
+            images.train,
+            batch_size=spec.recipe.batch_size,
+            mean=images.mean,
+            std=images.std,
+            seed=spec.seed,
+            augmentation=spec.recipe.augmentation,
+            device=device,
+        )
+    )
+
+
+def _agree(apart: Tensor, joined: Tensor, tolerance: float) -> None:
+    """Raise unless the first losses are alike: a network whose formula has changed is not trained wrongly unseen."""
+    if not torch.allclose(joined, apart, rtol=tolerance, atol=tolerance, equal_nan=True):
+        raise Unfusable(f"losses of the first step are {joined.tolist()} together and {apart.tolist()} alone")
+
+
+@lru_cache(maxsize=256)
+def _refused(net: Architecture) -> bool:
+    with torch.device("meta"):
+        return bool(refusal(build(net)))

@@ -1,0 +1,70 @@
+"""A plan says whether seeds train together, and counts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ablations.launch import AblationPlan
+from ablations.study import Ablation
+from reports import outlook
+from reports.outlook import told
+from search.data import Images
+
+DROPOUT = {"set": {"unit.shortcut": {"kind": "dropout", "p": 0.5}}}
+
+
+def planned(images: Images, arms: dict[str, Any], **resources: Any) -> AblationPlan:
+    study = Ablation.of(
+        {
+            "name": "made",
+            "net": "resnet20",
+            "set": {"width": 0.25, "stages.*.units": 1},
+            "arms": arms,
+            "baseline": next(iter(arms)),
+            "data": {"name": "digits", "limit": 200},
+            "recipe": "digits",
+            "seeds": 2,
+            "resources": {"at_once": 1, **resources},
+        }
+    )
+    return AblationPlan.of(study, images)
+
+
+def lines(found: outlook.Outlook) -> Sequence[str]:
+    return [part for part in told(found) if isinstance(part, str)]
+
+
+def test_a_plan_says_how_many_seeds_train_together_and_what_that_is_good_for(
+    digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors = {"identity": 2.0, "dropout": None}
+    plan = planned(digits, {"identity": {}, "dropout": DROPOUT}, fuse=2)
+    names = {net.key: name for name, net in plan.architectures.items()}
+    monkeypatch.setattr(outlook, "gain", lambda specs, *_, **__: factors[names[specs[0].architecture.key]])
+    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 10.0)
+    found = outlook.outlook(plan)
+    assert found.facts["together"] == {"seeds": 2, "times_as_fast": {"identity": 2.0}}
+    assert "up to 2 seeds train as one network, 2.0 to 2.0 times as fast, for 1 of 1 networks timed" in lines(found)
+    # The two have as many MACs, so each is given the mean of both.
+    assert found.seconds == pytest.approx(4 * (5.0 + 10.0) / 2)
+
+
+def test_a_plan_says_where_seeds_are_not_faster_together(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlook, "gain", lambda *_, **__: None)
+    found = outlook.outlook(planned(digits, {"identity": {}}, fuse=2))
+    assert "seeds train one after another: together they are not faster here" in lines(found)
+
+
+@pytest.mark.parametrize(("arms", "fuse"), [({"identity": {}}, "off"), ({"dropout": DROPOUT}, "auto")])
+def test_a_plan_is_silent_where_seeds_may_not_train_together(arms: dict[str, Any], fuse: str, digits: Images) -> None:
+    found = outlook.outlook(planned(digits, arms, fuse=fuse))
+    assert found.facts["together"] == {"seeds": 1, "times_as_fast": {}}
+    assert not [line for line in lines(found) if "seeds train" in line]
+
+
+def test_the_gain_is_measured_on_the_seeds_themselves(digits: Images) -> None:
+    found = outlook.outlook(planned(digits, {"identity": {}}, fuse=2))
+    assert found.facts["together"]["times_as_fast"]["identity"] > 0

@@ -1,0 +1,208 @@
+"""Which trials train together: those of one network that wait, as far as no worker idles and where that is faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_space import Architecture
+from resnet_space.errors import InputError
+from search import together
+from search.data import Images
+from search.fused import Unfusable
+from search.members import Group
+from search.resources import Resources
+from search.together import divided, fits, gain, jobs, pace, parts
+from search.trial import Epoch, Event, Finished, Started, TrialSpec
+from search.work import work
+
+Trial = Callable[..., TrialSpec]
+
+DROPOUT = {"kind": "dropout", "p": 0.5}
+GATE = {"kind": "exclusive_gate"}
+
+
+@pytest.fixture(scope="module")
+def arms(trial: Trial, tiny_net: Architecture) -> list[TrialSpec]:
+    """Three seeds of two networks, a seed of each before the next seed."""
+    return [trial(net=net, seed=seed) for seed in range(3) for net in (tiny_net, tiny_net.replace(shortcut=GATE))]
+
+
+def shapes(specs: Sequence[TrialSpec], workers: int, steps: int = 1000, **resources: Any) -> list[Any]:
+    """Arm and seed of the trials of each job."""
+    names = dict(zip(dict.fromkeys(spec.architecture.key for spec in specs), "AB", strict=False))
+    found = jobs(specs, Resources(**{"fuse": "auto"} | resources), workers=workers, steps=steps)
+    return [[(names[spec.architecture.key], spec.seed) for spec in job.trials] for job in found]
+
+
+def test_seeds_of_an_arm_that_wait_are_one_job(arms: list[TrialSpec]) -> None:
+    assert shapes(arms, workers=2) == [[("A", 0), ("A", 1), ("A", 2)], [("B", 0), ("B", 1), ("B", 2)]]
+
+
+def test_one_arm_is_divided_between_two_workers(arms: list[TrialSpec]) -> None:
+    assert shapes(arms[::2], workers=2) == [[("A", 0), ("A", 1)], [("A", 2)]]
+
+
+def test_workers_that_would_idle_get_trials_of_their_own(arms: list[TrialSpec]) -> None:
+    assert [len(job) for job in shapes(arms, workers=6)] == [1] * 6
+    assert [len(job) for job in shapes(arms, workers=100)] == [1] * 6
+
+
+def test_one_worker_gets_an_arm_after_another(arms: list[TrialSpec]) -> None:
+    assert [len(job) for job in shapes(arms, workers=1)] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "largest"), [({"fuse": "off"}, 1), ({"fuse": 2}, 2), ({"fuse": 5}, 3), ({"fuse": "auto"}, 3)]
+)
+def test_jobs_are_as_large_as_the_study_says(settings: dict[str, Any], largest: int, arms: list[TrialSpec]) -> None:
+    assert max(len(job) for job in shapes(arms, workers=1, **settings)) == largest
+
+
+def test_what_may_not_train_together_keeps_the_order_it_has(arms: list[TrialSpec]) -> None:
+    alone = [[(arm, seed)] for seed in range(3) for arm in "AB"]
+    assert shapes(arms, workers=1, fuse="off") == alone
+    assert shapes(arms, workers=1, steps=together.FEWEST_STEPS - 1) == alone
+
+
+def test_networks_that_cannot_be_fused_and_compiled_ones_are_jobs_of_one(trial: Trial, tiny_net: Architecture) -> None:
+    dropout = [trial(net=tiny_net.replace(shortcut=DROPOUT), seed=seed) for seed in range(3)]
+    assert [len(job) for job in shapes(dropout, workers=1)] == [1, 1, 1]
+    assert [len(job) for job in shapes(dropout, workers=1, fuse=3)] == [1, 1, 1]
+    compiled = [trial(seed=seed, compile=True) for seed in range(3)]
+    assert [len(job) for job in shapes(compiled, workers=1)] == [1, 1, 1]
+
+
+def test_jobs_carry_the_probes(arms: list[TrialSpec]) -> None:
+    found = jobs(arms, Resources(fuse="auto"), workers=2, steps=1000, probes=(0, 3))
+    assert {job.probes for job in found} == {(0, 3)}
+
+
+def test_of_nothing_there_are_no_jobs() -> None:
+    assert jobs([], Resources(fuse="auto"), workers=2, steps=1000) == []
+
+
+@given(arms=st.integers(1, 12), trials=st.integers(1, 12), most=st.integers(1, 8), workers=st.integers(1, 40))
+def test_no_job_is_too_large_and_no_worker_idles_while_others_have_several(
+    arms: int, trials: int, most: int, workers: int
+) -> None:
+    number = parts(arms, trials, most, workers)
+    assert 1 <= number <= trials
+    assert -(-trials // number) <= most
+    if arms * trials <= workers:
+        assert number == trials, "a worker for each"
+
+
+@given(size=st.integers(1, 20), data=st.data())
+def test_parts_are_all_of_it_in_order_and_alike_in_size(size: int, data: st.DataObject, trial: Trial) -> None:
+    numbers: list[Any] = list(range(size))
+    found = divided(numbers, data.draw(st.integers(1, size)))
+    assert [number for part in found for number in part] == numbers
+    assert {len(part) for part in found} <= {len(found[-1]), len(found[-1]) + 1}
+
+
+@pytest.mark.parametrize("fuse", [1, 0, -3, "on", 2.5, True])
+def test_what_fuse_may_be_is_said(fuse: object) -> None:
+    with pytest.raises(InputError, match=r"fuse: must be auto, off, or how many seeds at the most, at least 2, not"):
+        Resources.of({"fuse": fuse})
+
+
+def seeds(trial: Trial, **changes: Any) -> list[TrialSpec]:
+    return [trial(seed=seed, **changes) for seed in range(2)]
+
+
+@pytest.mark.parametrize(("factor", "found"), [(2.0, 2.0), (1.05, None), (0.5, None)])
+def test_by_itself_what_is_not_clearly_faster_together_goes_one_by_one(
+    factor: float, found: float | None, trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "pace", lambda *_: [(9.0, 1.0), (factor, 1.0), (factor, 1.0)])
+    assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == found
+    assert gain(seeds(trial), digits, Resources(fuse=2), steps=1000) == factor
+    assert gain(seeds(trial), digits, Resources(fuse="off"), steps=1000) is None
+    assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=10) is None
+    assert gain(seeds(trial)[:1], digits, Resources(fuse=2), steps=1000) is None
+
+
+def test_what_has_no_room_goes_one_by_one(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fits(seeds(trial), Resources(fuse="auto"))
+    monkeypatch.setattr(together, "available", lambda _: 1_000_000)
+    assert not fits(seeds(trial), Resources(fuse="auto"))
+    assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=1000) is None
+
+
+def test_the_measurement_draws_no_random_number_and_gives_seconds_of_both(trial: Trial, digits: Images) -> None:
+    before = torch.get_rng_state()
+    taken = pace(seeds(trial), digits, "cpu", 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(taken) == 2
+    assert all(seconds > 0 for pair in taken for seconds in pair)
+
+
+def test_what_computes_something_else_together_is_found_out(
+    trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swapped(self: Group, images: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return list(reversed(logits(self, images)))
+
+    logits = Group.logits
+    monkeypatch.setattr(Group, "logits", swapped)
+    with pytest.raises(Unfusable, match="losses of the first step"):
+        pace(seeds(trial), digits, "cpu", 1)
+    assert gain(seeds(trial), digits, Resources(fuse=2), steps=1000) is None
+
+
+def kinds(events: Sequence[Event]) -> list[tuple[int, str]]:
+    places = {key: place for place, key in enumerate(dict.fromkeys(event.key for event in events))}
+    return [(places[event.key], type(event).__name__) for event in events]
+
+
+def test_a_worker_trains_a_job_together_where_it_is_told_to(trial: Trial, tmp_path: Path) -> None:
+    (job,) = jobs(seeds(trial, epochs=2), Resources(fuse=2), workers=1, steps=14)
+    events = list(work(job, Resources(fuse=2), tmp_path))
+    each = [(0, "Epoch"), (1, "Epoch")]
+    assert kinds(events) == [(0, "Started"), (1, "Started"), *each, *each, (0, "Finished"), (1, "Finished")]
+    assert {event.together for event in events if isinstance(event, Started)} == {2}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(spec.key for spec in job.trials)
+
+
+def test_a_worker_trains_one_by_one_where_together_is_slower(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "pace", lambda *_: [(1.0, 1.0)])
+    (job,) = jobs(seeds(trial, steps=100), Resources(fuse="auto"), workers=1, steps=100)
+    events = list(work(job, Resources(fuse="auto"), None))
+    assert {event.together for event in events if isinstance(event, Started)} == {1}
+    assert [event.status for event in events if isinstance(event, Finished)] == ["complete", "complete"]
+
+
+def test_an_error_of_trials_that_train_together_is_told_of_each(trial: Trial, tiny_net: Architecture) -> None:
+    broken = seeds(trial, net=tiny_net.assign({"classes": 2}))
+    (job,) = jobs(broken, Resources(fuse=2), workers=1, steps=21)
+    ends = [event for event in work(job, Resources(fuse=2), None) if isinstance(event, Finished)]
+    assert [(end.key, end.status) for end in ends] == [(spec.key, "failed") for spec in broken]
+    assert all(end.reason.startswith("IndexError") for end in ends)
+
+
+def test_trials_whose_group_breaks_go_on_one_by_one_behind_their_checkpoints(
+    trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_back, done = Group.hand_back, list[int]()
+
+    def breaks(self: Group) -> None:
+        done.append(len(self.members))
+        if done == [2, 2]:
+            raise MemoryError
+        hand_back(self)
+
+    monkeypatch.setattr(Group, "hand_back", breaks)
+    (job,) = jobs(seeds(trial, epochs=3), Resources(fuse=2), workers=1, steps=21)
+    events = list(work(job, Resources(fuse=2), tmp_path))
+    assert done == [2, 2, 1, 1, 1, 1]
+    assert [event.step for event in events if isinstance(event, Started)] == [0, 0, 7, 7]
+    assert [event.status for event in events if isinstance(event, Finished)] == ["complete", "complete"]
+    for spec in job.trials:
+        assert {event.epoch for event in events if isinstance(event, Epoch) and event.key == spec.key} == {1, 2, 3}

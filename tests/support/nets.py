@@ -1,0 +1,26 @@
+"""Changes to a small network, over the whole catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resnet_space.orders import ORDERS
+from resnet_space.shortcuts import SHORTCUTS
+
+APART = ("dropout", "rezero", "skipinit", "fixup", "concatenation")
+"""Shortcuts of networks that train one by one: they draw, learn a scalar, or lay maps behind one another."""
+
+FUSABLE: dict[str, dict[str, Any]] = {
+    **{f"shortcut {kind}": {"unit.shortcut": {"kind": kind}} for kind in SHORTCUTS if kind not in APART},
+    **{f"order {order}": {"unit.order": order} for order in ORDERS if order != "original"},
+    "transition B": {"transition": "B"},
+    "transition A in full pre-activation": {"transition": "A", "unit.order": "full_preactivation"},
+    "bottleneck": {"width": 2, "unit.branch": {"kind": "bottleneck", "stride_on": "1x1"}},
+    "cardinality": {"width": 2, "unit.branch": {"kind": "bottleneck", "width": 4, "cardinality": 2}},
+    "a single layer": {"unit.branch": "single"},
+    "without normalisation": {"unit.normalisation": "none"},
+    "3x3 gate": {"unit.shortcut": {"kind": "exclusive_gate", "gate_kernel": 3}},
+    "max pool": {"stem.max_pool": True},
+    "wide digits": {"width": 2},
+}
+"""By a name, what `Architecture.assign` takes: networks that can be fused. Transition C is the shortcut conv1x1."""
