@@ -159,7 +159,7 @@ class Architecture(Description):
             stage.model_dump() | {"channels": times(stage.channels), "unit": branch(stage.unit) if stage.unit else None}
             for stage in self.stages
         ]
-        stem = self.stem.widened(times).model_dump()
+        stem = self.stem.widened(times)
         return Architecture.of(self.model_dump() | {"stem": stem, "stages": stages, "unit": branch(self.unit)})
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -62,7 +62,7 @@ class Description(BaseModel):
             # A list that is short of its wrong members is not short.
             within = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
             wrong = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in within]
-            lines = dict.fromkeys(prefix + _explain(detail) for detail in wrong)
+            lines = dict.fromkeys(prefix + _explain(detail, cls) for detail in wrong)
             raise InputError("\n".join(lines)) from None
 
     @classmethod
@@ -157,11 +157,11 @@ _PLAIN = {
 }
 
 
-def _explain(detail: ErrorDetails) -> str:
+def _explain(detail: ErrorDetails, cls: type[Description]) -> str:
     """One line for one pydantic error."""
     kind, context = detail["type"], detail.get("ctx") or {}
-    path = ".".join(str(part) for part in detail["loc"] if not _is_tag(part))
-    value = repr(detail["input"])
+    path = ".".join(_as_written(detail["loc"], cls))
+    value = repr(_listed(detail["input"]))
     value = value if len(value) <= 60 else value[:57] + "..."
     what = path.rsplit(".", 1)[-1] or "value"
     if kind == "literal_error":
@@ -182,13 +182,37 @@ def _explain(detail: ErrorDetails) -> str:
     return f"{path}: {text}" if path else text
 
 
-def _is_tag(part: int | str) -> bool:
-    """Pydantic puts the kind it chose (and the name of a validator function) into the path; users did not write it."""
-    return isinstance(part, str) and (part in _tags() or "[" in part)
+def _as_written(location: tuple[int | str, ...], cls: type[Description]) -> Iterator[str]:
+    """A path without what pydantic adds to what users wrote: kinds that it chose, types, names of validators."""
+    here = {cls}
+    for part in location:
+        owners = [owner for owner in here if part in owner.model_fields]
+        kinds = {kind_of(owner): owner for owner in here if "kind" in owner.model_fields}
+        if owners:
+            here = {found for owner in owners for found in _within(owner.model_fields[str(part)].annotation)}
+        elif part in kinds:
+            here = {kinds[str(part)]}
+            continue
+        elif isinstance(part, str) and ("[" in part or (not here and part in _TYPES)):
+            continue
+        yield str(part)
 
 
-def _tags() -> set[str]:
-    return {kind_of(cls) for cls in descendants(Description) if "kind" in cls.model_fields}
+_TYPES = ("str", "int", "float", "bool", "none")
+
+
+def _within(annotation: Any) -> set[type[Description]]:
+    """The descriptions that an annotation speaks of, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, Description):
+        return {annotation}
+    return {found for part in get_args(annotation) for found in _within(part)}
+
+
+def _listed(value: Any) -> Any:
+    """A value as it was written: with lists for tuples."""
+    if isinstance(value, tuple | list):
+        return [_listed(part) for part in value]
+    return {name: _listed(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def _quoted(text: str) -> list[str]:

@@ -23,6 +23,8 @@ from resnet_space.layers import Chain, Convolution, Pool
 Carry = Literal["transition", "project", "nothing", "keep"]
 Join = Literal["sum", "concatenation"]
 Beginning = Literal["", "zero_bn", "fixup"]
+Moderate = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""A number far from what float32 holds no more."""
 
 
 class ShortcutKind(Description):
@@ -85,8 +87,8 @@ class ConstantScaling(ShortcutKind):
     """
 
     kind: Literal["constant_scaling"] = "constant_scaling"
-    shortcut_scale: float = 0.5
-    branch_scale: float = 0.5
+    shortcut_scale: Moderate = 0.5
+    branch_scale: Moderate = 0.5
 
     def canonical(self) -> ShortcutKind:
         known: dict[tuple[float, float], ShortcutKind] = {(1, 1): IdentityShortcut(), (0, 1): NoShortcut()}
@@ -102,7 +104,7 @@ class GatedShortcut(ShortcutKind):
     The convolution is 1x1; with `gate_kernel` 3 it is 3x3, as a convolutional Highway layer has it (1507.06228).
     """
 
-    gate_bias: float = 0.0
+    gate_bias: Moderate = 0.0
     gate_kernel: Annotated[Literal[1, 3], whole_kernel(1, 3)] = 1
 
     @property
@@ -206,7 +208,7 @@ class SkipInit(LearnedScaling):
     """
 
     kind: Literal["skipinit"] = "skipinit"
-    scale: float = 0.0
+    scale: Moderate = 0.0
 
     @property
     def scalar(self) -> float:

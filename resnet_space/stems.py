@@ -27,8 +27,8 @@ class StemKind(Description):
         """
         raise NotImplementedError
 
-    def widened(self, times: Callable[[int], int]) -> StemKind:
-        """The stem with every number of channels changed."""
+    def widened(self, times: Callable[[int], int]) -> dict[str, Any]:
+        """The stem with every number of channels changed, as plain data that is still to be validated."""
         raise NotImplementedError
 
 
@@ -60,8 +60,8 @@ class Stem(StemKind):
             raise InputError(f"stem.max_pool: 2 would shrink a map of {height}x{width} to nothing")
         return (first, Pool("max", (3, 3), 2))
 
-    def widened(self, times: Callable[[int], int]) -> StemKind:
-        return self.model_copy(update={"channels": times(self.channels)})
+    def widened(self, times: Callable[[int], int]) -> dict[str, Any]:
+        return self.model_dump() | {"channels": times(self.channels)}
 
 
 class WrittenStem(StemKind):
@@ -84,8 +84,8 @@ class WrittenStem(StemKind):
             )
         return chain
 
-    def widened(self, times: Callable[[int], int]) -> StemKind:
-        return self.model_copy(update={"layers": with_channels(self.layers, times)})
+    def widened(self, times: Callable[[int], int]) -> dict[str, Any]:
+        return self.model_dump() | {"layers": with_channels(self.layers, times)}
 
 
 STEMS: dict[str, type[StemKind]] = {kind_of(cls): cls for cls in (Stem, WrittenStem)}
