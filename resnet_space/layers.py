@@ -31,9 +31,29 @@ MAX_DEPTH = 8
 """Brackets inside each other."""
 
 
+class Sliding:
+    """A window that slides over a map, which is padded to keep its size at stride 1 unless `valid`."""
+
+    kernel: Size
+    stride: int
+    valid: bool
+
+    @property
+    def padding(self) -> Size:
+        return (0, 0) if self.valid else (self.kernel[0] // 2, self.kernel[1] // 2)
+
+    def out_size(self, size: Size) -> Size:
+        return slid(size, self.kernel, self.padding, self.stride)
+
+    @property
+    def window(self) -> str:
+        stride = f"/{self.stride}" if self.stride > 1 else ""
+        return f"{self.kernel[0]}x{self.kernel[1]}{stride}{' valid' if self.valid else ''}"
+
+
 @dataclass(frozen=True)
-class Convolution:
-    """kernel = (height, width), padded to keep the map's size at stride 1 unless `valid`."""
+class Convolution(Sliding):
+    """A convolution with a kernel of (height, width)."""
 
     kernel: Size
     in_channels: int
@@ -48,20 +68,13 @@ class Convolution:
     def weights(self) -> int:
         return math.prod(self.kernel) * self.in_channels // self.groups * self.channels
 
-    @property
-    def padding(self) -> Size:
-        return (0, 0) if self.valid else (self.kernel[0] // 2, self.kernel[1] // 2)
-
-    def out_size(self, size: Size) -> Size:
-        return slid(size, self.kernel, self.padding, self.stride)
-
     def __str__(self) -> str:
         groups = f" in {self.groups} groups" if self.groups > 1 else ""
-        return f"{_window(self)} {self.channels}{groups}{' linear' if self.linear else ''}"
+        return f"{self.window} {self.channels}{groups}{' linear' if self.linear else ''}"
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(Sliding):
     """The largest or the mean of each window; a mean leaves padded pixels out."""
 
     pool: Literal["max", "avg"]
@@ -69,15 +82,8 @@ class Pool:
     stride: int = 1
     valid: bool = False
 
-    @property
-    def padding(self) -> Size:
-        return (0, 0) if self.valid else (self.kernel[0] // 2, self.kernel[1] // 2)
-
-    def out_size(self, size: Size) -> Size:
-        return slid(size, self.kernel, self.padding, self.stride)
-
     def __str__(self) -> str:
-        return f"{self.pool} {_window(self)}"
+        return f"{self.pool} {self.window}"
 
 
 @dataclass(frozen=True)
@@ -100,11 +106,6 @@ def slid(size: Size, kernel: Size, padding: Size, stride: int) -> Size:
         (side + 2 * pad - window) // stride + 1 for side, pad, window in zip(size, padding, kernel, strict=True)
     )
     return height, width
-
-
-def _window(layer: Convolution | Pool) -> str:
-    stride = f"/{layer.stride}" if layer.stride > 1 else ""
-    return f"{layer.kernel[0]}x{layer.kernel[1]}{stride}{' valid' if layer.valid else ''}"
 
 
 def spelt(chain: Chain) -> str:
@@ -256,8 +257,9 @@ class _Reader:
                 del words[:3]
             linear = words[:1] == ["linear"]
             del words[:linear]
-            if channels % groups or width % groups:
-                self._fail(f"{groups} groups do not divide {channels} channels into {width}")
+            for number in (channels, width):
+                if number % groups:
+                    self._fail(f"{groups} groups do not divide {number} channels")
             layer = Convolution(in_channels=channels, channels=width, groups=groups, linear=linear, **fields)
         if words:
             self._fail(f"unexpected {' '.join(words)!r} behind {layer}")
