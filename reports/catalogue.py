@@ -16,10 +16,16 @@ Listing = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 
 
 def presets() -> Listing:
-    rows = [
-        (name, str(row.net.depth), row.net.unit.shortcut.kind, row.net.unit.order, row.net.unit.branch.kind, row.source)
-        for name, row in PRESETS.items()
-    ]
+    rows = []
+    for name, row in PRESETS.items():
+        units = [stage.unit.over(row.net.unit) if stage.unit else row.net.unit for stage in row.net.stages]
+        kinds = (
+            (unit.shortcut.kind for unit in units),
+            (unit.order for unit in units),
+            (unit.branch.kind for unit in units),
+        )
+        told = (", ".join(dict.fromkeys(each)) for each in kinds)
+        rows.append((name, str(row.net.depth), *told, row.source))
     return ("preset", "depth", "shortcut", "order", "branch", "source"), rows
 
 
