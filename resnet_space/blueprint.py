@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from resnet_space import layers
-from resnet_space.architecture import Architecture, ResidualUnit, Stage
+from resnet_space.architecture import Architecture, ResidualUnit, Transition
 from resnet_space.description import kind_of
 from resnet_space.errors import InputError
 from resnet_space.layers import Chain, Size, convolutions
@@ -155,7 +155,19 @@ def draw(net: Architecture) -> Blueprint:
         for number in range(stage.units):
             stride = 1 if number else stage.stride
             survival = 1 - (1 - unit.survival) * (len(units) + 1) / total
-            plan = _unit(net, stage, unit, size, channels, stride, survival, where, first=not units)
+            plan = _unit(
+                unit,
+                net.transition,
+                stage.channels,
+                net.stages[0].channels,
+                size,
+                channels,
+                stride,
+                survival,
+                where,
+                own=bool(stage.unit and stage.unit.branch),
+                first=not units,
+            )
             size, channels = plan.out_size, plan.out_channels
             units.append(plan)
             if number and unit.survival == 1 and channels == plan.in_channels and size == plan.size:
@@ -183,18 +195,22 @@ def _in_front(units: list[UnitPlan]) -> list[UnitPlan]:
     return units
 
 
+@lru_cache(maxsize=65536)
 def _unit(
-    net: Architecture,
-    stage: Stage,
     unit: ResidualUnit,
+    transition: Transition,
+    channels: int,
+    first_channels: int,
     size: Size,
     in_channels: int,
     stride: int,
     survival: float,
     where: str,
     *,
+    own: bool,
     first: bool,
 ) -> UnitPlan:
+    """One unit's plan; networks of a space have most of theirs in common."""
     shortcut = unit.shortcut.canonical()
     entry: Chain = ()
     if shortcut.join == "concatenation" and stride > 1:
@@ -202,20 +218,20 @@ def _unit(
         entry = unit.shortcut.entry(in_channels, stride)
         stride = 1
     forked = layers.out_channels(entry, in_channels)
-    reshaped = stride > 1 or forked != stage.channels
-    carry = _carry(net, shortcut, reshaped)
-    if carry == "pad" and stage.channels < forked:
+    reshaped = stride > 1 or forked != channels
+    carry = _carry(transition, shortcut, reshaped)
+    if carry == "pad" and channels < forked:
         raise InputError(
             f"{where}.channels: transition A pads with channels, and cannot go from {forked} down to "
-            f"{stage.channels}; use transition B"
+            f"{channels}; use transition B"
         )
     if carry == "project" and isinstance(shortcut, IdentityShortcut):
         shortcut = Conv1x1Shortcut()
     try:
-        scale = Fraction(stage.channels, net.stages[0].channels)
-        chain = unit.branch.chain(forked, stage.channels, stride, scale)
+        scale = Fraction(channels, first_channels)
+        chain = unit.branch.chain(forked, channels, stride, scale)
     except InputError as error:
-        raise InputError(f"{where}.{error}" if stage.unit and stage.unit.branch else str(error)) from None
+        raise InputError(f"{where}.{error}" if own else str(error)) from None
     order = canonical(unit.order, unit.normalisation)
     plan = UnitPlan(
         size=size,
@@ -229,10 +245,10 @@ def _unit(
         shared_first=_shares(applied(order, unit.normalisation), shortcut, carry, reshaped=reshaped, first=first),
         entry=entry,
         chain=chain,
-        squeeze=max(1, stage.channels // unit.branch.squeeze) if unit.branch.squeeze else None,
+        squeeze=max(1, channels // unit.branch.squeeze) if unit.branch.squeeze else None,
         survival=survival,
     )
-    _meet(plan, stage.channels, where)
+    _meet(plan, channels, where)
     return plan
 
 
@@ -240,14 +256,14 @@ def _shares(order: Order, shortcut: ShortcutKind, carry: Carry, *, reshaped: boo
     return bool(order.first) and shortcut.join == "sum" and (reshaped or first) and carry != "nothing"
 
 
-def _carry(net: Architecture, shortcut: ShortcutKind, reshaped: bool) -> Carry:
+def _carry(transition: Transition, shortcut: ShortcutKind, reshaped: bool) -> Carry:
     if shortcut.carry != "transition":
         return shortcut.carry
-    if net.transition == "C":
+    if transition == "C":
         return "project"
     if not reshaped:
         return "keep"
-    return "pad" if net.transition == "A" else "project"
+    return "pad" if transition == "A" else "project"
 
 
 def _meet(plan: UnitPlan, channels: int, where: str) -> None:
