@@ -21,6 +21,9 @@ ELEMENTWISE = ("add", "mul", "rsub", "sigmoid")
 Shapes = tuple[tuple[int, ...] | None, ...]
 """Of inputs, without the batch; None where there is none."""
 
+OUTPUTS = "outputs"
+"""The name under which output elements are counted beside operators."""
+
 LEFT_OUT = ("relu", "max_pool2d", "avg_pool2d", "pad", "slice", "cat", "dropout")
 """Seen and not counted, by fvcore or by us."""
 
@@ -100,22 +103,31 @@ def _trace(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> tuple[dict[s
         # fvcore traces with torch.jit, which torch deprecates; importing it is enough.
         for category in (DeprecationWarning, FutureWarning):
             warnings.filterwarnings("ignore", message=r"[\s\S]*torch\.jit", category=category)
-        from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-        from fvcore.nn.jit_handles import elementwise_flop_counter
+        from fvcore.nn import FlopCountAnalysis, jit_handles
 
-        handles = {f"aten::{name}": elementwise_flop_counter(0, 1) for name in ELEMENTWISE}
+        handles = {f"aten::{name}": jit_handles.elementwise_flop_counter(0, 1) for name in ELEMENTWISE}
         handles |= {f"aten::{name}": _seen(name) for name in LEFT_OUT}
-        inputs = tuple(torch.zeros(1, *shape) for shape in shapes)
-        flops = FlopCountAnalysis(module, inputs).set_op_handle(**handles)
-        outputs = ActivationCountAnalysis(module, inputs)
-        for analysis in (flops, outputs):
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        # The operators whose outputs fvcore calls activations, both counts in one trace.
+        handles |= {
+            f"aten::{name}": _with_outputs(name, handle, jit_handles.generic_activation_jit(OUTPUTS))
+            for name, handle in {
+                "_convolution": jit_handles.conv_flop_jit,
+                "linear": jit_handles.linear_flop_jit,
+                "addmm": jit_handles.addmm_flop_jit,
+                "matmul": jit_handles.matmul_flop_jit,
+                "bmm": jit_handles.bmm_flop_jit,
+                "einsum": jit_handles.einsum_flop_jit,
+            }.items()
+        }
+        flops = FlopCountAnalysis(module, tuple(torch.zeros(1, *shape) for shape in shapes))
+        flops.set_op_handle(**handles).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         by_operator = {name: int(number) for name, number in flops.by_operator().items()}
+        outputs = by_operator.pop(OUTPUTS, 0)
         left_out = {name.removeprefix("aten::") for name in flops.unsupported_ops()} | (
             set(LEFT_OUT) & set(by_operator)
         )
         counted = {name: number for name, number in by_operator.items() if name not in LEFT_OUT}
-        return counted, left_out, int(outputs.total())
+        return counted, left_out, outputs
 
 
 @lru_cache(maxsize=65536)
@@ -188,6 +200,18 @@ def _filled(module: nn.Module, shapes: Shapes) -> nn.Module:
 def _outer(plan: Blueprint) -> tuple[UnitPlan, ...]:
     """All that stem and head see of the units, so that nets with equal ends share one count."""
     return (plan.units[0], plan.units[-1])
+
+
+def _with_outputs(name: str, flops: Callable[..., Any], outputs: Callable[..., Any]) -> Any:
+    """A handle that counts an operator's multiply-adds and its output elements."""
+
+    def both(inputs: Any, found: Any) -> Counter[str]:
+        counted = flops(inputs, found)
+        total: Counter[str] = Counter(counted if isinstance(counted, Counter) else {name: counted})
+        total.update(outputs(inputs, found))
+        return total
+
+    return both
 
 
 def _seen(name: str) -> Any:
