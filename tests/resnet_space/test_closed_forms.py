@@ -64,7 +64,7 @@ class TestCifarNetsOf6nPlus2Layers:
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith(("highway", "inception", "wrn"))])
 def test_name_of_a_preset_states_its_depth(name):
-    depth = name.replace("_bc_", "").split("_")[0]
+    depth = name.replace("_bc_", "").removeprefix("se_").split("_")[0]
     assert preset(name).depth == int("".join(filter(str.isdigit, depth)))
 
 
