@@ -26,7 +26,12 @@ settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes one runs all tests of a file, for their fixtures, and one all that share a Ray."""
+    """Of several processes one runs all tests of a file, for their fixtures, and one all that share a Ray.
+
+    Files with slow tests come first, so that no process is left alone with them at the end.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
     with_ray = {item.path for item in items if "ray_cluster" in getattr(item, "fixturenames", ())}
     for item in items:
         item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else item.path.name))

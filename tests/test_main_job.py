@@ -11,7 +11,7 @@ import pytest
 
 from search.store import Store, TrialRecord
 
-SMALL = ["--set", "width=0.25", "--set", "stages.*.units=2", "--set", "resources.retries=0", "--epochs", "4"]
+SMALL = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "resources.retries=0", "--epochs", "3"]
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -20,7 +20,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 def run(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     arguments = command("run", "shortcuts", "--seeds", "1", *SMALL, "--out", out, *more)
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=500, check=False)
 
 
 def table(output: str) -> list[str]:
@@ -43,6 +43,7 @@ def complete(out: Path) -> dict[str, TrialRecord]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_killed_half_way_and_started_again_ends_with_the_same_table(tmp_path: Path) -> None:
     undisturbed = run(tmp_path / "inline", "--inline")
     assert undisturbed.returncode == 0, undisturbed.stderr
@@ -52,7 +53,7 @@ def test_a_run_killed_half_way_and_started_again_ends_with_the_same_table(tmp_pa
     with subprocess.Popen(
         arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as driver:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         while len(complete(out)) < 3 and time.monotonic() < deadline:
             assert driver.poll() is None, "the run ended before it could be killed"
             time.sleep(0.1)

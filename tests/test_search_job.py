@@ -262,6 +262,7 @@ def test_a_search_that_cannot_be_is_refused(verb: str, changes: Any, message: st
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_search_killed_half_way_and_started_again_loses_and_doubles_no_trial(tmp_path: Path) -> None:
     out, study = tmp_path / "run", write(tmp_path, recipe={"base": "digits", "epochs": 12}, stopping="none")
     arguments = [sys.executable, "-m", "resnet_space", "run", str(study), "--out", str(out)]
@@ -275,7 +276,7 @@ def test_a_search_killed_half_way_and_started_again_loses_and_doubles_no_trial(t
         os.kill(driver.pid, signal.SIGKILL)
     before = {r.key: r for r in records(out) if r.status == "complete"}
     assert 2 <= len(before) < 5
-    resumed = subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
+    resumed = subprocess.run(arguments, capture_output=True, text=True, timeout=500, check=False)
     assert resumed.returncode == 0, resumed.stderr
     after = {record.key: record for record in records(out)}
     assert {key: after[key] for key in before} == before
