@@ -20,8 +20,7 @@ from resnet_space.description import kind_of
 from resnet_space.errors import InputError
 from resnet_space.layers import Chain, Size, convolutions
 from resnet_space.orders import Normalisation, Order, OrderName, applied, canonical
-from resnet_space.shortcuts import Concatenation, Conv1x1Shortcut, IdentityShortcut, ShortcutKind
-from resnet_space.stems import Stem
+from resnet_space.shortcuts import Conv1x1Shortcut, IdentityShortcut, ShortcutKind
 
 SCHEMA = 2
 """Part of every key: raised when a change of meaning must not find old results."""
@@ -177,15 +176,9 @@ def draw(net: Architecture) -> Blueprint:
     weights = sum(shape.weights for unit in units for shape in convolutions((*unit.entry, *unit.chain)))
     if weights > MAX_WEIGHTS:
         raise InputError(f"stages: {weights:.3g} weights in the branches; at most {MAX_WEIGHTS:.3g} are built")
-    written = not isinstance(net.stem, Stem)
     units = _in_front(units)
-    last = BEHIND if written else units[0].order
-    order = applied(last, units[0].normalisation)
+    order = applied(net.stem.order or units[0].order, units[0].normalisation)
     return Blueprint(net.input_shape, net.classes, stem, order.stem, tuple(units))
-
-
-BEHIND: OrderName = "original"
-"""The order whose `stem` stands behind every convolution of a written stem: BN and ReLU."""
 
 
 def _in_front(units: list[UnitPlan]) -> list[UnitPlan]:
@@ -212,11 +205,8 @@ def _unit(
 ) -> UnitPlan:
     """One unit's plan; networks of a space have most of theirs in common."""
     shortcut = unit.shortcut.canonical()
-    entry: Chain = ()
-    if shortcut.join == "concatenation" and stride > 1:
-        assert isinstance(unit.shortcut, Concatenation)
-        entry = unit.shortcut.entry(in_channels, stride)
-        stride = 1
+    entry = unit.shortcut.entry(in_channels, stride)
+    stride = 1 if entry else stride
     forked = layers.out_channels(entry, in_channels)
     reshaped = stride > 1 or forked != channels
     carry = _carry(transition, shortcut, reshaped)
@@ -290,10 +280,13 @@ def _meet(plan: UnitPlan, channels: int, where: str) -> None:
 
 
 def _has_bn(plan: UnitPlan) -> bool:
+    """Whether every way through the branch goes through BN."""
     order = plan.ordered
-    several = layers.depth(plan.chain) > 1
-    inside = order.last + (order.between if several else "") + ("" if plan.shared_first else order.first)
-    return "bn" in inside
+    if "bn" in order.first and not plan.shared_first:
+        return True
+    if "bn" not in order.between + order.last:
+        return False
+    return layers.normalised(plan.chain, within="bn" not in order.last) > 0
 
 
 def _behind(chain: Chain, size: Size, path: str) -> Size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -48,6 +49,22 @@ class Join(nn.Module):
 
     def forward(self, *parts: Tensor) -> Tensor:
         return torch.cat(parts, dim=1)
+
+
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+def closing(module: nn.Module, kind: type[Kind]) -> list[Kind]:
+    """The last of a kind on every way through a chain: one, or one a path; empty if some way has none."""
+    if isinstance(module, kind):
+        return [module]
+    if isinstance(module, Paths):
+        ends = [closing(path, kind) for path in module.paths]
+        return [end for path in ends for end in path] if all(ends) else []
+    for part in reversed([*module]) if isinstance(module, nn.Sequential) else ():
+        if found := closing(part, kind):
+            return found
+    return []
 
 
 def pool(layer: Pool) -> nn.Module:

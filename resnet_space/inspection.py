@@ -67,10 +67,10 @@ def stages(net: Architecture) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 
 def _told(shortcut: ShortcutKind) -> str:
-    """A shortcut's kind, and its numbers that are not those it has by itself; a gate's bias always."""
+    """A shortcut's kind and its numbers; those that are 1 by themselves, a kernel or a compression, change nothing."""
     fields = shortcut.model_dump(exclude={"kind"})
     usual = {name: field.default for name, field in type(shortcut).model_fields.items()}
-    told = [f"{name} {value:g}" for name, value in fields.items() if name != "gate_kernel" or value != usual[name]]
+    told = [f"{name} {value:g}" for name, value in fields.items() if value != 1 or usual[name] != 1]
     return kind_of(type(shortcut)) + (f" ({', '.join(told)})" if told else "")
 
 

@@ -131,6 +131,18 @@ def depth(chain: Chain) -> int:
     )
 
 
+def normalised(chain: Chain, *, within: bool) -> int:
+    """The fewest convolutions on a way through that are not `linear`; `within`, but for the last of each way."""
+    counts = []
+    for index, layer in enumerate(chain):
+        later = within and not any(convolutions(chain[index + 1 :]))
+        if isinstance(layer, Parallel):
+            counts.append(min(normalised(path, within=later) for path in layer.paths))
+        elif isinstance(layer, Convolution):
+            counts.append(int(not layer.linear and not later))
+    return sum(counts)
+
+
 def out_channels(chain: Chain, channels: int) -> int:
     """Channels behind a chain that `channels` go into."""
     for layer in chain:

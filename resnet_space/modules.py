@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resnet_space.blueprint import Blueprint, Carry, UnitPlan
-from resnet_space.chains import activations, build_chain, conv
-from resnet_space.layers import Convolution, convolutions
+from resnet_space.chains import activations, build_chain, closing, conv
+from resnet_space.layers import Convolution, depth
 from resnet_space.orders import applied
 from resnet_space.recomputing import Features, joined, recomputed
 from resnet_space.shortcuts import ShortcutKind
@@ -77,7 +77,7 @@ class Unit(nn.Module):
         self.h = Shortcut(plan)
         self.f = nn.Sequential(*activations(order.after, plan.out_channels))
         self.begins = plan.shortcut.begins
-        self.convolutions = len([*convolutions(plan.chain)])
+        self.depth = depth(plan.chain)
         self.recompute = False
         """Whether a training step keeps no activations of the branch, and computes them anew on the way back."""
 
@@ -98,16 +98,23 @@ class Unit(nn.Module):
     def begin(self, units: int) -> bool:
         """The shortcut's rule for the branch's weights at initialisation; whether it is Fixup's."""
         if self.begins == "zero_bn":
-            *_, last = (part for part in self.F.modules() if isinstance(part, nn.BatchNorm2d))
-            nn.init.zeros_(last.weight)
+            for norm in closing(self.layers, nn.BatchNorm2d):
+                nn.init.zeros_(norm.weight)
         if self.begins == "fixup":
-            # 1901.09321, section 3: m convolutions in each of L branches.
-            *inner, last_conv = (part for part in self.F.modules() if isinstance(part, nn.Conv2d))
-            nn.init.zeros_(last_conv.weight)
-            with torch.no_grad():
-                for part in inner:
-                    part.weight.mul_(units ** (-1 / (2 * self.convolutions - 2)))
+            last = closing(self.layers, nn.Conv2d)
+            for part in last:
+                nn.init.zeros_(part.weight)
+            for inner in self.layers.modules():
+                if isinstance(inner, nn.Conv2d) and inner not in last:
+                    # 1901.09321, section 3: m convolutions in each of L branches.
+                    with torch.no_grad():
+                        inner.weight.mul_(units ** (-1 / (2 * self.depth - 2)))
         return self.begins == "fixup"
+
+    @property
+    def layers(self) -> nn.Sequential:
+        """The branch without squeeze-and-excitation, which scales what they compute."""
+        return nn.Sequential(*(part for part in self.F if not isinstance(part, SqueezeExcitation)))
 
 
 class Survival(nn.Module):

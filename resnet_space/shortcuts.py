@@ -66,6 +66,10 @@ class ShortcutKind(Description):
         """One for all shortcuts with the same operators: numbers such as a gate's bias do not change the counts."""
         return type(self)()
 
+    def entry(self, in_channels: int, stride: int) -> Chain:
+        """Layers before the fork that change the shape, for the branch too, in place of the unit's stride."""
+        return ()
+
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         """`y`, shape (N, C, H, W), from the carried input, the branch and the gate."""
         raise NotImplementedError
@@ -252,6 +256,8 @@ class Concatenation(ShortcutKind):
 
     def entry(self, in_channels: int, stride: int) -> Chain:
         """The transition layer of section 3."""
+        if stride == 1:
+            return ()
         fewer = max(1, int(in_channels * Fraction(str(self.compression))))
         return (
             Convolution((1, 1), in_channels, fewer),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -11,6 +11,7 @@ from resnet_space.branches import Channels, Layers, whole_kernel
 from resnet_space.description import Description, kind_of
 from resnet_space.errors import InputError
 from resnet_space.layers import Chain, Convolution, Pool, Size, convolutions, read, with_channels
+from resnet_space.orders import OrderName
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 """Pixels. The bounds of whole numbers are far from any network, and refuse what would hang or fill the memory."""
@@ -18,6 +19,9 @@ Side = Annotated[int, Field(ge=1, le=16_384)]
 
 class StemKind(Description):
     """A stem says which layers it is made of."""
+
+    order: ClassVar[OrderName | None] = None
+    """The order whose `stem` stands behind the last convolution; None for the units' own."""
 
     def chain(self, in_channels: int, size: Size) -> Chain:
         """The layers, on images of `in_channels` and this size.
@@ -71,6 +75,7 @@ class WrittenStem(StemKind):
     """
 
     kind: Literal["written"] = "written"
+    order: ClassVar[OrderName | None] = "original"
     layers: Layers
 
     def chain(self, in_channels: int, size: Size) -> Chain:

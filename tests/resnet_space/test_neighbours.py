@@ -240,6 +240,36 @@ def test_branch_begins_at_zero(shortcut, order):
         torch.testing.assert_close(unit.h(x, unit.F(x)), x, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("order", ["original", "full_preactivation"])
+@pytest.mark.parametrize("shortcut", ["zero_init", "fixup"])
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "inception",
+        {"kind": "basic", "squeeze": 2},
+        {"kind": "dense_bottleneck", "squeeze": 2},
+        {"kind": "written", "layers": "3x3/s c, [3x3 c/2 | 3x3 c/2]"},
+        {"kind": "written", "layers": "[3x3/s c/2 | 3x3/s c/2], 1x1 c linear"},
+    ],
+    ids=str,
+)
+def test_branch_of_any_shape_begins_at_zero(branch, shortcut, order):
+    torch.manual_seed(0)
+    unit = build(small(shortcut=shortcut, order=order, branch=branch, normalisation="batch")).units[1]
+    with torch.no_grad():
+        assert unit.F(torch.rand(2, 8, 8, 8)).abs().max() < 1e-6
+
+
+def test_fixup_of_one_convolution_has_no_other_to_scale():
+    unit = build(small(shortcut="fixup", branch={"kind": "single", "squeeze": 2}, normalisation="none")).units[1]
+    assert unit.F(torch.rand(2, 8, 8, 8)).abs().max() == 0
+
+
+def test_zero_init_is_refused_where_a_way_through_the_branch_has_no_bn():
+    with pytest.raises(InputError, match="there is none in it"):
+        small(shortcut="zero_init", branch={"kind": "written", "layers": "[3x3/s c | max 3x3/s], 1x1 c linear"})
+
+
 def test_skipinit_begins_at_its_scale_and_at_zero_is_rezero():
     net = small(shortcut={"kind": "skipinit", "scale": 0.5})
     assert build(net).units[0].h.gate.a.item() == 0.5
