@@ -1,8 +1,7 @@
-"""The neighbours of residual networks, as points of the same space: Highway, DenseNet, Inception, wide and others.
+"""The neighbours of residual networks, as points of the same space: Highway, DenseNet, Inception.
 
 Highway networks: 1507.06228, section 3.3. DenseNet: 1608.06993, tables 1 and 2. Inception-v4 and Inception-ResNet:
-1602.07261, section 3. Wide residual networks: 1605.07146, table 1. Stochastic depth: 1603.09382, section 4.
-Squeeze-and-excitation: 1709.01507, table 1.
+1602.07261, section 3.
 """
 
 from __future__ import annotations
@@ -10,13 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from resnet_space.architecture import Architecture, ResidualUnit, Stage, UnitOverride
-from resnet_space.branches import (
-    BasicBranch,
-    BottleneckBranch,
-    DenseBottleneckBranch,
-    SingleBranch,
-    WrittenBranch,
-)
+from resnet_space.branches import DenseBottleneckBranch, SingleBranch, WrittenBranch
 from resnet_space.shortcuts import Concatenation, ConstantScaling, ExclusiveGate, NoShortcut, Shortcut
 from resnet_space.stems import AnyStem, Stem, WrittenStem
 
@@ -78,16 +71,6 @@ def densenet(
 def densenet_large(units: Sequence[int], growth: int = 32) -> Architecture:
     """DenseNet-BC on ImageNet: table 1."""
     return densenet(units, growth, stem=WrittenStem(layers=f"7x7/2 {2 * growth}, max 3x3/2"))
-
-
-def wide(depth: int, widen: int) -> Architecture:
-    """WRN-depth-widen, of 6n + 4 layers as its paper counts them, projections among them: n = 2(depth - 4) / 12."""
-    units = (depth - 4) // 6
-    return Architecture(
-        stages=tuple(Stage(units=units, channels=16 * widen * 2**i, stride=2 if i else 1) for i in range(3)),
-        unit=ResidualUnit(order="full_preactivation", branch=BasicBranch()),
-        transition="B",
-    )
 
 
 def written(channels: int, layers: str, units: int = 1, *, scale: float | None = None, stride: int = 1) -> Stage:
@@ -171,18 +154,6 @@ def inception_resnet_v2(scale: float = 0.17) -> Architecture:
     )
 
 
-def large(units: Sequence[int], branch: BottleneckBranch) -> Architecture:
-    """A residual network for ImageNet, of bottlenecks."""
-    return Architecture(
-        input_shape=(3, 224, 224),
-        classes=1000,
-        stem=Stem(kernel=7, channels=64, stride=2, max_pool=True),
-        stages=tuple(Stage(units=n, channels=256 * 2**i, stride=2 if i else 1) for i, n in enumerate(units)),
-        unit=ResidualUnit(branch=branch),
-        transition="B",
-    )
-
-
 NEIGHBOURS: dict[str, tuple[Architecture, str]] = {
     "highway1": (highway((3, 3, 3), (16, 36, 64), gate_bias=-4), "1507.06228 table 1"),
     "highway2": (highway((5, 6, 6), (36, 80, 128), gate_bias=-4), "1507.06228 table 1"),
@@ -200,7 +171,4 @@ NEIGHBOURS: dict[str, tuple[Architecture, str]] = {
     "inception_v4": (INCEPTION_V4, "1602.07261 figure 9"),
     "inception_resnet_v1": (inception_resnet_v1(), "1602.07261 figure 15"),
     "inception_resnet_v2": (inception_resnet_v2(), "1602.07261 figure 15"),
-    "wrn16_8": (wide(16, 8), "1605.07146 table 5"),
-    "wrn28_10": (wide(28, 10), "1605.07146 table 5"),
-    "se_resnet50": (large((3, 4, 6, 3), BottleneckBranch(squeeze=16)), "1709.01507 table 1"),
 }

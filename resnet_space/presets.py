@@ -1,7 +1,8 @@
 """The networks of the papers, each a readable literal: a name, its source, and the description.
 
 CIFAR nets of 6n+2 and 9n+2 layers: 1512.03385, section 4.2, and 1603.05027, section 5. ImageNet nets: 1512.03385,
-table 1. ResNeXt: 1611.05431, tables 1 and 4, and section 5.3. The neighbours of the family are in `neighbours`.
+table 1. ResNeXt: 1611.05431, tables 1 and 4, and section 5.3. Wide nets: 1605.07146. Squeeze-and-excitation:
+1709.01507. The neighbours of the family are in `neighbours`.
 
 Every bottleneck has its stride on the 3x3, as torchvision has it; the first version of 1512.03385 had it on the first
 1x1 (`unit.branch.stride_on=1x1`), with fewer MACs.
@@ -111,6 +112,10 @@ _ROWS: dict[str, tuple[Architecture, str]] = {
         f"resnext101_{c}x{d}d": (imagenet((3, 4, 23, 3), branch=cxd(c, d)), "1611.05431 table 4")
         for c, d in ((32, 4), (2, 64), (64, 4))
     },
+    # WRN-depth-k counts the projections and not the classifier: 6n + 4 layers, k times as wide.
+    "wrn16_8": (_preactivation(2, (128, 256, 512)), "1605.07146 table 5"),
+    "wrn28_10": (_preactivation(4, (160, 320, 640)), "1605.07146 table 5"),
+    "se_resnet50": (imagenet((3, 4, 6, 3), branch=BottleneckBranch(squeeze=16)), "1709.01507 table 1"),
     "resnet101_1x100d": (imagenet((3, 4, 23, 3), branch=cxd(1, 100)), "1611.05431 table 4"),
 }
 
