@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from measuring import HERE, RESULTS, Goal, told
+
 from search.atomic import write_text
 
 
