@@ -1,4 +1,4 @@
-"""What every benchmark here does: two sides in turns, medians with their spread, a file that says where and with what."""
+"""What every benchmark does: two sides in turns, medians with their spread, a file that says where and with what."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def told(value: float, unit: str) -> str:
 def main(measure: Callable[[bool], Iterable[Measured]], *, number: int, about: str, gpu: bool = False) -> None:
     """The command line of a benchmark: `[--quick] [--out FILE]`. A line a case, and a file of all of them.
 
-    `measure` is told whether to be quick: fewer and smaller cases of the same table. `number` is the goal's, `about` the
-    script's docstring, whose first line stands in the table.
+    `measure` is told whether to be quick: fewer and smaller cases of the same table. `number` is the goal's, `about`
+    the docstring of the script, whose first line stands in the table.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases")
