@@ -1,0 +1,142 @@
+"""The other side of these benchmarks: a training loop as tutorials write it, and the network that they write with it.
+
+Images become PIL images and go through torchvision's transforms in a DataLoader's two worker processes; NCHW; one optimiser
+step a batch, and a look at the loss behind each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from search.data import Images, Split
+from search.recipe import Recipe
+
+WORKERS = 2
+
+
+class PilImages(Dataset[tuple[Tensor, int]]):
+    """A split whose images are PIL's."""
+
+    def __init__(self, split: Split, transform: transforms.Compose) -> None:
+        # uint8 (N, H, W, C), as data sets have them.
+        self.x = split.x.permute(0, 2, 3, 1).contiguous().numpy()
+        self.y = split.y.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = self.x[index]
+        return self.transform(Image.fromarray(image if image.shape[2] == 3 else image[:, :, 0])), self.y[index]
+
+
+def loader(split: Split, images: Images, recipe: Recipe, *, train: bool) -> DataLoader[tuple[Tensor, int]]:
+    size, augmentation = images.shape[1], recipe.augmentation
+    changes: list[object] = []
+    if train and augmentation.pad:
+        changes.append(transforms.RandomCrop(size, augmentation.pad))
+    if train and augmentation.flip:
+        changes.append(transforms.RandomHorizontalFlip())
+    # torchvision's are of pixels in 0..1.
+    mean, std = ([value / 255 for value in values] for values in (images.mean, images.std))
+    changes += [transforms.ToTensor(), transforms.Normalize(mean, std)]
+    data = PilImages(split, transforms.Compose(changes))
+    return DataLoader(
+        data, batch_size=recipe.batch_size if train else 512, shuffle=train, num_workers=WORKERS, drop_last=False
+    )
+
+
+def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+
+
+def steps(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batches: DataLoader[tuple[Tensor, int]]
+) -> Iterator[tuple[int, float, int]]:
+    """An epoch of training: of each batch, how many images, its loss, and how many answers were wrong."""
+    model.train()
+    for x, y in batches:
+        optimizer.zero_grad()
+        logits = model(x)
+        loss = F.cross_entropy(logits, y)
+        loss.backward()
+        optimizer.step()
+        yield len(y), loss.item(), int((logits.argmax(1) != y).sum().item())
+
+
+@torch.no_grad()
+def error(model: nn.Module, batches: DataLoader[tuple[Tensor, int]]) -> float:
+    """Fraction that is classified wrongly."""
+    model.eval()
+    wrong = seen = 0
+    for x, y in batches:
+        wrong += int((model(x).argmax(1) != y).sum().item())
+        seen += len(y)
+    return wrong / seen
+
+
+def train(model: nn.Module, images: Images, recipe: Recipe) -> float:
+    """All epochs of a recipe that is counted in epochs, its rate set every step; the test error at the end."""
+    optimizer = optimiser(model, recipe)
+    batches = loader(images.train, images, recipe, train=True)
+    validation = loader(images.validation, images, recipe, train=False)
+    total = recipe.total_steps(len(batches))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: recipe.schedule.factor(min(step, total - 1) / total)
+    )
+    for _ in range(recipe.epochs or 0):
+        for _ in steps(model, optimizer, batches):
+            schedule.step()
+        error(model, validation)
+    return error(model, loader(images.test, images, recipe, train=False))
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut, padded with zeros where the shape changes."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.stride, self.more = stride, out - channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        if self.stride != 1 or self.more:
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+        return F.relu(out + x)
+
+
+class ResNet(nn.Module):
+    """6n+2 layers, with stages of 16, 32 and 64 channels times `width`."""
+
+    def __init__(self, depth: int, *, width: float = 1, channels: int = 3, classes: int = 10) -> None:
+        super().__init__()
+        units, widths = (depth - 2) // 6, [int(width * base) for base in (16, 32, 64)]
+        self.conv1 = nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        layers, before = [], widths[0]
+        for stage, out in enumerate(widths):
+            for unit in range(units):
+                layers.append(Block(before, out, 2 if stage and not unit else 1))
+                before = out
+        self.layers = nn.Sequential(*layers)
+        self.linear = nn.Linear(before, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.layers(F.relu(self.bn1(self.conv1(x))))
+        return self.linear(F.avg_pool2d(out, out.shape[3]).flatten(1))
