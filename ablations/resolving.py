@@ -13,7 +13,7 @@ from ablations.findings import look
 from search.progress import Progress
 from search.store import Store
 from search.sweep import unfinished
-from search.together import jobs
+from search.together import Before, jobs
 from search.trial import Event, Finished, Job, TrialSpec
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Resolving:
         if not self.jobs:
             return None
         job = self.jobs.popleft()
+        self.store.hand_out(job.name, [spec.key for spec in job.trials])
         self.running |= {spec.key for spec in job.trials}
         return job
 
@@ -77,8 +78,9 @@ class Resolving:
         return [spec for job in left for spec in job.trials]
 
     def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
-        plan = self.plan
-        return jobs(specs, plan.study.resources, workers=self.workers, steps=plan.steps, probes=plan.probes)
+        plan, before = self.plan, Before.of(self.store.records())
+        resources = plan.study.resources
+        return jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
 
     def _refill(self) -> None:
         """Another round, once the one before has ended; rounds whose trials are stored already pass at once."""

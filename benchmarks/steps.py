@@ -1,7 +1,7 @@
 """How many times as many images a second go through a training step as in the textbook's loop, on one thread?
 
-One thread trains on either side; the textbook's two workers that prepare its images come on top. An epoch each in turns,
-with shuffling, augmentation and the losses; and the input alone, without a network.
+One thread trains on either side; the textbook's two workers that prepare its images come on top. An epoch each in
+turns, with shuffling, augmentation and the losses; and the input alone, without a network.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The other side of these benchmarks: a training loop as tutorials write it, and the network that they write with it.
 
-Images become PIL images and go through torchvision's transforms in a DataLoader's two worker processes; NCHW; one optimiser
-step a batch, and a look at the loss behind each.
+Images become PIL images and go through torchvision's transforms in a DataLoader's two worker processes; NCHW; one
+optimiser step a batch, and a look at the loss behind each.
 """
 
 from __future__ import annotations

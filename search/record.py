@@ -27,7 +27,8 @@ def _asked(proposal: dict[str, Any]) -> dict[str, Any]:
 class TrialRecord:
     """One stored trial. Errors are fractions; times are UTC.
 
-    `proposal` is what a sampler asked for, with its number; `aside` a trial of a space that is no longer searched.
+    `proposal` is what a sampler asked for, with its number; `aside` a trial of a space that is no longer searched;
+    `job` common to trials that were handed out together, and `together` how many of them train as one network.
     """
 
     key: Key
@@ -44,6 +45,8 @@ class TrialRecord:
     reason: str
     traceback: str
     attempts: Whole
+    job: Key | None
+    together: Whole | None
     test_error: float | None
     validation_error: float | None
     latency_ms: float | None

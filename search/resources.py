@@ -21,7 +21,7 @@ class Resources(Description):
     at_once: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Jobs side by side at the most; by itself, as many as fit."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
-    fuse: Literal["auto", "off"] | Annotated[int, Field(ge=2)] = "off"
+    fuse: Literal["auto", "off"] | Annotated[int, Field(ge=2)] = "auto"
     """Whether trials that differ in their seed alone train as one network: where a short measurement says that it is
     faster, never, or up to so many. Their numbers are those they have alone but for rounding."""
 

@@ -21,7 +21,7 @@ from search.trial import FINISHED, Epoch, Event, Finished, Probe, Started, Statu
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 3
+SCHEMA = 4
 
 AT_ONCE = 500
 """Keys in a query."""
@@ -48,6 +48,9 @@ trials = sql.Table(
     sql.Column("reason", sql.Text, nullable=False, default=""),
     sql.Column("traceback", sql.Text, nullable=False, default=""),
     sql.Column("attempts", sql.Integer, nullable=False, default=0),
+    # Handed out with the others of this job, and trained as one network of so many: so it goes on.
+    sql.Column("job", sql.String(16)),
+    sql.Column("together", sql.Integer),
     sql.Column("test_error", sql.Float),
     sql.Column("validation_error", sql.Float),
     sql.Column("latency_ms", sql.Float),
@@ -184,6 +187,7 @@ class Store:
                             host=event.host,
                             device=event.device,
                             started=datetime.now(UTC),
+                            together=event.together,
                             attempts=trials.c.attempts + 1,
                         )
                     )
@@ -195,6 +199,12 @@ class Store:
                 case Finished():
                     connection.execute(row.values(**asdict(event), finished=datetime.now(UTC)))
         return True
+
+    def hand_out(self, job: str, keys: Collection[str]) -> None:
+        """These trials go to a worker as one job, known by this name (16 characters) should they go on later."""
+        with self.engine.begin() as connection:
+            named = trials.update().where(trials.c.key == sql.bindparam("of")).values(job=job)
+            connection.execute(named, [{"of": key} for key in keys])
 
     def propose(self, key: str, proposal: Mapping[str, Any]) -> None:
         """A sampler has asked for this trial: with what, and as which number."""

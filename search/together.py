@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from statistics import median
@@ -17,6 +19,7 @@ from search.data import Images, batches
 from search.forecast import available, memory, now, threads
 from search.fused import Unfusable, refusal
 from search.members import Group, Member
+from search.record import TrialRecord
 from search.resources import Resources
 from search.train import step
 from search.trial import Job, TrialSpec
@@ -30,7 +33,7 @@ PAIRS = 3
 MARGIN = 1.1
 """So much faster together, or alone: less is not sure to last."""
 
-FEWEST_STEPS = 100
+FEWEST_STEPS = 200
 """Of a shorter trial, the measurement would be too large a part."""
 
 ROOM = 0.5
@@ -40,21 +43,61 @@ AGREEMENT = {"cpu": 1e-3, "cuda": 0.05}
 """How far losses of one step may be apart, relatively: float32 sums in another order; bf16 and TF32."""
 
 
+@dataclass(frozen=True)
+class Before:
+    """What was decided of trials that were handed out: it holds for them when they go on, and for more seeds."""
+
+    job: Mapping[str, str] = field(default_factory=dict)
+    """By a trial's key, the job that it was in."""
+    faster: Mapping[str, bool] = field(default_factory=dict)
+    """By a network's key, whether its trials were found to be faster together."""
+
+    @classmethod
+    def of(cls, records: Iterable[TrialRecord]) -> Before:
+        begun = [record for record in records if record.job]
+        jobs = {record.key: str(record.job) for record in begun}
+        sizes = Counter(jobs.values())
+        faster = {
+            record.architecture: record.together > 1
+            for record in begun
+            if record.together is not None and sizes[jobs[record.key]] > 1
+        }
+        return cls(jobs, faster)
+
+
+NOTHING = Before()
+
+
 def jobs(
-    specs: Sequence[TrialSpec], resources: Resources, *, workers: int, steps: int, probes: tuple[int, ...] = ()
+    specs: Sequence[TrialSpec],
+    resources: Resources,
+    *,
+    workers: int,
+    steps: int,
+    probes: tuple[int, ...] = (),
+    before: Before = NOTHING,
 ) -> list[Job]:
-    """Trials that wait as jobs, trials of one network together where they may be; `steps` is the length of a trial."""
-    arms: dict[str, list[TrialSpec]] = {}
+    """Trials that wait as jobs, trials of one network together where they may be; `steps` is the length of a trial.
+
+    Those that were in one job before are again, so that a run that goes on gives the numbers of an undisturbed one.
+    """
+    apart: dict[tuple[str, str], list[TrialSpec]] = {}
     for spec in specs:
-        arms.setdefault(spec.architecture.key, []).append(spec)
-    parted = []
-    for mates in arms.values():
+        apart.setdefault((before.job.get(spec.key, ""), spec.architecture.key), []).append(spec)
+    arms = sum(not job for job, _ in apart)
+    parted: list[tuple[str, list[TrialSpec]]] = []
+    for (job, _), mates in apart.items():
         most = at_most(mates[0], resources, steps) if len(mates) > 1 else 1
-        parted += divided(mates, parts(len(arms), len(mates), most, workers))
+        number = -(-len(mates) // most) if job else parts(arms, len(mates), most, workers)
+        parted += [(job if number == 1 else "", part) for part in divided(mates, number)]
     # In the order in which their first trials stand.
     places = {spec.key: place for place, spec in enumerate(specs)}
-    parted.sort(key=lambda part: places[part[0].key])
-    return [Job(trials=tuple(part), probes=probes) for part in parted]
+    parted.sort(key=lambda named: places[named[1][0].key])
+    faster = before.faster if resources.fuse == "auto" else {}
+    return [
+        Job(trials=tuple(part), probes=probes, name=name, together=faster.get(part[0].architecture.key))
+        for name, part in parted
+    ]
 
 
 def at_most(spec: TrialSpec, resources: Resources, steps: int) -> int:

@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from resnet_space import Architecture
 from resnet_space.description import Description
@@ -52,11 +52,20 @@ class Job(Description):
     """What one worker takes at a time: trials that differ in their seed alone.
 
     `probes` are epochs behind which the signals' propagation is measured, 0 the beginning; they change no number of a
-    trial, and are not in its name.
+    trial, and are not in its name. `together` is whether the trials train as one network; None where the worker finds
+    out which is faster.
     """
 
     trials: Annotated[tuple[TrialSpec, ...], Field(min_length=1)]
     probes: tuple[int, ...] = ()
+    name: str = ""
+    together: bool | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.name:
+            object.__setattr__(self, "name", self.trials[0].key)
+        return self
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def _together(job: Job, resources: Resources, checkpoints: Path | None) -> Itera
         return
     images = _images(first.data, first.fingerprint)
     steps = first.recipe.total_steps(steps_per_epoch(len(images.train), first.recipe.batch_size))
-    if gain(job.trials, images, resources, steps=steps):
+    faster = job.together if job.together is not None else gain(job.trials, images, resources, steps=steps)
+    if faster:
         folders = [checkpoints / spec.key if checkpoints else None for spec in job.trials]
         yield from train_together(
             job.trials,

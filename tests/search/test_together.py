@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search import together
+from search import work as work_module
 from search.data import Images
 from search.fused import Unfusable
 from search.members import Group
 from search.resources import Resources
-from search.together import divided, fits, gain, jobs, pace, parts
-from search.trial import Epoch, Event, Finished, Started, TrialSpec
+from search.store import Store
+from search.together import Before, divided, fits, gain, jobs, pace, parts
+from search.trial import Epoch, Event, Finished, Job, Started, TrialSpec
 from search.work import work
 
 Trial = Callable[..., TrialSpec]
@@ -82,6 +85,78 @@ def test_networks_that_cannot_be_fused_and_compiled_ones_are_jobs_of_one(trial: 
 def test_jobs_carry_the_probes(arms: list[TrialSpec]) -> None:
     found = jobs(arms, Resources(fuse="auto"), workers=2, steps=1000, probes=(0, 3))
     assert {job.probes for job in found} == {(0, 3)}
+
+
+def before(jobs_of: dict[str, Sequence[TrialSpec]], faster: dict[str, bool] | None = None) -> Before:
+    return Before({spec.key: name for name, specs in jobs_of.items() for spec in specs}, faster or {})
+
+
+def test_trials_that_were_one_job_go_on_as_that_job(arms: list[TrialSpec]) -> None:
+    a, b = arms[::2], arms[1::2]
+    # Alone, these three would be divided between two workers.
+    found = jobs(a, Resources(fuse="auto"), workers=2, steps=1000, before=before({"0" * 16: a}))
+    assert [(job.name, job.trials) for job in found] == [("0" * 16, tuple(a))]
+    # The first has ended: the others are its job still, and new ones are none of it.
+    left = [*a[1:], *b]
+    found = jobs(left, Resources(fuse="auto"), workers=1, steps=1000, before=before({"0" * 16: a}))
+    assert [(job.name, job.trials) for job in found] == [("0" * 16, tuple(a[1:])), (b[0].key, tuple(b))]
+
+
+def test_a_job_that_is_larger_than_now_allowed_is_divided(arms: list[TrialSpec]) -> None:
+    a = arms[::2]
+    found = jobs(a, Resources(fuse="off"), workers=2, steps=1000, before=before({"0" * 16: a}))
+    assert [job.trials for job in found] == [(spec,) for spec in a]
+    assert len({job.name for job in found}) == 3
+
+
+def test_what_was_found_faster_is_not_measured_again(arms: list[TrialSpec]) -> None:
+    key = arms[0].architecture.key
+    known = before({}, {key: False})
+    found = jobs(arms, Resources(fuse="auto"), workers=1, steps=1000, before=known)
+    assert [job.together for job in found] == [False, None]
+    assert [job.together for job in jobs(arms, Resources(fuse=3), workers=1, steps=1000, before=known)] == [None] * 2
+
+
+def test_a_store_knows_what_was_decided(arms: list[TrialSpec], tmp_path: Path) -> None:
+    a, b = arms[::2], arms[1::2]
+    with closing(Store.at(tmp_path)) as store:
+        store.add(arms)
+        assert Before.of(store.records()) == Before()
+        store.hand_out("0" * 16, [spec.key for spec in a])
+        store.hand_out("1" * 16, [spec.key for spec in b[:2]])
+        store.hand_out("2" * 16, [b[2].key])
+        assert Before.of(store.records()).faster == {}, "nothing was measured yet"
+        for spec, together in [*((spec, 3) for spec in a), *((spec, 1) for spec in b)]:
+            store.write(Started(spec.key, "here", "cpu", together=together))
+        found = Before.of(store.records())
+    assert found.faster == {a[0].architecture.key: True, b[0].architecture.key: False}
+    assert found.job == {
+        **{spec.key: "0" * 16 for spec in a},
+        **dict.fromkeys([b[0].key, b[1].key], "1" * 16),
+        b[2].key: "2" * 16,
+    }
+
+
+def test_one_that_trained_alone_says_nothing_about_together(arms: list[TrialSpec], tmp_path: Path) -> None:
+    with closing(Store.at(tmp_path)) as store:
+        store.add(arms[:1])
+        store.hand_out("0" * 16, [arms[0].key])
+        store.write(Started(arms[0].key, "here", "cpu"))
+        assert Before.of(store.records()).faster == {}
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_worker_does_as_its_job_says(
+    together: bool, trial: Trial, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(work_module, "gain", never)
+    job = Job(trials=tuple(seeds(trial, epochs=1)), together=together)
+    started = [event for event in work(job, Resources(), tmp_path) if isinstance(event, Started)]
+    assert {event.together for event in started} == {2 if together else 1}
+
+
+def never(*_: Any, **__: Any) -> float:
+    raise AssertionError("measured")
 
 
 def test_of_nothing_there_are_no_jobs() -> None:
@@ -173,7 +248,8 @@ def test_a_worker_trains_a_job_together_where_it_is_told_to(trial: Trial, tmp_pa
 
 def test_a_worker_trains_one_by_one_where_together_is_slower(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(together, "pace", lambda *_: [(1.0, 1.0)])
-    (job,) = jobs(seeds(trial, steps=100), Resources(fuse="auto"), workers=1, steps=100)
+    monkeypatch.setattr(together, "FEWEST_STEPS", 10)
+    (job,) = jobs(seeds(trial, steps=10), Resources(fuse="auto"), workers=1, steps=10)
     events = list(work(job, Resources(fuse="auto"), None))
     assert {event.together for event in events if isinstance(event, Started)} == {1}
     assert [event.status for event in events if isinstance(event, Finished)] == ["complete", "complete"]
