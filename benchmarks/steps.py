@@ -22,7 +22,7 @@ from resnet_space import preset
 from search.data import DataSet, Images, batches, load
 from search.members import Group, Member
 from search.recipe import Recipe
-from search.train import step
+from search.step import step
 from search.trial import TrialSpec
 
 

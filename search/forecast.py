@@ -18,7 +18,8 @@ from search.data import Images, Split, batches, steps_per_epoch
 from search.members import beginning
 from search.recipe import Recipe
 from search.resources import Resources
-from search.train import autocast, error
+from search.step import autocast
+from search.train import error
 from search.trial import TrialSpec
 
 STEPS = 4

@@ -29,6 +29,9 @@ class Resources(Description):
     """Whether a training step computes branches' activations anew on the way back instead of keeping them: less memory,
     for about a third more time."""
 
+    graphs: bool = False
+    """Whether a training step on a GPU is launched as one CUDA graph, where launching takes longer than computing."""
+
     @field_validator("fuse", mode="before")
     @classmethod
     def _one_of_three(cls, value: Any) -> Any:

@@ -21,7 +21,7 @@ from search.fused import Unfusable, refusal
 from search.members import Group, Member
 from search.record import TrialRecord
 from search.resources import Resources
-from search.train import step
+from search.step import BEFORE_RECORDING, stepping
 from search.trial import Job, TrialSpec
 
 MOST = 8
@@ -140,7 +140,7 @@ def gain(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, st
         return None
     try:
         with threads(resources.threads):
-            taken = pace(specs, images, resources.device, PAIRS)
+            taken = pace(specs, images, resources.device, PAIRS, recorded=resources.graphs)
     except Unfusable:
         return None
     factor = median(alone / together for alone, together in taken)
@@ -154,8 +154,12 @@ def fits(specs: Sequence[TrialSpec], resources: Resources) -> bool:
     return len(specs) * memory(specs[0].architecture, specs[0].recipe).total < ROOM * share * available(device)
 
 
-def pace(specs: Sequence[TrialSpec], images: Images, device: str, pairs: int) -> list[tuple[float, float]]:
+def pace(
+    specs: Sequence[TrialSpec], images: Images, device: str, pairs: int, *, recorded: bool = False
+) -> list[tuple[float, float]]:
     """Seconds of a step of each trial, one after another, and of one step of all together: measured in turns.
+
+    With `recorded`, of steps that are CUDA graphs.
 
     Raises:
         Unfusable: they cannot be fused, or what is fused computes something else.
@@ -167,16 +171,19 @@ def pace(specs: Sequence[TrialSpec], images: Images, device: str, pairs: int) ->
     for group in (together, *alone):
         group.model.train()
     xs, ys = zip(*(_batch(spec, images, device) for spec in specs), strict=True)
+    rate = specs[0].recipe.lr
+    all_take = stepping(together, device, recorded=recorded)
+    each_takes = [stepping(group, device, recorded=recorded) for group in alone]
     taken = []
-    for _ in range(1 + pairs):
+    for _ in range((1 + BEFORE_RECORDING if recorded else 1) + pairs):
         began = now(device)
-        apart = [step(group, [x], [y], device)[0] for group, x, y in zip(alone, xs, ys, strict=True)]
+        apart = [take([x], [y], rate)[0] for take, x, y in zip(each_takes, xs, ys, strict=True)]
         between = now(device)
-        joined = step(together, xs, ys, device)[0]
+        joined = all_take(xs, ys, rate)[0]
         taken.append((between - began, now(device) - between))
         if len(taken) == 1:
             _agree(torch.cat(apart), joined, AGREEMENT["cuda" if gpus else "cpu"])
-    return taken[1:]
+    return taken[-pairs:]
 
 
 def _batch(spec: TrialSpec, images: Images, device: str) -> tuple[Tensor, Tensor]:

@@ -10,13 +10,13 @@ from statistics import median
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from search import checkpoint, propagation
 from search.data import Images, Split, batches, steps_per_epoch
 from search.fused import Unfusable, refusal
 from search.members import Group, Member, furthest_behind
 from search.recipe import Recipe
+from search.step import autocast, stepping
 from search.trial import Epoch, Event, Finished, Probe, Started, TrialSpec
 
 PASSES = 11
@@ -31,6 +31,7 @@ def train(
     folder: Path | None = None,
     probes: Collection[int] = (),
     recompute: bool = False,
+    recorded: bool = False,
 ) -> Iterator[Event]:
     """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` behind each epoch in `probes`.
 
@@ -40,9 +41,11 @@ def train(
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
     A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
-    are not kept (see `build`).
+    are not kept (see `build`); with `recorded` a step on CUDA is launched as one graph.
     """
-    return train_together([spec], images, device=device, folders=[folder], probes=probes, recompute=recompute)
+    return train_together(
+        [spec], images, device=device, folders=[folder], probes=probes, recompute=recompute, recorded=recorded
+    )
 
 
 def train_together(
@@ -53,6 +56,7 @@ def train_together(
     folders: Sequence[Path | None],
     probes: Collection[int] = (),
     recompute: bool = False,
+    recorded: bool = False,
 ) -> Iterator[Event]:
     """`train` for trials that differ in their seed alone, a folder each, their networks fused into one for the steps.
 
@@ -78,10 +82,11 @@ def train_together(
             if not member.state.history:
                 yield probe(member.spec.key, 0, member.model, split, images)
 
-    group = None
+    take = None
     while behind := furthest_behind(members, total):
-        if group is None or group.members != behind:
-            group = Group(behind)
+        if take is None or take.group.members != behind:
+            take = stepping(Group(behind), device, recorded=recorded)
+        group = take.group
         state = behind[0].state
         first, warming_up, number = state.step, state.warming_up, len(state.history)
         taken, epoch_began, lr = first, time.monotonic(), recipe.lr
@@ -105,9 +110,7 @@ def train_together(
                 break
             xs, ys = zip(*own, strict=True)
             lr = learning_rate(recipe, taken, total, warming_up=warming_up)
-            for settings in group.optimizer.param_groups:
-                settings["lr"] = lr
-            loss, mistakes = step(group, xs, ys, device)
+            loss, mistakes = take(xs, ys, lr)
             losses.append(loss)
             wrong += mistakes
             seen += len(ys[0])
@@ -154,22 +157,6 @@ def train_together(
 
     for member in members:
         yield from ended(member, images, device)
-
-
-def step(group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str) -> tuple[Tensor, Tensor]:
-    """One optimiser step on a batch for each member; their mean losses and numbers of wrong answers, before it."""
-    with autocast(group.recipe, device):
-        logits = group.logits(xs)
-        losses = torch.stack([functional.cross_entropy(out, y) for out, y in zip(logits, ys, strict=True)])
-    group.optimizer.zero_grad(set_to_none=True)
-    # The gradient of a sum: to each network, that of its own loss.
-    losses.sum().backward()  # type: ignore[no-untyped-call]
-    for weight in group.model.parameters():
-        # Of a branch that this batch skipped: its gradient is zero, and its momentum goes on.
-        weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-    group.optimizer.step()
-    wrong = torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, ys, strict=True)])
-    return losses.detach(), wrong
 
 
 def ended(member: Member, images: Images, device: str) -> Iterator[Finished]:
@@ -247,9 +234,3 @@ def latency_ms(model: nn.Module, shape: tuple[int, int, int], recipe: Recipe, de
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - began)
     return 1000 * median(taken[PASSES:])
-
-
-def autocast(recipe: Recipe, device: str) -> torch.autocast:
-    """bf16 where the recipe asks for it and the device is CUDA; else float32."""
-    on = recipe.autocast == "bf16" and device.startswith("cuda")
-    return torch.autocast("cuda" if on else "cpu", dtype=torch.bfloat16, enabled=on)

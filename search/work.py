@@ -48,6 +48,7 @@ def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[
                 folder=folder,
                 probes=job.probes,
                 recompute=resources.recompute,
+                recorded=resources.graphs,
             )
         except Exception as error:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
@@ -71,6 +72,7 @@ def _together(job: Job, resources: Resources, checkpoints: Path | None) -> Itera
             folders=folders,
             probes=job.probes,
             recompute=resources.recompute,
+            recorded=resources.graphs,
         )
 
 

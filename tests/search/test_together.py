@@ -196,7 +196,7 @@ def seeds(trial: Trial, **changes: Any) -> list[TrialSpec]:
 def test_by_itself_what_is_not_clearly_faster_together_goes_one_by_one(
     factor: float, found: float | None, trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "pace", lambda *_: [(9.0, 1.0), (factor, 1.0), (factor, 1.0)])
+    monkeypatch.setattr(together, "pace", lambda *_, **__: [(9.0, 1.0), (factor, 1.0), (factor, 1.0)])
     assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == found
     assert gain(seeds(trial), digits, Resources(fuse=2), steps=1000) == factor
     assert gain(seeds(trial), digits, Resources(fuse="off"), steps=1000) is None
@@ -247,7 +247,7 @@ def test_a_worker_trains_a_job_together_where_it_is_told_to(trial: Trial, tmp_pa
 
 
 def test_a_worker_trains_one_by_one_where_together_is_slower(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "pace", lambda *_: [(1.0, 1.0)])
+    monkeypatch.setattr(together, "pace", lambda *_, **__: [(1.0, 1.0)])
     monkeypatch.setattr(together, "FEWEST_STEPS", 10)
     (job,) = jobs(seeds(trial, steps=10), Resources(fuse="auto"), workers=1, steps=10)
     events = list(work(job, Resources(fuse="auto"), None))
