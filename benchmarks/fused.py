@@ -1,8 +1,8 @@
 """How many times as fast do seeds of an arm train as one network as one after another?
 
 Optimiser steps alone and together are taken in turns; a ratio is the median over pairs, each of which has a step of
-every seed on both sides. On one thread, as a worker has. Networks are drawn anew, images are random. What is slower together
-is never chosen: `chosen` in the file says what a study would do.
+every seed on both sides. On one thread, as a worker has. Networks are drawn anew, images are random. What is slower
+together is never chosen: `chosen` in the file says what a study would do.
 """
 
 from __future__ import annotations
