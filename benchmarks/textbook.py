@@ -38,7 +38,9 @@ class PilImages(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(image if image.shape[2] == 3 else image[:, :, 0])), self.y[index]
 
 
-def loader(split: Split, images: Images, recipe: Recipe, *, train: bool) -> DataLoader[tuple[Tensor, int]]:
+def loader(
+    split: Split, images: Images, recipe: Recipe, *, train: bool, workers: int = WORKERS
+) -> DataLoader[tuple[Tensor, int]]:
     size, augmentation = images.shape[1], recipe.augmentation
     changes: list[object] = []
     if train and augmentation.pad:
@@ -50,7 +52,7 @@ def loader(split: Split, images: Images, recipe: Recipe, *, train: bool) -> Data
     changes += [transforms.ToTensor(), transforms.Normalize(mean, std)]
     data = PilImages(split, transforms.Compose(changes))
     return DataLoader(
-        data, batch_size=recipe.batch_size if train else 512, shuffle=train, num_workers=WORKERS, drop_last=False
+        data, batch_size=recipe.batch_size if train else 512, shuffle=train, num_workers=workers, drop_last=False
     )
 
 
@@ -83,20 +85,30 @@ def error(model: nn.Module, batches: DataLoader[tuple[Tensor, int]]) -> float:
     return wrong / seen
 
 
-def train(model: nn.Module, images: Images, recipe: Recipe) -> float:
-    """All epochs of a recipe that is counted in epochs, its rate set every step; the test error at the end."""
+def epochs(
+    model: nn.Module, images: Images, recipe: Recipe, *, workers: int = WORKERS
+) -> Iterator[tuple[float, float]]:
+    """Train by a recipe that is counted in epochs, its rate set every step: mean loss and validation error of each."""
     optimizer = optimiser(model, recipe)
-    batches = loader(images.train, images, recipe, train=True)
-    validation = loader(images.validation, images, recipe, train=False)
+    batches = loader(images.train, images, recipe, train=True, workers=workers)
+    validation = loader(images.validation, images, recipe, train=False, workers=workers)
     total = recipe.total_steps(len(batches))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: recipe.schedule.factor(min(step, total - 1) / total)
     )
     for _ in range(recipe.epochs or 0):
-        for _ in steps(model, optimizer, batches):
+        losses = []
+        for _, loss, _ in steps(model, optimizer, batches):
+            losses.append(loss)
             schedule.step()
-        error(model, validation)
-    return error(model, loader(images.test, images, recipe, train=False))
+        yield sum(losses) / len(losses), error(model, validation)
+
+
+def train(model: nn.Module, images: Images, recipe: Recipe, *, workers: int = WORKERS) -> float:
+    """All epochs; the test error at the end."""
+    for _ in epochs(model, images, recipe, workers=workers):
+        pass
+    return error(model, loader(images.test, images, recipe, train=False, workers=workers))
 
 
 class Block(nn.Module):

@@ -15,16 +15,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnet_space.modules import Gate, Nothing, Pad, ResidualNet, Shortcut, Sum, Unit
+from resnet_space.chains import Join, Paths
+from resnet_space.modules import (
+    Concatenation,
+    Gate,
+    Nothing,
+    Pad,
+    Product,
+    ResidualNet,
+    Scalar,
+    Shortcut,
+    SqueezeExcitation,
+    Sum,
+    Unit,
+)
+from resnet_space.shortcuts import Concatenation as ConcatenationShortcut
 from resnet_space.shortcuts import (
     ConstantScaling,
     Conv1x1Shortcut,
     DropoutShortcut,
     ExclusiveGate,
+    Fixup,
     IdentityShortcut,
     NoShortcut,
+    ReZero,
     ShortcutKind,
     ShortcutOnlyGate,
+    SkipInit,
     ZeroInit,
 )
 
@@ -43,7 +60,7 @@ def fuse(nets: Sequence[nn.Module]) -> nn.Module:
         raise Unfusable("networks of different shapes")
     fused = _blank(nets[0], len(nets))
     states = [net.state_dict() for net in nets]
-    joined = {name: _joined([state[name] for state in states]) for name in states[0]}
+    joined = {name: join([state[name] for state in states]) for name in states[0]}
     fused.load_state_dict(joined, assign=True)
     return fused.train(nets[0].training)
 
@@ -53,8 +70,9 @@ def unfuse(fused: nn.Module, nets: Sequence[nn.Module]) -> None:
     """Write a fused network's weights and statistics back into the networks that it was made of."""
     states = [net.state_dict() for net in nets]
     for name, tensor in fused.state_dict().items():
-        for state, part in zip(states, divided(tensor, len(nets)), strict=True):
-            state[name].copy_(part)
+        own = [state[name] for state in states]
+        for part, whole in zip(own, divided(tensor, own), strict=True):
+            part.copy_(whole)
 
 
 def refusal(net: nn.Module) -> str:
@@ -66,13 +84,18 @@ def refusal(net: nn.Module) -> str:
     return ""
 
 
-def divided(tensor: Tensor, networks: int) -> Sequence[Tensor]:
-    """Each network's part of a fused parameter, buffer or momentum; counts of batches are common to all."""
-    return tensor.chunk(networks) if tensor.dim() else [tensor] * networks
+def join(tensors: Sequence[Tensor]) -> Tensor:
+    """The networks' parameters, buffers or momenta as the fused network's; counts of batches are common to all."""
+    first = tensors[0]
+    if first.dim():
+        return torch.cat(list(tensors))
+    return torch.stack(list(tensors)) if first.is_floating_point() else first.clone()
 
 
-def _joined(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(tensors)) if tensors[0].dim() else tensors[0].clone()
+def divided(tensor: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Each network's part of what `join` made, in the shapes of `like`."""
+    parts = tensor.chunk(len(like)) if tensor.dim() else [tensor] * len(like)
+    return [part.reshape(own.shape) for part, own in zip(parts, like, strict=True)]
 
 
 def _blank(net: nn.Module, networks: int) -> nn.Module:
@@ -104,7 +127,6 @@ def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 def _joined_shape(name: str, shape: tuple[int, ...], networks: int) -> tuple[int, ...]:
     if not shape:
-        # A scalar of which each network would need its own has no place in the joined tensors.
         return () if name == "num_batches_tracked" else (networks,)
     return (networks * shape[0], *shape[1:])
 
@@ -138,6 +160,52 @@ class Pads(nn.Module):
         # Channels last, as they lie in memory: (N, H, W, K, C).
         apart = pixels.reshape(*pixels.shape[:3], self.networks, -1)
         return functional.pad(apart, (0, self.more)).flatten(3).permute(0, 3, 1, 2)
+
+
+class Scalars(nn.Module):
+    """Each network's learned number, (K,)."""
+
+    def __init__(self, scalar: Scalar, networks: int) -> None:
+        super().__init__()
+        self.a = nn.Parameter(scalar.a.repeat(networks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a
+
+
+class Scaled(nn.Module):
+    """A formula with a learned number, each network's own for its channels."""
+
+    def __init__(self, shortcut: ShortcutKind) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor | None, f: Tensor, g: Tensor) -> Tensor:
+        each = g.repeat_interleave(f.shape[1] // len(g)).view(1, -1, 1, 1)
+        y: Tensor = self.shortcut.combine(x, f, each)
+        return y
+
+
+class Joins(nn.Module):
+    """In each network, the channels of several behind one another: those of each network stay together."""
+
+    def __init__(self, networks: int) -> None:
+        super().__init__()
+        self.networks = networks
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        # Channels last, as they lie in memory: (N, H, W, K, C).
+        pixels = [part.permute(0, 2, 3, 1) for part in parts]
+        apart = [part.reshape(*part.shape[:3], self.networks, -1) for part in pixels]
+        return torch.cat(apart, 4).flatten(3).permute(0, 3, 1, 2)
+
+
+class Concatenates(Joins):
+    """A shortcut that lays x and F(x) behind one another."""
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        x, f, _ = parts
+        return super().forward(x, f)
 
 
 def _convolution(conv: nn.Module, networks: int) -> nn.Module:
@@ -180,9 +248,27 @@ def _pad(pad: nn.Module, networks: int) -> nn.Module:
 
 def _sum(formula: nn.Module, networks: int) -> nn.Module:
     assert isinstance(formula, Sum)
+    if type(formula.shortcut) in LEARNED:
+        return Scaled(formula.shortcut)
     if type(formula.shortcut) not in ELEMENTWISE:
         raise Unfusable(f"the formula of {type(formula.shortcut).__name__} has no fused form")
     return formula
+
+
+def _scalar(scalar: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(scalar, Scalar)
+    return Scalars(scalar, networks)
+
+
+def _concatenation(formula: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(formula, Concatenation)
+    if type(formula.shortcut) is not ConcatenationShortcut:
+        raise Unfusable(f"the formula of {type(formula.shortcut).__name__} has no fused form")
+    return Concatenates(networks)
+
+
+def _join(module: nn.Module, networks: int) -> nn.Module:
+    return Joins(networks)
 
 
 def _flatten(module: nn.Module, networks: int) -> nn.Module:
@@ -203,9 +289,13 @@ FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
     nn.Linear: _linear,
     Pad: _pad,
     Sum: _sum,
+    Scalar: _scalar,
+    Concatenation: _concatenation,
+    Join: _join,
     nn.Flatten: _flatten,
-    **dict.fromkeys((nn.ReLU, nn.Sigmoid, nn.Identity, nn.MaxPool2d, nn.AdaptiveAvgPool2d, Nothing), _same),
-    **dict.fromkeys((nn.Sequential, ResidualNet, Unit, Shortcut, Gate), _same),
+    **dict.fromkeys((nn.ReLU, nn.Sigmoid, nn.Identity, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d), _same),
+    **dict.fromkeys((nn.Sequential, nn.ModuleList, ResidualNet, Unit, Shortcut, Gate, Nothing, Paths), _same),
+    **dict.fromkeys((SqueezeExcitation, Product), _same),
 }
 """By the very type: what derives from it may compute something else."""
 
@@ -220,3 +310,6 @@ ELEMENTWISE: tuple[type[ShortcutKind], ...] = (
     ZeroInit,
 )
 """Shortcuts whose formula is one of elements, each with those at its own place."""
+
+LEARNED: tuple[type[ShortcutKind], ...] = (ReZero, SkipInit, Fixup)
+"""Shortcuts with a formula of elements and one learned number."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from resnet_space import build
 from search import checkpoint
-from search.fused import divided, fuse, unfuse
+from search.fused import divided, fuse, join, unfuse
 from search.recipe import Recipe
 from search.trial import TrialSpec
 
@@ -102,7 +102,7 @@ class Group:
         for mine, theirs in self._parameters():
             momentum = self.optimizer.state[mine].get("momentum_buffer")
             if momentum is not None:
-                parts = divided(momentum, len(self.members))
+                parts = divided(momentum, theirs)
                 for member, parameter, part in zip(self.members, theirs, parts, strict=True):
                     member.optimizer.state[parameter]["momentum_buffer"] = part.clone()
         for member in self.members:
@@ -116,7 +116,7 @@ class Group:
                 for member, parameter in zip(self.members, theirs, strict=True)
             ]
             if None not in momenta:
-                self.optimizer.state[mine]["momentum_buffer"] = torch.cat(momenta)
+                self.optimizer.state[mine]["momentum_buffer"] = join(momenta)
 
     def _parameters(self) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
         """Each fused parameter with those it was made of."""

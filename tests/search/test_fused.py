@@ -14,7 +14,7 @@ from torch.nn import functional
 from resnet_space import Architecture, build
 from resnet_space.modules import Sum, Unit
 from resnet_space.shortcuts import IdentityShortcut
-from search.fused import Unfusable, fuse, refusal, unfuse
+from search.fused import Unfusable, fuse, join, refusal, unfuse
 
 SEEDS = range(3)
 
@@ -71,7 +71,7 @@ def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(n
         assert parameter.grad is not None
         own = [model.get_parameter(name).grad for model in alone]
         assert all(grad is not None for grad in own)
-        torch.testing.assert_close(parameter.grad, torch.cat(own), atol=1e-5, rtol=1e-3)
+        torch.testing.assert_close(parameter.grad, join(own), atol=1e-5, rtol=1e-3)
     back = copy.deepcopy(alone)
     unfuse(together, back)
     for one, other in zip(alone, back, strict=True):

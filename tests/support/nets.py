@@ -7,8 +7,8 @@ from typing import Any
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
-APART = ("dropout", "rezero", "skipinit", "fixup", "concatenation")
-"""Shortcuts of networks that train one by one: they draw, learn a scalar, or lay maps behind one another."""
+APART = ("dropout",)
+"""Shortcuts of networks that train one by one: they draw."""
 
 FUSABLE: dict[str, dict[str, Any]] = {
     **{f"shortcut {kind}": {"unit.shortcut": {"kind": kind}} for kind in SHORTCUTS if kind not in APART},
@@ -21,6 +21,9 @@ FUSABLE: dict[str, dict[str, Any]] = {
     "without normalisation": {"unit.normalisation": "none"},
     "3x3 gate": {"unit.shortcut": {"kind": "exclusive_gate", "gate_kernel": 3}},
     "max pool": {"stem.max_pool": True},
+    "squeeze and excitation": {"unit.branch": {"kind": "basic", "squeeze": 4}},
+    "paths": {"width": 2, "unit.branch": {"kind": "inception"}},
+    "dense with compression": {"unit.shortcut": {"kind": "concatenation", "compression": 0.5}},
     "wide digits": {"width": 2},
 }
 """By a name, what `Architecture.assign` takes: networks that can be fused. Transition C is the shortcut conv1x1."""
