@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from search.trial import Epoch, Event, Finished, Started
+from search.trial import Epoch, Event, Finished, Notice, Started
 
 
 class Progress:
@@ -59,6 +59,8 @@ class Progress:
             case Epoch():
                 self.running[event.key] = event
                 self._better(event.validation_error, event.key)
+            case Notice():
+                self.console.print(f"{self.name(event.key)}: {event.text}", soft_wrap=True, markup=False)
             case Finished():
                 self.running.pop(event.key, None)
                 self.ended[event.status] += 1
