@@ -1,4 +1,4 @@
-"""Where a trial was: two generations, written behind every epoch, so that a kill or a damage leaves one to go on from."""
+"""Where a trial was: two generations, one behind every epoch, so that kill and damage leave one to go on from."""
 
 from __future__ import annotations
 

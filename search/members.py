@@ -44,14 +44,14 @@ class Member:
         """The trial where the first of its checkpoints that can be read left it, or at its beginning."""
         member = cls(spec, folder, *beginning(spec, device, recompute=recompute), checkpoint.State())
         found = []
-        for name in generations if folder else ():
+        for path in [folder / name for name in generations] if folder else []:
             try:
-                member.state = checkpoint.load(folder / name, member.model, member.optimizer, device)
+                member.state = checkpoint.load(path, member.model, member.optimizer, device)
                 break
             except FileNotFoundError:
                 continue
             except checkpoint.Damaged as why:
-                found.append(f"{name} is damaged ({why})")
+                found.append(f"{path.name} is damaged ({why})")
                 member.model, member.optimizer = beginning(spec, device, recompute=recompute)
         if found:
             after = f"goes on behind step {member.state.step}" if member.state.step else "begins anew"

@@ -101,9 +101,9 @@ def opened(
         plan.begin(store)
         if retry_failed:
             store.retry()
-        with metered() as meter:
+        with metered() as energy:
             yield folder, store
-        folder.amend(joules=meter.look())
+        folder.amend(joules=energy.joules)
         _tidy(folder, store)
     finally:
         store.close()

@@ -29,6 +29,9 @@ class Resources(Description):
     """Whether a training step computes branches' activations anew on the way back instead of keeping them: less memory,
     for about a third more time."""
 
+    silent: Annotated[float, Field(ge=1, le=31_536_000)] | None = None
+    """Seconds behind which a worker that has told nothing is ended, as if it were lost; by itself, never. On Ray."""
+
     @field_validator("fuse", mode="before")
     @classmethod
     def _one_of_three(cls, value: Any) -> Any:

@@ -198,7 +198,7 @@ class Killed(BaseException):
     """What no code of ours catches."""
 
 
-@pytest.mark.parametrize("saves", range(1, 12))
+@pytest.mark.parametrize("saves", [1, 2, 5, 10])
 def test_a_group_killed_between_its_checkpoints_ends_with_the_same_bits(
     saves: int,
     group: list[TrialSpec],
@@ -207,7 +207,7 @@ def test_a_group_killed_between_its_checkpoints_ends_with_the_same_bits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Twelve checkpoints, and a kill behind each; then one more, when those that are apart have been brought together."""
+    """Of twelve checkpoints; then behind the next one, when those that were apart have been brought together."""
     save, left = checkpoint.save, saves
 
     def mortal(*arguments: Any) -> None:
