@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+TEMPORARY = re.compile(r"\..+\.\d+")
 
 
 def replace(path: Path, write: Callable[[Path], Any], *, before: Path | None = None) -> None:
@@ -37,6 +40,13 @@ def replace(path: Path, write: Callable[[Path], Any], *, before: Path | None = N
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sweep_up(folder: Path) -> None:
+    """Remove what writers that were killed left half written in a folder."""
+    for path in folder.glob(".*.*[0-9]"):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

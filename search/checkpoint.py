@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search.atomic import write_bytes
+from search.atomic import sweep_up, write_bytes
 from search.trial import Epoch
 
 NAME = "checkpoint.pt"
@@ -116,6 +116,7 @@ def drop(folder: Path) -> None:
     """Remove the checkpoints of a trial that has ended: its momenta are of no more use."""
     for name in reversed(GENERATIONS):
         (folder / name).unlink(missing_ok=True)
+    sweep_up(folder)
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

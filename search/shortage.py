@@ -20,8 +20,12 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether it is for want of memory, on the CPU or the GPU."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    # torch.OutOfMemoryError is a RuntimeError; on a CPU there is nothing but the words.
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(WORDS.search(str(error))))
+    import torch
+
+    # On a CPU torch has no class for it, only words.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and bool(WORDS.search(str(error)))
+    )
 
 
 def reason(text: str) -> str:

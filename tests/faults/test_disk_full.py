@@ -37,7 +37,7 @@ def files_up_to(size: int) -> Iterator[None]:
 
 
 def failing_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """From the n-th on, every operation on files fails, as on a disk that is full; the names of those that were asked."""
+    """From the n-th on, every operation on files fails, as on a full disk; the names of those that were asked for."""
     asked: list[str] = []
 
     def may_fail(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,6 +52,15 @@ def failing_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for place, name in ((Path, "mkdir"), (Path, "write_bytes"), (Path, "open"), (Path, "replace"), (os, "fsync")):
         monkeypatch.setattr(place, name, may_fail(name, getattr(place, name)))
     return asked
+
+
+def refused(write: Callable[[], Any]) -> Any:
+    """The file that could not be written, or None."""
+    try:
+        write()
+    except OSError as error:
+        return error.filename
+    return None
 
 
 def saves(folder: Path, trial: Trial) -> Callable[[int], None]:
@@ -92,12 +101,10 @@ def test_a_checkpoint_that_fails_at_any_operation_leaves_one_to_go_on_from(trial
         save(14)
         with pytest.MonkeyPatch.context() as patch:
             asked = failing_at(number, patch)
-            try:
-                save(21)
-            except OSError as error:
-                assert error.filename == str(folder / NAME)
-            else:
-                break
+            named = refused(lambda: save(21))  # noqa: B023
+        if named is None:
+            break
+        assert named == str(folder / NAME)
         # Renamed, and the new one not in its place; or all done, and the folder not flushed.
         expected = {("replace", 2): [14], ("fsync", 2): [21, 14]}
         assert steps(folder, trial) == expected.get((asked[-1], asked.count(asked[-1])), [14, 7])
@@ -179,12 +186,10 @@ def test_a_text_is_whole_or_the_one_before(tmp_path: Path) -> None:
         atomic.write_text(path, "before")
         with pytest.MonkeyPatch.context() as patch:
             asked = failing_at(number, patch)
-            try:
-                atomic.write_text(path, "behind")
-            except OSError as error:
-                assert error.filename == str(path)
-            else:
-                break
+            named = refused(lambda: atomic.write_text(path, "behind"))
+        if named is None:
+            break
+        assert named == str(path)
         # Only behind the rename is it the new one: the folder was not flushed.
         assert path.read_text() == ("behind" if asked.count("fsync") == 2 else "before")
         assert [file.name for file in tmp_path.iterdir()] == [path.name]
