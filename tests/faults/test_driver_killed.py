@@ -156,7 +156,7 @@ def test_a_driver_of_rays_workers_killed_ends_with_what_an_undisturbed_one_has(
                 if line.startswith(f"[{ended}/"):
                     break
             driver.kill()
-    assert 0 < sum(attempts(folder / "on-ray"))
+    assert sum(attempts(folder / "on-ray")) > 0
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     same(folder / "on-ray", folder / "whole")
