@@ -90,11 +90,12 @@ def run(tell=lambda event: None, **resources):
 
 SILENT = """
 from search import train
-from search.trial import Started
 
 class Slow(ray_runner.Worker):
     def reset_config(self, config):
         # One seed's first batch never comes: a file system that hangs.
+        import time
+
         def batches(split, *, seed=None, **settings):
             if seed == 1:
                 time.sleep(10_000)
