@@ -153,6 +153,7 @@ def test_every_byte_counts(there: Path, spec: TrialSpec) -> None:
 
 
 def test_nothing_of_a_checkpoint_is_left_when_the_trial_has_ended(there: Path, spec: TrialSpec, digits: Images) -> None:
+    (there / ".checkpoint.pt.4711").write_bytes(b"half written by a process that was killed")
     list(train(spec, digits, folder=there))
     assert [path.name for path in there.iterdir()] == [WEIGHTS]
 
