@@ -88,6 +88,7 @@ def _own() -> IO[str] | None:
     if stream is None or sys.stderr is not stream:
         return None
     try:
-        return os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors="backslashreplace")
+        handle = os.dup(stream.fileno())
+        return os.fdopen(handle, "w", encoding=stream.encoding, errors="backslashreplace", closefd=False)
     except (OSError, ValueError):
         return None

@@ -42,7 +42,7 @@ def test_all_trials_failed_is_status_1_with_reasons_counted_and_a_traceback(doom
     text = Path(line.removeprefix("first traceback: ")).read_text()
     assert text.startswith("Traceback (most recent call last):")
     assert "FileNotFoundError" in text
-    assert "4 trials failed" in Path("run/report/report.md").read_text()
+    assert "Trials: 4 failed." in Path("run/report/report.md").read_text()
 
 
 def test_status_tells_where_the_first_traceback_is(doomed: Result) -> None:
