@@ -6,7 +6,7 @@ import errno
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytest
 import torch
 
 from search import shortage
-from search.trial import TrialSpec
+from search.resources import Resources
+from search.trial import Event, Finished, Job, Started, TrialSpec
+from search.work import work
 
 Trial = Callable[..., TrialSpec]
 
@@ -35,7 +37,7 @@ def limit(more):
 specs = tuple(TrialSpec.of(data) for data in json.loads(Path(sys.argv[1]).read_text()))
 list(work(Job(trials=(specs[-1],)), Resources(), None))  # imports what it needs, and its threads
 limit(100 * 2**20)
-for event in work(Job(trials=specs), Resources(fuse=2), Path(sys.argv[2])):
+for event in work(Job(trials=specs), Resources(), Path(sys.argv[2])):
     told = vars(event) | {"event": type(event).__name__, "trial": [spec.key for spec in specs].index(event.key)}
     print(json.dumps(told), flush=True)
     if told["event"] == "Notice" and "room comes" in sys.argv:
@@ -84,6 +86,26 @@ def test_a_trial_for_which_there_is_memory_the_second_time_is_complete(
     assert note.startswith("out of memory: ")
     assert note.endswith("; tried once more")
     assert [event["status"] for event in told if event["event"] == "Finished"] == ["complete", "complete"]
+
+
+def test_trials_that_ran_out_together_are_tried_alone_and_not_again(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    def too_large(specs: Any, *_: Any, **__: Any) -> Iterator[Event]:
+        begun.append(len(specs) if isinstance(specs, tuple) else 1)
+        torch.empty(2**52, dtype=torch.uint8)
+        yield Started("never", "host", "cpu")
+
+    monkeypatch.setattr("search.work.gain", lambda *_, **__: 2.0)
+    monkeypatch.setattr("search.work.train_together", too_large)
+    monkeypatch.setattr("search.work.train", too_large)
+    events = list(work(Job(trials=(trial(seed=1), trial(seed=2))), Resources(fuse=2), None))
+    assert begun == [2, 1, 1]
+    assert [type(event) for event in events] == [Finished, Finished]
+    [reason] = {event.reason for event in events if isinstance(event, Finished)}
+    assert reason.startswith("out of memory: tried to allocate 4503599627370496 bytes")
 
 
 def raised(action: Callable[[], Any]) -> BaseException:
