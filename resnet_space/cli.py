@@ -143,6 +143,7 @@ def run(
     from ablations.library import load
     from reports.terminal import answer
     from reports.write import write
+    from search import failures
     from search.plan import opened
 
     given = _given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
@@ -152,11 +153,14 @@ def run(
         for field, before, now in run_folder.changes:
             typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
         _drive(plan, store, _runner(plan.study.resources, run_folder.checkpoints, inline, address))
+        traceback = failures.first(store, run_folder.checkpoints)
     result = kinds.read(folder, storage)
     for part in answer(result):
         _console().print(part, soft_wrap=isinstance(part, str))
     for path in write(result, ["md", "html"]):
         typer.echo(f"report: {path}")
+    if traceback:
+        typer.echo(f"first traceback: {traceback}", err=True)
     if result.failed:
         raise typer.Exit(1)
 
@@ -167,20 +171,24 @@ def status(
     storage: Storage = None,
     json: Json = False,
 ) -> None:
-    """How many trials are complete, running, waiting, diverged, failed; with reasons."""
+    """How many trials are complete, running, waiting, diverged, failed; with reasons and the path of a traceback."""
+    from search import failures
     from search.folder import RunFolder
     from search.plan import stored
 
-    store = stored(RunFolder.existing(folder), storage)
-    counts, reasons = store.counts(), store.reasons()
+    run_folder = RunFolder.existing(folder)
+    store = stored(run_folder, storage)
+    counts, reasons, traceback = store.counts(), store.reasons(), failures.first(store, run_folder.checkpoints)
     store.close()
     if json:
         told = [{"status": status, "reason": reason, "trials": number} for status, reason, number in reasons]
-        _print_json({**counts, "reasons": told})
+        _print_json({**counts, "reasons": told, "traceback": str(traceback) if traceback else None})
         return
     _print_table(("status", "trials"), [(name, str(count)) for name, count in counts.items()])
     if reasons:
         _print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in reasons])
+    if traceback:
+        typer.echo(f"first traceback: {traceback}")
 
 
 @app.command()

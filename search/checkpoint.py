@@ -1,19 +1,31 @@
-"""Where a trial was: written by atomic rename after every epoch, so that a kill at any moment leaves a whole one."""
+"""Where a trial was: two generations, one behind every epoch, so that kill and damage leave one to go on from."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from search.atomic import replace
+from search.atomic import sweep_up, write_bytes
 from search.trial import Epoch
 
 NAME = "checkpoint.pt"
+BEFORE = "checkpoint.before.pt"
+GENERATIONS = (NAME, BEFORE)
+"""The newest first."""
 WEIGHTS = "weights.safetensors"
+
+DIGEST = hashlib.sha256().digest_size
+
+
+class Damaged(Exception):
+    """A checkpoint that is not as it was written, or is another network's; it has been put aside."""
 
 
 @dataclass
@@ -25,33 +37,42 @@ class State:
     history: list[Epoch] = field(default_factory=list)
 
 
-def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State | None:
-    """Put model, optimiser and torch's random generators back where the folder's checkpoint left them.
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State:
+    """Put model, optimiser and torch's random generators back where the checkpoint left them.
 
-    Without a checkpoint, the beginning. None with one that cannot be read or does not fit: it is put aside, and parts
-    of the model may have been overwritten.
+    Raises:
+        FileNotFoundError: there is none.
+        Damaged: why; it is put aside, and parts of the model may have been overwritten.
     """
-    path = folder / NAME
-    if not path.exists():
-        return State()
     try:
         # weights_only: tensors and plain containers, never code.
-        data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        data: dict[str, Any] = torch.load(io.BytesIO(_whole(path)), map_location="cpu", weights_only=True)
         state = State(data["step"], data["warming_up"], [Epoch(**epoch) for epoch in data["history"]])
+        if _shapes(data["model"]) != _shapes(model.state_dict()):
+            raise ValueError("it is another network's")
         model.load_state_dict(data["model"])
         optimizer.load_state_dict(data["optimizer"])
         torch.set_rng_state(data["rng"])
         if device.startswith("cuda") and data["cuda_rng"] is not None:
             torch.cuda.set_rng_state(data["cuda_rng"])
-    except Exception:
-        # A checkpoint is only time saved: a damaged one is put aside, and the trial starts anew.
-        path.replace(path.with_suffix(".damaged"))
-        return None
+    except (FileNotFoundError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        # A checkpoint is only time saved: without it the trial goes on from the one before, or starts anew.
+        with suppress(OSError):
+            path.replace(path.with_suffix(".damaged"))
+        raise Damaged(next(iter(str(error).splitlines()), type(error).__name__)) from error
     return state
 
 
 def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State, device: str) -> None:
-    """Write a checkpoint in place of the one before."""
+    """Write a checkpoint; the one that was the newest is the one before.
+
+    The file is torch's archive and its SHA-256: torch itself reads an archive with a flipped bit as if it were whole.
+
+    Raises:
+        OSError: it could not be written; the newest is still there.
+    """
     data = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -61,17 +82,50 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
         "warming_up": state.warming_up,
         "history": [asdict(epoch) for epoch in state.history],
     }
-    replace(folder / NAME, lambda path: torch.save(data, path))
+    archive = io.BytesIO()
+    torch.save(data, archive)
+    write_bytes(folder / NAME, sealed(archive.getvalue()), before=folder / BEFORE)
+
+
+def sealed(archive: bytes) -> bytes:
+    """The content of a checkpoint's file: an archive with its digest behind it."""
+    return archive + hashlib.sha256(archive).digest()
+
+
+def step_back(folder: Path) -> None:
+    """Make the checkpoint before the newest; without one, there is none."""
+    try:
+        (folder / BEFORE).replace(folder / NAME)
+    except FileNotFoundError:
+        (folder / NAME).unlink()
 
 
 def keep_weights(folder: Path, model: nn.Module) -> None:
-    """Leave the trained weights."""
-    from safetensors.torch import save_file
+    """Leave the trained weights.
+
+    Raises:
+        OSError: they could not be written.
+    """
+    from safetensors.torch import save as as_bytes
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    replace(folder / WEIGHTS, lambda path: save_file(tensors, path))
+    write_bytes(folder / WEIGHTS, as_bytes(tensors))
 
 
 def drop(folder: Path) -> None:
-    """Remove the checkpoint of a trial that has ended: its momenta are of no more use."""
-    (folder / NAME).unlink(missing_ok=True)
+    """Remove the checkpoints of a trial that has ended: its momenta are of no more use."""
+    for name in reversed(GENERATIONS):
+        (folder / name).unlink(missing_ok=True)
+    sweep_up(folder)
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _whole(path: Path) -> bytes:
+    content = path.read_bytes()
+    archive = content[:-DIGEST]
+    if sealed(archive) != content:
+        raise ValueError("it is not as it was written: its digest is another")
+    return archive

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+
+log = logging.getLogger(__name__)
 
 COUNTERS = Path("/sys/class/powercap")
 OFTEN = 60.0
 """Seconds between two looks: a counter starts over after minutes to hours, and must not do so twice unseen."""
+
+PATIENCE = 3.0
 
 
 class Meter:
@@ -47,19 +53,34 @@ class Meter:
         return found
 
 
+@dataclass
+class Reading:
+    """What a session took, in joules; None until it has ended, and where it is not known."""
+
+    joules: float | None = None
+
+
 @contextmanager
-def metered(counters: Path = COUNTERS, often: float = OFTEN) -> Iterator[Meter]:
-    """A meter that looks by itself while it lasts."""
-    meter, done = Meter(counters), Event()
+def metered(counters: Path = COUNTERS, often: float = OFTEN, patience: float = PATIENCE) -> Iterator[Reading]:
+    """Joules while it lasts. A counter that hangs or breaks takes `patience` seconds, twice, and gives no number."""
+    reading, begun, done = Reading(), Event(), Event()
 
     def watch() -> None:
-        while not done.wait(often):
-            meter.look()
+        try:
+            meter = Meter(counters)
+            begun.set()
+            while not done.wait(often):
+                meter.look()
+            reading.joules = meter.look()
+        except Exception:
+            log.warning("the energy of this session is not known", exc_info=True)
+            begun.set()
 
     thread = Thread(target=watch, daemon=True)
     thread.start()
+    begun.wait(patience)
     try:
-        yield meter
+        yield reading
     finally:
         done.set()
-        thread.join()
+        thread.join(patience)

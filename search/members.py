@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from resnet_space import build
 from search import checkpoint
 from search.fused import divided, fuse, join, unfuse
 from search.recipe import Recipe
-from search.trial import TrialSpec
+from search.trial import Notice, TrialSpec
 
 
 @dataclass(eq=False)
@@ -26,14 +26,58 @@ class Member:
     optimizer: torch.optim.Optimizer
     state: checkpoint.State
 
+    notices: list[Notice] = field(default_factory=list)
+    """What was found on the way here."""
+    unsaved: bool = False
+    """Whether its last checkpoint could not be written."""
+
     @classmethod
-    def of(cls, spec: TrialSpec, folder: Path | None, device: str, *, recompute: bool = False) -> Member:
-        """The trial where its checkpoint left it, or at its beginning."""
-        model, optimizer = beginning(spec, device, recompute=recompute)
-        state = checkpoint.load(folder, model, optimizer, device) if folder else checkpoint.State()
-        if state is None:
-            (model, optimizer), state = beginning(spec, device, recompute=recompute), checkpoint.State()
-        return cls(spec, folder, model, optimizer, state)
+    def of(
+        cls,
+        spec: TrialSpec,
+        folder: Path | None,
+        device: str,
+        *,
+        recompute: bool = False,
+        generations: Sequence[str] = checkpoint.GENERATIONS,
+    ) -> Member:
+        """The trial where the first of its checkpoints that can be read left it, or at its beginning."""
+        member = cls(spec, folder, *beginning(spec, device, recompute=recompute), checkpoint.State())
+        found = []
+        for path in [folder / name for name in generations] if folder else []:
+            try:
+                member.state = checkpoint.load(path, member.model, member.optimizer, device)
+                break
+            except FileNotFoundError:
+                continue
+            except checkpoint.Damaged as why:
+                found.append(f"{path.name} is damaged ({why})")
+                member.model, member.optimizer = beginning(spec, device, recompute=recompute)
+        if found:
+            after = f"goes on behind step {member.state.step}" if member.state.step else "begins anew"
+            member.notices.append(Notice(spec.key, f"{' and '.join(found)}; {after}"))
+        return member
+
+    @property
+    def place(self) -> tuple[int, bool]:
+        """How far it is, and whether its learning rate is the warm-up's: those of one place may train together."""
+        return self.state.step, self.state.warming_up
+
+    def save(self, device: str) -> Iterator[Notice]:
+        """Write its checkpoint, if it has a folder.
+
+        One that cannot be written is told, once: a trial that could go on must not end of it.
+        """
+        if not self.folder:
+            return
+        try:
+            checkpoint.save(self.folder, self.model, self.optimizer, self.state, device)
+        except OSError as error:
+            if not self.unsaved:
+                yield Notice(self.spec.key, f"{checkpoint.NAME}: {error.strerror or error}; goes on without a new one")
+            self.unsaved = True
+        else:
+            self.unsaved = False
 
 
 def beginning(spec: TrialSpec, device: str, *, recompute: bool = False) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -59,15 +103,34 @@ def sgd(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def furthest_behind(members: Sequence[Member], total: int) -> list[Member]:
     """Who trains next: of those that have steps to do, the ones with the fewest done, and with one learning rate.
 
-    Members stand apart behind a kill between two checkpoints, or where the warm-up ends earlier for one than for
-    another; those behind go first, so that all are level again.
+    Members stand apart where they were begun apart, or where the warm-up ends earlier for one than for another; those
+    behind go first, so that all are level again.
     """
     going = [member for member in members if member.state.step < total]
     if not going:
         return []
     first = min(going, key=lambda member: member.state.step)
-    alike = (first.state.step, first.state.warming_up)
-    return [member for member in going if (member.state.step, member.state.warming_up) == alike]
+    return [member for member in going if member.place == first.place]
+
+
+def level(members: Sequence[Member], device: str, *, recompute: bool = False) -> list[Member]:
+    """The members, those ahead one checkpoint back if another stands there.
+
+    So it is behind a kill between two members' checkpoints. They take the epoch together again, as they began it: the
+    same bits as without the kill. Alone, those behind would have other roundings.
+    """
+    places = {member.place for member in members}
+    found = []
+    for member in members:
+        if member.folder and member.state.step > min(places)[0]:
+            back = Member.of(member.spec, member.folder, device, recompute=recompute, generations=[checkpoint.BEFORE])
+            known = back.state.step > 0 or len(member.state.history) == 1
+            if known and back.place in places - {member.place}:
+                checkpoint.step_back(member.folder)
+                back.notices = member.notices
+                member = back
+        found.append(member)
+    return found
 
 
 class Group:

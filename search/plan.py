@@ -101,20 +101,20 @@ def opened(
         plan.begin(store)
         if retry_failed:
             store.retry()
-        with metered() as meter:
+        with metered() as energy:
             yield folder, store
-        folder.amend(joules=meter.look())
+        folder.amend(joules=energy.joules)
         _tidy(folder, store)
     finally:
         store.close()
 
 
 def _tidy(folder: RunFolder, store: Store) -> None:
-    """Remove the checkpoints of trials that ended before their time: none will go on from there."""
+    """Remove the checkpoints of trials that none will go on from: stopped, or ended as their driver was killed."""
     from search import checkpoint
 
     for record in store.records():
-        if record.status in ("pruned", "diverged"):
+        if record.status in ("complete", "pruned", "diverged"):
             checkpoint.drop(folder.checkpoints / record.key)
 
 

@@ -10,11 +10,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from search.trial import Epoch, Event, Finished, Started
+from search.screen import Screen, Stderr
+from search.trial import Epoch, Event, Finished, Notice, Started
+
+QUIET = 60.0
+"""Seconds without a word that are never told."""
+
+LONG = 10
+"""A trial is silent when it has told nothing for so many times the longest pause so far."""
 
 
 class Progress:
-    """Counts events. Give it the steps of one trial and a trial's name by key; use it as a context."""
+    """Counts events. Give it the steps of one trial and a trial's name by key; use it as a context.
+
+    What it shows is shown aside: a terminal that hangs, or has gone, is no trial's affair.
+    """
 
     def __init__(
         self,
@@ -27,29 +37,41 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.total, self.already, self.steps, self.name, self.clock = total, already, steps, name, clock
-        self.console = console or Console(stderr=True, highlight=False, markup=False)
+        self.console = console or Stderr()
+        self.screen = Screen(self.look)
         self.began = clock()
         self.running: dict[str, Epoch | None] = {}
         self.together: dict[str, int] = {}
         self.carried: dict[str, float] = {}
         """Parts of trials that a session before this one did."""
+        self.heard: dict[str, float] = {}
+        """When running trials told something last."""
+        self.longest_pause = 0.0
+        self.silent: set[str] = set()
         self.ended: Counter[str] = Counter()
         self.best: tuple[float, str] | None = None
         self.live = Live(console=self.console, get_renderable=self.render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Progress:
+        self.screen.__enter__()
         if self.already:
-            self.console.print(f"{self.already} of {self.total} trials are stored; {self.total - self.already} to do")
+            self.say(f"{self.already} of {self.total} trials are stored; {self.total - self.already} to do")
         if self.console.is_terminal:
-            self.live.start()
+            self.screen.do(self.live.start)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.live.is_started:
-            self.live.stop()
+        if self.console.is_terminal:
+            self.screen.do(self.live.stop)
+        self.screen.__exit__()
+
+    def say(self, line: str) -> None:
+        """Have a line printed."""
+        self.screen.do(lambda: self.console.print(line, soft_wrap=True, markup=False))
 
     def tell(self, event: Event) -> None:
         """Take an event in, and print a line where a trial ends."""
+        self._hear(event)
         match event:
             case Started():
                 self.running[event.key] = None
@@ -59,10 +81,31 @@ class Progress:
             case Epoch():
                 self.running[event.key] = event
                 self._better(event.validation_error, event.key)
+            case Notice():
+                self.say(f"{self.name(event.key)}: {event.text}")
             case Finished():
                 self.running.pop(event.key, None)
                 self.ended[event.status] += 1
-                self.console.print(self._line(event), soft_wrap=True, markup=False)
+                self.say(self._line(event))
+
+    def look(self) -> None:
+        """Say which trials have been silent for much longer than any was; once, until they are heard again."""
+        now = self.clock()
+        for key, heard in list(self.heard.items()):
+            pause = now - heard
+            if self.longest_pause and pause > max(QUIET, LONG * self.longest_pause) and key not in self.silent:
+                self.silent.add(key)
+                longest = clock_face(self.longest_pause)
+                self.say(f"{self.name(key)}: silent for {clock_face(pause)}; the longest pause so far was {longest}")
+
+    def _hear(self, event: Event) -> None:
+        now = self.clock()
+        if isinstance(event, Epoch) and event.key in self.heard:
+            self.longest_pause = max(self.longest_pause, now - self.heard[event.key])
+        self.heard[event.key] = now
+        self.silent.discard(event.key)
+        if isinstance(event, Finished):
+            del self.heard[event.key]
 
     def more(self, trials: int) -> None:
         """There are more trials to do than was known, or fewer."""
@@ -103,7 +146,7 @@ class Progress:
             *([f"best so far {self.best[0]:.2%} ({self.best[1]}, validation)"] if self.best else []),
         ]
         lines = [" | ".join(head)]
-        for key, epoch in self.running.items():
+        for key, epoch in list(self.running.items()):
             where = "starting"
             if epoch:
                 where = (

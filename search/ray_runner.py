@@ -29,10 +29,11 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from resnet_space.errors import InputError
+from search import failures, shortage
 from search.resources import Resources
 from search.sweep import Feed
-from search.trial import Finished, Job, as_event, as_plain
-from search.work import work
+from search.trial import Finished, Job, Notice, TrialSpec, as_event, as_plain
+from search.work import watched, work
 
 
 def run(feed: Feed, *, resources: Resources, checkpoints: Path, address: str | None = None) -> None:
@@ -66,7 +67,7 @@ def run(feed: Feed, *, resources: Resources, checkpoints: Path, address: str | N
                     verbose=0,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=resources.retries),
-                    callbacks=[GivenUp(feed)],
+                    callbacks=[Lost(feed, resources, checkpoints)],
                 ),
             ).fit()
 
@@ -105,7 +106,9 @@ class Worker(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.events = work(Job.from_json(new_config["job"]), self.resources, self.checkpoints)
+        job = Job.from_json(new_config["job"])
+        folder = self.checkpoints / job.trials[0].key
+        self.events = watched(work(job, self.resources, self.checkpoints), self.resources, folder)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -164,23 +167,40 @@ class Teller(FIFOScheduler):
         return self.STOP if stop else self.CONTINUE
 
 
-class GivenUp(tune.Callback):
-    """Tells the feed of a job that Tune has given up that its trials failed.
+class Lost(tune.Callback):
+    """Tells the feed of workers that were lost: that they are replaced, or that Tune gives up and their trials failed.
 
     A callback, since a scheduler hears of errors also where the trial is tried again.
     """
 
-    def __init__(self, feed: Feed) -> None:
-        self.feed = feed
+    def __init__(self, feed: Feed, resources: Resources, checkpoints: Path) -> None:
+        self.feed, self.resources, self.checkpoints = feed, resources, checkpoints
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as for `Asker`."""
         return {}
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        why, specs = self._why(trial)
+        if short_of_memory(trial):
+            # One more try, and no others.
+            trial.max_failures = trial.num_failures
+        for spec in specs:
+            self.feed.tell(Notice(spec.key, f"its worker was lost, and is replaced: {why}"))
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        reason = f"worker lost {trial.num_failures} times: {cause(trial)}"
-        for spec in Job.from_json(trial.config["job"]).trials:
+        why, specs = self._why(trial)
+        lost = f"worker lost {trial.num_failures} times: {why}"
+        reason = shortage.reason(lost) if short_of_memory(trial) else lost
+        for spec in specs:
             self.feed.tell(Finished(spec.key, "failed", reason))
+
+    def _why(self, trial: Any) -> tuple[str, tuple[TrialSpec, ...]]:
+        specs = Job.from_json(trial.config["job"]).trials
+        report = self.checkpoints / specs[0].key / failures.SILENT
+        if report.is_file() and report.stat().st_size:
+            return f"silent for {self.resources.silent:g} s", specs
+        return cause(trial), specs
 
 
 def _bounded(asker: Asker, at_once: int | None) -> Searcher:
@@ -192,12 +212,22 @@ def cause(trial: Any) -> str:
 
     Read where Tune writes it first: `Trial.get_error` reads a copy that may come later.
     """
-    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
-    lines = [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:] if line.strip()]
+    lines = last_failure(trial)
     if not lines:
         return "no reason given"
     # A traceback begins with Ray's name for the call, and ends in what was raised.
     return lines[-1] if "ray::" in lines[0] else lines[0]
+
+
+def short_of_memory(trial: Any) -> bool:
+    """Whether Ray ended a Tune trial's worker since its node had no memory left. The kernel does not say."""
+    return any(shortage.WORDS.search(line) for line in last_failure(trial))
+
+
+def last_failure(trial: Any) -> list[str]:
+    """What Tune wrote of a trial's last failure, line by line."""
+    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+    return [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:] if line.strip()]
 
 
 @contextmanager

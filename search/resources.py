@@ -32,6 +32,9 @@ class Resources(Description):
     graphs: bool = False
     """Whether a training step on a GPU is launched as one CUDA graph, where launching takes longer than computing."""
 
+    silent: Annotated[float, Field(ge=1, le=31_536_000)] | None = None
+    """Seconds behind which a worker that has told nothing is ended, as if it were lost; by itself, never. On Ray."""
+
     @field_validator("fuse", mode="before")
     @classmethod
     def _one_of_three(cls, value: Any) -> Any:

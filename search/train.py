@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from search import checkpoint, propagation
 from search.data import Images, Split, batches, steps_per_epoch
 from search.fused import Unfusable, refusal
-from search.members import Group, Member, furthest_behind
+from search.members import Group, Member, furthest_behind, level
 from search.recipe import Recipe
 from search.step import autocast, stepping
 from search.trial import Epoch, Event, Finished, Probe, Started, TrialSpec
@@ -36,8 +36,8 @@ def train(
     """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` behind each epoch in `probes`.
 
     With a `folder`, every epoch ends in a checkpoint there and a trial that was killed goes on behind its last one, on
-    the CPU with the same bits as if it had never stopped; epochs told before are told again. At the end the weights
-    stay as `weights.safetensors`.
+    the CPU with the same bits as if it had never stopped; epochs told before are told again. A checkpoint that is
+    damaged or cannot be written is told as a `Notice`. At the end the weights stay as `weights.safetensors`.
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
     A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
@@ -72,8 +72,10 @@ def train_together(
     ]
     if len(members) > 1 and (why := refusal(members[0].model)):
         raise Unfusable(why)
+    members = level(members, device, recompute=recompute)
     for member in members:
         yield Started(member.spec.key, platform.node(), device, member.state.step, together=len(members))
+        yield from member.notices
         yield from member.state.history
     split = images.train.to(device)
     total = recipe.total_steps(steps_per_epoch(len(split), recipe.batch_size))
@@ -151,8 +153,8 @@ def train_together(
                 yield probe(key, measured.epoch, member.model, split, images)
         # All checkpoints ahead of all that is told, so that a kill finds them level.
         for member in behind:
-            if member.folder and member in members:
-                checkpoint.save(member.folder, member.model, member.optimizer, member.state, device)
+            if member in members:
+                told += member.save(device)
         yield from told
 
     for member in members:
@@ -169,8 +171,14 @@ def ended(member: Member, images: Images, device: str) -> Iterator[Finished]:
         return
     test_error = error(model, images.test, images, recipe, device)
     measured_latency = latency_ms(model, images.shape, recipe, device)
-    if member.folder:
-        checkpoint.keep_weights(member.folder, model)
+    try:
+        if member.folder:
+            checkpoint.keep_weights(member.folder, model)
+    except OSError as problem:
+        # Its checkpoint stays, so that trying again is no training.
+        reason = f"its weights could not be kept: {problem.strerror or problem}"
+        yield Finished(key, "failed", reason, seconds=spent(member))
+        return
     yield Finished(
         key,
         "complete",

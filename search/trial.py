@@ -98,6 +98,14 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """What its watchers should know of a trial that goes on; it is shown, and not stored."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Probe:
     """How signals propagate behind an epoch, 0 the beginning: a number a unit, from the first to the last.
 
@@ -129,9 +137,9 @@ class Finished:
     traceback: str = ""
 
 
-Event = Started | Epoch | Probe | Finished
+Event = Started | Epoch | Notice | Probe | Finished
 
-_EVENTS: dict[str, type[Event]] = {cls.__name__: cls for cls in (Started, Epoch, Probe, Finished)}
+_EVENTS: dict[str, type[Event]] = {cls.__name__: cls for cls in (Started, Epoch, Notice, Probe, Finished)}
 
 
 def as_plain(event: Event) -> dict[str, Any]:

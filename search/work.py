@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import gc
 import logging
 import traceback
 from collections.abc import Generator, Iterator
@@ -9,11 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from resnet_space.errors import InputError
+from search import failures
 from search.data import DataSet, Images, load, steps_per_epoch
 from search.resources import Resources
+from search.shortage import out_of_memory
+from search.shortage import reason as shortage
 from search.together import gain
 from search.train import train, train_together
-from search.trial import Event, Finished, Job
+from search.trial import Event, Finished, Job, Notice, TrialSpec
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +27,14 @@ def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[
     """The events of a job's trials: together where that is faster, else one after another.
 
     An exception ends its trial as `failed`, with reason and traceback, and the job goes on: the next try would only
-    fail again. What must not be swallowed (a killed worker, Ctrl-C) is no `Exception`.
+    fail again. But for want of memory it is tried once more, alone. What must not be swallowed (a killed worker,
+    Ctrl-C) is no `Exception`.
     """
     import torch
 
     torch.set_num_threads(resources.threads)
     ended: set[str] = set()
+    tries = 2
     try:
         for event in _together(job, resources, checkpoints):
             ended |= {event.key} if isinstance(event, Finished) else set()
@@ -35,11 +42,17 @@ def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[
     except Exception as error:
         # Of one trial, or of all as one, such as a lack of memory: each on its own shows whose it is.
         log.warning("trials that trained together go on one after another (%s)", type(error).__name__)
+        tries = 1 if out_of_memory(error) else 2
     for spec in job.trials:
-        if spec.key in ended:
-            continue
+        if spec.key not in ended:
+            yield from _alone(spec, job, resources, checkpoints, tries)
+
+
+def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Path | None, tries: int) -> Generator[Event]:
+    """The events of one trial, its failure one of them."""
+    folder = checkpoints / spec.key if checkpoints else None
+    for left in reversed(range(tries)):
         try:
-            folder = checkpoints / spec.key if checkpoints else None
             images = _images(spec.data, spec.fingerprint)
             yield from train(
                 spec,
@@ -50,9 +63,50 @@ def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[
                 recompute=resources.recompute,
                 recorded=resources.graphs,
             )
+            return
         except Exception as error:
-            reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-            yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())
+            short, text = out_of_memory(error), str(error)
+            reason = shortage(text) if short else f"{type(error).__name__}: {next(iter(text.splitlines()), '')}"
+            if not short or not left:
+                if folder:
+                    failures.leave(folder, traceback.format_exc())
+                yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())
+                return
+        # Behind the except: with the error go the tensors that its frames held.
+        _free()
+        yield Notice(spec.key, f"{reason}; tried once more")
+
+
+def watched(events: Iterator[Event], resources: Resources, folder: Path) -> Generator[Event]:
+    """The events of a process that ends itself if one lets wait for `resources.silent` seconds.
+
+    Where it hung is then written in `folder`. The clock is C's, and runs on where Python is stuck.
+    """
+    if resources.silent is None:
+        yield from events
+        return
+    report = folder / failures.SILENT
+    folder.mkdir(parents=True, exist_ok=True)
+    with report.open("w") as file:
+        while True:
+            faulthandler.dump_traceback_later(resources.silent, exit=True, file=file)
+            try:
+                event = next(events, None)
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+            if event is None:
+                break
+            yield event
+    report.unlink()
+
+
+def _free() -> None:
+    """Give back what was allocated and is not in use."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _together(job: Job, resources: Resources, checkpoints: Path | None) -> Iterator[Event]:

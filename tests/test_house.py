@@ -145,6 +145,21 @@ def test_rooms_say_that_they_are_typed() -> None:
     assert [room for room in ROOMS if not (ROOT / room / "py.typed").is_file()] == []
 
 
+def test_every_test_in_the_table_of_faults_exists() -> None:
+    table = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", table)
+    rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| fault ")]
+    assert len(rows) > 15
+    assert [row for row in rows if "::test_" not in row] == [], "a promise without a test is none"
+    found = {
+        path: {
+            node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.FunctionDef)
+        }
+        for path, _ in named
+    }
+    assert [f"{path}::{test}" for path, test in named if test not in found[path]] == []
+
+
 def test_modules_are_under_400_lines() -> None:
     paths = [*MODULES, *(ROOT / "tests").rglob("*.py")]
     lengths = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}

@@ -54,6 +54,6 @@ def test_a_counter_that_goes_away_leaves_no_number(tmp_path: Path) -> None:
 
 def test_a_session_is_metered_to_its_end(tmp_path: Path) -> None:
     write(tmp_path, "0", 0)
-    with metered(tmp_path, often=0.001) as meter:
+    with metered(tmp_path, often=0.001) as energy:
         write(tmp_path, "0", 4_000_000)
-    assert meter.look() == pytest.approx(4.0)
+    assert energy.joules == pytest.approx(4.0)

@@ -179,10 +179,12 @@ def test_brackets_in_a_name_are_text_in_the_display() -> None:
 
 def test_on_a_terminal_the_display_lives_only_inside() -> None:
     progress, _, out = shown(terminal=True)
+    inside: list[bool] = []
     with progress:
-        assert progress.live.is_started
         progress.tell(Started("a", "host", "cpu"))
-        progress.live.refresh()
+        progress.screen.do(progress.live.refresh)
+        progress.screen.do(lambda: inside.append(progress.live.is_started))
+    assert inside == [True]
     assert not progress.live.is_started
     assert "1 running" in out.getvalue()
 

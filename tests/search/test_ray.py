@@ -25,7 +25,7 @@ from search.checkpoint import WEIGHTS
 from search.data import DataSet, load
 from search.resources import Resources
 from search.sweep import Listed
-from search.trial import Epoch, Event, Finished, Job, Started, TrialSpec
+from search.trial import Epoch, Event, Finished, Job, Notice, Started, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
@@ -96,7 +96,7 @@ def measured(events: list[Event]) -> list[tuple[Any, ...]]:
             getattr(event, item.name) for item in fields(event) if item.name not in clocks
         )
         for event in events
-        if not isinstance(event, Started)
+        if not isinstance(event, Started | Notice)
     }
     return [told[name] for name in sorted(told)]
 
@@ -192,6 +192,11 @@ def test_a_lost_worker_is_replaced_and_the_trial_ends_with_the_same_numbers(swep
     assert second >= 3 * 7, "taken up behind its checkpoint"
     assert swept.end("killed once").status == "complete"
     assert measured(swept.of("killed once")) == measured(inlined.of("killed once"))
+
+
+def test_a_lost_worker_is_told(swept: Sweep) -> None:
+    [note] = [event.text for event in swept.of("killed once") if isinstance(event, Notice)]
+    assert note.startswith("its worker was lost, and is replaced: ")
 
 
 def test_a_worker_lost_too_often_fails_its_trial_with_a_reason(swept: Sweep) -> None:

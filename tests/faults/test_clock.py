@@ -1,0 +1,73 @@
+"""A clock that is set back, or jumps: durations are measured by one that is not, and no trial is the worse for it."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from search import inline, store
+from search.resources import Resources
+from search.store import Store
+from search.sweep import sweep
+from search.trial import Epoch, Event, Job, TrialSpec
+
+Trial = Callable[..., TrialSpec]
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(
+    path for room in ("resnet_space", "search", "ablations", "reports") for path in (ROOT / room).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_module_measures_by_the_clock_on_the_wall(path: Path) -> None:
+    called = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    assert not called & {"time.time", "time.time_ns", "datetime.utcnow", "datetime.today"}
+
+
+def test_a_clock_that_goes_backwards_changes_no_number(
+    trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every look at it, it is an hour earlier."""
+    now, seconds = datetime(2026, 10, 25, 3, tzinfo=UTC), time.time()
+
+    class Backwards(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            nonlocal now
+            now -= timedelta(hours=1)
+            return now
+
+    def earlier() -> float:
+        nonlocal seconds
+        seconds -= 3600
+        return seconds
+
+    jobs = [Job(trials=(trial(seed=seed, epochs=2),)) for seed in range(2)]
+    found = []
+    for folder in ("usual", "backwards"):
+        if folder == "backwards":
+            monkeypatch.setattr(store, "datetime", Backwards)
+            monkeypatch.setattr(time, "time", earlier)
+        (tmp_path / folder).mkdir()
+        there, told = Store.at(tmp_path / folder), list[Event]()
+        runner = partial(inline.run, resources=Resources(), checkpoints=tmp_path / folder)
+        sweep(jobs, there, runner, told.append)
+        found.append(there.records())
+        there.close()
+        assert all(event.seconds > 0 for event in told if isinstance(event, Epoch))
+    for usual, backwards in zip(*found, strict=True):
+        assert backwards.started > backwards.finished, "the clock was set back while it ran"
+        assert (usual.status, usual.test_error) == (backwards.status, backwards.test_error)
+        assert backwards.seconds is not None
+        assert 0 < backwards.seconds < 600

@@ -1,0 +1,161 @@
+"""A driver that is killed at any moment, again and again: the same trials with the same numbers, and nothing twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+STUDY = """
+name: mortal
+net: resnet20
+set: {width: 0.25, stages.*.units: 1}
+baseline: plain
+arms: {plain: {}, drops: {set: {unit.shortcut: {kind: dropout}}}}
+data: {name: digits, limit: 200}
+recipe: {base: digits, epochs: 6, augmentation: {pad: 1}}
+seeds: 3
+"""
+
+KILLS, TRIALS = 20, 6
+
+FORKS = """
+import os, sys, torch, pandas, sqlalchemy, rich
+import ablations.kinds, ablations.library, reports.write, reports.terminal, search.inline, search.plan, search.work
+import matplotlib.pyplot, reports.figures, safetensors.torch, scipy.stats, search.data
+from resnet_space import cli, complexity, preset
+
+complexity(preset("resnet20"))
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)  # what these two import late
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        for stream in (1, 2):
+            os.dup2(os.open("told.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        sys.argv = ["resnet-space", *line.split()]
+        try:
+            cli.main()
+            os._exit(0)
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Commands:
+    """Runs the command line in a process of its own each time, forked of one that has imported all it needs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FORKS], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, line: str, alive: float | None = None) -> int:
+        """The exit status of a command; -9 of one that was killed behind so many seconds."""
+        to, back = self._pipes()
+        to.write(line + "\n")
+        to.flush()
+        child = int(back.readline())
+        if alive is not None:
+            time.sleep(alive)  # a random moment is what is tested
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        return int(back.readline())
+
+    def close(self) -> None:
+        for pipe in self._pipes():
+            pipe.close()
+        self.process.wait()
+
+    def _pipes(self) -> tuple[IO[str], IO[str]]:
+        assert self.process.stdin
+        assert self.process.stdout
+        return self.process.stdin, self.process.stdout
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Commands, Path, float]]:
+    """A way to run commands, a folder with the study's run in `whole`, and the seconds that it took."""
+    folder = tmp_path_factory.mktemp("mortal")
+    (folder / "study.yaml").write_text(STUDY)
+    commands = Commands(folder)
+    assert commands("list presets") == 0
+    began = time.monotonic()
+    assert commands("run study.yaml --inline --out whole") == 0, (folder / "told.txt").read_text()
+    yield commands, folder, time.monotonic() - began
+    commands.close()
+
+
+def rows(run: Path, table: str, leave: tuple[str, ...]) -> list[tuple[object, ...]]:
+    """All that a run stored, without what clocks say."""
+    with closing(sqlite3.connect(run / "trials.db")) as connection:
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in leave]
+        return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall(), key=str)
+
+
+CLOCKS = ("seconds", "images_per_second", "latency_ms", "started", "finished", "attempts", "host")
+
+
+def same(run: Path, whole: Path) -> None:
+    """The same set of trials, epochs and weights, to the bit, and all of them once."""
+    for table in ("trials", "epochs"):
+        assert rows(run, table, CLOCKS) == rows(whole, table, CLOCKS)
+    kept = {path.relative_to(whole): path.read_bytes() for path in (whole / "checkpoints").rglob("*.*")}
+    assert len(kept) == TRIALS
+    assert {path.relative_to(run): path.read_bytes() for path in (run / "checkpoints").rglob("*.*")} == kept
+
+
+def attempts(run: Path) -> list[int]:
+    with closing(sqlite3.connect(run / "trials.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT attempts FROM trials")]
+
+
+@pytest.mark.slow
+def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
+    undisturbed: tuple[Commands, Path, float],
+) -> None:
+    commands, folder, seconds = undisturbed
+    moments = random.Random(20)
+    ends = []
+    while ends.count(-signal.SIGKILL) < KILLS and len(ends) < 2 * KILLS:
+        ends.append(commands("run study.yaml --inline --out killed", alive=moments.uniform(0, seconds / 8)))
+    assert ends.count(-signal.SIGKILL) == KILLS
+    assert commands("run study.yaml --inline --out killed") == 0
+    same(folder / "killed", folder / "whole")
+    assert sum(attempts(folder / "killed")) > TRIALS, "trials were under way when it was killed"
+    assert attempts(folder / "whole") == [1] * TRIALS
+
+
+@pytest.mark.slow
+def test_a_driver_of_rays_workers_killed_ends_with_what_an_undisturbed_one_has(
+    undisturbed: tuple[Commands, Path, float], ray_cluster: None
+) -> None:
+    from search import ray_runner
+
+    _, folder, _ = undisturbed
+    address = ray_runner.ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-m", "resnet_space", "run", "study.yaml", "--out", "on-ray", "--address", address]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
+        assert driver.stderr
+        for line in driver.stderr:
+            if line.startswith("[2/"):
+                break
+        driver.kill()
+    assert sum(attempts(folder / "on-ray")) > 0
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    same(folder / "on-ray", folder / "whole")

@@ -1,0 +1,134 @@
+"""Workers that hang, that Ray ends for want of memory, that raise: bounded tries, a reason, and where it happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import failures, shortage
+from search.resources import Resources
+from search.trial import Event, Finished, Started, TrialSpec
+from search.work import watched
+
+Trial = Callable[..., TrialSpec]
+
+HANGS = """
+import sys, time
+from pathlib import Path
+from search.resources import Resources
+from search.trial import Started
+from search.work import watched
+
+def events():
+    yield Started("a", "host", "cpu")
+    hangs_for_ever()
+
+def hangs_for_ever():
+    # In C, without letting other threads run.
+    sum(range(10**15))
+
+told = watched(events(), Resources(silent=1), Path(sys.argv[1]))
+print(next(told), flush=True)
+time.sleep(1.5)  # Between events its clock stands: what its driver does is no silence of the worker's.
+print("asked", flush=True)
+next(told)
+"""
+
+
+def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", HANGS, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stdout.splitlines()[-1] == "asked"
+    report = (tmp_path / failures.SILENT).read_text()
+    assert report.startswith("Timeout (0:00:01)!")
+    assert "in hangs_for_ever" in report
+
+
+def test_one_that_does_not_hang_leaves_nothing(tmp_path: Path) -> None:
+    events: list[Event] = [Started("a", "host", "cpu"), Finished("a", "complete")]
+    assert list(watched(iter(events), Resources(silent=100), tmp_path)) == events
+    assert list(watched(iter(events), Resources(), tmp_path)) == events
+    assert list(tmp_path.iterdir()) == []
+
+
+def kept(folder: Path, script: str, specs: list[TrialSpec], **environment: str) -> list[dict[str, Any]]:
+    """What a run on a Ray of its own tells."""
+    (folder / "specs.json").write_text(json.dumps([spec.model_dump(mode="json") for spec in specs]))
+    command = [sys.executable, "-c", RUNS + script, str(folder / "specs.json"), str(folder / "checkpoints")]
+    alone = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | environment
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=alone, timeout=250)
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+RUNS = """
+import json, sys
+from pathlib import Path
+from search import ray_runner
+from search.resources import Resources
+from search.sweep import Listed
+from search.trial import Job, TrialSpec, as_plain
+
+specs = [TrialSpec.of(data) for data in json.loads(Path(sys.argv[1]).read_text())]
+
+out = sys.stdout
+
+def run(tell=lambda event: None, **resources):
+    def told(event):
+        print(json.dumps(as_plain(event)), file=out, flush=True)
+        tell(event)
+    feed = Listed([Job(trials=(spec,)) for spec in specs], told)
+    ray_runner.run(feed, resources=Resources(**resources), checkpoints=Path(sys.argv[2]))
+"""
+
+SILENT = """
+from search import train
+
+class Slow(ray_runner.Worker):
+    def reset_config(self, config):
+        # One seed's first batch never comes: a file system that hangs.
+        import time
+
+        def batches(split, *, seed=None, **settings):
+            if seed == 1:
+                time.sleep(10_000)
+            return unharmed(split, seed=seed, **settings)
+        unharmed, train.batches = getattr(train, "unharmed", train.batches), batches
+        train.unharmed = unharmed
+        return super().reset_config(config)
+
+ray_runner.Worker = Slow
+run(silent=8, retries=1, at_once=1)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(trial: Trial, tmp_path: Path) -> None:
+    specs = [trial(seed=1), trial(seed=2)]
+    told = kept(tmp_path, SILENT, specs)
+    of = {spec.key: [event for event in told if event["key"] == spec.key] for spec in specs}
+    assert [event["event"] for event in of[specs[0].key]] == ["Started", "Notice", "Started", "Finished"]
+    _, note, _, end = of[specs[0].key]
+    assert note["text"] == "its worker was lost, and is replaced: silent for 8 s"
+    assert (end["status"], end["reason"]) == ("failed", "worker lost 2 times: silent for 8 s")
+    assert "in batches" in (tmp_path / "checkpoints" / specs[0].key / failures.SILENT).read_text()
+    assert of[specs[1].key][-1]["status"] == "complete"
+
+
+@pytest.mark.slow
+def test_a_worker_that_ray_ends_for_want_of_memory_gets_one_more_try(trial: Trial, tmp_path: Path) -> None:
+    """Ray's own monitor, told that its node is full at a hundredth of its memory."""
+    settings = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "200"}
+    told = kept(tmp_path, "run(retries=5)", [trial(epochs=2000)], **settings)
+    end = told[-1]
+    assert (end["event"], end["status"]) == ("Finished", "failed")
+    assert end["reason"].startswith("out of memory: worker lost 2 times: ")
+    assert end["reason"].endswith(shortage.HELPS)
+    assert [event["event"] for event in told].count("Notice") == 1
