@@ -110,11 +110,11 @@ def opened(
 
 
 def _tidy(folder: RunFolder, store: Store) -> None:
-    """Remove the checkpoints of trials that ended before their time: none will go on from there."""
+    """Remove checkpoints that none will go on from: of trials that ended before their time, or as all was stopped."""
     from search import checkpoint
 
     for record in store.records():
-        if record.status in ("pruned", "diverged"):
+        if record.status in ("pruned", "diverged", "complete"):
             checkpoint.drop(folder.checkpoints / record.key)
 
 
