@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from search.plan import Plan
+    from search.preflight import Preflight
     from search.resources import Resources
     from search.store import Store
     from search.sweep import Runner
@@ -151,14 +152,15 @@ def run(
             from reports.terminal import answer
             from reports.write import write
             from search.plan import opened
+            from search.preflight import Preflight
 
             plan = kinds.plan(load(study, profile=profile, changes=given), download=download)
             folder = out or Path("runs") / plan.study.name
             with opened(plan, folder, storage=storage, retry_failed=retry_failed) as (run_folder, store):
                 for field, before, now in run_folder.changes:
                     typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
-                runner = _runner(plan.study.resources, run_folder.checkpoints, inline, address)
-                _drive(plan, store, stop.kept_by(runner))
+                preflight = Preflight.of(plan, store, run_folder.checkpoints, say=partial(typer.echo, err=True))
+                _drive(plan, store, stop.kept_by(_runner(plan.study.resources, preflight, inline, address)))
             result = kinds.read(folder, storage)
             for part in answer(result):
                 _console().print(part, soft_wrap=isinstance(part, str))
@@ -313,15 +315,16 @@ def _drive(plan: Plan, store: Store, runner: Runner) -> None:
         plan.drive(store, runner, progress)
 
 
-def _runner(resources: Resources, checkpoints: Path, inline: bool, address: str | None) -> Runner:
+def _runner(resources: Resources, preflight: Preflight, inline: bool, address: str | None) -> Runner:
     """Ray, or this process."""
+    settings: dict[str, Any] = {"resources": resources, "checkpoints": preflight.checkpoints, "preflight": preflight}
     if inline:
         from search import inline as here
 
-        return partial(here.run, resources=resources, checkpoints=checkpoints)
+        return partial(here.run, **settings)
     from search import ray_runner
 
-    return partial(ray_runner.run, resources=resources, checkpoints=checkpoints, address=address)
+    return partial(ray_runner.run, **settings, address=address)
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
