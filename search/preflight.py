@@ -160,7 +160,8 @@ def compared(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[list[st
 
     Too much is another minor version of Python or torch, and any other code of this package.
     """
-    refused, noted = [], []
+    refused: list[str] = []
+    noted: list[str] = []
     for name, own in here.items():
         other = there.get(name, "none")
         if other != own:

@@ -21,12 +21,20 @@ PATIENCE_SECONDS = 60.0
 """How long running trials may take to end their epoch; then it is lost, and done again when the run goes on."""
 
 
+class Stopped(KeyboardInterrupt):
+    """It was asked to stop.
+
+    A class of its own: where the plain one has passed through C, Python ends itself by SIGINT, whatever the status.
+    """
+
+
 class Stop:
     """Whether a run was asked to stop, and how far it is with that.
 
     The first signal is a request, as long as trials are at work: no more are begun, and each is stopped behind its
     next checkpoint. With nothing at work, behind `patience` seconds, and at a second signal it ends at once, by a
-    `KeyboardInterrupt` in the main thread: the one exception that Ray passes on from its own waiting.
+    `Stopped` in the main thread: a `KeyboardInterrupt`, which is the one exception that Ray passes on from its own
+    waiting.
     """
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
@@ -61,7 +69,7 @@ class Stop:
                 self.asked = self.asked or signal.SIGTERM
             if self.asked and not isinstance(error, KeyboardInterrupt):
                 # Of what was interrupted, such as a cluster that got the signal too.
-                raise KeyboardInterrupt from None
+                raise Stopped from None
             raise
         finally:
             if _in_main_thread():
@@ -95,14 +103,14 @@ class Stop:
                 # Tune takes SIGUSR1 while it starts, and then ends as if all were done.
                 self.asked = self.asked or SIGNALS[-1]
             if self.asked:
-                raise KeyboardInterrupt
+                raise Stopped
 
         return run
 
     def _heard(self, number: int, _: Any) -> None:
         again, self.asked = self.asked, self.asked or signal.Signals(number)
         if again or not self.at_work:
-            raise KeyboardInterrupt
+            raise Stopped
         signal.signal(signal.SIGALRM, self._too_late)
         # Every second from then on, in case that Python was where it drops exceptions.
         signal.setitimer(signal.ITIMER_REAL, self.patience, 1)
@@ -114,7 +122,7 @@ class Stop:
         threading.Thread(target=print, args=(message,), kwargs={"file": sys.stderr, "flush": True}).start()
 
     def _too_late(self, *_: Any) -> None:
-        raise KeyboardInterrupt
+        raise Stopped
 
 
 class Ending:
@@ -162,7 +170,7 @@ class Ending:
                 self.stop.at_work -= self.jobs.get(event.key, frozenset())
                 enough = True
         if self.stop.asked and not self.stop.at_work:
-            raise KeyboardInterrupt
+            raise Stopped
         return enough
 
     def _ended(self, keys: frozenset[str] | set[str]) -> None:
