@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from search.plan import Plan
+    from search.preflight import Preflight
     from search.resources import Resources
     from search.store import Store
     from search.sweep import Runner
@@ -139,28 +140,39 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
 ) -> None:
     """Run a study, or go on where it stopped: the same command again is resume."""
-    from ablations import kinds
-    from ablations.library import load
-    from reports.terminal import answer
-    from reports.write import write
-    from search import failures
-    from search.plan import opened
+    from search.signals import Stop
 
     given = _given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
-    plan = kinds.plan(load(study, profile=profile, changes=given), download=download)
-    folder = out or Path("runs") / plan.study.name
-    with opened(plan, folder, storage=storage, retry_failed=retry_failed) as (run_folder, store):
-        for field, before, now in run_folder.changes:
-            typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
-        _drive(plan, store, _runner(plan.study.resources, run_folder.checkpoints, inline, address))
-        traceback = failures.first(store, run_folder.checkpoints)
-    result = kinds.read(folder, storage)
-    for part in answer(result):
-        _console().print(part, soft_wrap=isinstance(part, str))
-    for path in write(result, ["md", "html"]):
-        typer.echo(f"report: {path}")
-    if traceback:
-        typer.echo(f"first traceback: {traceback}", err=True)
+    stop = Stop()
+    try:
+        # From here on: what is imported next takes seconds.
+        with stop.listening():
+            from ablations import kinds
+            from ablations.library import load
+            from reports.terminal import answer
+            from reports.write import write
+            from search import failures
+            from search.plan import opened
+            from search.preflight import Preflight
+
+            plan = kinds.plan(load(study, profile=profile, changes=given), download=download)
+            folder = out or Path("runs") / plan.study.name
+            with opened(plan, folder, storage=storage, retry_failed=retry_failed) as (run_folder, store):
+                for field, before, now in run_folder.changes:
+                    typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
+                preflight = Preflight.of(plan, store, run_folder.checkpoints, say=partial(typer.echo, err=True))
+                _drive(plan, store, stop.kept_by(_runner(plan.study.resources, preflight, inline, address)))
+                traceback = failures.first(store, run_folder.checkpoints)
+            result = kinds.read(folder, storage)
+            for part in answer(result):
+                _console().print(part, soft_wrap=isinstance(part, str))
+            for path in write(result, ["md", "html"]):
+                typer.echo(f"report: {path}")
+            if traceback:
+                typer.echo(f"first traceback: {traceback}", err=True)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped by {stop.name}; what is stored stays, and the same command goes on from there", err=True)
+        raise typer.Exit(stop.status) from None
     if result.failed:
         raise typer.Exit(1)
 
@@ -307,23 +319,20 @@ def _drive(plan: Plan, store: Store, runner: Runner) -> None:
     for notice in plan.notices:
         typer.echo(notice, err=True)
     total, already = plan.counted(store)
-    try:
-        with Progress(total=total, already=already, steps=plan.steps, name=plan.name_of) as progress:
-            plan.drive(store, runner, progress)
-    except KeyboardInterrupt:
-        typer.echo("stopped; what is stored stays, and the same command goes on from there", err=True)
-        raise typer.Exit(1) from None
+    with Progress(total=total, already=already, steps=plan.steps, name=plan.name_of) as progress:
+        plan.drive(store, runner, progress)
 
 
-def _runner(resources: Resources, checkpoints: Path, inline: bool, address: str | None) -> Runner:
+def _runner(resources: Resources, preflight: Preflight, inline: bool, address: str | None) -> Runner:
     """Ray, or this process."""
+    settings: dict[str, Any] = {"resources": resources, "checkpoints": preflight.checkpoints, "preflight": preflight}
     if inline:
         from search import inline as here
 
-        return partial(here.run, resources=resources, checkpoints=checkpoints)
+        return partial(here.run, **settings)
     from search import ray_runner
 
-    return partial(ray_runner.run, resources=resources, checkpoints=checkpoints, address=address)
+    return partial(ray_runner.run, **settings, address=address)
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

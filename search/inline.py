@@ -7,18 +7,21 @@ from contextlib import closing
 from pathlib import Path
 
 from resnet_space.errors import InputError
+from search.preflight import Preflight
 from search.resources import Resources
 from search.sweep import Feed
 from search.work import work
 
 
-def run(feed: Feed, *, resources: Resources, checkpoints: Path) -> None:
+def run(feed: Feed, *, resources: Resources, checkpoints: Path, preflight: Preflight | None = None) -> None:
     """Do every job here, telling each event as it happens.
 
     Raises:
-        InputError: this machine has not the CPUs or GPUs that one job asks for.
+        InputError: this machine has not the CPUs or GPUs that one job asks for, or is not what `preflight` asks for.
     """
     check(resources)
+    if preflight:
+        preflight.here(1)
     feed.begin(1)
     while job := feed.next():
         with closing(work(job, resources, checkpoints)) as events:

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -27,27 +27,40 @@ import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from resnet_space.errors import InputError
 from search import failures, shortage
+from search import preflight as asking
+from search.preflight import Preflight
 from search.resources import Resources
 from search.sweep import Feed
 from search.trial import Finished, Job, Notice, TrialSpec, as_event, as_plain
 from search.work import watched, work
 
 
-def run(feed: Feed, *, resources: Resources, checkpoints: Path, address: str | None = None) -> None:
+def run(
+    feed: Feed,
+    *,
+    resources: Resources,
+    checkpoints: Path,
+    address: str | None = None,
+    preflight: Preflight | None = None,
+) -> None:
     """Do every job on some node, telling each event here as it arrives.
 
     A worker that is lost (killed, its node gone) is replaced up to `resources.retries` times, and its trials go on
     behind their last checkpoint; `checkpoints` must be a folder that all nodes share.
 
     Raises:
-        InputError: the cluster has not the CPUs or GPUs that one job asks for, or there is none at `address`.
+        InputError: the cluster has not the CPUs or GPUs that one job asks for, or there is none at `address`; or a
+            node is not what `preflight` asks for.
     """
     # Ray prints on stdout what its workers die of; results alone belong there.
     with redirect_stdout(sys.stderr), _cluster(address):
         check(resources)
+        if preflight:
+            look(preflight, resources)
         feed.begin(workers(resources))
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
             worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints)
@@ -88,6 +101,64 @@ def check(resources: Resources) -> None:
             f"resources: a trial asks for {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
             "and no node of the cluster has both"
         )
+
+
+def look(preflight: Preflight, resources: Resources) -> None:
+    """Ask every node that a job fits whether it is ready; nobody else where that is this process's own alone.
+
+    Raises:
+        InputError: nodes that are not ready, or do not answer, by name.
+    """
+    names = {
+        node["NodeID"]: f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+        and node["Resources"].get("CPU", 0) >= resources.cpus
+        and node["Resources"].get("GPU", 0) >= resources.gpus
+    }
+    own = ray.get_runtime_context().get_node_id()
+    if names.keys() <= {own}:
+        preflight.here(workers(resources))
+        return
+    others = {node: name for node, name in names.items() if node != own}
+    with preflight.token() as asked:
+        told = _on_each(others, preflight.patience, asking.answer, asked)
+        if own in names:
+            told[names[own]] = asking.answer(asked)
+        preflight.judge(told, workers(resources))
+    # Read here already, and on the others perhaps for the first time: by itself, since that may take a while.
+    preflight.say(f"data set {preflight.data.name!r}: looking for it on {len(others)} more nodes")
+    data = preflight.data.model_dump(mode="json")
+    wrong = _on_each(others, preflight.data_patience, asking.data_there, data, preflight.fingerprint)
+    preflight.refuse({name: [line] for name, line in wrong.items() if line}, len(names))
+
+
+def _on_each(
+    nodes: Mapping[str, str], patience: float, function: Callable[..., Any], *arguments: Any
+) -> dict[str, Any]:
+    """What a function returns on each node, by the nodes' names.
+
+    Raises:
+        InputError: nodes that do not answer within `patience` seconds, or that cannot.
+    """
+    task = ray.remote(num_cpus=0, max_retries=0)(function)
+    asked = {
+        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(*arguments): name
+        for node, name in nodes.items()
+    }
+    ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=patience)
+    told, silent = {}, {asked[each]: f"did not answer within {patience:.0f} s" for each in late}
+    for each in late:
+        ray.cancel(each, force=True)
+    for each in ready:
+        try:
+            told[asked[each]] = ray.get(each)
+        except Exception as error:  # whatever is wrong with that node, such as another version of this package
+            silent[asked[each]] = f"cannot answer: {str(error).strip().splitlines()[-1]}"
+    if silent:
+        lines = "\n".join(f"{name} {why}" for name, why in silent.items())
+        raise InputError(f"{len(silent)} of {len(asked)} other nodes are not ready:\n{lines}")
+    return told
 
 
 def workers(resources: Resources) -> int:

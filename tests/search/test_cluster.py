@@ -1,0 +1,124 @@
+"""On several nodes: `--address`, a node that is lost, and nodes that are not fit for trials, by name."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nodes import Nodes
+from runs import Run, numbers, stored, write
+
+pytestmark = pytest.mark.slow
+
+LONG: dict[str, Any] = {"seeds": 1, "recipe": {"base": "digits", "epochs": 100, "batch_size": 32}}
+"""Two trials that take longer than a worker of Ray takes to start, so that both nodes have one."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with Run(write(folder, **LONG), folder / "run", "--inline") as run:
+        assert run.end() == 0, run.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    """A head without CPUs, and two workers with one each, behind a token."""
+    with Nodes() as started:
+        started.worker()
+        started.worker()
+        yield started
+
+
+def test_a_run_on_separate_nodes_has_the_numbers_of_one_inline(nodes: Nodes, tmp_path: Path, undisturbed: Path) -> None:
+    with Run(
+        write(tmp_path, **LONG), tmp_path / "run", "--address", nodes.address, environment=nodes.environment
+    ) as run:
+        run.until(lambda: run.running() == 2)  # a CPU a node: on both
+        assert run.end() == 0, run.stderr
+    assert "data set 'digits': looking for it on 2 more nodes" in run.stderr
+    assert numbers(tmp_path / "run") == numbers(undisturbed)
+
+
+def test_a_run_that_is_stopped_on_a_cluster_leaves_it_free_for_the_next(
+    nodes: Nodes, tmp_path: Path, undisturbed: Path
+) -> None:
+    study, address = write(tmp_path, **LONG), ("--address", nodes.address)
+    with Run(study, tmp_path / "run", *address, environment=nodes.environment) as run:
+        run.until(lambda: run.epochs() >= 2)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.end() == 128 + signal.SIGTERM, run.stderr
+    assert run.stderr.splitlines()[-1].startswith("stopped by SIGTERM; ")
+    with Run(study, tmp_path / "run", *address, environment=nodes.environment) as run:
+        assert run.end() == 0, run.stderr
+    assert numbers(tmp_path / "run") == numbers(undisturbed)
+
+
+def test_a_cluster_with_a_token_takes_nobody_without(nodes: Nodes, tmp_path: Path) -> None:
+    stranger = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
+    with Run(write(tmp_path), tmp_path / "run", "--address", nodes.address, environment=stranger) as run:
+        assert run.end() == 2, run.stderr
+    assert "Traceback" not in run.stderr
+    assert f"error: --address {nodes.address}: " in run.stderr
+    assert stored(tmp_path / "run")[2]["waiting"] == 4
+
+
+def test_nodes_that_are_not_fit_are_refused_by_name_before_the_first_trial(tmp_path: Path) -> None:
+    """A node with a folder of its own where the run's is, and one with another torch."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mounts of one's own here")
+    old = tmp_path / "old" / "torch-1.13.1.dist-info"
+    old.mkdir(parents=True)
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.13.1\n")
+    alone = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{shared}" && exec "$0" "$@"')
+    with Nodes() as nodes:
+        nodes.worker()
+        nodes.worker(around=alone)
+        nodes.worker(PYTHONPATH=f"{old.parent}:{Path(__file__).parents[2]}")
+        address = ("--address", nodes.address)
+        with Run(write(tmp_path), shared / "run", *address, environment=nodes.environment) as run:
+            assert run.end() == 2
+    first, *lines = (line for line in run.stderr.splitlines() if line.startswith("error: "))
+    assert first == "error: 2 of 3 nodes cannot take trials:"
+    told = sorted(re.sub(r"node \S+ \(\w{8}\)", "node N", line.removeprefix("error: ")) for line in lines)
+    assert told[0].startswith(f"node N: {shared}/run/checkpoints is not there, or not the folder in which the run was")
+    assert re.fullmatch(r"node N: has torch 1\.13\.1, and \S+ is here", told[1])
+    assert len(told) == 2
+    assert stored(shared / "run")[2]["waiting"] == 4
+
+
+def test_a_trial_of_a_removed_node_goes_on_elsewhere_behind_its_checkpoint(tmp_path: Path, undisturbed: Path) -> None:
+    """On `ray.cluster_utils.Cluster`: its node is not told, it is gone."""
+    from ray.cluster_utils import Cluster
+
+    # Its nodes take SIGTERM for themselves, in this process.
+    before_ray = signal.getsignal(signal.SIGTERM)
+    one = {"num_cpus": 1, "object_store_memory": 100_000_000}
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args={**one, "num_cpus": 0})
+    try:
+        lost = [cluster.add_node(**one), cluster.add_node(**one)][-1]
+        cluster.wait_for_nodes()
+        out = tmp_path / "run"
+        with Run(write(tmp_path, **LONG), out, "--address", cluster.address) as run:
+            run.until(lambda: run.running() == 2 and run.epochs() >= 4)
+            _, before, _ = stored(out)
+            cluster.remove_node(lost, allow_graceful=False)
+            assert run.end() == 0, run.stderr
+    finally:
+        cluster.shutdown()
+        signal.signal(signal.SIGTERM, before_ray)
+    trials, after, counts = stored(out)
+    assert counts["complete"] == 2
+    assert sorted(trials["attempts"]) == [1, 2]
+    assert numbers(out) == numbers(undisturbed)
+    # Clocks never agree twice: an epoch that was done again would have another.
+    both = before.merge(after, on=["key", "epoch"], suffixes=("", "_after"))
+    assert both["seconds"].tolist() == both["seconds_after"].tolist()
