@@ -100,8 +100,8 @@ def _(run: SearchRun, published: Sequence[Published] = ()) -> Iterator[Section]:
     )
     for heading, blocks in pictures(run, published).items():
         yield Section(heading, blocks)
-    nets = [run.nets[point.key] for point in run.front]
-    facts = [(point.key, front.differences(run.nets[point.key], nets)) for point in run.front]
+    apart = front.differences([run.nets[point.key] for point in run.front])
+    facts = [(point.key, told) for point, told in zip(run.front, apart, strict=True)]
     if facts:
         yield Section("What the networks are", [Text(["Fields in which they differ."]), Facts(facts)])
 
