@@ -1,8 +1,8 @@
 """What does an empty trial cost, beside one of plain Ray Tune, and does it stay so over 5,000 of them?
 
 Ours: Ray, the driver, the store on disk, progress told; workers are kept. Plain: a function trainable that imports
-torch and reports once, in Tune as it comes. Both on one local Ray of two CPUs, in turns, each from the first call to the
-last clean-up, with the start of its workers. A plain trial takes seconds, so there are fewer of them a round; the
+torch and reports once, in Tune as it comes. Both on one local Ray of two CPUs, in turns, each from the first call to
+the last clean-up, with the start of its workers. A plain trial takes seconds, so there are fewer of them a round; the
 seconds of a trial are compared.
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reports import spreadsheet
-from reports.tables import engineering, percent
+from reports.numerals import engineering, percent
 from resnet_space import Architecture
 from search.found import SearchRun
 from search.front import OBJECTIVES, Point

@@ -149,8 +149,8 @@ def _ends(plan: Blueprint) -> Complexity:
 def _by_operation(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Complexity:
     """The counts of a module all of whose work is done in modules without parts, added up over these.
 
-    It is built on torch's meta device, where nothing is drawn, and gone through on the CPU with zeros: there torch would
-    load its compiler for the first addition, which takes longer than this.
+    It is built on torch's meta device, where nothing is drawn, and gone through on the CPU with zeros: on the other
+    torch would load its compiler for the first addition, which takes longer than all of this.
     """
     import torch
 
