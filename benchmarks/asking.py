@@ -22,6 +22,7 @@ from rich.console import Console
 from resnet_space import complexity
 from search.data import DataSet, Images, load
 from search.explore import Exploration
+from search.local_search import BLOCK
 from search.optuna_sampler import _suggest as suggested
 from search.optuna_sampler import scale
 from search.progress import Progress
@@ -32,8 +33,8 @@ from search.store import Store
 from search.trial import Finished, Job, Started
 
 SAMPLERS = ("local", "tpe")
-ASKS = 3
-"""Trials a round, which are stored for the next."""
+ASKS = BLOCK
+"""Trials a round, which are stored for the next: as many as `local` thinks of at a time."""
 
 SPACE = {
     "base": "resnet20",
@@ -145,7 +146,7 @@ def filled(folder: Path, images: Images, trials: int) -> None:
 
 def measure(quick: bool) -> Iterator[Measured]:
     images = load(DataSet(name="digits"))
-    trials, rounds = (200, 3) if quick else (1000, ROUNDS)
+    trials, rounds = (300, 1) if quick else (1000, ROUNDS)
     with tempfile.TemporaryDirectory() as scratch:
         filled(Path(scratch), images, trials)
         for sampler in SAMPLERS:
@@ -154,7 +155,9 @@ def measure(quick: bool) -> Iterator[Measured]:
             shutil.copy(Path(scratch) / "trials.db", folder)
             store = Store.at(folder)
             feed = opened(sampler, store, images)
-            sides = in_turns(asks(feed), stock(feed, f"sqlite:///{folder / 'optuna.db'}"), rounds=rounds)
+            sides = in_turns(
+                asks(feed), stock(feed, f"sqlite:///{folder / 'optuna.db'}"), rounds=rounds, warm_up=0 if quick else 1
+            )
             began = time.monotonic()
             again = opened(sampler, store, images)
             reopened = time.monotonic() - began
