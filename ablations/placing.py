@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from ablations.published import Published
-from resnet_space import Architecture, complexity
+from resnet_space import Architecture
+from resnet_space.counts import counts
 from resnet_space.paths import split
 from resnet_space.presets import PRESETS
 
@@ -31,9 +33,14 @@ def network(row: Published) -> Architecture | None:
     Raises:
         InputError: a change that the preset does not take.
     """
-    if row.preset not in PRESETS:
+    return _network(row.preset, row.changes)
+
+
+@cache
+def _network(preset: str, changes: tuple[str, ...]) -> Architecture | None:
+    if preset not in PRESETS:
         return None
-    return PRESETS[row.preset].net.assign(dict(map(split, row.changes)))
+    return PRESETS[preset].net.assign(dict(map(split, changes)))
 
 
 def cost(row: Published, name: CostName) -> Cost | None:
@@ -45,7 +52,7 @@ def cost(row: Published, name: CostName) -> Cost | None:
     if printed is not None:
         return Cost(printed, counted=False)
     net = network(row)
-    return None if net is None else Cost(getattr(complexity(net), name), counted=True)
+    return None if net is None else Cost(getattr(counts(net), name), counted=True)
 
 
 def placed(row: Published, name: CostName) -> tuple[float, float] | None:

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib import resources as files
+from typing import TYPE_CHECKING
 
-from ablations.study import Ablation, Arm, Reference
 from resnet_space.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from ablations.study import Ablation, Arm, Reference
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from importlib import resources as files
 from typing import Any
 
-from resnet_space.branches import BRANCHES
 from resnet_space.errors import InputError, unknown
-from resnet_space.orders import ORDERS
-from resnet_space.presets import PRESETS
-from resnet_space.shortcuts import SHORTCUTS
 
 Listing = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 """Headings and rows."""
 
+FILE = "listed.json"
+KEPT = ("presets", "studies")
+"""Lists that come with the package in `FILE`: to make them, descriptions of many networks are built, and a dozen files
+read. `python -m reports.shipped` writes them."""
+
 
 def presets() -> Listing:
+    from resnet_space.presets import PRESETS
+
     rows = []
     for name, row in PRESETS.items():
         units = [stage.unit.over(row.net.unit) if stage.unit else row.net.unit for stage in row.net.stages]
@@ -55,14 +60,20 @@ def recipes() -> Listing:
 
 
 def shortcuts() -> Listing:
+    from resnet_space.shortcuts import SHORTCUTS
+
     return ("shortcut", "fields", "formula and source"), [_kind(name, cls) for name, cls in SHORTCUTS.items()]
 
 
 def branches() -> Listing:
+    from resnet_space.branches import BRANCHES
+
     return ("branch", "fields", "formula and source"), [_kind(name, cls) for name, cls in BRANCHES.items()]
 
 
 def orders() -> Listing:
+    from resnet_space.orders import ORDERS
+
     rows = [
         (name, f"{order.first} conv {order.between} conv {order.last}".strip(), order.after or "-", order.tail or "-")
         for name, order in ORDERS.items()
@@ -89,7 +100,7 @@ def designs() -> Listing:
 
 
 def references() -> Listing:
-    from reports.tables import engineering
+    from reports.numerals import engineering
     from resnet_space.references import REFERENCES, counted
 
     rows = []
@@ -161,7 +172,11 @@ def listing(what: str, dataset: str | None = None) -> Listing:
     Raises:
         InputError: no such list, no such data set, or a list that has none.
     """
-    return _named(what)(**_on(what, dataset))
+    made, given = _named(what), _on(what, dataset)
+    if what not in KEPT:
+        return made(**given)
+    headings, rows = json.loads((files.files("reports") / FILE).read_text(encoding="utf-8"))[what]
+    return tuple(headings), [tuple(row) for row in rows]
 
 
 def records(what: str, dataset: str | None = None) -> list[dict[str, Any]]:

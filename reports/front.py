@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reports import spreadsheet
-from reports.tables import engineering, percent
+from reports.numerals import engineering, percent
 from resnet_space import Architecture
 from search.found import SearchRun
 from search.front import OBJECTIVES, Point
@@ -48,12 +48,13 @@ def _number(count: int | None) -> str:
     return "-" if count is None else engineering(count)
 
 
-def differences(net: Architecture, others: Sequence[Architecture]) -> str:
-    """What tells a network from the others: fields that are not the same in all, `order=original, width=0.5`."""
-    own = _flat(net.to_dict())
-    flat = [_flat(other.to_dict()) for other in others]
-    told = [path for path in own if any(other.get(path) != own[path] for other in flat)]
-    return ", ".join(f"{path}={own[path]}" for path in told)
+def differences(nets: Sequence[Architecture]) -> list[str]:
+    """What tells each network from the others: fields that are not the same in all, `order=original, width=0.5`."""
+    flat = [_flat(net.to_dict()) for net in nets]
+    paths = dict.fromkeys(path for own in flat for path in own)
+    # As text: a value may be a list.
+    differ = {path for path in paths if len({repr(own.get(path)) for own in flat}) > 1}
+    return [", ".join(f"{path}={value}" for path, value in own.items() if path in differ) for own in flat]
 
 
 def _flat(data: Any, path: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ablations.findings import Finding
 from ablations.kinds import Run
 from ablations.launch import AblationRun
 from ablations.published import Published
-from reports import front, tables
+from reports import front, numerals, tables
 from reports import published as known
 from reports.answer import answer
 from reports.arm_figures import indices
@@ -54,7 +54,7 @@ def _(run: SearchRun) -> str:
     sure = sum(point.confirmed for point in run.front)
     return (
         f"{len(run.front)} networks are on the front, {sure} of them confirmed; "
-        f"the least validation error is {tables.percent(best.error, best.error_std)} %, at {front.cost(best)}."
+        f"the least validation error is {numerals.percent(best.error, best.error_std)} %, at {front.cost(best)}."
     )
 
 
@@ -100,8 +100,8 @@ def _(run: SearchRun, published: Sequence[Published] = ()) -> Iterator[Section]:
     )
     for heading, blocks in pictures(run, published).items():
         yield Section(heading, blocks)
-    nets = [run.nets[point.key] for point in run.front]
-    facts = [(point.key, front.differences(run.nets[point.key], nets)) for point in run.front]
+    apart = front.differences([run.nets[point.key] for point in run.front])
+    facts = [(point.key, told) for point, told in zip(run.front, apart, strict=True)]
     if facts:
         yield Section("What the networks are", [Text(["Fields in which they differ."]), Facts(facts)])
 

@@ -10,7 +10,8 @@ from ablations.published import Published
 from reports import front
 from reports import published as known
 from reports.answer import answer
-from reports.tables import engineering, percent, points, published
+from reports.numerals import engineering, percent, published
+from reports.tables import points
 from search.found import SearchRun
 from search.study import Study
 

@@ -61,12 +61,12 @@ def _(run: SearchRun, published: Sequence[Published] = ()) -> list[str]:
     rows = [tuple(map(escape, row)) for row in front.cells(run.front)]
     lines = [*table(front.HEADINGS, front.NUMERIC, rows), ""]
     lines += [f"- {escape(line)}" for line in [*front.legend(run.front), *course(run)]]
-    nets = [run.nets[point.key] for point in run.front]
     lines += pictures(run, published)
     for objective, reason in run.unexplained:
         lines += ["", f"No importance of axes for {escape(objective)}: {escape(reason)}."]
     lines += ["", "## What the networks are", "", "Fields in which they differ.", ""]
-    lines += [f"- `{point.key}`: {escape(front.differences(run.nets[point.key], nets))}" for point in run.front]
+    apart = front.differences([run.nets[point.key] for point in run.front])
+    lines += [f"- `{point.key}`: {escape(told)}" for point, told in zip(run.front, apart, strict=True)]
     return lines
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ablations.launch import AblationPlan
 from ablations.study import Ablation
-from reports.tables import engineering
+from reports.numerals import engineering
 from reports.terminal import grid
 from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError

@@ -9,7 +9,7 @@ from typing import Any
 
 from ablations.placing import Cost, cost, placed
 from ablations.published import Published
-from reports.tables import engineering, published
+from reports.numerals import engineering, published
 
 HEADINGS = ("network", "error on", "error, %", "parameters", "MACs", "source", "remark")
 NUMERIC = ("error, %", "parameters", "MACs")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ablations.findings import POINTS, Finding
 from ablations.launch import AblationRun
-from ablations.published import Published
 from ablations.study import MATCHED
 from ablations.summary import ArmSummary
+from reports.numerals import engineering, percent, published
 
 HEADINGS = ("arm", "parameters", "MACs", "test error, %", "n", "difference, points", "outcome", "published, %")
 
@@ -125,28 +125,6 @@ def interval(value: float, low: float | None, high: float | None) -> str:
 
 def _signed(fraction: float | None) -> str:
     return "" if fraction is None else f"{POINTS * fraction:+.2f}"
-
-
-def percent(mean: float | None, std: float | None) -> str:
-    """A fraction as percent: `1.39 ± 0.20`; the spread is left out where there is none to measure."""
-    if mean is None:
-        return "-"
-    return f"{100 * mean:.2f}" + (f" ± {100 * std:.2f}" if std is not None else "")
-
-
-def published(row: Published | None) -> str:
-    """`6.61`, or `fail` where the paper says so, or nothing."""
-    if row is None:
-        return ""
-    return "fail" if row.error is None else f"{100 * row.error:.2f}"
-
-
-def engineering(number: float) -> str:
-    """Three digits and a letter: 1.73M, 255M, 4.11G."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:.3g}"
 
 
 def provenance(summaries: Sequence[ArmSummary]) -> str:

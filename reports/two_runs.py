@@ -8,7 +8,7 @@ from pathlib import Path
 from ablations import library
 from ablations.findings import POINTS
 from ablations.two_runs import ALIKE, Side, TwoRuns
-from reports import comparisons, figures, markdown, tables
+from reports import comparisons, figures, markdown, numerals, tables
 from reports.comparisons import Distribution
 from reports.page import Cell, Grid, Page, Picture, Section, render
 from resnet_space import documents
@@ -99,8 +99,8 @@ def rows(found: TwoRuns) -> list[tuple[str, ...]]:
     for network, macs, before, now in zip(found.common, *columns, strict=True):
         seen = found.difference(network)
         points = "" if seen.delta is None else tables.interval(seen.delta, seen.low, seen.high)
-        errors = (tables.percent(before, None), tables.percent(now, None))
-        made.append((found.named(network), tables.engineering(macs), *errors, points, str(seen.n)))
+        errors = (numerals.percent(before, None), numerals.percent(now, None))
+        made.append((found.named(network), numerals.engineering(macs), *errors, points, str(seen.n)))
     return made
 
 

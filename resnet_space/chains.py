@@ -101,8 +101,11 @@ def draw(layer: nn.Conv2d | nn.Linear, generator: Generator | None = None) -> No
     """Weights of a layer, from torch's global generator or a given one.
 
     A convolution's are normal with variance 2 / fan-out (1502.01852), its bias is not drawn; a linear layer's weights
-    and bias are uniform within 1 / sqrt(fan-in), as torch has them.
+    and bias are uniform within 1 / sqrt(fan-in), as torch has them. On the meta device there is nothing to draw.
     """
+    if layer.weight.is_meta:
+        # Torch would load its compiler for it, which takes longer than counting.
+        return
     if isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         return

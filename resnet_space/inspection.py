@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_space.architecture import Architecture
-from resnet_space.counter import complexity
+from resnet_space.counts import counts
 from resnet_space.description import kind_of
 from resnet_space.layers import spelt
 from resnet_space.presets import preset
@@ -27,16 +27,16 @@ def read(net: str, changes: Mapping[str, Any]) -> Architecture:
 
 def facts(net: Architecture) -> dict[str, Any]:
     """What `show --json` prints."""
-    counts = complexity(net)
+    found = counts(net)
     return {
         "key": net.key,
         "depth": net.depth,
-        "params": counts.params,
-        "macs": counts.macs,
-        "activations": counts.activations,
-        "elementwise": counts.elementwise,
-        "by_operator": counts.by_operator,
-        "uncounted": list(counts.uncounted),
+        "params": found.params,
+        "macs": found.macs,
+        "activations": found.activations,
+        "elementwise": found.elementwise,
+        "by_operator": found.by_operator,
+        "uncounted": list(found.uncounted),
         "architecture": net.model_dump(mode="json"),
     }
 
@@ -76,12 +76,12 @@ def _told(shortcut: ShortcutKind) -> str:
 
 def lines(net: Architecture) -> list[str]:
     """The totals, a line each."""
-    counts = complexity(net)
+    found = counts(net)
     return [
         f"key {net.key}, depth {net.depth}, transition {net.transition}",
-        f"{counts.params:,} parameters, {counts.macs:,} MACs, {counts.activations:,} activations",
-        f"{counts.elementwise:,} elementwise operations beside the MACs (additions, gates, scales)",
-        f"not counted: {', '.join(counts.uncounted)}",
+        f"{found.params:,} parameters, {found.macs:,} MACs, {found.activations:,} activations",
+        f"{found.elementwise:,} elementwise operations beside the MACs (additions, gates, scales)",
+        f"not counted: {', '.join(found.uncounted)}",
     ]
 
 

@@ -22,6 +22,8 @@ from resnet_space.space import Assignment
 
 LEAST_TRIALS = 20
 """Different assignments with a value, below which there is no importance."""
+MOST_TRIALS = 1000
+"""With a value, above which so many are drawn: more would move no share by what its std says, and take minutes."""
 FOLDS = 5
 TREES = 100
 ABSENT = "absent"
@@ -53,6 +55,7 @@ def importance(
     that starts to count takes the value of another trial. So every permuted trial is an assignment of the space,
     and the kind of a shortcut is not hidden behind its bias being absent.
 
+    Of more than `MOST_TRIALS` so many are drawn, by `seed`, the same ones for every objective that all have.
     `values` holds one number for each assignment; those that are not finite are left out. What is correlated among the
     trials shares its importance. Breiman 2001, "Random Forests", Machine Learning 45, section 10; held-out as in
     Fisher, Rudin and Dominici 2019, 1801.01489.
@@ -76,6 +79,9 @@ def _explain(
     """One record an axis, for one objective."""
     y = np.asarray(column, dtype=np.float64)
     rows, y = [row for row, value in zip(rows, y, strict=True) if math.isfinite(value)], y[np.isfinite(y)]
+    if len(rows) > MOST_TRIALS:
+        drawn = sorted(Random(seed).sample(range(len(rows)), MOST_TRIALS))
+        rows, y = [rows[i] for i in drawn], y[drawn]
     mean, std, r2, reason = _measured(space, rows, y, seed, repeats)
     return [
         {"axis": axis, "objective": name, "importance": mean[i], "std": std[i], "r2": r2, "reason": reason}

@@ -19,7 +19,7 @@ from resnet_space.errors import InputError
 from resnet_space.space import Assignment
 from search.dominance import Flags, Floats, crowding, hypervolume, nondominated
 from search.front import OBJECTIVES
-from search.sampling import Experience, Outcome, ordered, place
+from search.sampling import Experience, Outcome, Proposal, ordered, place
 
 SPREAD = 4
 """So many are drawn for each network of the beginning, to choose from by cost."""
@@ -33,8 +33,16 @@ LEAST = 1e-3
 """Errors below count as this one where they count by their logarithm."""
 TREES = 64
 """Of the surrogate."""
+MANY = 256
+"""Trials that have ended, from which on each tree is grown on so many of them, drawn anew for each..."""
+BLOCK = 16
+"""...and trees and candidates are made once for so many asks: of hundreds of trials the last few teach little."""
 SAMPLES = 8
 """Trees that are asked for the improvement in three objectives and more, where each answer costs a hypervolume."""
+
+
+Forest = Callable[[Floats], Floats]
+"""Trees, asked: see `grow`."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,9 @@ class LocalSearch(Experience):
     point is the worst seen. A trial that diverged or failed is learned as the worst seen, one that was stopped as worse
     than three quarters. One that runs counts as what is expected of it, so that those asked for at a time differ. With
     constraints on results the improvement is multiplied by the expected chance that they are kept.
+
+    Behind `MANY` trials that have ended, what takes long is done once for a block of `BLOCK` asks: the trees learn of
+    those that had ended when it began, and the candidates are drawn alike. All else is up to date at every ask.
     """
 
     def __init__(
@@ -104,6 +115,8 @@ class LocalSearch(Experience):
         self._guessed = [i for i, name in enumerate(objectives) if not OBJECTIVES[name].known_before]
         self._made: dict[str, Candidate | None] = {}
         self._moved: dict[str, list[Assignment]] = {}
+        self._told: dict[int, tuple[Proposal, Candidate | None]] = {}
+        self._grown: tuple[object, Forest] | None = None
 
     def propose(self, number: int) -> Assignment | None:
         rng = Random(f"local {self._seed} {number}")
@@ -111,6 +124,9 @@ class LocalSearch(Experience):
         if len(known.keys) < self._startup or not known.complete.any():
             return self._spread(known.keys, rng)
         values = self._values(known)
+        ended = len(known.ends) - len(known.running)
+        if ended > MANY:
+            rng = Random(f"local {self._seed} behind {ended - ended % BLOCK}")
         pool = list(self._pool(known, values, rng))
         if not pool:
             return None
@@ -132,9 +148,15 @@ class LocalSearch(Experience):
         rows = [
             (candidate, outcome)
             for proposal, outcome in self.learned
-            if outcome.status != "infeasible" and (candidate := self._candidate(proposal.assignment))
+            if outcome.status != "infeasible" and (candidate := self._told_of(proposal))
         ]
         return Known([candidate for candidate, _ in rows], [outcome for _, outcome in rows])
+
+    def _told_of(self, proposal: Proposal) -> Candidate | None:
+        """The candidate of a proposal, which is the same at every ask."""
+        if self._told.get(proposal.number, (None, None))[0] is not proposal:
+            self._told[proposal.number] = (proposal, self._candidate(proposal.assignment))
+        return self._told[proposal.number][1]
 
     def _spread(self, known: set[str], rng: Random) -> Assignment | None:
         """A network of a part of the cost range that none known is of, as long as there is one."""
@@ -198,13 +220,20 @@ class LocalSearch(Experience):
         keeps the constraints on results, shape (k,)."""
         asked = [*(known.tried[i] for i in known.running), *pool]
         guessed = np.repeat(np.array([self._counted(candidate.cost) for candidate in asked])[None], TREES, axis=0)
-        ended = ~known.where("running")
+        ended = np.flatnonzero(~known.where("running"))
+        ended = ended[: len(ended) - len(ended) % BLOCK] if len(ended) > MANY else ended
         errors = [self._objectives[column] == "error" for column in self._guessed]
         goals = values[ended][:, self._guessed]
         goals[:, errors] = _logit(goals[:, errors])
         goals = np.hstack([goals, known.kept[ended, None]])
-        features = np.array([candidate.features for candidate in known.tried])[ended]
-        told = trees(features, goals, np.array([candidate.features for candidate in asked]), rng.randrange(2**31))
+        features = np.array([known.tried[i].features for i in ended])
+        grown = (features.tobytes(), goals.tobytes())
+        seed = rng.randrange(2**31)
+        if len(ended) <= MANY or self._grown is None or self._grown[0] != grown:
+            if len(ended) > MANY:
+                seed = Random(f"trees {self._seed} {len(ended)}").randrange(2**31)
+            self._grown = (grown, grow(features, goals, seed))
+        told = self._grown[1](np.array([candidate.features for candidate in asked]))
         told[..., :-1][..., errors] = 1 / (1 + np.exp(-told[..., :-1][..., errors]))
         guessed[..., self._guessed] = told[..., :-1]
         return guessed, told[..., -1].mean(axis=0)
@@ -272,22 +301,27 @@ def absent(axis: Axis) -> list[float]:
     return [0.0] * len(axis.options) if isinstance(axis, Choices) and not ordered(axis) else [-1.0]
 
 
-def trees(features: Floats, goals: Floats, asked: Floats, seed: int) -> Floats:
-    """What each of `TREES` extremely randomised trees says of the goals, shape (trees, k, goals).
+def grow(features: Floats, goals: Floats, seed: int) -> Forest:
+    """Extremely randomised trees that know the `goals` (n, g) of `features` (n, f), each of at most `MANY` of them.
 
-    `features` (n, f) and `goals` (n, g) are what is known, `asked` (k, f) what is to be guessed.
+    What it gives is asked with features (k, f), and says what each of the `TREES` says, shape (trees, k, g).
     """
     from sklearn.ensemble import ExtraTreesRegressor
 
     middle, width = goals.mean(axis=0), goals.std(axis=0)
     width[width == 0] = 1.0
-    forest = ExtraTreesRegressor(TREES, n_jobs=1, random_state=seed)
+    some = {"bootstrap": True, "max_samples": MANY} if len(goals) > MANY else {}
+    forest = ExtraTreesRegressor(TREES, n_jobs=1, random_state=seed, **some)
     wanted = (goals - middle) / width
     forest.fit(features, wanted if len(width) > 1 else wanted[:, 0])
-    rows = asked.astype(np.float32)
-    # Of the trees themselves: checking the same rows once for each takes longer than the answers.
-    told = np.array([tree.tree_.predict(rows).reshape(len(rows), -1) for tree in forest.estimators_])
-    return np.asarray(told * width + middle)
+
+    def ask(asked: Floats) -> Floats:
+        rows = asked.astype(np.float32)
+        # Of the trees themselves: checking the same rows once for each takes longer than the answers.
+        told = np.array([tree.tree_.predict(rows).reshape(len(rows), -1) for tree in forest.estimators_])
+        return np.asarray(told * width + middle)
+
+    return ask
 
 
 def improvement(front: Floats, points: Floats, corner: Floats) -> Floats:
@@ -303,11 +337,19 @@ def improvement(front: Floats, points: Floats, corner: Floats) -> Floats:
         steps = front[np.lexsort((front[:, 1], front[:, 0]))]
         steps = steps[(steps < corner).all(axis=1)]
         # Left of the first step the corner is the level; each step's level holds up to the next one.
-        left = np.concatenate([[-np.inf], steps[:, 0]])
         right = np.concatenate([steps[:, 0], corner[:1]])
         level = np.concatenate([corner[1:], steps[:, 1]])
-        width = np.maximum(0.0, right - np.maximum(left, points[..., 0, None]))
-        return np.asarray((width * np.maximum(0.0, level - points[..., 1, None])).sum(axis=-1))
+        # Of the levels above a point, from the one that it stands under on, those to its right count as a whole.
+        width = np.diff(right, prepend=right[0])
+        areas, widths = (np.concatenate([[0.0], sums.cumsum()]) for sums in (width * level, width))
+        x, y = points[..., 0], points[..., 1]
+        first = np.searchsorted(right, x, side="right")
+        last = np.searchsorted(-level, -y, side="left")
+        under = np.minimum(first, len(right) - 1)
+        beside = (
+            areas[last] - areas[np.minimum(first + 1, last)] - y * (widths[last] - widths[np.minimum(first + 1, last)])
+        )
+        return np.asarray(np.where(first < last, (right[under] - x) * (level[under] - y) + beside, 0.0))
     rows = points[:: max(1, len(points) // SAMPLES)]
     flat = rows.reshape(-1, len(corner))
     gains = [np.prod(np.maximum(0.0, corner - point)) - hypervolume(np.maximum(front, point), corner) for point in flat]

@@ -92,6 +92,22 @@ def gp(startup: int, seed: int) -> BaseSampler:
     return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed, warn_independent_sampling=False)
 
 
+class Shared(FrozenTrial):
+    """A trial of many studies, which only read it: a study's own number and id are all that is copied for each.
+
+    Optuna copies whatever it is given to the last leaf, which takes longer than all that it does with it.
+    """
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Shared:
+        found = cls.__new__(cls)
+        found.__dict__.update(trial.__dict__)
+        return found
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Shared:
+        return self.of(self)
+
+
 class OptunaStrategy(Experience):
     """One of Optuna's samplers, asked about a study that is made anew of all that was learned.
 
@@ -104,6 +120,7 @@ class OptunaStrategy(Experience):
         super().__init__()
         self._space, self._objectives, self._make, self._seed = space, objectives, make, seed
         self._scales = {path: scale(axis) for path, axis in space.axes.items()}
+        self._made: dict[int, tuple[tuple[object, ...], FrozenTrial]] = {}
 
     def propose(self, number: int) -> Assignment | None:
         study = self.study(number)
@@ -128,8 +145,15 @@ class OptunaStrategy(Experience):
                     # Generations as Optuna counts them: a new one when so many trials of the last are complete.
                     inner = {f"{type(sampler).__name__}:generation": complete // size}
                     complete += 1
-                study.add_trial(_trial(proposal, outcome, self._scales, inner))
+                study.add_trial(self._known(proposal, outcome, inner))
         return study
+
+    def _known(self, proposal: Proposal, outcome: Outcome, inner: dict[str, Any]) -> FrozenTrial:
+        """A trial as Optuna sees it, made once for as long as nothing else is known of it."""
+        what = (proposal, outcome, inner)
+        if self._made.get(proposal.number, (None,))[0] != what:
+            self._made[proposal.number] = (what, Shared.of(_trial(proposal, outcome, self._scales, inner)))
+        return self._made[proposal.number][1]
 
 
 def write_storage(

@@ -6,19 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from resnet_space import Architecture
 from resnet_space.errors import InputError
-from search.data import Images, steps_per_epoch
 from search.database import shown
 from search.energy import metered
 from search.folder import RunFolder
-from search.progress import Progress
 from search.store import Store
-from search.study import Study
-from search.sweep import Runner
 from search.trial import TrialSpec
+
+if TYPE_CHECKING:
+    from resnet_space import Architecture
+    from search.data import Images
+    from search.progress import Progress
+    from search.study import Study
+    from search.sweep import Runner
 
 
 class Plan(ABC):
@@ -75,6 +77,9 @@ class Plan(ABC):
 
     @property
     def _an_epoch(self) -> int:
+        # Where it is needed: it loads torch, and `status` reads a folder without.
+        from search.data import steps_per_epoch
+
         return steps_per_epoch(len(self.images.train), self.study.recipe.batch_size)
 
 

@@ -7,7 +7,8 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,15 @@ from search import preflight as asking
 from search.preflight import Preflight
 from search.resources import Resources
 from search.sweep import Feed
-from search.trial import Finished, Job, Notice, TrialSpec, as_event, as_plain
+from search.trial import Event, Finished, Job, Notice, TrialSpec, as_event, as_plain
 from search.work import watched, work
+
+Work = Callable[[Job, Resources, Path], Generator[Event]]
+"""What a worker does with a job: `work.work`, or something simulated."""
+
+JOBS = 25
+"""A Tune trial takes so many jobs, one after another: Tune keeps each of its trials for ever, and beginning one costs
+more than a step. Not without end: the trial that Tune has waiting for a worker has its job already."""
 
 
 def run(
@@ -46,6 +54,7 @@ def run(
     checkpoints: Path,
     address: str | None = None,
     preflight: Preflight | None = None,
+    work: Work = work,
 ) -> None:
     """Do every job on some node, telling each event here as it arrives.
 
@@ -63,7 +72,7 @@ def run(
             look(preflight, resources)
         feed.begin(workers(resources))
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
-            worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints)
+            worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints, work=work)
             tune.Tuner(
                 tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
                 tune_config=tune.TuneConfig(
@@ -170,21 +179,30 @@ def workers(resources: Resources) -> int:
 
 
 class Worker(tune.Trainable):
-    """An actor that takes one job after another; torch and the data stay loaded between them. A step is an event."""
+    """An actor that takes one job after another; torch and the data stay loaded between them. A step is an event.
 
-    def setup(self, config: dict[str, Any], resources: Resources, checkpoints: Path) -> None:  # type: ignore[override]
-        self.resources, self.checkpoints = resources, checkpoints
-        self.reset_config(config)
+    Behind the last event of a job it says so, and `Teller` gives it the next one.
+    """
+
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], resources: Resources, checkpoints: Path, work: Work
+    ) -> None:
+        self.resources, self.checkpoints, self.work = resources, checkpoints, work
+        self.take(config["job"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        job = Job.from_json(new_config["job"])
-        folder = self.checkpoints / job.trials[0].key
-        self.events = watched(work(job, self.resources, self.checkpoints), self.resources, folder)
+        self.take(new_config["job"])
         return True
+
+    def take(self, job: str) -> None:
+        """Leave the job that is being done, if there is one, and begin this one."""
+        todo = Job.from_json(job)
+        folder = self.checkpoints / todo.trials[0].key
+        self.events = watched(self.work(todo, self.resources, self.checkpoints), self.resources, folder)
 
     def step(self) -> dict[str, Any]:
         event = next(self.events, None)
-        return {"done": True} if event is None else {"event": as_plain(event), "done": False}
+        return {"over": True} if event is None else {"event": as_plain(event)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep checkpoints of their own, without pickle, in the run's folder."""
@@ -221,11 +239,13 @@ class Asker(Searcher):
 
 
 class Teller(FIFOScheduler):
-    """Tells the feed what happens, and stops the trials that it wants stopped."""
+    """Tells the feed what happens, and gives a worker its next job where one is over, or is to be stopped."""
 
     def __init__(self, feed: Feed) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.feed = feed
+        self.taken: Counter[str] = Counter()
+        """Jobs by Tune trial."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as for `Asker`."""
@@ -234,8 +254,24 @@ class Teller(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         # Tune hands nested results over with their names joined.
         event = {name.removeprefix("event/"): value for name, value in result.items() if name.startswith("event/")}
-        stop = bool(event) and self.feed.tell(as_event(event))
-        return self.STOP if stop else self.CONTINUE
+        if event and not self.feed.tell(as_event(event)):
+            return self.CONTINUE
+        return self.CONTINUE if self._next(trial) else self.STOP
+
+    def _next(self, trial: Any) -> bool:
+        """Give the trial's worker another job, if there is one and the trial has not had its share."""
+        self.taken[trial.trial_id] += 1
+        job = self.feed.next() if self.taken[trial.trial_id] < JOBS else None
+        if job is None:
+            del self.taken[trial.trial_id]
+            return False
+        text = job.to_json()
+        # Where the worker is lost, Tune begins the trial anew by this, and counts the losses of this job alone.
+        trial.set_config({"job": text})
+        trial.run_metadata.num_failures = 0
+        # Calls of one caller run in their order: ahead of the next step.
+        trial.temporary_state.ray_actor.take.remote(text)
+        return True
 
 
 class Lost(tune.Callback):

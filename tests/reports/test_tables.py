@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.markdown import escape
-from reports.tables import engineering, percent
+from reports.numerals import engineering, percent
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from resnet_space import Space, complexity
 from resnet_space.axes import Choices, Range
 from search.dominance import hypervolume
-from search.local_search import LocalSearch, absent, encoded, improvement, trees
+from search.local_search import LocalSearch, absent, encoded, grow, improvement
 from search.sampling import Outcome, Proposal, Sampler
 
 SPACE = Space.of(
@@ -117,7 +117,7 @@ def test_an_improvement_is_what_a_point_adds_to_the_hypervolume(objectives: int,
 
 def test_trees_agree_on_what_they_have_seen_and_differ_elsewhere() -> None:
     features = np.array([[0.0], [0.2], [0.8], [1.0]])
-    told = trees(features, np.array([[1.0], [2.0], [5.0], [9.0]]), np.array([[0.2], [0.5]]), seed=0)
+    told = grow(features, np.array([[1.0], [2.0], [5.0], [9.0]]), seed=0)(np.array([[0.2], [0.5]]))
     assert told[:, 0, 0] == pytest.approx(2.0)
     assert told[:, 1, 0].std() > 0.5
 

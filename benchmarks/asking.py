@@ -1,0 +1,181 @@
+"""How long does a sampler take to propose the next trial, behind 1,000 that are stored?
+
+Ours: asked, the trial put into the store, its result stored and told, as a search does it. Optuna: its own TPE of two
+objectives on its SQLite storage, asked and told, in the same space with as many trials. In turns, each on a store that
+has the trials already. Behind them the search is opened again: what it asks for then is new, and it is the same that
+it would have asked for had it not been closed.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+from measuring import ROUNDS, Goal, Measured, in_turns, main, ratio
+from rich.console import Console
+
+from resnet_space import complexity
+from search.data import DataSet, Images, load
+from search.explore import Exploration
+from search.local_search import BLOCK
+from search.optuna_sampler import _suggest as suggested
+from search.optuna_sampler import scale
+from search.progress import Progress
+from search.recall import recall
+from search.search_plan import SearchPlan
+from search.search_study import Search
+from search.store import Store
+from search.trial import Finished, Job, Started
+
+SAMPLERS = ("local", "tpe")
+ASKS = BLOCK
+"""Trials a round, which are stored for the next: as many as `local` thinks of at a time."""
+
+SPACE = {
+    "base": "resnet20",
+    "axes": {
+        "unit.shortcut.kind": ["identity", "constant_scaling", "exclusive_gate", "shortcut_only_gate"],
+        "unit.shortcut.gate_bias": {"low": -10.0, "high": 0.0, "step": 1.0},
+        "unit.order": ["original", "full_preactivation", "bn_after_addition"],
+        "transition": ["A", "B"],
+        "width": [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0],
+        "stages.0.units": [1, 2, 3, 4, 5],
+        "stages.1.units": [1, 2, 3, 4, 5],
+        "stages.2.units": [1, 2, 3, 4, 5],
+    },
+}
+
+
+def search(sampler: str, trials: int) -> Search:
+    return Search.of(
+        {
+            "name": "asking",
+            "kind": "search",
+            "space": SPACE,
+            "objectives": ["error", "macs"],
+            "budget": {"trials": trials},
+            "sampler": sampler,
+            "confirm": 0,
+            "data": "digits",
+            "recipe": "digits",
+        }
+    )
+
+
+def opened(sampler: str, store: Store, images: Images) -> Exploration:
+    """The search of a store, gone on with."""
+    plan = SearchPlan.of(search(sampler, 10**6), images)
+    progress = Progress(total=10**6, already=0, steps=plan.steps, name=plan.name_of, console=Console(quiet=True))
+    return Exploration(plan, store, progress)
+
+
+def error(macs: float) -> float:
+    """Of a network, made up: dearer ones are better, with a ripple that is learned from."""
+    return 0.05 + 0.4 / (1 + macs / 3e5) + 0.03 * abs(math.sin(math.log(macs) * 7))
+
+
+def told(feed: Exploration, job: Job | None) -> None:
+    """What becomes of the job's trial."""
+    assert job is not None
+    (spec,) = job.trials
+    value = error(complexity(spec.architecture).macs)
+    feed.tell(Started(spec.key, "nowhere", "cpu"))
+    feed.tell(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
+
+
+def asks(feed: Exploration) -> Callable[[], float]:
+    """Seconds of a trial, asked, stored, and told."""
+
+    def seconds() -> float:
+        began = time.monotonic()
+        for _ in range(ASKS):
+            told(feed, feed.next())
+        return (time.monotonic() - began) / ASKS
+
+    return seconds
+
+
+def stock(feed: Exploration, url: str) -> Callable[[], float]:
+    """The same by Optuna alone, on a storage with the trials of this search."""
+    scales = {path: scale(axis) for path, axis in feed.space.axes.items()}
+    sampler = optuna.samplers.TPESampler(seed=0)
+    study = optuna.create_study(storage=url, directions=["minimize"] * 2, sampler=sampler)
+    history = recall(feed.study, feed.space, feed.store.records()).history
+    study.add_trials(
+        optuna.trial.create_trial(
+            values=outcome.values,
+            params={path: scales[path].place(value) for path, value in proposal.assignment.items()},
+            distributions={path: scales[path].distribution for path in proposal.assignment},
+        )
+        for proposal, outcome in history
+        if outcome is not None
+    )
+
+    def seconds() -> float:
+        spent = 0.0
+        for _ in range(ASKS):
+            began = time.monotonic()
+            trial = study.ask()
+            assignment = feed.space.suggest(
+                lambda path, _, trial=trial: scales[path].member(suggested(trial, path, scales[path].distribution))
+            )
+            spent += time.monotonic() - began
+            # What it costs to describe the network is no part of asking.
+            macs = complexity(feed.space.architecture(assignment)).macs
+            began = time.monotonic()
+            study.tell(trial, [error(macs), macs])
+            spent += time.monotonic() - began
+        return spent / ASKS
+
+    return seconds
+
+
+def filled(folder: Path, images: Images, trials: int) -> None:
+    """A store of so many trials that were drawn."""
+    store = Store.at(folder)
+    feed = opened("random", store, images)
+    for _ in range(trials):
+        told(feed, feed.next())
+    store.close()
+
+
+def measure(quick: bool) -> Iterator[Measured]:
+    images = load(DataSet(name="digits"))
+    trials, rounds = (300, 1) if quick else (1000, ROUNDS)
+    with tempfile.TemporaryDirectory() as scratch:
+        filled(Path(scratch), images, trials)
+        for sampler in SAMPLERS:
+            folder = Path(scratch) / sampler
+            folder.mkdir()
+            shutil.copy(Path(scratch) / "trials.db", folder)
+            store = Store.at(folder)
+            feed = opened(sampler, store, images)
+            sides = in_turns(
+                asks(feed), stock(feed, f"sqlite:///{folder / 'optuna.db'}"), rounds=rounds, warm_up=0 if quick else 1
+            )
+            began = time.monotonic()
+            again = opened(sampler, store, images)
+            reopened = time.monotonic() - began
+            known = {record.architecture for record in store.records()}
+            here, there = feed.next(), again.next()
+            store.close()
+            if here is None or there is None or here != there or there.trials[0].architecture.key in known:
+                raise AssertionError(f"{sampler}: the search that was opened again asks for something else")
+            yield ratio(
+                f"asking at {trials:,} stored trials: {sampler} / Optuna's TPE on SQLite",
+                Goal("most", 0.2),
+                sides,
+                names=("our_seconds_a_trial", "optuna_seconds_a_trial"),
+                asks_a_round=ASKS,
+                seconds_to_open_again=round(reopened, 2),
+                same_proposal_when_opened_again=True,
+            )
+
+
+if __name__ == "__main__":
+    main(measure, number=7, about=__doc__ or "")
