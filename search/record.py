@@ -27,7 +27,8 @@ def _asked(proposal: dict[str, Any]) -> dict[str, Any]:
 class TrialRecord:
     """One stored trial. Errors are fractions; times are UTC.
 
-    `proposal` is what a sampler asked for, with its number; `aside` a trial of a space that is no longer searched.
+    `proposal` is what a sampler asked for, with its number; `aside` a trial of a space that is no longer searched;
+    `together` is the number of trials that trained as one network, this one included.
     """
 
     key: Key
@@ -50,6 +51,7 @@ class TrialRecord:
     seconds: float | None
     host: str | None
     device: str | None
+    together: Whole | None
     started: datetime | None
     finished: datetime | None
 
