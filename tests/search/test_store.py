@@ -23,17 +23,16 @@ from search.trial import FINISHED, Epoch, Event, Finished, Started, Status, Tria
 Trial = Callable[..., TrialSpec]
 
 
-def sqlite_url(folder: Path) -> str:
-    return f"sqlite:///{folder / 'trials.db'}"
-
-
-URLS: dict[str, Callable[[Path], str]] = {"sqlite": sqlite_url}
+DATABASES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
+    "sqlite": lambda request: f"sqlite:///{request.getfixturevalue('tmp_path') / 'trials.db'}",
+    "postgresql": lambda request: str(request.getfixturevalue("postgresql_url")),
+}
 """A fresh database of each kind; a row more is a database more under the same contract."""
 
 
-@pytest.fixture(params=URLS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return URLS[request.param](tmp_path)
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest) -> str:
+    return DATABASES[request.param](request)
 
 
 @pytest.fixture
