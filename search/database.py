@@ -81,10 +81,10 @@ def check(engine: sql.Engine) -> None:
         with reading(engine) as connection:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if found != "ok":
-            raise InputError(f"storage {shown(engine.url)!r}: damaged: {found}{repair(engine.url)}")
+            raise InputError(f"storage {shown(engine.url)!r}: damaged: {found}{how_to_repair(engine.url)}")
 
 
-def repair(url: sql.URL) -> str:
+def how_to_repair(url: sql.URL) -> str:
     """What helps a damaged database, if it is the one of a run's folder."""
     file = Path(url.database or "")
     known = url.get_backend_name() == "sqlite" and file.name == "trials.db"
@@ -95,7 +95,7 @@ def _remedy(error: BaseException | None, url: sql.URL) -> str:
     """What helps, of what SQLite complains of."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return repair(url)
+            return how_to_repair(url)
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
             return "; is the disk full? What was stored stays, and the same command goes on from there"
     return ""
@@ -130,7 +130,7 @@ def reading(engine: sql.Engine) -> Iterator[sql.Connection]:
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, LookupError, RecursionError) as error:
-        what = f"damaged: {_first_line(error, engine.url)}{repair(engine.url)}"
+        what = f"damaged: {_first_line(error, engine.url)}{how_to_repair(engine.url)}"
         raise InputError(f"storage {shown(engine.url)!r}: {what}") from None
 
 

@@ -66,7 +66,7 @@ class Store:
         url = sql.URL.create("sqlite", database=str(folder / "trials.db"))
         if (folder / "manifest.json").exists() and _cut_to_nothing(folder / "trials.db"):
             # Or else SQLite would take it for new.
-            raise InputError(f"storage {database.shown(url)!r}: the file is empty{database.repair(url)}")
+            raise InputError(f"storage {database.shown(url)!r}: the file is empty{database.how_to_repair(url)}")
         store = cls(url, new=new)
         store._inside = True
         return store
