@@ -79,9 +79,11 @@ def check(engine: sql.Engine) -> None:
     """
     if engine.dialect.name == "sqlite":
         with reading(engine) as connection:
-            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         if found != "ok":
-            raise InputError(f"storage {shown(engine.url)!r}: damaged: {found}{how_to_repair(engine.url)}")
+            raise InputError(
+                f"storage {shown(engine.url)!r}: damaged: {found.splitlines()[-1]}{how_to_repair(engine.url)}"
+            )
 
 
 def how_to_repair(url: sql.URL) -> str:
@@ -109,12 +111,16 @@ def writing(engine: sql.Engine, *, one_at_a_time: bool = False) -> Iterator[sql.
         one_at_a_time: such transactions wait for each other, so that those of several rows never wait in a circle.
             SQLite has one writer at a time anyway, who reads what nobody changes before it writes.
     """
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        elif one_at_a_time:
-            connection.execute(sql.select(sql.func.pg_advisory_xact_lock(TURN)))
-        yield connection
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            elif one_at_a_time:
+                connection.execute(sql.select(sql.func.pg_advisory_xact_lock(TURN)))
+            yield connection
+    except UnicodeDecodeError:
+        # Of what SQLite says, where the damage is in the text of its own tables.
+        raise InputError(f"storage {shown(engine.url)!r}: damaged{how_to_repair(engine.url)}") from None
 
 
 @contextmanager

@@ -11,6 +11,9 @@ from typing import Any
 LEAST_ROW = 64
 """Bytes: a row of ours takes more, so a file has not more rows than this says."""
 
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""The second, where what SQLite says of it holds a damaged name."""
+
 Row = tuple[Any, ...]
 
 
@@ -23,7 +26,7 @@ class Salvage:
         self._connection.text_factory = bytes
         # The first lets SQLite open a file that has fewer pages than its head says; it must be said ahead of all else.
         for pragma in ("writable_schema=ON", "trusted_schema=OFF", "cell_size_check=ON", "query_only=ON"):
-            with suppress(sqlite3.DatabaseError):
+            with suppress(*DAMAGE):
                 self._connection.execute(f"PRAGMA {pragma}")
         self._most = path.stat().st_size // LEAST_ROW
         self.gaps = 0
@@ -34,7 +37,7 @@ class Salvage:
 
     def sound(self) -> bool:
         """Whether nothing is wrong with the file."""
-        with suppress(sqlite3.DatabaseError):
+        with suppress(*DAMAGE):
             # Without what lets it overlook a missing end.
             self._connection.execute("PRAGMA writable_schema=OFF")
             try:
@@ -49,7 +52,7 @@ class Salvage:
         query = f"SELECT rowid, {', '.join(columns)} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid"
         try:
             self._connection.execute(f"{query} LIMIT 0", (0,))
-        except sqlite3.DatabaseError:
+        except DAMAGE:
             self.gaps += 1
             return
         last = self._last(table)
@@ -61,7 +64,7 @@ class Salvage:
                     number, inside = row[0], False
                     yield tuple(_text(value) for value in row[1:])
                 return
-            except sqlite3.DatabaseError:
+            except DAMAGE:
                 self.gaps += not inside
                 # The next row may be of the same page: on, number by number, until one can be read.
                 number, inside = number + 1, True
@@ -70,7 +73,7 @@ class Salvage:
         """The last row's number, or the last that it may have."""
         try:
             ((number,),) = self._connection.execute(f"SELECT max(rowid) FROM {table} NOT INDEXED").fetchall()
-        except (sqlite3.DatabaseError, ValueError):
+        except (*DAMAGE, ValueError):
             return self._most
         return number if isinstance(number, int) else 0
 

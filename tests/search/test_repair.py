@@ -15,18 +15,18 @@ from resnet_space.errors import InputError
 from search.repair import Repaired, repair
 from search.store import Store, TrialRecord
 from search.sweep import Feed, sweep
-from search.trial import Epoch, Finished, Job, Probe, Started, TrialSpec
+from search.trial import Epoch, Event, Finished, Job, Probe, Started, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 Content = tuple[dict[str, TrialRecord], dict[tuple[str, int], Any], dict[tuple[str, int], Probe]]
 
-TRIALS = 8
+TRIALS, EPOCHS = 12, 8
 
 
 def end(spec: TrialSpec) -> Finished:
     if spec.seed % 4 == 3:
         # Longer than a page, so that it goes on elsewhere in the file.
-        return Finished(spec.key, "failed", "OSError: gone", traceback=f"line of {spec.seed}\n" * 800)
+        return Finished(spec.key, "failed", "OSError: gone", traceback=f"line of {spec.seed}\n" * 1600)
     return Finished(spec.key, "complete", test_error=spec.seed / 64, validation_error=spec.seed / 32, seconds=3.0)
 
 
@@ -36,10 +36,18 @@ def does(feed: Feed) -> None:
         for spec in job.trials:
             feed.tell(Started(spec.key, "anvil", "cpu"))
             feed.tell(Probe(spec.key, 0, [0.5, spec.seed], [1.0, None], [2.0, 3.0], [0.0, 0.25]))
-            for number in range(1, 40):
+            for number in range(1, EPOCHS + 1):
                 error = (spec.seed + number) / 64
                 feed.tell(Epoch(spec.key, number, 7 * number, 0.1, 2.0, error, error, 1.0, 200.0))
             feed.tell(end(spec))
+
+
+def at(folder: Path) -> Store:
+    """A folder's store, which does not wait for the disk."""
+    store = Store.at(folder)
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA synchronous=OFF")
+    return store
 
 
 def content(store: Store) -> Content:
@@ -79,7 +87,7 @@ def whole(specs: list[TrialSpec], tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("whole")
     for name in ("study.yaml", "manifest.json"):
         (folder / name).write_text('{"sessions": []}')
-    store = Store.at(folder)
+    store = at(folder)
     sweep([Job(trials=(spec,)) for spec in specs], store, does, lambda _: None)
     store.close()
     return folder
@@ -132,17 +140,20 @@ def test_a_store_truncated_at_any_page_boundary_says_so_and_is_repaired_and_the_
         assert_part_of(truth, part)
         assert (found.trials, found.epochs) == (len(part[0]), len(part[1]))
         recovered.append(found.trials)
-        store = Store.at(folder)
-        done: list[str] = []
-        sweep([Job(trials=(spec,)) for spec in specs], store, does, lambda event: done.append(event.key))
-        assert not set(done) & set(part[0]), "what was recovered is not done again"
+        if boundary // size % 3:
+            shutil.rmtree(folder)
+            continue
+        store = at(folder)
+        done: list[Event] = []
+        sweep([Job(trials=(spec,)) for spec in specs], store, does, done.append)
+        assert not {event.key for event in done} & set(part[0]), "what was recovered is not done again"
         assert {key: record.test_error for key, record in content(store)[0].items()} == {
             key: record.test_error for key, record in truth[0].items()
         }
         store.close()
         shutil.rmtree(folder)
     assert recovered[0] == 0
-    assert max(recovered) == TRIALS, "what is lost with the last page alone is no trial"
+    assert max(recovered) >= TRIALS - 2, "with the last page, what is on it"
     assert len(set(recovered)) > 3
 
 
@@ -163,11 +174,7 @@ def test_bytes_turned_over_anywhere_are_told_of_or_harmless_and_repair_never_fai
         for new in (False, True):
             said = read_by(folder, new=new)
             assert not isinstance(said, InputError) or "\n" not in str(said)
-        try:
-            found = repair(folder)
-        except InputError as error:
-            assert "written with schema" in str(error)
-            continue
+        found = repair(folder)
         part = read(folder)
         assert set(part[0]) <= keys
         assert {key for key, _ in part[1]} <= set(part[0])
@@ -179,7 +186,7 @@ def test_a_page_of_nonsense_costs_what_stood_there_and_no_more(whole: Path, trut
     size = page_size((whole / "trials.db").read_bytes())
     pages = (whole / "trials.db").stat().st_size // size
     most = 0
-    for page in range(1, pages):
+    for page in range(1, pages, 3):
         folder = damaged(
             whole,
             tmp_path / str(page),
@@ -189,13 +196,13 @@ def test_a_page_of_nonsense_costs_what_stood_there_and_no_more(whole: Path, trut
         part = read(folder)
         assert_part_of(truth, part)
         most += len(part[0]) == TRIALS
-    assert most > pages / 3, "most pages are those of epochs and indexes"
+    assert most > pages / 9, "most pages are those of epochs and indexes"
 
 
 def test_a_store_that_is_sound_is_left_as_it_is(whole: Path, truth: Content, tmp_path: Path) -> None:
     folder = damaged(whole, tmp_path / "run", lambda data: None)
     before = (folder / "trials.db").read_bytes()
-    assert repair(folder) == Repaired(TRIALS, TRIALS, 39 * TRIALS, 0, 0, None)
+    assert repair(folder) == Repaired(TRIALS, TRIALS, EPOCHS * TRIALS, 0, 0, None)
     assert (folder / "trials.db").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "study.yaml", "trials.db"]
 
@@ -204,8 +211,13 @@ def test_what_a_killed_driver_left_beside_the_file_is_read_too(
     specs: list[TrialSpec], tmp_path: Path, whole: Path
 ) -> None:
     """The last that was written stands in SQLite's log, of which the file knows nothing yet."""
-    store = Store.at(tmp_path / "a") if (tmp_path / "a").mkdir() else Store.at(tmp_path / "a")
-    sweep([Job(trials=(spec,)) for spec in specs], store, does, lambda _: None)
+    (tmp_path / "a").mkdir()
+    store = at(tmp_path / "a")
+    jobs = [Job(trials=(spec,)) for spec in specs]
+    sweep(jobs[:6], store, does, lambda _: None)
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    sweep(jobs, store, does, lambda _: None)
     killed = tmp_path / "b"
     killed.mkdir()
     for side in ("", "-wal"):
@@ -213,10 +225,11 @@ def test_what_a_killed_driver_left_beside_the_file_is_read_too(
     truth = content(store)
     store.close()
     with (killed / "trials.db").open("rb+") as file:
-        file.truncate(page_size((whole / "trials.db").read_bytes()))
-    repair(killed)
+        file.truncate(8 * page_size((whole / "trials.db").read_bytes()))
+    assert repair(killed).kept
     part = read(killed)
     assert_part_of(truth, part)
+    assert {spec.key for spec in specs[6:]} & set(part[0]), "of what stands in the log alone"
     assert not (killed / "trials.db-wal").exists()
     assert (killed / "trials.db.damaged-1-wal").is_file()
 
@@ -240,7 +253,7 @@ def test_a_trial_that_is_not_what_it_is_named_by_is_not_taken(whole: Path, truth
         connection.execute("UPDATE trials SET test_error = 'low' WHERE seed = 4")
     connection.close()
     found = repair(folder)
-    assert (found.trials, found.gaps, found.refused) == (TRIALS - 3, 0, 3 * (1 + 39 + 1))
+    assert (found.trials, found.gaps, found.refused) == (TRIALS - 3, 0, 3 * (1 + EPOCHS + 1))
     assert_part_of(truth, read(folder))
 
 
