@@ -43,7 +43,7 @@ class Claims:
         self.lease = LEASE_SECONDS
         self._seen: dict[str, tuple[int, float]] = {}
         """Of each other driver its latest beat, and when that was seen first."""
-        self._joined = False
+        self._count, self._joined = 0, False
 
     def take(self, keys: Collection[str]) -> set[str]:
         """Which of these trials are in this driver's hands now: those that had no end, and were in no other's."""
@@ -130,9 +130,10 @@ class Claims:
 
     def _beat(self, connection: sql.Connection) -> None:
         # An update, also where it only says that it lives: who is about to bury it waits for this, and sees it.
-        mine = drivers.update().where(drivers.c.name == self.driver).values(beat=drivers.c.beat + 1)
+        self._count += 1
+        mine = drivers.update().where(drivers.c.name == self.driver).values(beat=self._count)
         if not connection.execute(mine).rowcount:
-            connection.execute(drivers.insert().values(name=self.driver, beat=1))
+            connection.execute(drivers.insert().values(name=self.driver, beat=self._count))
             if self._joined:
                 log.warning(
                     "this driver was silent for over %.0f s, and was taken for dead: others may have taken up "

@@ -96,9 +96,10 @@ def _intact(copy: Path) -> Repaired | None:
 
 
 def _same_schema(old: Salvage, file: Path) -> None:
-    found = {row[0] for row in old.rows(about.name, ["schema"])} - {SCHEMA}
-    if found:
-        raise InputError(f"{file}: written with schema {min(map(str, found))}; this version reads schema {SCHEMA}")
+    """Raise if the file is a store of another version; a number that no version had is damage."""
+    there = {row[0] for row in old.rows(about.name, ["schema"])}
+    if SCHEMA not in there and (other := there & set(range(1, 100))):
+        raise InputError(f"{file}: written with schema {min(other)}; this version reads schema {SCHEMA}")
 
 
 def _salvaged(old: Salvage, new: Path) -> Repaired:
