@@ -178,7 +178,7 @@ def shown(driver: str) -> str:
 
 
 @contextmanager
-def living(claims: Claims, driver: str, former: str | None, every: float = BEAT_SECONDS) -> Iterator[None]:
+def living(claims: Claims, driver: str, former: str | None, every: float | None = None) -> Iterator[None]:
     """Be this driver meanwhile: give signs of life from a thread of its own, and leave at the end.
 
     Args:
@@ -188,7 +188,9 @@ def living(claims: Claims, driver: str, former: str | None, every: float = BEAT_
     if former:
         claims.release(former)
     done = threading.Event()
-    thread = threading.Thread(target=_beat_until, args=(claims, done, every), name="signs of life", daemon=True)
+    thread = threading.Thread(
+        target=_beat_until, args=(claims, done, every or BEAT_SECONDS), name="signs of life", daemon=True
+    )
     claims.beat()
     thread.start()
     try:
