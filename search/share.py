@@ -54,6 +54,8 @@ class Share:
         drivers = {driver for driver in left.values() if driver}
         if drivers - self._told:
             names = ", ".join(shown(driver) for driver in sorted(drivers))
-            self._note(f"{len(self.elsewhere)} trials are in the hands of another driver ({names}); waiting for them")
+            number = len(self.elsewhere)
+            what = "1 trial is" if number == 1 else f"{number} trials are"
+            self._note(f"{what} in the hands of another driver ({names}); waited for when there is nothing else to do")
         self._told |= drivers
         return free

@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from clocks import Clock
 
 from resnet_space.errors import InputError
 from search import store as store_module
 from search.claims import Claims, living, new_driver, shown
-from search.share import PAUSE_SECONDS, Share
 from search.store import Store
-from search.sweep import Feed, Listed, sweep
-from search.trial import Epoch, Event, Finished, Job, Started, TrialSpec
+from search.trial import Epoch, Finished, Started, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 Open = Callable[[], Store]
-
-
-class Clock:
-    """Runs when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def driver(url: str, clock: Clock) -> Iterator[Open]:
-    """Another driver on the same database; all of them go by the one clock."""
-    made: list[Store] = []
-
-    def opened() -> Store:
-        made.append(Store(url))
-        made[-1].claims.clock = clock
-        return made[-1]
-
-    yield opened
-    for store in made:
-        store.close()
 
 
 @pytest.fixture(scope="module")
@@ -339,70 +307,3 @@ def test_a_driver_is_named_by_its_host_and_process() -> None:
     assert new_driver() != new_driver()
     assert shown("anvil:7:0123") == "process 7 on anvil"
     assert shown("::1:7:0123") == "process 7 on ::1"
-
-
-def does(store: Store, done: list[str]) -> Callable[[Feed], None]:
-    """A runner that does every job it is given, and remembers which."""
-
-    def run(feed: Feed) -> None:
-        while job := feed.next():
-            for spec in job.trials:
-                done.append(spec.key)
-                feed.tell(Started(spec.key, "host", "cpu"))
-                feed.tell(complete(spec.key))
-
-    return run
-
-
-def ignore(_: Event) -> None:
-    """Nobody watches."""
-
-
-def test_two_sweeps_side_by_side_do_each_trial_once(driver: Open, specs: list[TrialSpec]) -> None:
-    first, second = driver(), driver()
-    jobs = [Job(trials=tuple(specs[begin : begin + 2])) for begin in (0, 2, 4)]
-    done: list[str] = []
-
-    def half_way(feed: Feed) -> None:
-        job = feed.next()
-        assert job
-        sweep(jobs, second, does(second, done), ignore)
-        assert sorted(done) == sorted(spec.key for spec in specs[2:]), "all but what the first has in hand"
-        does(first, done)(Listed([job], feed.tell))
-        assert feed.next() is None
-
-    sweep(jobs, first, half_way, ignore)
-    assert Counter(done) == dict.fromkeys((spec.key for spec in specs), 1)
-    assert first.counts()["complete"] == len(specs)
-
-
-def test_what_another_driver_has_is_waited_for_and_taken_up_if_it_dies(
-    driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock
-) -> None:
-    first, second = driver(), driver()
-    first.claims.driver = "anvil:77:x"
-    first.add(specs)
-    first.claim(keys[:3])
-    notes: list[str] = []
-    ended: list[int] = []
-    share = Share(second, note=notes.append, ended=ended.append, clock=clock)
-    feed = Listed([Job(trials=tuple(specs))], second.write, share)
-    job = feed.next()
-    assert job
-    assert job.trials == tuple(specs[3:])
-    assert feed.next() is None
-    assert not feed.over
-    assert notes == ["3 trials are in the hands of another driver (process 77 on anvil); waiting for them"]
-
-    first.write(complete(keys[0]))
-    assert feed.next() is None
-    assert ended == [], "not looked for at every call"
-    clock.now += PAUSE_SECONDS
-    assert feed.next() is None
-    assert (ended, len(notes)) == ([1], 1)
-
-    clock.now += second.claims.lease
-    taken = [feed.next(), feed.next()]
-    assert [job.trials for job in taken if job] == [(specs[1],), (specs[2],)]
-    assert feed.next() is None
-    assert feed.over
