@@ -11,6 +11,7 @@ from ablations.contrasts import Contrast
 from ablations.effects import Values
 from ablations.findings import look
 from search.progress import Progress
+from search.share import Share
 from search.store import Store
 from search.sweep import unfinished
 from search.together import Before, jobs
@@ -39,6 +40,7 @@ class Resolving:
         self.counted = {record.key for record in store.records()}
         """Trials that the progress knows of from the beginning: later rounds of a run that goes on are stored."""
         self.running: set[str] = set()
+        self.share = Share(store, note=progress.note, ended=progress.ended_elsewhere)
 
     @property
     def idle(self) -> bool:
@@ -48,22 +50,22 @@ class Resolving:
 
     @property
     def over(self) -> bool:
-        return not self.todo and not self.jobs and not self.running
+        return not self.todo and not self.jobs and not self.running and not self.share.elsewhere
 
     def begin(self, workers: int) -> None:
         self.workers = workers
 
     def next(self) -> Job | None:
+        self.todo += self.share.back()
         self._refill()
         if self.todo:
             self.jobs.extend(self._grouped(self.todo))
             self.todo = []
-        if not self.jobs:
-            return None
-        job = self.jobs.popleft()
-        self.store.hand_out(job.name, [spec.key for spec in job.trials])
-        self.running |= {spec.key for spec in job.trials}
-        return job
+        while self.jobs:
+            if job := self.share.take(self.jobs.popleft()):
+                self.running |= {spec.key for spec in job.trials}
+                return job
+        return None
 
     def tell(self, event: Event) -> bool:
         if self.store.write(event):
@@ -84,7 +86,7 @@ class Resolving:
 
     def _refill(self) -> None:
         """Another round, once the one before has ended; rounds whose trials are stored already pass at once."""
-        while not self.todo and not self.jobs and not self.running:
+        while not self.todo and not self.jobs and not self.running and not self.share.elsewhere:
             more = [spec for spec in self._more() if spec.key not in self.asked]
             if not more:
                 return

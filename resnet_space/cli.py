@@ -295,6 +295,18 @@ def report(
         typer.echo(path)
 
 
+@app.command()
+def repair(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]) -> None:
+    """Make a damaged trials.db anew from what can be read of it; the damaged file is kept beside it."""
+    from search.folder import RunFolder
+    from search.lock import held
+    from search.repair import repair as mend
+
+    path = RunFolder.existing(folder).path
+    with held(path, "repair"):
+        typer.echo("\n".join(mend(path).lines))
+
+
 def main() -> None:
     """Run the command line; wrong input gets its message and status 2, never a traceback."""
     try:

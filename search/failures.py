@@ -9,7 +9,8 @@ import sqlalchemy as sql
 
 from search import database
 from search.atomic import write_text
-from search.store import Store, trials
+from search.store import Store
+from search.tables import trials
 
 NAME = "traceback.txt"
 SILENT = "silent.txt"

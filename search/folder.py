@@ -46,8 +46,8 @@ class RunFolder:
         folder.check_links()
         return folder
 
-    def claim(self, study: dict[str, Any], *, free: tuple[str, ...]) -> None:
-        """Make the folder this study's, or find that it is already; fields in `free` may differ.
+    def check(self, study: dict[str, Any], *, free: tuple[str, ...]) -> None:
+        """Make the folder if there is none, and see that it is this study's or nobody's; fields in `free` may differ.
 
         Raises:
             InputError: the folder is another study's, or holds other things, or cannot be written.
@@ -59,6 +59,17 @@ class RunFolder:
             elif any(not path.name.startswith(".") for path in self.path.iterdir()):
                 raise InputError(f"{self.path}: not empty, and no run's folder; choose another --out")
             self.check_links()
+        except OSError as error:
+            raise InputError(f"{error.filename or self.path}: {error.strerror}; choose another --out") from None
+
+    def claim(self, study: dict[str, Any], *, free: tuple[str, ...]) -> None:
+        """Make the folder this study's, as far as `check` allows.
+
+        Raises:
+            InputError: as there.
+        """
+        self.check(study, free=free)
+        try:
             write_text(self.study, documents.write(study))
         except OSError as error:
             raise InputError(f"{error.filename or self.path}: {error.strerror}; choose another --out") from None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import closing
 from pathlib import Path
 
 from resnet_space.errors import InputError
 from search.preflight import Preflight
 from search.resources import Resources
+from search.share import PAUSE_SECONDS
 from search.sweep import Feed
 from search.work import work
 
@@ -23,7 +25,11 @@ def run(feed: Feed, *, resources: Resources, checkpoints: Path, preflight: Prefl
     if preflight:
         preflight.here(1)
     feed.begin(1)
-    while job := feed.next():
+    while (job := feed.next()) or not feed.over:
+        if job is None:
+            # Another driver has what is left.
+            time.sleep(PAUSE_SECONDS)
+            continue
         with closing(work(job, resources, checkpoints)) as events:
             for event in events:
                 if feed.tell(event):

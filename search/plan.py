@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_space.errors import InputError
+from search.claims import living, new_driver
 from search.database import shown
 from search.energy import metered
 from search.folder import RunFolder
+from search.lock import held
 from search.store import Store
 from search.trial import TrialSpec
 
@@ -94,24 +96,25 @@ def opened(
         retry_failed: trials that failed wait again.
 
     Raises:
-        InputError: the folder is another study's, or cannot be written; the storage is none.
+        InputError: the folder is another study's, or another driver's, or cannot be written; the storage is none.
     """
     if storage and storage.startswith("sqlite") and (storage.endswith("://") or "memory" in storage):
         raise InputError(f"storage {storage!r}: would be gone with this process; name a file: sqlite:///trials.db")
-    folder = RunFolder(out.resolve())
-    folder.claim(plan.study.model_dump(mode="json"), free=plan.study.FREE)
-    store = Store(storage) if storage else Store.at(folder.path)
-    try:
-        folder.note(fingerprint=plan.images.fingerprint, storage=store.name, **plan.facts)
-        plan.begin(store)
-        if retry_failed:
-            store.retry()
-        with metered() as energy:
-            yield folder, store
-        folder.amend(joules=energy.joules)
-        _tidy(folder, store)
-    finally:
-        store.close()
+    folder, study = RunFolder(out.resolve()), plan.study.model_dump(mode="json")
+    folder.check(study, free=plan.study.FREE)
+    driver = new_driver()
+    with held(folder.path, driver) as former:
+        folder.claim(study, free=plan.study.FREE)
+        store = Store(storage) if storage else Store.at(folder.path)
+        with closing(store), living(store.claims, driver, former) if store.shared else nullcontext():
+            folder.note(fingerprint=plan.images.fingerprint, storage=store.name, **plan.facts)
+            plan.begin(store)
+            if retry_failed:
+                store.retry()
+            with metered() as energy:
+                yield folder, store
+            folder.amend(joules=energy.joules)
+            _tidy(folder, store)
 
 
 def _tidy(folder: RunFolder, store: Store) -> None:

@@ -111,6 +111,14 @@ class Progress:
         """There are more trials to do than was known, or fewer."""
         self.total += trials
 
+    def note(self, line: str) -> None:
+        """Say something, above the display."""
+        self.console.print(line, soft_wrap=True)
+
+    def ended_elsewhere(self, trials: int) -> None:
+        """So many were done by another driver."""
+        self.already += trials
+
     def _better(self, error: float, key: str) -> None:
         if self.best is None or error < self.best[0]:
             self.best = (error, self.name(key))

@@ -67,7 +67,14 @@ class SearchPlan(Plan):
         self._names[spec.key] = f"{net.key} (depth {net.depth}, {cost.macs / 1e6:.3g} M MACs), seed {spec.seed}"
 
     def drive(self, store: Store, runner: Runner, progress: Progress) -> None:
-        """Search until the budget is spent, then confirm the front."""
+        """Search until the budget is spent, then confirm the front.
+
+        Raises:
+            InputError: another driver is at it. What is asked for next depends on all that was asked for before, so two
+                would ask for the same.
+        """
+        if store.shared:
+            store.claims.alone(told=progress.note)
         exploration = Exploration(self, store, progress)
         if not exploration.idle:
             runner(exploration)

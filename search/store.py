@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -15,91 +15,18 @@ from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError, plain
 from resnet_space.fields import Lookup, measure
 from search import database
+from search.claims import Claims
 from search.record import TrialRecord as TrialRecord
+from search.tables import RESULTS as RESULTS
+from search.tables import SCHEMA as SCHEMA
+from search.tables import about, epochs, metadata, probes, trials
 from search.trial import FINISHED, Epoch, Event, Finished, Probe, Started, Status, TrialSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 4
-
 AT_ONCE = 500
 """Keys in a query."""
-
-metadata = sql.MetaData()
-
-about = sql.Table("about", metadata, sql.Column("schema", sql.Integer, primary_key=True))
-
-trials = sql.Table(
-    "trials",
-    metadata,
-    sql.Column("key", sql.String(16), primary_key=True),
-    sql.Column("architecture", sql.String(16), nullable=False, index=True),
-    sql.Column("seed", sql.Integer, nullable=False),
-    sql.Column("spec", sql.JSON, nullable=False),
-    # What the network costs: in columns, so that a front over many trials need not read their specs.
-    sql.Column("depth", sql.Integer, nullable=False),
-    sql.Column("params", sql.BigInteger, nullable=False),
-    sql.Column("macs", sql.BigInteger, nullable=False),
-    sql.Column("activations", sql.BigInteger, nullable=False),
-    sql.Column("proposal", sql.JSON(none_as_null=True)),
-    sql.Column("aside", sql.Boolean, nullable=False, default=False),
-    sql.Column("status", sql.String(16), nullable=False, index=True),
-    sql.Column("reason", sql.Text, nullable=False, default=""),
-    sql.Column("traceback", sql.Text, nullable=False, default=""),
-    sql.Column("attempts", sql.Integer, nullable=False, default=0),
-    # Handed out with the others of this job, and trained as one network of so many: so it goes on.
-    sql.Column("job", sql.String(16)),
-    sql.Column("together", sql.Integer),
-    sql.Column("test_error", sql.Float),
-    sql.Column("validation_error", sql.Float),
-    sql.Column("latency_ms", sql.Float),
-    sql.Column("seconds", sql.Float),
-    sql.Column("host", sql.String(255)),
-    sql.Column("device", sql.String(32)),
-    sql.Column("started", sql.DateTime(timezone=True)),
-    sql.Column("finished", sql.DateTime(timezone=True)),
-)
-
-epochs = sql.Table(
-    "epochs",
-    metadata,
-    sql.Column("key", sql.ForeignKey("trials.key"), primary_key=True),
-    sql.Column("epoch", sql.Integer, primary_key=True),
-    *(
-        sql.Column(name, sql.Integer if name == "step" else sql.Float, nullable=False)
-        for name in Epoch.__dataclass_fields__
-        if name not in ("key", "epoch")
-    ),
-)
-
-probes = sql.Table(
-    "probes",
-    metadata,
-    sql.Column("key", sql.ForeignKey("trials.key"), primary_key=True),
-    sql.Column("epoch", sql.Integer, primary_key=True),
-    *(
-        sql.Column(name, sql.JSON, nullable=False)
-        for name in Probe.__dataclass_fields__
-        if name not in ("key", "epoch")
-    ),
-)
-
-RESULTS = (
-    "architecture",
-    "seed",
-    "validation_error",
-    "test_error",
-    "depth",
-    "params",
-    "macs",
-    "activations",
-    "latency_ms",
-)
-"""The columns of `Store.results`."""
-
-# Has them all, in the order that fronts need them in: specs are long, and a front over many trials reads none.
-sql.Index("results", *(trials.c[name] for name in ("aside", "status", *RESULTS)))
 
 
 class Store:
@@ -116,6 +43,7 @@ class Store:
 
     def __init__(self, url: str | sql.URL, *, new: bool = True) -> None:
         self.engine = database.connect(url, new=new)
+        self.claims = Claims(self.engine)
         try:
             found = self._schemas(new)
         except sql.exc.SQLAlchemyError as error:
@@ -135,7 +63,11 @@ class Store:
     def at(cls, folder: Path, *, new: bool = True) -> Store:
         """The SQLite store of a run's folder."""
         # Made of parts: a folder's name may hold what means something in a URL.
-        store = cls(sql.URL.create("sqlite", database=str(folder / "trials.db")), new=new)
+        url = sql.URL.create("sqlite", database=str(folder / "trials.db"))
+        if (folder / "manifest.json").exists() and _cut_to_nothing(folder / "trials.db"):
+            # Or else SQLite would take it for new.
+            raise InputError(f"storage {database.shown(url)!r}: the file is empty{database.how_to_repair(url)}")
+        store = cls(url, new=new)
         store._inside = True
         return store
 
@@ -144,6 +76,11 @@ class Store:
         """The URL to find this store by, without its password; None for one inside a run's folder."""
         return None if self._inside else database.name(self.engine.url)
 
+    @property
+    def shared(self) -> bool:
+        """Whether there may be other drivers: a run's folder has one."""
+        return not self._inside
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -151,19 +88,27 @@ class Store:
         """Put trials on the list; those that are there already stay as they are."""
         rows = [_row(spec) for spec in specs]
         if rows:
-            with self.engine.begin() as connection:
+            with database.writing(self.engine, one_at_a_time=True) as connection:
                 connection.execute(self._insert(trials).on_conflict_do_nothing(), rows)
 
+    def claim(self, keys: Collection[str], job: str | None = None) -> set[str]:
+        """Which of these trials this driver is to do: without an end, and in no other driver's hands from now on.
+
+        They are known by the name of their job, 16 characters, should they go on later.
+        """
+        return self.claims.take(keys, job)
+
     def reclaim(self) -> int:
-        """Trials that a dead driver left running wait again; how many there were."""
-        with self.engine.begin() as connection:
-            update = trials.update().where(trials.c.status == "running").values(status="waiting")
-            return connection.execute(update).rowcount
+        """Trials that dead drivers, or this one, left running wait again; how many there were.
+
+        One inside a run's folder has no other driver: the folder's lock says so.
+        """
+        return self.claims.reclaim(alone=self._inside)
 
     def retry(self) -> int:
         """Trials that failed wait again; how many there were. What they were is in `attempts`."""
-        with self.engine.begin() as connection:
-            again = {"status": "waiting", "reason": "", "traceback": "", "finished": None}
+        with database.writing(self.engine) as connection:
+            again = {"status": "waiting", "reason": "", "traceback": "", "finished": None, "owner": None}
             return connection.execute(trials.update().where(trials.c.status == "failed").values(again)).rowcount
 
     def write(self, event: Event) -> bool:
@@ -172,8 +117,10 @@ class Store:
         Raises:
             KeyError: the trial was never added.
         """
-        with self.engine.begin() as connection:
-            status = connection.execute(sql.select(trials.c.status).where(trials.c.key == event.key)).scalar()
+        with database.writing(self.engine) as connection:
+            # Held until the end of this transaction: of two drivers that tell of one end, the first one wins.
+            held = sql.select(trials.c.status).where(trials.c.key == event.key).with_for_update()
+            status = connection.execute(held).scalar()
             if status is None:
                 raise KeyError(event.key)
             if status in FINISHED:
@@ -184,10 +131,10 @@ class Store:
                     connection.execute(
                         row.values(
                             status="running",
-                            host=event.host,
-                            device=event.device,
-                            started=datetime.now(UTC),
+                            host=event.host[:255],
+                            device=event.device[:32],
                             together=event.together,
+                            started=datetime.now(UTC),
                             attempts=trials.c.attempts + 1,
                         )
                     )
@@ -197,31 +144,26 @@ class Store:
                     changes = {name: insert.excluded[name] for name in asdict(event)}
                     connection.execute(insert.on_conflict_do_update(index_elements=["key", "epoch"], set_=changes))
                 case Finished():
-                    connection.execute(row.values(**asdict(event), finished=datetime.now(UTC)))
+                    told = asdict(event) | {"reason": _text(event.reason), "traceback": _text(event.traceback)}
+                    connection.execute(row.values(**told, finished=datetime.now(UTC)))
         return True
-
-    def hand_out(self, job: str, keys: Collection[str]) -> None:
-        """These trials go to a worker as one job, known by this name (16 characters) should they go on later."""
-        with self.engine.begin() as connection:
-            named = trials.update().where(trials.c.key == sql.bindparam("of")).values(job=job)
-            connection.execute(named, [{"of": key} for key in keys])
 
     def propose(self, key: str, proposal: Mapping[str, Any]) -> None:
         """A sampler has asked for this trial: with what, and as which number."""
-        with self.engine.begin() as connection:
+        with database.writing(self.engine) as connection:
             values = {"proposal": dict(proposal), "aside": False}
             connection.execute(trials.update().where(trials.c.key == key).values(values))
 
     def forget(self, keys: Collection[str]) -> None:
         """Take trials off the list that were never begun."""
         if keys:
-            with self.engine.begin() as connection:
+            with database.writing(self.engine) as connection:
                 gone = trials.delete().where((trials.c.key == sql.bindparam("of")) & (trials.c.attempts == 0))
                 connection.execute(gone, [{"of": key} for key in keys])
 
     def set_aside(self, keys: Collection[str]) -> None:
         """These trials, and no others, are of a space that is no longer searched."""
-        with self.engine.begin() as connection:
+        with database.writing(self.engine) as connection:
             connection.execute(trials.update().where(trials.c.aside).values(aside=False))
             if keys:
                 bound = trials.update().where(trials.c.key == sql.bindparam("of")).values(aside=True)
@@ -259,7 +201,7 @@ class Store:
 
     def records(self, keys: Sequence[str] | None = None) -> list[TrialRecord]:
         """Stored trials, all or those with these keys, in the order of keys."""
-        query = sql.select(trials).order_by(trials.c.key)
+        query = sql.select(*(trials.c[field.name] for field in fields(TrialRecord))).order_by(trials.c.key)
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
             wanted = None if keys is None else set(keys)
@@ -269,7 +211,7 @@ class Store:
         """One row a trial, without its spec."""
         import pandas as pd
 
-        columns = [column for column in trials.columns if column.name not in ("spec", "proposal")]
+        columns = [column for column in trials.columns if column.name not in ("spec", "proposal", "owner")]
         with database.reading(self.engine) as connection:
             return database.numbers(pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection), columns)
 
@@ -325,8 +267,9 @@ class Store:
     def _schemas(self, new: bool) -> set[Any]:
         """The versions that the database says it is of; none where it has not our tables."""
         if new:
-            with self.engine.begin() as connection:
+            with database.writing(self.engine, one_at_a_time=True) as connection:
                 self._create(connection)
+            database.check(self.engine)
         with database.reading(self.engine) as connection:
             # Tables, not views: those are a stranger's programs.
             there = sql.inspect(connection).get_table_names()
@@ -347,6 +290,15 @@ class Store:
 
     def _insert(self, table: sql.Table) -> Any:
         return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.engine.dialect.name](table)
+
+
+def _cut_to_nothing(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size == 0
+
+
+def _text(text: str) -> str:
+    """Without what databases do not take: zeros, and halves of characters."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _row(spec: TrialSpec) -> dict[str, Any]:

@@ -143,3 +143,28 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
         return read
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The folder of a PostgreSQL server's socket; skipped where there is none installed, which in CI is a failure."""
+    from postgres import programs, server
+
+    if (found := programs()) is None:
+        missing = "there is no PostgreSQL server in /usr/lib/postgresql (Debian's package `postgresql`)"
+        pytest.fail(missing) if os.environ.get("RESNET_SPACE_ALL") else pytest.skip(missing)
+    with server(found) as folder:
+        yield folder
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> str:
+    """An empty database of the test's own."""
+    import secrets
+
+    import psycopg
+
+    name = f"t{secrets.token_hex(8)}"
+    with psycopg.connect(host=postgresql_server, user="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"postgresql+psycopg://postgres@/{name}?host={postgresql_server}"

@@ -234,6 +234,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("schema", "studdy"), "unknown description 'studdy'; did you mean 'study'?"),
     (("status", "nowhere"), "nowhere: no run's folder"),
     (("report", "nowhere"), "nowhere: no run's folder"),
+    (("repair", "nowhere"), "nowhere: no run's folder"),
     (("report", "nowhere", "nowhere"), "nowhere: no run's folder"),
     (("report", "a", "b", "c"), "3 folders; give one to report on, or two to compare"),
 ]

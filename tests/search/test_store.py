@@ -23,19 +23,6 @@ from search.trial import FINISHED, Epoch, Event, Finished, Started, Status, Tria
 Trial = Callable[..., TrialSpec]
 
 
-def sqlite_url(folder: Path) -> str:
-    return f"sqlite:///{folder / 'trials.db'}"
-
-
-URLS: dict[str, Callable[[Path], str]] = {"sqlite": sqlite_url}
-"""A fresh database of each kind; a row more is a database more under the same contract."""
-
-
-@pytest.fixture(params=URLS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return URLS[request.param](tmp_path)
-
-
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
     store = Store(url)

@@ -122,9 +122,9 @@ def test_a_store_knows_what_was_decided(arms: list[TrialSpec], tmp_path: Path) -
     with closing(Store.at(tmp_path)) as store:
         store.add(arms)
         assert Before.of(store.records()) == Before()
-        store.hand_out("0" * 16, [spec.key for spec in a])
-        store.hand_out("1" * 16, [spec.key for spec in b[:2]])
-        store.hand_out("2" * 16, [b[2].key])
+        store.claim([spec.key for spec in a], "0" * 16)
+        store.claim([spec.key for spec in b[:2]], "1" * 16)
+        store.claim([b[2].key], "2" * 16)
         assert Before.of(store.records()).faster == {}, "nothing was measured yet"
         for spec, together in [*((spec, 3) for spec in a), *((spec, 1) for spec in b)]:
             store.write(Started(spec.key, "here", "cpu", together=together))
@@ -140,7 +140,7 @@ def test_a_store_knows_what_was_decided(arms: list[TrialSpec], tmp_path: Path) -
 def test_one_that_trained_alone_says_nothing_about_together(arms: list[TrialSpec], tmp_path: Path) -> None:
     with closing(Store.at(tmp_path)) as store:
         store.add(arms[:1])
-        store.hand_out("0" * 16, [arms[0].key])
+        store.claim([arms[0].key], "0" * 16)
         store.write(Started(arms[0].key, "here", "cpu"))
         assert Before.of(store.records()).faster == {}
 
