@@ -125,6 +125,7 @@ def attempts(run: Path) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
     undisturbed: tuple[Commands, Path, float],
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_driver_of_rays_workers_killed_ends_with_what_an_undisturbed_one_has(
     undisturbed: tuple[Commands, Path, float], ray_cluster: None
 ) -> None:

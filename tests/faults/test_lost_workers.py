@@ -110,6 +110,7 @@ run(silent=8, retries=1, at_once=1)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(trial: Trial, tmp_path: Path) -> None:
     specs = [trial(seed=1), trial(seed=2)]
     told = kept(tmp_path, SILENT, specs)
@@ -123,6 +124,7 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_worker_that_ray_ends_for_want_of_memory_gets_one_more_try(trial: Trial, tmp_path: Path) -> None:
     """Ray's own monitor, told that its node is full at a hundredth of its memory."""
     settings = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "200"}
