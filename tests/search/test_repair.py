@@ -164,7 +164,7 @@ def test_bytes_turned_over_anywhere_are_told_of_or_harmless_and_repair_never_fai
     """A number in a row may be another one unseen, since a row has no checksum; its key may not."""
     rng = random.Random(7)
     keys = set(truth[0])
-    for number in range(60):
+    for number in range(30):
 
         def turn(data: bytearray) -> None:
             for _ in range(rng.choice([1, 16, 256])):
