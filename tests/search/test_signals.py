@@ -147,6 +147,7 @@ def test_signals_at_any_moment_change_no_number(tmp_path: Path, undisturbed: Pat
     assert numbers(out) == numbers(undisturbed)
 
 
+@pytest.mark.timeout(600)  # Ray starts three times
 def test_on_ray_signals_leave_no_process_and_the_same_numbers(tmp_path: Path, undisturbed: Path) -> None:
     study, out = write(tmp_path), tmp_path / "run"
     for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM):
@@ -161,7 +162,7 @@ def test_on_ray_signals_leave_no_process_and_the_same_numbers(tmp_path: Path, un
             assert run.end() == 128 + number, run.stderr
         said_how_to_go_on(run, number)
         assert stored(out)[2]["failed"] == 0
-    went_on(study, out)
+    went_on(study, out, "--inline")
     assert numbers(out) == numbers(undisturbed)
 
 
