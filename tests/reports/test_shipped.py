@@ -28,7 +28,9 @@ def test_a_network_that_is_not_shipped_is_counted(tiny_net: Architecture) -> Non
 
 
 def test_a_shipped_count_is_found_by_what_the_network_is_and_not_by_its_name() -> None:
-    same = preset("resnet110").assign({"unit.shortcut": {"kind": "constant_scaling"}})
+    same = preset("resnet110").assign(
+        {"unit.shortcut": {"kind": "constant_scaling", "shortcut_scale": 1, "branch_scale": 1}}
+    )
     assert counts(same) is table()[preset("resnet110").key]
 
 
