@@ -8,11 +8,17 @@ beside it; here all nodes start theirs on the same two cores.
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Iterator
 from math import ceil
+from pathlib import Path
 
 from measuring import ROUNDS, Goal, Measured, main, several
-from simulated import sweep_of
+from simulated import jobs, sweep_of
+
+from search.store import Store
+from search.trial import Epoch
 
 SLOTS = 4
 """Trials side by side on a node."""
@@ -28,7 +34,27 @@ def efficiency(ends: list[float], workers: int, seconds: float) -> float:
     return 100 * ceil(len(ends) / workers) * seconds / ends[-1]
 
 
+def stored(events: int) -> float:
+    """Events a second that a store on this disk takes in, one after another, each on disk before the next."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.at(Path(folder))
+        (spec,) = jobs(1)[0].trials
+        store.add([spec])
+        began = time.monotonic()
+        for number in range(1, events + 1):
+            store.write(Epoch(spec.key, number, number, 0.1, 1.0, 0.5, 0.5, 1.0, 1.0))
+        seconds = time.monotonic() - began
+        store.close()
+    return events / seconds
+
+
 def measure(quick: bool) -> Iterator[Measured]:
+    yield several(
+        "events that the store takes in, one by one",
+        None,
+        [stored(100 if quick else 1000) for _ in range(1 if quick else ROUNDS)],
+        unit="/s",
+    )
     slots, seconds = (2, 0.5) if quick else (SLOTS, SECONDS)
     for nodes in (2,) if quick else (1, 2, 4):
         workers = nodes * slots

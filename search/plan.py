@@ -112,7 +112,12 @@ def opened(
             if retry_failed:
                 store.retry()
             with metered() as energy:
-                yield folder, store
+                try:
+                    yield folder, store
+                except KeyboardInterrupt:
+                    # What was under way waits.
+                    store.reclaim()
+                    raise
             folder.amend(joules=energy.joules)
             _tidy(folder, store)
 

@@ -54,8 +54,8 @@ class Preflight:
 
         trials = store.frame()
         left = trials.loc[~trials["status"].isin(FINISHED), "params"]
-        # Weights and momenta in float32; beside the old checkpoint until it is whole.
-        each = 2 * 8 * int(left.max()) if len(left) else 0
+        # Weights and momenta in float32.
+        each = 8 * int(left.max()) if len(left) else 0
         return cls(checkpoints, plan.study.data, plan.images.fingerprint, each, 4 * int(left.sum()), say=say)
 
     def here(self, workers: int) -> None:
@@ -114,12 +114,13 @@ class Preflight:
             raise InputError("\n".join([*head, *lines]))
 
     def _too_full(self, free: int, workers: int) -> str:
-        needed = workers * self.each + self.kept + MARGIN
+        # The last two, and a new one until it is whole.
+        needed = workers * 3 * self.each + self.kept + MARGIN
         if free >= needed:
             return ""
         return (
             f"{_size(free)} are free at {self.checkpoints}, and the run may take {_size(needed)} ({workers} trials at "
-            f"a time with checkpoints of {_size(self.each // 2)}, old and new, and {_size(self.kept)} of weights that "
+            f"a time with three checkpoints of {_size(self.each)}, and {_size(self.kept)} of weights that "
             "stay); make room, or choose another --out"
         )
 

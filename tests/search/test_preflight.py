@@ -139,5 +139,5 @@ def test_what_a_run_keeps_is_reckoned_from_what_it_has_not_finished(
         store.close()
     assert len(params) == 2
     assert found.kept == 4 * params.sum()
-    assert found.each == 16 * params.max()
+    assert found.each == 8 * params.max()
     assert found.fingerprint == plan.images.fingerprint
