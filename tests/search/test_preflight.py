@@ -41,8 +41,8 @@ def test_a_disk_too_full_is_refused_with_what_it_would_take(tmp_path: Path) -> N
     with pytest.raises(InputError) as refused:
         wants.here(2)
     text = str(refused.value)
-    assert f"are free at {tmp_path}, and the run may take 2500000000.1 GB" in text
-    assert "2 trials at a time with checkpoints of 500000000.0 GB, old and new, and 500000000.0 GB of weights" in text
+    assert f"are free at {tmp_path}, and the run may take 6500000000.1 GB" in text
+    assert "2 trials at a time with three checkpoints of 1000000000.0 GB, and 500000000.0 GB of weights" in text
 
 
 def test_nothing_begins_on_a_machine_that_is_not_ready(trial: Trial, tmp_path: Path) -> None:
