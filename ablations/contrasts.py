@@ -81,10 +81,11 @@ MoreSeeds = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Seeds(Description):
-    """From `min` seeds for every arm up to `max` for those whose comparison is open; each more seed is another look."""
+    """From `min` seeds for every arm up to `max` for those whose comparison is open, `by` so many more at each look."""
 
     min: Annotated[int, Field(ge=3)] = 3
     max: MoreSeeds = 10
+    by: MoreSeeds = 1
 
     @model_validator(mode="after")
     def _ordered(self) -> Seeds:
@@ -93,8 +94,9 @@ class Seeds(Description):
         return self
 
     @property
-    def looks(self) -> int:
-        return self.max - self.min + 1
+    def looks(self) -> tuple[int, ...]:
+        """Seeds that an arm has at each look, if it stays open; the last step may be a shorter one."""
+        return (*range(self.min, self.max, self.by), self.max)
 
 
 NumberOfSeeds = Annotated[

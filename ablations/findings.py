@@ -111,12 +111,12 @@ class Look:
 
 def look(study: Ablation, contrast: Contrast, values: Mapping[str, Values], *, resampled: bool = False) -> Look:
     """All pairs that there are, and the p-values behind the looks that they make: one with the first seeds, and one
-    with each seed more that both arms were given."""
+    with each lot of seeds more that both arms were given."""
     assert contrast.versus is not None
-    plan, first, looks = study.planned, study.least_seeds, study.looks
+    plan, looks = study.planned, len(study.looks)
     arm, versus = values[contrast.arm], values[contrast.versus]
-    seeds = max(first, min(max(side, default=-1) + 1 for side in (arm, versus)))
-    done = min(seeds - first + 1, looks)
+    seeds = max(study.least_seeds, min(max(side, default=-1) + 1 for side in (arm, versus)))
+    looked = study.looked(seeds)
 
     def at(seeds: int, confidence: float = 0.95, *, resampled: bool = False) -> Difference:
         sides = [{seed: error for seed, error in side.items() if seed < seeds} for side in (arm, versus)]
@@ -129,8 +129,8 @@ def look(study: Ablation, contrast: Contrast, values: Mapping[str, Values], *, r
             resampled=resampled,
         )
 
-    now = at(seeds, spending.interval_confidence(done, looks), resampled=resampled)
-    history = [now] if looks == 1 else [at(first + number) for number in range(done)]
+    now = at(seeds, spending.interval_confidence(len(looked), looks), resampled=resampled)
+    history = [now] if looks == 1 else [at(number) for number in looked]
     ps = [_p(contrast, difference) for difference in history]
     more = [effects.equivalent(each, plan.equivalent_within) for each in history] if plan.equivalent_within else []
     return Look(
@@ -160,7 +160,7 @@ def _finding(
     needed = None
     if family <= MANY and not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
         # What Holm leaves to the least p of the family, at the last look: enough seeds for any place in it.
-        level = alpha / family * spending.shares(study.looks)[-1]
+        level = alpha / family * spending.shares(len(study.looks))[-1]
         needed = effects.pairs_needed(difference.std, difference.delta, alpha=level)
         needed = needed and max(needed, difference.n + 1)
     return Finding(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Resolving:
-    """Jobs of the study, in rounds: a seed more for every arm of an open comparison, until none is open.
+    """Jobs of the study, in rounds: more seeds for every arm of an open comparison, until none is open.
 
     Which arms are open follows from the stored results alone, so a run that goes on asks for what an undisturbed one
     would have asked for. A study with a fixed number of seeds has one round.
@@ -96,20 +96,17 @@ class Resolving:
             self.progress.more(sum(spec.key not in self.counted for spec in more))
 
     def _more(self) -> Iterator[TrialSpec]:
-        """The next seed of every arm that an open comparison needs."""
-        study = self.plan.study
-        if study.looks == 1:
-            return
-        values = self._values()
+        """The next seeds of every arm that an open comparison needs."""
         # Every arm has had the rounds that it was open in: the one with the most says which round this is.
-        rounds = max((len(seeds) for seeds in self._seeds().values()), default=0)
-        if rounds >= study.most_seeds:
+        had = max((len(seeds) for seeds in self._seeds().values()), default=0)
+        now = next((look for look in self.plan.study.looks if look > had), had)
+        if now == had:
             return
-        nets = self.plan.architectures
-        for name in dict.fromkeys(
-            arm for contrast in open_contrasts(self.plan, values) for arm in (contrast.versus, contrast.arm) if arm
-        ):
-            yield self.plan.spec(nets[name], rounds)
+        nets, contrasts = self.plan.architectures, open_contrasts(self.plan, self._values())
+        names = dict.fromkeys(arm for contrast in contrasts for arm in (contrast.versus, contrast.arm) if arm)
+        for seed in range(had, now):
+            for name in names:
+                yield self.plan.spec(nets[name], seed)
 
     def _seeds(self) -> Mapping[str, set[int]]:
         """Seeds that were asked for, by network."""

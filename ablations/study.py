@@ -170,9 +170,13 @@ class Ablation(Study):
         return self.seeds.max if isinstance(self.seeds, Seeds) else self.seeds
 
     @property
-    def looks(self) -> int:
-        """How often contrasts are looked at, at the most."""
-        return self.seeds.looks if isinstance(self.seeds, Seeds) else 1
+    def looks(self) -> tuple[int, ...]:
+        """Seeds at each look at the contrasts, as many as there may be."""
+        return self.seeds.looks if isinstance(self.seeds, Seeds) else (self.seeds,)
+
+    def looked(self, seeds: int) -> tuple[int, ...]:
+        """The looks that so many seeds make; the first in any case."""
+        return tuple(look for look in self.looks if look <= seeds) or self.looks[:1]
 
     @property
     def measure(self) -> Measure:

@@ -146,7 +146,7 @@ def filled(folder: Path, images: Images, trials: int) -> None:
 
 def measure(quick: bool) -> Iterator[Measured]:
     images = load(DataSet(name="digits"))
-    trials, rounds = (300, 1) if quick else (1000, ROUNDS)
+    trials, rounds = (200, 1) if quick else (1000, ROUNDS)
     with tempfile.TemporaryDirectory() as scratch:
         filled(Path(scratch), images, trials)
         for sampler in SAMPLERS:

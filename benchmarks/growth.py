@@ -22,10 +22,10 @@ from search.trial import Epoch
 
 SLOTS = 4
 """Trials side by side on a node."""
-SECONDS = 2.0
-"""Of a trial: 16 workers then tell of 8 trials, and 24 events, a second."""
-REPEATED = 100
-"""Sweeps of so many trials, and fewer, are repeated; longer ones repeat themselves."""
+SECONDS = 5.0
+"""Of a trial, with one epoch: 16 workers then tell of 3 trials, and 10 events, a second."""
+SWEEPS = {1: (10, 100), 2: (10, 100), 4: (10, 100, 1000)}
+"""Trials of each sweep, by nodes: a thousand on one node would take 20 minutes, and a hundred are as good there."""
 LEAST = 90
 
 
@@ -55,11 +55,12 @@ def measure(quick: bool) -> Iterator[Measured]:
         [stored(100 if quick else 1000) for _ in range(1 if quick else ROUNDS)],
         unit="/s",
     )
-    slots, seconds = (2, 0.5) if quick else (SLOTS, SECONDS)
-    for nodes in (2,) if quick else (1, 2, 4):
+    slots, seconds = (2, 1.0) if quick else (SLOTS, SECONDS)
+    for nodes, numbers in ({2: (20,)} if quick else SWEEPS).items():
         workers = nodes * slots
-        for number in (40,) if quick else (10, 100, 1000):
-            rounds = ROUNDS if number <= REPEATED and not quick else 1
+        for number in numbers:
+            # Long sweeps repeat themselves.
+            rounds = ROUNDS if number < 100 and not quick else 1
             sweeps = [sweep_of(number, seconds=seconds, nodes=nodes, slots=slots) for _ in range(rounds)]
             yield several(
                 f"efficiency: {number:,} trials on {nodes} node{'s' * (nodes > 1)}",

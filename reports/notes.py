@@ -78,9 +78,9 @@ def spent(run: AblationRun) -> str:
     """How far a study that adds seeds has gone."""
     study = run.study
     most = max((arm.planned for arm in run.summaries), default=study.least_seeds)
-    done = min(most - study.least_seeds + 1, study.looks)
+    done, looks = len(study.looked(most)), len(study.looks)
     extra = sum(max(0, arm.planned - study.least_seeds) for arm in {arm.key: arm for arm in run.summaries}.values())
     return (
         f"seeds: {study.least_seeds} for every arm, up to {most} for open ones, {extra} trials more; "
-        f"{done} of {study.looks} looks, {spending.spent(done, study.looks):.0%} of alpha spent."
+        f"{done} of {looks} looks, {spending.spent(done, looks):.0%} of alpha spent."
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ablations.contrasts import Seeds
 from ablations.launch import AblationPlan
 from ablations.resolving import Resolving
 from ablations.study import Ablation
@@ -77,6 +79,19 @@ def test_every_arm_has_its_first_seeds_and_then_the_open_ones_and_the_baseline_h
     assert asked[9:] == [(arm, seed) for seed in range(3, 6) for arm in ("base", "open")]
 
 
+def by_two(plan: AblationPlan) -> AblationPlan:
+    """The same with looks at three, five and six seeds."""
+    return replace(plan, study=plan.study.model_copy(update={"seeds": Seeds(min=3, max=6, by=2)}))
+
+
+def test_seeds_are_added_so_many_at_a_time(plan: AblationPlan, store: Store) -> None:
+    plan = by_two(plan)
+    assert plan.study.looks == (3, 5, 6)
+    asked = drive(plan, store, noisy)
+    assert asked[9:] == [(arm, seed) for seed in range(3, 6) for arm in ("base", "open")]
+    assert [len(plan.study.looked(seeds)) for seeds in (2, 3, 4, 5, 6)] == [1, 1, 1, 2, 3]
+
+
 def test_nothing_is_added_where_all_is_resolved(plan: AblationPlan, store: Store) -> None:
     apart = {"base": 0.1, "clear": 0.7, "open": 0.4}
     asked = drive(plan, store, lambda arm, seed: apart[arm] + 0.0001 * (seed if arm == "base" else -seed))
@@ -88,13 +103,14 @@ def test_a_run_that_goes_on_asks_for_what_it_would_have_asked_for(plan: Ablation
     whole = Store.at(tmp_path / "whole")
     undisturbed = drive(plan, whole, noisy)
     whole.close()
-    for stop in (4, 9, 10, 12):
-        folder = tmp_path / str(stop)
-        folder.mkdir()
-        store = Store.at(folder)
-        before = drive(plan, store, noisy, most=stop)
-        assert before + drive(plan, store, noisy) == undisturbed
-        store.close()
+    for each in (plan, by_two(plan)):
+        for stop in (4, 9, 10, 12):
+            folder = tmp_path / f"{stop} {len(each.study.looks)}"
+            folder.mkdir()
+            store = Store.at(folder)
+            before = drive(each, store, noisy, most=stop)
+            assert before + drive(each, store, noisy) == undisturbed
+            store.close()
 
 
 def test_an_arm_without_any_result_is_not_tried_for_ever(plan: AblationPlan, store: Store) -> None:
