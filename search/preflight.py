@@ -29,6 +29,9 @@ MARGIN = 100_000_000
 GRACE_SECONDS = 5.0
 """How long a network file system may take to show a node what another wrote."""
 
+TOKEN = ".preflight-"
+"""What the folder's name begins with that every node must find in the run's."""
+
 PACKAGE = "resnet-space"
 
 
@@ -74,7 +77,10 @@ class Preflight:
         Raises:
             InputError: the folder cannot be written here.
         """
-        folder, word = self.checkpoints / f".preflight-{secrets.token_hex(8)}", secrets.token_hex(16)
+        for left in self.checkpoints.glob(f"{TOKEN}*"):
+            # By a driver that was killed here; of those that live, this is the folder's only one.
+            shutil.rmtree(left, ignore_errors=True)
+        folder, word = self.checkpoints / f"{TOKEN}{secrets.token_hex(8)}", secrets.token_hex(16)
         try:
             try:
                 folder.mkdir(parents=True)

@@ -101,13 +101,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Comm
 
 
 def rows(run: Path, table: str, leave: tuple[str, ...]) -> list[tuple[object, ...]]:
-    """All that a run stored, without what clocks say."""
+    """All that a run stored, without what clocks say, and which driver it was."""
     with closing(sqlite3.connect(run / "trials.db")) as connection:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in leave]
         return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall(), key=str)
 
 
-CLOCKS = ("seconds", "images_per_second", "latency_ms", "started", "finished", "attempts", "host")
+CLOCKS = ("seconds", "images_per_second", "latency_ms", "started", "finished", "attempts", "host", "owner")
 
 
 def same(run: Path, whole: Path) -> None:

@@ -30,6 +30,14 @@ def test_a_machine_that_is_ready_is_passed_and_nothing_stays(preflight: Prefligh
     assert list(preflight.checkpoints.iterdir()) == []
 
 
+def test_what_a_killed_driver_left_is_swept_up(preflight: Preflight) -> None:
+    left = preflight.checkpoints / ".preflight-0123456789abcdef"
+    left.mkdir(parents=True)
+    (left / "driver").write_text("gone")
+    preflight.here(1)
+    assert list(preflight.checkpoints.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, preflight: Preflight) -> None:
     (tmp_path / "checkpoints").write_text("a file")
     with pytest.raises(InputError, match=r"checkpoints: cannot be written here \(.+\); choose another --out"):
