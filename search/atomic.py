@@ -33,7 +33,8 @@ def replace(path: Path, write: Callable[[Path], Any], *, before: Path | None = N
         temporary.replace(path)
         _flush(path.parent)
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None or isinstance(error, FileExistsError):
+            # The latter names what stands in the folder's place.
             raise
         # A full disk names no file, and who reads of one does not know the temporary one.
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -92,7 +92,7 @@ SILENT = """
 from search import train
 
 class Slow(ray_runner.Worker):
-    def reset_config(self, config):
+    def take(self, job):
         # One seed's first batch never comes: a file system that hangs.
         import time
 
@@ -102,7 +102,7 @@ class Slow(ray_runner.Worker):
             return unharmed(split, seed=seed, **settings)
         unharmed, train.batches = getattr(train, "unharmed", train.batches), batches
         train.unharmed = unharmed
-        return super().reset_config(config)
+        super().take(job)
 
 ray_runner.Worker = Slow
 run(silent=8, retries=1, at_once=1)
