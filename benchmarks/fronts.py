@@ -11,7 +11,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -133,11 +132,17 @@ WHAT = {"front": front, "report": report}
 def here(what: str, folder: Path, small: Path) -> dict[str, float]:
     """Seconds and MiB in this process, behind one on a small folder that imports all that is needed."""
     WHAT[what](small)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     began = time.monotonic()
     WHAT[what](folder)
     seconds = time.monotonic() - began
-    return {"seconds": seconds, "mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}
+    return {"seconds": seconds, "mib": peak() - before}
+
+
+def peak() -> float:
+    """MiB that this process had in memory at the most. Not by `getrusage`, whose peak a child has from its parent."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
 
 
 def measure(quick: bool) -> Iterator[Measured]:
