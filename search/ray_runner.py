@@ -77,7 +77,7 @@ def run(
                 tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
                 tune_config=tune.TuneConfig(
                     search_alg=_bounded(Asker(feed), resources.at_once),
-                    scheduler=Teller(feed),
+                    scheduler=Teller(feed, resources.retries),
                     num_samples=-1,
                     reuse_actors=True,
                     trial_name_creator=lambda trial: trial.trial_id,
@@ -241,9 +241,9 @@ class Asker(Searcher):
 class Teller(FIFOScheduler):
     """Tells the feed what happens, and gives a worker its next job where one is over, or is to be stopped."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, retries: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.feed = feed
+        self.feed, self.retries = feed, retries
         self.taken: Counter[str] = Counter()
         """Jobs by Tune trial."""
 
@@ -268,7 +268,7 @@ class Teller(FIFOScheduler):
         text = job.to_json()
         # Where the worker is lost, Tune begins the trial anew by this, and counts the losses of this job alone.
         trial.set_config({"job": text})
-        trial.run_metadata.num_failures = 0
+        trial.run_metadata.num_failures, trial.max_failures = 0, self.retries
         # Calls of one caller run in their order: ahead of the next step.
         trial.temporary_state.ray_actor.take.remote(text)
         return True
