@@ -10,6 +10,7 @@ from ablations import library
 from ablations.study import Ablation
 from resnet_space import Architecture, documents
 from resnet_space.errors import InputError, unknown
+from search.bucket import Place
 from search.export import weights_of
 from search.folder import RunFolder
 from search.plan import stored
@@ -22,17 +23,20 @@ class Choice:
     """A network, the weights of its best trial, and what is known of that; no weights where none is complete."""
 
     net: Architecture
-    weights: Path | None
+    weights: Place | None
     facts: Mapping[str, str | int | float]
 
 
-def choose(path: Path, arm: str, storage: str | None = None) -> Choice:
+def choose(path: Path, arm: str, storage: str | None = None, checkpoints: str | None = None) -> Choice:
     """Find a network of a run. Its best trial is that of least validation error.
+
+    A bucket is asked for weights only where it is named here: who sent the folder must not choose whom this machine
+    calls.
 
     Raises:
         InputError: no run's folder, or no network of it, or more than one, goes by that name.
     """
-    folder = RunFolder.existing(path)
+    folder = RunFolder.existing(path, checkpoints)
     study = library.of(documents.read(folder.study), source=str(folder.study))
     store = stored(folder, storage)
     try:
@@ -43,7 +47,7 @@ def choose(path: Path, arm: str, storage: str | None = None) -> Choice:
         store.close()
     mine = frame[(frame["architecture"] == key) & (frame["status"] == "complete")].sort_values("validation_error")
     facts: dict[str, str | int | float] = {"study": study.name, "data": study.data.name}
-    weights = weights_of(folder.path, list(mine["key"]))
+    weights = weights_of(folder.checkpoints, list(mine["key"]))
     if weights:
         (best,) = mine[mine["key"] == weights.parent.name].to_dict("records")
         facts |= {"trial": weights.parent.name, "seed": int(best["seed"])}

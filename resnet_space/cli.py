@@ -6,7 +6,6 @@ Each verb imports what it needs when it is called, so that `--help` needs neithe
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from resnet_space.errors import InputError, plain, unknown
+from resnet_space.printing import console, print_json, print_table
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from search.plan import Plan
     from search.preflight import Preflight
     from search.resources import Resources
@@ -36,6 +34,9 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Profile = Annotated[str | None, typer.Option(help="A form of the study, such as laptop or paper.")]
+Checkpoints = Annotated[
+    str | None, typer.Option(metavar="URL", help="A bucket in place of the folder's checkpoints/: s3://BUCKET/PREFIX.")
+]
 Storage = Annotated[str | None, typer.Option(metavar="URL", help="A database in place of the folder's SQLite file.")]
 
 
@@ -55,9 +56,9 @@ def list_(
     from reports import catalogue
 
     if json:
-        _print_json(catalogue.records(what, dataset))
+        print_json(catalogue.records(what, dataset))
     else:
-        _print_table(*catalogue.listing(what, dataset))
+        print_table(*catalogue.listing(what, dataset))
         for line in catalogue.NOTES.get(what, ()):
             typer.echo(line)
 
@@ -73,14 +74,14 @@ def show(
 
     if net in references.REFERENCES:
         told = references.facts(net, _changes(changes))
-        _print_json(told) if json else typer.echo("\n".join(references.lines(told)))
+        print_json(told) if json else typer.echo("\n".join(references.lines(told)))
         return
     architecture = inspection.read(net, _changes(changes))
     if json:
-        _print_json(inspection.facts(architecture))
+        print_json(inspection.facts(architecture))
     else:
         headings, rows = inspection.stages(architecture)
-        _print_table(headings, rows)
+        print_table(headings, rows)
         for line in inspection.lines(architecture):
             typer.echo(line)
 
@@ -92,7 +93,7 @@ def schema(what: Annotated[str, typer.Argument(help="architecture, space or stud
 
     if what not in catalogue.SCHEMAS:
         raise unknown("description", what, catalogue.SCHEMAS)
-    _print_json(catalogue.SCHEMAS[what]())
+    print_json(catalogue.SCHEMAS[what]())
 
 
 @app.command()
@@ -116,10 +117,10 @@ def plan(
     planned = kinds.plan(load(study, profile=profile, changes=given))
     found = outlook(planned)
     if json:
-        _print_json(found.as_json(planned.study.resources.gpus, planned.study.resources.cpus))
+        print_json(found.as_json(planned.study.resources.gpus, planned.study.resources.cpus))
     else:
         for part in told(found):
-            _console().print(part, soft_wrap=isinstance(part, str))
+            console().print(part, soft_wrap=isinstance(part, str))
 
 
 @app.command()
@@ -137,6 +138,7 @@ def run(
     inline: Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")] = False,
     address: Annotated[str | None, typer.Option(help="A Ray cluster that is there already.")] = None,
     storage: Storage = None,
+    checkpoints: Checkpoints = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
 ) -> None:
     """Run a study, or go on where it stopped: the same command again is resume."""
@@ -157,7 +159,8 @@ def run(
 
             plan = kinds.plan(load(study, profile=profile, changes=given), download=download)
             folder = out or Path("runs") / plan.study.name
-            with opened(plan, folder, storage=storage, retry_failed=retry_failed) as (run_folder, store):
+            where: dict[str, Any] = {"storage": storage, "checkpoints": checkpoints}
+            with opened(plan, folder, **where, retry_failed=retry_failed) as (run_folder, store):
                 for field, before, now in run_folder.changes:
                     typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
                 preflight = Preflight.of(plan, store, run_folder.checkpoints, say=partial(typer.echo, err=True))
@@ -165,7 +168,7 @@ def run(
                 traceback = failures.first(store, run_folder.checkpoints)
             result = kinds.read(folder, storage)
             for part in answer(result):
-                _console().print(part, soft_wrap=isinstance(part, str))
+                console().print(part, soft_wrap=isinstance(part, str))
             for path in write(result, ["md", "html"]):
                 typer.echo(f"report: {path}")
             if traceback:
@@ -194,11 +197,11 @@ def status(
     store.close()
     if json:
         told = [{"status": status, "reason": reason, "trials": number} for status, reason, number in reasons]
-        _print_json({**counts, "reasons": told, "traceback": str(traceback) if traceback else None})
+        print_json({**counts, "reasons": told, "traceback": str(traceback) if traceback else None})
         return
-    _print_table(("status", "trials"), [(name, str(count)) for name, count in counts.items()])
+    print_table(("status", "trials"), [(name, str(count)) for name, count in counts.items()])
     if reasons:
-        _print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in reasons])
+        print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in reasons])
     if traceback:
         typer.echo(f"first traceback: {traceback}")
 
@@ -230,7 +233,7 @@ def front(
         typer.echo(FORMATS[form](found.points, found.nets), nl=False)
     else:
         for part in front_table(found):
-            _console().print(part, soft_wrap=isinstance(part, str))
+            console().print(part, soft_wrap=isinstance(part, str))
 
 
 @app.command()
@@ -254,12 +257,13 @@ def export(
     arm: Annotated[str, typer.Option(metavar="KEY", help="The network's key, its beginning, or the arm's name.")],
     to: Annotated[Path, typer.Option(metavar="FILE", help="FILE.py, FILE.safetensors or FILE.onnx.")],
     storage: Storage = None,
+    checkpoints: Checkpoints = None,
 ) -> None:
     """Take away a network of a run, with its weights: as Python, safetensors or ONNX."""
     from ablations.choice import choose
     from search.export import export as write
 
-    choice = choose(folder, arm, storage)
+    choice = choose(folder, arm, storage, checkpoints)
     for path in write(choice.net, to, weights=choice.weights, facts=choice.facts):
         typer.echo(path)
 
@@ -345,28 +349,6 @@ def _runner(resources: Resources, preflight: Preflight, inline: bool, address: s
     from search import ray_runner
 
     return partial(ray_runner.run, **settings, address=address)
-
-
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-
-    grid = Table(*headings, box=None, header_style="bold")
-    for row in rows:
-        grid.add_row(*row)
-    _console().print(grid)
-
-
-def _console() -> Console:
-    """stdout; wide where it is no terminal, so that nothing is cut in a pipe."""
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-
-
-def _print_json(data: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(data, indent=2, allow_nan=False))
 
 
 def _given(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY = re.compile(r"\..+\.\d+")
+"""The name of what is half written, or was when its writer was killed."""
 
 
 def replace(path: Path, write: Callable[[Path], Any], *, before: Path | None = None) -> None:
@@ -41,13 +42,6 @@ def replace(path: Path, write: Callable[[Path], Any], *, before: Path | None = N
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def sweep_up(folder: Path) -> None:
-    """Remove what writers that were killed left half written in a folder."""
-    for path in folder.glob(".*.*[0-9]"):
-        if TEMPORARY.fullmatch(path.name):
-            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

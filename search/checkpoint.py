@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from search.atomic import sweep_up, write_bytes
+from search.atomic import TEMPORARY
+from search.bucket import Place, Unreachable, keep
 from search.trial import Epoch
 
 NAME = "checkpoint.pt"
@@ -37,12 +38,13 @@ class State:
     history: list[Epoch] = field(default_factory=list)
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State:
+def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State:
     """Put model, optimiser and torch's random generators back where the checkpoint left them.
 
     Raises:
         FileNotFoundError: there is none.
         Damaged: why; it is put aside, and parts of the model may have been overwritten.
+        Unreachable: it is in a bucket that does not answer.
     """
     try:
         # weights_only: tensors and plain containers, never code.
@@ -55,17 +57,17 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device:
         torch.set_rng_state(data["rng"])
         if device.startswith("cuda") and data["cuda_rng"] is not None:
             torch.cuda.set_rng_state(data["cuda_rng"])
-    except (FileNotFoundError, MemoryError, torch.OutOfMemoryError):
+    except (FileNotFoundError, Unreachable, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         # A checkpoint is only time saved: without it the trial goes on from the one before, or starts anew.
         with suppress(OSError):
-            path.replace(path.with_suffix(".damaged"))
+            path.replace(path.with_suffix(".damaged"))  # type: ignore[arg-type]  # of one kind
         raise Damaged(next(iter(str(error).splitlines()), type(error).__name__)) from error
     return state
 
 
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State, device: str) -> None:
+def save(folder: Place, model: nn.Module, optimizer: torch.optim.Optimizer, state: State, device: str) -> None:
     """Write a checkpoint; the one that was the newest is the one before.
 
     The file is torch's archive and its SHA-256: torch itself reads an archive with a flipped bit as if it were whole.
@@ -84,7 +86,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
     }
     archive = io.BytesIO()
     torch.save(data, archive)
-    write_bytes(folder / NAME, sealed(archive.getvalue()), before=folder / BEFORE)
+    keep(folder / NAME, sealed(archive.getvalue()), before=folder / BEFORE)
 
 
 def sealed(archive: bytes) -> bytes:
@@ -92,15 +94,15 @@ def sealed(archive: bytes) -> bytes:
     return archive + hashlib.sha256(archive).digest()
 
 
-def step_back(folder: Path) -> None:
+def step_back(folder: Place) -> None:
     """Make the checkpoint before the newest; without one, there is none."""
     try:
-        (folder / BEFORE).replace(folder / NAME)
+        (folder / BEFORE).replace(folder / NAME)  # type: ignore[arg-type]  # of one kind
     except FileNotFoundError:
         (folder / NAME).unlink()
 
 
-def keep_weights(folder: Path, model: nn.Module) -> None:
+def keep_weights(folder: Place, model: nn.Module) -> None:
     """Leave the trained weights.
 
     Raises:
@@ -109,21 +111,27 @@ def keep_weights(folder: Path, model: nn.Module) -> None:
     from safetensors.torch import save as as_bytes
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_bytes(folder / WEIGHTS, as_bytes(tensors))
+    keep(folder / WEIGHTS, as_bytes(tensors))
 
 
-def drop(folder: Path) -> None:
+def drop(folder: Place) -> None:
     """Remove the checkpoints of a trial that has ended: its momenta are of no more use."""
     for name in reversed(GENERATIONS):
         (folder / name).unlink(missing_ok=True)
-    sweep_up(folder)
+
+
+def sweep_up(checkpoints: Place, ended: Collection[str]) -> None:
+    """Remove the checkpoints of these trials, and what writers that were killed left half written."""
+    for path in checkpoints.glob("*/*"):
+        if path.parent.name in ended and (path.name in GENERATIONS or TEMPORARY.fullmatch(path.name)):
+            path.unlink(missing_ok=True)
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in tensors.items()}
 
 
-def _whole(path: Path) -> bytes:
+def _whole(path: Place) -> bytes:
     content = path.read_bytes()
     archive = content[:-DIGEST]
     if sealed(archive) != content:

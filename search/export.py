@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from resnet_space import Architecture, InputError, build
 from resnet_space.errors import unknown
 from search.atomic import replace, write_text
+from search.bucket import Place
 from search.checkpoint import WEIGHTS
 
 ONNX_EXTRAS = ("onnx", "onnxscript", "onnxruntime")
@@ -30,11 +31,11 @@ BATCHES = (1, 3)
 """Batch sizes of that comparison; the network is traced with another."""
 
 Facts = Mapping[str, str]
-Format = Callable[[Architecture, Path, Path | None, Facts], list[Path]]
+Format = Callable[[Architecture, Path, Place | None, Facts], list[Path]]
 
 
 def export(
-    net: Architecture, to: Path, *, weights: Path | None, facts: Mapping[str, str | int | float] | None = None
+    net: Architecture, to: Path, *, weights: Place | None, facts: Mapping[str, str | int | float] | None = None
 ) -> list[Path]:
     """Write the network to `to`, in the format that its suffix names; the paths of all that belongs to it.
 
@@ -58,16 +59,16 @@ def export(
         raise InputError(f"{to}: {error.strerror or error}") from None
 
 
-def weights_of(folder: Path, keys: Sequence[str]) -> Path | None:
-    """The weights that the first of these trials left in a run's folder; None if none did.
+def weights_of(checkpoints: Place, keys: Sequence[str]) -> Place | None:
+    """The weights that the first of these trials left; None if none did.
 
     `keys` are trials' keys, the preferred ones first.
     """
-    paths = (folder / "checkpoints" / key / WEIGHTS for key in keys)
+    paths = (checkpoints / key / WEIGHTS for key in keys)
     return next((path for path in paths if path.is_file()), None)
 
 
-def as_python(net: Architecture, to: Path, weights: Path | None, facts: Facts) -> list[Path]:
+def as_python(net: Architecture, to: Path, weights: Place | None, facts: Facts) -> list[Path]:
     """A module whose `network()` builds the network, with a `.safetensors` beside it if there are weights.
 
     Everything that is not this function's own text stands in it as a literal, or as a comment of one printable line.
@@ -113,7 +114,7 @@ def as_python(net: Architecture, to: Path, weights: Path | None, facts: Facts) -
     return [to, *written]
 
 
-def as_safetensors(net: Architecture, to: Path, weights: Path | None, facts: Facts) -> list[Path]:
+def as_safetensors(net: Architecture, to: Path, weights: Place | None, facts: Facts) -> list[Path]:
     """The weights under the names of `build(net).state_dict()`, with a `.yaml` of the architecture beside them.
 
     The facts are in the file's metadata.
@@ -125,7 +126,7 @@ def as_safetensors(net: Architecture, to: Path, weights: Path | None, facts: Fac
     return [to, beside]
 
 
-def as_onnx(net: Architecture, to: Path, weights: Path | None, facts: Facts) -> list[Path]:
+def as_onnx(net: Architecture, to: Path, weights: Place | None, facts: Facts) -> list[Path]:
     """One file: `images` (N, C, H, W) float32, normalised as in training, to `logits` (N, classes), for any N.
 
     The network is in evaluation mode, and the facts are in the model's metadata. What was written is checked by ONNX's
@@ -194,7 +195,7 @@ def difference(onnx_file: Path, model: nn.Module, input_shape: tuple[int, int, i
     return float(off)
 
 
-def trained(net: Architecture, weights: Path) -> nn.Module:
+def trained(net: Architecture, weights: Place) -> nn.Module:
     """The network with these weights, in evaluation mode. Torch's random generator stays where it was.
 
     Raises:
@@ -221,11 +222,12 @@ def trained(net: Architecture, weights: Path) -> nn.Module:
     return model.eval()
 
 
-def _needed(net: Architecture, to: Path, weights: Path | None) -> Path:
+def _needed(net: Architecture, to: Path, weights: Place | None) -> Place:
     if weights is None:
         raise InputError(
-            f"{to}: there are no weights of network {net.key}, since no trial of it is complete; run its study to the "
-            f"end (the same `resnet-space run` goes on where it stopped), or export to .py, which needs none"
+            f"{to}: there are no weights of network {net.key} here: no trial of it is complete (the same `resnet-space "
+            "run` goes on where it stopped), or they are in a bucket: name it by --checkpoints; or export to .py, "
+            "which needs none"
         )
     return weights
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sql
 
 from search import database
-from search.atomic import write_text
+from search.bucket import Place, keep
 from search.store import Store
 from search.tables import trials
 
@@ -17,13 +18,20 @@ SILENT = "silent.txt"
 """Where the process of a job hung that was ended for its silence, in the folder of its first trial."""
 
 
-def leave(folder: Path, text: str) -> None:
+def silence(folder: Place) -> Path:
+    """Where a process writes what it hung in: beside its trial's checkpoints, or else on its own disk."""
+    if isinstance(folder, Path):
+        return folder / SILENT
+    return Path(tempfile.gettempdir()) / f"resnet-space-{folder.name}-{SILENT}"
+
+
+def leave(folder: Place, text: str) -> None:
     """Write a trial's traceback into its folder, if that can be written: the store has it too."""
     with suppress(OSError):
-        write_text(folder / NAME, text)
+        keep(folder / NAME, text.encode())
 
 
-def first(store: Store, checkpoints: Path) -> Path | None:
+def first(store: Store, checkpoints: Place) -> Place | None:
     """The traceback of the trial that failed first, among those that left one."""
     query = (
         sql.select(trials.c.key)

@@ -17,6 +17,7 @@ from resnet_space import documents
 from resnet_space.errors import InputError
 from search import manifest
 from search.atomic import write_text
+from search.bucket import Bucket, Place
 
 VERSIONS = ("resnet-space", "torch", "torchvision", "ray", "fvcore", "numpy", "pandas")
 
@@ -24,23 +25,24 @@ VERSIONS = ("resnet-space", "torch", "torchvision", "ray", "fvcore", "numpy", "p
 class RunFolder:
     """Where a run keeps what it is and what it found."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, checkpoints: str | None = None) -> None:
+        """Raises `InputError` for `checkpoints`, a bucket's URL, that are in none."""
         self.path = path
         self.study = path / "study.yaml"
         self.manifest = path / "manifest.json"
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints: Place = Bucket.of(checkpoints) if checkpoints else path / "checkpoints"
         self.report = path / "report"
         self.changes: list[tuple[str, Any, Any]] = []
         """(path, before, now) of what the study that goes on has otherwise than the one that was begun."""
 
     @classmethod
-    def existing(cls, path: Path) -> RunFolder:
+    def existing(cls, path: Path, checkpoints: str | None = None) -> RunFolder:
         """The folder of a run that was begun.
 
         Raises:
             InputError: it is none.
         """
-        folder = cls(path)
+        folder = cls(path, checkpoints)
         if not folder.study.is_file():
             raise InputError(f"{path}: no run's folder (there is no study.yaml); `resnet-space run STUDY` makes one")
         folder.check_links()
@@ -77,6 +79,9 @@ class RunFolder:
     def note(self, **facts: Any) -> None:
         """Add this session to the manifest: when, where, with which versions, and the given facts."""
         sessions = self.read_manifest()["sessions"]
+        elsewhere = [session.get("checkpoints") for session in (*sessions[-1:], facts)]
+        if elsewhere[0] != elsewhere[-1]:
+            self.changes.append(("checkpoints", *elsewhere))
         sessions.append(
             {
                 "began": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -109,7 +114,7 @@ class RunFolder:
             InputError: a link leads out of the folder.
         """
         root = self.path.resolve()
-        for folder in (self.path, self.checkpoints):
+        for folder in (self.path, self.path / "checkpoints"):
             with os.scandir(folder) if folder.is_dir() else nullcontext(()) as entries:
                 for entry in entries:
                     if entry.is_symlink() and not (target := Path(entry.path).resolve()).is_relative_to(root):

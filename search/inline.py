@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
-from pathlib import Path
 
 from resnet_space.errors import InputError
+from search.bucket import Place
 from search.preflight import Preflight
 from search.resources import Resources
 from search.share import PAUSE_SECONDS
@@ -15,7 +15,7 @@ from search.sweep import Feed
 from search.work import work
 
 
-def run(feed: Feed, *, resources: Resources, checkpoints: Path, preflight: Preflight | None = None) -> None:
+def run(feed: Feed, *, resources: Resources, checkpoints: Place, preflight: Preflight | None = None) -> None:
     """Do every job here, telling each event as it happens.
 
     Raises:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from resnet_space import build
 from search import checkpoint
+from search.bucket import Place
 from search.fused import divided, fuse, join, unfuse
 from search.recipe import Recipe
 from search.trial import Notice, TrialSpec
@@ -21,7 +21,7 @@ class Member:
     """One trial under way."""
 
     spec: TrialSpec
-    folder: Path | None
+    folder: Place | None
     model: nn.Module
     optimizer: torch.optim.Optimizer
     state: checkpoint.State
@@ -35,7 +35,7 @@ class Member:
     def of(
         cls,
         spec: TrialSpec,
-        folder: Path | None,
+        folder: Place | None,
         device: str,
         *,
         recompute: bool = False,

@@ -19,6 +19,7 @@ from search.trial import TrialSpec
 
 if TYPE_CHECKING:
     from resnet_space import Architecture
+    from search.bucket import Place
     from search.data import Images
     from search.progress import Progress
     from search.study import Study
@@ -87,12 +88,13 @@ class Plan(ABC):
 
 @contextmanager
 def opened(
-    plan: Plan, out: Path, *, storage: str | None = None, retry_failed: bool = False
+    plan: Plan, out: Path, *, storage: str | None = None, checkpoints: str | None = None, retry_failed: bool = False
 ) -> Iterator[tuple[RunFolder, Store]]:
     """The folder and the store of a plan's run, begun or gone on with.
 
     Args:
         storage: a database URL in place of the folder's own SQLite.
+        checkpoints: a bucket's URL in place of the folder's own `checkpoints/`.
         retry_failed: trials that failed wait again.
 
     Raises:
@@ -100,14 +102,15 @@ def opened(
     """
     if storage and storage.startswith("sqlite") and (storage.endswith("://") or "memory" in storage):
         raise InputError(f"storage {storage!r}: would be gone with this process; name a file: sqlite:///trials.db")
-    folder, study = RunFolder(out.resolve()), plan.study.model_dump(mode="json")
+    folder, study = RunFolder(out.resolve(), checkpoints), plan.study.model_dump(mode="json")
     folder.check(study, free=plan.study.FREE)
     driver = new_driver()
     with held(folder.path, driver) as former:
         folder.claim(study, free=plan.study.FREE)
         store = Store(storage) if storage else Store.at(folder.path)
         with closing(store), living(store.claims, driver, former) if store.shared else nullcontext():
-            folder.note(fingerprint=plan.images.fingerprint, storage=store.name, **plan.facts)
+            bucket = str(folder.checkpoints) if checkpoints else None
+            folder.note(fingerprint=plan.images.fingerprint, storage=store.name, checkpoints=bucket, **plan.facts)
             plan.begin(store)
             if retry_failed:
                 store.retry()
@@ -119,16 +122,14 @@ def opened(
                     store.reclaim()
                     raise
             folder.amend(joules=energy.joules)
-            _tidy(folder, store)
+            _tidy(folder.checkpoints, store)
 
 
-def _tidy(folder: RunFolder, store: Store) -> None:
+def _tidy(checkpoints: Place, store: Store) -> None:
     """Remove the checkpoints of trials that none will go on from: stopped, or ended as their driver was killed."""
-    from search import checkpoint
+    from search.checkpoint import sweep_up
 
-    for record in store.records():
-        if record.status in ("complete", "pruned", "diverged"):
-            checkpoint.drop(folder.checkpoints / record.key)
+    sweep_up(checkpoints, {each.key for each in store.records() if each.status in ("complete", "pruned", "diverged")})
 
 
 def stored(folder: RunFolder, storage: str | None = None) -> Store:

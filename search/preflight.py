@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_space.errors import InputError
+from search.bucket import Place, keep
 from search.data.description import DataSet
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ PACKAGE = "resnet-space"
 class Preflight:
     """What is asked. `each` and `kept` are bytes: of one trial's checkpoint, and of all weights there will be."""
 
-    checkpoints: Path
+    checkpoints: Place
     data: DataSet
     fingerprint: str
     each: int = 0
@@ -51,7 +52,7 @@ class Preflight:
     say: Callable[[str], None] = print
 
     @classmethod
-    def of(cls, plan: Plan, store: Store, checkpoints: Path, say: Callable[[str], None]) -> Preflight:
+    def of(cls, plan: Plan, store: Store, checkpoints: Place, say: Callable[[str], None]) -> Preflight:
         """For what the store has on its list and has not finished; a search's networks are not known beforehand."""
         from search.trial import FINISHED
 
@@ -72,26 +73,29 @@ class Preflight:
 
     @contextmanager
     def token(self) -> Iterator[dict[str, Any]]:
-        """What every node is asked, as plain data: to find in the run's folder what was written here just now.
+        """What every node is asked: to find in the run's folder what was written here just now.
 
         Raises:
             InputError: the folder cannot be written here.
         """
         for left in self.checkpoints.glob(f"{TOKEN}*"):
             # By a driver that was killed here; of those that live, this is the folder's only one.
-            shutil.rmtree(left, ignore_errors=True)
+            clear(left)
         folder, word = self.checkpoints / f"{TOKEN}{secrets.token_hex(8)}", secrets.token_hex(16)
         try:
             try:
-                folder.mkdir(parents=True)
-                (folder / "driver").write_text(word)
+                keep(folder / "driver", word.encode())
             except OSError as error:
                 raise InputError(
-                    f"{self.checkpoints}: cannot be written here ({error.strerror}); choose another --out"
+                    f"{self.checkpoints}: cannot be written here ({error.strerror or error}); {self._other}"
                 ) from None
-            yield {"folder": str(folder), "word": word}
+            yield {"folder": folder, "word": word}
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            clear(folder)
+
+    @property
+    def _other(self) -> str:
+        return f"choose another {'--out' if isinstance(self.checkpoints, Path) else '--checkpoints'}"
 
     def judge(self, answers: Mapping[str, Mapping[str, Any]], workers: int) -> None:
         """Say what differs a little, and raise for what will not do; `answers` by the nodes' names.
@@ -119,10 +123,10 @@ class Preflight:
             head = [f"{len(wrong)} of {nodes} nodes cannot take trials:"] if nodes > 1 else []
             raise InputError("\n".join([*head, *lines]))
 
-    def _too_full(self, free: int, workers: int) -> str:
+    def _too_full(self, free: int | None, workers: int) -> str:
         # The last two, and a new one until it is whole.
         needed = workers * 3 * self.each + self.kept + MARGIN
-        if free >= needed:
+        if free is None or free >= needed:
             return ""
         return (
             f"{_size(free)} are free at {self.checkpoints}, and the run may take {_size(needed)} ({workers} trials at "
@@ -132,21 +136,35 @@ class Preflight:
 
 
 def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """On a node: its versions, its free disk, and what is wrong with the run's folder there, if anything is."""
-    folder = Path(asked["folder"])
-    wrong, free = "", 0
+    """On a node: its versions, its free disk, and what is wrong with the run's folder there, if anything is.
+
+    A bucket has room for all.
+    """
+    folder: Place = asked["folder"]
+    wrong, free = "", None
     try:
-        _awaited(folder / "driver")
-        if (folder / "driver").read_text() != asked["word"]:
+        if isinstance(folder, Path):
+            _awaited(folder / "driver")
+        if (folder / "driver").read_bytes() != asked["word"].encode():
             wrong = "is another folder than where the run was begun"
         (folder / f"{platform.node()}-{os.getpid()}").write_text(asked["word"])
-        free = shutil.disk_usage(folder).free
+        if isinstance(folder, Path):
+            free = shutil.disk_usage(folder).free
     except FileNotFoundError:
         wrong = "is not there, or not the folder in which the run was begun"
     except OSError as error:
-        wrong = f"cannot be written ({error.strerror})"
+        wrong = f"cannot be written ({error.strerror or error})"
     told = f"{folder.parent} {wrong}; checkpoints need a folder that all nodes share: choose another --out"
     return {"versions": versions(), "free": free, "folder": told if wrong else ""}
+
+
+def clear(folder: Place) -> None:
+    """Remove a folder with all that is in it, as far as that can be done."""
+    if isinstance(folder, Path):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with suppress(OSError):
+        folder.remove()
 
 
 def data_there(data: Mapping[str, Any], fingerprint: str) -> str:

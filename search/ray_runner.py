@@ -33,13 +33,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from resnet_space.errors import InputError
 from search import failures, shortage
 from search import preflight as asking
+from search.bucket import Place
 from search.preflight import Preflight
 from search.resources import Resources
 from search.sweep import Feed
 from search.trial import Event, Finished, Job, Notice, TrialSpec, as_event, as_plain
 from search.work import watched, work
 
-Work = Callable[[Job, Resources, Path], Generator[Event]]
+Work = Callable[[Job, Resources, Place], Generator[Event]]
 """What a worker does with a job: `work.work`, or something simulated."""
 
 JOBS = 25
@@ -51,7 +52,7 @@ def run(
     feed: Feed,
     *,
     resources: Resources,
-    checkpoints: Path,
+    checkpoints: Place,
     address: str | None = None,
     preflight: Preflight | None = None,
     work: Work = work,
@@ -59,7 +60,7 @@ def run(
     """Do every job on some node, telling each event here as it arrives.
 
     A worker that is lost (killed, its node gone) is replaced up to `resources.retries` times, and its trials go on
-    behind their last checkpoint; `checkpoints` must be a folder that all nodes share.
+    behind their last checkpoint; `checkpoints` must be a folder that all nodes share, or a bucket.
 
     Raises:
         InputError: the cluster has not the CPUs or GPUs that one job asks for, or there is none at `address`; or a
@@ -185,7 +186,7 @@ class Worker(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], resources: Resources, checkpoints: Path, work: Work
+        self, config: dict[str, Any], resources: Resources, checkpoints: Place, work: Work
     ) -> None:
         self.resources, self.checkpoints, self.work = resources, checkpoints, work
         self.take(config["job"])
@@ -280,7 +281,7 @@ class Lost(tune.Callback):
     A callback, since a scheduler hears of errors also where the trial is tried again.
     """
 
-    def __init__(self, feed: Feed, resources: Resources, checkpoints: Path) -> None:
+    def __init__(self, feed: Feed, resources: Resources, checkpoints: Place) -> None:
         self.feed, self.resources, self.checkpoints = feed, resources, checkpoints
 
     def __getstate__(self) -> dict[str, Any]:
@@ -304,7 +305,7 @@ class Lost(tune.Callback):
 
     def _why(self, trial: Any) -> tuple[str, tuple[TrialSpec, ...]]:
         specs = Job.from_json(trial.config["job"]).trials
-        report = self.checkpoints / specs[0].key / failures.SILENT
+        report = failures.silence(self.checkpoints / specs[0].key)
         if report.is_file() and report.stat().st_size:
             return f"silent for {self.resources.silent:g} s", specs
         return cause(trial), specs

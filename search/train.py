@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor, nn
 
 from search import checkpoint, propagation
+from search.bucket import Place
 from search.data import Images, Split, batches, steps_per_epoch
 from search.fused import Unfusable, refusal
 from search.members import Group, Member, furthest_behind, level
@@ -28,7 +28,7 @@ def train(
     images: Images,
     *,
     device: str = "cpu",
-    folder: Path | None = None,
+    folder: Place | None = None,
     probes: Collection[int] = (),
     recompute: bool = False,
     recorded: bool = False,
@@ -53,7 +53,7 @@ def train_together(
     images: Images,
     *,
     device: str = "cpu",
-    folders: Sequence[Path | None],
+    folders: Sequence[Place | None],
     probes: Collection[int] = (),
     recompute: bool = False,
     recorded: bool = False,

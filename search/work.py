@@ -8,10 +8,10 @@ import logging
 import traceback
 from collections.abc import Generator, Iterator
 from functools import lru_cache
-from pathlib import Path
 
 from resnet_space.errors import InputError
 from search import failures
+from search.bucket import Place
 from search.data import DataSet, Images, load, steps_per_epoch
 from search.resources import Resources
 from search.shortage import out_of_memory
@@ -23,7 +23,7 @@ from search.trial import Event, Finished, Job, Notice, TrialSpec
 log = logging.getLogger(__name__)
 
 
-def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[Event]:
+def work(job: Job, resources: Resources, checkpoints: Place | None) -> Generator[Event]:
     """The events of a job's trials: together where that is faster, else one after another.
 
     An exception ends its trial as `failed`, with reason and traceback, and the job goes on: the next try would only
@@ -48,7 +48,7 @@ def work(job: Job, resources: Resources, checkpoints: Path | None) -> Generator[
             yield from _alone(spec, job, resources, checkpoints, tries)
 
 
-def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Path | None, tries: int) -> Generator[Event]:
+def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place | None, tries: int) -> Generator[Event]:
     """The events of one trial, its failure one of them."""
     folder = checkpoints / spec.key if checkpoints else None
     for left in reversed(range(tries)):
@@ -77,16 +77,16 @@ def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Path | 
         yield Notice(spec.key, f"{reason}; tried once more")
 
 
-def watched(events: Iterator[Event], resources: Resources, folder: Path) -> Generator[Event]:
+def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Generator[Event]:
     """The events of a process that ends itself if one lets wait for `resources.silent` seconds.
 
-    Where it hung is then written in `folder`. The clock is C's, and runs on where Python is stuck.
+    Where it hung is then written as `failures.silence(folder)`. The clock is C's, and runs on where Python is stuck.
     """
     if resources.silent is None:
         yield from events
         return
-    report = folder / failures.SILENT
-    folder.mkdir(parents=True, exist_ok=True)
+    report = failures.silence(folder)
+    report.parent.mkdir(parents=True, exist_ok=True)
     with report.open("w") as file:
         while True:
             faulthandler.dump_traceback_later(resources.silent, exit=True, file=file)
@@ -109,7 +109,7 @@ def _free() -> None:
         torch.cuda.empty_cache()
 
 
-def _together(job: Job, resources: Resources, checkpoints: Path | None) -> Iterator[Event]:
+def _together(job: Job, resources: Resources, checkpoints: Place | None) -> Iterator[Event]:
     """The events of a job whose trials train as one network; none of one whose trials do not."""
     first = job.trials[0]
     if len(job.trials) == 1 or resources.fuse == "off":

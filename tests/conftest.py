@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from verbs import Cli
+
     from ablations.launch import AblationRun
     from resnet_space import Architecture
     from search.data import Images
@@ -143,6 +145,30 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
         return read
 
     return make
+
+
+@pytest.fixture
+def resnet_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Cli":
+    """`resnet_space("status", folder)`, in this process and an empty folder."""
+    import sys
+
+    from verbs import Result
+
+    from resnet_space import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["resnet-space", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Result(status, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")

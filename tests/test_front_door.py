@@ -3,45 +3,16 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import jsonschema
 import pytest
+from verbs import Cli
 
 from ablations.library import shipped
 from reports.catalogue import LISTS, SCHEMAS
-from resnet_space import Architecture, cli
+from resnet_space import Architecture
 from resnet_space.presets import PRESETS
-
-
-class Result(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def resnet_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    """`resnet_space("show", "resnet20")` in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["resnet-space", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return Result(status, out, err)
-
-    return call
-
 
 TINY = ("--set", "width=0.125", "--set", "stages.*.units=1", "--epochs", "1", "--inline")
 

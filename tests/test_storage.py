@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from verbs import Cli, Result
+from verbs import Cli
 
-from resnet_space import cli
 from search.claims import living
 from search.lock import held
 from search.store import Store
@@ -31,24 +30,6 @@ confirm: 0
 data: {name: fake, size: 8, samples: 120}
 recipe: smoke
 """
-
-
-@pytest.fixture
-def resnet_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    """`resnet_space("status", folder)`, in this process and an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["resnet-space", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return Result(status, *capsys.readouterr())
-
-    return call
 
 
 @contextmanager

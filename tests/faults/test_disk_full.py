@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_disk import no_file_longer_than
 
 from reports.write import write
 from resnet_space import build
@@ -23,17 +23,6 @@ from search.train import train
 from search.trial import Epoch, Event, Finished, Notice, TrialSpec
 
 Trial = Callable[..., TrialSpec]
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """A limit of the kernel's: a file that would grow above it is cut there, and the write fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def failing_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -84,11 +73,11 @@ def test_a_checkpoint_cut_off_at_any_byte_leaves_the_two_before(trial: Trial, tm
     there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     size = len(there[NAME])
     for limit in (0, 1, 511, 4096, *range(5000, size, size // 9), size - 1):
-        with pytest.raises(OSError, match="File too large") as failure, files_up_to(limit):
+        with pytest.raises(OSError, match="File too large") as failure, no_file_longer_than(limit):
             save(21)
         assert failure.value.filename == str(tmp_path / NAME)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
-    with files_up_to(size + 1000):
+    with no_file_longer_than(size + 1000):
         save(21)
     assert steps(tmp_path, trial) == [21, 14]
 
@@ -119,7 +108,7 @@ def test_weights_cut_off_at_any_byte_leave_those_that_were_there(trial: Trial, t
     checkpoint.keep_weights(tmp_path, model)
     before = (tmp_path / WEIGHTS).read_bytes()
     for limit in range(0, len(before), len(before) // 9):
-        with pytest.raises(OSError, match="File too large") as failure, files_up_to(limit):
+        with pytest.raises(OSError, match="File too large") as failure, no_file_longer_than(limit):
             checkpoint.keep_weights(tmp_path, build(trial().architecture, seed=1))
         assert failure.value.filename == str(tmp_path / WEIGHTS)
         assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS]
@@ -132,7 +121,7 @@ def test_a_report_cut_off_at_any_file_leaves_those_that_were_there(ablation: Cal
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     sizes = sorted({len(content) for content in before.values()})
     for limit in (0, *(size - 1 for size in sizes)):
-        with pytest.raises(OSError, match="File too large") as failure, files_up_to(limit):
+        with pytest.raises(OSError, match="File too large") as failure, no_file_longer_than(limit):
             write(run, ["md", "html", "csv"])
         named = Path(failure.value.filename)
         assert len(before[named]) > limit
@@ -144,7 +133,7 @@ def test_a_report_cut_off_at_any_file_leaves_those_that_were_there(ablation: Cal
 def test_a_trial_goes_on_without_checkpoints_and_says_so_once(trial: Trial, digits: Images, tmp_path: Path) -> None:
     whole = [event for event in train(trial(), digits) if isinstance(event, Epoch)]
     events: list[Event] = []
-    with files_up_to(1000):
+    with no_file_longer_than(1000):
         for event in train(trial(), digits, folder=tmp_path):
             events.append(event)
             if isinstance(event, Epoch) and event.epoch == 3:
@@ -166,7 +155,7 @@ def test_a_trial_whose_weights_cannot_be_kept_fails_and_its_training_is_not_lost
     *_, whole = train(trial(), digits)
     begun = train(trial(), digits, folder=tmp_path)
     list(islice(begun, 4))
-    with files_up_to(1000):
+    with no_file_longer_than(1000):
         *_, end = begun
     assert isinstance(end, Finished)
     assert (end.status, end.reason) == ("failed", "its weights could not be kept: File too large")

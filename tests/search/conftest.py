@@ -1,10 +1,12 @@
-"""Databases for the store's contract, and drivers on them."""
+"""Databases for the store's contract, drivers on them, and buckets."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
+from buckets import CREDENTIALS, Server
 from clocks import Clock
 
 from search.store import Store
@@ -19,6 +21,21 @@ DATABASES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest) -> str:
     return DATABASES[request.param](request)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Server]:
+    """An S3 server, whose credentials this process has."""
+    with pytest.MonkeyPatch.context() as patch, Server() as started:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield started
+
+
+@pytest.fixture
+def bucket_url(s3: Server) -> str:
+    """Of a place in a bucket of the test's own."""
+    return s3.url(f"b{secrets.token_hex(8)}")
 
 
 @pytest.fixture

@@ -118,6 +118,33 @@ def test_a_trial_of_a_removed_node_goes_on_elsewhere_behind_its_checkpoint(tmp_p
     finally:
         cluster.shutdown()
         signal.signal(signal.SIGTERM, before_ray)
+    _goes_on(out, before, undisturbed)
+
+
+def test_a_trial_of_a_lost_node_goes_on_elsewhere_also_where_they_share_no_file_system(
+    bucket_url: str, tmp_path: Path, undisturbed: Path
+) -> None:
+    """Each worker has a disk of its own where the driver has the run's folder; checkpoints are in a bucket."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mounts of one's own here")
+    out = tmp_path / "run"
+    out.mkdir()
+    alone = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{out}" && exec "$0" "$@"')
+    with Nodes() as nodes:
+        nodes.worker(around=alone)
+        lost = nodes.worker(around=alone)
+        where = ("--address", nodes.address, "--checkpoints", bucket_url)
+        with Run(write(tmp_path, **LONG), out, *where, environment=nodes.environment) as run:
+            run.until(lambda: run.running() == 2 and run.epochs() >= 4)
+            _, before, _ = stored(out)
+            nodes.kill(lost)
+            assert run.end() == 0, run.stderr
+    _goes_on(out, before, undisturbed)
+    assert not (out / "checkpoints").exists()
+
+
+def _goes_on(out: Path, before: Any, undisturbed: Path) -> None:
+    """Of two trials one was begun twice, and none of the epochs there were before."""
     trials, after, counts = stored(out)
     assert counts["complete"] == 2
     assert sorted(trials["attempts"]) == [1, 2]

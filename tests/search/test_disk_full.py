@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import resource
+import errno
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from pathlib import Path
 
 import pytest
+from broken_disk import hooked, no_file_longer_than
 
 from resnet_space.errors import InputError
 from search.store import Store, TrialRecord
@@ -18,17 +20,6 @@ from search.trial import Epoch, Event, Finished, Started, TrialSpec
 Trial = Callable[..., TrialSpec]
 
 SAYS = "; is the disk full? What was stored stays, and the same command goes on from there"
-
-
-@contextmanager
-def no_file_longer_than(size: int) -> Iterator[None]:
-    """What the operating system refuses to write, as it does on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def events(spec: TrialSpec) -> list[Event]:
@@ -40,61 +31,82 @@ def state(store: Store) -> tuple[list[TrialRecord], int]:
     return store.records(), len(store.curves())
 
 
+@pytest.fixture
+def specs(trial: Trial) -> list[TrialSpec]:
+    return [trial(seed=seed) for seed in range(2)]
+
+
+def told_on(folder: Path, specs: list[TrialSpec], broken: AbstractContextManager[None]) -> int:
+    """Tell a store all there is of some trials, on a disk that is broken meanwhile, and then on one that is not.
+
+    What is said and stored is looked at on the way. How many events had been acknowledged when the first write failed:
+    -2 where the store could not be made, -1 where the trials could not be put on its list, and all if none failed.
+    """
+    folder.mkdir()
+    told = [event for spec in specs for event in events(spec)]
+    acknowledged, said = -2, ""
+    before: tuple[list[TrialRecord], int] | None = None
+    with broken:
+        try:
+            store = Store.at(folder)
+            acknowledged = -1
+            store.add(specs)
+            before = state(store)
+            for number, event in enumerate(told):
+                acknowledged = number
+                store.write(event)
+                before = state(store)
+            acknowledged = len(told)
+            said = SAYS
+        except InputError as error:
+            said = str(error)
+        assert "\n" not in said
+        assert said.endswith(SAYS)
+        if before is not None:
+            assert state(store) == before, "as it was ahead of the write that failed"
+        if acknowledged > -2:
+            store.close()
+    store = Store.at(folder)
+    if before is not None:
+        assert state(store) == before, "also when it is opened again"
+    store.add(specs)
+    for event in told[max(acknowledged, 0) :]:
+        assert store.write(event)
+    records, epochs = state(store)
+    assert [(record.status, record.test_error) for record in records] == [
+        ("complete", record.seed / 64) for record in records
+    ]
+    assert epochs == 3 * len(specs)
+    store.close()
+    return acknowledged
+
+
 @pytest.mark.slow
 def test_at_whichever_write_the_disk_is_full_what_was_acknowledged_stays_and_the_rest_follows(
-    trial: Trial, tmp_path: Path
+    specs: list[TrialSpec], tmp_path: Path
 ) -> None:
-    specs = [trial(seed=seed) for seed in range(2)]
-    told = [event for spec in specs for event in events(spec)]
-    (tmp_path / "whole").mkdir()
-    store = Store.at(tmp_path / "whole")
-    store.add(specs)
-    for event in told:
-        store.write(event)
-    most = sum((tmp_path / "whole" / f"trials.db{side}").stat().st_size for side in ("", "-wal"))
-    store.close()
-    stops = set()
+    whole = told_on(tmp_path / "whole", specs, nullcontext())
+    most = sum(path.stat().st_size for path in (tmp_path / "whole").iterdir()) + 200_000  # of the log, which is gone
     # A page in SQLite's log is longer than 4096 bytes: no write is passed over.
-    for size in range(0, most + 4096, 4096):
-        folder = tmp_path / str(size)
-        folder.mkdir()
-        acknowledged, said = -2, ""
-        before: tuple[list[TrialRecord], int] | None = None
-        with no_file_longer_than(size):
-            try:
-                store = Store.at(folder)
-                acknowledged = -1
-                store.add(specs)
-                before = state(store)
-                for number, event in enumerate(told):
-                    acknowledged = number
-                    store.write(event)
-                    before = state(store)
-                acknowledged = len(told)
-                said = SAYS
-            except InputError as error:
-                said = str(error)
-            assert "\n" not in said
-            assert said.endswith(SAYS)
-            if before is not None:
-                assert state(store) == before, "as it was ahead of the write that failed"
-            if acknowledged > -2:
-                store.close()
-        stops.add(acknowledged)
-        store = Store.at(folder)
-        if before is not None:
-            assert state(store) == before, "also when it is opened again"
-        store.add(specs)
-        for event in told[max(acknowledged, 0) :]:
-            assert store.write(event)
-        records, epochs = state(store)
-        assert [(record.status, record.test_error) for record in records] == [
-            ("complete", record.seed / 64) for record in records
-        ]
-        assert epochs == 3 * len(specs)
-        store.close()
-    assert {-2, -1, len(told)} <= stops, "while it is made, while trials are put on the list, and never"
+    stops = {told_on(tmp_path / str(size), specs, no_file_longer_than(size)) for size in range(0, most + 4096, 4096)}
+    assert {-2, -1, whole} <= stops, "while it is made, while trials are put on the list, and never"
     assert len(stops) > 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
+def test_at_whichever_write_the_disk_fails_once_what_was_acknowledged_stays_and_the_rest_follows(
+    code: int, specs: list[TrialSpec], tmp_path: Path
+) -> None:
+    """SQLite's own writes and cuts of files, those of its log and its index too: every one of them, one a round."""
+    stops = []
+    with hooked() as writes:
+        for number in count(1):
+            stops.append(told_on(tmp_path / str(number), specs, writes.failing_at(number, code)))
+            if writes.number < number:
+                break
+    assert stops[-1] == 2 * len(events(specs[0])), "behind the last write there is none to fail"
+    assert set(stops) >= set(range(-2, stops[-1])), "at every event, and ahead of them"
 
 
 FULL = """

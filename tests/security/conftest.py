@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
-from verbs import Cli, Result
-
-from resnet_space import cli
 
 STUDY = """
 name: mine
@@ -33,23 +29,6 @@ confirm: 1
 data: {name: fake, size: 8, samples: 120}
 recipe: smoke
 """
-
-
-@pytest.fixture
-def resnet_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """`resnet_space("status", folder)`, in this process."""
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["resnet-space", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return Result(status, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -68,8 +69,28 @@ class Nodes:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End a node as if its plug were pulled: with the workers on it, which have sessions of their own."""
+        parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
+        doomed = {process.pid}
+        while more := {child for child, parent in parents.items() if parent in doomed} - doomed:
+            doomed |= more
+        for each in doomed:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        process.wait()
+
     def __exit__(self, *_: object) -> None:
         # The head last: workers that lose it wait for it.
         for process in reversed(self.started):
             self.stop(process)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _parent(process: Path) -> int:
+    """The parent's number of a process in /proc; 0 if it is gone."""
+    try:
+        # Behind the name, which may hold anything, stand the state and the parent.
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0

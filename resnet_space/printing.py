@@ -1,0 +1,31 @@
+"""Results on stdout: tables, rich text, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table
+
+    grid = Table(*headings, box=None, header_style="bold")
+    for row in rows:
+        grid.add_row(*row)
+    console().print(grid)
+
+
+def print_json(data: Any) -> None:
+    print(json.dumps(data, indent=2, allow_nan=False))
+
+
+def console() -> Console:
+    """stdout; wide where it is no terminal, so that nothing is cut in a pipe."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
