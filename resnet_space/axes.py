@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from random import Random
 from typing import Any, Self
 
@@ -272,6 +273,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
+@lru_cache(maxsize=1024)
 def _exact(number: float) -> Fraction:
     """The decimal number that was written: 0.1 is a tenth."""
     return Fraction(repr(float(number)))

@@ -319,14 +319,26 @@ class Space(Description):
 
     def _counts(self, path: str, chosen: Assignment) -> bool:
         """Whether an axis counts, given the values of those before it."""
-        for other, values in self.when.get(path, {}).items():
-            if other not in chosen or chosen[other] not in [self.axes[other].member(v) for v in values.options]:
+        conditions, governors = self._deciding[path]
+        for other, values in conditions:
+            if other not in chosen or chosen[other] not in values:
                 return False
-        deciding = {other: value for other, value in chosen.items() if governs(other, path)}
-        case = f"{path} {deciding}"
+        # Not the values: True, 1 and 1.0 are one key of a dictionary, and not one value.
+        case = f"{path} {[chosen.get(other, ...) for other in governors]}"
         if case not in self._existing:
+            deciding = {other: chosen[other] for other in governors if other in chosen}
             self._existing[case] = exists(path, paths.assign(self.start.model_dump(), deciding))
         return self._existing[case]
+
+    @cached_property
+    def _deciding(self) -> dict[str, tuple[list[tuple[str, list[Any]]], list[str]]]:
+        """What decides whether an axis counts: values that others must have, and axes that govern it."""
+        found = {}
+        for path in self.axes:
+            asked = self.when.get(path, {}).items()
+            conditions = [(other, [self.axes[other].member(v) for v in values.options]) for other, values in asked]
+            found[path] = (conditions, [other for other in self._order if governs(other, path)])
+        return found
 
     @cached_property
     def _existing(self) -> dict[str, bool]:

@@ -123,8 +123,7 @@ class Exploration:
         """Into the store, with what the sampler has to know of it after a restart."""
         spec = self._spec(proposal.net, proposal.seed)
         asked = {"number": proposal.number, "assignment": proposal.assignment, "by": self.study.sampler.kind}
-        self.store.add([spec])
-        self.store.propose(spec.key, asked)
+        self.store.propose(spec, asked)
         if end is not None:
             self.store.write(Finished(spec.key, end.status, proposal.reason))
         self.asked[spec.key], self.nets[proposal.net.key] = proposal, proposal.net

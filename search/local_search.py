@@ -52,6 +52,8 @@ class Candidate:
     key: str
     assignment: Assignment
     cost: Complexity
+    counted: tuple[float, ...]
+    """A row of objectives: logarithms of costs, NaN for what is not known before training."""
     features: tuple[float, ...]
 
 
@@ -61,6 +63,13 @@ class Known:
 
     tried: list[Candidate]
     ends: list[Outcome]
+
+    @property
+    def settled(self) -> Known:
+        """Those that have ended; of more than `MANY`, the first so many that whole blocks of asks go by them."""
+        ended = np.flatnonzero(~self.where("running"))
+        ended = ended[: len(ended) - len(ended) % BLOCK] if len(ended) > MANY else ended
+        return Known([self.tried[i] for i in ended], [self.ends[i] for i in ended])
 
     def where(self, *statuses: str) -> Flags:
         return np.array([end.status in statuses for end in self.ends], dtype=np.bool_)
@@ -81,6 +90,15 @@ class Known:
     @cached_property
     def running(self) -> list[int]:
         return np.flatnonzero(self.where("running")).tolist()
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What takes long: trees that have learned of what is settled, and candidates beside it."""
+
+    settled: Known
+    forest: Forest
+    pool: list[Candidate]
 
 
 class LocalSearch(Experience):
@@ -116,7 +134,7 @@ class LocalSearch(Experience):
         self._made: dict[str, Candidate | None] = {}
         self._moved: dict[str, list[Assignment]] = {}
         self._told: dict[int, tuple[Proposal, Candidate | None]] = {}
-        self._grown: tuple[object, Forest] | None = None
+        self._thought: Thought | None = None
 
     def propose(self, number: int) -> Assignment | None:
         rng = Random(f"local {self._seed} {number}")
@@ -124,13 +142,11 @@ class LocalSearch(Experience):
         if len(known.keys) < self._startup or not known.complete.any():
             return self._spread(known.keys, rng)
         values = self._values(known)
-        ended = len(known.ends) - len(known.running)
-        if ended > MANY:
-            rng = Random(f"local {self._seed} behind {ended - ended % BLOCK}")
-        pool = list(self._pool(known, values, rng))
+        thought = self._think(known, rng)
+        pool = [candidate for candidate in thought.pool if candidate.key not in known.keys]
         if not pool:
             return None
-        guessed, chance = self._guess(known, values, pool, rng)
+        guessed, chance = self._guess(thought.forest, [*(known.tried[i] for i in known.running), *pool])
         if number % 2:
             values, guessed = self._relative(values), self._relative(guessed)
         expected = guessed.mean(axis=0)
@@ -168,9 +184,28 @@ class LocalSearch(Experience):
         left = rng.choice(parts) if parts else [candidate for candidate in draws if candidate.key not in known]
         return rng.choice(left).assignment if left else None
 
-    def _pool(self, known: Known, values: Floats, rng: Random) -> Iterator[Candidate]:
-        """Unknown networks near the front, and anywhere."""
-        taken = set(known.keys)
+    def _think(self, known: Known, rng: Random) -> Thought:
+        """Behind few trials for one ask; behind `MANY`, for all that go by the same ones."""
+        settled = known.settled
+        many = len(settled.ends) >= MANY
+        if many and self._thought and self._thought.settled == settled:
+            return self._thought
+        if many:
+            rng = Random(f"local {self._seed} behind {len(settled.ends)}")
+        values = self._values(settled)
+        # What others train meanwhile is not the same at every ask of a block.
+        pool = list(self._pool(settled, values, settled.keys if many else known.keys, rng))
+        goals = values[:, self._guessed]
+        errors = [self._objectives[column] == "error" for column in self._guessed]
+        goals[:, errors] = _logit(goals[:, errors])
+        goals = np.hstack([goals, settled.kept[:, None]])
+        features = np.array([candidate.features for candidate in settled.tried])
+        self._thought = Thought(settled, grow(features, goals, rng.randrange(2**31)), pool)
+        return self._thought
+
+    def _pool(self, known: Known, values: Floats, taken: set[str], rng: Random) -> Iterator[Candidate]:
+        """Networks that are not taken, near the front, and anywhere."""
+        taken = set(taken)
         ahead = np.flatnonzero(known.complete & known.kept)
         ahead = ahead if len(ahead) else np.flatnonzero(known.complete)
         front = ahead[nondominated(values[ahead])]
@@ -204,7 +239,7 @@ class LocalSearch(Experience):
 
     def _values(self, known: Known) -> Floats:
         """What each trial counts as, shape (n, m); NaN for what is not known of one that runs."""
-        values = np.array([self._counted(candidate.cost) for candidate in known.tried])
+        values = np.array([candidate.counted for candidate in known.tried])
         complete = known.complete
         for column in self._guessed:
             log = self._objectives[column] != "error"
@@ -215,35 +250,15 @@ class LocalSearch(Experience):
             values[known.where("pruned"), column] = np.quantile(seen, 0.75)
         return values
 
-    def _guess(self, known: Known, values: Floats, pool: list[Candidate], rng: Random) -> tuple[Floats, Floats]:
-        """What the trials that run (first) and the pool may count as, shape (trees, k, m), and the chance that each
-        keeps the constraints on results, shape (k,)."""
-        asked = [*(known.tried[i] for i in known.running), *pool]
-        guessed = np.repeat(np.array([self._counted(candidate.cost) for candidate in asked])[None], TREES, axis=0)
-        ended = np.flatnonzero(~known.where("running"))
-        ended = ended[: len(ended) - len(ended) % BLOCK] if len(ended) > MANY else ended
+    def _guess(self, forest: Forest, asked: list[Candidate]) -> tuple[Floats, Floats]:
+        """What they may count as, shape (trees, k, m), and the chance that each keeps the constraints on results,
+        shape (k,)."""
         errors = [self._objectives[column] == "error" for column in self._guessed]
-        goals = values[ended][:, self._guessed]
-        goals[:, errors] = _logit(goals[:, errors])
-        goals = np.hstack([goals, known.kept[ended, None]])
-        features = np.array([known.tried[i].features for i in ended])
-        grown = (features.tobytes(), goals.tobytes())
-        seed = rng.randrange(2**31)
-        if len(ended) <= MANY or self._grown is None or self._grown[0] != grown:
-            if len(ended) > MANY:
-                seed = Random(f"trees {self._seed} {len(ended)}").randrange(2**31)
-            self._grown = (grown, grow(features, goals, seed))
-        told = self._grown[1](np.array([candidate.features for candidate in asked]))
+        guessed = np.repeat(np.array([candidate.counted for candidate in asked])[None], TREES, axis=0)
+        told = forest(np.array([candidate.features for candidate in asked]))
         told[..., :-1][..., errors] = 1 / (1 + np.exp(-told[..., :-1][..., errors]))
         guessed[..., self._guessed] = told[..., :-1]
         return guessed, told[..., -1].mean(axis=0)
-
-    def _counted(self, cost: Complexity) -> list[float]:
-        """A row of objectives: logarithms of costs, NaN for what is not known before training."""
-        return [
-            math.log(max(getattr(cost, name), 1)) if OBJECTIVES[name].known_before else math.nan
-            for name in self._objectives
-        ]
 
     def _relative(self, values: Floats) -> Floats:
         """With errors by their logarithms."""
@@ -278,7 +293,11 @@ class LocalSearch(Experience):
         features = [math.log(max(size, 1)) for size in sizes]
         for path, axis in self._space.axes.items():
             features += encoded(axis, assignment[path]) if path in assignment else absent(axis)
-        return Candidate(net.key, assignment, cost, tuple(features))
+        counted = [
+            math.log(max(getattr(cost, name), 1)) if OBJECTIVES[name].known_before else math.nan
+            for name in self._objectives
+        ]
+        return Candidate(net.key, assignment, cost, tuple(counted), tuple(features))
 
 
 def encoded(axis: Axis, value: Any) -> list[float]:

@@ -109,11 +109,11 @@ class Shared(FrozenTrial):
 
 
 class OptunaStrategy(Experience):
-    """One of Optuna's samplers, asked about a study that is made anew of all that was learned.
+    """One of Optuna's samplers, asked about a study that is made anew whenever something was learned.
 
     Anew, because what a study was told last, or what its sampler drew before, would otherwise count: this way the
     answer depends on the seed, the number and the trials alone, and a trial that was restored, or that Optuna never
-    asked for, is like any other.
+    asked for, is like any other. What it was asked in between has failed, as far as it knows, and counts for nothing.
     """
 
     def __init__(self, space: Space, objectives: tuple[str, ...], make: Make, seed: int = 0) -> None:
@@ -121,6 +121,7 @@ class OptunaStrategy(Experience):
         self._space, self._objectives, self._make, self._seed = space, objectives, make, seed
         self._scales = {path: scale(axis) for path, axis in space.axes.items()}
         self._made: dict[int, tuple[tuple[object, ...], FrozenTrial]] = {}
+        self._shown: tuple[list[tuple[Proposal, Outcome]], optuna.Study] | None = None
 
     def propose(self, number: int) -> Assignment | None:
         study = self.study(number)
@@ -128,24 +129,31 @@ class OptunaStrategy(Experience):
             trial = study.ask()
 
             def choose(path: str, axis: Axis) -> Any:
-                return self._scales[path].member(_suggest(trial, path, self._scales[path].distribution))
+                return self._scales[path].member(suggest(trial, path, self._scales[path].distribution))
 
-            return self._space.suggest(choose)
+            found = self._space.suggest(choose)
+            study.tell(trial, state=TrialState.FAIL)
+        return found
 
     def study(self, number: int) -> optuna.Study:
         """What Optuna is shown before it proposes the trial of this number."""
+        learned = self.learned
         with _unexcited():
             sampler = self._make(Random(f"{self._seed} {number}").randrange(2**31))
+            if self._shown and self._shown[0] == learned:
+                self._shown[1].sampler = sampler
+                return self._shown[1]
             study = optuna.create_study(directions=["minimize"] * len(self._objectives), sampler=sampler)
             size = sampler.population_size if isinstance(sampler, BaseGASampler) else None
             complete = 0
-            for proposal, outcome in self.learned:
+            for proposal, outcome in learned:
                 inner: dict[str, Any] = {}
                 if size and outcome.status == "complete":
                     # Generations as Optuna counts them: a new one when so many trials of the last are complete.
                     inner = {f"{type(sampler).__name__}:generation": complete // size}
                     complete += 1
                 study.add_trial(self._known(proposal, outcome, inner))
+        self._shown = (learned, study)
         return study
 
     def _known(self, proposal: Proposal, outcome: Outcome, inner: dict[str, Any]) -> FrozenTrial:
@@ -200,7 +208,8 @@ def _trial(proposal: Proposal, outcome: Outcome, scales: dict[str, Scale], inner
     )
 
 
-def _suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> Any:
+def suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> Any:
+    """The trial's place on an axis."""
     if isinstance(distribution, IntDistribution):
         return trial.suggest_int(path, distribution.low, distribution.high)
     if isinstance(distribution, FloatDistribution):

@@ -148,11 +148,12 @@ class Store:
                     connection.execute(row.values(**told, finished=datetime.now(UTC)))
         return True
 
-    def propose(self, key: str, proposal: Mapping[str, Any]) -> None:
-        """A sampler has asked for this trial: with what, and as which number."""
+    def propose(self, spec: TrialSpec, proposal: Mapping[str, Any]) -> None:
+        """A sampler has asked for this trial, with what, and as which number: onto the list, if it is not there."""
+        asked = {"proposal": dict(proposal), "aside": False}
+        insert = self._insert(trials).values(_row(spec) | asked)
         with database.writing(self.engine) as connection:
-            values = {"proposal": dict(proposal), "aside": False}
-            connection.execute(trials.update().where(trials.c.key == key).values(values))
+            connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=asked))
 
     def forget(self, keys: Collection[str]) -> None:
         """Take trials off the list that were never begun."""

@@ -48,7 +48,7 @@ def test_a_proposal_is_kept_with_its_trial_and_brings_it_back(store: Store, tria
     spec = trial()
     store.add([spec])
     store.set_aside([spec.key])
-    store.propose(spec.key, {"number": 7, "assignment": {"width": 0.25}, "by": "tpe"})
+    store.propose(spec, {"number": 7, "assignment": {"width": 0.25}, "by": "tpe"})
     (record,) = store.records()
     assert record.proposal == {"number": 7, "assignment": {"width": 0.25}, "by": "tpe"}
     assert not record.aside
