@@ -15,12 +15,14 @@ from ablations.study import Ablation
 from ablations.summary import Agreement, ArmSummary, agreement, summarise
 from resnet_space import Architecture
 from search.data import Images
+from search.events import FINISHED, Probe
 from search.folder import RunFolder
 from search.plan import Plan
 from search.progress import Progress
-from search.store import Store, TrialRecord
+from search.record import TrialRecord
+from search.store import Store
 from search.sweep import Runner
-from search.trial import FINISHED, Probe, TrialSpec
+from search.trial import TrialSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +118,7 @@ class AblationRun:
     @classmethod
     def of(cls, study: Ablation, folder: RunFolder, store: Store) -> AblationRun:
         """What is stored, also while it runs."""
-        records = store.records()
+        records, standing = store.records(), store.standing()
         some = records[0].network
         nets = study.architectures(some.input_shape, some.classes)
         wanted = [record for record in records if record.seed < study.most_seeds]
@@ -128,8 +130,8 @@ class AblationRun:
             wanted,
             store.curves(),
             store.propagation(),
-            store.counts(),
-            store.reasons(),
+            standing.counts,
+            standing.reasons,
         )
 
     @cached_property

@@ -10,12 +10,13 @@ from ablations import effects
 from ablations.contrasts import Contrast
 from ablations.effects import Values
 from ablations.findings import look
+from search.events import Event, Finished
 from search.progress import Progress
 from search.share import Share
 from search.store import Store
 from search.sweep import unfinished
 from search.together import Before, jobs
-from search.trial import Event, Finished, Job, TrialSpec
+from search.trial import Job, TrialSpec
 
 if TYPE_CHECKING:
     from ablations.launch import AblationPlan

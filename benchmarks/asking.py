@@ -23,6 +23,7 @@ from rich.console import Console
 
 from resnet_space import complexity
 from search.data import DataSet, Images, load
+from search.events import Finished, Started
 from search.explore import Exploration
 from search.local_search import BLOCK
 from search.optuna_sampler import scale, suggest
@@ -31,7 +32,7 @@ from search.recall import recall
 from search.search_plan import SearchPlan
 from search.search_study import Search
 from search.store import Store
-from search.trial import Finished, Job, Started
+from search.trial import Job
 
 SAMPLERS = ("local", "tpe")
 ASKS = BLOCK

@@ -27,12 +27,13 @@ from rich.console import Console
 
 from resnet_space import preset
 from search.data import DataSet
+from search.events import Epoch, Event, Finished, Started
 from search.progress import Progress
 from search.recipe import Recipe
 from search.resources import Resources
 from search.store import Store
 from search.sweep import sweep
-from search.trial import Epoch, Event, Finished, Job, Started, TrialSpec
+from search.trial import Job, TrialSpec
 
 GATE = "gate"
 """A file: while it is not there, no simulated trial that has begun goes on."""

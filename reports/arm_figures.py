@@ -15,7 +15,7 @@ from reports import comparisons
 from reports.beside import Known
 from reports.comparisons import Bar, Curve, Place, Trace
 from search.dominance import nondominated
-from search.trial import Probe
+from search.events import Probe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ Listing = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 """Headings and rows."""
 
 FILE = "listed.json"
-KEPT = ("presets", "studies")
+KEPT = ("presets", "studies", "published")
 """Lists that come with the package in `FILE`: to make them, descriptions of many networks are built, and a dozen files
 read. `python -m reports.shipped` writes them."""
 
@@ -173,7 +173,7 @@ def listing(what: str, dataset: str | None = None) -> Listing:
         InputError: no such list, no such data set, or a list that has none.
     """
     made, given = _named(what), _on(what, dataset)
-    if what not in KEPT:
+    if what not in KEPT or given:
         return made(**given)
     headings, rows = json.loads((files.files("reports") / FILE).read_text(encoding="utf-8"))[what]
     return tuple(headings), [tuple(row) for row in rows]

@@ -9,7 +9,7 @@ from ablations.kinds import Run
 from ablations.launch import AblationRun
 from ablations.summary import ArmSummary
 from reports.tables import MAY_CHANGE, p, provenance
-from search.trial import FINISHED
+from search.events import FINISHED
 
 
 def ill(run: Run) -> list[tuple[str, str, int]]:

@@ -1,7 +1,8 @@
 """What comes with the package because it would take too long to work out. `python -m reports.shipped` writes it anew.
 
 `resnet_space/counts.json`: what the counter says of the presets, of published networks, and of the references.
-`reports/listed.json`: the lists of presets and studies. Tests hold both against what they are made from.
+`reports/listed.json`: the lists of presets, studies and what is published. Tests hold both against what they are made
+from.
 """
 
 from __future__ import annotations

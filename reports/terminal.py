@@ -15,8 +15,8 @@ from reports.notes import footnotes, ill, verdicts
 from reports.query import Answer
 from reports.tables import HEADINGS, NUMERIC, cells
 from resnet_space.errors import plain
+from search.events import FINISHED
 from search.found import SearchRun
-from search.trial import FINISHED
 
 
 @singledispatch

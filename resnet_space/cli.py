@@ -6,6 +6,7 @@ Each verb imports what it needs when it is called, so that `--help` needs neithe
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -165,7 +166,7 @@ def run(
                     typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
                 preflight = Preflight.of(plan, store, run_folder.checkpoints, say=partial(typer.echo, err=True))
                 _drive(plan, store, stop.kept_by(_runner(plan.study.resources, preflight, inline, address)))
-                traceback = failures.first(store, run_folder.checkpoints)
+                traceback = failures.first(store.standing().failed, run_folder.checkpoints)
             result = kinds.read(folder, storage)
             for part in answer(result):
                 console().print(part, soft_wrap=isinstance(part, str))
@@ -189,19 +190,23 @@ def status(
     """How many trials are complete, running, waiting, diverged, failed; with reasons and the path of a traceback."""
     from search import failures
     from search.folder import RunFolder
-    from search.plan import stored
+    from search.standing import glance
 
     run_folder = RunFolder.existing(folder)
-    store = stored(run_folder, storage)
-    counts, reasons, traceback = store.counts(), store.reasons(), failures.first(store, run_folder.checkpoints)
-    store.close()
+    found = None if storage else glance(run_folder)
+    if found is None:
+        from search.plan import stored
+
+        with closing(stored(run_folder, storage)) as store:
+            found = store.standing()
+    traceback = failures.first(found.failed, run_folder.checkpoints)
     if json:
-        told = [{"status": status, "reason": reason, "trials": number} for status, reason, number in reasons]
-        print_json({**counts, "reasons": told, "traceback": str(traceback) if traceback else None})
+        told = [{"status": status, "reason": reason, "trials": number} for status, reason, number in found.reasons]
+        print_json({**found.counts, "reasons": told, "traceback": str(traceback) if traceback else None})
         return
-    print_table(("status", "trials"), [(name, str(count)) for name, count in counts.items()])
-    if reasons:
-        print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in reasons])
+    print_table(("status", "trials"), [(name, str(count)) for name, count in found.counts.items()])
+    if found.reasons:
+        print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in found.reasons])
     if traceback:
         typer.echo(f"first traceback: {traceback}")
 

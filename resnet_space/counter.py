@@ -151,7 +151,8 @@ def _by_operation(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Com
     """The counts of a module all of whose work is done in modules without parts, added up over these.
 
     It is built on torch's meta device, where nothing is drawn, and gone through on the CPU with zeros: on the other
-    torch would load its compiler for the first addition, which takes longer than all of this.
+    torch would load its compiler for the first addition, and sympy for the first copy, which take longer than all of
+    this.
     """
     import torch
 
@@ -162,9 +163,12 @@ def _by_operation(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Com
 
     with torch.device("meta"), torch.no_grad():
         module = build().eval()
+        zeros = {
+            name: torch.zeros(there.shape, dtype=there.dtype, device="cpu")
+            for name, there in module.state_dict().items()
+        }
+    module.load_state_dict(zeros, assign=True)
     with torch.no_grad():
-        for weight in module.to_empty(device="cpu").state_dict().values():
-            weight.zero_()
         whole = [part for part in module.modules() if not [*part.children()]]
         hooks = [part.register_forward_pre_hook(note) for part in whole]
         module(torch.zeros(1, *shape))
@@ -177,9 +181,7 @@ def _operation(module: nn.Module, shapes: Shapes) -> Complexity:
     """The counts of a module without parts, by fvcore, once for all that are written alike."""
     name = (repr(module), shapes)
     if name not in _COUNTED:
-        _COUNTED[name] = count(
-            _filled(module.to_empty(device="cpu"), shapes), *(shape for shape in shapes if shape is not None)
-        )
+        _COUNTED[name] = count(_filled(module, shapes), *(shape for shape in shapes if shape is not None))
     return _COUNTED[name]
 
 

@@ -17,19 +17,17 @@ from pydantic import BeforeValidator, Field, model_validator
 from resnet_space import paths
 from resnet_space.architecture import DERIVED, Architecture
 from resnet_space.axes import Axis, Choices, Range, axis_at, plain
+from resnet_space.dependence import Assignment, Dependence
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.expressions import Expression
-from resnet_space.fields import COSTS, NAMES, Lookup, exists, governs, measure
+from resnet_space.fields import COSTS, NAMES, Lookup, measure
 from resnet_space.presets import preset
 
 TRIES = 1000
 """Draws of one `sample`, and readings of one net, before giving up."""
 COUNTED = 20_000
 """Above so many assignments, half a minute's work, `size` builds none of them, and counts no duplicates."""
-
-Assignment = dict[str, Any]
-"""A value for every axis that counts."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class Space(Description):
                     raise unknown("axis", other, self.axes, path=f"when.{path}")
                 for value in values.options:
                     _member(self.axes[other], value, f"when.{path}.{other}")
-        _ = self._order, self._expressions
+        _ = self._dependence, self._expressions
         return self
 
     def __hash__(self) -> int:
@@ -152,8 +150,8 @@ class Space(Description):
             InputError: a value that is not the axis's.
         """
         chosen: Assignment = {}
-        for path in self._order:
-            if self._counts(path, chosen):
+        for path in self._dependence.order:
+            if self._dependence.counts(path, chosen):
                 chosen[path] = _member(self.axes[path], choose(path, self.axes[path]), path)
         return chosen
 
@@ -191,9 +189,9 @@ class Space(Description):
     ) -> Iterator[Assignment]:
         """All assignments with the `fixed` values, feasible or not; of a continuum its ends and its middle."""
         fixed, chosen = fixed or {}, chosen or {}
-        if at == len(self._order):
+        if at == len(self._dependence.order):
             yield chosen
-        elif self._counts(path := self._order[at], chosen):
+        elif self._dependence.counts(path := self._dependence.order[at], chosen):
             for value in [fixed[path]] if path in fixed else self.axes[path].values():
                 yield from self.assignments(fixed, chosen | {path: value}, at + 1)
         else:
@@ -290,19 +288,8 @@ class Space(Description):
                     yield near
 
     @cached_property
-    def _order(self) -> tuple[str, ...]:
-        """The axes as written, but each behind those that it depends on."""
-        order, left = list[str](), list(self.axes)
-        while left:
-            ready = [path for path in left if not any(self._depends(path, other) for other in left)]
-            if not ready:
-                raise InputError(f"when: {', '.join(left)} wait for each other; one of them must count by itself")
-            order.append(ready[0])
-            left.remove(ready[0])
-        return tuple(order)
-
-    def _depends(self, path: str, other: str) -> bool:
-        return other in self.when.get(path, {}) or governs(other, path)
+    def _dependence(self) -> Dependence:
+        return Dependence(self.axes, self.when, self.start)
 
     @cached_property
     def _expressions(self) -> tuple[Expression, ...]:
@@ -316,34 +303,6 @@ class Space(Description):
     @property
     def _continuum(self) -> str | None:
         return next((path for path, axis in self.axes.items() if axis.count is None), None)
-
-    def _counts(self, path: str, chosen: Assignment) -> bool:
-        """Whether an axis counts, given the values of those before it."""
-        conditions, governors = self._deciding[path]
-        for other, values in conditions:
-            if other not in chosen or chosen[other] not in values:
-                return False
-        # Not the values: True, 1 and 1.0 are one key of a dictionary, and not one value.
-        case = f"{path} {[chosen.get(other, ...) for other in governors]}"
-        if case not in self._existing:
-            deciding = {other: chosen[other] for other in governors if other in chosen}
-            self._existing[case] = exists(path, paths.assign(self.start.model_dump(), deciding))
-        return self._existing[case]
-
-    @cached_property
-    def _deciding(self) -> dict[str, tuple[list[tuple[str, list[Any]]], list[str]]]:
-        """What decides whether an axis counts: values that others must have, and axes that govern it."""
-        found = {}
-        for path in self.axes:
-            asked = self.when.get(path, {}).items()
-            conditions = [(other, [self.axes[other].member(v) for v in values.options]) for other, values in asked]
-            found[path] = (conditions, [other for other in self._order if governs(other, path)])
-        return found
-
-    @cached_property
-    def _existing(self) -> dict[str, bool]:
-        """What `_counts` has found out."""
-        return {}
 
     def _broken(self, net: Architecture) -> Expression | None:
         value = measure(net)

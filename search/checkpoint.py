@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from search.atomic import TEMPORARY
 from search.bucket import Place, Unreachable, keep
-from search.trial import Epoch
+from search.events import Epoch
 
 NAME = "checkpoint.pt"
 BEFORE = "checkpoint.before.pt"

@@ -16,8 +16,8 @@ import sqlalchemy as sql
 
 from resnet_space.errors import InputError
 from search import database
+from search.events import FINISHED
 from search.tables import drivers, trials
-from search.trial import FINISHED
 
 LEASE_SECONDS = 60.0
 """A driver that gives no sign of life for so long is taken for dead, and others take up its trials."""

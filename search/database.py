@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sql
-from pydantic import TypeAdapter, ValidationError
 
 from resnet_space.errors import InputError, unknown
 from search.mounts import mounts, network_mount
@@ -146,6 +145,8 @@ def checked(kind: type[T], rows: Iterable[sql.RowMapping]) -> list[T]:
     Raises:
         ValueError: a row has not what its fields are to have.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     validate = TypeAdapter(kind).validate_python
     try:
         return [validate(dict(row)) for row in rows]

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from resnet_space import Architecture
 from resnet_space.fields import Lookup, measure
+from search.events import Epoch, Event, Finished
 from search.front import front
 from search.progress import Progress
 from search.recall import costs, end_of, outcome, recall
 from search.sampling import Outcome, Proposal, Sampler
 from search.stopping import Halving
 from search.store import Store
-from search.trial import Epoch, Event, Finished, Job, TrialSpec
+from search.trial import Job, TrialSpec
 
 if TYPE_CHECKING:
     from search.search_plan import SearchPlan

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import sqlalchemy as sql
-
-from search import database
 from search.bucket import Place, keep
-from search.store import Store
-from search.tables import trials
 
 NAME = "traceback.txt"
 SILENT = "silent.txt"
@@ -31,19 +27,12 @@ def leave(folder: Place, text: str) -> None:
         keep(folder / NAME, text.encode())
 
 
-def first(store: Store, checkpoints: Place) -> Place | None:
-    """The traceback of the trial that failed first, among those that left one."""
-    query = (
-        sql.select(trials.c.key)
-        .where((trials.c.status == "failed") & ~trials.c.aside)
-        .order_by(trials.c.finished, trials.c.key)
-    )
-    with database.reading(store.engine) as connection:
-        key: str
-        for key in connection.execute(query).scalars():
-            # A key that somebody sent might be a path.
-            for name in (NAME, SILENT) if key.isalnum() else ():
-                path = checkpoints / key / name
-                if path.is_file():
-                    return path
+def first(failed: Iterable[str], checkpoints: Place) -> Place | None:
+    """The traceback of the trial that failed first, among those that left one; `failed` are keys, the first first."""
+    for key in failed:
+        # A key that somebody sent might be a path.
+        for name in (NAME, SILENT) if key.isalnum() else ():
+            path = checkpoints / key / name
+            if path.is_file():
+                return path
     return None

@@ -18,10 +18,11 @@ from search.folder import RunFolder
 from search.front import OBJECTIVES, Point, front
 from search.networks import networks
 from search.recall import recall
+from search.record import TrialRecord
 from search.sampling import Outcome
 from search.search_study import Search
 from search.stopping import Saved, saved
-from search.store import Store, TrialRecord
+from search.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,8 @@ class SearchRun:
         )
         nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
         records = [record for record in store.records() if not record.aside]
-        return cls(study, folder, points, nets, records, results, store.curves(), store.counts(), store.reasons())
+        standing = store.standing()
+        return cls(study, folder, points, nets, records, results, store.curves(), standing.counts, standing.reasons)
 
     @property
     def failed(self) -> bool:

@@ -16,9 +16,9 @@ from sklearn.ensemble import RandomForestRegressor
 
 from resnet_space import Space
 from resnet_space.axes import Axis, Choices
+from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError, unknown
 from resnet_space.fields import governs
-from resnet_space.space import Assignment
 
 LEAST_TRIALS = 20
 """Different assignments with a value, below which there is no importance."""

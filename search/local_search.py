@@ -15,8 +15,8 @@ import numpy as np
 
 from resnet_space import Architecture, Complexity, Space
 from resnet_space.axes import Axis, Choices, Range
+from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from resnet_space.space import Assignment
 from search.dominance import Flags, Floats, crowding, hypervolume, nondominated
 from search.front import OBJECTIVES
 from search.sampling import Experience, Outcome, Proposal, ordered, place

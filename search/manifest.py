@@ -31,6 +31,7 @@ class Session:
     commit: str | None
     fingerprint: str = ""
     storage: str | None = None
+    checkpoints: str | None = None
     planned: str = ""
     joules: Annotated[float, Field(allow_inf_nan=False)] | None = None
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from resnet_space import build
 from search import checkpoint
 from search.bucket import Place
+from search.events import Notice
 from search.fused import divided, fuse, join, unfuse
 from search.recipe import Recipe
-from search.trial import Notice, TrialSpec
+from search.trial import TrialSpec
 
 
 @dataclass(eq=False)

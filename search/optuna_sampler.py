@@ -19,10 +19,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from resnet_space import Space
 from resnet_space.axes import Axis, Choices
+from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from resnet_space.space import Assignment
+from search.events import Status
 from search.sampling import Experience, Outcome, Proposal, ordered, place, row
-from search.trial import Status
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

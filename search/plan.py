@@ -15,7 +15,6 @@ from search.energy import metered
 from search.folder import RunFolder
 from search.lock import held
 from search.store import Store
-from search.trial import TrialSpec
 
 if TYPE_CHECKING:
     from resnet_space import Architecture
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from search.progress import Progress
     from search.study import Study
     from search.sweep import Runner
+    from search.trial import TrialSpec
 
 
 class Plan(ABC):
@@ -50,6 +50,8 @@ class Plan(ABC):
 
     def spec(self, net: Architecture, seed: int) -> TrialSpec:
         """The trial of a network."""
+        from search.trial import TrialSpec
+
         return TrialSpec(
             architecture=net,
             recipe=self.study.recipe,

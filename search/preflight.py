@@ -54,7 +54,7 @@ class Preflight:
     @classmethod
     def of(cls, plan: Plan, store: Store, checkpoints: Place, say: Callable[[str], None]) -> Preflight:
         """For what the store has on its list and has not finished; a search's networks are not known beforehand."""
-        from search.trial import FINISHED
+        from search.events import FINISHED
 
         trials = store.frame()
         left = trials.loc[~trials["status"].isin(FINISHED), "params"]

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from search.events import Epoch, Event, Finished, Notice, Started
 from search.screen import Screen, Stderr
-from search.trial import Epoch, Event, Finished, Notice, Started
 
 QUIET = 60.0
 """Seconds without a word that are never told."""

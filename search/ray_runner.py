@@ -34,10 +34,11 @@ from resnet_space.errors import InputError
 from search import failures, shortage
 from search import preflight as asking
 from search.bucket import Place
+from search.events import Event, Finished, Notice, as_event, as_plain
 from search.preflight import Preflight
 from search.resources import Resources
 from search.sweep import Feed
-from search.trial import Event, Finished, Job, Notice, TrialSpec, as_event, as_plain
+from search.trial import Job, TrialSpec
 from search.work import watched, work
 
 Work = Callable[[Job, Resources, Place], Generator[Event]]

@@ -13,10 +13,10 @@ from typing import Any
 
 from resnet_space import Architecture, Space, complexity
 from resnet_space.axes import Axis
+from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from resnet_space.fields import NAMES, measure
-from resnet_space.space import Assignment
 from search.sampling import ordered
 
 COSTS = ("depth", "params", "macs", "activations")

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from resnet_space import Architecture, Space, complexity
+from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from resnet_space.fields import Lookup, measure
-from resnet_space.space import Assignment
+from search.events import FINISHED, Finished
 from search.front import OBJECTIVES
+from search.record import TrialRecord
 from search.sampling import Outcome, Proposal
 from search.search_study import Search
-from search.store import TrialRecord
-from search.trial import FINISHED, Finished, TrialSpec
+from search.trial import TrialSpec
 
 
 @dataclass

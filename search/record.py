@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, with_config
 
 from resnet_space import Architecture
-from search.trial import Status
+from search.events import Status
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 """Also the name of a folder."""

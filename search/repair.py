@@ -16,11 +16,12 @@ import sqlalchemy as sql
 
 from resnet_space.errors import InputError
 from search import database
+from search.events import FINISHED, Epoch, Probe
 from search.record import TrialRecord
 from search.salvage import Salvage
 from search.store import Store
 from search.tables import SCHEMA, about, epochs, probes, trials
-from search.trial import FINISHED, Epoch, Probe, TrialSpec
+from search.trial import TrialSpec
 
 Kept = TrialRecord | Epoch | Probe
 KINDS: dict[sql.Table, type[Kept]] = {trials: TrialRecord, epochs: Epoch, probes: Probe}

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from resnet_space import Space, complexity
 from resnet_space.branches import Positive
+from resnet_space.dependence import Assignment
 from resnet_space.description import Description, by_kind
 from resnet_space.errors import InputError
-from resnet_space.space import Assignment
 from search.sampling import Experience, Strategy
 
 Population = Annotated[int, Field(ge=2)]

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from resnet_space import Architecture, Space
 from resnet_space.axes import Axis, Choices
+from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from resnet_space.space import Assignment
-from search.trial import Status
+from search.events import Status
 
 UNLUCKY = 10
 """Proposals in one `ask` that come to nothing, and then a network is drawn instead."""

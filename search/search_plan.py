@@ -8,6 +8,7 @@ from functools import cached_property
 from resnet_space import Space, complexity
 from resnet_space.errors import InputError
 from search.data import Images
+from search.events import FINISHED
 from search.explore import Exploration
 from search.plan import Plan
 from search.progress import Progress
@@ -15,7 +16,7 @@ from search.reach import reach
 from search.search_study import Search
 from search.store import Store
 from search.sweep import Runner
-from search.trial import FINISHED, TrialSpec
+from search.trial import TrialSpec
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from search.events import Event
     from search.sweep import Feed, Runner
-    from search.trial import Event, Job
+    from search.trial import Job
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
@@ -155,7 +156,7 @@ class Ending:
         Raises:
             KeyboardInterrupt: that was the last one at work.
         """
-        from search.trial import Epoch, Finished, Started
+        from search.events import Epoch, Finished, Started
 
         self.stop.listen()
         enough = self.feed.tell(event)

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sql
-from sqlalchemy.dialects import postgresql, sqlite
 
-from resnet_space import Architecture, complexity
-from resnet_space.errors import InputError, plain
-from resnet_space.fields import Lookup, measure
+from resnet_space.errors import InputError
 from search import database
 from search.claims import Claims
-from search.record import TrialRecord as TrialRecord
+from search.events import FINISHED, Epoch, Event, Finished, Probe, Started
+from search.standing import Standing
 from search.tables import RESULTS as RESULTS
 from search.tables import SCHEMA as SCHEMA
 from search.tables import about, epochs, metadata, probes, trials
-from search.trial import FINISHED, Epoch, Event, Finished, Probe, Started, Status, TrialSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from resnet_space.fields import Lookup
+    from search.record import TrialRecord
+    from search.trial import TrialSpec
 
 AT_ONCE = 500
 """Keys in a query."""
@@ -170,28 +172,14 @@ class Store:
                 bound = trials.update().where(trials.c.key == sql.bindparam("of")).values(aside=True)
                 connection.execute(bound, [{"of": key} for key in keys])
 
+    def standing(self) -> Standing:
+        """How the run stands, for people and programs that ask."""
+        with database.reading(self.engine) as connection:
+            return Standing.of(lambda question: connection.exec_driver_sql(question))
+
     def counts(self) -> dict[str, int]:
         """Trials of every status, zeros too; without those set aside."""
-        with database.reading(self.engine) as connection:
-            query = sql.select(trials.c.status, sql.func.count()).where(~trials.c.aside).group_by(trials.c.status)
-            found = {row[0]: row[1] for row in connection.execute(query)}
-            if strange := found.keys() - get_args(Status):
-                raise ValueError(f"{min(map(str, strange))!r} is no status")
-        return {status: found.get(status, 0) for status in get_args(Status)}
-
-    def reasons(self) -> list[tuple[str, str, int]]:
-        """(status, reason, trials) of what did not end well, the most frequent first."""
-        number = sql.func.count().label("number")
-        query = (
-            sql.select(trials.c.status, trials.c.reason, number)
-            .where((trials.c.reason != "") & ~trials.c.aside)
-            .group_by(trials.c.status, trials.c.reason)
-            .order_by(number.desc())
-        )
-        with database.reading(self.engine) as connection:
-            return [
-                (str(status), plain(str(reason)), int(count)) for status, reason, count in connection.execute(query)
-            ]
+        return self.standing().counts
 
     def seconds(self, key: str) -> float:
         """Training time of a trial so far."""
@@ -202,6 +190,8 @@ class Store:
 
     def records(self, keys: Sequence[str] | None = None) -> list[TrialRecord]:
         """Stored trials, all or those with these keys, in the order of keys."""
+        from search.record import TrialRecord
+
         query = sql.select(*(trials.c[field.name] for field in fields(TrialRecord))).order_by(trials.c.key)
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
@@ -249,6 +239,9 @@ class Store:
 
     def describe(self, key: str) -> Lookup:
         """What expressions find in a network's description, by its key."""
+        from resnet_space import Architecture
+        from resnet_space.fields import measure
+
         return measure(Architecture.of(self.architectures([key])[key]))
 
     def curves(self) -> pd.DataFrame:
@@ -290,7 +283,7 @@ class Store:
             connection.execute(self._insert(about).values(schema=SCHEMA).on_conflict_do_nothing())
 
     def _insert(self, table: sql.Table) -> Any:
-        return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.engine.dialect.name](table)
+        return import_module(f"sqlalchemy.dialects.{self.engine.dialect.name}").insert(table)
 
 
 def _cut_to_nothing(file: Path) -> bool:
@@ -303,6 +296,8 @@ def _text(text: str) -> str:
 
 
 def _row(spec: TrialSpec) -> dict[str, Any]:
+    from resnet_space import complexity
+
     net, cost = spec.architecture, complexity(spec.architecture)
     return {
         "key": spec.key,

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from search.events import FINISHED, Event
 from search.share import Share
 from search.store import Store
-from search.trial import FINISHED, Event, Job
+from search.trial import Job
 
 log = logging.getLogger(__name__)
 

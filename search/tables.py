@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sql
 
-from search.trial import Epoch, Probe
-
-SCHEMA = 4
+from search.events import Epoch, Probe
+from search.standing import SCHEMA as SCHEMA
 
 metadata = sql.MetaData()
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from search import checkpoint, propagation
 from search.bucket import Place
 from search.data import Images, Split, batches, steps_per_epoch
+from search.events import Epoch, Event, Finished, Probe, Started
 from search.fused import Unfusable, refusal
 from search.members import Group, Member, furthest_behind, level
 from search.recipe import Recipe
 from search.step import autocast, stepping
-from search.trial import Epoch, Event, Finished, Probe, Started, TrialSpec
+from search.trial import TrialSpec
 
 PASSES = 11
 """Forward passes that a latency is the median of."""

@@ -13,12 +13,13 @@ from resnet_space.errors import InputError
 from search import failures
 from search.bucket import Place
 from search.data import DataSet, Images, load, steps_per_epoch
+from search.events import Event, Finished, Notice
 from search.resources import Resources
 from search.shortage import out_of_memory
 from search.shortage import reason as shortage
 from search.together import gain
 from search.train import train, train_together
-from search.trial import Event, Finished, Job, Notice, TrialSpec
+from search.trial import Job, TrialSpec
 
 log = logging.getLogger(__name__)
 

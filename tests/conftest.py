@@ -105,8 +105,8 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     from ablations import kinds
     from ablations.launch import AblationPlan, AblationRun
     from ablations.study import Ablation
+    from search.events import Epoch, Finished
     from search.plan import opened
-    from search.trial import Epoch, Finished
 
     def make(results: dict[str, list[Any]], *, folder: str = "run", epochs: int = 0, **fields: Any) -> AblationRun:
         listed = {

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from search.store import Store, TrialRecord
+from search.record import TrialRecord
+from search.store import Store
 
 SMALL = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "resources.retries=0", "--epochs", "3"]
 

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from resnet_space import Architecture, Space, cli, complexity, documents
-from search.store import Store, TrialRecord
+from search.record import TrialRecord
+from search.store import Store
 
 STUDY: dict[str, Any] = {
     "name": "small",

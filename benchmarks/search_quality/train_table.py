@@ -18,12 +18,13 @@ from search import inline
 from search.atomic import write_text
 from search.data import load
 from search.data.description import DataSet
+from search.events import Finished
 from search.folder import commit, machine, versions
 from search.recipe import Recipe, resolved
 from search.resources import Resources
 from search.store import Store
 from search.sweep import sweep
-from search.trial import Finished, Job, TrialSpec
+from search.trial import Job, TrialSpec
 
 HERE = Path(__file__).parent
 SEEDS = 2

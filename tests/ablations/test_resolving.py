@@ -13,9 +13,10 @@ from ablations.launch import AblationPlan
 from ablations.resolving import Resolving
 from ablations.study import Ablation
 from search.data import Images
+from search.events import Finished
 from search.progress import Progress
 from search.store import Store
-from search.trial import Finished, TrialSpec
+from search.trial import TrialSpec
 
 Errors = Callable[[str, int], float | str]
 

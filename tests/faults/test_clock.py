@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from search import inline, store
+from search.events import Epoch, Event
 from search.resources import Resources
 from search.store import Store
 from search.sweep import sweep
-from search.trial import Epoch, Event, Job, TrialSpec
+from search.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

@@ -18,9 +18,10 @@ from resnet_space import build
 from search import atomic, checkpoint
 from search.checkpoint import BEFORE, NAME, WEIGHTS, State
 from search.data import Images
+from search.events import Epoch, Event, Finished, Notice
 from search.members import sgd
 from search.train import train
-from search.trial import Epoch, Event, Finished, Notice, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

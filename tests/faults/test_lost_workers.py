@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from search import failures, shortage
+from search.events import Event, Finished, Started
 from search.resources import Resources
-from search.trial import Event, Finished, Started, TrialSpec
+from search.trial import TrialSpec
 from search.work import watched
 
 Trial = Callable[..., TrialSpec]
@@ -23,7 +24,7 @@ HANGS = """
 import sys, time
 from pathlib import Path
 from search.resources import Resources
-from search.trial import Started
+from search.events import Started
 from search.work import watched
 
 def events():
@@ -74,7 +75,8 @@ from pathlib import Path
 from search import ray_runner
 from search.resources import Resources
 from search.sweep import Listed
-from search.trial import Job, TrialSpec, as_plain
+from search.events import as_plain
+from search.trial import Job, TrialSpec
 
 specs = [TrialSpec.of(data) for data in json.loads(Path(sys.argv[1]).read_text())]
 

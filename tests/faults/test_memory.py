@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from search import shortage
+from search.events import Event, Finished, Started
 from search.resources import Resources
-from search.trial import Event, Finished, Job, Started, TrialSpec
+from search.trial import Job, TrialSpec
 from search.work import work
 
 Trial = Callable[..., TrialSpec]

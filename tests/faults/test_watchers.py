@@ -16,9 +16,9 @@ from rich.console import Console
 
 from search import progress as progress_module
 from search.energy import metered
+from search.events import Epoch, Finished, Notice, Started
 from search.progress import Progress
 from search.screen import Screen
-from search.trial import Epoch, Finished, Notice, Started
 
 STUDY = """
 name: watched

@@ -10,7 +10,7 @@ import pytest
 from ablations.launch import AblationRun
 from reports.arm_figures import MOST_DRAWN, captions, drawn, signals
 from reports.illustrations import illustrations
-from search.trial import Probe
+from search.events import Probe
 
 Make = Callable[..., AblationRun]
 

@@ -20,10 +20,11 @@ from search import bucket, checkpoint
 from search.bucket import Bucket, Place, Unreachable
 from search.checkpoint import BEFORE, NAME, WEIGHTS, Damaged, State
 from search.data import DataSet, Images
+from search.events import Finished, Notice, Started
 from search.members import sgd
 from search.preflight import Preflight
 from search.train import train
-from search.trial import Finished, Notice, Started, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

@@ -21,8 +21,9 @@ from resnet_space import build
 from search import checkpoint
 from search.checkpoint import NAME, WEIGHTS, State, sealed
 from search.data import Images
+from search.events import Epoch, Event, Finished, Notice, Started
 from search.train import train
-from search.trial import Epoch, Event, Finished, Notice, Started, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

@@ -13,8 +13,9 @@ from clocks import Clock
 from resnet_space.errors import InputError
 from search import store as store_module
 from search.claims import Claims, living, new_driver, shown
+from search.events import Epoch, Finished, Started
 from search.store import Store
-from search.trial import Epoch, Finished, Started, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 Open = Callable[[], Store]

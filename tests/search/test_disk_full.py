@@ -14,8 +14,10 @@ import pytest
 from broken_disk import hooked, no_file_longer_than
 
 from resnet_space.errors import InputError
-from search.store import Store, TrialRecord
-from search.trial import Epoch, Event, Finished, Started, TrialSpec
+from search.events import Epoch, Event, Finished, Started
+from search.record import TrialRecord
+from search.store import Store
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

@@ -13,15 +13,17 @@ import pytest
 
 from resnet_space import complexity
 from search.data import Images
+from search.events import Epoch, Event, Finished, Started
 from search.explore import Exploration
 from search.folder import RunFolder
 from search.found import SearchRun
 from search.front import front
 from search.progress import Progress
+from search.record import TrialRecord
 from search.search_plan import SearchPlan
 from search.search_study import Search
-from search.store import Store, TrialRecord
-from search.trial import Epoch, Event, Finished, Started, TrialSpec
+from search.store import Store
+from search.trial import TrialSpec
 
 SPACE: dict[str, Any] = {
     "base": "resnet20",

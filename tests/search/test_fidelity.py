@@ -15,9 +15,10 @@ from torch import Tensor
 from resnet_space import preset
 from search.data import DataSet, Images, Split, load
 from search.data.fashion_mnist import DEBIAN
+from search.events import Epoch
 from search.recipe import Recipe
 from search.train import train_together
-from search.trial import Epoch, TrialSpec
+from search.trial import TrialSpec
 
 SEEDS = 5
 EPOCHS = 10

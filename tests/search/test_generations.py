@@ -17,9 +17,10 @@ from resnet_space import build
 from search import checkpoint
 from search.checkpoint import BEFORE, NAME, WEIGHTS, State
 from search.data import Images, Split
+from search.events import Event, Finished, Notice, Started
 from search.members import sgd
 from search.train import train, train_together
-from search.trial import Event, Finished, Notice, Started, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

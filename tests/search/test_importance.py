@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from resnet_space import Space
+from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from resnet_space.space import Assignment
 from search.importance import LEAST_TRIALS, importance
 
 KIND, BIAS, ORDER = "unit.shortcut.kind", "unit.shortcut.gate_bias", "unit.order"

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from resnet_space.errors import InputError
+from search.events import Started
 from search.lock import held
 from search.plan import opened
 from search.store import Store
-from search.trial import Started, TrialSpec
+from search.trial import TrialSpec
 
 
 def test_a_second_driver_is_refused_and_the_first_one_named(tmp_path: Path) -> None:

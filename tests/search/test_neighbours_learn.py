@@ -8,9 +8,10 @@ import torch
 from resnet_space import Architecture, preset
 from resnet_space.neighbours import NEIGHBOURS
 from search.data import DataSet, Images, load
+from search.events import Finished
 from search.recipe import RECIPES
 from search.train import train
-from search.trial import Finished, TrialSpec
+from search.trial import TrialSpec
 
 torch.set_num_threads(1)
 

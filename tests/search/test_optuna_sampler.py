@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 from resnet_space import Space
 from resnet_space.axes import Choices, Range
 from resnet_space.errors import InputError
+from search.events import Status
 from search.optuna_sampler import OptunaStrategy, nsga2, nsga3, scale, shown, tpe, write_storage
 from search.sampling import Outcome, Proposal
-from search.trial import Status
 
 OBJECTIVES = ("error", "macs")
 SPACE = Space.of(
@@ -93,7 +93,8 @@ class TestWhatOptunaIsTold:
             if outcome.status != "running":
                 strategy.learn(proposal(number), outcome)
             strategy.propose(number + 1)
-        states = [trial.state for trial in strategy.study(9).trials]
+        # What Optuna was asked in between is nobody's.
+        states = [trial.state for trial in strategy.study(9).trials if "key" in trial.user_attrs]
         assert len(states) == len(ENDS)
         assert states.count(TrialState.RUNNING) == 1
 

@@ -11,11 +11,12 @@ from ablations.launch import AblationRun
 from resnet_space.errors import InputError
 from search import inline
 from search.data import DataSet, Images
+from search.events import Event
 from search.preflight import Preflight, answer, compared, data_there, versions
 from search.resources import Resources
 from search.store import Store
 from search.sweep import Listed
-from search.trial import Event, Job, TrialSpec
+from search.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

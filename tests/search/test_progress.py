@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
+from search.events import Epoch, Finished, Started
 from search.progress import Progress, clock_face
-from search.trial import Epoch, Finished, Started
 
 
 class Clock:

@@ -14,10 +14,11 @@ from torch.nn import functional
 
 from resnet_space import Architecture, build, preset
 from search.data import Images
+from search.events import Finished, Probe
 from search.propagation import Signals, measure
 from search.store import Store
 from search.train import train
-from search.trial import Finished, Probe, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 NET = preset("resnet20").assign({"width": 0.25, "input_shape": [1, 8, 8]})

@@ -23,9 +23,10 @@ from resnet_space.errors import InputError
 from search import inline
 from search.checkpoint import WEIGHTS
 from search.data import DataSet, load
+from search.events import Epoch, Event, Finished, Notice, Started
 from search.resources import Resources
 from search.sweep import Listed
-from search.trial import Epoch, Event, Finished, Job, Notice, Started, TrialSpec
+from search.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
@@ -353,7 +354,8 @@ from resnet_space.errors import InputError
 from search import ray_runner
 from search.resources import Resources
 from search.sweep import Listed
-from search.trial import Finished, Job, TrialSpec
+from search.events import Finished
+from search.trial import Job, TrialSpec
 
 job, folder = Job(trials=(TrialSpec.from_json(sys.argv[1]),)), Path(sys.argv[2])
 

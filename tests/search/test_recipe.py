@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from resnet_space.errors import InputError
 from search.data import Images, steps_per_epoch
+from search.events import Epoch, Finished
 from search.recipe import RECIPES, Constant, OneCycle, Recipe, Schedule, Steps, WarmUp, resolved
 from search.train import learning_rate, still_warming_up, train
-from search.trial import Epoch, Finished, TrialSpec
+from search.trial import TrialSpec
 
 PAPER = RECIPES["paper-cifar"]
 

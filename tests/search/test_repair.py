@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from resnet_space.errors import InputError
+from search.events import Epoch, Event, Finished, Probe, Started
+from search.record import TrialRecord
 from search.repair import Repaired, repair
-from search.store import Store, TrialRecord
+from search.store import Store
 from search.sweep import Feed, sweep
-from search.trial import Epoch, Event, Finished, Job, Probe, Started, TrialSpec
+from search.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 Content = tuple[dict[str, TrialRecord], dict[tuple[str, int], Any], dict[tuple[str, int], Probe]]

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 from clocks import Clock
 
+from search.events import Event, Finished, Started
 from search.share import PAUSE_SECONDS, Share
 from search.store import Store
 from search.sweep import Feed, Listed, sweep
-from search.trial import Event, Finished, Job, Started, TrialSpec
+from search.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 Open = Callable[[], Store]

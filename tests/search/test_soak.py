@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from search.events import Event, Finished, Started
 from search.resources import Resources
 from search.store import Store
 from search.sweep import sweep
-from search.trial import Event, Finished, Job, Started, TrialSpec
+from search.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

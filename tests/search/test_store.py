@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resnet_space.errors import InputError
-from search.store import SCHEMA, Store, TrialRecord
-from search.trial import FINISHED, Epoch, Event, Finished, Started, Status, TrialSpec
+from search.events import FINISHED, Epoch, Event, Finished, Started, Status
+from search.record import TrialRecord
+from search.store import SCHEMA, Store
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
@@ -165,7 +167,7 @@ class TestEveryStore:
         store.add(specs)
         store.write(failed(specs[0].key))
         store.retry()
-        assert store.reasons() == []
+        assert store.standing().reasons == []
         assert (only(store, specs[0].key).traceback, only(store, specs[0].key).finished) == ("", None)
 
     def test_reasons_are_grouped_the_most_frequent_first(self, store: Store, specs: list[TrialSpec]) -> None:
@@ -174,7 +176,7 @@ class TestEveryStore:
         for spec in specs[1:3]:
             store.write(failed(spec.key))
         store.write(complete(specs[3].key))
-        assert store.reasons() == [("failed", "OSError: gone", 2), ("diverged", "loss is nan at step 4", 1)]
+        assert store.standing().reasons == [("failed", "OSError: gone", 2), ("diverged", "loss is nan at step 4", 1)]
 
     def test_records_may_be_asked_for_by_key(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
@@ -256,7 +258,7 @@ class TestEveryStore:
         code = """
 import os, signal, sys
 from search.store import Store
-from search.trial import Epoch, Finished
+from search.events import Epoch, Finished
 url, *keys = sys.argv[1:]
 store = Store(url)
 for key in keys:

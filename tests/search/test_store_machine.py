@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from search.events import FINISHED, Epoch, Event, Finished, Started, Status
 from search.store import Store
-from search.trial import FINISHED, Epoch, Event, Finished, Started, Status, TrialSpec
+from search.trial import TrialSpec
 
 TRIALS = 3
 numbers = st.integers(0, TRIALS - 1)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from resnet_space import complexity
+from search.events import Epoch, Finished, Started, Status
 from search.front import front
 from search.store import RESULTS, Store
-from search.trial import Epoch, Finished, Started, Status, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
@@ -62,7 +63,7 @@ def test_what_is_set_aside_is_in_no_count_no_reason_and_no_result(store: Store, 
     assert len(store.results()) == 1
     store.set_aside([spec.key for spec in specs])
     assert store.counts() == dict.fromkeys(store.counts(), 0)
-    assert store.reasons() == []
+    assert store.standing().reasons == []
     assert store.results().empty
     store.set_aside([])
     assert store.counts()["failed"] == 1

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from search import inline
+from search.events import FINISHED, Epoch, Event, Finished, Started, Status
 from search.resources import Resources
 from search.store import Store
 from search.sweep import Feed, Listed, sweep, unfinished
 from search.sweep import Runner as SweepRunner
-from search.trial import FINISHED, Epoch, Event, Finished, Job, Started, Status, TrialSpec
+from search.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

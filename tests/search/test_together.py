@@ -17,12 +17,13 @@ from resnet_space.errors import InputError
 from search import together
 from search import work as work_module
 from search.data import Images
+from search.events import Epoch, Event, Finished, Started
 from search.fused import Unfusable
 from search.members import Group
 from search.resources import Resources
 from search.store import Store
 from search.together import Before, divided, fits, gain, jobs, pace, parts
-from search.trial import Epoch, Event, Finished, Job, Started, TrialSpec
+from search.trial import Job, TrialSpec
 from search.work import work
 
 Trial = Callable[..., TrialSpec]

@@ -16,8 +16,9 @@ from resnet_space import Architecture, build
 from search import checkpoint
 from search import train as training
 from search.data import DataSet, Images, Split, batches, load
+from search.events import Epoch, Event, Finished, Started
 from search.train import error, train
-from search.trial import Epoch, Event, Finished, Started, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

@@ -17,10 +17,11 @@ from torch import Tensor
 from search import checkpoint
 from search import train as training
 from search.data import Images, Split, batches
+from search.events import Epoch, Event, Finished, Probe, Started
 from search.fused import Unfusable
 from search.members import Group, Member, furthest_behind
 from search.train import train, train_together
-from search.trial import Epoch, Event, Finished, Probe, Started, TrialSpec
+from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

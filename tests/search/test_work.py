@@ -13,10 +13,11 @@ from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search import inline
 from search.data import DataSet, Images, load
+from search.events import Epoch, Event, Finished, Started
 from search.resources import Resources
 from search.sweep import Listed
 from search.train import train
-from search.trial import Epoch, Event, Finished, Job, Started, TrialSpec
+from search.trial import Job, TrialSpec
 from search.work import work
 
 Trial = Callable[..., TrialSpec]

@@ -1,0 +1,64 @@
+"""Which axes of a space count, given the values of those before them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from resnet_space import paths
+from resnet_space.architecture import Architecture
+from resnet_space.axes import Axis, Choices
+from resnet_space.errors import InputError
+from resnet_space.fields import exists, governs
+
+Assignment = dict[str, Any]
+"""A value for every axis that counts."""
+
+
+class Dependence:
+    """An axis counts where its conditions hold, and where the network has the field at all.
+
+    Raises:
+        InputError: axes wait for each other.
+    """
+
+    def __init__(
+        self, axes: Mapping[str, Axis], when: Mapping[str, Mapping[str, Choices]], start: Architecture
+    ) -> None:
+        self._start = start
+        self._conditions = {
+            path: [
+                (other, [axes[other].member(value) for value in values.options])
+                for other, values in when.get(path, {}).items()
+            ]
+            for path in axes
+        }
+        self.order = self._ordered(list(axes))
+        """The axes as written, but each behind those that it depends on."""
+        self._governors = {path: [other for other in self.order if governs(other, path)] for path in axes}
+        self._existing: dict[str, bool] = {}
+
+    def counts(self, path: str, chosen: Assignment) -> bool:
+        """Whether an axis counts, given the values of those before it in `order`."""
+        for other, values in self._conditions[path]:
+            if other not in chosen or chosen[other] not in values:
+                return False
+        # As text: True, 1 and 1.0 are one key of a dictionary, and not one value.
+        case = f"{path} {[chosen.get(other, ...) for other in self._governors[path]]}"
+        if case not in self._existing:
+            deciding = {other: chosen[other] for other in self._governors[path] if other in chosen}
+            self._existing[case] = exists(path, paths.assign(self._start.model_dump(), deciding))
+        return self._existing[case]
+
+    def _ordered(self, left: list[str]) -> tuple[str, ...]:
+        order: list[str] = []
+        while left:
+            ready = [path for path in left if not any(self._depends(path, other) for other in left)]
+            if not ready:
+                raise InputError(f"when: {', '.join(left)} wait for each other; one of them must count by itself")
+            order.append(ready[0])
+            left.remove(ready[0])
+        return tuple(order)
+
+    def _depends(self, path: str, other: str) -> bool:
+        return any(other == condition for condition, _ in self._conditions[path]) or governs(other, path)

@@ -1,0 +1,80 @@
+"""How a run stands: trials by status, and what went wrong. Asked often, and by programs, so it is light.
+
+The questions are SQL that SQLite and PostgreSQL both speak. The store asks them through SQLAlchemy; `glance` asks the
+file of a run's folder itself, since importing SQLAlchemy takes longer than all the answers.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from resnet_space.errors import plain
+from search.events import Status
+from search.folder import RunFolder
+
+SCHEMA = 4
+"""Of the store: raised when its tables change."""
+
+COUNTS = "SELECT status, count(*) FROM trials WHERE NOT aside GROUP BY status"
+
+REASONS = (
+    "SELECT status, reason, count(*) AS number FROM trials WHERE reason <> '' AND NOT aside "
+    "GROUP BY status, reason ORDER BY number DESC, status, reason"
+)
+
+FAILED = "SELECT key FROM trials WHERE status = 'failed' AND NOT aside ORDER BY finished, key"
+
+Ask = Callable[[str], Iterable[Any]]
+"""From a question to rows."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Without trials that are set aside."""
+
+    counts: dict[str, int]
+    """Trials of every status, zeros too."""
+    reasons: list[tuple[str, str, int]]
+    """(status, reason, trials) of what did not end well, the most frequent first."""
+    failed: list[str]
+    """Keys of failed trials, the first to fail first."""
+
+    @classmethod
+    def of(cls, ask: Ask) -> Standing:
+        """Raises `ValueError` for an answer that no store of ours has."""
+        found = {status: int(number) for status, number in ask(COUNTS)}
+        statuses = get_args(Status)
+        if strange := found.keys() - set(statuses):
+            raise ValueError(f"{min(map(str, strange))!r} is no status")
+        return cls(
+            counts={status: found.get(status, 0) for status in statuses},
+            reasons=[(str(status), plain(str(reason)), int(number)) for status, reason, number in ask(REASONS)],
+            failed=[str(key) for (key,) in ask(FAILED)],
+        )
+
+
+def glance(folder: RunFolder) -> Standing | None:
+    """How the run of a folder stands, by the SQLite file that it has; None where anything about that is not as usual.
+
+    Then the store itself is to be opened, which says what is wrong, or asks somewhere else.
+    """
+    file, sessions = folder.path / "trials.db", folder.read_manifest()["sessions"]
+    if not sessions or sessions[-1].get("storage") or not file.is_file() or not file.stat().st_size:
+        return None
+    try:
+        with closing(sqlite3.connect(file, timeout=10)) as connection:
+            # A stranger's file, perhaps.
+            for pragma in ("query_only=ON", "trusted_schema=OFF"):
+                connection.execute(f"PRAGMA {pragma}")
+            tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('trials', 'about')"
+            if connection.execute(tables).fetchone() != (2,):
+                return None
+            if connection.execute("SELECT schema FROM about").fetchall() != [(SCHEMA,)]:
+                return None
+            return Standing.of(connection.execute)
+    except (sqlite3.Error, ValueError, TypeError, OverflowError):
+        return None
