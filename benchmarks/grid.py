@@ -1,6 +1,6 @@
 """What one would write without this project: Ray Tune over arms and seeds, the textbook's loop, a table of errors.
 
-    python benchmarks/grid.py --out errors.csv [--seeds 5] [--epochs 10]
+    python benchmarks/grid.py --out errors.csv [--seeds 5] [--epochs 10] [--arms "identity;1x1 convolution"] [--first 5]
 
 The networks, the data and the recipe are those of the shipped study of shortcuts in its laptop form.
 """
@@ -41,13 +41,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--arms", default="", help="not all; with semicolons")
     parser.add_argument("--epochs", type=int, default=10)
     given = parser.parse_args()
-    arms = list(study(STUDY).arms)
+    arms = given.arms.split(";") if given.arms else list(study(STUDY).arms)
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     space = {
         "arm": tune.grid_search(arms),
-        "seed": tune.grid_search(list(range(given.seeds))),
+        "seed": tune.grid_search(list(range(given.first, given.first + given.seeds))),
         "epochs": given.epochs,
     }
     results = tune.Tuner(

@@ -14,7 +14,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from resnet_space import Architecture, build
+from resnet_space import Architecture, build, complexity
 from search.data import Images, batches
 from search.forecast import available, memory, now, threads
 from search.fused import Unfusable, refusal
@@ -90,9 +90,9 @@ def jobs(
         most = at_most(mates[0], resources, steps) if len(mates) > 1 else 1
         number = -(-len(mates) // most) if job else parts(arms, len(mates), most, workers)
         parted += [(job if number == 1 else "", part) for part in divided(mates, number)]
-    # In the order in which their first trials stand.
+    # Long ones first, so that no worker is left alone with one at the end; of equals, whose first trial stands first.
     places = {spec.key: place for place, spec in enumerate(specs)}
-    parted.sort(key=lambda named: places[named[1][0].key])
+    parted.sort(key=lambda named: (-length(named[1]), places[named[1][0].key]))
     faster = before.faster if resources.fuse == "auto" else {}
     return [
         Job(trials=tuple(part), probes=probes, name=name, together=faster.get(part[0].architecture.key))
@@ -120,6 +120,11 @@ def parts(arms: int, trials: int, most: int, workers: int) -> int:
 
     numbers: Sequence[int] = range(-(-trials // most), trials + 1)
     return min(numbers, key=rounds)
+
+
+def length(specs: Sequence[TrialSpec]) -> int:
+    """How long trials of one network may take together, beside others of as many steps: the power of two next to it."""
+    return round(math.log2(math.sqrt(len(specs)) * complexity(specs[0].architecture).macs))
 
 
 def divided(specs: Sequence[TrialSpec], number: int) -> list[list[TrialSpec]]:

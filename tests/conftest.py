@@ -30,9 +30,14 @@ settings.load_profile("unhurried")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of several processes one runs all tests of a file, for their fixtures, and one all that share a Ray.
 
-    Files with slow tests come first, so that no process is left alone with them at the end.
+    Long tests wait for `RESNET_SPACE_ALL`. Files with slow tests come first, so that no process is left alone with them
+    at the end.
     """
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    if not os.environ.get("RESNET_SPACE_ALL"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes long; RESNET_SPACE_ALL=1 runs it, as CI does"))
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
     items.sort(key=lambda item: item.path not in slow)
     with_ray = {item.path for item in items if "ray_cluster" in getattr(item, "fixturenames", ())}
     for item in items:

@@ -83,6 +83,14 @@ def test_networks_that_cannot_be_fused_and_compiled_ones_are_jobs_of_one(trial: 
     assert [len(job) for job in shapes(compiled, workers=1)] == [1, 1, 1]
 
 
+def test_long_jobs_come_first(trial: Trial, tiny_net: Architecture) -> None:
+    """Or else a worker is left alone with one at the end."""
+    dropout = trial(net=tiny_net.replace(shortcut=DROPOUT))
+    wide = [trial(net=tiny_net.assign({"width": 4}), seed=seed) for seed in range(2)]
+    found = jobs([dropout, trial(), *wide], Resources(fuse="auto"), workers=1, steps=1000)
+    assert [job.trials for job in found] == [tuple(wide), (dropout,), (trial(),)]
+
+
 def test_jobs_carry_the_probes(arms: list[TrialSpec]) -> None:
     found = jobs(arms, Resources(fuse="auto"), workers=2, steps=1000, probes=(0, 3))
     assert {job.probes for job in found} == {(0, 3)}
