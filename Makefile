@@ -45,7 +45,7 @@ format: $(STAMP)
 	$(BIN)/ruff format
 
 # torch pins its own nvidia, cuda and triton packages, by platform.
-pins: $(STAMP)
+pins:
 	@{ sed -n '/^#/p' constraints.txt; \
 	   $(BIN)/uv pip freeze -p $(BIN)/python --exclude-editable | grep -vE '^(pip|triton|nvidia-.*|cuda-.*)=='; } > constraints.new
 	@mv constraints.new constraints.txt
