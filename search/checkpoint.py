@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -67,8 +67,17 @@ def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device
     return state
 
 
-def save(folder: Place, model: nn.Module, optimizer: torch.optim.Optimizer, state: State, device: str) -> None:
+def save(
+    folder: Place,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: State,
+    device: str,
+    rng: Tensor | None = None,
+) -> None:
     """Write a checkpoint; the one that was the newest is the one before.
+
+    `rng` is the state of the generator that training draws from, by itself torch's own.
 
     The file is torch's archive and its SHA-256: torch itself reads an archive with a flipped bit as if it were whole.
 
@@ -78,7 +87,7 @@ def save(folder: Place, model: nn.Module, optimizer: torch.optim.Optimizer, stat
     data = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "rng": torch.get_rng_state(),
+        "rng": torch.get_rng_state() if rng is None else rng,
         "cuda_rng": torch.cuda.get_rng_state() if device.startswith("cuda") else None,
         "step": state.step,
         "warming_up": state.warming_up,
@@ -115,16 +124,20 @@ def keep_weights(folder: Place, model: nn.Module) -> None:
 
 
 def drop(folder: Place) -> None:
-    """Remove the checkpoints of a trial that has ended: its momenta are of no more use."""
-    for name in reversed(GENERATIONS):
-        (folder / name).unlink(missing_ok=True)
+    """Remove the checkpoints of a trial that has ended, whose momenta are of no more use, and what is half written."""
+    _remove(folder.glob("*"))
 
 
 def sweep_up(checkpoints: Place, ended: Collection[str]) -> None:
-    """Remove the checkpoints of these trials, and what writers that were killed left half written."""
-    for path in checkpoints.glob("*/*"):
-        if path.parent.name in ended and (path.name in GENERATIONS or TEMPORARY.fullmatch(path.name)):
-            path.unlink(missing_ok=True)
+    """The same for these trials, by looking once: a kill may have come between a trial's end and that."""
+    _remove(path for path in checkpoints.glob("*/*") if path.parent.name in ended)
+
+
+def _remove(paths: Iterable[Place]) -> None:
+    left = [path for path in paths if path.name in GENERATIONS or TEMPORARY.fullmatch(path.name)]
+    # By their names: the newest is the last to go.
+    for path in sorted(left, key=lambda path: path.name):
+        path.unlink(missing_ok=True)
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

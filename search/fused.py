@@ -3,7 +3,7 @@ done in fewer, larger kernels.
 
 A module's fused form takes (N, K*C, H, W), the k-th network's channels k*C to (k+1)*C, and has the parameters and
 buffers of the K modules behind one another along the first dimension, under the same names. Modules without a fused
-form, such as dropout, whose masks would be others than alone, are refused: `refusal` says which.
+form, such as branches that a batch skips, are refused: `refusal` says which.
 """
 
 from __future__ import annotations
@@ -100,7 +100,18 @@ def divided(tensor: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
 
 def _blank(net: nn.Module, networks: int) -> nn.Module:
     """The fused form without weights, on torch's meta device."""
-    return _form(copy.deepcopy(net).to("meta"), networks, "")
+    form = _form(copy.deepcopy(net).to("meta"), networks, "")
+    parts = [*form.modules()]
+    if any(isinstance(part, Dropouts) for part in parts) and any(getattr(part, "recompute", False) for part in parts):
+        raise Unfusable("dropout in a network that computes activations anew, with masks drawn anew")
+    return form
+
+
+def draw_from(fused: nn.Module, generators: Sequence[torch.Generator]) -> None:
+    """Have each network's random numbers come from a generator of its own."""
+    for part in fused.modules():
+        if isinstance(part, Dropouts):
+            part.generators = generators
 
 
 def _form(module: nn.Module, networks: int, name: str) -> nn.Module:
@@ -186,6 +197,29 @@ class Scaled(nn.Module):
         return y
 
 
+class Dropouts(nn.Module):
+    """Dropout in each network by masks of its own: those that it draws alone, from a generator in the same state.
+
+    On the CPU, that is. On a GPU torch draws a mask within the kernel that uses it, and those would be others.
+    """
+
+    def __init__(self, dropout: nn.Dropout, networks: int) -> None:
+        super().__init__()
+        self.p = dropout.p
+        self.generators: Sequence[torch.Generator] = [torch.default_generator] * networks
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        if x.device.type != "cpu":
+            raise Unfusable(f"dropout on {x.device.type} would draw other masks than alone")
+        masks = [
+            torch.empty_like(part).bernoulli_(1 - self.p, generator=generator).div_(1 - self.p)
+            for part, generator in zip(x.chunk(len(self.generators), 1), self.generators, strict=True)
+        ]
+        return x * torch.cat(masks, 1)
+
+
 class Joins(nn.Module):
     """In each network, the channels of several behind one another: those of each network stay together."""
 
@@ -255,6 +289,11 @@ def _sum(formula: nn.Module, networks: int) -> nn.Module:
     return formula
 
 
+def _dropout(dropout: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(dropout, nn.Dropout)
+    return Dropouts(dropout, networks)
+
+
 def _scalar(scalar: nn.Module, networks: int) -> nn.Module:
     assert isinstance(scalar, Scalar)
     return Scalars(scalar, networks)
@@ -290,6 +329,7 @@ FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
     Pad: _pad,
     Sum: _sum,
     Scalar: _scalar,
+    nn.Dropout: _dropout,
     Concatenation: _concatenation,
     Join: _join,
     nn.Flatten: _flatten,

@@ -12,7 +12,7 @@ from resnet_space import build
 from search import checkpoint
 from search.bucket import Place
 from search.events import Notice
-from search.fused import divided, fuse, join, unfuse
+from search.fused import divided, draw_from, fuse, join, unfuse
 from search.recipe import Recipe
 from search.trial import TrialSpec
 
@@ -31,6 +31,8 @@ class Member:
     """What was found on the way here."""
     unsaved: bool = False
     """Whether its last checkpoint could not be written."""
+    rng: Tensor = field(default_factory=torch.get_rng_state)
+    """Where the generator of what it draws in training stands, on the CPU."""
 
     @classmethod
     def of(
@@ -54,6 +56,7 @@ class Member:
             except checkpoint.Damaged as why:
                 found.append(f"{path.name} is damaged ({why})")
                 member.model, member.optimizer = beginning(spec, device, recompute=recompute)
+        member.rng = torch.get_rng_state()
         if found:
             after = f"goes on behind step {member.state.step}" if member.state.step else "begins anew"
             member.notices.append(Notice(spec.key, f"{' and '.join(found)}; {after}"))
@@ -72,7 +75,7 @@ class Member:
         if not self.folder:
             return
         try:
-            checkpoint.save(self.folder, self.model, self.optimizer, self.state, device)
+            checkpoint.save(self.folder, self.model, self.optimizer, self.state, device, self.rng)
         except OSError as error:
             if not self.unsaved:
                 yield Notice(self.spec.key, f"{checkpoint.NAME}: {error.strerror or error}; goes on without a new one")
@@ -150,6 +153,9 @@ class Group:
             self.model = fuse([member.model for member in members])
             self.optimizer = sgd(self.model, self.recipe)
             self._take_momenta()
+            self.generators = [torch.Generator() for _ in members]
+            draw_from(self.model, self.generators)
+        self.draw_on()
         self.forward = torch.compile(self.model) if self.recipe.compile else self.model
 
     def logits(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -158,10 +164,21 @@ class Group:
         logits: Tensor = self.forward(x)
         return logits.chunk(len(self.members), dim=1)
 
-    def hand_back(self) -> None:
-        """Give the members their weights, statistics and momenta."""
+    def draw_on(self) -> None:
+        """Go on where the members' random numbers stand. Alone they are drawn from torch's own generator."""
         if self.alone:
+            torch.set_rng_state(self.members[0].rng)
             return
+        for generator, member in zip(self.generators, self.members, strict=True):
+            generator.set_state(member.rng)
+
+    def hand_back(self) -> None:
+        """Give the members their weights, statistics and momenta, and where their random numbers stand."""
+        if self.alone:
+            self.members[0].rng = torch.get_rng_state()
+            return
+        for generator, member in zip(self.generators, self.members, strict=True):
+            member.rng = generator.get_state()
         unfuse(self.model, [member.model for member in self.members])
         for mine, theirs in self._parameters():
             momentum = self.optimizer.state[mine].get("momentum_buffer")

@@ -182,7 +182,10 @@ def pace(
     taken = []
     for _ in range((1 + BEFORE_RECORDING if recorded else 1) + pairs):
         began = now(device)
-        apart = [take([x], [y], rate)[0] for take, x, y in zip(each_takes, xs, ys, strict=True)]
+        apart = []
+        for take, x, y in zip(each_takes, xs, ys, strict=True):
+            take.group.draw_on()
+            apart.append(take([x], [y], rate)[0])
         between = now(device)
         joined = all_take(xs, ys, rate)[0]
         taken.append((between - began, now(device) - between))

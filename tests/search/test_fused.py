@@ -14,7 +14,7 @@ from torch.nn import functional
 from resnet_space import Architecture, build
 from resnet_space.modules import Sum, Unit
 from resnet_space.shortcuts import IdentityShortcut
-from search.fused import Unfusable, fuse, join, refusal, unfuse
+from search.fused import Unfusable, draw_from, fuse, join, refusal, unfuse
 
 SEEDS = range(3)
 
@@ -97,11 +97,27 @@ def test_fusing_draws_no_random_number_and_leaves_the_networks_alone(tiny_net: A
     assert same_bits(alone[0], kept)
 
 
-def test_dropout_is_refused_by_its_place(tiny_net: Architecture) -> None:
-    model = build(tiny_net.replace(shortcut={"kind": "dropout", "p": 0.5}))
-    assert refusal(model) == "units.0.h.carry.1: Dropout has no fused form"
-    with pytest.raises(Unfusable, match="Dropout has no fused form"):
+def test_what_has_no_fused_form_is_refused_by_its_place(tiny_net: Architecture) -> None:
+    model = build(tiny_net.replace(survival=0.5))
+    assert refusal(model) == "units.0.survival: Survival has no fused form"
+    with pytest.raises(Unfusable, match="Survival has no fused form"):
         fuse([model, model])
+
+
+def test_dropout_draws_in_each_network_the_masks_that_it_draws_alone(tiny_net: Architecture) -> None:
+    alone = networks(tiny_net.replace(shortcut={"kind": "dropout", "p": 0.25}))
+    together, xs = fuse(alone), pictures(tiny_net)
+    generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
+    draw_from(together, generators)
+    logits = together(torch.cat(xs, 1)).chunk(len(SEEDS), dim=1)
+    for seed, model, x, found, generator in zip(SEEDS, alone, xs, logits, generators, strict=True):
+        torch.manual_seed(seed)
+        torch.testing.assert_close(found, model(x), atol=1e-5, rtol=1e-4)
+        assert torch.equal(generator.get_state(), torch.get_rng_state()), "so many numbers, and no more"
+
+
+def test_dropout_is_refused_where_activations_are_computed_anew(tiny_net: Architecture) -> None:
+    assert "drawn anew" in refusal(build(tiny_net.replace(shortcut={"kind": "dropout", "p": 0.5}), recompute=True))
 
 
 def test_what_can_be_fused_is_not_refused(net: Architecture) -> None:

@@ -28,7 +28,7 @@ from search.work import work
 
 Trial = Callable[..., TrialSpec]
 
-DROPOUT = {"kind": "dropout", "p": 0.5}
+SURVIVAL = 0.5
 GATE = {"kind": "exclusive_gate"}
 
 
@@ -76,19 +76,19 @@ def test_what_may_not_train_together_keeps_the_order_it_has(arms: list[TrialSpec
 
 
 def test_networks_that_cannot_be_fused_and_compiled_ones_are_jobs_of_one(trial: Trial, tiny_net: Architecture) -> None:
-    dropout = [trial(net=tiny_net.replace(shortcut=DROPOUT), seed=seed) for seed in range(3)]
-    assert [len(job) for job in shapes(dropout, workers=1)] == [1, 1, 1]
-    assert [len(job) for job in shapes(dropout, workers=1, fuse=3)] == [1, 1, 1]
+    skipping = [trial(net=tiny_net.replace(survival=SURVIVAL), seed=seed) for seed in range(3)]
+    assert [len(job) for job in shapes(skipping, workers=1)] == [1, 1, 1]
+    assert [len(job) for job in shapes(skipping, workers=1, fuse=3)] == [1, 1, 1]
     compiled = [trial(seed=seed, compile=True) for seed in range(3)]
     assert [len(job) for job in shapes(compiled, workers=1)] == [1, 1, 1]
 
 
 def test_long_jobs_come_first(trial: Trial, tiny_net: Architecture) -> None:
     """Or else a worker is left alone with one at the end."""
-    dropout = trial(net=tiny_net.replace(shortcut=DROPOUT))
+    doubled = trial(net=tiny_net.assign({"stages.*.units": 2}))
     wide = [trial(net=tiny_net.assign({"width": 4}), seed=seed) for seed in range(2)]
-    found = jobs([dropout, trial(), *wide], Resources(fuse="auto"), workers=1, steps=1000)
-    assert [job.trials for job in found] == [tuple(wide), (dropout,), (trial(),)]
+    found = jobs([trial(), doubled, *wide], Resources(fuse="auto"), workers=1, steps=1000)
+    assert [job.trials for job in found] == [tuple(wide), (doubled,), (trial(),)]
 
 
 def test_jobs_carry_the_probes(arms: list[TrialSpec]) -> None:

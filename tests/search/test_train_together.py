@@ -179,9 +179,39 @@ def test_weights_that_the_last_step_blew_up_are_diverged(trial: Trial, few: Imag
     assert {end.reason for end in ends} == {"weights are not finite behind step 1"}
 
 
-def test_a_net_with_dropout_is_refused_before_anything_is_told(trial: Trial, few: Images) -> None:
+@pytest.fixture(scope="module")
+def dropping(trial: Trial) -> list[TrialSpec]:
     net = trial().architecture.replace(shortcut={"kind": "dropout", "p": 0.5})
-    with pytest.raises(Unfusable, match="Dropout"):
+    return [trial(net=net, seed=seed, steps=8) for seed in SEEDS]
+
+
+def test_each_trial_draws_the_dropout_masks_that_it_draws_alone(dropping: list[TrialSpec], few: Images) -> None:
+    found = list(together(dropping, few))
+    for spec in dropping:
+        alone = [event for event in train(spec, few) if isinstance(event, Epoch)]
+        losses = [event.loss for event in of(spec.key, found, Epoch)]
+        assert losses == pytest.approx([event.loss for event in alone], rel=1e-4)
+
+
+@pytest.mark.parametrize("told", [4, 9])
+def test_dropout_masks_go_on_where_trials_were_stopped(
+    told: int, dropping: list[TrialSpec], few: Images, tmp_path: Path
+) -> None:
+    whole = list(together(dropping, few, tmp_path / "whole"))
+    stopped = together(dropping, few, tmp_path)
+    list(islice(stopped, told))
+    stopped.close()  # type: ignore[attr-defined]
+    torch.manual_seed(99)
+    again = list(together(dropping, few, tmp_path))
+    for spec in dropping:
+        assert numbers(of(spec.key, again, Epoch)) == numbers(of(spec.key, whole, Epoch))
+        a, b = ((root / spec.key / checkpoint.WEIGHTS).read_bytes() for root in (tmp_path, tmp_path / "whole"))
+        assert a == b
+
+
+def test_a_net_without_fused_form_is_refused_before_anything_is_told(trial: Trial, few: Images) -> None:
+    net = trial().architecture.replace(survival=0.5)
+    with pytest.raises(Unfusable, match="Survival"):
         next(together([trial(net=net, seed=seed) for seed in SEEDS], few))
 
 

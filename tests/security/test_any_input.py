@@ -28,6 +28,7 @@ from resnet_space.paths import split
 from search import checkpoint
 from search.folder import RunFolder
 from search.plan import stored
+from search.standing import glance
 
 SECONDS = float(os.environ.get("RESNET_SPACE_FUZZ_SECONDS", 0))
 LAWS = 8
@@ -182,10 +183,10 @@ def garbled(content: bytes, rng: random.Random) -> bytes:
 
 def told(folder: Path) -> None:
     """What `status` and `front` ask."""
-
+    glance(RunFolder.existing(folder))
     store = stored(RunFolder.existing(folder))
     try:
-        for ask in (store.counts, store.reasons, store.results, store.frame):
+        for ask in (store.standing, store.results, store.frame):
             ask()
     finally:
         store.close()
