@@ -19,6 +19,7 @@ from resnet_space.axes import Axis, Choices
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError, unknown
 from resnet_space.fields import governs
+from search.forests import answers
 
 LEAST_TRIALS = 20
 """Different assignments with a value, below which there is no importance."""
@@ -61,27 +62,26 @@ def importance(
     Fisher, Rudin and Dominici 2019, 1801.01489.
 
     Raises:
-        InputError: an assignment that is not of the space, more or fewer values than assignments, no repeats.
+        InputError: an assignment that is drawn and not of the space, more or fewer values than assignments, no repeats.
     """
     if repeats < 1:
         raise InputError(f"repeats must be at least 1, not {repeats}")
     for name, column in values.items():
         if len(column) != len(assignments):
             raise InputError(f"values.{name}: {len(column)} values for {len(assignments)} assignments; give one each")
-    rows = [_of_space(space, assignment) for assignment in assignments]
-    parts = [record for name in values for record in _explain(space, rows, name, values[name], seed, repeats)]
+    parts = [record for name in values for record in _explain(space, assignments, name, values[name], seed, repeats)]
     return pd.DataFrame(parts, columns=["axis", "objective", "importance", "std", "r2", "reason"])
 
 
 def _explain(
-    space: Space, rows: list[Assignment], name: str, column: Sequence[float], seed: int, repeats: int
+    space: Space, assignments: Sequence[Assignment], name: str, column: Sequence[float], seed: int, repeats: int
 ) -> list[dict[str, Any]]:
     """One record an axis, for one objective."""
     y = np.asarray(column, dtype=np.float64)
-    rows, y = [row for row, value in zip(rows, y, strict=True) if math.isfinite(value)], y[np.isfinite(y)]
-    if len(rows) > MOST_TRIALS:
-        drawn = sorted(Random(seed).sample(range(len(rows)), MOST_TRIALS))
-        rows, y = [rows[i] for i in drawn], y[drawn]
+    taken = np.flatnonzero(np.isfinite(y))
+    if len(taken) > MOST_TRIALS:
+        taken = taken[sorted(Random(seed).sample(range(len(taken)), MOST_TRIALS))]
+    rows, y = [_of_space(space, assignments[int(i)]) for i in taken], y[taken]
     mean, std, r2, reason = _measured(space, rows, y, seed, repeats)
     return [
         {"axis": axis, "objective": name, "importance": mean[i], "std": std[i], "r2": r2, "reason": reason}
@@ -111,7 +111,7 @@ def _measured(
         guess = np.empty(changed.shape[:2])
         for k, forest in enumerate(forests):
             held = changed[:, fold == k]
-            guess[:, fold == k] = forest.predict(held.reshape(-1, x.shape[1])).reshape(held.shape[:2])
+            guess[:, fold == k] = answers(forest, held.reshape(-1, x.shape[1])).mean(axis=0).reshape(held.shape[:2])
         found: Matrix = np.square(guess - y).mean(axis=1)
         return found
 

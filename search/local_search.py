@@ -18,6 +18,7 @@ from resnet_space.axes import Axis, Choices, Range
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from search.dominance import Flags, Floats, crowding, hypervolume, nondominated
+from search.forests import answers
 from search.front import OBJECTIVES
 from search.sampling import Experience, Outcome, Proposal, ordered, place
 
@@ -335,10 +336,7 @@ def grow(features: Floats, goals: Floats, seed: int) -> Forest:
     forest.fit(features, wanted if len(width) > 1 else wanted[:, 0])
 
     def ask(asked: Floats) -> Floats:
-        rows = asked.astype(np.float32)
-        # Of the trees themselves: checking the same rows once for each takes longer than the answers.
-        told = np.array([tree.tree_.predict(rows).reshape(len(rows), -1) for tree in forest.estimators_])
-        return np.asarray(told * width + middle)
+        return np.asarray(answers(forest, asked) * width + middle)
 
     return ask
 
