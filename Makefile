@@ -4,6 +4,7 @@
 # make lint      all of that but the tests
 # make format    let ruff mend what it can
 # make pins      write the versions in .venv to constraints.txt
+# make audit     look every pinned version up among known holes (needs the network; fails for what it cannot look up)
 # make clean     remove .venv and what the tools left
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format pins clean
+.PHONY: help setup demo test lint format pins audit clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -50,6 +51,9 @@ pins:
 	   $(BIN)/uv pip freeze -p $(BIN)/python --exclude-editable | grep -vE '^(pip|triton|nvidia-.*|cuda-.*)=='; } > constraints.new
 	@mv constraints.new constraints.txt
 	@touch $(STAMP)
+
+audit: $(STAMP)
+	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
