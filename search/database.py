@@ -134,7 +134,7 @@ def reading(engine: sql.Engine) -> Iterator[sql.Connection]:
             yield connection
     except InputError:
         raise
-    except (ValueError, TypeError, KeyError, LookupError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, LookupError, RecursionError, sqlite3.Error) as error:
         what = f"damaged: {_first_line(error, engine.url)}{how_to_repair(engine.url)}"
         raise InputError(f"storage {shown(engine.url)!r}: {what}") from None
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from search.bucket import Place, keep
 
 NAME = "traceback.txt"
 SILENT = "silent.txt"
 """Where the process of a job hung that was ended for its silence, in the folder of its first trial."""
-
-
-def silence(folder: Place) -> Path:
-    """Where a process writes what it hung in: beside its trial's checkpoints, or else on its own disk."""
-    if isinstance(folder, Path):
-        return folder / SILENT
-    return Path(tempfile.gettempdir()) / f"resnet-space-{folder.name}-{SILENT}"
 
 
 def leave(folder: Place, text: str) -> None:

@@ -14,11 +14,12 @@ import torch
 from torch.nn import functional
 
 from resnet_space import Architecture, build, complexity
+from resnet_space.modules import Survival
 from search.data import Images, Split, batches, steps_per_epoch
-from search.members import beginning
+from search.members import Group, Member
 from search.recipe import Recipe
 from search.resources import Resources
-from search.step import autocast
+from search.step import stepping
 from search.train import error
 from search.trial import TrialSpec
 
@@ -63,6 +64,9 @@ def _kept(net: Architecture, images: int) -> int:
 
     with torch.device("meta"):
         model = build(net).train()
+        for part in model.modules():
+            # A batch may skip no branch, and on this device there is nothing to draw.
+            part.train(not isinstance(part, Survival))
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             logits = model(torch.zeros(images, *net.input_shape))
             functional.cross_entropy(logits, torch.zeros(images, dtype=torch.long))
@@ -78,21 +82,18 @@ def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> fl
     recipe, device = spec.recipe, resources.device
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with threads(resources.threads), torch.random.fork_rng(devices=gpus):
-        model, optimizer = beginning(spec, device)
-        split = images.train.to(device)
-        model.train()
+        plain = spec.model_copy(update={"recipe": recipe.model_copy(update={"compile": False})})
+        group = Group([Member.of(plain, None, device)])
+        take, split = stepping(group, device), images.train.to(device)
+        group.model.train()
         taken = []
         began = now(device)
         # From step to step, so that the making of a batch counts as well.
         for x, y in _batches(spec, images, split, device):
-            with autocast(recipe, device):
-                loss = functional.cross_entropy(model(x.contiguous(memory_format=torch.channels_last)), y)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            take([x], [y], recipe.lr)
             taken.append(now(device) - began)
             began += taken[-1]
-        error(model, images.validation, images, recipe, device)
+        error(group.model, images.validation, images, recipe, device)
         looking = now(device) - began
     an_epoch = steps_per_epoch(len(split), recipe.batch_size)
     total = recipe.total_steps(an_epoch)

@@ -306,8 +306,8 @@ class Lost(tune.Callback):
 
     def _why(self, trial: Any) -> tuple[str, tuple[TrialSpec, ...]]:
         specs = Job.from_json(trial.config["job"]).trials
-        report = failures.silence(self.checkpoints / specs[0].key)
-        if report.is_file() and report.stat().st_size:
+        report = self.checkpoints / specs[0].key / failures.SILENT
+        if isinstance(report, Path) and report.is_file() and report.stat().st_size:
             return f"silent for {self.resources.silent:g} s", specs
         return cause(trial), specs
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import faulthandler
 import gc
 import logging
+import tempfile
 import traceback
 from collections.abc import Generator, Iterator
 from functools import lru_cache
+from pathlib import Path
 
 from resnet_space.errors import InputError
 from search import failures
@@ -81,13 +83,15 @@ def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
 def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Generator[Event]:
     """The events of a process that ends itself if one lets wait for `resources.silent` seconds.
 
-    Where it hung is then written as `failures.silence(folder)`. The clock is C's, and runs on where Python is stuck.
+    Where it hung is then written in `folder`, or on this machine's own disk where that is in a bucket.
+    The clock is C's, and runs on where Python is stuck.
     """
     if resources.silent is None:
         yield from events
         return
-    report = failures.silence(folder)
-    report.parent.mkdir(parents=True, exist_ok=True)
+    place = folder if isinstance(folder, Path) else Path(tempfile.mkdtemp(prefix="resnet-space-silent-"))
+    report = place / failures.SILENT
+    place.mkdir(parents=True, exist_ok=True)
     with report.open("w") as file:
         while True:
             faulthandler.dump_traceback_later(resources.silent, exit=True, file=file)
@@ -99,6 +103,8 @@ def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Gen
                 break
             yield event
     report.unlink()
+    if place != folder:
+        place.rmdir()
 
 
 def _free() -> None:

@@ -13,7 +13,7 @@ from reports import outlook
 from reports.outlook import told
 from search.data import Images
 
-DROPOUT = {"set": {"unit.shortcut": {"kind": "dropout", "p": 0.5}}}
+SKIPPING = {"set": {"unit.survival": 0.5}}
 
 
 def planned(images: Images, arms: dict[str, Any], **resources: Any) -> AblationPlan:
@@ -40,8 +40,8 @@ def lines(found: outlook.Outlook) -> Sequence[str]:
 def test_a_plan_says_how_many_seeds_train_together_and_what_that_is_good_for(
     digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    factors = {"identity": 2.0, "dropout": None}
-    plan = planned(digits, {"identity": {}, "dropout": DROPOUT}, fuse=2)
+    factors = {"identity": 2.0, "skipping": None}
+    plan = planned(digits, {"identity": {}, "skipping": SKIPPING}, fuse=2)
     names = {net.key: name for name, net in plan.architectures.items()}
     monkeypatch.setattr(outlook, "gain", lambda specs, *_, **__: factors[names[specs[0].architecture.key]])
     monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 10.0)
@@ -58,7 +58,7 @@ def test_a_plan_says_where_seeds_are_not_faster_together(digits: Images, monkeyp
     assert "seeds train one after another: together they are not faster here" in lines(found)
 
 
-@pytest.mark.parametrize(("arms", "fuse"), [({"identity": {}}, "off"), ({"dropout": DROPOUT}, "auto")])
+@pytest.mark.parametrize(("arms", "fuse"), [({"identity": {}}, "off"), ({"skipping": SKIPPING}, "auto")])
 def test_a_plan_is_silent_where_seeds_may_not_train_together(arms: dict[str, Any], fuse: str, digits: Images) -> None:
     found = outlook.outlook(planned(digits, arms, fuse=fuse))
     assert found.facts["together"] == {"seeds": 1, "times_as_fast": {}}

@@ -133,3 +133,9 @@ def test_networks_of_as_many_macs_take_their_mean() -> None:
     points = [(100, 1.0), (100, 3.0), (200, 6.0)]
     assert by_macs(points, 100) == pytest.approx(2.0)
     assert by_macs(points, 150) == pytest.approx(4.0)
+
+
+def test_a_net_of_which_a_batch_skips_branches_is_timed(trial: Callable[..., TrialSpec], digits: Images) -> None:
+    net = trial().architecture.replace(survival=0.1)
+    assert memory(net, Recipe(epochs=1)).activations >= memory(trial().architecture, Recipe(epochs=1)).activations
+    assert seconds_a_trial(trial(net=net, epochs=1), digits, Resources()) > 0

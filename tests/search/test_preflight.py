@@ -78,7 +78,7 @@ def test_a_node_with_another_folder_of_that_name_is_told_from_one_that_shares_it
 
 def test_a_node_that_does_not_see_the_folder_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.preflight.GRACE_SECONDS", 0.0)
-    told = answer({"folder": str(tmp_path / "runs/.preflight-0"), "word": "0"})["folder"]
+    told = answer({"folder": tmp_path / "runs/.preflight-0", "word": "0"})["folder"]
     assert told.startswith(f"{tmp_path}/runs is not there, or not the folder in which the run was begun; ")
 
 
