@@ -88,7 +88,7 @@ def test_slurm_gives_twice_the_time_that_a_run_takes_to_stop() -> None:
     assert "#SBATCH --requeue\n" in BATCH.read_text("utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_batch_script_queues_itself_again_on_usr1_and_ends_the_study(tmp_path: Path) -> None:
     """Slurm's own programs are stood in for: `srun` runs its command here, `scontrol` writes down what it was told."""
     programs, out, study = tmp_path / "bin", tmp_path / "run", write(tmp_path)

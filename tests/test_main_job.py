@@ -43,7 +43,7 @@ def complete(out: Path) -> dict[str, TrialRecord]:
     return {record.key: record for record in records(out) if record.status == "complete"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_run_killed_half_way_and_started_again_ends_with_the_same_table(tmp_path: Path) -> None:
     undisturbed = run(tmp_path / "inline", "--inline")

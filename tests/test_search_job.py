@@ -262,7 +262,7 @@ def test_a_search_that_cannot_be_is_refused(verb: str, changes: Any, message: st
     assert "Traceback" not in told.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_search_killed_half_way_and_started_again_loses_and_doubles_no_trial(tmp_path: Path) -> None:
     out, study = tmp_path / "run", write(tmp_path, recipe={"base": "digits", "epochs": 12}, stopping="none")

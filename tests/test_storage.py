@@ -75,7 +75,7 @@ main()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
     resnet_space: Cli, postgresql_url: str, tmp_path: Path

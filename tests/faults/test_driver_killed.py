@@ -124,7 +124,7 @@ def attempts(run: Path) -> list[int]:
         return [row[0] for row in connection.execute("SELECT attempts FROM trials")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
     undisturbed: tuple[Commands, Path, float],
@@ -141,7 +141,7 @@ def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
     assert attempts(folder / "whole") == [1] * TRIALS
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_driver_of_rays_workers_killed_ends_with_what_an_undisturbed_one_has(
     undisturbed: tuple[Commands, Path, float], ray_cluster: None

@@ -111,7 +111,7 @@ run(silent=8, retries=1, at_once=1)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(trial: Trial, tmp_path: Path) -> None:
     specs = [trial(seed=1), trial(seed=2)]
@@ -125,7 +125,7 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
     assert of[specs[1].key][-1]["status"] == "complete"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_worker_that_ray_ends_for_want_of_memory_gets_one_more_try(trial: Trial, tmp_path: Path) -> None:
     """Ray's own monitor, told that its node is full at a hundredth of its memory."""

@@ -12,7 +12,7 @@ from resnet_space import Architecture, complexity, preset
 from resnet_space.counts import counts, table
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_counts_that_are_shipped_are_the_counters() -> None:
     assert dict(table()) == shipped.counted(), "python -m reports.shipped"
 

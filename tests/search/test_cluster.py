@@ -14,7 +14,7 @@ import pytest
 from nodes import Nodes
 from runs import Run, numbers, stored, write
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 LONG: dict[str, Any] = {"seeds": 1, "recipe": {"base": "digits", "epochs": 80, "batch_size": 32}}
 """Two trials that take longer than a worker of Ray takes to start, so that both nodes have one."""

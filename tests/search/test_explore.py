@@ -241,7 +241,7 @@ def test_what_a_worker_tells_of_a_trial_after_it_was_stopped_changes_nothing(dig
     assert [record for record in store.records() if record.key == spec.key] == [pruned]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_two_thousand_trials_that_end_in_every_way_none_is_in_a_wrong_state(digits: Images, store: Store) -> None:
     """A tenth NaN, a tenth lost, and a tenth worth stopping, four at a time, cut off and gone on with."""
     axes = {f"stages.{stage}.units": {"low": 1, "high": 13} for stage in range(3)}

@@ -58,7 +58,7 @@ def differ(one: Tensor, other: Tensor) -> bool:
     return bool(points.min() < CHANCE / len(points))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_digits_are_learned_as_in_the_tutorials_loop() -> None:
     data = DataSet(name="digits")
     recipe = Recipe.of({"epochs": EPOCHS, "batch_size": 64, "lr": 0.05})
@@ -68,7 +68,7 @@ def test_digits_are_learned_as_in_the_tutorials_loop() -> None:
     assert differ(slower[0], expected[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason=f"there is no {DEBIAN}")
 def test_clothes_are_learned_as_in_the_tutorials_loop() -> None:

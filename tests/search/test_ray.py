@@ -373,7 +373,7 @@ print("still up" if ray_runner.ray.is_initialized() else "shut down", file=sys.s
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_alone_it_starts_and_stops_a_ray_of_its_own_and_prints_nothing_on_stdout(trial: Trial, tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
     file.write_text(trial(epochs=1).to_json())

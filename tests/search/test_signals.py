@@ -40,6 +40,7 @@ def said_how_to_go_on(run: Run, number: signal.Signals) -> None:
     assert alive(run.mark) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
 def test_a_signal_stops_a_run_behind_a_checkpoint_and_the_same_command_ends_it_with_the_same_numbers(
     number: signal.Signals, tmp_path: Path, undisturbed: Path
@@ -68,6 +69,7 @@ def test_a_signal_stops_a_run_behind_a_checkpoint_and_the_same_command_ends_it_w
     assert list(out.glob("checkpoints/.*")) == []
 
 
+@pytest.mark.long
 def test_a_second_signal_does_not_wait_for_the_epoch(tmp_path: Path) -> None:
     endless = {"data": {"name": "fake", "samples": 50_000, "size": 32}, "set": {}}
     with Run(write(tmp_path, **endless), tmp_path / "run", "--inline") as run:
@@ -131,6 +133,7 @@ def test_an_epoch_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.long
 def test_signals_at_any_moment_change_no_number(tmp_path: Path, undisturbed: Path) -> None:
     """Also while the data are read, the store is made or committed to, and the report is written."""
     moments, study, out = random.Random(7), write(tmp_path), tmp_path / "run"
@@ -147,6 +150,7 @@ def test_signals_at_any_moment_change_no_number(tmp_path: Path, undisturbed: Pat
     assert numbers(out) == numbers(undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # Ray starts three times
 def test_on_ray_signals_leave_no_process_and_the_same_numbers(tmp_path: Path, undisturbed: Path) -> None:
     study, out = write(tmp_path), tmp_path / "run"
