@@ -79,10 +79,11 @@ class Bucket:
     def with_suffix(self, suffix: str) -> Bucket:
         return Bucket(self.root, self.options, self.path.with_suffix(suffix))
 
-    def is_file(self) -> bool:
+    def is_file(self, *, patience: float | None = None) -> bool:
+        """`patience` is how many seconds a bucket may be away, by itself `PATIENCE_SECONDS`."""
         from pyarrow.fs import FileType
 
-        return bool(self._asked(lambda files: files.get_file_info(self._key).type) == FileType.File)
+        return bool(self._asked(lambda files: files.get_file_info(self._key).type, patience) == FileType.File)
 
     def read_bytes(self) -> bytes:
         """Raises: FileNotFoundError; Unreachable."""
@@ -92,9 +93,6 @@ class Bucket:
                 return bytes(stream.read())
 
         return self._asked(read)
-
-    def read_text(self) -> str:
-        return self.read_bytes().decode()
 
     def write_bytes(self, content: bytes) -> None:
         """Raises: OSError; what was there still is."""
@@ -139,9 +137,9 @@ class Bucket:
     def _key(self) -> str:
         return str(PurePosixPath(self.root) / self.path)
 
-    def _asked(self, ask: Callable[[S3FileSystem], T]) -> T:
+    def _asked(self, ask: Callable[[S3FileSystem], T], patience: float | None = None) -> T:
         """What is answered, by a bucket that may be away for a while."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + (PATIENCE_SECONDS if patience is None else patience)
         while True:
             try:
                 return ask(_files(self.options))
@@ -167,7 +165,8 @@ def keep(place: Place, content: bytes, *, before: Place | None = None) -> None:
         assert before is None or isinstance(before, Path)
         atomic.write_bytes(place, content, before=before)
         return
-    if isinstance(before, Bucket) and place.is_file():
+    # Asked once: a trial is told that it goes on without a checkpoint, and does not wait for a bucket.
+    if isinstance(before, Bucket) and place.is_file(patience=0):
         place.copy(before)
     place.write_bytes(content)
 

@@ -134,10 +134,12 @@ def sweep_up(checkpoints: Place, ended: Collection[str]) -> None:
 
 
 def _remove(paths: Iterable[Place]) -> None:
-    left = [path for path in paths if path.name in GENERATIONS or TEMPORARY.fullmatch(path.name)]
-    # By their names: the newest is the last to go.
-    for path in sorted(left, key=lambda path: path.name):
-        path.unlink(missing_ok=True)
+    # Of a bucket that does not answer they stay: they are of no use, and no harm.
+    with suppress(Unreachable):
+        left = [path for path in paths if path.name in GENERATIONS or TEMPORARY.fullmatch(path.name)]
+        # By their names: the newest is the last to go.
+        for path in sorted(left, key=lambda path: path.name):
+            path.unlink(missing_ok=True)
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
