@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from search.recipe import Fraction
+
+if TYPE_CHECKING:
+    from ablations.effects import Adjustment
 
 
 @dataclass(frozen=True)
@@ -44,31 +47,41 @@ def _named(value: Any) -> Any:
 
 
 class Planned(Description):
-    """The comparisons of a study, which are one family: `alpha` is the chance that any of them misleads.
+    """The comparisons of a study, which are one family: `alpha` is the chance that any of them misleads, or with
+    `adjust: none` that a certain one does.
 
     `equivalent_within`, a fraction, is the difference that does not matter: what is surely smaller is equivalent.
 
     Raises:
-        InputError: an unknown measure or test, or the same contrast twice.
+        InputError: an unknown measure, test or adjustment, or the same contrast twice.
     """
 
     measure: str = "test_error"
     test: str = "paired_t"
+    adjust: str = "holm"
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     equivalent_within: Fraction | None = None
     compare: tuple[Annotated[Contrast, BeforeValidator(_named, json_schema_input_type=str | Contrast)], ...] = ()
 
     @model_validator(mode="after")
     def _known(self) -> Planned:
-        from ablations.effects import TESTS
+        from ablations.effects import ADJUSTMENTS, TESTS
 
         if self.measure not in MEASURES:
             raise unknown("measure", self.measure, MEASURES, path="measure")
         if self.test not in TESTS:
             raise unknown("test", self.test, TESTS, path="test")
+        if self.adjust not in ADJUSTMENTS:
+            raise unknown("adjustment", self.adjust, ADJUSTMENTS, path="adjust")
         if len(set(self.compare)) < len(self.compare):
             raise InputError("compare: a contrast is there twice")
         return self
+
+    @property
+    def adjustment(self) -> Adjustment:
+        from ablations.effects import ADJUSTMENTS
+
+        return ADJUSTMENTS[self.adjust]
 
     def hash(self, *, baseline: str, seeds: Any) -> str:
         """16 hex digits that stand for all of it: contrasts, measure, test, level, baseline and number of seeds."""

@@ -257,6 +257,30 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
+def unadjusted(ps: Sequence[float | None]) -> list[float | None]:
+    """Each p as it is: alpha holds for each comparison by itself, and not for all of them together."""
+    return list(ps)
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """What is done about a family of comparisons."""
+
+    adjusted: Callable[[Sequence[float | None]], list[float | None]]
+    """The family's p-values, each to be held against alpha."""
+    strictest: Callable[[float, int], float]
+    """Of alpha and the family's size, what is left for any place in it."""
+    holds: str
+    """For what a claim's level holds, in a footnote."""
+
+
+ADJUSTMENTS: dict[str, Adjustment] = {
+    "holm": Adjustment(holm, lambda alpha, family: alpha / family, "by Holm over its family"),
+    "none": Adjustment(unadjusted, lambda alpha, family: alpha, "for each comparison by itself"),
+}
+"""By the name behind `adjust`."""
+
+
 def pairs_needed(std: float, delta: float, *, alpha: float = 0.05, power: float = 0.8, most: int = 1000) -> int | None:
     """The least n, from `LEAST_PAIRS`, at which a paired t test finds delta with this power; None above `most`.
 

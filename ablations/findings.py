@@ -32,7 +32,7 @@ class Finding:
     p: float | None
     """Of this comparison alone, with what earlier looks have spent; None below three pairs."""
     p_adjusted: float | None
-    """By Holm over its family: the planned contrasts, or the others."""
+    """Over its family, the planned contrasts or the others, as the study adjusts them."""
     resolved: bool
     equivalent: bool
     """Whether the difference is surely within what the study says does not matter."""
@@ -91,7 +91,7 @@ def _family(
     values = {name: arm.measured[study.planned.measure] for name, arm in arms.items()}
     few = len(contrasts) <= MANY
     looked = [look(study, contrast, values, resampled=few) for contrast in contrasts]
-    adjusted = effects.holm([each.p for each in looked])
+    adjusted = study.planned.adjustment.adjusted([each.p for each in looked])
     return [
         _finding(study, arms, contrast, seen, p_adjusted, planned=planned, family=len(contrasts))
         for contrast, seen, p_adjusted in zip(contrasts, looked, adjusted, strict=True)
@@ -159,8 +159,8 @@ def _finding(
     resolved = p_adjusted is not None and p_adjusted <= alpha
     needed = None
     if family <= MANY and not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
-        # What Holm leaves to the least p of the family, at the last look: enough seeds for any place in it.
-        level = alpha / family * spending.shares(len(study.looks))[-1]
+        # What is left at the last look for any place in the family.
+        level = study.planned.adjustment.strictest(alpha, family) * spending.shares(len(study.looks))[-1]
         needed = effects.pairs_needed(difference.std, difference.delta, alpha=level)
         needed = needed and max(needed, difference.n + 1)
     return Finding(

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ablations import effects
 from ablations.contrasts import Contrast
 from ablations.effects import Values
 from ablations.findings import look
@@ -136,13 +135,13 @@ def open_contrasts(plan: AblationPlan, values: Mapping[str, Values]) -> list[Con
     study = plan.study
     contrasts = [study.resolved_contrast(contrast, values) for contrast in study.planned.compare]
     looked = [look(study, contrast, values) for contrast in contrasts]
-    alpha = study.planned.alpha
+    alpha, adjusted = study.planned.alpha, study.planned.adjustment.adjusted([each.p for each in looked])
 
     def settled(p: float | None) -> bool:
         return p is not None and p <= alpha
 
     return [
         contrast
-        for contrast, seen, p in zip(contrasts, looked, effects.holm([each.p for each in looked]), strict=True)
+        for contrast, seen, p in zip(contrasts, looked, adjusted, strict=True)
         if seen.difference.delta is not None and not settled(p) and not settled(seen.p_differs_more)
     ]

@@ -97,7 +97,7 @@ def of_ablation(run: AblationRun, published_rows: Sequence[Published] = ()) -> s
         r"Mean $\pm$ standard deviation over $n$ seeds; differences over pairs of seeds, with 95\,\% interval."
     )
     if any(found.resolved for found in run.findings):
-        notes.append(f"*: resolved, $p \\le {run.study.planned.alpha:g}$ by Holm over its family.")
+        notes.append(f"*: resolved, $p \\le {run.study.planned.alpha:g}$ {run.study.planned.adjustment.holds}.")
     if best:
         notes.append("Bold: better than every other arm.")
     caption = f"{escape(run.study.question or run.study.name)} {escape(answer(run))}"

@@ -19,9 +19,10 @@ def ill(run: Run) -> list[tuple[str, str, int]]:
 
 def verdicts(run: AblationRun) -> Iterator[str]:
     """The planned contrasts, each in a line."""
+    adjusted = "" if run.study.planned.adjust == "none" else ", adjusted"
     for found in run.findings:
         if found.planned:
-            p = "" if found.p_adjusted is None else f" (p = {found.p_adjusted:.2g}, adjusted)"
+            p = "" if found.p_adjusted is None else f" (p = {found.p_adjusted:.2g}{adjusted})"
             yield f"{found.arm} against {found.versus}: {found.verdict}{p}"
     if run.study.planned.compare and not run.as_planned:
         yield "the planned comparisons were changed after the first trial: all are told as exploratory."
@@ -33,7 +34,7 @@ def footnotes(run: AblationRun) -> list[str]:
     lines = [
         f"test error: mean ± standard deviation over n seeds; fail: a mean above {run.study.fail_above:.0%}.",
         f"difference: {run.study.measure.heading} less that of {_compared_with(run)}, over pairs of seeds, with its "
-        f"interval; *: resolved, p <= {plan.alpha:g} by Holm over its family ({plan.test.replace('_', ' ')}).",
+        f"interval; *: resolved, p <= {plan.alpha:g} {plan.adjustment.holds} ({plan.test.replace('_', ' ')}).",
         "MACs: fused multiply-adds for one image, as fvcore counts them; additions, gates and ReLUs are not in them.",
     ]
     if any(arm.unfinished for arm in run.summaries):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -50,10 +51,13 @@ def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device
         # weights_only: tensors and plain containers, never code.
         data: dict[str, Any] = torch.load(io.BytesIO(_whole(path)), map_location="cpu", weights_only=True)
         state = State(data["step"], data["warming_up"], [Epoch(**epoch) for epoch in data["history"]])
-        if _shapes(data["model"]) != _shapes(model.state_dict()):
+        weights, momenta = unpacked(data["model"]), unpacked(data["momenta"])
+        if _shapes(weights) != _shapes(model.state_dict()):
             raise ValueError("it is another network's")
-        model.load_state_dict(data["model"])
-        optimizer.load_state_dict(data["optimizer"])
+        model.load_state_dict(weights)
+        optimizer.load_state_dict(
+            {"state": _remembered(momenta, list(model.parameters())), "param_groups": data["param_groups"]}
+        )
         torch.set_rng_state(data["rng"])
         if device.startswith("cuda") and data["cuda_rng"] is not None:
             torch.cuda.set_rng_state(data["cuda_rng"])
@@ -84,9 +88,12 @@ def save(
     Raises:
         OSError: it could not be written; the newest is still there.
     """
+    learned = optimizer.state_dict()
+    momenta = {f"{place}.{name}": each for place, own in learned["state"].items() for name, each in own.items()}
     data = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "model": packed(model.state_dict()),
+        "momenta": packed(momenta),
+        "param_groups": learned["param_groups"],
         "rng": torch.get_rng_state() if rng is None else rng,
         "cuda_rng": torch.cuda.get_rng_state() if device.startswith("cuda") else None,
         "step": state.step,
@@ -101,6 +108,41 @@ def save(
 def sealed(archive: bytes) -> bytes:
     """The content of a checkpoint's file: an archive with its digest behind it."""
     return archive + hashlib.sha256(archive).digest()
+
+
+def packed(tensors: Mapping[str, Tensor]) -> list[tuple[list[tuple[str, list[int]]], Tensor]]:
+    """Tensors of each type behind one another as one, with names and shapes: an archive of hundreds takes ten times as
+    long to write.
+    """
+    kinds: dict[torch.dtype, list[str]] = {}
+    for name, tensor in tensors.items():
+        kinds.setdefault(tensor.dtype, []).append(name)
+    return [
+        (
+            [(name, list(tensors[name].shape)) for name in names],
+            torch.cat([tensors[name].detach().flatten() for name in names]),
+        )
+        for names in kinds.values()
+    ]
+
+
+def unpacked(kinds: Iterable[tuple[list[tuple[str, list[int]]], Tensor]]) -> dict[str, Tensor]:
+    """What was packed, by name."""
+    found: dict[str, Tensor] = {}
+    for names, whole in kinds:
+        parts = torch.split(whole, [prod(shape) for _, shape in names])
+        found |= {name: part.view(shape) for (name, shape), part in zip(names, parts, strict=True)}
+    return found
+
+
+def _remembered(momenta: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> dict[int, dict[str, Tensor]]:
+    """An optimiser's state by its parameters' places, each tensor lying in memory as its parameter does."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in momenta.items():
+        place, _, own = name.partition(".")
+        like = torch.empty_like(parameters[int(place)], device=tensor.device)
+        state.setdefault(int(place), {})[own] = like.copy_(tensor)
+    return state
 
 
 def step_back(folder: Place) -> None:

@@ -20,7 +20,7 @@ from search.members import Group, Member
 from search.recipe import Recipe
 from search.resources import Resources
 from search.step import stepping
-from search.train import error
+from search.train import errors
 from search.trial import TrialSpec
 
 STEPS = 4
@@ -93,7 +93,7 @@ def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> fl
             take([x], [y], recipe.lr)
             taken.append(now(device) - began)
             began += taken[-1]
-        error(group.model, images.validation, images, recipe, device)
+        errors(group.model, images.validation, images, recipe, device)
         looking = now(device) - began
     an_epoch = steps_per_epoch(len(split), recipe.batch_size)
     total = recipe.total_steps(an_epoch)

@@ -84,15 +84,26 @@ def jobs(
     apart: dict[tuple[str, str], list[TrialSpec]] = {}
     for spec in specs:
         apart.setdefault((before.job.get(spec.key, ""), spec.architecture.key), []).append(spec)
-    arms = sum(not job for job, _ in apart)
-    parted: list[tuple[str, list[TrialSpec]]] = []
-    for (job, _), mates in apart.items():
-        most = at_most(mates[0], resources, steps) if len(mates) > 1 else 1
-        number = -(-len(mates) // most) if job else parts(arms, len(mates), most, workers)
-        parted += [(job if number == 1 else "", part) for part in divided(mates, number)]
     # Long ones first, so that no worker is left alone with one at the end; of equals, whose first trial stands first.
     places = {spec.key: place for place, spec in enumerate(specs)}
-    parted.sort(key=lambda named: (-length(named[1]), places[named[1][0].key]))
+
+    def turn(named: tuple[str, list[TrialSpec]]) -> tuple[int, int]:
+        return -length(named[1]), places[named[1][0].key]
+
+    arms = sorted(((job, mates) for (job, _), mates in apart.items()), key=turn)
+    new = sum(not job for job, _ in arms)
+    last = new % workers
+    """Arms that are left when every worker has had as many as every other: they are divided to keep all busy."""
+    parted: list[tuple[str, list[TrialSpec]]] = []
+    for job, mates in arms:
+        most = at_most(mates[0], resources, steps) if len(mates) > 1 else 1
+        if job:
+            number = -(-len(mates) // most)
+        else:
+            number = parts(last if new <= last else workers, len(mates), most, workers)
+            new -= 1
+        parted += [(job if number == 1 else "", part) for part in divided(mates, number)]
+    parted.sort(key=turn)
     faster = before.faster if resources.fuse == "auto" else {}
     return [
         Job(trials=tuple(part), probes=probes, name=name, together=faster.get(part[0].architecture.key))
@@ -164,7 +175,7 @@ def pace(
 ) -> list[tuple[float, float]]:
     """Seconds of a step of each trial, one after another, and of one step of all together: measured in turns.
 
-    With `recorded`, of steps that are CUDA graphs.
+    Alone, the first stands for each: their networks are of one shape. With `recorded`, of steps that are CUDA graphs.
 
     Raises:
         Unfusable: they cannot be fused, or what is fused computes something else.
@@ -177,20 +188,21 @@ def pace(
         group.model.train()
     xs, ys = zip(*(_batch(spec, images, device) for spec in specs), strict=True)
     rate = specs[0].recipe.lr
-    all_take = stepping(together, device, recorded=recorded)
-    each_takes = [stepping(group, device, recorded=recorded) for group in alone]
+
+    def apart(group: Group, x: Tensor, y: Tensor) -> Tensor:
+        group.draw_on()
+        return stepping(group, device)([x], [y], rate)[0]
+
+    all_take, one_takes = (stepping(group, device, recorded=recorded) for group in (together, alone[0]))
+    losses = torch.cat([apart(*each) for each in zip(alone, xs, ys, strict=True)])
+    _agree(losses, all_take(xs, ys, rate)[0], AGREEMENT["cuda" if gpus else "cpu"])
     taken = []
-    for _ in range((1 + BEFORE_RECORDING if recorded else 1) + pairs):
+    for _ in range((BEFORE_RECORDING if recorded else 0) + pairs):
         began = now(device)
-        apart = []
-        for take, x, y in zip(each_takes, xs, ys, strict=True):
-            take.group.draw_on()
-            apart.append(take([x], [y], rate)[0])
+        one_takes(xs[:1], ys[:1], rate)
         between = now(device)
-        joined = all_take(xs, ys, rate)[0]
-        taken.append((between - began, now(device) - between))
-        if len(taken) == 1:
-            _agree(torch.cat(apart), joined, AGREEMENT["cuda" if gpus else "cpu"])
+        all_take(xs, ys, rate)
+        taken.append((len(specs) * (between - began), now(device) - between))
     return taken[-pairs:]
 
 

@@ -20,6 +20,9 @@ from search.recipe import Recipe
 from search.step import autocast, stepping
 from search.trial import TrialSpec
 
+LOOK = 512
+"""Images that are looked at side by side to measure errors, over all networks."""
+
 PASSES = 11
 """Forward passes that a latency is the median of."""
 
@@ -125,7 +128,10 @@ def train_together(
         seconds = (time.monotonic() - epoch_began) / len(behind)
 
         told: list[Event] = []
-        for member, curve, sound, missed in zip(behind, curves.unbind(1), finite, wrong, strict=True):
+        looked = errors(group.model, images.validation, images, recipe, device, networks=len(behind))
+        for member, curve, sound, missed, seen_wrong in zip(
+            behind, curves.unbind(1), finite, wrong, looked, strict=True
+        ):
             key = member.spec.key
             if not sound:
                 bad = int((~curve.isfinite()).nonzero()[0])
@@ -141,7 +147,7 @@ def train_together(
                 lr=lr,
                 loss=float(curve.mean()),
                 train_error=train_error,
-                validation_error=error(member.model, images.validation, images, recipe, device),
+                validation_error=seen_wrong,
                 seconds=seconds,
                 images_per_second=seen / seconds,
             )
@@ -170,7 +176,7 @@ def ended(member: Member, images: Images, device: str) -> Iterator[Finished]:
         reason = f"weights are not finite behind step {member.state.step}"
         yield Finished(key, "diverged", reason, seconds=spent(member))
         return
-    test_error = error(model, images.test, images, recipe, device)
+    [test_error] = errors(model, images.test, images, recipe, device)
     measured_latency = latency_ms(model, images.shape, recipe, device)
     try:
         if member.folder:
@@ -218,15 +224,17 @@ def still_warming_up(recipe: Recipe, warming_up: bool, train_error: float) -> bo
 
 
 @torch.no_grad()
-def error(model: nn.Module, split: Split, images: Images, recipe: Recipe, device: str) -> float:
-    """Fraction of a split that is classified wrongly, in evaluation mode."""
+def errors(
+    model: nn.Module, split: Split, images: Images, recipe: Recipe, device: str, *, networks: int = 1
+) -> list[float]:
+    """Fraction of a split that each of the networks fused in a model classifies wrongly, in evaluation mode."""
     model.eval()
-    wrong = torch.zeros((), dtype=torch.long, device=device)
-    for x, y in batches(split, batch_size=512, mean=images.mean, std=images.std, device=device):
+    wrong = torch.zeros(networks, dtype=torch.long, device=device)
+    for x, y in batches(split, batch_size=-(-LOOK // networks), mean=images.mean, std=images.std, device=device):
         with autocast(recipe, device):
-            logits: Tensor = model(x.contiguous(memory_format=torch.channels_last))
-        wrong += (logits.argmax(1) != y).sum()
-    return float(wrong) / len(split)
+            logits: Tensor = model(x.repeat(1, networks, 1, 1).contiguous(memory_format=torch.channels_last))
+        wrong += (logits.reshape(len(y), networks, -1).argmax(2) != y[:, None]).sum(0)
+    return [float(number) / len(split) for number in wrong]
 
 
 @torch.no_grad()

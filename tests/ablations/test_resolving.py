@@ -186,6 +186,6 @@ def test_of_an_arm_that_stopped_in_between_the_other_seeds_are_a_job(plan: Ablat
     store.add(plan.first)
     store.write(_end(plan.first[0], 0.1))
     feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
-    feed.begin(2)
+    feed.begin(1)
     jobs = [feed.next() for _ in range(3)]
     assert sorted(len(job.trials) for job in jobs if job) == [2, 3, 3]

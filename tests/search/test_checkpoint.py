@@ -16,16 +16,21 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from resnet_space import build
 from search import checkpoint
 from search.checkpoint import NAME, WEIGHTS, State, sealed
 from search.data import Images
 from search.events import Epoch, Event, Finished, Notice, Started
+from search.members import beginning
 from search.train import train
 from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
+
+DTYPES = (torch.float32, torch.float64, torch.int64, torch.uint8)
 
 RECIPES: dict[str, dict[str, Any]] = {
     # 7 batches an epoch: epochs end behind steps 7, 14, 21 and 24. Dropout and crops draw random numbers.
@@ -234,3 +239,26 @@ def test_state_comes_back_as_it_was_saved(trial: Trial, tmp_path: Path) -> None:
     buffers = [state["momentum_buffer"] for state in momenta.state.values()]
     assert len(buffers) == len(list(model.parameters()))
     assert all(bool((buffer == 1).all()) for buffer in buffers)
+
+
+def test_momenta_lie_in_memory_as_their_parameters_do(trial: Trial, tmp_path: Path) -> None:
+    """Or the optimiser's fused step would take another path, with other roundings."""
+    model, optimizer = beginning(trial(), "cpu")
+    for parameter in model.parameters():
+        parameter.grad = torch.rand_like(parameter)
+    optimizer.step()
+    checkpoint.save(tmp_path, model, optimizer, State(1), "cpu")
+    other, momenta = beginning(trial(seed=1), "cpu")
+    checkpoint.load(tmp_path / NAME, other, momenta, "cpu")
+    for theirs, mine in zip(other.parameters(), model.parameters(), strict=True):
+        found, wanted = (each.state[own]["momentum_buffer"] for each, own in ((momenta, theirs), (optimizer, mine)))
+        assert torch.equal(found, wanted)
+        assert found.stride() == wanted.stride() == theirs.stride()
+
+
+@given(st.lists(st.tuples(st.sampled_from(DTYPES), st.lists(st.integers(0, 3), max_size=3))))
+def test_what_was_packed_is_unpacked(tensors: list[tuple[torch.dtype, list[int]]]) -> None:
+    named = {str(number): torch.rand(shape).mul(9).to(dtype) for number, (dtype, shape) in enumerate(tensors)}
+    found = checkpoint.unpacked(checkpoint.packed(named))
+    assert found.keys() == named.keys()
+    assert all(torch.equal(found[name], named[name]) and found[name].dtype == named[name].dtype for name in named)

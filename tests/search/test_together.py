@@ -53,6 +53,14 @@ def test_one_arm_is_divided_between_two_workers(arms: list[TrialSpec]) -> None:
     assert shapes(arms[::2], workers=2) == [[("A", 0), ("A", 1)], [("A", 2)]]
 
 
+def test_an_arm_that_is_left_over_is_divided_between_workers(arms: list[TrialSpec], trial: Trial) -> None:
+    """Or else one worker trains all of it while the others wait."""
+    third = [trial(net=arms[0].architecture.assign({"width": 4}), seed=seed) for seed in range(3)]
+    found = jobs([*arms, *third], Resources(fuse="auto"), workers=2, steps=1000)
+    assert sorted(len(job.trials) for job in found) == [1, 2, 3, 3]
+    assert {spec.architecture.key for job in found[-2:] for spec in job.trials} == {arms[1].architecture.key}
+
+
 def test_workers_that_would_idle_get_trials_of_their_own(arms: list[TrialSpec]) -> None:
     assert [len(job) for job in shapes(arms, workers=6)] == [1] * 6
     assert [len(job) for job in shapes(arms, workers=100)] == [1] * 6

@@ -17,7 +17,7 @@ from search import checkpoint
 from search import train as training
 from search.data import DataSet, Images, Split, batches, load
 from search.events import Epoch, Event, Finished, Started
-from search.train import error, train
+from search.train import errors, train
 from search.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
@@ -176,11 +176,11 @@ def test_the_test_split_is_read_at_the_end_alone(trial: Trial, digits: Images) -
 def test_the_test_split_is_measured_once(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[Split] = []
 
-    def watched(model: Any, split: Split, *rest: Any) -> float:
+    def watched(model: Any, split: Split, *rest: Any, **named: Any) -> list[float]:
         measured.append(split)
-        return error(model, split, *rest)
+        return errors(model, split, *rest, **named)
 
-    monkeypatch.setattr(training, "error", watched)
+    monkeypatch.setattr(training, "errors", watched)
     list(train(trial(epochs=3), digits))
     assert [split is digits.test for split in measured] == [False, False, False, True]
     assert all(split is digits.validation for split in measured[:3])
@@ -244,15 +244,15 @@ def test_the_weights_left_behind_reproduce_the_test_error(trial: Trial, digits: 
     end = ended(list(train(spec, digits, folder=tmp_path)))
     model = build(spec.architecture)
     model.load_state_dict(load_file(tmp_path / checkpoint.WEIGHTS))
-    assert error(model, digits.test, digits, spec.recipe, "cpu") == end.test_error
-    assert end.test_error != error(build(spec.architecture), digits.test, digits, spec.recipe, "cpu")
+    assert errors(model, digits.test, digits, spec.recipe, "cpu") == [end.test_error]
+    assert [end.test_error] != errors(build(spec.architecture), digits.test, digits, spec.recipe, "cpu")
 
 
 def test_error_is_the_fraction_of_wrong_answers_in_evaluation_mode(
     trial: Trial, digits: Images, tiny_net: Architecture
 ) -> None:
     model = build(tiny_net).train()
-    measured = error(model, digits.validation, digits, trial().recipe, "cpu")
+    [measured] = errors(model, digits.validation, digits, trial().recipe, "cpu")
     x = (digits.validation.x.float() - digits.mean[0]) / digits.std[0]
     with torch.no_grad():
         wrong = (model.eval()(x).argmax(1) != digits.validation.y).sum()
