@@ -55,7 +55,7 @@ def measure(quick: bool) -> Iterator[Measured]:
     # Tracing a network of a thousand layers as a whole takes half a minute; it is compared below.
     small = [net for net in presets if net.depth < (30 if quick else 2000)]
     yield _unlike("presets", small)
-    yield _unlike("random networks of a space", list(_drawn(space, 30 if quick else 500)))
+    yield _unlike("random networks of a space", list(_drawn(space, 10 if quick else 500)))
     net = preset(DEEP)
     rounds = in_turns(lambda: _whole(net), lambda: _by_units(net), rounds=1 if quick else ROUNDS, warm_up=0)
     name = f"pre-activation ResNet-{net.depth}, nothing counted before"

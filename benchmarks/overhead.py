@@ -57,7 +57,7 @@ def measure(quick: bool) -> Iterator[Measured]:
 
     ray = ray_runner.ray
     few, rounds = (2, 1) if quick else (20, ROUNDS)
-    many = 20 if quick else 200
+    many = 50 if quick else 200
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     sides = in_turns(ours(many), plain(few), rounds=rounds, warm_up=0 if quick else 1)
     ray.shutdown()
@@ -69,7 +69,9 @@ def measure(quick: bool) -> Iterator[Measured]:
         our_trials_a_round=many,
         plain_trials_a_round=few,
     )
-    number, first = (150, 50) if quick else (5000, FIRST)
+    if quick:
+        return
+    number, first = 5000, FIRST
     # One of 5,000: what it says of growth is told by every window of it.
     sweeps = [simulated.sweep_of(number)]
     windows = [(_window(swept.ends, number, first), _window(swept.ends, first, first)) for swept in sweeps]
