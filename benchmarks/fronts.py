@@ -147,9 +147,7 @@ def peak() -> float:
 
 def measure(quick: bool) -> Iterator[Measured]:
     sizes = (
-        {"front": (5_000, 1.0), "report": (500, 10.0)}
-        if quick
-        else {"front": (100_000, 1.0), "report": (10_000, 10.0)}
+        {"front": (5_000, 1.0), "report": (500, 10.0)} if quick else {"front": (100_000, 1.0), "report": (10_000, 10.0)}
     )
     with tempfile.TemporaryDirectory() as scratch:
         small = Path(scratch) / "small"

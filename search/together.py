@@ -134,8 +134,9 @@ def parts(arms: int, trials: int, most: int, workers: int) -> int:
 
 
 def length(specs: Sequence[TrialSpec]) -> int:
-    """How long trials of one network may take together, beside others of as many steps: the power of two next to it."""
-    return round(math.log2(math.sqrt(len(specs)) * complexity(specs[0].architecture).macs))
+    """How long trials of one network may take together, beside others of as many steps, in steps of sqrt(2): those that
+    are about as long keep their order."""
+    return round(2 * math.log2(math.sqrt(len(specs)) * complexity(specs[0].architecture).macs))
 
 
 def divided(specs: Sequence[TrialSpec], number: int) -> list[list[TrialSpec]]:
