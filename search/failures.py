@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
-from search.bucket import Place, keep
+from search.bucket import Bucket, Place, Unreachable, keep
 
 NAME = "traceback.txt"
 SILENT = "silent.txt"
@@ -19,11 +19,15 @@ def leave(folder: Place, text: str) -> None:
 
 
 def first(failed: Iterable[str], checkpoints: Place) -> Place | None:
-    """The traceback of the trial that failed first, among those that left one; `failed` are keys, the first first."""
-    for key in failed:
-        # A key that somebody sent might be a path.
-        for name in (NAME, SILENT) if key.isalnum() else ():
-            path = checkpoints / key / name
-            if path.is_file():
-                return path
+    """The traceback of the trial that failed first, among those that left one; `failed` are keys, the first first.
+
+    None of a bucket that does not answer, which is not waited for: the store has them too.
+    """
+    with suppress(Unreachable):
+        for key in failed:
+            # A key that somebody sent might be a path.
+            for name in (NAME, SILENT) if key.isalnum() else ():
+                path = checkpoints / key / name
+                if path.is_file(patience=0) if isinstance(path, Bucket) else path.is_file():
+                    return path
     return None

@@ -17,7 +17,7 @@ from verbs import Cli
 
 from resnet_space import build
 from resnet_space.errors import InputError
-from search import bucket, checkpoint
+from search import bucket, checkpoint, failures
 from search.bucket import Bucket, Place, Unreachable
 from search.checkpoint import BEFORE, NAME, WEIGHTS, Damaged, State
 from search.data import DataSet, Images
@@ -184,6 +184,17 @@ def test_a_bucket_that_goes_away_is_told_once_and_training_goes_on(
         # Behind its last checkpoint, as soon as the bucket answers; it is not begun anew meanwhile.
         with pytest.raises(Unreachable, match="s3://away/runs/"):
             next(train(spec, digits, folder=place / spec.key))
+
+
+def test_a_run_that_ends_does_not_wait_for_the_tracebacks_of_a_bucket_that_is_away(tmp_path: Path) -> None:
+    with Server() as away:
+        place = Bucket.of(away.url("away"))
+        failures.leave(place / "ab12", "Traceback: here")
+        assert failures.first(["0", "../../x", "ab12"], place) == place / "ab12" / failures.NAME
+        away.stop()
+        began = time.monotonic()
+        assert failures.first([f"{number:x}" for number in range(100)], place) is None
+        assert time.monotonic() - began < bucket.PATIENCE_SECONDS
 
 
 def test_a_bucket_that_is_away_for_a_while_is_waited_for(s3: Server, bucket_url: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from nodes import Nodes
 from runs import Run, numbers, stored, write
@@ -94,6 +95,34 @@ def test_nodes_that_are_not_fit_are_refused_by_name_before_the_first_trial(tmp_p
     assert re.fullmatch(r"node N: has torch 1\.13\.1, and \S+ is here", told[1])
     assert len(told) == 2
     assert stored(shared / "run")[2]["waiting"] == 4
+
+
+def test_nodes_without_the_data_or_with_others_are_refused_by_name_before_the_first_trial(tmp_path: Path) -> None:
+    """A node with an empty folder where the data are, and one with other images under their name."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mounts of one's own here")
+    folders = [tmp_path / name for name in ("data", "others", "none")]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        images = np.random.default_rng(number).integers(0, 256, (200, 8, 8), dtype=np.uint8)
+        if folder.name != "none":
+            np.savez(folder / "images.npz", x=images, y=np.arange(200) % 10)
+    data, *elsewhere = folders
+    with Nodes() as nodes:
+        nodes.worker()
+        for folder in elsewhere:
+            mount = f'mount --bind "{folder}" "{data}" && exec "$0" "$@"'
+            nodes.worker(around=("unshare", "--mount", "sh", "-c", mount))
+        study = write(tmp_path, data={"name": "npz", "root": str(data / "images.npz")})
+        with Run(study, tmp_path / "run", "--address", nodes.address, environment=nodes.environment) as run:
+            assert run.end() == 2, run.stderr
+    first, *lines = (line for line in run.stderr.splitlines() if line.startswith("error: "))
+    assert first == "error: 2 of 3 nodes cannot take trials:", run.stderr
+    told = sorted(re.sub(r"node \S+ \(\w{8}\)", "node N", line.removeprefix("error: ")) for line in lines)
+    assert "is another one there (fingerprint " in told[0]
+    assert "images.npz" in told[1]
+    assert "--data-root" in told[1]
+    assert stored(tmp_path / "run")[2]["waiting"] == 4
 
 
 def test_a_trial_of_a_removed_node_goes_on_elsewhere_behind_its_checkpoint(tmp_path: Path, undisturbed: Path) -> None:
