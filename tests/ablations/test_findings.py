@@ -34,6 +34,19 @@ def test_a_family_is_adjusted_by_itself(ablation: Make) -> None:
     assert both.findings[0].p_adjusted == pytest.approx(2 * (both.findings[0].p or 0))
 
 
+def test_a_family_is_not_adjusted_where_the_study_says_that_it_is_none(ablation: Make) -> None:
+    errors = {"base": [0.10, 0.12, 0.11], "one": [0.13, 0.16, 0.13], "two": [0.125, 0.16, 0.13]}
+    compare = {"compare": ["one", "two"]}
+    family = ablation(errors, folder="family", planned=compare)
+    alone = ablation(errors, folder="alone", planned=compare | {"adjust": "none"})
+    assert [found.p for found in alone.findings] == [found.p for found in family.findings]
+    assert [found.p_adjusted for found in alone.findings] == [found.p for found in alone.findings]
+    assert [found.resolved for found in alone.findings] == [True, True]
+    assert [found.resolved for found in family.findings] == [False, False]
+    assert any("p <= 0.05 for each comparison by itself" in note for note in footnotes(alone))
+    assert any("p <= 0.05 by Holm over its family" in note for note in footnotes(family))
+
+
 def test_a_clear_difference_is_told_with_its_size(ablation: Make) -> None:
     bad, like = ablation(CLEAR, planned={"compare": ["bad", "like"]}).findings
     assert bad.resolved
