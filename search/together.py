@@ -91,17 +91,13 @@ def jobs(
         return -length(named[1]), places[named[1][0].key]
 
     arms = sorted(((job, mates) for (job, _), mates in apart.items()), key=turn)
-    new = sum(not job for job, _ in arms)
-    last = new % workers
-    """Arms that are left when every worker has had as many as every other: they are divided to keep all busy."""
+    last = len(arms) % workers
+    """So many are left when every worker has had as many as every other: they are divided to keep all busy."""
     parted: list[tuple[str, list[TrialSpec]]] = []
-    for job, mates in arms:
+    for place, (job, mates) in enumerate(arms):
         most = at_most(mates[0], resources, steps) if len(mates) > 1 else 1
-        if job:
-            number = -(-len(mates) // most)
-        else:
-            number = parts(last if new <= last else workers, len(mates), most, workers)
-            new -= 1
+        beside = last if place >= len(arms) - last else workers
+        number = -(-len(mates) // most) if job else parts(beside, len(mates), most, workers)
         parted += [(job if number == 1 else "", part) for part in divided(mates, number)]
     parted.sort(key=turn)
     faster = before.faster if resources.fuse == "auto" else {}
