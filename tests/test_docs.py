@@ -45,7 +45,7 @@ def check_yaml(text: str) -> None:
 RUNNERS = {"console": run_console, "python": run_python, "yaml": check_yaml}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_everything_in_a_document_runs(document, tmp_path, monkeypatch, ray_cluster):
     monkeypatch.chdir(tmp_path)

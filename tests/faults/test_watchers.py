@@ -96,7 +96,7 @@ def run(folder: Path, err: int) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=err, check=False, timeout=250)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("reader", ["gone", "asleep"])
 def test_a_run_whose_stderr_nobody_reads_ends_well(reader: str, tmp_path: Path) -> None:
     """A pipe that was closed, and one that is full."""

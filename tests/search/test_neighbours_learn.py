@@ -74,7 +74,7 @@ ONCE = {net.key: name for name, net in reversed(NETS.items())}
 """Dense nets differ in numbers that their laptop form has alike."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ONCE.values())
 def test_preset_in_laptop_form_learns(name: str, images: Images) -> None:
     assert error_of(NETS[name], images) < 0.1
