@@ -83,7 +83,7 @@ def told_on(folder: Path, specs: list[TrialSpec], broken: AbstractContextManager
     return acknowledged
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_at_whichever_write_the_disk_is_full_what_was_acknowledged_stays_and_the_rest_follows(
     specs: list[TrialSpec], tmp_path: Path
 ) -> None:
@@ -95,7 +95,7 @@ def test_at_whichever_write_the_disk_is_full_what_was_acknowledged_stays_and_the
     assert len(stops) > 6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
 def test_at_whichever_write_the_disk_fails_once_what_was_acknowledged_stays_and_the_rest_follows(
     code: int, specs: list[TrialSpec], tmp_path: Path
@@ -119,7 +119,7 @@ main()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_on_a_full_disk_stops_with_one_line_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     run = ["run", "transitions", "--seeds", "1", "--epochs", "1", "--inline", "--out", str(tmp_path / "run")]
     tiny = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "data.limit=200"]

@@ -80,7 +80,7 @@ def test_preset_in_laptop_form_learns(name: str, images: Images) -> None:
     assert error_of(NETS[name], images) < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ROWS)
 def test_row_of_a_catalogue_learns(name: str, images: Images) -> None:
     assert error_of(preset("resnet20").assign({"width": 0.5} | ROWS[name]), images) < 0.1

@@ -207,7 +207,7 @@ class Machine(RuleBasedStateMachine):
             assert sum(store.counts().values()) == len(self.known)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_acknowledged_is_there_unchanged_once(trial: Callable[..., TrialSpec]) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
