@@ -111,8 +111,8 @@ def sealed(archive: bytes) -> bytes:
 
 
 def packed(tensors: Mapping[str, Tensor]) -> list[tuple[list[tuple[str, list[int]]], Tensor]]:
-    """Tensors of each type behind one another as one, with names and shapes: an archive of hundreds takes ten times as
-    long to write.
+    """Tensors of each type behind one another as one, with names and shapes: an archive of hundreds takes two or
+    three times as long to make.
     """
     kinds: dict[torch.dtype, list[str]] = {}
     for name, tensor in tensors.items():
