@@ -272,10 +272,12 @@ class Adjustment:
     """Of alpha and the family's size, what is left for any place in it."""
     holds: str
     """For what a claim's level holds, in a footnote."""
+    mark: str = ""
+    """What stands behind a p that was adjusted."""
 
 
 ADJUSTMENTS: dict[str, Adjustment] = {
-    "holm": Adjustment(holm, lambda alpha, family: alpha / family, "by Holm over its family"),
+    "holm": Adjustment(holm, lambda alpha, family: alpha / family, "by Holm over its family", ", adjusted"),
     "none": Adjustment(unadjusted, lambda alpha, family: alpha, "for each comparison by itself"),
 }
 """By the name behind `adjust`."""

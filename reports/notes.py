@@ -19,10 +19,10 @@ def ill(run: Run) -> list[tuple[str, str, int]]:
 
 def verdicts(run: AblationRun) -> Iterator[str]:
     """The planned contrasts, each in a line."""
-    adjusted = "" if run.study.planned.adjust == "none" else ", adjusted"
+    mark = run.study.planned.adjustment.mark
     for found in run.findings:
         if found.planned:
-            p = "" if found.p_adjusted is None else f" (p = {found.p_adjusted:.2g}{adjusted})"
+            p = "" if found.p_adjusted is None else f" (p = {found.p_adjusted:.2g}{mark})"
             yield f"{found.arm} against {found.versus}: {found.verdict}{p}"
     if run.study.planned.compare and not run.as_planned:
         yield "the planned comparisons were changed after the first trial: all are told as exploratory."

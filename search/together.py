@@ -91,8 +91,8 @@ def jobs(
         return -length(named[1]), places[named[1][0].key]
 
     arms = sorted(((job, mates) for (job, _), mates in apart.items()), key=turn)
+    # So many are left when every worker has had as many as every other: they are divided to keep all busy.
     last = len(arms) % workers
-    """So many are left when every worker has had as many as every other: they are divided to keep all busy."""
     parted: list[tuple[str, list[TrialSpec]]] = []
     for place, (job, mates) in enumerate(arms):
         most = at_most(mates[0], resources, steps) if len(mates) > 1 else 1
@@ -180,27 +180,29 @@ def pace(
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=gpus):
         members = [Member.of(spec, None, device) for spec in specs]
-    together, alone = Group(members), [Group([member]) for member in members]
-    for group in (together, *alone):
-        group.model.train()
-    xs, ys = zip(*(_batch(spec, images, device) for spec in specs), strict=True)
-    rate = specs[0].recipe.lr
+        together, alone = Group(members), [Group([member]) for member in members]
+        for group in (together, *alone):
+            group.model.train()
+        xs, ys = zip(*(_batch(spec, images, device) for spec in specs), strict=True)
+        rate = specs[0].recipe.lr
 
-    def apart(group: Group, x: Tensor, y: Tensor) -> Tensor:
-        group.draw_on()
-        return stepping(group, device)([x], [y], rate)[0]
+        all_take, *each_takes = (stepping(group, device, recorded=recorded) for group in (together, *alone))
 
-    all_take, one_takes = (stepping(group, device, recorded=recorded) for group in (together, alone[0]))
-    losses = torch.cat([apart(*each) for each in zip(alone, xs, ys, strict=True)])
-    _agree(losses, all_take(xs, ys, rate)[0], AGREEMENT["cuda" if gpus else "cpu"])
-    taken = []
-    for _ in range((BEFORE_RECORDING if recorded else 0) + pairs):
-        began = now(device)
-        one_takes(xs[:1], ys[:1], rate)
-        between = now(device)
-        all_take(xs, ys, rate)
-        taken.append((len(specs) * (between - began), now(device) - between))
-    return taken[-pairs:]
+        def apart(number: int) -> Tensor:
+            take = each_takes[number]
+            take.group.draw_on()
+            return take([xs[number]], [ys[number]], rate)[0]
+
+        losses = torch.cat([apart(number) for number in range(len(specs))])
+        _agree(losses, all_take(xs, ys, rate)[0], AGREEMENT["cuda" if gpus else "cpu"])
+        taken = []
+        for _ in range((BEFORE_RECORDING if recorded else 0) + pairs):
+            began = now(device)
+            apart(0)
+            between = now(device)
+            all_take(xs, ys, rate)
+            taken.append((len(specs) * (between - began), now(device) - between))
+        return taken[-pairs:]
 
 
 def _batch(spec: TrialSpec, images: Images, device: str) -> tuple[Tensor, Tensor]:

@@ -128,9 +128,9 @@ def train_together(
         seconds = (time.monotonic() - epoch_began) / len(behind)
 
         told: list[Event] = []
-        looked = errors(group.model, images.validation, images, recipe, device, networks=len(behind))
-        for member, curve, sound, missed, seen_wrong in zip(
-            behind, curves.unbind(1), finite, wrong, looked, strict=True
+        looked_at = errors(group.model, images.validation, images, recipe, device, networks=len(behind))
+        for member, curve, sound, missed, validation_error in zip(
+            behind, curves.unbind(1), finite, wrong, looked_at, strict=True
         ):
             key = member.spec.key
             if not sound:
@@ -147,7 +147,7 @@ def train_together(
                 lr=lr,
                 loss=float(curve.mean()),
                 train_error=train_error,
-                validation_error=seen_wrong,
+                validation_error=validation_error,
                 seconds=seconds,
                 images_per_second=seen / seconds,
             )

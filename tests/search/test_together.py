@@ -116,7 +116,9 @@ def test_trials_that_were_one_job_go_on_as_that_job(arms: list[TrialSpec]) -> No
     # The first has ended: the others are its job still, and new ones are none of it.
     left = [*a[1:], *b]
     found = jobs(left, Resources(fuse="auto"), workers=1, steps=1000, before=before({"0" * 16: a}))
-    assert {job.name: job.trials for job in found} == {"0" * 16: tuple(a[1:]), b[0].key: tuple(b)}
+    assert [(job.name, job.trials) for job in found] == [(b[0].key, tuple(b)), ("0" * 16, tuple(a[1:]))], (
+        "longest first"
+    )
 
 
 def test_a_job_that_is_larger_than_now_allowed_is_divided(arms: list[TrialSpec]) -> None:
