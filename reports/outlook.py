@@ -102,7 +102,7 @@ def _(plan: AblationPlan) -> Outlook:
             "planned": len(study.planned.compare),
             "estimates": [estimate.name for estimate in study.compiled.estimates] if study.compiled else [],
             "folded": [list(names) for names in plan.folded],
-            "together": {"seeds": max(len(job.trials) for job in waiting), "times_as_fast": faster},
+            "together": {"trials": max(len(job.trials) for job in waiting), "times_as_fast": faster},
         },
         lines=[
             f"{len(nets)} arms, {study.least_seeds} seeds{more}: {len(plan.first)} trials",
@@ -115,15 +115,15 @@ def _(plan: AblationPlan) -> Outlook:
 
 
 def _told_together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
-    """How many seeds train together, and what that is good for, by the networks that were timed."""
+    """How many trials train together, and what that is good for, by the networks that were timed."""
     gains = [factor for factor in faster.values() if factor is not None]
     if not faster:
         return []
     if not gains:
-        return ["seeds train one after another: together they are not faster here"]
+        return ["trials go one after another: together they are not faster here"]
     largest = max(len(job.trials) for job in waiting)
     return [
-        f"up to {largest} seeds train as one network, {min(gains):.1f} to {max(gains):.1f} times as fast, "
+        f"up to {largest} trials train as one network, {min(gains):.1f} to {max(gains):.1f} times as fast, "
         f"for {len(gains)} of {len(faster)} networks timed"
     ]
 
@@ -213,11 +213,11 @@ def told(found: Outlook) -> Iterator[Table | str]:
 def _rows(
     plan: Plan, nets: Mapping[str, Architecture], waiting: Sequence[Sequence[TrialSpec]]
 ) -> tuple[list[Row], dict[str, float | None]]:
-    """A row a network; and by name, of those that were timed, how many times as fast their seeds are together.
+    """A row a network; and by name, of those that were timed, how many times as fast their trials are together.
 
     `waiting` are the trials of each job; None where they go one after another.
     """
-    by_key = {specs[0].architecture.key: specs for specs in reversed(waiting)}
+    by_key = {spec.architecture.key: specs for specs in reversed(waiting) for spec in specs}
     resources = plan.study.resources
     distinct = sorted({net.key: net for net in nets.values()}.values(), key=lambda net: complexity(net).macs)
     last = len(distinct) - 1

@@ -194,7 +194,7 @@ class Sum(nn.Module):
         return y
 
     def extra_repr(self) -> str:
-        return self.shortcut.to_json()
+        return self.shortcut.formula
 
 
 class Concatenation(Sum):
@@ -231,9 +231,6 @@ class Scalar(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.a
-
-    def extra_repr(self) -> str:
-        return f"{self.value}"
 
 
 class Pad(nn.Module):

@@ -11,6 +11,7 @@ each one.
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -37,6 +38,13 @@ class ShortcutKind(Description):
     """Whether `combine` is arithmetic, or its two are laid behind one another by channel."""
     begins: ClassVar[Beginning] = ""
     """What is special about the branch's weights at initialisation: its last BN at 0, or Fixup's rules."""
+    initial: ClassVar[frozenset[str]] = frozenset()
+    """Fields that say what is learned from where, and nothing about the formula."""
+
+    @property
+    def formula(self) -> str:
+        """The same for all shortcuts that compute the same from the same weights."""
+        return json.dumps({name: value for name, value in self.to_dict().items() if name not in self.initial})
 
     @property
     def gate(self) -> float | None:
@@ -108,6 +116,7 @@ class GatedShortcut(ShortcutKind):
     The convolution is 1x1; with `gate_kernel` 3 it is 3x3, as a convolutional Highway layer has it (1507.06228).
     """
 
+    initial = frozenset({"gate_bias"})
     gate_bias: Moderate = 0.0
     gate_kernel: Annotated[Literal[1, 3], whole_kernel(1, 3)] = 1
 
@@ -212,6 +221,7 @@ class SkipInit(LearnedScaling):
     """
 
     kind: Literal["skipinit"] = "skipinit"
+    initial = frozenset({"scale"})
     scale: Moderate = 0.0
 
     @property

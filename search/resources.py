@@ -22,8 +22,8 @@ class Resources(Description):
     """Jobs side by side at the most; by itself, as many as fit."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
     fuse: Literal["auto", "off"] | Annotated[int, Field(ge=2)] = "auto"
-    """Whether trials that differ in their seed alone train as one network: where a short measurement says that it is
-    faster, never, or up to so many. Their numbers are those they have alone but for rounding."""
+    """Whether trials whose networks are of one shape train as one: where a short measurement says that it is faster,
+    never, or up to so many. Their numbers are those they have alone but for rounding."""
 
     recompute: bool = False
     """Whether a training step computes branches' activations anew on the way back instead of keeping them: less memory,

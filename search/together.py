@@ -1,7 +1,11 @@
-"""Which trials train together: those of one network that wait, as far as no worker idles and where that is faster."""
+"""Which trials train together: those of one shape that wait, as far as no worker idles and where that is faster.
+
+Of one shape are an arm's seeds, and arms that differ in nothing but where their weights begin, such as a gate's bias.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections import Counter
@@ -9,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from statistics import median
 
 import torch
 from torch import Tensor
@@ -28,7 +31,10 @@ MOST = 8
 """Trials in a job, where it is not said."""
 
 PAIRS = 3
-"""Steps alone and together that are timed in turns, behind one of each to warm up."""
+"""Steps alone and together that are timed in turns, behind one of each to warm up; the quickest of each count."""
+
+LOOKS = 2
+"""Measurements, as long as it does not look faster together: what else goes on makes steps slower, never quicker."""
 
 MARGIN = 1.1
 """So much faster together, or alone: less is not sure to last."""
@@ -77,13 +83,14 @@ def jobs(
     probes: tuple[int, ...] = (),
     before: Before = NOTHING,
 ) -> list[Job]:
-    """Trials that wait as jobs, trials of one network together where they may be; `steps` is the length of a trial.
+    """Trials that wait as jobs, those of one shape together where they may be; `steps` is the length of a trial.
 
     Those that were in one job before are again, so that a run that goes on gives the numbers of an undisturbed one.
     """
     apart: dict[tuple[str, str], list[TrialSpec]] = {}
     for spec in specs:
-        apart.setdefault((before.job.get(spec.key, ""), spec.architecture.key), []).append(spec)
+        alike = shape(spec.architecture) if at_most(spec, resources, steps) > 1 else spec.architecture.key
+        apart.setdefault((before.job.get(spec.key, ""), alike), []).append(spec)
     # Long ones first, so that no worker is left alone with one at the end; of equals, whose first trial stands first.
     places = {spec.key: place for place, spec in enumerate(specs)}
 
@@ -112,7 +119,7 @@ def at_most(spec: TrialSpec, resources: Resources, steps: int) -> int:
     fuse = resources.fuse
     if fuse == "off" or (fuse == "auto" and (spec.recipe.compile or steps < FEWEST_STEPS)):
         return 1
-    return 1 if _refused(spec.architecture) else MOST if fuse == "auto" else fuse
+    return 1 if not shape(spec.architecture) else MOST if fuse == "auto" else fuse
 
 
 def parts(arms: int, trials: int, most: int, workers: int) -> int:
@@ -130,7 +137,7 @@ def parts(arms: int, trials: int, most: int, workers: int) -> int:
 
 
 def length(specs: Sequence[TrialSpec]) -> int:
-    """How long trials of one network may take together, beside others of as many steps, in steps of sqrt(2): those that
+    """How long trials of one shape may take together, beside others of as many steps, in steps of sqrt(2): those that
     are about as long keep their order."""
     return round(2 * math.log2(math.sqrt(len(specs)) * complexity(specs[0].architecture).macs))
 
@@ -151,13 +158,16 @@ def gain(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, st
     auto = resources.fuse == "auto"
     if len(specs) < 2 or at_most(specs[0], resources, steps) < 2 or (auto and not fits(specs, resources)):
         return None
-    try:
-        with threads(resources.threads):
-            taken = pace(specs, images, resources.device, PAIRS, recorded=resources.graphs)
-    except Unfusable:
-        return None
-    factor = median(alone / together for alone, together in taken)
-    return factor if factor >= MARGIN or not auto else None
+    for _ in range(LOOKS):
+        try:
+            with threads(resources.threads):
+                taken = pace(specs, images, resources.device, PAIRS, recorded=resources.graphs)
+        except Unfusable:
+            return None
+        factor = min(alone for alone, _ in taken) / min(together for _, together in taken)
+        if factor >= MARGIN or not auto:
+            return factor
+    return None
 
 
 def fits(specs: Sequence[TrialSpec], resources: Resources) -> bool:
@@ -226,7 +236,10 @@ def _agree(apart: Tensor, joined: Tensor, tolerance: float) -> None:
         raise Unfusable(f"losses of the first step are {joined.tolist()} together and {apart.tolist()} alone")
 
 
-@lru_cache(maxsize=256)
-def _refused(net: Architecture) -> bool:
+# Every arm of a study is asked for again with every seed, and takes a tenth of a second.
+@lru_cache(maxsize=4096)
+def shape(net: Architecture) -> str:
+    """What networks have in common that can be fused; empty of one that cannot be."""
     with torch.device("meta"):
-        return bool(refusal(build(net)))
+        model = build(net)
+    return "" if refusal(model) else hashlib.sha256(repr(model).encode()).hexdigest()

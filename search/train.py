@@ -62,7 +62,7 @@ def train_together(
     recompute: bool = False,
     recorded: bool = False,
 ) -> Iterator[Event]:
-    """`train` for trials that differ in their seed alone, a folder each, their networks fused into one for the steps.
+    """`train` for trials of one recipe and shape, a folder each, their networks fused into one for the steps.
 
     Each has its own images, loss, statistics and end: its numbers are those it has alone, but for rounding. One that
     diverges leaves; the others do not notice. A trial's `seconds` are its share of the clock's.

@@ -43,7 +43,7 @@ class TrialSpec(Description):
 
 
 class Job(Description):
-    """What one worker takes at a time: trials that differ in their seed alone.
+    """What one worker takes at a time: trials that differ in their seeds, and in where their weights begin, alone.
 
     `probes` are epochs behind which the signals' propagation is measured, 0 the beginning; they change no number of a
     trial, and are not in its name. `together` is whether the trials train as one network; None where the worker finds

@@ -1,4 +1,4 @@
-"""A plan says whether seeds train together, and counts on it."""
+"""A plan says whether trials train together, and counts on it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lines(found: outlook.Outlook) -> Sequence[str]:
     return [part for part in told(found) if isinstance(part, str)]
 
 
-def test_a_plan_says_how_many_seeds_train_together_and_what_that_is_good_for(
+def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
     digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factors = {"identity": 2.0, "skipping": None}
@@ -46,23 +46,34 @@ def test_a_plan_says_how_many_seeds_train_together_and_what_that_is_good_for(
     monkeypatch.setattr(outlook, "gain", lambda specs, *_, **__: factors[names[specs[0].architecture.key]])
     monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 10.0)
     found = outlook.outlook(plan)
-    assert found.facts["together"] == {"seeds": 2, "times_as_fast": {"identity": 2.0}}
-    assert "up to 2 seeds train as one network, 2.0 to 2.0 times as fast, for 1 of 1 networks timed" in lines(found)
+    assert found.facts["together"] == {"trials": 2, "times_as_fast": {"identity": 2.0}}
+    assert "up to 2 trials train as one network, 2.0 to 2.0 times as fast, for 1 of 1 networks timed" in lines(found)
     # The two have as many MACs, so each is given the mean of both.
     assert found.seconds == pytest.approx(4 * (5.0 + 10.0) / 2)
 
 
-def test_a_plan_says_where_seeds_are_not_faster_together(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_says_where_trials_are_not_faster_together(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlook, "gain", lambda *_, **__: None)
     found = outlook.outlook(planned(digits, {"identity": {}}, fuse=2))
-    assert "seeds train one after another: together they are not faster here" in lines(found)
+    assert "trials go one after another: together they are not faster here" in lines(found)
 
 
 @pytest.mark.parametrize(("arms", "fuse"), [({"identity": {}}, "off"), ({"skipping": SKIPPING}, "auto")])
-def test_a_plan_is_silent_where_seeds_may_not_train_together(arms: dict[str, Any], fuse: str, digits: Images) -> None:
+def test_a_plan_is_silent_where_trials_may_not_train_together(arms: dict[str, Any], fuse: str, digits: Images) -> None:
     found = outlook.outlook(planned(digits, arms, fuse=fuse))
-    assert found.facts["together"] == {"seeds": 1, "times_as_fast": {}}
-    assert not [line for line in lines(found) if "seeds train" in line]
+    assert found.facts["together"] == {"trials": 1, "times_as_fast": {}}
+    assert not [line for line in lines(found) if "trials train" in line or "trials go" in line]
+
+
+def test_arms_that_train_together_are_each_timed(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlook, "gain", lambda specs, *_, **__: float(len(specs)))
+    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 12.0)
+    gates = {
+        f"bias {bias}": {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": bias}}} for bias in (0, -3)
+    }
+    found = outlook.outlook(planned(digits, gates, fuse=4))
+    assert found.facts["together"] == {"trials": 4, "times_as_fast": {"bias 0": 4.0, "bias -3": 4.0}}
+    assert found.seconds == 4 * 12.0 / 4
 
 
 def test_the_gain_is_measured_on_the_seeds_themselves(digits: Images) -> None:

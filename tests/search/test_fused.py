@@ -124,6 +124,15 @@ def test_what_can_be_fused_is_not_refused(net: Architecture) -> None:
     assert refusal(build(net)) == ""
 
 
+def test_each_of_several_gates_begins_at_its_own_bias(tiny_net: Architecture) -> None:
+    gates = [tiny_net.replace(shortcut={"kind": "exclusive_gate", "gate_bias": bias}) for bias in (0, -3, -6)]
+    nets = [build(gate, seed=seed).eval() for seed, gate in enumerate(gates)]
+    xs = pictures(tiny_net)
+    whole = fuse(nets)(torch.cat(xs, 1)).chunk(len(nets), 1)
+    for net, x, logits in zip(nets, xs, whole, strict=True):
+        torch.testing.assert_close(logits, net(x), atol=1e-5, rtol=1e-4)
+
+
 def test_networks_of_two_shapes_are_refused(tiny_net: Architecture) -> None:
     with pytest.raises(Unfusable, match="different shapes"):
         fuse([build(tiny_net), build(tiny_net.assign({"width": 2}))])

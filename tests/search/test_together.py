@@ -49,6 +49,25 @@ def test_seeds_of_an_arm_that_wait_are_one_job(arms: list[TrialSpec]) -> None:
     assert shapes(arms, workers=2) == [[("A", 0), ("A", 1), ("A", 2)], [("B", 0), ("B", 1), ("B", 2)]]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (GATE | {"gate_bias": -6}, GATE, True),
+        ({"kind": "skipinit", "scale": 0.5}, {"kind": "skipinit", "scale": 0.25}, True),
+        (GATE | {"gate_kernel": 3}, GATE, False),
+        (GATE, {"kind": "shortcut_only_gate"}, False),
+        ({"kind": "constant_scaling", "branch_scale": 1}, {"kind": "constant_scaling"}, False),
+        ({"kind": "dropout", "p": 0.1}, {"kind": "dropout", "p": 0.2}, False),
+    ],
+)
+def test_arms_that_differ_in_where_weights_begin_alone_are_one_job(
+    one: dict[str, Any], other: dict[str, Any], alike: bool, trial: Trial, tiny_net: Architecture
+) -> None:
+    specs = [trial(net=tiny_net.replace(shortcut=kind), seed=seed) for kind in (one, other) for seed in range(2)]
+    found = jobs(specs, Resources(fuse="auto"), workers=1, steps=1000)
+    assert sorted(len(job.trials) for job in found) == ([4] if alike else [2, 2])
+
+
 def test_one_arm_is_divided_between_two_workers(arms: list[TrialSpec]) -> None:
     assert shapes(arms[::2], workers=2) == [[("A", 0), ("A", 1)], [("A", 2)]]
 
@@ -215,12 +234,18 @@ def seeds(trial: Trial, **changes: Any) -> list[TrialSpec]:
 def test_by_itself_what_is_not_clearly_faster_together_goes_one_by_one(
     factor: float, found: float | None, trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "pace", lambda *_, **__: [(9.0, 1.0), (factor, 1.0), (factor, 1.0)])
+    monkeypatch.setattr(together, "pace", lambda *_, **__: [(9.0, 1.0), (factor, 9.0), (factor, 1.0)])
     assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == found
     assert gain(seeds(trial), digits, Resources(fuse=2), steps=1000) == factor
     assert gain(seeds(trial), digits, Resources(fuse="off"), steps=1000) is None
     assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=10) is None
     assert gain(seeds(trial)[:1], digits, Resources(fuse=2), steps=1000) is None
+
+
+def test_a_moment_s_noise_parts_no_seeds(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = iter([[(2.0, 4.0), (2.0, 4.0)], [(2.0, 4.0), (2.0, 1.0)]])
+    monkeypatch.setattr(together, "pace", lambda *_, **__: next(measured))
+    assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == 2.0
 
 
 def test_what_has_no_room_goes_one_by_one(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
