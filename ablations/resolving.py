@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ablations.contrasts import Contrast
-from ablations.effects import Values
+from ablations.effects import Values, unadjusted
 from ablations.findings import look
-from search.events import Event, Finished
+from search.events import FINISHED, Event, Finished
 from search.progress import Progress
+from search.record import TrialRecord
 from search.share import Share
 from search.store import Store
 from search.sweep import unfinished
@@ -19,13 +21,15 @@ from search.trial import Job, TrialSpec
 
 if TYPE_CHECKING:
     from ablations.launch import AblationPlan
+    from ablations.study import Ablation
 
 
 class Resolving:
-    """Jobs of the study, in rounds: more seeds for every arm of an open comparison, until none is open.
+    """Jobs of the study: more seeds for every arm of a comparison that is open at a look, until none is.
 
-    Which arms are open follows from the stored results alone, so a run that goes on asks for what an undisturbed one
-    would have asked for. A study with a fixed number of seeds has one round.
+    Which are open follows from the stored results with that look's seeds alone, so a run that goes on, or that has more
+    workers, asks for what any other would have asked for. No worker waits for the slowest arm of a look: a comparison
+    that will be open whatever the others show goes on at once. A study with a fixed number of seeds has one look.
     """
 
     def __init__(self, plan: AblationPlan, store: Store, progress: Progress) -> None:
@@ -38,9 +42,11 @@ class Resolving:
         """As many as there can be work for, until a runner says how many it has."""
         self.asked = {spec.key for spec in plan.first}
         self.counted = {record.key for record in store.records()}
-        """Trials that the progress knows of from the beginning: later rounds of a run that goes on are stored."""
+        """Trials that the progress knows of from the beginning: later looks of a run that goes on are stored."""
         self.running: set[str] = set()
-        self.share = Share(store, note=progress.note, ended=progress.ended_elsewhere)
+        self.news = True
+        """Whether a trial has ended, here or elsewhere, since it was last looked whether more are asked for."""
+        self.share = Share(store, note=progress.note, ended=self._ended_elsewhere)
 
     @property
     def idle(self) -> bool:
@@ -72,7 +78,12 @@ class Resolving:
             self.progress.tell(event)
         if isinstance(event, Finished):
             self.running.discard(event.key)
+            self.news = True
         return False
+
+    def _ended_elsewhere(self, trials: int) -> None:
+        self.news = True
+        self.progress.ended_elsewhere(trials)
 
     def _waiting(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
         """Those that have not ended."""
@@ -85,63 +96,86 @@ class Resolving:
         return jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
 
     def _refill(self) -> None:
-        """Another round, once the one before has ended; rounds whose trials are stored already pass at once."""
-        while not self.todo and not self.jobs and not self.running and not self.share.elsewhere:
-            more = [spec for spec in self._more() if spec.key not in self.asked]
-            if not more:
-                return
-            self.asked |= {spec.key for spec in more}
-            self.store.add(more)
-            self.todo = self._waiting(more)
-            self.progress.more(sum(spec.key not in self.counted for spec in more))
-
-    def _more(self) -> Iterator[TrialSpec]:
-        """The next seeds of every arm that an open comparison needs."""
-        # Every arm has had the rounds that it was open in: the one with the most says which round this is.
-        had = max((len(seeds) for seeds in self._seeds().values()), default=0)
-        now = next((look for look in self.plan.study.looks if look > had), had)
-        if now == had:
+        """More trials, where the results ask for more; those that are stored already pass at once."""
+        if not self.news or self.todo or self.jobs:
             return
-        nets, contrasts = self.plan.architectures, open_contrasts(self.plan, self._values())
-        names = dict.fromkeys(arm for contrast in contrasts for arm in (contrast.versus, contrast.arm) if arm)
-        for seed in range(had, now):
-            for name in names:
-                yield self.plan.spec(nets[name], seed)
+        self.news = False
+        wanted = self._wanted()
+        more = [spec for key, spec in wanted.items() if key not in self.asked]
+        self.asked |= wanted.keys()
+        self.store.add(more)
+        self.todo = self._waiting(more)
+        self.progress.more(sum(spec.key not in self.counted for spec in more))
 
-    def _seeds(self) -> Mapping[str, set[int]]:
-        """Seeds that were asked for, by network."""
-        found: dict[str, set[int]] = {}
-        for key in self.asked:
-            spec = self.plan.trials[key]
-            found.setdefault(spec.architecture.key, set()).add(spec.seed)
-        return found
+    def _wanted(self) -> dict[str, TrialSpec]:
+        """All trials that the results ask for so far, by key."""
+        plan, study = self.plan, self.plan.study
+        records = [record for record in self.store.records() if record.key in plan.trials]
+        ended = {record.key for record in records if record.status in FINISHED}
+        wanted = {spec.key: spec for spec in plan.first}
+        planned = [study.resolved_contrast(contrast, plan.architectures) for contrast in study.planned.compare]
+        left, all_known = planned, True
+        for had, now in pairwise(study.looks):
+            values = self._values(records, had)
+            all_known = all_known and wanted.keys() <= ended
+            if all_known:
+                left = open_contrasts(study, planned, values)
+            else:
+                known = [contrast for contrast in left if ended.issuperset(self._keys(contrast, had))]
+                left = surely_open(study, known, values)
+            arms = dict.fromkeys(arm for contrast in left for arm in _arms(contrast))
+            more = [plan.spec(plan.architectures[arm], seed) for seed in range(had, now) for arm in arms]
+            wanted |= {spec.key: spec for spec in more}
+        return wanted
 
-    def _values(self) -> Mapping[str, Values]:
-        """The measure of complete trials, by arm and seed."""
+    def _keys(self, contrast: Contrast, seeds: int) -> list[str]:
+        """Of the trials that a contrast is made of at a look."""
+        plan = self.plan
+        return [plan.spec(plan.architectures[arm], seed).key for arm in _arms(contrast) for seed in range(seeds)]
+
+    def _values(self, records: Iterable[TrialRecord], seeds: int) -> Mapping[str, Values]:
+        """The measure of complete trials with the first seeds, by arm and seed."""
         column = self.plan.study.measure.column
         by_net: dict[str, dict[int, float]] = {}
-        for record in self.store.records():
+        for record in records:
             value = getattr(record, column)
-            if record.status == "complete" and value is not None and record.key in self.asked:
+            if record.status == "complete" and value is not None and record.seed < seeds:
                 by_net.setdefault(record.architecture, {})[record.seed] = value
         return {name: by_net.get(net.key, {}) for name, net in self.plan.architectures.items()}
 
 
-def open_contrasts(plan: AblationPlan, values: Mapping[str, Values]) -> list[Contrast]:
-    """The planned contrasts that are not resolved yet, and that more seeds could resolve.
+def open_contrasts(study: Ablation, planned: Sequence[Contrast], values: Mapping[str, Values]) -> list[Contrast]:
+    """Of all planned contrasts those that are not resolved yet, and that more seeds could resolve.
 
     An arm that has no complete trial is not open: what it does with a seed, it does with any.
     """
-    study = plan.study
-    contrasts = [study.resolved_contrast(contrast, values) for contrast in study.planned.compare]
+    return _open(study, planned, values, study.planned.adjustment.adjusted)
+
+
+def surely_open(study: Ablation, some: Sequence[Contrast], values: Mapping[str, Values]) -> list[Contrast]:
+    """Those that are open whatever the rest of the family shows: no adjusted p is below its own."""
+    return _open(study, some, values, unadjusted)
+
+
+def _open(
+    study: Ablation,
+    contrasts: Sequence[Contrast],
+    values: Mapping[str, Values],
+    adjusted: Callable[[Sequence[float | None]], list[float | None]],
+) -> list[Contrast]:
+    alpha = study.planned.alpha
     looked = [look(study, contrast, values) for contrast in contrasts]
-    alpha, adjusted = study.planned.alpha, study.planned.adjustment.adjusted([each.p for each in looked])
 
     def settled(p: float | None) -> bool:
         return p is not None and p <= alpha
 
     return [
         contrast
-        for contrast, seen, p in zip(contrasts, looked, adjusted, strict=True)
+        for contrast, seen, p in zip(contrasts, looked, adjusted([each.p for each in looked]), strict=True)
         if seen.difference.delta is not None and not settled(p) and not settled(seen.p_differs_more)
     ]
+
+
+def _arms(contrast: Contrast) -> tuple[str, ...]:
+    assert contrast.versus is not None
+    return contrast.versus, contrast.arm

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -124,6 +125,64 @@ def test_an_arm_without_any_result_is_not_tried_for_ever(plan: AblationPlan, sto
     assert len(asked) == 9
 
 
+def begun(feed: Resolving) -> dict[tuple[str, int], TrialSpec]:
+    """All that is to be had now, by arm and seed."""
+    names = {net.key: name for name, net in feed.plan.architectures.items()}
+    found = {}
+    while job := feed.next():
+        found |= {(names[spec.architecture.key], spec.seed): spec for spec in job.trials}
+    return found
+
+
+def test_what_is_open_whatever_the_others_show_does_not_wait_for_them(plan: AblationPlan, store: Store) -> None:
+    feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
+    first = begun(feed)
+    for trial in [("open", 0), ("open", 1), ("open", 2), ("base", 0), ("base", 1)]:
+        feed.tell(_end(first[trial], noisy(*trial)))
+        assert not begun(feed)
+    feed.tell(_end(first["base", 2], noisy("base", 2)))
+    assert [*begun(feed)] == [("base", 3), ("open", 3)]
+
+
+@pytest.mark.parametrize(
+    ("clear", "more"), [((0.7, 0.7001, 0.7002), set()), ((0.1, 0.3, 0.5), {"base", "clear", "open"})]
+)
+def test_what_the_others_decide_waits_for_them(
+    plan: AblationPlan, store: Store, clear: tuple[float, ...], more: set[str]
+) -> None:
+    """By Holm, p = 0.018 at the first of two looks is enough beside a claim, and not beside what is open as well."""
+    plan = replace(plan, study=plan.study.model_copy(update={"seeds": Seeds(min=3, max=6, by=3)}))
+    feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
+    first = begun(feed)
+    for seed, error in enumerate((0.1766, 0.2, 0.2234)):
+        feed.tell(_end(first["base", seed], 0.1))
+        feed.tell(_end(first["open", seed], error))
+    assert not begun(feed)
+    for seed, error in enumerate(clear):
+        feed.tell(_end(first["clear", seed], error))
+    assert {arm for arm, _ in begun(feed)} == more
+
+
+def test_in_whatever_order_trials_end_the_same_are_asked_for(plan: AblationPlan, tmp_path: Path) -> None:
+    plan = by_two(plan)
+    found = []
+    for chance in range(8):
+        (tmp_path / str(chance)).mkdir()
+        store = Store.at(tmp_path / str(chance))
+        feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
+        running, asked, rng = begun(feed), set[tuple[str, int]](), Random(chance)
+        while running:
+            asked |= running.keys()
+            trial = rng.choice(sorted(running))
+            feed.tell(_end(running.pop(trial), noisy(*trial)))
+            running |= begun(feed)
+        assert feed.over
+        found.append(asked)
+        store.close()
+    assert all(asked == found[0] for asked in found)
+    assert len(found[0]) == 15
+
+
 def test_a_round_waits_for_the_one_before(plan: AblationPlan, store: Store) -> None:
     feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
     jobs = [feed.next() for _ in range(9)]
@@ -153,9 +212,10 @@ def fused(plan: AblationPlan) -> AblationPlan:
     return AblationPlan.of(plan.study.model_copy(update={"resources": resources}), plan.images)
 
 
-def test_first_seeds_of_an_arm_are_one_job_and_those_of_a_later_look_are_their_own(
+def test_trials_of_one_shape_are_one_job_and_those_of_a_later_look_are_their_own(
     plan: AblationPlan, store: Store
 ) -> None:
+    """The three arms differ in nothing but a gate's bias at the beginning."""
     feed = Resolving(fused(plan), store, Progress(total=0, already=0, steps=1, name=str))
     feed.begin(1)
     names = {net.key: name for name, net in plan.architectures.items()}
@@ -165,8 +225,8 @@ def test_first_seeds_of_an_arm_are_one_job_and_those_of_a_later_look_are_their_o
         assert not feed.over
         for spec in job.trials:
             feed.tell(_end(spec, noisy(names[spec.architecture.key], spec.seed)))
-    assert asked[:3] == [[(arm, seed) for seed in range(3)] for arm in ("base", "clear", "open")]
-    assert asked[3:] == [[(arm, seed)] for seed in (3, 4, 5) for arm in ("base", "open")]
+    assert asked[:3] == [[(arm, seed) for arm in ("base", "clear", "open")] for seed in range(3)]
+    assert asked[3:] == [[(arm, seed) for arm in ("base", "open")] for seed in (3, 4, 5)]
     assert feed.over
 
 
