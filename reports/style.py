@@ -96,7 +96,8 @@ def settle(figure: Figure) -> Figure:
     """The figure with its layout made, once and for all: a second drawing would move it by a hair."""
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # No engine at all: with one that does nothing, each saving draws twice.
+    figure.set_layout_engine(None)
     return figure
 
 

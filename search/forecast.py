@@ -43,13 +43,9 @@ def memory(net: Architecture, recipe: Recipe) -> Memory:
     """Bytes of one training step in float32, without what the libraries take for themselves.
 
     Weights: 4 bytes for each parameter, its gradient and its momentum. Activations: what autograd keeps for a batch, on
-    torch's meta device, each storage once. It is linear in the batch, so two small ones tell it.
+    torch's meta device, where a batch takes no memory, each storage once.
     """
-    two, three = _kept(net, 2), _kept(net, 3)
-    return Memory(
-        weights=3 * 4 * complexity(net).params,
-        activations=two + (recipe.batch_size - 2) * (three - two),
-    )
+    return Memory(weights=3 * 4 * complexity(net).params, activations=_kept(net, recipe.batch_size))
 
 
 def _kept(net: Architecture, images: int) -> int:

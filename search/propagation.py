@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,22 +39,38 @@ def measure(model: nn.Module, x: Tensor, y: Tensor) -> Signals:
 
     The model is left as it was, gradients, running statistics and random generators included.
     """
+    assert isinstance(model, ResidualNet)
     devices = [x.device] if x.is_cuda else []
-    with torch.random.fork_rng(devices=devices), torch.enable_grad():
-        probe = copy.deepcopy(model).train()
-        assert isinstance(probe, ResidualNet)
-        for part in probe.units:
-            # What is looked at has to be there.
-            part.recompute = False  # type: ignore[assignment]
-        with _watched(probe) as units:
-            functional.cross_entropy(probe(x), y).backward()  # type: ignore[no-untyped-call]
-        found = Signals()
-        for unit in units:
-            found.gradient.append(_finite(unit.x.grad.double().norm()) if unit.x.grad is not None else None)
-            found.gain.append(_finite(unit.gain))
-            found.variance.append(_finite(unit.variance))
-            found.dead.append(_finite(torch.cat(unit.dead).double().mean()) if unit.dead else None)
+    with torch.random.fork_rng(devices=devices), torch.enable_grad(), _as_it_was(model), _watched(model) as units:
+        loss = functional.cross_entropy(model(x), y)
+        gradients = torch.autograd.grad(loss, [unit.x for unit in units], allow_unused=True)
+    found = Signals()
+    for unit, gradient in zip(units, gradients, strict=True):
+        found.gradient.append(None if gradient is None else _finite(gradient.double().norm()))
+        found.gain.append(_finite(unit.gain))
+        found.variance.append(_finite(unit.variance))
+        found.dead.append(_finite(torch.cat(unit.dead).double().mean()) if unit.dead else None)
     return found
+
+
+@contextmanager
+def _as_it_was(model: ResidualNet) -> Iterator[None]:
+    """In training mode, all that is looked at there; behind it modes and running statistics are those of before."""
+    modes = [(part, part.training) for part in model.modules()]
+    statistics = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    recomputed = [(unit, unit.recompute) for unit in model.units]
+    model.train()
+    for unit, _ in recomputed:
+        unit.recompute = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for unit, recompute in recomputed:
+            unit.recompute = recompute
+        for part, mode in modes:
+            part.training = mode
+        for buffer, before in statistics:
+            buffer.copy_(before)
 
 
 @dataclass
@@ -74,9 +89,8 @@ def _watched(model: ResidualNet) -> Iterator[list[_Watched]]:
 
     def enter(unit: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         (x,) = inputs
-        # In front of the first unit nothing needs a gradient in a net whose stem is frozen; a view has none kept.
+        # In front of the first unit nothing needs a gradient in a net whose stem is frozen.
         x = x if x.requires_grad else x.requires_grad_()
-        x.retain_grad()
         nothing = torch.zeros((), device=x.device)
         seen.append(_Watched(x, nothing, nothing))
         return (x,)

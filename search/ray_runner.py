@@ -46,7 +46,7 @@ Work = Callable[[Job, Resources, Place], Generator[Event]]
 
 JOBS = 25
 """A Tune trial takes so many jobs, one after another: Tune keeps each of its trials for ever, and beginning one costs
-more than a step. Not without end: the trial that Tune has waiting for a worker has its job already."""
+more than a step. Not without end: in a cluster, the trial that Tune has waiting for a worker has its job already."""
 
 
 def run(
@@ -68,17 +68,18 @@ def run(
             node is not what `preflight` asks for.
     """
     # Ray prints on stdout what its workers die of; results alone belong there.
-    with redirect_stdout(sys.stderr), _cluster(address):
+    with redirect_stdout(sys.stderr), _cluster(address) as own:
         check(resources)
         if preflight:
             look(preflight, resources)
-        feed.begin(workers(resources))
+        room = workers(resources)
+        feed.begin(room)
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
             worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints, work=work)
             tune.Tuner(
                 tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
                 tune_config=tune.TuneConfig(
-                    search_alg=_bounded(Asker(feed), resources.at_once),
+                    search_alg=_bounded(Asker(feed), room if own else resources.at_once),
                     scheduler=Teller(feed, resources.retries),
                     num_samples=-1,
                     reuse_actors=True,
@@ -313,6 +314,8 @@ class Lost(tune.Callback):
 
 
 def _bounded(asker: Asker, at_once: int | None) -> Searcher:
+    """Asked for so many jobs at a time. By itself Tune takes one more, which waits until a worker has nothing left: in
+    a cluster it shows an autoscaler that there is use for another node."""
     return ConcurrencyLimiter(asker, max_concurrent=at_once) if at_once else asker
 
 
@@ -340,12 +343,13 @@ def last_failure(trial: Any) -> list[str]:
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """Connected to the cluster at `address`, or to one of this machine's own; one that is connected already stays."""
+def _cluster(address: str | None) -> Iterator[bool]:
+    """Connected to the cluster at `address`, or to one of this run's own, and whether it is the run's own; one that is
+    connected already stays."""
     if address:
         _reachable(address)
     if ray.is_initialized():
-        yield
+        yield False
         return
     try:
         ray.init(
@@ -357,7 +361,7 @@ def _cluster(address: str | None) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"--address {address}: {str(error).splitlines()[0]}") from None
     try:
-        yield
+        yield not address
     finally:
         ray.shutdown()
 

@@ -38,7 +38,7 @@ def limit(more):
 specs = tuple(TrialSpec.of(data) for data in json.loads(Path(sys.argv[1]).read_text()))
 before = Path(sys.argv[2]).with_name("before")
 list(work(Job(trials=(specs[-1],)), Resources(), before))  # imports what it needs to the end, and its threads
-limit(100 * 2**20)
+limit(48 * 2**20)
 for event in work(Job(trials=specs), Resources(), Path(sys.argv[2])):
     told = vars(event) | {"event": type(event).__name__, "trial": [spec.key for spec in specs].index(event.key)}
     print(json.dumps(told), flush=True)
@@ -48,7 +48,7 @@ for event in work(Job(trials=specs), Resources(), Path(sys.argv[2])):
 
 
 def run(specs: list[TrialSpec], folder: Path, *words: str) -> list[dict[str, Any]]:
-    """What a process tells that may take 100 MiB more than it needs for the last of the trials."""
+    """What a process tells that may take 48 MiB more than it needs for the last of the trials."""
     (folder / "specs.json").write_text(json.dumps([spec.model_dump(mode="json") for spec in specs]))
     command = [sys.executable, "-c", WORKS, str(folder / "specs.json"), str(folder / "checkpoints"), *words]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
@@ -58,8 +58,8 @@ def run(specs: list[TrialSpec], folder: Path, *words: str) -> list[dict[str, Any
 
 @pytest.fixture(scope="module")
 def large(trial: Trial) -> TrialSpec:
-    """A trial whose first maps take 180 x 512 x 8 x 8 numbers each, 24 MB."""
-    return trial(net=trial().architecture.assign({"width": 32, "stages.*.units": 1}), batch_size=180, epochs=1)
+    """A trial whose first maps take 140 x 768 x 8 x 8 numbers each, 28 MB: far more of them than fit."""
+    return trial(net=trial().architecture.assign({"width": 48, "stages.*.units": 1}), batch_size=180, epochs=1)
 
 
 @pytest.mark.slow

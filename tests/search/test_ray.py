@@ -277,6 +277,7 @@ def test_a_feed_is_told_how_many_jobs_there_is_room_for(
     assert ray_runner.workers(Resources(**asked)) == number
 
 
+@pytest.mark.long
 def test_trials_that_train_together_give_on_ray_the_numbers_that_they_give_here(
     ray_cluster: None, trial: Trial, tmp_path: Path
 ) -> None:

@@ -106,6 +106,7 @@ sys.exit(stop.status)
 """
 
 
+@pytest.mark.long
 def test_an_epoch_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
     from resnet_space import preset
     from search.data import DataSet, load
