@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import singledispatch
 
 from ablations.findings import Finding
@@ -14,16 +14,17 @@ from reports import published as known
 from reports.answer import answer
 from reports.arm_figures import indices
 from reports.course import course
-from reports.illustrations import illustrations
+from reports.illustrations import Illustration, illustrations
 from reports.notes import footnotes, ill
 from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text, render
 from reports.setting import setting, state, unfinished
 from search.found import SearchRun
 
 
-def page(run: Run, published: Sequence[Published] = ()) -> str:
-    """The report of a run, finished or not, as HTML; with published results behind its front."""
+def page(run: Run, illustrated: Iterable[Illustration] | None = None) -> str:
+    """The report of a run, finished or not, as HTML; its figures are by themselves those without anything published."""
     study = run.study
+    found = sections(run, illustrations(run) if illustrated is None else illustrated)
     warning = "Unfinished: numbers may still change." if unfinished(run) else ""
     return render(
         Page(
@@ -32,7 +33,7 @@ def page(run: Run, published: Sequence[Published] = ()) -> str:
             answer=sentence(run),
             state=state(run),
             warning=warning,
-            sections=[*sections(run, published), *_ill(run), Section("Setting", [*_source(run), Facts(setting(run))])],
+            sections=[*found, *_ill(run), Section("Setting", [*_source(run), Facts(setting(run))])],
         )
     )
 
@@ -59,15 +60,15 @@ def _(run: SearchRun) -> str:
 
 
 @singledispatch
-def sections(run: object, published: Sequence[Published] = ()) -> Iterator[Section]:
+def sections(run: object, illustrated: Iterable[Illustration]) -> Iterator[Section]:
     """What was found, by the kind of run."""
     raise TypeError(type(run).__name__)
 
 
 @sections.register
-def _(run: AblationRun, published: Sequence[Published] = ()) -> Iterator[Section]:
+def _(run: AblationRun, illustrated: Iterable[Illustration]) -> Iterator[Section]:
     yield Section("Arms", [_arms(run)])
-    drawn = pictures(run, published)
+    drawn = pictures(illustrated)
     differences = drawn.pop("Differences", [])
     compared = [
         grid
@@ -88,7 +89,7 @@ def _(run: AblationRun, published: Sequence[Published] = ()) -> Iterator[Section
 
 
 @sections.register
-def _(run: SearchRun, published: Sequence[Published] = ()) -> Iterator[Section]:
+def _(run: SearchRun, illustrated: Iterable[Illustration]) -> Iterator[Section]:
     rows = [[Cell(text) for text in row] for row in front.cells(run.front)]
     headings = [*front.HEADINGS[:-1], "confirmed"]
     yield Section(
@@ -98,7 +99,7 @@ def _(run: SearchRun, published: Sequence[Published] = ()) -> Iterator[Section]:
             Text(list(course(run))),
         ],
     )
-    for heading, blocks in pictures(run, published).items():
+    for heading, blocks in pictures(illustrated).items():
         yield Section(heading, blocks)
     apart = front.differences([run.nets[point.key] for point in run.front])
     facts = [(point.key, told) for point, told in zip(run.front, apart, strict=True)]
@@ -106,12 +107,12 @@ def _(run: SearchRun, published: Sequence[Published] = ()) -> Iterator[Section]:
         yield Section("What the networks are", [Text(["Fields in which they differ."]), Facts(facts)])
 
 
-def pictures(run: Run, published: Sequence[Published] = ()) -> dict[str, list[Picture | Grid]]:
+def pictures(illustrated: Iterable[Illustration]) -> dict[str, list[Picture | Grid]]:
     """The figures by the heading that they stand below, with what was published."""
     found: dict[str, list[Picture | Grid]] = {}
-    for each in illustrations(run, published):
+    for each in illustrated:
         blocks = found.setdefault(each.heading, [])
-        blocks.append(Picture(each.draw(), each.caption, each.alt or each.caption))
+        blocks.append(Picture(each.figure, each.caption, each.alt or each.caption))
         if rows := known.with_a_place(each.published):
             blocks.append(_published(rows))
     return found

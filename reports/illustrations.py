@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial, singledispatch
+from functools import cached_property, partial, singledispatch
 from math import isnan
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.launch import AblationRun
@@ -36,14 +35,10 @@ class Illustration:
     published: Sequence[Published] = ()
     """The published results that stand in a table below it."""
 
-
-def illustrate(run: object, folder: Path, published: Sequence[Published] = ()) -> list[tuple[str, Illustration]]:
-    """Draw a run's figures into a folder, each as SVG and PNG; with the file name of the SVG."""
-    drawn = []
-    for figure in illustrations(run, published):
-        figures.save(figure.draw(), folder, figure.stem)
-        drawn.append((f"{figure.stem}.svg", figure))
-    return drawn
+    @cached_property
+    def figure(self) -> Figure:
+        """Drawn when it is first asked for, and once for all formats."""
+        return self.draw()
 
 
 @singledispatch

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 from ablations.kinds import Run
 from ablations.launch import AblationRun
-from ablations.published import Published
-from reports import front, tables
+from reports import figures, front, tables
 from reports import published as known
 from reports.answer import answer
 from reports.course import course
-from reports.illustrations import illustrate
+from reports.illustrations import Illustration, illustrations
 from reports.notes import footnotes, ill
 from reports.setting import setting, state, unfinished
 from search.found import SearchRun
 from search.study import Study
 
 
-def render(run: Run, published: Sequence[Published] = ()) -> str:
-    """The report of a run, finished or not, as Markdown; with published results behind its front."""
+def render(run: Run, illustrated: Iterable[Illustration] | None = None) -> str:
+    """The report of a run, finished or not, as Markdown; its figures, by themselves those without anything published,
+    are drawn into the report's folder."""
+    illustrated = illustrations(run) if illustrated is None else illustrated
     far = state(run) + (" **Unfinished: the numbers below may still change.**" if unfinished(run) else "")
-    lines = [*question(run.study), far, "", *findings(run, published), ""]
+    lines = [*question(run.study), far, "", *findings(run, illustrated), ""]
     if lost := ill(run):
         rows = [(status, escape(reason), str(count)) for status, reason, count in lost]
         lines += ["## What did not end well", "", *table(("status", "reason", "trials"), ("trials",), rows), ""]
@@ -31,13 +32,13 @@ def render(run: Run, published: Sequence[Published] = ()) -> str:
 
 
 @singledispatch
-def findings(run: object, published: Sequence[Published] = ()) -> list[str]:
+def findings(run: object, illustrated: Iterable[Illustration]) -> list[str]:
     """What was found, by the kind of run."""
     raise TypeError(type(run).__name__)
 
 
 @findings.register
-def _(run: AblationRun, published: Sequence[Published] = ()) -> list[str]:
+def _(run: AblationRun, illustrated: Iterable[Illustration]) -> list[str]:
     rows = []
     for arm, (name, *rest) in zip(run.summaries, tables.cells(run), strict=True):
         bold = f"**{escape(name)}**" if arm.arm == run.study.control else escape(name)
@@ -53,15 +54,15 @@ def _(run: AblationRun, published: Sequence[Published] = ()) -> list[str]:
         cells = [tuple(map(escape, row)) for row in both]
         lines += ["", "## Raw and matched", "", *table(tables.BOTH_WAYS, tables.BOTH_WAYS[1:], cells)]
     lines += effects_of_factors(run)
-    return [*lines, *pictures(run, published)]
+    return [*lines, *pictures(run, illustrated)]
 
 
 @findings.register
-def _(run: SearchRun, published: Sequence[Published] = ()) -> list[str]:
+def _(run: SearchRun, illustrated: Iterable[Illustration]) -> list[str]:
     rows = [tuple(map(escape, row)) for row in front.cells(run.front)]
     lines = [*table(front.HEADINGS, front.NUMERIC, rows), ""]
     lines += [f"- {escape(line)}" for line in [*front.legend(run.front), *course(run)]]
-    lines += pictures(run, published)
+    lines += pictures(run, illustrated)
     for objective, reason in run.unexplained:
         lines += ["", f"No importance of axes for {escape(objective)}: {escape(reason)}."]
     lines += ["", "## What the networks are", "", "Fields in which they differ.", ""]
@@ -70,13 +71,14 @@ def _(run: SearchRun, published: Sequence[Published] = ()) -> list[str]:
     return lines
 
 
-def pictures(run: Run, published: Sequence[Published] = ()) -> list[str]:
-    """The figures, drawn into the report's folder."""
+def pictures(run: Run, illustrated: Iterable[Illustration]) -> list[str]:
+    """The figures, drawn into the report's folder as SVG and PNG."""
     lines = []
-    for file, figure in illustrate(run, run.folder.report, published):
-        caption = escape(figure.caption)
-        lines += ["", f"![{caption}]({file})", "", f"*{caption}*"]
-        if rows := known.with_a_place(figure.published):
+    for each in illustrated:
+        figures.save(each.figure, run.folder.report, each.stem)
+        caption = escape(each.caption)
+        lines += ["", f"![{caption}]({each.stem}.svg)", "", f"*{caption}*"]
+        if rows := known.with_a_place(each.published):
             cells = [tuple(map(escape, row)) for row in known.cells(rows)]
             lines += ["", *table(known.HEADINGS, known.NUMERIC, cells), ""]
             lines += [f"- {escape(note)}" for note in known.NOTES]

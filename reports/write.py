@@ -10,28 +10,30 @@ from ablations.kinds import Run
 from ablations.launch import AblationRun
 from ablations.published import Published
 from reports import arms, front, html, latex, markdown
+from reports.illustrations import Illustration, illustrations
 from reports.published import FILES, with_a_place
 from resnet_space.errors import unknown
 from search.atomic import write_bytes
 from search.found import SearchRun
 
-Render = Callable[[Any, Sequence[Published]], str | bytes]
+Document = Callable[[Any, Sequence[Illustration]], str]
+"""From a run and its figures."""
+Table = Callable[[Any, Sequence[Published]], str | bytes]
 """From a run, and published results to stand beside it."""
 
 
-def _by_kind(of_ablation: Render, of_search: Render) -> Render:
-    renders: dict[type, Render] = {AblationRun: of_ablation, SearchRun: of_search}
+def _by_kind(of_ablation: Table, of_search: Table) -> Table:
+    renders: dict[type, Table] = {AblationRun: of_ablation, SearchRun: of_search}
     return lambda run, published: renders[type(run)](run, published)
 
 
-def _alone(render: Callable[[Any], str | bytes]) -> Render:
+def _alone(render: Callable[[Any], str | bytes]) -> Table:
     """A table of what was measured alone; what was published is a file of its own."""
     return lambda run, _: render(run)
 
 
-FORMATS: dict[str, Render] = {
-    "md": markdown.render,
-    "html": html.page,
+DOCUMENTS: dict[str, Document] = {"md": markdown.render, "html": html.page}
+TABLES: dict[str, Table] = {
     "tex": _by_kind(latex.of_ablation, latex.of_search),
     "csv": _by_kind(_alone(arms.as_csv), _alone(front.of_run)),
     "parquet": _by_kind(_alone(arms.as_parquet), _alone(front.as_parquet)),
@@ -46,11 +48,14 @@ def write(run: Run, formats: Sequence[str], published: Sequence[Published] = ())
         InputError: an unknown format.
     """
     for name in formats:
-        if name not in FORMATS:
-            raise unknown("format", name, FORMATS, path="--format")
+        if name not in DOCUMENTS and name not in TABLES:
+            raise unknown("format", name, [*DOCUMENTS, *TABLES], path="--format")
     files: dict[str, str | bytes] = {}
+    # Each figure is drawn once for all documents.
+    illustrated = list(illustrations(run, published)) if DOCUMENTS.keys() & formats else []
     for name in formats:
-        files[f"report.{name}"] = FORMATS[name](run, published)
+        document = DOCUMENTS.get(name)
+        files[f"report.{name}"] = document(run, illustrated) if document else TABLES[name](run, published)
         if name in FILES and (rows := with_a_place(published)):
             files[f"published.{name}"] = FILES[name](rows)
     for name, made in files.items():

@@ -26,7 +26,7 @@ from reports.comparisons import Place
 from reports.figures import Mark
 from reports.illustrations import illustrations
 from reports.published import LABEL
-from reports.write import FORMATS, write
+from reports.write import DOCUMENTS, TABLES, write
 from search import inline
 from search.plan import opened
 from search.progress import Progress
@@ -124,7 +124,7 @@ def test_a_report_names_nothing_published_by_itself(ablation: Make) -> None:
     assert LABEL not in html.page(run)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [*DOCUMENTS, *TABLES])
 def test_every_format_tells_what_was_published_when_it_is_asked_for(ablation: Make, name: str) -> None:
     run = ablation(ERRORS)
     paths = write(run, [name], CIFAR)
@@ -137,12 +137,13 @@ def test_every_format_tells_what_was_published_when_it_is_asked_for(ablation: Ma
 
 
 def test_the_table_stands_below_the_figure_and_says_what_is_counted(ablation: Make) -> None:
-    text = markdown.render(ablation(ERRORS), CIFAR)
+    found = ablation(ERRORS)
+    text = markdown.render(found, illustrations(found, CIFAR))
     figure, table = text.index("](complexity.svg)"), text.index("| network | error on | error, % |")
     assert figure < table < text.index("## Setting")
     assert "| resnet56 option A | cifar10 | 6.97 | 850k | 127M, counted | 1512.03385 table 6 |" in text
     assert "| nin |" not in text, "what has no cost has no place"
-    page = html.page(ablation(ERRORS), CIFAR)
+    page = html.page(found, illustrations(found, CIFAR))
     assert page.index("Error against complexity") < page.index(LABEL.capitalize())
 
 
@@ -185,8 +186,8 @@ def test_a_search_has_stars_in_the_front_of_each_cost_and_one_table_below_the_la
     assert not macs.published
     assert params.published
     assert "(this run is on digits)" in params.caption
-    text = markdown.render(run, CIFAR)
+    text = markdown.render(run, illustrations(run, CIFAR))
     assert text.count("| network | error on | error, % |") == 1
     assert text.index("](front-params.svg)") < text.index("| network | error on | error, % |")
-    assert LABEL.capitalize() in html.page(run, CIFAR)
-    assert "1608.06993 table 2" in str(FORMATS["tex"](run, CIFAR))
+    assert LABEL.capitalize() in html.page(run, illustrations(run, CIFAR))
+    assert "1608.06993 table 2" in str(TABLES["tex"](run, CIFAR))

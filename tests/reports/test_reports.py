@@ -14,7 +14,7 @@ from ablations.launch import AblationRun
 from reports import arms, html, markdown
 from reports.two_runs import answer, compare
 from reports.two_runs import write as write_both
-from reports.write import FORMATS, write
+from reports.write import DOCUMENTS, TABLES, write
 from resnet_space import InputError
 
 Make = Callable[..., AblationRun]
@@ -22,7 +22,7 @@ ERRORS = {"base": [0.010, 0.012, 0.011], "bad": [0.310, 0.313, 0.312], "lost": [
 PLANNED = {"compare": ["bad", "lost"]}
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [*DOCUMENTS, *TABLES])
 def test_every_format_is_written_and_again_the_same(name: str, ablation: Make) -> None:
     run = ablation(ERRORS, planned=PLANNED, epochs=2)
     (path,) = write(run, [name])
@@ -30,6 +30,18 @@ def test_every_format_is_written_and_again_the_same(name: str, ablation: Make) -
     assert first
     write(run, [name])
     assert path.read_bytes() == first
+
+
+def test_documents_share_their_figures_and_are_the_same_as_alone(ablation: Make) -> None:
+    run = ablation(ERRORS, planned=PLANNED, epochs=2)
+
+    def written(formats: list[str]) -> dict[str, bytes]:
+        write(run, formats)
+        return {path.name: path.read_bytes() for path in run.folder.report.iterdir()}
+
+    alone = written(["html"]) | written(["md"])
+    assert {"report.md", "report.html", "differences.svg", "curves.png"} <= alone.keys()
+    assert written(["md", "html"]) == alone
 
 
 def test_csv_has_a_row_an_arm_with_the_columns_that_others_build_on(ablation: Make) -> None:
