@@ -11,6 +11,7 @@ from itertools import pairwise
 from statistics import fmean, median
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from resnet_space import Architecture, build, complexity
@@ -42,33 +43,53 @@ class Memory:
 def memory(net: Architecture, recipe: Recipe) -> Memory:
     """Bytes of one training step in float32, without what the libraries take for themselves.
 
-    Weights: 4 bytes for each parameter, its gradient and its momentum. Activations: what autograd keeps for a batch, on
+    Activations: what autograd keeps for a batch, on
     torch's meta device, where a batch takes no memory, each storage once.
     """
-    return Memory(weights=3 * 4 * complexity(net).params, activations=_kept(net, recipe.batch_size))
+    return Memory(weights=weights(net), activations=_kept(net, recipe.batch_size))
+
+
+def weights(net: Architecture) -> int:
+    """Bytes of its parameters, their gradients and momenta, in float32."""
+    return 3 * 4 * complexity(net).params
+
+
+class Kept:
+    """What forward passes keep for the backward ones, each storage once."""
+
+    def __init__(self) -> None:
+        # By the object: on the meta device nothing has an address. Held, or its id would be given again.
+        self.storages: dict[int, torch.UntypedStorage] = {}
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is kept while it lasts."""
+        with torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor):
+            yield
+
+    def _note(self, tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        self.storages[id(storage)] = storage
+        return tensor
+
+    def bytes(self, model: nn.Module) -> int:
+        """Of all of it but the model's parameters."""
+        own = {id(parameter.untyped_storage()) for parameter in model.parameters()}
+        return sum(storage.nbytes() for place, storage in self.storages.items() if place not in own)
 
 
 def _kept(net: Architecture, images: int) -> int:
     """Bytes that a forward pass keeps for the backward one, parameters aside."""
-    # By the object: on the meta device nothing has an address. Held, or its id would be given again.
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[id(storage)] = storage
-        return tensor
-
+    kept = Kept()
     with torch.device("meta"):
         model = build(net).train()
         for part in model.modules():
             # A batch may skip no branch, and on this device there is nothing to draw.
             part.train(not isinstance(part, Survival))
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with kept.noting():
             logits = model(torch.zeros(images, *net.input_shape))
             functional.cross_entropy(logits, torch.zeros(images, dtype=torch.long))
-    for parameter in model.parameters():
-        kept.pop(id(parameter.untyped_storage()), None)
-    return sum(storage.nbytes() for storage in kept.values())
+    return kept.bytes(model)
 
 
 def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> float:

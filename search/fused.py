@@ -45,6 +45,9 @@ from resnet_space.shortcuts import (
     ZeroInit,
 )
 
+Parted = Sequence[tuple[Tensor, Sequence[Tensor]]]
+"""Tensors of a fused network, each with those of the networks that it stands for."""
+
 
 class Unfusable(ValueError):
     """Says which module has no fused form."""
@@ -58,27 +61,31 @@ def fuse(nets: Sequence[nn.Module]) -> nn.Module:
     """
     if len({repr(net) for net in nets}) > 1:
         raise Unfusable("networks of different shapes")
-    fused = _blank(nets[0], len(nets))
+    fused = _blank(copy.deepcopy(nets[0]), len(nets))
     states = [net.state_dict() for net in nets]
     joined = {name: join([state[name] for state in states]) for name in states[0]}
     fused.load_state_dict(joined, assign=True)
     return fused.train(nets[0].training)
 
 
-@torch.no_grad()
-def unfuse(fused: nn.Module, nets: Sequence[nn.Module]) -> None:
-    """Write a fused network's weights and statistics back into the networks that it was made of."""
+def parted(fused: nn.Module, nets: Sequence[nn.Module]) -> Parted:
+    """The weights and statistics of a fused network, with those of the networks that it was made of."""
     states = [net.state_dict() for net in nets]
-    for name, tensor in fused.state_dict().items():
-        own = [state[name] for state in states]
+    return [(tensor, [state[name] for state in states]) for name, tensor in fused.state_dict().items()]
+
+
+@torch.no_grad()
+def unfuse(tensors: Parted) -> None:
+    """Write what a fused network has learned into the networks that it was made of."""
+    for tensor, own in tensors:
         for part, whole in zip(own, divided(tensor, own), strict=True):
             part.copy_(whole)
 
 
-def refusal(net: nn.Module) -> str:
-    """Why networks of this shape cannot be fused; empty if they can."""
+def refusal(net: nn.Module, *, given: bool = False) -> str:
+    """Why networks of this shape cannot be fused; empty if they can. One that is `given` is of no use afterwards."""
     try:
-        _blank(net, 2)
+        _blank(net if given else copy.deepcopy(net), 2)
     except Unfusable as reason:
         return str(reason)
     return ""
@@ -99,8 +106,8 @@ def divided(tensor: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def _blank(net: nn.Module, networks: int) -> nn.Module:
-    """The fused form without weights, on torch's meta device."""
-    form = _form(copy.deepcopy(net).to("meta"), networks, "")
+    """The fused form without weights, on torch's meta device, made of this network's parts."""
+    form = _form(net.to("meta"), networks, "")
     parts = [*form.modules()]
     if any(isinstance(part, Dropouts) for part in parts) and any(getattr(part, "recompute", False) for part in parts):
         raise Unfusable("dropout in a network that computes activations anew, with masks drawn anew")

@@ -12,7 +12,7 @@ from resnet_space import build
 from search import checkpoint
 from search.bucket import Place
 from search.events import Notice
-from search.fused import divided, draw_from, fuse, join, unfuse
+from search.fused import Parted, divided, draw_from, fuse, join, parted, unfuse
 from search.recipe import Recipe
 from search.trial import TrialSpec
 
@@ -152,9 +152,15 @@ class Group:
         if not self.alone:
             self.model = fuse([member.model for member in members])
             self.optimizer = sgd(self.model, self.recipe)
-            self._take_momenta()
             self.generators = [torch.Generator() for _ in members]
             draw_from(self.model, self.generators)
+        # Listed once: to ask a network of hundreds of modules for them takes as long as some of its layers.
+        self.weights = list(self.model.parameters())
+        if not self.alone:
+            owned = zip(*(member.model.parameters() for member in members), strict=True)
+            self.learned: Parted = list(zip(self.weights, owned, strict=True))
+            self.state = parted(self.model, [member.model for member in members])
+            self._take_momenta()
         self.draw_on()
         self.forward = torch.compile(self.model) if self.recipe.compile else self.model
 
@@ -179,8 +185,8 @@ class Group:
             return
         for generator, member in zip(self.generators, self.members, strict=True):
             member.rng = generator.get_state()
-        unfuse(self.model, [member.model for member in self.members])
-        for mine, theirs in self._parameters():
+        unfuse(self.state)
+        for mine, theirs in self.learned:
             momentum = self.optimizer.state[mine].get("momentum_buffer")
             if momentum is not None:
                 parts = divided(momentum, theirs)
@@ -191,15 +197,10 @@ class Group:
                 own["lr"] = common["lr"]
 
     def _take_momenta(self) -> None:
-        for mine, theirs in self._parameters():
+        for mine, theirs in self.learned:
             momenta = [
                 member.optimizer.state[parameter].get("momentum_buffer")
                 for member, parameter in zip(self.members, theirs, strict=True)
             ]
             if None not in momenta:
                 self.optimizer.state[mine]["momentum_buffer"] = join(momenta)
-
-    def _parameters(self) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
-        """Each fused parameter with those it was made of."""
-        owned = zip(*(member.model.parameters() for member in self.members), strict=True)
-        return list(zip(self.model.parameters(), owned, strict=True))

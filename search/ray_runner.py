@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Read by ray when it is imported: no files of its own a trial, Ctrl-C is ours to handle, nothing printed.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -37,9 +38,12 @@ from search.bucket import Place
 from search.events import Event, Finished, Notice, as_event, as_plain
 from search.preflight import Preflight
 from search.resources import Resources
-from search.sweep import Feed
 from search.trial import Job, TrialSpec
 from search.work import watched, work
+
+if TYPE_CHECKING:
+    # A worker imports this module, and has no use for the store behind a feed.
+    from search.sweep import Feed
 
 Work = Callable[[Job, Resources, Place], Generator[Event]]
 """What a worker does with a job: `work.work`, or something simulated."""
@@ -191,6 +195,8 @@ class Worker(tune.Trainable):
         self, config: dict[str, Any], resources: Resources, checkpoints: Place, work: Work
     ) -> None:
         self.resources, self.checkpoints, self.work = resources, checkpoints, work
+        # What was imported stays: to look through it for garbage takes longer than an epoch of a small network.
+        gc.freeze()
         self.take(config["job"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -39,9 +39,10 @@ def step(group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str) 
     group.optimizer.zero_grad(set_to_none=True)
     # The gradient of a sum: to each network, that of its own loss.
     losses.sum().backward()  # type: ignore[no-untyped-call]
-    for weight in group.model.parameters():
-        # Of a branch that this batch skipped: its gradient is zero, and its momentum goes on.
-        weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+    for weight in group.weights:
+        if weight.grad is None:
+            # Of a branch that this batch skipped: its gradient is zero, and its momentum goes on.
+            weight.grad = torch.zeros_like(weight)
     group.optimizer.step()
     wrong = torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, ys, strict=True)])
     return losses.detach(), wrong

@@ -9,17 +9,17 @@ import hashlib
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnet_space import Architecture, build, complexity
 from search.data import Images, batches
-from search.forecast import available, memory, now, threads
+from search.forecast import Kept, available, now, threads, weights
 from search.fused import Unfusable, refusal
 from search.members import Group, Member
 from search.record import TrialRecord
@@ -30,8 +30,8 @@ from search.trial import Job, TrialSpec
 MOST = 8
 """Trials in a job, where it is not said."""
 
-PAIRS = 3
-"""Steps alone and together that are timed in turns, behind one of each to warm up; the quickest of each count."""
+PAIRS = 2
+"""Steps alone and together that are timed in turns, behind one of each to warm up; the quicker of each counts."""
 
 LOOKS = 2
 """Measurements, as long as it does not look faster together: what else goes on makes steps slower, never quicker."""
@@ -116,10 +116,16 @@ def jobs(
 
 def at_most(spec: TrialSpec, resources: Resources, steps: int) -> int:
     """How many trials like this one may train together, before anything is measured."""
+    asked = asked_for(spec, resources, steps)
+    return asked if asked > 1 and shape(spec.architecture) else 1
+
+
+def asked_for(spec: TrialSpec, resources: Resources, steps: int) -> int:
+    """The same, whatever the network is."""
     fuse = resources.fuse
     if fuse == "off" or (fuse == "auto" and (spec.recipe.compile or steps < FEWEST_STEPS)):
         return 1
-    return 1 if not shape(spec.architecture) else MOST if fuse == "auto" else fuse
+    return MOST if fuse == "auto" else fuse
 
 
 def parts(arms: int, trials: int, most: int, workers: int) -> int:
@@ -156,12 +162,13 @@ def gain(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, st
     their networks cannot be fused.
     """
     auto = resources.fuse == "auto"
-    if len(specs) < 2 or at_most(specs[0], resources, steps) < 2 or (auto and not fits(specs, resources)):
+    if len(specs) < 2 or asked_for(specs[0], resources, steps) < 2:
         return None
+    room = share(resources) if auto else None
     for _ in range(LOOKS):
         try:
             with threads(resources.threads):
-                taken = pace(specs, images, resources.device, PAIRS, recorded=resources.graphs)
+                taken = pace(specs, images, resources.device, PAIRS, recorded=resources.graphs, room=room)
         except Unfusable:
             return None
         factor = min(alone for alone, _ in taken) / min(together for _, together in taken)
@@ -170,22 +177,29 @@ def gain(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, st
     return None
 
 
-def fits(specs: Sequence[TrialSpec], resources: Resources) -> bool:
-    """Whether so many networks have room in a worker's share of the memory."""
+def share(resources: Resources) -> float:
+    """Bytes that the networks of a worker may take together."""
     device = resources.device
-    share = min(resources.gpus, 1) if device == "cuda" else min(resources.cpus / (os.cpu_count() or 1), 1)
-    return len(specs) * memory(specs[0].architecture, specs[0].recipe).total < ROOM * share * available(device)
+    own = min(resources.gpus, 1) if device == "cuda" else min(resources.cpus / (os.cpu_count() or 1), 1)
+    return ROOM * own * available(device)
 
 
 def pace(
-    specs: Sequence[TrialSpec], images: Images, device: str, pairs: int, *, recorded: bool = False
+    specs: Sequence[TrialSpec],
+    images: Images,
+    device: str,
+    pairs: int,
+    *,
+    recorded: bool = False,
+    room: float | None = None,
 ) -> list[tuple[float, float]]:
     """Seconds of a step of each trial, one after another, and of one step of all together: measured in turns.
 
     Alone, the first stands for each: their networks are of one shape. With `recorded`, of steps that are CUDA graphs.
 
     Raises:
-        Unfusable: they cannot be fused, or what is fused computes something else.
+        Unfusable: they cannot be fused, or what is fused computes something else; or, by what a step of the first one
+            keeps, they take more memory than there is `room` for.
     """
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=gpus):
@@ -203,8 +217,9 @@ def pace(
             take.group.draw_on()
             return take([xs[number]], [ys[number]], rate)[0]
 
-        losses = torch.cat([apart(number) for number in range(len(specs))])
-        _agree(losses, all_take(xs, ys, rate)[0], AGREEMENT["cuda" if gpus else "cpu"])
+        losses = [_within(room, specs, alone[0].model, partial(apart, 0))]
+        losses += [apart(number) for number in range(1, len(specs))]
+        _agree(torch.cat(losses), all_take(xs, ys, rate)[0], AGREEMENT["cuda" if gpus else "cpu"])
         taken = []
         for _ in range((BEFORE_RECORDING if recorded else 0) + pairs):
             began = now(device)
@@ -213,6 +228,19 @@ def pace(
             all_take(xs, ys, rate)
             taken.append((len(specs) * (between - began), now(device) - between))
         return taken[-pairs:]
+
+
+def _within(room: float | None, specs: Sequence[TrialSpec], first: nn.Module, step: Callable[[], Tensor]) -> Tensor:
+    """What a step of the first network gives, if by what it keeps all of them have room."""
+    if room is None:
+        return step()
+    kept = Kept()
+    with kept.noting():
+        loss = step()
+    asked = len(specs) * (weights(specs[0].architecture) + kept.bytes(first))
+    if asked > room:
+        raise Unfusable(f"{len(specs)} networks take {asked} bytes, and there is room for {room:.0f}")
+    return loss
 
 
 def _batch(spec: TrialSpec, images: Images, device: str) -> tuple[Tensor, Tensor]:
@@ -242,4 +270,5 @@ def shape(net: Architecture) -> str:
     """What networks have in common that can be fused; empty of one that cannot be."""
     with torch.device("meta"):
         model = build(net)
-    return "" if refusal(model) else hashlib.sha256(repr(model).encode()).hexdigest()
+    found = hashlib.sha256(repr(model).encode()).hexdigest()
+    return "" if refusal(model, given=True) else found

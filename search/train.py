@@ -164,12 +164,14 @@ def train_together(
                 told += member.save(device)
         yield from told
 
+    latencies: dict[str, float] = {}
     for member in members:
-        yield from ended(member, images, device)
+        yield from ended(member, images, device, latencies)
 
 
-def ended(member: Member, images: Images, device: str) -> Iterator[Finished]:
-    """The end of a trial that took all of its steps."""
+def ended(member: Member, images: Images, device: str, latencies: dict[str, float]) -> Iterator[Finished]:
+    """The end of a trial that took all of its steps. A network's latency is measured once, whatever its seeds learned:
+    `latencies` are those that are known, by the network's key."""
     key, recipe, model = member.spec.key, member.spec.recipe, member.model
     if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
         # The last step's doing: no loss was left to show it.
@@ -177,7 +179,9 @@ def ended(member: Member, images: Images, device: str) -> Iterator[Finished]:
         yield Finished(key, "diverged", reason, seconds=spent(member))
         return
     [test_error] = errors(model, images.test, images, recipe, device)
-    measured_latency = latency_ms(model, images.shape, recipe, device)
+    net = member.spec.architecture.key
+    if net not in latencies:
+        latencies[net] = latency_ms(model, images.shape, recipe, device)
     try:
         if member.folder:
             checkpoint.keep_weights(member.folder, model)
@@ -191,7 +195,7 @@ def ended(member: Member, images: Images, device: str) -> Iterator[Finished]:
         "complete",
         test_error=test_error,
         validation_error=member.state.history[-1].validation_error,
-        latency_ms=measured_latency,
+        latency_ms=latencies[net],
         seconds=spent(member),
     )
     if member.folder:

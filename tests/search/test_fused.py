@@ -14,7 +14,7 @@ from torch.nn import functional
 from resnet_space import Architecture, build
 from resnet_space.modules import Sum, Unit
 from resnet_space.shortcuts import IdentityShortcut
-from search.fused import Unfusable, draw_from, fuse, join, refusal, unfuse
+from search.fused import Unfusable, draw_from, fuse, join, parted, refusal, unfuse
 
 SEEDS = range(3)
 
@@ -73,7 +73,7 @@ def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(n
         assert all(grad is not None for grad in own)
         torch.testing.assert_close(parameter.grad, join(own), atol=1e-5, rtol=1e-3)
     back = copy.deepcopy(alone)
-    unfuse(together, back)
+    unfuse(parted(together, back))
     for one, other in zip(alone, back, strict=True):
         for (name, buffer), (_, found) in zip(one.named_buffers(), other.named_buffers(), strict=True):
             torch.testing.assert_close(found, buffer, atol=1e-5, rtol=1e-4, msg=name)
@@ -82,7 +82,7 @@ def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(n
 def test_back_and_forth_changes_no_bit(net: Architecture) -> None:
     alone = networks(net)
     back = [build(net).to(memory_format=torch.channels_last) for _ in SEEDS]
-    unfuse(fuse(alone), back)
+    unfuse(parted(fuse(alone), back))
     for one, other in zip(alone, back, strict=True):
         assert same_bits(one, other)
         assert [tensor.stride() for tensor in one.parameters()] == [tensor.stride() for tensor in other.parameters()]

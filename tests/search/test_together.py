@@ -18,11 +18,12 @@ from search import together
 from search import work as work_module
 from search.data import Images
 from search.events import Epoch, Event, Finished, Started
+from search.forecast import memory
 from search.fused import Unfusable
 from search.members import Group
 from search.resources import Resources
 from search.store import Store
-from search.together import Before, divided, fits, gain, jobs, pace, parts
+from search.together import Before, divided, gain, jobs, pace, parts
 from search.trial import Job, TrialSpec
 from search.work import work
 
@@ -249,10 +250,13 @@ def test_a_moment_s_noise_parts_no_seeds(trial: Trial, digits: Images, monkeypat
 
 
 def test_what_has_no_room_goes_one_by_one(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fits(seeds(trial), Resources(fuse="auto"))
+    specs = seeds(trial)
+    asked = len(specs) * memory(specs[0].architecture, specs[0].recipe).total
+    assert pace(specs, digits, "cpu", 1, room=asked)
+    with pytest.raises(Unfusable, match=f"{len(specs)} networks take {asked} bytes, and there is room for"):
+        pace(specs, digits, "cpu", 1, room=asked - 1)
     monkeypatch.setattr(together, "available", lambda _: 1_000_000)
-    assert not fits(seeds(trial), Resources(fuse="auto"))
-    assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=1000) is None
+    assert gain(specs, digits, Resources(fuse="auto"), steps=1000) is None
 
 
 def test_the_measurement_draws_no_random_number_and_gives_seconds_of_both(trial: Trial, digits: Images) -> None:
