@@ -20,7 +20,7 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 from fronts import fill
 from measuring import ROUNDS, Goal, Measured, main, several
 
-FRONT_DOOR = "from resnet_space.cli import main; main()"
+FRONT_DOOR = "from resnet_space.__main__ import process; process()"
 """What the installed command runs."""
 
 HALF, THREE = Goal("most", 0.5, "s"), Goal("most", 3.0, "s")

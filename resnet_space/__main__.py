@@ -11,8 +11,8 @@ from typing import NoReturn
 from resnet_space.cli import main
 
 SELDOM = 50_000
-"""Objects made between two looks for garbage. Imports make a million of them and next to no garbage; by Python's own
-number, 700, the looks take a fourth of the time that a command takes to begin."""
+"""Objects made between two looks for garbage. Imports make a million of them and next to no garbage: by Python's own
+number, the looks take a fourth of the time that a study takes to begin."""
 
 
 def process() -> NoReturn:

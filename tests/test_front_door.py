@@ -301,6 +301,32 @@ def test_the_console_script_gives_the_exit_status_and_no_traceback() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+ENDS = """
+import atexit, sys
+from resnet_space import __main__ as door
+
+def main():
+    sys.stdout.write("said\\n")
+    sys.exit(3)
+
+atexit.register(sys.stdout.write, "tidied\\n")
+door.main = main
+door.process()
+"""
+
+
+def test_a_command_s_process_ends_at_once_with_its_status_and_nothing_is_lost() -> None:
+    result = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (3, "said\ntidied\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
+def test_what_was_said_and_did_not_arrive_is_no_success() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run([sys.executable, "-c", ENDS], stdout=full, check=False)
+    assert result.returncode == 120
+
+
 def test_presets_and_studies_of_the_contract_are_there() -> None:
     assert {"shortcuts", "activations", "transitions", "depth", "cardinality"} <= set(shipped())
     assert all(isinstance(row.net, Architecture) for row in PRESETS.values())
