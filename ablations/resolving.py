@@ -97,7 +97,7 @@ class Resolving:
 
     def _refill(self) -> None:
         """More trials, where the results ask for more; those that are stored already pass at once."""
-        if not self.news or self.todo or self.jobs:
+        if len(self.plan.study.looks) == 1 or not self.news or self.todo or self.jobs:
             return
         self.news = False
         wanted = self._wanted()

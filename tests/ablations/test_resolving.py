@@ -115,6 +115,19 @@ def test_a_run_that_goes_on_asks_for_what_it_would_have_asked_for(plan: Ablation
             store.close()
 
 
+def test_with_a_fixed_number_of_seeds_the_store_is_not_read_at_every_end(
+    plan: AblationPlan, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(plan, study=plan.study.model_copy(update={"seeds": 3}))
+    feed = Resolving(plan, store, Progress(total=0, already=0, steps=1, name=str))
+    running = begun(feed)
+    monkeypatch.delattr(Store, "records")
+    for trial, spec in running.items():
+        feed.tell(_end(spec, noisy(*trial)))
+        assert not feed.next()
+    assert feed.over
+
+
 def test_an_arm_without_any_result_is_not_tried_for_ever(plan: AblationPlan, store: Store) -> None:
     apart = {"base": 0.1, "clear": 0.7}
     asked = drive(
