@@ -22,7 +22,7 @@ from search.plan import Plan
 from search.progress import clock_face
 from search.reach import reach
 from search.search_plan import SearchPlan
-from search.together import gain, jobs
+from search.together import gain, jobs, shape
 from search.trial import Job, TrialSpec
 
 CALIBRATED = 5
@@ -224,10 +224,16 @@ def _rows(
     timed = {round(step * last / max(CALIBRATED - 1, 1)) for step in range(CALIBRATED)}
     measured: list[tuple[int, float]] = []
     faster: dict[str, float | None] = {}
+    # So many of one shape take as long together as any others.
+    known: dict[tuple[str, int], tuple[float | None, float]] = {}
     for net in [] if _lacking(plan) else (distinct[index] for index in sorted(timed)):
         specs = by_key[net.key]
-        factor = gain(specs, plan.images, resources, steps=plan.steps)
-        measured.append((complexity(net).macs, seconds_a_trial(specs[0], plan.images, resources) / (factor or 1)))
+        alike = shape(net) or net.key, len(specs)
+        if alike not in known:
+            factor = gain(specs, plan.images, resources, steps=plan.steps)
+            known[alike] = factor, seconds_a_trial(specs[0], plan.images, resources) / (factor or 1)
+        factor, seconds = known[alike]
+        measured.append((complexity(net).macs, seconds))
         if len(specs) > 1:
             faster[next(name for name, other in nets.items() if other.key == net.key)] = factor
     rows = [

@@ -65,15 +65,17 @@ def test_a_plan_is_silent_where_trials_may_not_train_together(arms: dict[str, An
     assert not [line for line in lines(found) if "trials train" in line or "trials go" in line]
 
 
-def test_arms_that_train_together_are_each_timed(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arms_that_train_together_are_timed_once(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = []
     monkeypatch.setattr(outlook, "gain", lambda specs, *_, **__: float(len(specs)))
-    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 12.0)
+    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: timed.append(12.0) or 12.0)
     gates = {
         f"bias {bias}": {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": bias}}} for bias in (0, -3)
     }
     found = outlook.outlook(planned(digits, gates, fuse=4))
     assert found.facts["together"] == {"trials": 4, "times_as_fast": {"bias 0": 4.0, "bias -3": 4.0}}
     assert found.seconds == 4 * 12.0 / 4
+    assert len(timed) == 1
 
 
 def test_the_gain_is_measured_on_the_seeds_themselves(digits: Images) -> None:
