@@ -264,7 +264,7 @@ def _agree(apart: Tensor, joined: Tensor, tolerance: float) -> None:
         raise Unfusable(f"losses of the first step are {joined.tolist()} together and {apart.tolist()} alone")
 
 
-# Every arm of a study is asked for again with every seed, and takes a tenth of a second.
+# Every arm of a study is asked for again with every seed, and takes some hundredths of a second.
 @lru_cache(maxsize=4096)
 def shape(net: Architecture) -> str:
     """What networks have in common that can be fused; empty of one that cannot be."""
