@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import sys
+import threading
 from typing import NoReturn
 
 from resnet_space.cli import main
@@ -31,6 +32,9 @@ def process() -> NoReturn:
 def leave(status: int) -> NoReturn:
     """End without taking apart, module by module, what torch and Ray have made: that takes seconds, and frees nothing
     that the process's end does not."""
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join()
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()

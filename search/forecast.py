@@ -43,7 +43,7 @@ class Memory:
 def memory(net: Architecture, recipe: Recipe) -> Memory:
     """Bytes of one training step in float32, without what the libraries take for themselves.
 
-    Activations: what autograd keeps for a batch, each storage once, on torch's meta device, where a batch takes no memory.
+    Activations: what autograd keeps for a batch, each storage once; on torch's meta device, where that takes no memory.
     """
     return Memory(weights=weights(net), activations=_kept(net, recipe.batch_size))
 

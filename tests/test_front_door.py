@@ -302,11 +302,16 @@ def test_the_console_script_gives_the_exit_status_and_no_traceback() -> None:
 
 
 ENDS = """
-import atexit, sys
+import atexit, sys, threading, time
 from resnet_space import __main__ as door
+
+def late():
+    time.sleep(0.1)
+    sys.stdout.write("late\\n")
 
 def main():
     sys.stdout.write("said\\n")
+    threading.Thread(target=late).start()
     sys.exit(3)
 
 atexit.register(sys.stdout.write, "tidied\\n")
@@ -317,7 +322,7 @@ door.process()
 
 def test_a_command_s_process_ends_at_once_with_its_status_and_nothing_is_lost() -> None:
     result = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout, result.stderr) == (3, "said\ntidied\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (3, "said\nlate\ntidied\n", "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
