@@ -1,6 +1,7 @@
 """The command line: what each verb prints, and what wrong input gets: one line, status 2, no traceback."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -327,8 +328,10 @@ def test_a_command_s_process_ends_at_once_with_its_status_and_nothing_is_lost() 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
 def test_what_was_said_and_did_not_arrive_is_no_success() -> None:
+    # Held back until the end: unbuffered, the first word itself is refused.
+    held = os.environ | {"PYTHONUNBUFFERED": ""}
     with Path("/dev/full").open("w") as full:
-        result = subprocess.run([sys.executable, "-c", ENDS], stdout=full, check=False)
+        result = subprocess.run([sys.executable, "-c", ENDS], stdout=full, env=held, check=False)
     assert result.returncode == 120
 
 
