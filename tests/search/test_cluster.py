@@ -7,18 +7,19 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from nodes import Nodes
+from nodes import Nodes, still, training
 from runs import Run, numbers, stored, write
 
 pytestmark = pytest.mark.long
 
 LONG: dict[str, Any] = {"seeds": 1, "recipe": {"base": "digits", "epochs": 80, "batch_size": 32}}
-"""Two trials that take longer than a worker of Ray takes to start, so that both nodes have one."""
+"""Two trials that are not done in an instant."""
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +39,20 @@ def nodes() -> Iterator[Nodes]:
         yield started
 
 
+def on_both_nodes(run: Run) -> None:
+    """Wait until each of two nodes, with a CPU each, has a trial of the two. A worker of Ray takes seconds to start, in
+    which a trial may be over: the first stands still until the second has begun."""
+    first, *others = run.until(lambda: training(os.getpid()))
+    run.until(run.epochs)
+    with nullcontext() if others else still(first):
+        run.until(lambda: run.running() == 2)
+
+
 def test_a_run_on_separate_nodes_has_the_numbers_of_one_inline(nodes: Nodes, tmp_path: Path, undisturbed: Path) -> None:
     with Run(
         write(tmp_path, **LONG), tmp_path / "run", "--address", nodes.address, environment=nodes.environment
     ) as run:
-        run.until(lambda: run.running() == 2)  # a CPU a node: on both
+        on_both_nodes(run)
         assert run.end() == 0, run.stderr
     assert "data set 'digits': looking for it on 2 more nodes" in run.stderr
     assert numbers(tmp_path / "run") == numbers(undisturbed)
@@ -140,7 +150,8 @@ def test_a_trial_of_a_removed_node_goes_on_elsewhere_behind_its_checkpoint(tmp_p
         # Its processes have what this one has; a driver that asks for a token would not be answered to.
         same = {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "disabled")}
         with Run(write(tmp_path, **LONG), out, "--address", cluster.address, environment=same) as run:
-            run.until(lambda: run.running() == 2 and run.epochs() >= 4)
+            on_both_nodes(run)
+            run.until(lambda: run.epochs() >= 4)
             _, before, _ = stored(out)
             cluster.remove_node(lost, allow_graceful=False)
             assert run.end() == 0, run.stderr
@@ -164,7 +175,8 @@ def test_a_trial_of_a_lost_node_goes_on_elsewhere_also_where_they_share_no_file_
         lost = nodes.worker(around=alone)
         where = ("--address", nodes.address, "--checkpoints", bucket_url)
         with Run(write(tmp_path, **LONG), out, *where, environment=nodes.environment) as run:
-            run.until(lambda: run.running() == 2 and run.epochs() >= 4)
+            on_both_nodes(run)
+            run.until(lambda: run.epochs() >= 4)
             _, before, _ = stored(out)
             nodes.kill(lost)
             assert run.end() == 0, run.stderr

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -71,11 +71,7 @@ class Nodes:
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """End a node as if its plug were pulled: with the workers on it, which have sessions of their own."""
-        parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
-        doomed = {process.pid}
-        while more := {child for child, parent in parents.items() if parent in doomed} - doomed:
-            doomed |= more
-        for each in doomed:
+        for each in _family(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
         process.wait()
@@ -85,6 +81,39 @@ class Nodes:
         for process in reversed(self.started):
             self.stop(process)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def training(root: int) -> list[int]:
+    """Workers of Ray below a process that do a step of a trial just now, by number."""
+    return sorted(each for each in _family(root) if _command(each).startswith(b"ray::") and b".train" in _command(each))
+
+
+@contextmanager
+def still(process: int) -> Iterator[None]:
+    """Meanwhile it stands still."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
+
+
+def _family(root: int) -> set[int]:
+    """A process and all below it, by number."""
+    parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
+    family = {root}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _command(process: int) -> bytes:
+    """What a process calls itself; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _parent(process: Path) -> int:

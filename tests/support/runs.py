@@ -11,10 +11,12 @@ import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from resnet_space import documents
 from search.store import Store
+
+Seen = TypeVar("Seen")
 
 MARK = "RESNET_SPACE_TEST"
 """An environment variable that tells the processes of a test from others, workers of Ray too."""
@@ -72,13 +74,14 @@ class Run:
         self.stdout, _ = self.process.communicate(timeout=240)
         return self.process.returncode
 
-    def until(self, true: Callable[[], object]) -> None:
-        """Wait for something to be so while it goes on."""
+    def until(self, true: Callable[[], Seen]) -> Seen:
+        """Wait for something to be so while it goes on, and say what was seen."""
         end = time.monotonic() + 200
-        while not true():
+        while not (seen := true()):
             assert self.process.poll() is None, f"it ended before that:\n{self.stderr}"
             assert time.monotonic() < end, f"never so:\n{self.stderr}"
             time.sleep(0.05)
+        return seen
 
     def running(self) -> int:
         """Trials that run."""
