@@ -11,12 +11,12 @@ from ablations.contrasts import Contrast
 from ablations.effects import Values, unadjusted
 from ablations.findings import look
 from search.events import FINISHED, Event, Finished
+from search.jobs import Before, jobs
 from search.progress import Progress
 from search.record import TrialRecord
 from search.share import Share
 from search.store import Store
 from search.sweep import unfinished
-from search.together import Before, jobs
 from search.trial import Job, TrialSpec
 
 if TYPE_CHECKING:

@@ -18,11 +18,12 @@ from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError
 from search.forecast import available, by_macs, memory, seconds_a_trial
 from search.inline import check
+from search.jobs import jobs, shape
 from search.plan import Plan
 from search.progress import clock_face
 from search.reach import reach
 from search.search_plan import SearchPlan
-from search.together import gain, jobs, shape
+from search.together import gain
 from search.trial import Job, TrialSpec
 
 CALIBRATED = 5

@@ -82,10 +82,10 @@ def unfuse(tensors: Parted) -> None:
             part.copy_(whole)
 
 
-def refusal(net: nn.Module, *, given: bool = False) -> str:
-    """Why networks of this shape cannot be fused; empty if they can. One that is `given` is of no use afterwards."""
+def refusal(net: nn.Module) -> str:
+    """Why networks of this shape cannot be fused; empty if they can. This one is taken apart: ask of a copy."""
     try:
-        _blank(net if given else copy.deepcopy(net), 2)
+        _blank(net, 2)
     except Unfusable as reason:
         return str(reason)
     return ""

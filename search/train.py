@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -74,7 +75,7 @@ def train_together(
     members = [
         Member.of(spec, folder, device, recompute=recompute) for spec, folder in zip(specs, folders, strict=True)
     ]
-    if len(members) > 1 and (why := refusal(members[0].model)):
+    if len(members) > 1 and (why := refusal(copy.deepcopy(members[0].model))):
         raise Unfusable(why)
     members = level(members, device, recompute=recompute)
     for member in members:

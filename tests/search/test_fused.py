@@ -98,10 +98,10 @@ def test_fusing_draws_no_random_number_and_leaves_the_networks_alone(tiny_net: A
 
 
 def test_what_has_no_fused_form_is_refused_by_its_place(tiny_net: Architecture) -> None:
-    model = build(tiny_net.replace(survival=0.5))
-    assert refusal(model) == "units.0.survival: Survival has no fused form"
+    net = tiny_net.replace(survival=0.5)
+    assert refusal(build(net)) == "units.0.survival: Survival has no fused form"
     with pytest.raises(Unfusable, match="Survival has no fused form"):
-        fuse([model, model])
+        fuse([build(net), build(net)])
 
 
 def test_dropout_draws_in_each_network_the_masks_that_it_draws_alone(tiny_net: Architecture) -> None:
