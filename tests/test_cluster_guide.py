@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from runs import MARK, alive, numbers, stored, write
+from runs import MARK, STUDY, alive, numbers, stored, write
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "cluster.md"
@@ -143,6 +143,6 @@ def test_the_batch_script_queues_itself_again_on_usr1_and_ends_the_study(tmp_pat
         if again.poll() is None:
             os.killpg(again.pid, signal.SIGKILL)
     assert stored(out)[2]["complete"] == 4
-    assert len(numbers(out)) == 4 + 4 * 12
+    assert len(numbers(out)) == 4 + 4 * STUDY["recipe"]["epochs"]
     assert (tmp_path / "told").read_text().count("requeue") == 1
     assert alive(mark) == []

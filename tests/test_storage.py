@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from processes import still
 from verbs import Cli
 
 from search.claims import living
@@ -91,7 +92,7 @@ def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
     Store(postgresql_url).close()
     with driver("one") as one, driver("two") as two, opened(postgresql_url) as store:
 
-        def until(what: Callable[[], bool]) -> None:
+        def until(what: Callable[[], object]) -> None:
             deadline = time.monotonic() + 400
             while not what():
                 assert time.monotonic() < deadline
@@ -103,7 +104,10 @@ def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
                 rows = connection.exec_driver_sql("SELECT owner FROM trials WHERE status = 'complete'")
                 return {row[0].rpartition(":")[0].rpartition(":")[2] for row in rows if row[0]}
 
-        until(lambda: len(owners()) == 2)
+        until(owners)
+        # That could be done with all of it before the other has begun.
+        with still(int(owners().pop())):
+            until(lambda: len(owners()) == 2)
         os.kill(one.pid, signal.SIGKILL)
         before = {record.key: record for record in store.records() if record.status == "complete"}
         out, err = two.communicate(timeout=400)
@@ -113,7 +117,8 @@ def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
     assert {record.status for record in after.values()} == {"complete"}
     assert {key: after[key] for key in before} == before, "once, and unchanged"
     assert {record.attempts for record in before.values()} == {1}
-    assert sum(record.attempts for record in after.values()) <= len(after) + 1, "what was killed with its driver"
+    lost = sum(record.attempts for record in after.values()) - len(after)
+    assert lost <= 2, "what was killed with its driver, and what stood still for longer than a lease"
     alone = resnet_space("run", *study, "--out", "alone")
     assert out.replace("two/", "alone/") == alone.out, "the same as one driver alone"
 

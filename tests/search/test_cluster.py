@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nodes import Nodes, still, training
+from nodes import Nodes, training
+from processes import still
 from runs import Run, numbers, stored, write
 
 pytestmark = pytest.mark.long

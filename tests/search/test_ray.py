@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nodes import workers
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError
@@ -59,33 +60,13 @@ class Sweep:
         return [event.step for event in self.of(name, trial) if isinstance(event, Started)]
 
 
-def workers() -> list[int]:
-    """Processes below this one that are actors of `Worker`, which Tune wraps: Ray names them after the class."""
-    parents, found = {}, []
-    for process in Path("/proc").iterdir():
-        try:
-            rest = (process / "stat").read_text().rpartition(")")[2]
-            parents[int(process.name)] = int(rest.split()[1])
-            if (process / "cmdline").read_bytes().startswith((b"ray::ResourceTrainable", b"ray::Worker")):
-                found.append(int(process.name))
-        except (OSError, ValueError):
-            continue
-
-    def ours(pid: int) -> bool:
-        while pid in parents and pid != os.getpid():
-            pid = parents[pid]
-        return pid == os.getpid()
-
-    return [pid for pid in found if ours(pid)]
-
-
 def kill_workers() -> None:
     """SIGKILL, and wait until they are gone."""
-    there = workers()
+    there = workers(os.getpid())
     for pid in there:
         os.kill(pid, signal.SIGKILL)
     end = time.monotonic() + 10
-    while set(there) & set(workers()) and time.monotonic() < end:
+    while set(there) & set(workers(os.getpid())) and time.monotonic() < end:
         time.sleep(0.01)
 
 
@@ -137,7 +118,7 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
             (name == "killed once" and event.epoch == 3 and name not in result.kills) or name == "killed for ever"
         ):
             result.kills.append(name)
-            assert len(workers()) == 1
+            assert len(workers(os.getpid())) == 1
             kill_workers()
 
     resources = Resources(at_once=1, retries=RETRIES)

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from processes import command, family
 
 RAY = str(Path(sys.executable).with_name("ray"))
 
@@ -71,7 +73,7 @@ class Nodes:
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """End a node as if its plug were pulled: with the workers on it, which have sessions of their own."""
-        for each in _family(process.pid):
+        for each in family(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
         process.wait()
@@ -83,43 +85,13 @@ class Nodes:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def workers(root: int) -> list[int]:
+    """Processes below one that are actors of `Worker`, which Tune wraps: Ray names them after the class."""
+    return sorted(
+        each for each in family(root) if command(each).startswith((b"ray::ResourceTrainable", b"ray::Worker"))
+    )
+
+
 def training(root: int) -> list[int]:
-    """Workers of Ray below a process that do a step of a trial just now, by number."""
-    return sorted(each for each in _family(root) if _command(each).startswith(b"ray::") and b".train" in _command(each))
-
-
-@contextmanager
-def still(process: int) -> Iterator[None]:
-    """Meanwhile it stands still."""
-    os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGCONT)
-
-
-def _family(root: int) -> set[int]:
-    """A process and all below it, by number."""
-    parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
-    family = {root}
-    while more := {child for child, parent in parents.items() if parent in family} - family:
-        family |= more
-    return family
-
-
-def _command(process: int) -> bytes:
-    """What a process calls itself; nothing if it is gone."""
-    try:
-        return Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def _parent(process: Path) -> int:
-    """The parent's number of a process in /proc; 0 if it is gone."""
-    try:
-        # Behind the name, which may hold anything, stand the state and the parent.
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+    """Those that do a step of a trial just now: Ray names them after that."""
+    return [each for each in workers(root) if b".train" in command(each)]
