@@ -174,8 +174,8 @@ class Pads(nn.Module):
         self.networks, self.stride, self.more = networks, pad.stride, pad.more
 
     def forward(self, x: Tensor) -> Tensor:
-        pixels = x[:, :, :: self.stride, :: self.stride].permute(0, 2, 3, 1)
         # Channels last, as they lie in memory: (N, H, W, K, C).
+        pixels = x.permute(0, 2, 3, 1)[:, :: self.stride, :: self.stride]
         apart = pixels.reshape(*pixels.shape[:3], self.networks, -1)
         return functional.pad(apart, (0, self.more)).flatten(3).permute(0, 3, 1, 2)
 

@@ -10,6 +10,7 @@ import torch
 from nets import FUSABLE
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_space import Architecture, build
 from resnet_space.modules import Sum, Unit
@@ -95,6 +96,33 @@ def test_fusing_draws_no_random_number_and_leaves_the_networks_alone(tiny_net: A
     for tensor in together.state_dict().values():
         tensor.zero_()
     assert same_bits(alone[0], kept)
+
+
+class Layouts(TorchDispatchMode):
+    """Counts kernels that are given images with the channels first and images with the channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        images = [value for value in args if isinstance(value, Tensor) and value.dim() == 4]
+        last = [value.is_contiguous(memory_format=torch.channels_last) for value in images]
+        first = [value.is_contiguous() for value in images]
+        self.both += (True, False) in zip(last, first, strict=True) and (False, True) in zip(last, first, strict=True)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("number", [1, len(SEEDS)], ids=["alone", "fused"])
+def test_a_step_lays_its_images_channels_last_throughout(number: int, net: Architecture) -> None:
+    """Kernels that meet both layouts take twice as long. The gradient of a mean has the one that torch gives it."""
+    models, xs = networks(net)[:number], pictures(net)[:number]
+    model = fuse(models) if number > 1 else models[0]
+    with Layouts() as layouts:
+        logits = model(torch.cat(xs, 1).contiguous(memory_format=torch.channels_last))
+        functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long)).backward()  # type: ignore[no-untyped-call]
+    means = sum(isinstance(part, nn.AdaptiveAvgPool2d) for part in model.modules())
+    assert layouts.both <= means
 
 
 def test_what_has_no_fused_form_is_refused_by_its_place(tiny_net: Architecture) -> None:
