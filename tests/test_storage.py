@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -96,7 +95,8 @@ def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
             deadline = time.monotonic() + 400
             while not what():
                 assert time.monotonic() < deadline
-                assert one.poll() is None, one.communicate()
+                ended = [each for each in (one, two) if each.poll() is not None]
+                assert not ended, ended[0].communicate()
                 time.sleep(0.05)
 
         def owners() -> set[str]:
@@ -105,22 +105,22 @@ def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
                 return {row[0].rpartition(":")[0].rpartition(":")[2] for row in rows if row[0]}
 
         until(owners)
-        # That could be done with all of it before the other has begun.
-        with still(int(owners().pop())):
+        # The first could be done with all of it before the other has begun.
+        first, other = (one, two) if owners() == {str(one.pid)} else (two, one)
+        with still(first.pid):
             until(lambda: len(owners()) == 2)
-        os.kill(one.pid, signal.SIGKILL)
+            first.kill()
         before = {record.key: record for record in store.records() if record.status == "complete"}
-        out, err = two.communicate(timeout=400)
-        assert two.returncode == 0, err
+        out, err = other.communicate(timeout=400)
+        assert other.returncode == 0, err
         after = {record.key: record for record in store.records()}
     assert 2 <= len(before) < len(after) == 11
     assert {record.status for record in after.values()} == {"complete"}
     assert {key: after[key] for key in before} == before, "once, and unchanged"
     assert {record.attempts for record in before.values()} == {1}
-    lost = sum(record.attempts for record in after.values()) - len(after)
-    assert lost <= 2, "what was killed with its driver, and what stood still for longer than a lease"
+    assert sum(record.attempts for record in after.values()) <= len(after) + 1, "what was killed with its driver"
     alone = resnet_space("run", *study, "--out", "alone")
-    assert out.replace("two/", "alone/") == alone.out, "the same as one driver alone"
+    assert out.replace("one/" if other is one else "two/", "alone/") == alone.out, "the same as one driver alone"
 
 
 def test_a_second_driver_of_a_search_is_refused(resnet_space: Cli, tmp_path: Path) -> None:

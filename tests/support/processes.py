@@ -23,10 +23,10 @@ def still(process: int) -> Iterator[None]:
 def family(root: int) -> set[int]:
     """A process and all below it, by number."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
-    family = {root}
-    while more := {child for child, parent in parents.items() if parent in family} - family:
-        family |= more
-    return family
+    found = {root}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
 
 
 def command(process: int) -> bytes:
