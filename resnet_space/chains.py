@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
 from resnet_space.layers import Chain, Convolution, Parallel, Pool, convolutions
 
@@ -80,9 +81,33 @@ def activations(chain: str, channels: int) -> Iterator[nn.Module]:
         yield nn.BatchNorm2d(channels) if name == "bn" else nn.ReLU()
 
 
+def pixels(x: Tensor, stride: int) -> Tensor:
+    """Every stride-th pixel of (N, C, H, W), as (N, H', W', C).
+
+    Sliced with the channels last, as images are in memory: a gradient of another layout slows all kernels that use it.
+    """
+    return x.permute(0, 2, 3, 1)[:, ::stride, ::stride]
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution with a stride s: y = W * x[s*i, s*j], of x (N, C, H, W).
+
+    While it learns, pixels are taken first and convolved with stride 1, which is the same sum. The gradient that oneDNN
+    computes for a stride and channels last writes past its memory where the channels do not fill a block
+    (https://github.com/uxlfoundation/oneDNN/issues/6035): wrong gradients or a crash, by processor and threads.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (torch.is_grad_enabled() and self.weight.requires_grad):
+            return super().forward(x)
+        chosen = pixels(x, self.stride[0]).permute(0, 3, 1, 2)
+        return functional.conv2d(chosen, self.weight, self.bias, groups=self.groups)
+
+
 def conv(shape: Convolution, *, bias: float | None = None) -> nn.Conv2d:
     """Drawn as `draw` says; without a bias, since BN follows, unless one is given."""
-    module = nn.Conv2d(
+    kind = Pointwise if shape.kernel == (1, 1) and shape.stride > 1 else nn.Conv2d
+    module = kind(
         shape.in_channels,
         shape.channels,
         shape.kernel,

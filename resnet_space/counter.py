@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -148,9 +148,28 @@ def _ends(plan: Blueprint) -> Complexity:
 
 
 def _by_operation(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Complexity:
-    """The counts of a module all of whose work is done in modules without parts, added up over these.
+    """The counts of a module all of whose work is done in modules without parts, added up over these."""
+    return _total([(_operation(part, shapes), 1) for part, shapes in _ran(build, shape)])
 
-    It is built on torch's meta device, where nothing is drawn, and gone through on the CPU with zeros: on the other
+
+def layers(net: Architecture) -> Iterator[tuple[nn.Module, Shapes]]:
+    """What a network's work is done in: modules without parts, each with the shapes of its inputs, without the batch.
+
+    Stem and head, and each distinct unit once. They are in evaluation mode, and their weights are zeros.
+    """
+    from resnet_space import modules
+
+    plan = net.blueprint
+    yield from _ran(partial(modules.stem, plan), plan.input_shape)
+    for unit in dict.fromkeys(_like(unit) for unit in plan.units):
+        yield from _ran(partial(modules.Unit, unit), (unit.in_channels, *unit.size))
+    yield from _ran(partial(modules.head, plan), (plan.channels, *plan.units[-1].out_size))
+
+
+def _ran(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> list[tuple[nn.Module, Shapes]]:
+    """A module's parts that have no parts, in the order in which they run, each with the shapes of its inputs.
+
+    It is built on torch's meta device, where nothing is drawn, and run on the CPU with zeros: on the meta device
     torch would load its compiler for the first addition, and sympy for the first copy, which take longer than all of
     this.
     """
@@ -174,7 +193,7 @@ def _by_operation(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Com
         module(torch.zeros(1, *shape))
     for hook in hooks:
         hook.remove()
-    return _total([(_operation(part, shapes), 1) for part, shapes in ran])
+    return ran
 
 
 def _operation(module: nn.Module, shapes: Shapes) -> Complexity:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resnet_space.blueprint import Blueprint, Carry, UnitPlan
-from resnet_space.chains import activations, build_chain, closing, conv
+from resnet_space.chains import activations, build_chain, closing, conv, pixels
 from resnet_space.layers import Convolution, depth
 from resnet_space.orders import applied
 from resnet_space.recomputing import Features, joined, recomputed
@@ -241,9 +241,7 @@ class Pad(nn.Module):
         self.stride, self.more = plan.stride, plan.channels - plan.in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        # As they lie in memory, channels last: a gradient of another layout slows down all that it meets on its way.
-        pixels = x.permute(0, 2, 3, 1)[:, :: self.stride, :: self.stride]
-        return functional.pad(pixels, (0, self.more)).permute(0, 3, 1, 2)
+        return functional.pad(pixels(x, self.stride), (0, self.more)).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
         return f"{self.stride}, {self.more}"

@@ -46,6 +46,8 @@ class Notice:
 
     key: str
     text: str
+    host: str = ""
+    """The machine, where the notice is of it and not of the trial: then it is shown once."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from search.data import Images, Split, batches, steps_per_epoch
 from search.members import Group, Member
 from search.recipe import Recipe
 from search.resources import Resources
+from search.soundness import conditions_of, sound
 from search.step import stepping
 from search.train import errors
 from search.trial import TrialSpec
@@ -94,12 +95,16 @@ def _kept(net: Architecture, images: int) -> int:
 def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> float:
     """How long a whole trial takes here: the median of a few real steps, times their number; a look at the validation
     split after each epoch, and one at the test split. Where the recipe compiles, it is timed as if it did not.
+
+    Raises:
+        Faulty: a kernel is wrong on this machine, and there is no way around it.
     """
     recipe, device = spec.recipe, resources.device
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with threads(resources.threads), torch.random.fork_rng(devices=gpus):
         plain = spec.model_copy(update={"recipe": recipe.model_copy(update={"compile": False})})
-        group = Group([Member.of(plain, None, device)])
+        detours = sound(spec.architecture, conditions_of(recipe, resources)).detours
+        group = Group([Member.of(plain, None, device, detours=detours)])
         take, split = stepping(group, device), images.train.to(device)
         group.model.train()
         taken = []

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnet_space.chains import Join, Paths
+from resnet_space.chains import Join, Paths, Pointwise, pixels
 from resnet_space.modules import (
     Concatenation,
     Gate,
@@ -105,13 +105,22 @@ def divided(tensor: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
     return [part.reshape(own.shape) for part, own in zip(parts, like, strict=True)]
 
 
+def form(module: nn.Module, networks: int) -> nn.Module:
+    """The fused form of several modules like this one, without weights, on torch's meta device.
+
+    Raises:
+        Unfusable: it has none.
+    """
+    return _blank(copy.deepcopy(module), networks)
+
+
 def _blank(net: nn.Module, networks: int) -> nn.Module:
     """The fused form without weights, on torch's meta device, made of this network's parts."""
-    form = _form(net.to("meta"), networks, "")
-    parts = [*form.modules()]
+    made = _form(net.to("meta"), networks, "")
+    parts = [*made.modules()]
     if any(isinstance(part, Dropouts) for part in parts) and any(getattr(part, "recompute", False) for part in parts):
         raise Unfusable("dropout in a network that computes activations anew, with masks drawn anew")
-    return form
+    return made
 
 
 def draw_from(fused: nn.Module, generators: Sequence[torch.Generator]) -> None:
@@ -126,15 +135,15 @@ def _form(module: nn.Module, networks: int, name: str) -> nn.Module:
     if kind not in FORMS:
         raise Unfusable(f"{name or 'the network'}: {kind.__name__} has no fused form")
     try:
-        form = FORMS[kind](module, networks)
+        made = FORMS[kind](module, networks)
     except Unfusable as reason:
         raise Unfusable(f"{name}: {reason}") from None
-    for part, child in form.named_children():
-        setattr(form, part, _form(child, networks, f"{name}.{part}".lstrip(".")))
+    for part, child in made.named_children():
+        setattr(made, part, _form(child, networks, f"{name}.{part}".lstrip(".")))
     wanted = {own: _joined_shape(own, shape, networks) for own, shape in _shapes(module).items()}
-    if _shapes(form) != wanted:
+    if _shapes(made) != wanted:
         raise Unfusable(f"{name}: {kind.__name__} has parameters that its fused form does not know")
-    return form
+    return made
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -174,9 +183,9 @@ class Pads(nn.Module):
         self.networks, self.stride, self.more = networks, pad.stride, pad.more
 
     def forward(self, x: Tensor) -> Tensor:
-        # Channels last, as they lie in memory: (N, H, W, K, C).
-        pixels = x.permute(0, 2, 3, 1)[:, :: self.stride, :: self.stride]
-        apart = pixels.reshape(*pixels.shape[:3], self.networks, -1)
+        # (N, H, W, K, C), as they are in memory.
+        chosen = pixels(x, self.stride)
+        apart = chosen.reshape(*chosen.shape[:3], self.networks, -1)
         return functional.pad(apart, (0, self.more)).flatten(3).permute(0, 3, 1, 2)
 
 
@@ -236,8 +245,8 @@ class Joins(nn.Module):
 
     def forward(self, *parts: Tensor) -> Tensor:
         # Channels last, as they lie in memory: (N, H, W, K, C).
-        pixels = [part.permute(0, 2, 3, 1) for part in parts]
-        apart = [part.reshape(*part.shape[:3], self.networks, -1) for part in pixels]
+        last = [part.permute(0, 2, 3, 1) for part in parts]
+        apart = [part.reshape(*part.shape[:3], self.networks, -1) for part in last]
         return torch.cat(apart, 4).flatten(3).permute(0, 3, 1, 2)
 
 
@@ -254,7 +263,7 @@ def _convolution(conv: nn.Module, networks: int) -> nn.Module:
     if conv.padding_mode != "zeros":
         raise Unfusable(f"a convolution with {conv.padding_mode} padding has no fused form")
     assert not isinstance(conv.padding, str)
-    return nn.Conv2d(
+    return type(conv)(
         networks * conv.in_channels,
         networks * conv.out_channels,
         conv.kernel_size,  # type: ignore[arg-type]
@@ -330,7 +339,7 @@ def _same(module: nn.Module, networks: int) -> nn.Module:
 
 
 FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
-    nn.Conv2d: _convolution,
+    **dict.fromkeys((nn.Conv2d, Pointwise), _convolution),
     nn.BatchNorm2d: _normalisation,
     nn.Linear: _linear,
     Pad: _pad,

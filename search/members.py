@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from resnet_space import build
 from search import checkpoint
 from search.bucket import Place
+from search.detours import NONE, Detours, follow
 from search.events import Notice
 from search.fused import Parted, divided, draw_from, fuse, join, parted, unfuse
 from search.recipe import Recipe
@@ -42,10 +44,12 @@ class Member:
         device: str,
         *,
         recompute: bool = False,
+        detours: Detours = NONE,
         generations: Sequence[str] = checkpoint.GENERATIONS,
     ) -> Member:
         """The trial where the first of its checkpoints that can be read left it, or at its beginning."""
-        member = cls(spec, folder, *beginning(spec, device, recompute=recompute), checkpoint.State())
+        begin = partial(beginning, spec, device, recompute=recompute, detours=detours)
+        member = cls(spec, folder, *begin(), checkpoint.State())
         found = []
         for path in [folder / name for name in generations] if folder else []:
             try:
@@ -55,7 +59,7 @@ class Member:
                 continue
             except checkpoint.Damaged as why:
                 found.append(f"{path.name} is damaged ({why})")
-                member.model, member.optimizer = beginning(spec, device, recompute=recompute)
+                member.model, member.optimizer = begin()
         member.rng = torch.get_rng_state()
         if found:
             after = f"goes on behind step {member.state.step}" if member.state.step else "begins anew"
@@ -84,11 +88,15 @@ class Member:
             self.unsaved = False
 
 
-def beginning(spec: TrialSpec, device: str, *, recompute: bool = False) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """The seed's network and its optimiser, before the first step."""
+def beginning(
+    spec: TrialSpec, device: str, *, recompute: bool = False, detours: Detours = NONE
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The seed's network, with layers whose kernels are wrong here on their detours, and its optimiser, before the
+    first step."""
     # Dropout draws from the global generator as it trains; the weights have generators of their own.
     torch.manual_seed(spec.seed)
     model = build(spec.architecture, spec.seed, recompute=recompute).to(memory_format=torch.channels_last).to(device)
+    follow(model, detours)
     return model, sgd(model, spec.recipe)
 
 
@@ -117,7 +125,7 @@ def furthest_behind(members: Sequence[Member], total: int) -> list[Member]:
     return [member for member in going if member.place == first.place]
 
 
-def level(members: Sequence[Member], device: str, *, recompute: bool = False) -> list[Member]:
+def level(members: Sequence[Member], device: str, *, recompute: bool = False, detours: Detours = NONE) -> list[Member]:
     """The members, those ahead one checkpoint back if another stands there.
 
     So it is behind a kill between two members' checkpoints. They take the epoch together again, as they began it: the
@@ -127,7 +135,14 @@ def level(members: Sequence[Member], device: str, *, recompute: bool = False) ->
     found = []
     for member in members:
         if member.folder and member.state.step > min(places)[0]:
-            back = Member.of(member.spec, member.folder, device, recompute=recompute, generations=[checkpoint.BEFORE])
+            back = Member.of(
+                member.spec,
+                member.folder,
+                device,
+                recompute=recompute,
+                detours=detours,
+                generations=[checkpoint.BEFORE],
+            )
             known = back.state.step > 0 or len(member.state.history) == 1
             if known and back.place in places - {member.place}:
                 checkpoint.step_back(member.folder)
@@ -143,7 +158,7 @@ class Group:
     What they learn is theirs when `hand_back` is called, and not before.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], detours: Detours = NONE) -> None:
         """Raises `fused.Unfusable` for several that cannot be."""
         self.members = list(members)
         self.recipe = members[0].spec.recipe
@@ -151,6 +166,7 @@ class Group:
         self.model, self.optimizer = members[0].model, members[0].optimizer
         if not self.alone:
             self.model = fuse([member.model for member in members])
+            follow(self.model, detours)
             self.optimizer = sgd(self.model, self.recipe)
             self.generators = [torch.Generator() for _ in members]
             draw_from(self.model, self.generators)

@@ -48,6 +48,8 @@ class Progress:
         """When running trials told something last."""
         self.longest_pause = 0.0
         self.silent: set[str] = set()
+        self.noticed: set[tuple[str, str]] = set()
+        """What was shown of machines."""
         self.ended: Counter[str] = Counter()
         self.best: tuple[float, str] | None = None
         self.live = Live(console=self.console, get_renderable=self.render, refresh_per_second=4, transient=True)
@@ -81,8 +83,12 @@ class Progress:
             case Epoch():
                 self.running[event.key] = event
                 self._better(event.validation_error, event.key)
-            case Notice():
+            case Notice(host=""):
                 self.say(f"{self.name(event.key)}: {event.text}")
+            case Notice():
+                if (event.host, event.text) not in self.noticed:
+                    self.noticed.add((event.host, event.text))
+                    self.say(f"{event.host}: {event.text}")
             case Finished():
                 self.running.pop(event.key, None)
                 self.ended[event.status] += 1

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from search.data import Images, batches
+from search.detours import NONE, Detours
 from search.forecast import Kept, available, now, threads, weights
 from search.fused import Unfusable
 from search.jobs import asked_for
 from search.members import Group, Member
 from search.resources import Resources
+from search.soundness import Faulty, Found, conditions_of, sound
 from search.step import BEFORE_RECORDING, stepping
 from search.trial import TrialSpec
 
@@ -46,14 +48,30 @@ def gain(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, st
     room = share(resources) if auto else None
     for _ in range(LOOKS):
         try:
+            detours = checked(specs, resources).detours
             with threads(resources.threads):
-                taken = pace(specs, images, resources.device, PAIRS, recorded=resources.graphs, room=room)
-        except Unfusable:
+                taken = pace(
+                    specs, images, resources.device, PAIRS, recorded=resources.graphs, room=room, detours=detours
+                )
+        except (Unfusable, Faulty):
             return None
         factor = min(alone for alone, _ in taken) / min(together for _, together in taken)
         if factor >= MARGIN or not auto:
             return factor
     return None
+
+
+def checked(specs: Sequence[TrialSpec], resources: Resources) -> Found:
+    """What is wrong here with the kernels of trials of one shape: of each network, and of the one they are fused into.
+
+    Raises:
+        Faulty: a kernel is wrong on this machine, and there is no way around it.
+        Unfusable: they cannot be fused.
+    """
+    first = specs[0]
+    conditions = conditions_of(first.recipe, resources)
+    alone = sound(first.architecture, conditions)
+    return alone | sound(first.architecture, conditions, len(specs)) if len(specs) > 1 else alone
 
 
 def share(resources: Resources) -> float:
@@ -71,6 +89,7 @@ def pace(
     *,
     recorded: bool = False,
     room: float | None = None,
+    detours: Detours = NONE,
 ) -> list[tuple[float, float]]:
     """Seconds of a step of each trial, one after another, and of one step of all together: measured in turns.
 
@@ -82,8 +101,8 @@ def pace(
     """
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=gpus):
-        members = [Member.of(spec, None, device) for spec in specs]
-        together, alone = Group(members), [Group([member]) for member in members]
+        members = [Member.of(spec, None, device, detours=detours) for spec in specs]
+        together, alone = Group(members, detours), [Group([member]) for member in members]
         for group in (together, *alone):
             group.model.train()
         xs, ys = zip(*(_batch(spec, images, device) for spec in specs), strict=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from search import checkpoint, propagation
 from search.bucket import Place
 from search.data import Images, Split, batches, steps_per_epoch
+from search.detours import NONE, Detours
 from search.events import Epoch, Event, Finished, Probe, Started
 from search.fused import Unfusable, refusal
 from search.members import Group, Member, furthest_behind, level
@@ -37,6 +38,7 @@ def train(
     probes: Collection[int] = (),
     recompute: bool = False,
     recorded: bool = False,
+    detours: Detours = NONE,
 ) -> Iterator[Event]:
     """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` behind each epoch in `probes`.
 
@@ -46,10 +48,18 @@ def train(
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
     A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
-    are not kept (see `build`); with `recorded` a step on CUDA is launched as one graph.
+    are not kept (see `build`); with `recorded` a step on CUDA is launched as one graph. `detours` are for layers whose
+    kernels are wrong on this machine (see `soundness`).
     """
     return train_together(
-        [spec], images, device=device, folders=[folder], probes=probes, recompute=recompute, recorded=recorded
+        [spec],
+        images,
+        device=device,
+        folders=[folder],
+        probes=probes,
+        recompute=recompute,
+        recorded=recorded,
+        detours=detours,
     )
 
 
@@ -62,6 +72,7 @@ def train_together(
     probes: Collection[int] = (),
     recompute: bool = False,
     recorded: bool = False,
+    detours: Detours = NONE,
 ) -> Iterator[Event]:
     """`train` for trials of one recipe and shape, a folder each, their networks fused into one for the steps.
 
@@ -73,11 +84,12 @@ def train_together(
     """
     recipe = specs[0].recipe
     members = [
-        Member.of(spec, folder, device, recompute=recompute) for spec, folder in zip(specs, folders, strict=True)
+        Member.of(spec, folder, device, recompute=recompute, detours=detours)
+        for spec, folder in zip(specs, folders, strict=True)
     ]
     if len(members) > 1 and (why := refusal(copy.deepcopy(members[0].model))):
         raise Unfusable(why)
-    members = level(members, device, recompute=recompute)
+    members = level(members, device, recompute=recompute, detours=detours)
     for member in members:
         yield Started(member.spec.key, platform.node(), device, member.state.step, together=len(members))
         yield from member.notices
@@ -92,7 +104,7 @@ def train_together(
     take = None
     while behind := furthest_behind(members, total):
         if take is None or take.group.members != behind:
-            take = stepping(Group(behind), device, recorded=recorded)
+            take = stepping(Group(behind, detours), device, recorded=recorded)
         group = take.group
         state = behind[0].state
         first, warming_up, number = state.step, state.warming_up, len(state.history)

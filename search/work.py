@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import logging
+import platform
 import tempfile
 import traceback
 from collections.abc import Generator, Iterator
@@ -19,7 +20,8 @@ from search.events import Event, Finished, Notice
 from search.resources import Resources
 from search.shortage import out_of_memory
 from search.shortage import reason as shortage
-from search.together import gain
+from search.soundness import Found
+from search.together import checked, gain
 from search.train import train, train_together
 from search.trial import Job, TrialSpec
 
@@ -57,6 +59,8 @@ def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
     for left in reversed(range(tries)):
         try:
             images = _images(spec.data, spec.fingerprint)
+            found = checked([spec], resources)
+            yield from _noticed(spec, found)
             yield from train(
                 spec,
                 images,
@@ -65,6 +69,7 @@ def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
                 probes=job.probes,
                 recompute=resources.recompute,
                 recorded=resources.graphs,
+                detours=found.detours,
             )
             return
         except Exception as error:
@@ -78,6 +83,11 @@ def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
         # Behind the except: with the error go the tensors that its frames held.
         _free()
         yield Notice(spec.key, f"{reason}; tried once more")
+
+
+def _noticed(spec: TrialSpec, found: Found) -> Iterator[Notice]:
+    """What is wrong with this machine's kernels, and avoided."""
+    return (Notice(spec.key, line, platform.node()) for line in found.lines)
 
 
 def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Generator[Event]:
@@ -125,6 +135,8 @@ def _together(job: Job, resources: Resources, checkpoints: Place | None) -> Iter
     steps = first.recipe.total_steps(steps_per_epoch(len(images.train), first.recipe.batch_size))
     faster = job.together if job.together is not None else gain(job.trials, images, resources, steps=steps)
     if faster:
+        found = checked(job.trials, resources)
+        yield from _noticed(first, found)
         folders = [checkpoints / spec.key if checkpoints else None for spec in job.trials]
         yield from train_together(
             job.trials,
@@ -134,6 +146,7 @@ def _together(job: Job, resources: Resources, checkpoints: Place | None) -> Iter
             probes=job.probes,
             recompute=resources.recompute,
             recorded=resources.graphs,
+            detours=found.detours,
         )
 
 
