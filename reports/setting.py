@@ -47,11 +47,18 @@ def setting(run: Run) -> list[tuple[str, str]]:
                 f"{machine['system']}",
             ),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+            *_kernels(sessions),
             ("commit", session["commit"] or "not in a checkout"),
             ("energy", _energy(sessions)),
             ("begun", f"{sessions[0]['began']}" + (f", in {len(sessions)} sessions" if len(sessions) > 1 else "")),
         ]
     return facts
+
+
+def _kernels(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Those that were wrong on a machine, and how they were avoided."""
+    lines = [line for session in sessions for line in session.get("kernels", ())]
+    return [("wrong kernel", line) for line in dict.fromkeys(lines)]
 
 
 def _energy(sessions: Sequence[Mapping[str, Any]]) -> str:

@@ -17,6 +17,7 @@ from resnet_space.errors import InputError, plain, unknown
 from resnet_space.printing import console, print_json, print_table
 
 if TYPE_CHECKING:
+    from search.folder import RunFolder
     from search.plan import Plan
     from search.preflight import Preflight
     from search.resources import Resources
@@ -165,7 +166,8 @@ def run(
                 for field, before, now in run_folder.changes:
                     typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
                 preflight = Preflight.of(plan, store, run_folder.checkpoints, say=partial(typer.echo, err=True))
-                _drive(plan, store, stop.kept_by(_runner(plan.study.resources, preflight, inline, address)))
+                runner = stop.kept_by(_runner(plan.study.resources, preflight, inline, address))
+                _drive(plan, store, run_folder, runner)
                 traceback = failures.first(store.standing().failed, run_folder.checkpoints)
             result = kinds.read(folder, storage)
             for part in answer(result):
@@ -333,7 +335,7 @@ def _refuse(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def _drive(plan: Plan, store: Store, runner: Runner) -> None:
+def _drive(plan: Plan, store: Store, run_folder: RunFolder, runner: Runner) -> None:
     """Do what is left, with progress on stderr."""
     from search.progress import Progress
 
@@ -341,7 +343,11 @@ def _drive(plan: Plan, store: Store, runner: Runner) -> None:
         typer.echo(notice, err=True)
     total, already = plan.counted(store)
     with Progress(total=total, already=already, steps=plan.steps, name=plan.name_of) as progress:
-        plan.drive(store, runner, progress)
+        try:
+            plan.drive(store, runner, progress)
+        finally:
+            if progress.machines:
+                run_folder.amend(kernels=progress.machines)
 
 
 def _runner(resources: Resources, preflight: Preflight, inline: bool, address: str | None) -> Runner:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -33,6 +33,8 @@ class Session:
     storage: str | None = None
     checkpoints: str | None = None
     planned: str = ""
+    kernels: list[str] = field(default_factory=list)
+    """Lines on kernels that were wrong on a machine, and were avoided."""
     joules: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 

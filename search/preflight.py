@@ -1,4 +1,5 @@
-"""What a run needs of the machines it goes on, looked at before its first trial: folder, disk, data, versions."""
+"""What a run needs of the machines it goes on, looked at before its first trial: folder, disk, data, versions,
+kernels."""
 
 from __future__ import annotations
 
@@ -16,11 +17,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.bucket import Place, keep
 from search.data.description import DataSet
 
 if TYPE_CHECKING:
+    from search.kernels import Conditions
     from search.plan import Plan
     from search.store import Store
 
@@ -50,26 +53,45 @@ class Preflight:
     data_patience: float = 900.0
     """Seconds that a node may take to read the data set, which it does once, and trials then find it there."""
     say: Callable[[str], None] = print
+    nets: tuple[Architecture, ...] = ()
+    """Networks that will be trained, as far as they are known."""
+    conditions: Conditions | None = None
+    """What their kernels are chosen by."""
 
     @classmethod
     def of(cls, plan: Plan, store: Store, checkpoints: Place, say: Callable[[str], None]) -> Preflight:
         """For what the store has on its list and has not finished; a search's networks are not known beforehand."""
         from search.events import FINISHED
+        from search.soundness import conditions_of
 
         trials = store.frame()
         left = trials.loc[~trials["status"].isin(FINISHED), "params"]
         # Weights and momenta in float32.
         each = 8 * int(left.max()) if len(left) else 0
-        return cls(checkpoints, plan.study.data, plan.images.fingerprint, each, 4 * int(left.sum()), say=say)
+        described = store.architectures(trials.loc[left.index, "architecture"].unique().tolist())
+        return cls(
+            checkpoints,
+            plan.study.data,
+            plan.images.fingerprint,
+            each,
+            4 * int(left.sum()),
+            say=say,
+            nets=tuple(map(Architecture.of, described.values())),
+            conditions=conditions_of(plan.study.recipe, plan.study.resources),
+        )
 
     def here(self, workers: int) -> None:
         """Look at this machine, which has loaded the data and is the only one.
 
         Raises:
-            InputError: the folder cannot be written, or the disk is too full.
+            InputError: the folder cannot be written, the disk is too full, or a kernel is wrong.
         """
         with self.token() as asked:
             self.judge({"this machine": answer(asked)}, workers)
+        if self.conditions:
+            from search.soundness import refused
+
+            self.refuse({"this machine": found} if (found := refused(self.nets, self.conditions)) else {}, 1)
 
     @contextmanager
     def token(self) -> Iterator[dict[str, Any]]:
@@ -178,6 +200,14 @@ def data_there(data: Mapping[str, Any], fingerprint: str) -> str:
     if found != fingerprint:
         return f"data set {data['name']!r} is another one there (fingerprint {found}, and {fingerprint} here)"
     return ""
+
+
+def kernels_there(nets: Sequence[Mapping[str, Any]], conditions: Mapping[str, Any]) -> list[str]:
+    """On a node: lines on kernels of these networks that are wrong there and cannot be avoided. Both are plain data."""
+    from search.kernels import Conditions
+    from search.soundness import refused
+
+    return refused(map(Architecture.of, nets), Conditions(**conditions))
 
 
 def compared(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[list[str], list[str]]:

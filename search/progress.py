@@ -48,7 +48,7 @@ class Progress:
         """When running trials told something last."""
         self.longest_pause = 0.0
         self.silent: set[str] = set()
-        self.noticed: set[tuple[str, str]] = set()
+        self.machines: list[str] = []
         """What was shown of machines."""
         self.ended: Counter[str] = Counter()
         self.best: tuple[float, str] | None = None
@@ -86,9 +86,10 @@ class Progress:
             case Notice(host=""):
                 self.say(f"{self.name(event.key)}: {event.text}")
             case Notice():
-                if (event.host, event.text) not in self.noticed:
-                    self.noticed.add((event.host, event.text))
-                    self.say(f"{event.host}: {event.text}")
+                line = f"{event.host}: {event.text}"
+                if line not in self.machines:
+                    self.machines.append(line)
+                    self.say(line)
             case Finished():
                 self.running.pop(event.key, None)
                 self.ended[event.status] += 1

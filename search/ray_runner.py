@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,12 @@ def look(preflight: Preflight, resources: Resources) -> None:
     data = preflight.data.model_dump(mode="json")
     wrong = _on_each(others, preflight.data_patience, asking.data_there, data, preflight.fingerprint)
     preflight.refuse({name: [line] for name, line in wrong.items() if line}, len(names))
+    if preflight.conditions:
+        nets, conditions = [net.model_dump(mode="json") for net in preflight.nets], asdict(preflight.conditions)
+        bad = _on_each(others, preflight.data_patience, asking.kernels_there, nets, conditions)
+        if own in names:
+            bad[names[own]] = asking.kernels_there(nets, conditions)
+        preflight.refuse({name: lines for name, lines in bad.items() if lines}, len(names))
 
 
 def _on_each(

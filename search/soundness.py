@@ -16,9 +16,9 @@ import torch
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError
-from search.apart import Nursery, Verdict
 from search.data.places import cache_folder
 from search.detours import ROUTES, Detours
+from search.fork_server import ForkServer, Verdict
 from search.kernels import Conditions, Kernel, kernels
 from search.processor import processor
 from search.recipe import Recipe
@@ -70,6 +70,17 @@ def sound(net: Architecture, conditions: Conditions, networks: int = 1) -> Found
     return _sound(net, conditions, networks, cache_folder())
 
 
+def refused(nets: Iterable[Architecture], conditions: Conditions) -> list[str]:
+    """Check the kernels of networks, each trained alone: lines on those that are wrong and cannot be avoided."""
+    found: dict[str, None] = {}
+    for net in nets:
+        try:
+            sound(net, conditions)
+        except Faulty as error:
+            found |= dict.fromkeys(str(error).splitlines())
+    return [*found]
+
+
 def conditions_of(recipe: Recipe, resources: Resources) -> Conditions:
     """Those that a trial trains under."""
     device = resources.device
@@ -106,17 +117,17 @@ def said(verdict: Verdict, conditions: Conditions) -> str:
     """A bad verdict as a line for people."""
     kernel = f"kernel {verdict.kernel} ({conditions})"
     if verdict.died == "SIGALRM":
-        return f"{kernel} hangs on this machine"
+        return f"{kernel} hangs"
     if verdict.died:
-        return f"{kernel} kills its process by {verdict.died} on this machine"
+        return f"{kernel} kills its process by {verdict.died}"
     return (
-        f"{kernel} is wrong on this machine: {verdict.place} has a relative error of {verdict.error:.2g}, "
+        f"{kernel} is wrong: {verdict.place} has a relative error of {verdict.error:.2g}, "
         f"and {conditions.tolerance:g} is allowed"
     )
 
 
 class _Check:
-    """Verdicts on kernels of a network: those that are kept, and the others by a nursery."""
+    """Verdicts on kernels of a network: those that are kept, and the others by the fork server."""
 
     def __init__(self, net: Architecture, networks: int, conditions: Conditions, kept: Kept) -> None:
         self.net, self.networks, self.conditions, self.kept = net, networks, conditions, kept
@@ -134,7 +145,7 @@ class _Check:
                 "conditions": asdict(self.conditions),
                 "route": route,
             }
-            fresh = {full[verdict.kernel]: verdict for verdict in nursery().ask(request)}
+            fresh = {full[verdict.kernel]: verdict for verdict in server().ask(request)}
             problems = {verdict.problem for verdict in fresh.values()} - {""}
             if len(fresh) < len(unknown):
                 problems.add("the process that checks them ended")
@@ -184,9 +195,9 @@ class Kept:
 
 
 @cache
-def nursery() -> Nursery:
+def server() -> ForkServer:
     """This process's own, which ends with it."""
-    made = Nursery()
+    made = ForkServer()
     atexit.register(made.close)
     return made
 

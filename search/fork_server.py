@@ -1,8 +1,8 @@
 """Kernels checked in processes of their own, which may die of them.
 
-A nursery is a process that has imported torch and computes nothing. It forks a child that checks kernels; if one kills
-the child or is wrong, each is checked in a child of its own, since what it overwrites may be another's memory.
-`python -m search.apart` is a nursery: it reads a request, a line of JSON, and prints a line for each kernel.
+A fork server is a process that has imported torch and computes nothing. It forks a child that checks kernels; if one
+kills the child or is wrong, each is checked in a child of its own, since what it overwrites may be another's memory.
+`python -m search.fork_server` is one: it reads a request, a line of JSON, and prints a line of JSON for each kernel.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SECONDS = 60
 """That a kernel may take. One that takes longer hangs."""
 
 IDLE_SECONDS = 300
-"""Without a request, after which a nursery ends."""
+"""Without a request, after which a server ends."""
 
-COMMAND = (sys.executable, "-P", "-m", "search.apart")
+COMMAND = (sys.executable, "-P", "-m", "search.fork_server")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Verdict:
         return bool(self.problem) or (not self.died and self.error is not None and self.error <= tolerance)
 
 
-class Nursery:
+class ForkServer:
     """The parent's side. The process is started when it is first asked, and again when it has ended."""
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
@@ -59,7 +59,7 @@ class Nursery:
         self.process: subprocess.Popen[str] | None = None
 
     def ask(self, request: dict[str, Any]) -> Iterator[Verdict]:
-        """A verdict for each kernel that is named; none of the rest if the nursery ends before it has answered."""
+        """A verdict for each kernel that is named; none of the rest if the server ends before it has answered."""
         with suppress(OSError):
             process = self._started()
             assert process.stdin is not None
@@ -104,7 +104,7 @@ class Nursery:
 
 
 def serve() -> None:
-    """Be a nursery until standard input ends, or nothing is asked for long."""
+    """Be a fork server until standard input ends, or nothing is asked for long."""
     import torch
 
     torch.set_num_threads(1)
