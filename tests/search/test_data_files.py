@@ -15,7 +15,7 @@ from PIL import Image
 from resnet_space.errors import InputError
 from search.data import DATASETS, DataSet, load
 from search.data.fashion_mnist import DEBIAN, FILES, RAW, read_idx
-from search.data.image_folder import read_picture
+from search.data.pictures import read_picture
 
 torch.set_num_threads(1)
 
