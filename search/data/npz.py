@@ -96,7 +96,7 @@ def array_names(path: Path, present: list[str]) -> Names:
 
 
 def _meant(name: str) -> tuple[str, str] | None:
-    """(split, kind) of `x_test`; another word, as in `target_names`, stands in the split's place."""
+    """(split, kind) of `x_test`; another word, as in `target_names`, is in the split's place."""
     words = name.lower().split("_")
     kinds = [WORDS[word] for word in words if word in WORDS]
     rest = "_".join(word for word in words if word not in WORDS)

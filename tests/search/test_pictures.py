@@ -196,7 +196,7 @@ def test_a_picture_is_turned_as_its_exif_says(ending: str, orientation: int, tmp
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_a_picture_that_lies_on_its_side_is_stood_up(orientation: int, tmp_path: Path) -> None:
+def test_a_picture_of_other_sides_is_turned_upright(orientation: int, tmp_path: Path) -> None:
     pixels = np.zeros((4, 12), np.uint8)
     pixels[:, :6] = 255  # left, so that it is shown above or below
     exif = Image.Exif()
