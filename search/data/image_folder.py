@@ -133,7 +133,7 @@ def _refuse_loose_files(folder: Path) -> None:
     loose = sorted(path.name for path in files(folder, below=False))
     if loose:
         raise InputError(
-            f"{folder / loose[0]}: in no class, as are {len(loose)} of the files in {folder}; pictures go in "
+            f"{folder / loose[0]}: in no class; such files in {folder}: {len(loose)}; pictures go in "
             f"{folder}/<class>/; without a class they cannot be used: move them out of it"
         )
 

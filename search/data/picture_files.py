@@ -33,8 +33,8 @@ def pictures(folder: Path) -> list[Path]:
     if strange:
         endings = Counter(path.suffix.lower() or "no ending" for path in strange)
         raise InputError(
-            f"{strange[0]}: not read as a picture, as are {len(strange)} of the files in {folder} "
-            f"({', '.join(f'{ending}: {count}' for ending, count in sorted(endings.items()))}); "
+            f"{strange[0]}: not read as a picture; such files in {folder}: "
+            f"{', '.join(f'{count} {ending}' for ending, count in sorted(endings.items()))}; "
             f"allowed: {' '.join(SUFFIXES)}; convert them, or move them out"
         )
     gone = [path for path in found if not path.is_file()]
