@@ -71,10 +71,10 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             settings=MappingProxyType({"size": 224}),
         ),
         "npz": Row(
-            "your arrays in one .npz file: x, y and, optionally, x_test, y_test",
+            "your arrays in one .npz file: x, y and, optionally, x_val, y_val, x_test, y_test",
             loader="search.data.npz:npz",
             origin="yours",
-            root="an .npz file with x (N,H,W or N,C,H,W; uint8 or float) and y (N whole numbers)",
+            root="an .npz file with x (N,H,W or N,C,H,W or N,H,W,C) and y (N whole numbers)",
         ),
         "fake": Row(
             "random images whose mean depends on the class: to try things out; no download",

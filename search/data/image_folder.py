@@ -1,8 +1,9 @@
-"""A user's pictures: train/<class>/*, and val/<class>/* and test/<class>/* where there are such folders."""
+"""A user's folder: train/<class>/*, and val/<class>/* and test/<class>/* where there are such folders."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +15,15 @@ from numpy.typing import NDArray
 from resnet_space.errors import InputError
 from search.data.catalogue import DATASETS
 from search.data.description import DataSet
-from search.data.source import Contents, Labelled, Source, damaged, missing, needs_root
-
-PARTS = {"train": "train", "val": "validation", "test": "test"}
-"""Folder and the split that it is; one that is not there is taken from train."""
+from search.data.picture_files import files, folders, pictures
+from search.data.pictures import read_picture
+from search.data.source import Contents, Labelled, Source, missing, needs_root
+from search.data.split_names import SPLIT_NAMES
 
 
 @dataclass(frozen=True, eq=False)
 class PictureFiles:
-    """N files, read when indexed: RGB uint8, shorter side scaled to `side` (bilinear), centre cropped."""
+    """N files, read when indexed: RGB uint8, squares of `side` pixels."""
 
     paths: tuple[Path, ...]
     side: int
@@ -41,59 +42,107 @@ class PictureFiles:
         def place(row: int) -> None:
             x[row] = read_picture(self.paths[index[row]], self.side)
 
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding lets go of the interpreter lock
+        # Decoding lets go of the interpreter lock. What Pillow warns of, such as damaged EXIF, changes no pixel.
+        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
+            warnings.filterwarnings("ignore", module="PIL")
             for _ in threads.map(place, range(len(index))):
                 pass
         return x
 
 
 def image_folder(data: DataSet, root: Path | None, download: bool) -> Source:
+    """A split whose folder is not there is taken from train."""
     if root is None:
         raise needs_root(data)
-    if not (root / "train").is_dir():
-        raise missing(data, root, f"root must be {DATASETS[data.name].root}")
+    parts = split_folders(data, root)
+    classes = class_names(parts["train"])
+    found = {split: labelled(folder, classes) for split, folder in parts.items()}
+    _refuse_unknown_splits(root, parts, classes)
     side = data.setting("size")
-    classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
-    found = {split: _listed(root / folder, classes) for folder, split in PARTS.items() if (root / folder).is_dir()}
-    parts = {
-        split: Labelled(PictureFiles(tuple(path for path, _ in files), side), np.array([y for _, y in files]))
-        for split, files in found.items()
+    splits = {
+        split: Labelled(PictureFiles(tuple(paths), side), np.array(numbers, np.int64))
+        for split, (paths, numbers) in found.items()
     }
-    files = tuple(path for part in found.values() for path, _ in part)
-    return Source(files, lambda: Contents(**parts, classes=len(classes)))
+    every = tuple(path for paths, _ in found.values() for path in paths)
+    return Source(every, lambda: Contents(**splits, classes=len(classes)))
 
 
-def _listed(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
-    """All pictures below `folder`, in the order of their names, with the number of their class."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
-
-    try:
-        strange = set(find_classes(folder)[0]) - set(classes)
-        if strange:
-            raise InputError(f"{folder / min(strange)}: no such class in train; allowed: {', '.join(classes[:20])}")
-        numbers = {name: number for number, name in enumerate(classes) if (folder / name).is_dir()}
-        return [(Path(path), y) for path, y in make_dataset(folder, numbers, extensions=IMG_EXTENSIONS)]
-    except FileNotFoundError as error:  # no folder of a class, or one without a picture
-        raise InputError(f"{folder}: {error}") from None
-
-
-def read_picture(path: Path, side: int) -> NDArray[Any]:
-    """One picture, (3, side, side) uint8.
+def split_folders(data: DataSet, root: Path) -> dict[str, Path]:
+    """The folder of each split that is there.
 
     Raises:
-        InputError: names the file that is no picture, or a part of one.
+        InputError: none for training, or two for one split.
     """
-    from PIL import Image, ImageOps
+    layout = f"root must be {DATASETS[data.name].root}"
+    if not root.is_dir():
+        raise missing(data, root, layout)
+    inside = folders(root)
+    parts: dict[str, Path] = {}
+    for folder in inside:
+        split = SPLIT_NAMES.get(folder.name.lower())
+        if split in parts:
+            raise InputError(f"{root}: {parts[split].name} and {folder.name} are both for {split}; keep one of them")
+        if split is not None:
+            parts[split] = folder
+    if "train" not in parts:
+        names = ", ".join(folder.name for folder in inside[:10]) or "no folder"
+        below = [folder for folder in inside if (folder / "train").is_dir()]
+        hint = f"did you mean {below[0]}?" if below else f"classes go in {root / 'train'}"
+        raise InputError(f"{missing(data, root, layout)}; found: {names}; {hint}")
+    return parts
 
-    try:
-        with Image.open(path) as picture:
-            square = ImageOps.fit(picture.convert("RGB"), (side, side), Image.Resampling.BILINEAR)
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise damaged(path, error) from None
-    return np.asarray(square).transpose(2, 0, 1)
+
+def class_names(train: Path) -> list[str]:
+    """The names of the folders in `train`, which are the classes, in order.
+
+    Raises:
+        InputError: two that differ in nothing but capitals. Single letters may: A and a are two signs.
+    """
+    names = [folder.name for folder in folders(train)]
+    seen: dict[str, str] = {}
+    for name in names:
+        if seen.setdefault(name.lower(), name) != name and len(name) > 1:
+            raise InputError(
+                f"{train}: classes {seen[name.lower()]} and {name} differ in capitals alone; merge or rename them"
+            )
+    return names
+
+
+def labelled(folder: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
+    """All pictures of a split, class by class, and the number of the class of each.
+
+    Raises:
+        InputError: a class that train lacks, a class without pictures, pictures without a class.
+    """
+    names = [each.name for each in folders(folder)]
+    strange = sorted(set(names) - set(classes))
+    if strange:
+        raise InputError(f"{folder / strange[0]}: no such class in train; allowed: {', '.join(classes[:20])}")
+    _refuse_loose_files(folder)
+    by_class = {name: pictures(folder / name) for name in names}
+    empty = [name for name, paths in by_class.items() if not paths]
+    if empty or not names:
+        what = f"no pictures in {', '.join(empty[:20])}" if empty else "no class in it"
+        raise InputError(f"{folder}: {what}; add pictures, or remove the folder")
+    number = {name: index for index, name in enumerate(classes)}
+    numbers = [number[name] for name, paths in by_class.items() for _ in paths]
+    return [path for paths in by_class.values() for path in paths], numbers
+
+
+def _refuse_loose_files(folder: Path) -> None:
+    loose = sorted(path.name for path in files(folder, below=False))
+    if loose:
+        raise InputError(
+            f"{folder / loose[0]}: in no class; such files in {folder}: {len(loose)}; pictures go in "
+            f"{folder}/<class>/; without a class they cannot be used: move them out of it"
+        )
+
+
+def _refuse_unknown_splits(root: Path, parts: dict[str, Path], classes: list[str]) -> None:
+    """A folder beside train that has its classes, such as holdout/cat, must not be overlooked."""
+    for folder in folders(root):
+        if folder not in parts.values() and any((folder / name).is_dir() for name in classes):
+            raise InputError(
+                f"{folder}: has classes of train, and its name is that of no split; "
+                f"allowed: {', '.join(SPLIT_NAMES)}; rename it, or move it out of {root}"
+            )

@@ -1,28 +1,46 @@
-"""A user's arrays: `x` (N, H, W) or (N, C, H, W), `y` (N,) and, if wanted, `x_test`, `y_test`."""
+"""A user's arrays in one .npz file: images and labels, for training and, if wanted, for validation and test."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_space.errors import InputError
+from search.data.arrays import images, labels
 from search.data.catalogue import DATASETS
 from search.data.description import DataSet
 from search.data.source import Contents, Labelled, Source, damaged, missing, needs_root
+from search.data.split_names import SPLIT_NAMES
 
-NAMES = ("x", "y", "x_test", "y_test")
+WORDS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("x", "image", "images", "data"), "images")
+    | dict.fromkeys(("y", "label", "labels", "target", "targets"), "labels")
+)
+"""What an array holds, by a word of its name. The name's other word, if it has one, is that of a split.
+
+So `x_test`, `X_test`, `test_x` and `test_images` are one; `x` and `x_train` are both for training.
+"""
+
+ALLOWED = "x and y, or images and labels, or data and target; with a split: x_train, val_images, y_test and the like"
+
+Names = dict[tuple[str, str], str]
+"""The array's name by (split, "images" or "labels")."""
 
 
 def npz(data: DataSet, root: Path | None, download: bool) -> Source:
     if root is None:
         raise needs_root(data)
     if not root.is_file():
-        raise missing(data, root, f"root must be {DATASETS[data.name].root}")
+        pack = "make one of the arrays there: numpy.savez('mine.npz', x=numpy.load('x.npy'), y=numpy.load('y.npy'))"
+        hints = (pack,) if any(root.glob("*.npy")) else ()
+        raise missing(data, root, f"root must be {DATASETS[data.name].root}", *hints)
     return Source(files=(root,), read=lambda: read(root))
 
 
@@ -30,29 +48,70 @@ def read(path: Path) -> Contents:
     """The arrays of one file; no pickle in it is opened.
 
     Raises:
-        InputError: not such a file, arrays missing, of the wrong shape or type, or not finite.
+        InputError: not such a file, arrays missing or of two names, of the wrong shape or type, or not finite.
     """
-    arrays = _arrays(path)
-    for name in ("x", "y", *(("x_test", "y_test") if {"x_test", "y_test"} & set(arrays) else ())):
-        if name not in arrays:
-            raise InputError(f"{path}: has no array {name!r}, only: {', '.join(arrays) or 'nothing'}")
-    train = _labelled(path, arrays, "x", "y")
-    test = _labelled(path, arrays, "x_test", "y_test") if "x_test" in arrays else None
-    if test is not None and (train.x.shape[1:], train.x.dtype) != (test.x.shape[1:], test.x.dtype):
-        raise InputError(
-            f"{path}: x has images of {train.x.shape[1:]} {train.x.dtype}, x_test of {test.x.shape[1:]} {test.x.dtype}"
-        )
-    return Contents(train=train, test=test)
+    names, arrays = _opened(path)
+    splits = {
+        split: Labelled(*_pair(path, arrays, names[split, "images"], names[split, "labels"]))
+        for split in {split for split, _ in names}
+    }
+    train = splits["train"]
+    for split, part in splits.items():
+        if (part.x.shape[1:], part.x.dtype) != (train.x.shape[1:], train.x.dtype):
+            raise InputError(
+                f"{path}: {names['train', 'images']} has images of {train.x.shape[1:]} {train.x.dtype}, "
+                f"{names[split, 'images']} of {part.x.shape[1:]} {part.x.dtype}"
+            )
+    return Contents(train=train, validation=splits.get("validation"), test=splits.get("test"))
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def array_names(path: Path, present: list[str]) -> Names:
+    """Which of the arrays in a file are the images and labels of which split; others are left out.
+
+    Raises:
+        InputError: two names for one of them, one without its other, none for training, a pair of no known split.
+    """
+    names: Names = {}
+    for name in present:
+        meant = _meant(name)
+        if meant in names:
+            raise InputError(f"{path}: {names[meant]} and {name} are both {meant[1]} for {meant[0]}; keep one of them")
+        if meant is not None:
+            names[meant] = name
+    known = {split for split, _ in names} & set(SPLIT_NAMES.values()) | {"train"}
+    for split in sorted(known):
+        for kind, word in (("images", "x"), ("labels", "y")):
+            if (split, kind) not in names:
+                needed = word if split == "train" else f"{word}_{split}"
+                raise InputError(
+                    f"{path}: has no array {needed!r}, only: {', '.join(present) or 'nothing'}; allowed: {ALLOWED}"
+                )
+    for split, kind in names:
+        if split not in known and (split, "images") in names and (split, "labels") in names:
+            raise InputError(
+                f"{path}: {names[split, kind]}: {split!r} is the name of no split; "
+                f"allowed: {', '.join(SPLIT_NAMES)}; rename the arrays, or leave them out"
+            )
+    return {(split, kind): name for (split, kind), name in names.items() if split in known}
+
+
+def _meant(name: str) -> tuple[str, str] | None:
+    """(split, kind) of `x_test`; another word, as in `target_names`, is in the split's place."""
+    words = name.lower().split("_")
+    kinds = [WORDS[word] for word in words if word in WORDS]
+    rest = "_".join(word for word in words if word not in WORDS)
+    return (SPLIT_NAMES.get(rest or "train", rest), kinds[0]) if len(kinds) == 1 else None
+
+
+def _opened(path: Path) -> tuple[Names, dict[str, NDArray[Any]]]:
     try:
         # Opened here: numpy leaves a file open that turns out to be no zip.
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: a single array; an .npz file with x and y is needed (numpy.savez)")
-            return {name: file[name] for name in NAMES if name in file.files}
+            names = array_names(path, file.files)
+            return names, {name: file[name] for name in names.values()}
     except InputError:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
@@ -61,22 +120,9 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise damaged(path, f"not an .npz file of plain arrays ({why})") from None
 
 
-def _labelled(path: Path, arrays: dict[str, NDArray[Any]], x_name: str, y_name: str) -> Labelled:
-    x, y = arrays[x_name], arrays[y_name]
-    if x.ndim == 3:
-        x = x[:, None]
-    if x.ndim != 4 or not x.size:
-        raise InputError(f"{path}: {x_name} has shape {arrays[x_name].shape}; allowed: (N, H, W) or (N, C, H, W)")
-    if x.shape[3] in (1, 3, 4) and x.shape[1] > 4:
-        raise InputError(f"{path}: {x_name} has shape {x.shape}; channels come second: {x_name}.transpose(0, 3, 1, 2)")
-    if np.issubdtype(x.dtype, np.floating):
-        x = x.astype(np.float32)
-        if not np.isfinite(x).all():
-            raise InputError(f"{path}: {x_name} has values that are not finite (as float32)")
-    elif x.dtype != np.uint8:
-        raise InputError(f"{path}: {x_name} is {x.dtype}; allowed: uint8 or float")
-    if not np.issubdtype(y.dtype, np.integer) or y.shape != (len(x),):
-        raise InputError(
-            f"{path}: {y_name} is {y.dtype} of shape {y.shape}; needed: {len(x)} whole numbers, one an image"
-        )
-    return Labelled(x, y.astype(np.int64))
+def _pair(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    try:
+        pictures = images(arrays[x], x)
+        return pictures, labels(arrays[y], y, count=len(pictures))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,20 @@
+"""What users call the three splits, in folders and in arrays: one table for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SPLIT_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "train": "train",
+        "training": "train",
+        "val": "validation",
+        "valid": "validation",
+        "validation": "validation",
+        "dev": "validation",
+        "test": "test",
+        "testing": "test",
+    }
+)
+"""The split that each word names, in small letters."""
