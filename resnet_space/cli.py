@@ -307,6 +307,28 @@ def report(
 
 
 @app.command()
+def doctor(json: Json = False) -> None:
+    """Look at this machine: versions, processor, memory, disk, limits, GPU, Ray, data sets, and whether kernels are
+    right. Exit status 1 where something is wrong, with what to do."""
+    from dataclasses import asdict
+
+    from search import doctor as looking
+
+    findings = []
+    for finding in looking.examine():
+        findings.append(finding)
+        if not json:
+            typer.echo(f"{finding.level:<6} {finding.name}: {finding.text}{finding.advice and f'; {finding.advice}'}")
+    wrong = sum(finding.level == "wrong" for finding in findings)
+    if json:
+        print_json({"ok": not wrong, "findings": [asdict(finding) for finding in findings]})
+    else:
+        typer.echo(f"{wrong} thing{' is' if wrong == 1 else 's are'} wrong" if wrong else "nothing is wrong")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
 def repair(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]) -> None:
     """Make a damaged trials.db anew from what can be read of it; the damaged file is kept beside it."""
     from search.folder import RunFolder

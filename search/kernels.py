@@ -27,10 +27,10 @@ IDLE = (nn.Identity, nn.Flatten, Nothing)
 RANDOM = (nn.Dropout, Dropouts, Survival)
 """Layers whose output is drawn, so that there is nothing to compare it with."""
 
-WORK = 100_000_000
+WORK = 50_000_000
 """Multiply-adds of a forward pass at the most: a check takes a part of a batch where a whole one has more."""
 
-ELEMENTS = 4_000_000
+ELEMENTS = 1_000_000
 """Elements of an input at the most, likewise."""
 
 ROUNDS = 3
