@@ -60,7 +60,7 @@ def image_folder(data: DataSet, root: Path | None, download: bool) -> Source:
         for split, files in found.items()
     }
     files = tuple(path for part in found.values() for path, _ in part)
-    return Source(files, lambda: Contents(**parts, classes=len(classes)))
+    return Source(files, lambda: Contents(**parts, classes=len(classes), names=tuple(classes)))
 
 
 def _listed(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
