@@ -37,14 +37,15 @@ def setting(run: Run) -> list[tuple[str, str]]:
         *planned(run),
         ("training", _training(run)),
     ]
+    prints = run.folder.fingerprints
     for session in sessions[-1:]:
         machine, versions = session["machine"], session["versions"]
         facts += [
-            ("data fingerprint", session.get("fingerprint", "not stored")),
+            ("data fingerprint", prints[0] if prints else "not stored"),
             (
                 "machine",
-                f"{machine['cpus']} CPUs, {', '.join(machine['gpus']) or 'no GPU'}, Python {machine['python']}, "
-                f"{machine['system']}",
+                f"{machine['cpus']} CPUs{_named(machine)}, {', '.join(machine['gpus']) or 'no GPU'}, "
+                f"Python {machine['python']}, {machine['system']}",
             ),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
             ("commit", session["commit"] or "not in a checkout"),
@@ -52,6 +53,11 @@ def setting(run: Run) -> list[tuple[str, str]]:
             ("begun", f"{sessions[0]['began']}" + (f", in {len(sessions)} sessions" if len(sessions) > 1 else "")),
         ]
     return facts
+
+
+def _named(machine: Mapping[str, Any]) -> str:
+    processor = machine.get("processor")
+    return f" ({processor['name']})" if processor else ""
 
 
 def _energy(sessions: Sequence[Mapping[str, Any]]) -> str:

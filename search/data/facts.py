@@ -23,8 +23,8 @@ class SplitFacts:
 class DataFacts:
     """`Images.facts`, as a manifest has them.
 
-    `mean` and `std` are a number a channel, in the units in which images are stored (0-255 for `dtype` uint8); `classes`
-    are names, in the order of the labels.
+    `mean` and `std` are a number a channel, in the units in which images are stored (0-255 for `dtype` uint8).
+    `classes` are names, in the order of the labels.
     """
 
     fingerprint: Digest
