@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ablations.kinds import Run
@@ -31,17 +32,53 @@ def _changed_data(run: Run) -> list[str]:
 
 
 def _setups(run: Run) -> list[str]:
-    """What the sessions ran with, where that is not the same in all."""
-    sessions = run.folder.read_manifest()["sessions"]
+    """What the sessions ran with in which trials were trained, where that is not the same in all."""
+    sessions = _that_trained(run)
+    known = {_torch(session) for session in sessions if "processor" in session["machine"]}
+    # What an earlier version did not store is taken to be the same, as far as it is known.
+    sessions = [each for each in sessions if "processor" in each["machine"] or _torch(each) not in known]
     setups = Counter(map(_setup, sessions))
     if len(setups) < 2:
         return []
-    shown = ", ".join(text for text, _ in setups)
-    sets = {isa for _, isa in setups if isa}
-    more = (
-        "; their instruction sets differ" if len({text for text, _ in setups}) < len(setups) and len(sets) > 1 else ""
-    )
-    return [f"{len(sessions)} sessions: {shown}{more}; results are means over {_all(len(setups))}."]
+    shown = list(dict.fromkeys(text for text, _ in setups))
+    more = "" if len(shown) == len(setups) else ", whose instruction sets differ"
+    return [f"{len(sessions)} sessions: {', '.join(shown)}{more}; results are means over {_all(len(setups))}."]
+
+
+def _that_trained(run: Run) -> list[Mapping[str, Any]]:
+    """The sessions on the run's data, without those that had nothing to do.
+
+    A session lasts to the beginning of the next one. A trial that was begun more than once may have been in any session
+    before its end.
+    """
+    own = run.folder.fingerprints[:1]
+    sessions = [
+        session
+        for session in run.folder.read_manifest()["sessions"]
+        if not own or session.get("fingerprint", "") in ("", *own)
+    ]
+    begins = [_time(datetime.fromisoformat(session["began"])) for session in sessions]
+    # In whole seconds.
+    ends = [begin + timedelta(seconds=1) for begin in begins[1:]] + [datetime.max.replace(tzinfo=UTC)]
+    trained = [
+        (None if record.attempts > 1 or record.started is None else _time(record.started), _time(record.finished))
+        for record in run.records
+        if record.status == "complete" and record.finished
+    ]
+    return [
+        session
+        for session, begin, end in zip(sessions, begins, ends, strict=True)
+        if any(finished >= begin and (started is None or started <= end) for started, finished in trained)
+    ]
+
+
+def _time(time: datetime) -> datetime:
+    """SQLite forgets the zone; what is stored is UTC."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _torch(session: Mapping[str, Any]) -> str:
+    return str(session["versions"].get("torch", "unknown"))
 
 
 def _setup(session: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -51,7 +88,7 @@ def _setup(session: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     processor = machine.get("processor") or {"name": "a processor that is not stored", "isa": []}
     gpus = ", ".join(dict.fromkeys(machine["gpus"]))
     hardware = gpus if on_gpu and gpus else processor["name"]
-    text = f"torch {session['versions'].get('torch', 'unknown')} on {hardware}{f' ({device})' if device else ''}"
+    text = f"torch {_torch(session)} on {hardware}{f' ({device})' if device else ''}"
     return text, () if on_gpu else tuple(processor["isa"])
 
 
