@@ -276,7 +276,9 @@ def export(
     from search.export import export as write
 
     choice = choose(folder, arm, storage, checkpoints)
-    for path in write(choice.net, to, weights=choice.weights, facts=choice.facts):
+    for note in choice.notes:
+        typer.echo(note, err=True)
+    for path in write(choice.net, to, weights=choice.weights, facts=choice.facts, inputs=choice.inputs):
         typer.echo(path)
 
 
