@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,21 +10,33 @@ from ablations import library
 from ablations.study import Ablation
 from resnet_space import Architecture, documents
 from resnet_space.errors import InputError, unknown
+from search import membership
 from search.bucket import Place
 from search.export import weights_of
 from search.folder import RunFolder
+from search.inputs import Inputs
 from search.plan import stored
 from search.store import Store
 from search.study import Study
 
+UNKNOWN = (
+    "mean and deviation of the images, by which the input is normalised, and the names of the classes are not known: "
+    "an earlier version ran all sessions, and did not store them; the same `resnet-space run` again stores them"
+)
+
 
 @dataclass(frozen=True)
 class Choice:
-    """A network, the weights of its best trial, and what is known of that; no weights where none is complete."""
+    """A network, the weights of its best trial, and what is known of that; no weights where none is complete.
+
+    `inputs` are None where an earlier version did not store what its images were; `notes` are for whoever takes it.
+    """
 
     net: Architecture
     weights: Place | None
     facts: Mapping[str, str | int | float]
+    inputs: Inputs | None
+    notes: Sequence[str]
 
 
 def choose(path: Path, arm: str, storage: str | None = None, checkpoints: str | None = None) -> Choice:
@@ -34,25 +46,40 @@ def choose(path: Path, arm: str, storage: str | None = None, checkpoints: str | 
     calls.
 
     Raises:
-        InputError: no run's folder, or no network of it, or more than one, goes by that name.
+        InputError: no run's folder, or no network of it, or more than one, goes by that name; a manifest whose data
+            are not the network's.
     """
     folder = RunFolder.existing(path, checkpoints)
     study = library.of(documents.read(folder.study), source=str(folder.study))
     store = stored(folder, storage)
     try:
-        frame = store.frame()
+        frame, own = store.frame(), membership.identity(study.recipe, folder, store)
+        rows = zip(frame["key"], frame["architecture"], frame["seed"], strict=True)
+        mine = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
+        left_out, frame = membership.left_out(len(frame) - sum(mine)), frame[mine]
+        if frame.empty and left_out:
+            raise InputError(f"{path}: no trials yet; {left_out}")
         key = _key(arm, study, store, sorted(set(frame["architecture"])))
         net = Architecture.of(store.architectures([key])[key])
     finally:
         store.close()
-    mine = frame[(frame["architecture"] == key) & (frame["status"] == "complete")].sort_values("validation_error")
+    trials = frame[(frame["architecture"] == key) & (frame["status"] == "complete")].sort_values("validation_error")
+    inputs = _inputs(folder, study, net)
     facts: dict[str, str | int | float] = {"study": study.name, "data": study.data.name}
-    weights = weights_of(folder.checkpoints, list(mine["key"]))
+    weights = weights_of(folder.checkpoints, list(trials["key"]))
     if weights:
-        (best,) = mine[mine["key"] == weights.parent.name].to_dict("records")
+        (best,) = trials[trials["key"] == weights.parent.name].to_dict("records")
         facts |= {"trial": weights.parent.name, "seed": int(best["seed"])}
         facts |= {name: float(best[name]) for name in ("validation_error", "test_error")}
-    return Choice(net, weights, facts)
+    return Choice(net, weights, facts, inputs, [note for note in (left_out, "" if inputs else UNKNOWN) if note])
+
+
+def _inputs(folder: RunFolder, study: Study, net: Architecture) -> Inputs | None:
+    data = folder.data
+    try:
+        return Inputs.of(data, study.data, net) if data else None
+    except InputError as error:
+        raise InputError(f"{folder.manifest}: {error}") from None
 
 
 def _key(name: str, study: Study, store: Store, keys: list[str]) -> str:

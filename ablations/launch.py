@@ -14,6 +14,8 @@ from ablations.resolving import Resolving
 from ablations.study import Ablation
 from ablations.summary import Agreement, ArmSummary, agreement, summarise
 from resnet_space import Architecture
+from resnet_space.errors import InputError
+from search import membership
 from search.data import Images
 from search.events import FINISHED, Probe
 from search.folder import RunFolder
@@ -114,24 +116,40 @@ class AblationRun:
     probes: list[Probe]
     counts: Mapping[str, int]
     reasons: list[tuple[str, str, int]]
+    others: int
+    """Stored trials that are not of this run, and in none of the above."""
 
     @classmethod
     def of(cls, study: Ablation, folder: RunFolder, store: Store) -> AblationRun:
-        """What is stored, also while it runs."""
-        records, standing = store.records(), store.standing()
-        some = records[0].network
+        """What is stored, also while it runs.
+
+        Raises:
+            InputError: no stored trial is of the run.
+        """
+        own = membership.identity(study.recipe, folder, store)
+        stored = store.records()
+        mine = own.own(stored)
+        others = len(stored) - len(mine)
+        if not mine:
+            raise InputError(f"{folder.path}: no trials yet; {membership.left_out(others)}")
+        some = mine[0].network
         nets = study.architectures(some.input_shape, some.classes)
-        wanted = [record for record in records if record.seed < study.most_seeds]
+        # Several studies may share a database, also the data and the recipe.
+        arms = {net.key for net in nets.values()}
+        wanted = [record for record in mine if record.architecture in arms and record.seed < study.most_seeds]
+        standing, curves = membership.standing(wanted), store.curves()
+        keys = {record.key for record in wanted}
         return cls(
             study,
             folder,
             nets,
             summarise(study, nets, wanted),
             wanted,
-            store.curves(),
-            store.propagation(),
+            curves[curves["key"].isin(keys)],
+            [probe for probe in store.propagation() if probe.key in keys],
             standing.counts,
             standing.reasons,
+            others,
         )
 
     @cached_property

@@ -91,7 +91,8 @@ class Resolving:
         return [spec for job in left for spec in job.trials]
 
     def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
-        plan, before = self.plan, Before.of(self.store.records())
+        plan = self.plan
+        before = Before.of(record for record in self.store.records() if record.key in plan.trials)
         resources = plan.study.resources
         return jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
 

@@ -81,7 +81,10 @@ class ArmSummary:
 
 
 def summarise(study: Ablation, nets: Mapping[str, Architecture], records: Iterable[TrialRecord]) -> list[ArmSummary]:
-    """One summary an arm, in the study's order; arms that are the same network share their trials."""
+    """One summary an arm, in the study's order; arms that are the same network share their trials.
+
+    `records` are the run's own: others with the same network and seed would take their places.
+    """
     published = of_arms(study)
     by_net: dict[str, list[TrialRecord]] = {}
     for record in sorted(records, key=lambda record: record.seed):

@@ -13,7 +13,8 @@ import pandas as pd
 from ablations import effects
 from ablations.choice import arms_of
 from ablations.effects import Difference
-from search.folder import differences
+from search import membership
+from search.folder import RunFolder, differences
 from search.store import Store
 from search.study import Study
 
@@ -28,15 +29,21 @@ class Side:
     name: str
     study: Study
     trials: pd.DataFrame
-    """`Store.results()`."""
+    """`Store.results` of the run's own trials."""
     arms: Mapping[str, str]
     """Names of networks by key, where an ablation gave them one."""
+    fingerprint: str
+    """Of the data."""
+    others: int
+    """Stored trials that are not of the run, and in no number."""
 
     @classmethod
-    def of(cls, name: str, study: Study, store: Store) -> Side:
-        trials = store.results().dropna(subset="test_error")
+    def of(cls, name: str, study: Study, folder: RunFolder, store: Store) -> Side:
+        own = membership.identity(study.recipe, folder, store)
+        trials = store.results(own).dropna(subset="test_error")
         arms = arms_of(study, store, sorted(set(trials["architecture"])))
-        return cls(name, study, trials, {key: arm for arm, key in reversed(arms.items())})
+        named = {key: arm for arm, key in reversed(arms.items())}
+        return cls(name, study, trials, named, own.fingerprint, store.others(own))
 
     @cached_property
     def networks(self) -> pd.DataFrame:
@@ -72,7 +79,8 @@ class TwoRuns:
         before, now = (
             side.study.model_dump(mode="json", exclude={"arms", "factors"}) for side in (self.first, self.second)
         )
-        return list(differences(before, now))
+        prints = {"data fingerprint": self.first.fingerprint}, {"data fingerprint": self.second.fingerprint}
+        return [*differences(before, now), *differences(*prints)]
 
     def named(self, network: str) -> str:
         """A network's name for people: its arm in either run, or its key."""

@@ -91,7 +91,7 @@ def fill(folder: Path, trials: int) -> None:
             made.append(
                 {
                     **row,
-                    "key": f"{number:016x}",
+                    "key": plan.identity.key(f"{network:016x}", seed),
                     "architecture": f"{network:016x}",
                     "seed": seed,
                     "macs": macs,

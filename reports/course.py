@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from reports.front import objective_text
+from reports.origin import origin
 from search.found import SearchRun
 
 
 def course(run: SearchRun) -> Iterator[str]:
     """What a reader of the front should know about how it came to be."""
+    yield from origin(run)
     ended = Counter(trial.status for trial in run.searched)
     begun = len(run.searched) - ended["infeasible"]
     parts = [f"{number} {status}" for status, number in ended.items() if status != "infeasible"]

@@ -11,6 +11,7 @@ from reports import front
 from reports import published as known
 from reports.answer import answer
 from reports.numerals import engineering, percent, published
+from reports.origin import origin
 from reports.tables import points
 from search.found import SearchRun
 from search.study import Study
@@ -91,6 +92,7 @@ def of_ablation(run: AblationRun, published_rows: Sequence[Published] = ()) -> s
     if with_published:
         headings.append("published, %")
     notes = [f"$^{{{_letter(number)}}}$ {escape(text)}." for number, text in enumerate(footnotes, 1)]
+    notes += [escape(line) for line in origin(run)]
     if any(arm.unfinished for arm in run.summaries):
         notes.append(r"$^{\dagger}$ may still change: trials are to come.")
     notes.append(
@@ -110,7 +112,7 @@ def of_search(run: SearchRun, published_rows: Sequence[Published] = ()) -> str:
     rows = [[escape(cell) for cell in row[:-1]] for row in front.cells(run.front)]
     headings = front.HEADINGS[:-1]
     caption = escape(run.study.question or run.study.name)
-    notes = " ".join(escape(line) for line in front.legend(run.front))
+    notes = " ".join(escape(line) for line in [*front.legend(run.front), *origin(run)])
     points = table(run.study.name, caption, headings, front.NUMERIC, rows, notes)
     return _head(run.study) + points + _known(run.study, published_rows)
 

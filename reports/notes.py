@@ -8,6 +8,7 @@ from ablations import effects, spending
 from ablations.kinds import Run
 from ablations.launch import AblationRun
 from ablations.summary import ArmSummary
+from reports.origin import origin
 from reports.tables import MAY_CHANGE, p, provenance
 from search.events import FINISHED
 
@@ -32,6 +33,7 @@ def footnotes(run: AblationRun) -> list[str]:
     """What the table's columns mean, and how far it agrees with the published one."""
     plan = run.study.planned
     lines = [
+        *origin(run),
         f"test error: mean ± standard deviation over n seeds; fail: a mean above {run.study.fail_above:.0%}.",
         f"difference: {run.study.measure.heading} less that of {_compared_with(run)}, over pairs of seeds, with its "
         f"interval; *: resolved, p <= {plan.alpha:g} {plan.adjustment.holds} ({plan.test.replace('_', ' ')}).",

@@ -11,6 +11,7 @@ from ablations import library
 from resnet_space import documents
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
+from search import membership
 from search.dominance import check_reference, hypervolume, knee
 from search.folder import RunFolder
 from search.front import NAMES_OF_RESULTS, Point, best, front, objectives
@@ -28,6 +29,8 @@ class Answer:
     nets: Mapping[str, dict[str, Any]]
     """Descriptions by key, as they are stored."""
     hypervolume: float | None = None
+    others: int = 0
+    """Stored trials that are not of this run, and in no number."""
 
 
 def ask(
@@ -59,7 +62,8 @@ def ask(
     both = _both(study.on_results, _parsed("--where", where))
     store = stored(folder, storage)
     try:
-        frame = store.results()
+        own = membership.identity(study.recipe, folder, store)
+        frame, others = store.results(own), store.others(own)
         if budget is not None:
             kept = _both(both, _parsed("--budget", budget))
             assert kept is not None
@@ -78,7 +82,7 @@ def ask(
             if not values:
                 raise InputError("--knee: there is no front here" if budget is None else "--knee: not with --budget")
             points, title = [points[knee(values)]], f"knee of the {title}"
-        return Answer(title, points, store.architectures([point.key for point in points]), volume)
+        return Answer(title, points, store.architectures([point.key for point in points]), volume, others)
     finally:
         store.close()
 

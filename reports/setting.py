@@ -37,14 +37,15 @@ def setting(run: Run) -> list[tuple[str, str]]:
         *planned(run),
         ("training", _training(run)),
     ]
+    prints = run.folder.fingerprints
     for session in sessions[-1:]:
         machine, versions = session["machine"], session["versions"]
         facts += [
-            ("data fingerprint", session.get("fingerprint", "not stored")),
+            ("data fingerprint", prints[0] if prints else "not stored"),
             (
                 "machine",
-                f"{machine['cpus']} CPUs, {', '.join(machine['gpus']) or 'no GPU'}, Python {machine['python']}, "
-                f"{machine['system']}",
+                f"{machine['cpus']} CPUs{_named(machine)}, {', '.join(machine['gpus']) or 'no GPU'}, "
+                f"Python {machine['python']}, {machine['system']}",
             ),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
             *_kernels(sessions),
@@ -59,6 +60,11 @@ def _kernels(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Those that were wrong on a machine, and how they were avoided."""
     lines = [line for session in sessions for line in session.get("kernels", ())]
     return [("wrong kernel", line) for line in dict.fromkeys(lines)]
+
+
+def _named(machine: Mapping[str, Any]) -> str:
+    processor = machine.get("processor")
+    return f" ({processor['name']})" if processor else ""
 
 
 def _energy(sessions: Sequence[Mapping[str, Any]]) -> str:

@@ -15,6 +15,7 @@ from resnet_space import documents
 from resnet_space.errors import InputError, unknown
 from search.atomic import write_text
 from search.folder import RunFolder
+from search.membership import left_out
 from search.plan import stored
 
 HEADINGS = ("network", "MACs", "first, %", "second, %", "difference, points", "pairs")
@@ -37,7 +38,7 @@ def compare(first: Path, second: Path, storage: str | None = None) -> TwoRuns:
         store = stored(folder, storage)
         try:
             study = library.of(documents.read(folder.study), source=str(folder.study))
-            side = Side.of(path.name, study, store)
+            side = Side.of(path.name, study, folder, store)
         finally:
             store.close()
         if side.trials.empty:
@@ -109,6 +110,12 @@ def changes(found: TwoRuns) -> list[tuple[str, str, str]]:
     return [(path, str(before), str(now)) for path, before, now in found.changed]
 
 
+def notes(found: TwoRuns) -> list[str]:
+    """What of either run is in no number."""
+    lines = [(side.name, left_out(side.others)) for side in (found.first, found.second)]
+    return [f"{name}: {line}." for name, line in lines if line]
+
+
 def _distributions(found: TwoRuns) -> list[Distribution]:
     same = found.at_equal_complexity
     sides = ((found.first.name, same.first), (found.second.name, same.second))
@@ -119,6 +126,7 @@ def as_markdown(found: TwoRuns, path: Path) -> str:
     escape = markdown.escape
     figures.save(comparisons.distributions(_distributions(found)), path.parent, f"{path.stem}-errors")
     lines = [f"# {escape(found.second.name)} compared with {escape(found.first.name)}", "", escape(answer(found)), ""]
+    lines += [each for line in notes(found) for each in (escape(line), "")]
     if found.common:
         cells = [tuple(map(escape, row)) for row in rows(found)]
         lines += ["## Networks in common", "", *markdown.table(HEADINGS, HEADINGS[1:], cells), ""]
@@ -144,7 +152,9 @@ def as_page(found: TwoRuns, path: Path) -> str:
             title=f"{found.second.name} compared with {found.first.name}",
             question=f"Does {found.second.name} do better than {found.first.name}?",
             answer=answer(found),
-            state=f"{len(found.first.trials)} and {len(found.second.trials)} complete trials.",
+            state=" ".join(
+                [f"{len(found.first.trials)} and {len(found.second.trials)} complete trials.", *notes(found)]
+            ),
             sections=sections,
         )
     )

@@ -192,6 +192,7 @@ def status(
     """How many trials are complete, running, waiting, diverged, failed; with reasons and the path of a traceback."""
     from search import failures
     from search.folder import RunFolder
+    from search.membership import left_out, strangers
     from search.standing import glance
 
     run_folder = RunFolder.existing(folder)
@@ -201,14 +202,17 @@ def status(
 
         with closing(stored(run_folder, storage)) as store:
             found = store.standing()
-    traceback = failures.first(found.failed, run_folder.checkpoints)
+    traceback, others = failures.first(found.failed, run_folder.checkpoints), strangers(run_folder, storage)
     if json:
         told = [{"status": status, "reason": reason, "trials": number} for status, reason, number in found.reasons]
-        print_json({**found.counts, "reasons": told, "traceback": str(traceback) if traceback else None})
+        first = str(traceback) if traceback else None
+        print_json({**found.counts, "reasons": told, "traceback": first, "left_out": others})
         return
     print_table(("status", "trials"), [(name, str(count)) for name, count in found.counts.items()])
     if found.reasons:
         print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in found.reasons])
+    if others:
+        typer.echo(left_out(others))
     if traceback:
         typer.echo(f"first traceback: {traceback}")
 
@@ -230,12 +234,15 @@ def front(
     from reports.front import FORMATS
     from reports.query import ask
     from reports.terminal import front_table
+    from search.membership import left_out
 
     if form != "table" and form not in FORMATS:
         raise unknown("format", form, ["table", *FORMATS], path="--format")
     found = ask(
         folder, wanted=objectives, where=where, budget=budget, at_knee=knee, reference=reference, storage=storage
     )
+    if found.others:
+        typer.echo(left_out(found.others), err=True)
     if form != "table":
         typer.echo(FORMATS[form](found.points, found.nets), nl=False)
     else:
@@ -271,7 +278,9 @@ def export(
     from search.export import export as write
 
     choice = choose(folder, arm, storage, checkpoints)
-    for path in write(choice.net, to, weights=choice.weights, facts=choice.facts):
+    for note in choice.notes:
+        typer.echo(note, err=True)
+    for path in write(choice.net, to, weights=choice.weights, facts=choice.facts, inputs=choice.inputs):
         typer.echo(path)
 
 

@@ -32,7 +32,7 @@ class Exploration:
         study = plan.study
         self.plan, self.store, self.progress, self.study, self.space = plan, store, progress, study, plan.space
         store.reclaim()
-        known = recall(study, self.space, store.records())
+        known = recall(study, self.space, plan.identity.own(store.records()))
         store.forget(known.forgotten)
         store.set_aside(known.aside)
         self.sampler = Sampler(
@@ -167,7 +167,7 @@ class Exploration:
         if not self.study.confirm:
             return
         for point in front(
-            self.store.results(),
+            self.store.results(self.plan.identity),
             self.study.objectives,
             seeds=self.study.confirming,
             where=self.study.on_results,

@@ -18,6 +18,7 @@ from resnet_space.errors import unknown
 from search.atomic import replace, write_text
 from search.bucket import Place
 from search.checkpoint import WEIGHTS
+from search.inputs import NAMES, Inputs
 
 ONNX_EXTRAS = ("onnx", "onnxscript", "onnxruntime")
 
@@ -30,18 +31,24 @@ TOLERANCE = 1e-4
 BATCHES = (1, 3)
 """Batch sizes of that comparison; the network is traced with another."""
 
-Facts = Mapping[str, str]
-Format = Callable[[Architecture, Path, Place | None, Facts], list[Path]]
+Facts = dict[str, str]
+Format = Callable[[Architecture, Path, Place | None, Facts, Inputs | None], list[Path]]
 
 
 def export(
-    net: Architecture, to: Path, *, weights: Place | None, facts: Mapping[str, str | int | float] | None = None
+    net: Architecture,
+    to: Path,
+    *,
+    weights: Place | None,
+    facts: Mapping[str, str | int | float] | None = None,
+    inputs: Inputs | None = None,
 ) -> list[Path]:
     """Write the network to `to`, in the format that its suffix names; the paths of all that belongs to it.
 
     `weights` is a trial's `weights.safetensors`. `facts` (errors, MACs, where it is from) go along as they are, in
-    comments or metadata, with the network's key. Files are whole or not there, and `to` comes last. It is overwritten
-    if it exists; a file beside it is not: one that holds the same stays, one that holds something else is refused.
+    comments or metadata, with the network's key; so do `inputs`, what its images must be, where that is known. Files
+    are whole or not there, and `to` comes last. It is overwritten if it exists; a file beside it is not: one that holds
+    the same stays, one that holds something else is refused.
 
     Raises:
         InputError: no such format or folder, a file cannot be written, no weights where the format needs them, weights
@@ -54,7 +61,7 @@ def export(
         raise InputError(f"{to.parent}: no such folder; make it, or choose another")
     named = {_text(name): _text(value) for name, value in (facts or {}).items()}
     try:
-        return form(net, to, weights, {"key": net.key} | named | {"key": net.key})
+        return form(net, to, weights, {"key": net.key} | named | {"key": net.key}, inputs)
     except OSError as error:
         raise InputError(f"{to}: {error.strerror or error}") from None
 
@@ -68,8 +75,12 @@ def weights_of(checkpoints: Place, keys: Sequence[str]) -> Place | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def as_python(net: Architecture, to: Path, weights: Place | None, facts: Facts) -> list[Path]:
+def as_python(
+    net: Architecture, to: Path, weights: Place | None, facts: Facts, inputs: Inputs | None = None
+) -> list[Path]:
     """A module whose `network()` builds the network, with a `.safetensors` beside it if there are weights.
+
+    With `inputs` it has MEAN, STD and CLASSES, and `normalise(images)` makes of images what `network()` takes.
 
     Everything that is not this function's own text stands in it as a literal, or as a comment of one printable line.
     """
@@ -77,7 +88,8 @@ def as_python(net: Architecture, to: Path, weights: Place | None, facts: Facts) 
         # A script's own folder is searched first.
         raise InputError(f"{to}: would be imported in place of the module {to.stem!r}; choose another name")
     beside = to.with_suffix(".safetensors")
-    written = [_weights_beside(beside, trained(net, weights).state_dict(), facts)] if weights else []
+    both = facts | _texts(inputs)
+    written = [_weights_beside(beside, trained(net, weights).state_dict(), both)] if weights else []
     data = net.model_dump(mode="json", exclude_none=True)
     # The docstring's line comes first: a comment in the first line or two can change a file's encoding.
     lines = [
@@ -94,11 +106,13 @@ def as_python(net: Architecture, to: Path, weights: Place | None, facts: Facts) 
         indent(pformat(data, width=110, sort_dicts=False), "    "),
         ")",
         *([f"WEIGHTS = Path(__file__).with_name({beside.name!r})"] if weights else []),
+        *(_normalisation(inputs) if inputs else []),
         "",
         "",
         "def network() -> torch.nn.Module:",
         f'    """Normalised images (N, {", ".join(map(str, net.input_shape))}) to logits (N, {net.classes}); '
-        f'{"the weights are the trained ones" if weights else "the weights are drawn, not trained"}."""',
+        f"{'the weights are the trained ones' if weights else 'the weights are drawn, not trained'}."
+        f'{" Images come from `normalise`, logits are in the order of CLASSES." if inputs else ""}"""',
         "    net = build(ARCHITECTURE)",
         *(["    net.load_state_dict(load_file(WEIGHTS))"] if weights else []),
         "    return net.eval()",
@@ -114,23 +128,60 @@ def as_python(net: Architecture, to: Path, weights: Place | None, facts: Facts) 
     return [to, *written]
 
 
-def as_safetensors(net: Architecture, to: Path, weights: Place | None, facts: Facts) -> list[Path]:
+def _normalisation(inputs: Inputs) -> list[str]:
+    """Lines of Python: what images are normalised by, as literals, and how."""
+    checked = (
+        [
+            "    if images.dtype != torch.uint8:",
+            '        raise TypeError(f"pixels must be uint8, 0 to 255, not {images.dtype}")',
+        ]
+        if inputs.dtype == "uint8"
+        else []
+    )
+    return [
+        *(f"{name} = {pformat(value, width=110)}" for name, value in (("MEAN", inputs.mean), ("STD", inputs.std))),
+        f'"""A number a channel, of pixels as the data have them: {inputs.units}."""',
+        f"CLASSES = {pformat(inputs.classes, width=110)}",
+        "",
+        "",
+        "def normalise(images: torch.Tensor) -> torch.Tensor:",
+        f'    """Images (N, {", ".join(map(str, inputs.shape))}), {inputs.units}, to what `network()` takes.',
+        "",
+        f"    An image is {inputs.image}.",
+        '    """',
+        *checked,
+        "    mean, std = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (MEAN, STD))",
+        "    return (images.to(torch.float32) - mean) / std",
+    ]
+
+
+def as_safetensors(
+    net: Architecture, to: Path, weights: Place | None, facts: Facts, inputs: Inputs | None = None
+) -> list[Path]:
     """The weights under the names of `build(net).state_dict()`, with a `.yaml` of the architecture beside them.
 
-    The facts are in the file's metadata.
+    Facts and inputs are in the file's metadata, the inputs also in comments on top of the YAML.
     """
     tensors = trained(net, _needed(net, to, weights)).state_dict()
     beside = to.with_suffix(".yaml")
-    _beside(beside, lambda: Architecture.from_yaml(beside).key == net.key, lambda: write_text(beside, net.to_yaml()))
-    _write_weights(to, tensors, facts)
+    head = [f"# {_one_line(name)}: {_one_line(value)}" for name, value in _texts(inputs).items()]
+
+    def same() -> bool:
+        # A description of one's own says nothing of images; what says something else of them is another network's.
+        return Architecture.from_yaml(beside).key == net.key and _said(beside) in ([], head)
+
+    _beside(beside, same, lambda: write_text(beside, "\n".join([*head, net.to_yaml()])))
+    _write_weights(to, tensors, facts | _texts(inputs))
     return [to, beside]
 
 
-def as_onnx(net: Architecture, to: Path, weights: Place | None, facts: Facts) -> list[Path]:
+def as_onnx(
+    net: Architecture, to: Path, weights: Place | None, facts: Facts, inputs: Inputs | None = None
+) -> list[Path]:
     """One file: `images` (N, C, H, W) float32, normalised as in training, to `logits` (N, classes), for any N.
 
-    The network is in evaluation mode, and the facts are in the model's metadata. What was written is checked by ONNX's
-    own checker, and run by onnxruntime on random images in two batch sizes against torch.
+    The network is in evaluation mode, and facts and inputs are in the model's metadata. What was written is checked by
+    ONNX's own checker, and run by onnxruntime on random images in two batch sizes against torch.
 
     Raises:
         InputError: a package of the `onnx` extra is missing, the weights do not fit a file, or the logits differ.
@@ -161,7 +212,7 @@ def as_onnx(net: Architecture, to: Path, weights: Place | None, facts: Facts) ->
     for part in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    onnx.helper.set_model_props(proto, dict(facts))
+    onnx.helper.set_model_props(proto, facts | _texts(inputs))
 
     def write(path: Path) -> None:
         path.write_bytes(proto.SerializeToString())
@@ -265,6 +316,16 @@ def _beside(path: Path, same: Callable[[], bool], write: Callable[[], Any]) -> P
     if not kept:
         raise InputError(f"{path}: is there already, and holds something else; move it away, or choose another name")
     return path
+
+
+def _said(description: Path) -> list[str]:
+    """The comments of a YAML file that say what images must be."""
+    begins = tuple(f"# {name}: " for name in NAMES)
+    return [line for line in description.read_text(encoding="utf-8").split("\n") if line.startswith(begins)]
+
+
+def _texts(inputs: Inputs | None) -> dict[str, str]:
+    return {name: _text(value) for name, value in inputs.facts.items()} if inputs else {}
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,6 +18,8 @@ from resnet_space.errors import InputError
 from search import manifest
 from search.atomic import write_text
 from search.bucket import Bucket, Place
+from search.data.facts import differing
+from search.processor import processor
 
 VERSIONS = ("resnet-space", "torch", "torchvision", "ray", "fvcore", "numpy", "pandas")
 
@@ -33,7 +35,8 @@ class RunFolder:
         self.checkpoints: Place = Bucket.of(checkpoints) if checkpoints else path / "checkpoints"
         self.report = path / "report"
         self.changes: list[tuple[str, Any, Any]] = []
-        """(path, before, now) of what the study that goes on has otherwise than the one that was begun."""
+        """(path, before, now) of what the study that goes on has otherwise than the one that was begun, or this session
+        than the last one."""
 
     @classmethod
     def existing(cls, path: Path, checkpoints: str | None = None) -> RunFolder:
@@ -76,21 +79,52 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"{error.filename or self.path}: {error.strerror}; choose another --out") from None
 
+    def check_data(self, data: Mapping[str, Any]) -> None:
+        """See that the data, as `Images.facts` has them, are those that the run began with.
+
+        Raises:
+            InputError: they are others, in what, and what to do. Their trials would be others too.
+        """
+        there = self.fingerprints
+        if not there or there[0] == data["fingerprint"]:
+            return
+        known = self.data
+        what = ", ".join(differing(known, data)) if known else ""
+        raise InputError(
+            f"{self.path}: its trials are of other data: fingerprint {there[0]} there, {data['fingerprint']} here; "
+            f"{f'they differ in {what}' if what else 'what they differ in is not stored there'}; "
+            "put the old data back, or choose another --out"
+        )
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Of the data of a run's sessions, each once, in order; none where that is not stored.
+
+        The first is the run's. Where there are more, an earlier version went on with other data.
+        """
+        found = (session.get("fingerprint") for session in self.read_manifest()["sessions"])
+        return list(dict.fromkeys(each for each in found if each))
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """`Images.facts` of the data that the run began with; None where an earlier version did not store them."""
+        first = self.fingerprints[:1]
+        found = (session.get("data") for session in self.read_manifest()["sessions"])
+        return next((dict(facts) for facts in found if facts and [facts["fingerprint"]] == first), None)
+
     def note(self, **facts: Any) -> None:
         """Add this session to the manifest: when, where, with which versions, and the given facts."""
         sessions = self.read_manifest()["sessions"]
-        elsewhere = [session.get("checkpoints") for session in (*sessions[-1:], facts)]
-        if elsewhere[0] != elsewhere[-1]:
-            self.changes.append(("checkpoints", *elsewhere))
-        sessions.append(
-            {
-                "began": datetime.now(UTC).isoformat(timespec="seconds"),
-                "machine": machine(),
-                "versions": versions(),
-                "commit": commit(),
-                **facts,
-            }
-        )
+        session = {
+            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": machine(),
+            "versions": versions(),
+            "commit": commit(),
+            **facts,
+        }
+        if sessions:
+            self.changes += moved(sessions[-1], session)
+        sessions.append(session)
         write_text(self.manifest, json.dumps({"sessions": sessions}, indent=2, allow_nan=False) + "\n")
 
     def amend(self, **facts: Any) -> None:
@@ -144,6 +178,33 @@ def differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, An
         yield path, before, now
 
 
+def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(what, before, now) of what one session has otherwise than another, of that by which numbers may come to differ,
+    and of where checkpoints are. What an earlier version did not store is no change."""
+    processors = [session["machine"].get("processor") for session in (before, now)]
+    pairs = [
+        ("torch", *(session["versions"].get("torch") for session in (before, now))),
+        ("processor", *(_apart(*processors) if all(processors) else (None, None))),
+        # Of a run on the CPU they are of no matter.
+        ("GPUs", *(None if each.get("device") == "cpu" else each["machine"]["gpus"] for each in (before, now))),
+        ("device", *(session.get("device") for session in (before, now))),
+    ]
+    found = [(name, was, value) for name, was, value in pairs if was != value and None not in (was, value)]
+    places = [session.get("checkpoints") for session in (before, now)]
+    return [*found, *([("checkpoints", *places)] if places[0] != places[1] else [])]
+
+
+def _apart(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:
+    """Two processors' names; of two of one name, as virtual ones often are, also the instruction sets of one alone."""
+    lost, gained = (sorted(set(a["isa"]) - set(b["isa"])) for a, b in ((before, now), (now, before)))
+
+    def named(processor: Mapping[str, Any], more: list[str], less: list[str]) -> str:
+        parts = [f" {word} {', '.join(sets)}" for word, sets in (("with", more), ("without", less)) if sets]
+        return f"{processor['name']}{''.join(parts)}" if before["name"] == now["name"] else str(processor["name"])
+
+    return named(before, lost, gained), named(now, gained, lost)
+
+
 def machine() -> dict[str, Any]:
     """What this session runs on. No environment, no user: a manifest is for strangers."""
     import torch
@@ -153,6 +214,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
+        "processor": processor(),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
     }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from resnet_space import Architecture, Space
 from resnet_space.errors import InputError
+from search import membership
 from search.dominance import check_reference, hypervolume_trace
 from search.folder import RunFolder
 from search.front import OBJECTIVES, Point, front
@@ -42,18 +43,31 @@ class SearchRun:
     curves: pd.DataFrame
     counts: Mapping[str, int]
     reasons: list[tuple[str, str, int]]
+    others: int
+    """Stored trials that are not of this run, and in none of the above."""
 
     @classmethod
     def of(cls, study: Search, folder: RunFolder, store: Store) -> SearchRun:
-        """What is stored, also while it runs."""
-        results = store.results()
+        """What is stored, also while it runs.
+
+        Raises:
+            InputError: no stored trial is of the run.
+        """
+        own = membership.identity(study.recipe, folder, store)
+        stored = store.records()
+        mine = own.own(stored)
+        others = len(stored) - len(mine)
+        if not mine:
+            raise InputError(f"{folder.path}: no trials yet; {membership.left_out(others)}")
+        results = store.results(own)
         points = front(
             results, study.objectives, seeds=study.confirming, where=study.on_results, describe=store.describe
         )
         nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
-        records = [record for record in store.records() if not record.aside]
-        standing = store.standing()
-        return cls(study, folder, points, nets, records, results, store.curves(), standing.counts, standing.reasons)
+        records = [record for record in mine if not record.aside]
+        standing, curves = membership.standing(mine), store.curves()
+        curves = curves[curves["key"].isin({record.key for record in mine})]
+        return cls(study, folder, points, nets, records, results, curves, standing.counts, standing.reasons, others)
 
     @property
     def failed(self) -> bool:

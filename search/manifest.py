@@ -10,6 +10,13 @@ from typing import Annotated, Any, NoReturn
 from pydantic import Field, TypeAdapter, ValidationError
 
 from resnet_space.errors import InputError
+from search.data.facts import DataFacts
+
+
+@dataclass(frozen=True)
+class Processor:
+    name: str
+    isa: list[str]
 
 
 @dataclass(frozen=True)
@@ -19,17 +26,20 @@ class Machine:
     python: str
     cpus: int | None
     gpus: list[str]
+    processor: Processor | None = None
 
 
 @dataclass(frozen=True)
 class Session:
-    """What every session has, and what a run's adds; more facts are welcome."""
+    """What every session has, and what a run's adds; more facts are welcome, and earlier versions stored fewer."""
 
     began: str
     machine: Machine
     versions: dict[str, str]
     commit: str | None
     fingerprint: str = ""
+    data: DataFacts | None = None
+    device: str = ""
     storage: str | None = None
     checkpoints: str | None = None
     planned: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from resnet_space import Architecture
     from search.bucket import Place
     from search.data import Images
+    from search.identity import Identity
     from search.progress import Progress
     from search.study import Study
     from search.sweep import Runner
@@ -47,6 +49,13 @@ class Plan(ABC):
     @abstractmethod
     def drive(self, store: Store, runner: Runner, progress: Progress) -> None:
         """Do what is left."""
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What all of its trials have in common."""
+        from search.identity import Identity
+
+        return Identity(self.study.recipe, self.images.fingerprint)
 
     def spec(self, net: Architecture, seed: int) -> TrialSpec:
         """The trial of a network."""
@@ -100,7 +109,8 @@ def opened(
         retry_failed: trials that failed wait again.
 
     Raises:
-        InputError: the folder is another study's, or another driver's, or cannot be written; the storage is none.
+        InputError: the folder is another study's, or another driver's, or of other data, or cannot be written; the
+            storage is none.
     """
     if storage and storage.startswith("sqlite") and (storage.endswith("://") or "memory" in storage):
         raise InputError(f"storage {storage!r}: would be gone with this process; name a file: sqlite:///trials.db")
@@ -108,11 +118,20 @@ def opened(
     folder.check(study, free=plan.study.FREE)
     driver = new_driver()
     with held(folder.path, driver) as former:
+        folder.check_data(plan.images.facts)
         folder.claim(study, free=plan.study.FREE)
         store = Store(storage) if storage else Store.at(folder.path)
         with closing(store), living(store.claims, driver, former) if store.shared else nullcontext():
             bucket = str(folder.checkpoints) if checkpoints else None
-            folder.note(fingerprint=plan.images.fingerprint, storage=store.name, checkpoints=bucket, **plan.facts)
+            data, device = plan.images.facts, plan.study.resources.device
+            folder.note(
+                fingerprint=data["fingerprint"],
+                data=data,
+                device=device,
+                storage=store.name,
+                checkpoints=bucket,
+                **plan.facts,
+            )
             plan.begin(store)
             if retry_failed:
                 store.retry()

@@ -41,7 +41,7 @@ class Recollection:
 
 
 def recall(study: Search, space: Space, records: Iterable[TrialRecord]) -> Recollection:
-    """What the stored trials are in this space; those that were asked for in another keep what is still valid."""
+    """What the run's stored trials are in this space; those that were asked for in another keep what is still valid."""
     found, intervals = Recollection(), []
     ordered = sorted(records, key=lambda record: (record.proposal is None, (record.proposal or {}).get("number", 0)))
     for record in ordered:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from resnet_space import Space, complexity
 from resnet_space.errors import InputError
+from search import membership
 from search.data import Images
 from search.events import FINISHED
 from search.explore import Exploration
@@ -49,7 +50,7 @@ class SearchPlan(Plan):
         """Nothing: what is tried depends on what is found."""
 
     def counted(self, store: Store) -> tuple[int, int]:
-        counts = store.counts()
+        counts = membership.standing(self.identity.own(store.records())).counts
         ended = sum(counts[status] for status in FINISHED if status != "infeasible")
         there = ended + counts["waiting"] + counts["running"]
         return max(self.study.budget.trials or 0, there), ended

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from resnet_space.fields import Lookup
+    from search.identity import Identity
     from search.record import TrialRecord
     from search.trial import TrialSpec
 
@@ -206,24 +207,36 @@ class Store:
         with database.reading(self.engine) as connection:
             return database.numbers(pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection), columns)
 
-    def results(self) -> pd.DataFrame:
-        """One row a complete trial that is not set aside, by network and seed: what fronts are made of."""
+    def results(self, own: Identity | None = None) -> pd.DataFrame:
+        """One row a complete trial that is not set aside, by network and seed: what fronts are made of.
+
+        With `own`, of the trials of that run alone: a mean over others too would be one of different things.
+        """
         import numpy as np
         import pandas as pd
 
         query = (
-            sql.select(*(trials.c[name] for name in RESULTS))
+            sql.select(*(trials.c[name] for name in (*RESULTS, "key")))
             .where(~trials.c.aside & (trials.c.status == "complete") & trials.c.validation_error.is_not(None))
             .order_by(trials.c.architecture, trials.c.seed, trials.c.validation_error)
         )
         with database.reading(self.engine) as connection:
             # The driver's own tuples: of 100,000 rows, making SQLAlchemy's takes longer than reading.
             rows = connection.execute(query).cursor.fetchall()
-            numbers = np.array([row[1:] for row in rows], dtype=float).reshape(len(rows), len(RESULTS) - 1)
+            if own is not None:
+                rows = [row for row in rows if row[-1] == own.key(row[0], row[1])]
+            numbers = np.array([row[1:-1] for row in rows], dtype=float).reshape(len(rows), len(RESULTS) - 1)
             if np.isinf(numbers).any():
                 raise ValueError("an infinite result")
         names = pd.Series([str(row[0]) for row in rows], dtype="str")
         return pd.concat([names.rename("architecture"), pd.DataFrame(numbers, columns=list(RESULTS[1:]))], axis=1)
+
+    def others(self, own: Identity) -> int:
+        """How many trials are not of that run: of other data, another recipe or another version."""
+        query = sql.select(trials.c.key, trials.c.architecture, trials.c.seed)
+        with database.reading(self.engine) as connection:
+            rows = connection.execute(query).cursor.fetchall()
+            return sum(str(key) != own.key(architecture, seed) for key, architecture, seed in rows)
 
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """The descriptions of networks by their keys."""

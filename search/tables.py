@@ -90,4 +90,4 @@ RESULTS = (
 """The columns of `Store.results`."""
 
 # Has them all, in the order that fronts need them in: specs are long, and a front over many trials reads none.
-sql.Index("results", *(trials.c[name] for name in ("aside", "status", *RESULTS)))
+sql.Index("results_by_key", *(trials.c[name] for name in ("aside", "status", *RESULTS, "key")))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -12,10 +10,8 @@ from pydantic import Field, model_validator
 from resnet_space import Architecture
 from resnet_space.description import Description
 from search.data.description import DataSet
+from search.identity import Identity
 from search.recipe import Recipe
-
-SCHEMA = 2
-"""Part of every trial's key: raised when training comes to mean something else."""
 
 
 class TrialSpec(Description):
@@ -31,15 +27,7 @@ class TrialSpec(Description):
     @cached_property
     def key(self) -> str:
         """Content hash, 16 hex digits: of what is trained, not of where, when, or how it was written down."""
-        content = {
-            "schema": SCHEMA,
-            "architecture": self.architecture.key,
-            "recipe": self.recipe.model_dump(mode="json"),
-            "fingerprint": self.fingerprint,
-            "seed": self.seed,
-        }
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return Identity(self.recipe, self.fingerprint).key(self.architecture.key, self.seed)
 
 
 class Job(Description):

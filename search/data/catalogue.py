@@ -19,6 +19,7 @@ class Row:
         shape: (channels, height, width) of an image, or None where the files decide.
         root: what `root` must be, or "" for a set that lies in no file.
         settings: the further whole-number fields of `DataSet` that it takes, with their defaults.
+        image: how an image is made before it is normalised, for whoever has one of their own; `settings` by name.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Row:
     shape: tuple[int, int, int] | None = None
     root: str = ""
     settings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    image: str = "as in the data"
 
 
 DATASETS: Mapping[str, Row] = MappingProxyType(
@@ -38,6 +40,7 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             origin="embedded",
             classes=10,
             shape=(1, 8, 8),
+            image="grey, ink in 17 levels from 0 to 16",
         ),
         "fashion-mnist": Row(
             "70,000 grey pictures of clothes, 10,000 of them for test; Debian: dataset-fashion-mnist",
@@ -46,6 +49,7 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             classes=10,
             shape=(1, 28, 28),
             root="a directory with FashionMNIST/raw, or with the *-ubyte or *-ubyte.gz files",
+            image="grey",
         ),
         "cifar10": Row(
             "60,000 small photographs in 10 classes, 10,000 of them for test",
@@ -54,6 +58,7 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             classes=10,
             shape=(3, 32, 32),
             root="a directory with cifar-10-batches-py",
+            image="RGB",
         ),
         "cifar100": Row(
             "60,000 small photographs in 100 classes, 10,000 of them for test",
@@ -62,6 +67,7 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             classes=100,
             shape=(3, 32, 32),
             root="a directory with cifar-100-python",
+            image="RGB",
         ),
         "imagefolder": Row(
             "your pictures in train/<class>/*, val/<class>/*, test/<class>/*; the last two are optional",
@@ -69,6 +75,8 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             origin="yours",
             root="a directory with train/<class>/*.jpg",
             settings=MappingProxyType({"size": 224}),
+            image="RGB, upright by EXIF, transparent parts on white, the shorter side scaled to {size} pixels (Pillow, "
+            "bilinear), the middle {size}x{size} cut out",
         ),
         "npz": Row(
             "your arrays in one .npz file: x, y and, optionally, x_val, y_val, x_test, y_test",

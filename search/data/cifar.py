@@ -32,6 +32,10 @@ class Archive:
     test: tuple[tuple[str, str], ...]
     labels: bytes
     classes: int
+    meta: tuple[str, str] | None = None
+    """The file (name, MD5) that has the classes' names."""
+    names: bytes = b""
+    """What they are called in it."""
 
 
 def cifar10(data: DataSet, root: Path | None, download: bool) -> Source:
@@ -48,7 +52,18 @@ def cifar100(data: DataSet, root: Path | None, download: bool) -> Source:
 
 def _archive(known: Any, labels: bytes, classes: int) -> Archive:
     train, test = (tuple((name, md5) for name, md5 in rows) for rows in (known.train_list, known.test_list))
-    return Archive(known.base_folder, known.url, known.filename, known.tgz_md5, train, test, labels, classes)
+    return Archive(
+        folder=known.base_folder,
+        url=known.url,
+        filename=known.filename,
+        md5=known.tgz_md5,
+        train=train,
+        test=test,
+        labels=labels,
+        classes=classes,
+        meta=(known.meta["filename"], known.meta["md5"]),
+        names=known.meta["key"].encode(),
+    )
 
 
 def find(data: DataSet, archive: Archive, root: Path, download: bool) -> Source:
@@ -65,17 +80,19 @@ def find(data: DataSet, archive: Archive, root: Path, download: bool) -> Source:
     folder = _holding(folders, names)
     if folder is None:
         raise missing(data, root, DOWNLOAD, f"put {archive.folder} or {archive.filename} there")
-    return Source(tuple(folder / name for name in names), lambda: read(archive, folder))
+    meta = folder / archive.meta[0] if archive.meta else None
+    found = (meta,) if meta and meta.is_file() else ()
+    return Source(tuple(folder / name for name in names) + found, lambda: read(archive, folder))
 
 
 def read(archive: Archive, folder: Path) -> Contents:
-    """All images (N, 3, 32, 32) uint8 and labels of both splits.
+    """All images (N, 3, 32, 32) uint8 and labels of both splits; names of classes where there is a file of them.
 
     Raises:
         InputError: names the file that is damaged.
     """
     train, test = (_read_files(archive, folder, files) for files in (archive.train, archive.test))
-    return Contents(train=train, test=test, classes=archive.classes)
+    return Contents(train=train, test=test, classes=archive.classes, names=_names(archive, folder))
 
 
 def _holding(folders: tuple[Path, ...], names: list[str]) -> Path | None:
@@ -95,6 +112,20 @@ def _unpack(archive: Archive, root: Path, download: bool) -> None:
             download_and_extract_archive(archive.url, str(root), filename=archive.filename, md5=archive.md5)
     except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
         raise InputError(f"{archive.filename} could not be downloaded to {root}, or not unpacked: {error}") from None
+
+
+def _names(archive: Archive, folder: Path) -> tuple[str, ...]:
+    """The classes' names; none where the file of them is missing, which nothing else needs."""
+    from torchvision.datasets.utils import check_integrity
+
+    if archive.meta is None or not (path := folder / archive.meta[0]).is_file():
+        return ()
+    if not check_integrity(path, archive.meta[1]):
+        raise damaged(path, f"its MD5 is not {archive.meta[1]}", download=True)
+    found = read_plain(path).get(archive.names)
+    if not isinstance(found, list) or len(found) != archive.classes or not all(isinstance(n, bytes) for n in found):
+        raise damaged(path, f"has no {archive.classes} names of classes", download=True)
+    return tuple(name.decode("utf-8", "backslashreplace") for name in found)
 
 
 def _read_files(archive: Archive, folder: Path, files: tuple[tuple[str, str], ...]) -> Labelled:

@@ -28,7 +28,7 @@ def _read() -> Contents:
     # Importing scikit-learn takes seconds, reading the file 20 ms; every trial would pay.
     rows = read_rows(path) if path.is_file() else library_rows()
     x = rows[:, :64].reshape(-1, 1, 8, 8).astype(np.uint8)
-    return Contents(train=Labelled(x, rows[:, 64].astype(np.int64)), classes=10)
+    return Contents(train=Labelled(x, rows[:, 64].astype(np.int64)), classes=10, names=tuple("0123456789"))
 
 
 def read_rows(path: Path) -> NDArray[Any]:

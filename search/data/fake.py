@@ -36,4 +36,4 @@ def _made(data: DataSet) -> Contents:
     x = np.empty((samples, *shape), np.uint8)
     for number, label in enumerate(y):
         x[number] = np.clip(means[label] + NOISE * random.standard_normal(shape), 0, 255)
-    return Contents(train=Labelled(x, y.astype(np.int64)), classes=classes)
+    return Contents(train=Labelled(x, y.astype(np.int64)), classes=classes, names=tuple(map(str, range(classes))))

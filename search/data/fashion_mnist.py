@@ -27,6 +27,8 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+"""Of the classes, as the authors' own table has them."""
 
 
 def fashion_mnist(data: DataSet, root: Path | None, download: bool) -> Source:
@@ -51,7 +53,7 @@ def read(files: tuple[Path, ...]) -> Contents:
     for part, file in ((train, files[1]), (test, files[3])):
         if len(part.y) != part.x.shape[0]:
             raise damaged(file, f"{len(part.y)} labels for {part.x.shape[0]} images")
-    return Contents(train=train, test=test, classes=10)
+    return Contents(train=train, test=test, classes=10, names=NAMES)
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[Any]:

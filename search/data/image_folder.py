@@ -64,7 +64,7 @@ def image_folder(data: DataSet, root: Path | None, download: bool) -> Source:
         for split, (paths, numbers) in found.items()
     }
     every = tuple(path for paths, _ in found.values() for path in paths)
-    return Source(every, lambda: Contents(**splits, classes=len(classes)))
+    return Source(every, lambda: Contents(**splits, classes=len(classes), names=tuple(classes)))
 
 
 def split_folders(data: DataSet, root: Path) -> dict[str, Path]:

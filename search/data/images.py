@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -37,20 +38,40 @@ class Images:
     """A data set, divided once and for all: the division depends on neither seed nor host.
 
     Attributes:
+        names: of the classes, in the order of their labels.
         shape: (C, H, W) of an image.
         mean: per channel, over the training images, in the units in which they are stored (0-255 for uint8).
         std: likewise; 1 where a channel is constant.
         fingerprint: 16 hex digits of SHA-256 over the contents of the three splits, in order.
+        digests: likewise of each split, by its name.
     """
 
     train: Split
     validation: Split
     test: Split
     classes: int
+    names: tuple[str, ...]
     shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    digests: Mapping[str, str]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the data are, as plain data, for a manifest: see `search.data.facts`."""
+        return {
+            "fingerprint": self.fingerprint,
+            "shape": list(self.shape),
+            "dtype": str(self.train.x.dtype).removeprefix("torch."),
+            "classes": list(self.names),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "splits": {
+                name: {"images": len(getattr(self, name)), "sha256": self.digests[name]}
+                for name in ("train", "validation", "test")
+            },
+        }
 
     @property
     def nbytes(self) -> int:

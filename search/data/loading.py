@@ -58,7 +58,7 @@ def assemble(data: DataSet, contents: Contents) -> Images:
     Raises:
         InputError: labels out of range, too few images or classes, too large for memory.
     """
-    contents, classes = _labels_from_zero(data, contents)
+    contents, names = _labels_from_zero(data, contents)
     chosen = _chosen(data, contents)
     _, channels, height, width = contents.train.x.shape
     memory.check_fit(
@@ -74,15 +74,18 @@ def assemble(data: DataSet, contents: Contents) -> Images:
     arrays = {name: (part.x[index], part.y[index]) for name, (part, index) in chosen.items()}
     splits = {name: Split(torch.from_numpy(x), torch.from_numpy(y)) for name, (x, y) in arrays.items()}
     mean, std = moments(arrays["train"][0])
+    whole, digests = fingerprints(arrays)
     return Images(
         train=splits["train"],
         validation=splits["validation"],
         test=splits["test"],
-        classes=classes,
+        classes=len(names),
+        names=names,
         shape=(channels, height, width),
         mean=mean,
         std=std,
-        fingerprint=fingerprint(arrays),
+        fingerprint=whole,
+        digests=digests,
     )
 
 
@@ -100,8 +103,9 @@ def _chosen(data: DataSet, contents: Contents) -> dict[str, tuple[Labelled, NDAr
     return chosen
 
 
-def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, int]:
-    """Labels 0..classes-1; those of a set that does not say its classes are renumbered in ascending order."""
+def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, tuple[str, ...]]:
+    """Labels 0..classes-1, and the classes' names in that order; labels of a set that does not say its classes are
+    renumbered in ascending order."""
     known = np.unique(contents.train.y) if contents.classes is None else np.arange(contents.classes)
     if len(known) < 2:
         raise InputError(f"data set {data.name!r} has {len(known)} class in its training images; at least 2 are needed")
@@ -119,7 +123,9 @@ def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, int]
     validation, test = (
         part and renumber(name, part) for name, part in (("validation", contents.validation), ("test", contents.test))
     )
-    return Contents(train, validation, test, classes=len(known)), len(known)
+    given = contents.names
+    names = tuple(given[label] if 0 <= label < len(given) else str(label) for label in known.tolist())
+    return Contents(train, validation, test, classes=len(known), names=names), names
 
 
 def moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -136,11 +142,13 @@ def _chunks(x: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
     return (x[start : start + CHUNK].astype(np.float64) for start in range(0, len(x), CHUNK))
 
 
-def fingerprint(arrays: Mapping[str, Arrays]) -> str:
-    """16 hex digits of SHA-256 over the splits' contents in order, whatever files they came from."""
-    digest = hashlib.sha256()
+def fingerprints(arrays: Mapping[str, Arrays]) -> tuple[str, dict[str, str]]:
+    """16 hex digits of SHA-256 over the splits' contents in order, whatever files they came from; and of each split."""
+    whole, parts = hashlib.sha256(), {name: hashlib.sha256() for name in arrays}
     for name in sorted(arrays):
         for array in arrays[name]:
-            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]
+            content = np.ascontiguousarray(array).data
+            for digest in (whole, parts[name]):
+                digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+                digest.update(content)
+    return whole.hexdigest()[:16], {name: digest.hexdigest()[:16] for name, digest in parts.items()}

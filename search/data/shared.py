@@ -1,8 +1,8 @@
 """One copy of each data set per machine: plain .npy files that every trial maps into memory.
 
 The kernel keeps the pages of a mapped file once, however many processes read them, so 16 trials on CIFAR-10
-need its 180 MB once. An entry is a folder named by what it was made from (description and source files' sizes
-and times); it appears whole by a rename, or not at all. The cache may be deleted at any time.
+need its 180 MB once. An entry is a folder named by what it was made from (description and source files' states);
+it appears whole by a rename, or not at all. The cache may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from search.data.divide import SPLIT_SEED
 from search.data.images import Images, Split
 from search.data.places import cache_folder
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same description and files come to be read differently."""
 
 PATIENCE_SECONDS = 1800
@@ -39,11 +39,16 @@ log = logging.getLogger(__name__)
 
 
 def key(data: DataSet, files: Iterable[Path]) -> str:
-    """The name of an entry: a changed, moved or touched source file gives another one."""
+    """The name of an entry: a changed, moved or touched source file gives another one.
+
+    The time of modification may be set by anybody, and is by tools that copy; the time of the last change of a file's
+    state is the system's own.
+    """
     digest = hashlib.sha256(f"{FORMAT} {SPLIT_SEED} {data.model_dump_json(exclude={'root'})}\n".encode())
     for file in files:
         state = file.stat()
-        digest.update(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
+        known = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_dev)
+        digest.update(os.fsencode(file.resolve()) + f" {' '.join(map(str, known))}\n".encode())
     return f"{data.name}-{digest.hexdigest()[:16]}"
 
 
@@ -91,11 +96,12 @@ def _write(entry: Path, made: Images) -> None:
                     os.fsync(file.fileno())
         about = {
             "bytes": {file.name: file.stat().st_size for file in sorted(draft.iterdir())},
-            "classes": made.classes,
+            "names": made.names,
             "shape": made.shape,
             "mean": made.mean,
             "std": made.std,
             "fingerprint": made.fingerprint,
+            "digests": dict(made.digests),
         }
         (draft / ABOUT).write_text(json.dumps(about))
         draft.chmod(0o755)
@@ -121,11 +127,13 @@ def _open(entry: Path) -> Images | None:
             train,
             validation,
             test,
-            classes=about["classes"],
+            classes=len(about["names"]),
+            names=tuple(about["names"]),
             shape=(channels, height, width),
             mean=tuple(about["mean"]),
             std=tuple(about["std"]),
             fingerprint=about["fingerprint"],
+            digests=about["digests"],
         )
     except FileNotFoundError:
         return None

@@ -43,13 +43,15 @@ class Labelled:
 class Contents:
     """A data set as its files divide it; None for a split that has to be taken from `train`.
 
-    Without `classes`, labels are any whole numbers, and are renumbered in ascending order.
+    Without `classes`, labels are any whole numbers, and are renumbered in ascending order. `names[label]` is the name
+    of the class with that label; a label without one is its own name.
     """
 
     train: Labelled
     validation: Labelled | None = None
     test: Labelled | None = None
     classes: int | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

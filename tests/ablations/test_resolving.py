@@ -10,11 +10,12 @@ from random import Random
 import pytest
 
 from ablations.contrasts import Seeds
-from ablations.launch import AblationPlan
+from ablations.launch import AblationPlan, AblationRun
 from ablations.resolving import Resolving
 from ablations.study import Ablation
 from search.data import Images
 from search.events import Finished
+from search.folder import RunFolder
 from search.progress import Progress
 from search.store import Store
 from search.trial import TrialSpec
@@ -262,3 +263,27 @@ def test_of_an_arm_that_stopped_in_between_the_other_seeds_are_a_job(plan: Ablat
     feed.begin(1)
     jobs = [feed.next() for _ in range(3)]
     assert sorted(len(job.trials) for job in jobs if job) == [2, 3, 3]
+
+
+def test_trials_of_other_data_are_in_no_look_and_in_no_summary(
+    plan: AblationPlan, store: Store, tmp_path: Path
+) -> None:
+    other = replace(plan, images=replace(plan.images, fingerprint="f" * 16))
+    apart = {"base": 0.1, "clear": 0.7, "open": 0.4}
+    others = drive(other, store, lambda arm, seed: apart[arm])
+    assert plan.counted(store) == (0, 0)
+    asked = drive(plan, store, noisy)
+    assert asked[9:] == [(arm, seed) for seed in range(3, 6) for arm in ("base", "open")]
+    RunFolder(tmp_path).note(fingerprint=plan.images.fingerprint)
+    run = AblationRun.of(plan.study, RunFolder(tmp_path), store)
+    assert {arm.arm: arm.n for arm in run.summaries} == {"base": 6, "clear": 3, "open": 6}
+    assert (run.others, run.counts["complete"]) == (len(others), 15)
+
+
+def test_another_study_in_the_same_database_is_in_no_count(plan: AblationPlan, store: Store, tmp_path: Path) -> None:
+    wider = plan.study.model_copy(update={"set": {"width": 0.5, "stages.*.units": 1}})
+    drive(AblationPlan.of(wider, plan.images), store, noisy)
+    drive(plan, store, noisy)
+    run = AblationRun.of(plan.study, RunFolder(tmp_path), store)
+    assert {arm.arm: arm.n for arm in run.summaries} == {"base": 6, "clear": 3, "open": 6}
+    assert (run.others, run.counts["complete"]) == (0, 15)

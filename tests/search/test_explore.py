@@ -284,3 +284,25 @@ def test_of_two_thousand_trials_that_end_in_every_way_none_is_in_a_wrong_state(d
         assert (record.test_error is not None) == (record.status == "complete")
         assert record.status == "complete" or not record.proposal or record.reason
     assert not feed.running
+
+
+def test_trials_of_another_recipe_change_nothing_and_are_in_no_number(
+    digits: Images, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "alone").mkdir()
+    alone = Store.at(tmp_path / "alone")
+    undisturbed = drive(explore(study(confirm=1), digits, alone))
+    run = SearchRun.of(study(confirm=1), RunFolder(tmp_path / "alone"), alone)
+    alone.close()
+
+    def perfect(spec: TrialSpec, epoch: int) -> Event:
+        return Finished(spec.key, "complete", test_error=0.0, validation_error=0.0, latency_ms=1.0, seconds=1.0)
+
+    others = drive(explore(study(recipe={"base": "digits", "epochs": 8}), digits, store), perfect)
+    plan = SearchPlan.of(study(confirm=1), digits)
+    assert plan.counted(store) == (8, 0)
+    assert drive(explore(study(confirm=1), digits, store)) == undisturbed
+    beside = SearchRun.of(study(confirm=1), RunFolder(tmp_path), store)
+    assert [point.key for point in beside.front] == [point.key for point in run.front]
+    assert beside.counts == run.counts
+    assert (run.others, beside.others) == (0, len(others))

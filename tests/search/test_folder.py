@@ -180,3 +180,74 @@ def test_the_new_file_is_in_place_only_when_it_is_whole(tmp_path: Path) -> None:
 def test_text_is_written_as_utf_8_into_folders_that_are_made(tmp_path: Path) -> None:
     atomic.write_text(tmp_path / "a" / "b.txt", "σ ± τ")
     assert (tmp_path / "a" / "b.txt").read_bytes() == "σ ± τ".encode()
+
+
+def data(fingerprint: str, **changes: Any) -> dict[str, Any]:
+    splits = {"train": {"images": 42, "sha256": fingerprint}, "test": {"images": 12, "sha256": "c" * 16}}
+    facts = {"fingerprint": fingerprint, "shape": [1, 8, 8], "dtype": "uint8", "classes": ["cat", "dog"]}
+    return {**facts, "mean": [127.5], "std": [73.0], "splits": splits, **changes}
+
+
+def test_other_data_are_refused_with_both_fingerprints_and_what_differs(tmp_path: Path) -> None:
+    run, before = RunFolder(tmp_path), data("a" * 16)
+    run.check_data(before)
+    run.note(fingerprint="a" * 16, data=before)
+    run.check_data(before)
+    with pytest.raises(InputError) as caught:
+        run.check_data(data("b" * 16, classes=["cat", "cow"]))
+    assert str(caught.value) == (
+        f"{tmp_path}: its trials are of other data: fingerprint {'a' * 16} there, {'b' * 16} here; they differ in "
+        "classes (2 there, 2 here; 'dog' there alone, 'cow' here alone), train (as many images, 42, of other content); "
+        "put the old data back, or choose another --out"
+    )
+
+
+def test_other_data_than_those_of_an_earlier_version_are_refused_too(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.note(fingerprint="a" * 16)
+    assert run.data is None
+    with pytest.raises(InputError, match="what they differ in is not stored there; put the old data back"):
+        run.check_data(data("b" * 16))
+
+
+def test_the_data_that_the_run_began_with_stay_its_own(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.note()
+    run.note(fingerprint="a" * 16)
+    run.note(fingerprint="b" * 16, data=data("b" * 16))
+    assert (run.fingerprints, run.data) == (["a" * 16, "b" * 16], None)
+    with pytest.raises(InputError, match=f"fingerprint {'a' * 16} there, {'b' * 16} here"):
+        run.check_data(data("b" * 16))
+    run.note(fingerprint="a" * 16, data=data("a" * 16))
+    assert run.data == data("a" * 16)
+
+
+def session(torch: str = "2.14.1", processor: Any = "EPYC", isa: Any = (), gpus: Any = (), **facts: Any) -> Any:
+    cpu = processor and {"name": processor, "isa": list(isa)}
+    return {"versions": {"torch": torch}, "machine": {"processor": cpu, "gpus": list(gpus)}, **facts}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "found"),
+    [
+        (session(), session(), []),
+        (session(), session("2.15.0"), [("torch", "2.14.1", "2.15.0")]),
+        (session(), session(processor="Xeon"), [("processor", "EPYC", "Xeon")]),
+        (
+            session(isa=["avx2", "avx512f"]),
+            session(isa=["amx_tile", "avx2"]),
+            [("processor", "EPYC with avx512f without amx_tile", "EPYC with amx_tile without avx512f")],
+        ),
+        (session(device="cpu"), session(device="cuda"), [("device", "cpu", "cuda")]),
+        (
+            session(gpus=["A100"], device="cuda"),
+            session(gpus=["H100"], device="cuda"),
+            [("GPUs", ["A100"], ["H100"])],
+        ),
+        (session(gpus=["A100"], device="cpu"), session(device="cpu"), []),
+        (session(processor=None), session(), []),
+        (session(checkpoints="s3://a/b"), session(), [("checkpoints", "s3://a/b", None)]),
+    ],
+)
+def test_what_a_session_has_otherwise_than_the_last_one_is_a_change(before: Any, now: Any, found: Any) -> None:
+    assert folder.moved(before, now) == found

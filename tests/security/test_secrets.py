@@ -77,6 +77,6 @@ def test_no_variable_of_the_environment_is_stored_or_reported(
 
 def test_a_manifest_holds_these_facts_and_no_others(sent: Path) -> None:
     [session] = json.loads((sent / "manifest.json").read_text())["sessions"]
-    assert set(session["machine"]) == {"host", "system", "python", "cpus", "gpus"}
+    assert set(session["machine"]) == {"host", "system", "python", "cpus", "processor", "gpus"}
     others = set(session) - {"began", "machine", "versions", "commit", "fingerprint", "storage", "planned", "joules"}
     assert not [name for name in others if re.search("env|argv|user|home|path|password|token", name)]

@@ -1,0 +1,87 @@
+"""What the input of a trained network must be: size, units, mean and deviation; and what its classes are called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_space import Architecture
+from resnet_space.errors import InputError
+from search.data.catalogue import DATASETS
+from search.data.description import DataSet
+
+UNITS = {"uint8": "uint8, 0 to 255", "float32": "float32, in the units of the data"}
+"""Of pixels as the data have them, by `Inputs.dtype`."""
+
+NAMES = ("input", "image", *(f"{moment}_{of}" for of in (*UNITS, "div255") for moment in ("mean", "std")), "classes")
+"""Of all that `Inputs.facts` may have."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A network takes float32 (N, C, H, W), (x - mean) / std of images x as they are stored, channel by channel.
+
+    Attributes:
+        dtype: of the images as they are stored, uint8 or float32; `mean` and `std` are in its units.
+        image: how an image is made before that, in words.
+        classes: names, in the order of the logits.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    image: str
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], data: DataSet, net: Architecture) -> Inputs:
+        """From `Images.facts` as a manifest has them.
+
+        Raises:
+            InputError: they are not of this network's images and classes.
+        """
+        channels, height, width = facts["shape"]
+        found = cls(
+            shape=(channels, height, width),
+            dtype=facts["dtype"],
+            mean=tuple(facts["mean"]),
+            std=tuple(facts["std"]),
+            classes=tuple(facts["classes"]),
+            image=DATASETS[data.name].image.format(
+                **{name: data.setting(name) for name in DATASETS[data.name].settings}
+            ),
+        )
+        if (
+            found.shape != net.input_shape
+            or len(found.classes) != net.classes
+            or {len(found.mean), len(found.std)} != {channels}
+        ):
+            raise InputError(
+                f"data: images {found.shape} in {len(found.classes)} classes, with {len(found.mean)} means and "
+                f"{len(found.std)} deviations, are not what network {net.key} takes: {net.input_shape} in {net.classes}"
+            )
+        return found
+
+    @property
+    def units(self) -> str:
+        return UNITS[self.dtype]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """As texts by name, numbers and names as JSON. Each name of a mean says of which pixels it is."""
+        shape = ", ".join(map(str, self.shape))
+        found = {
+            "input": f"float32 (N, {shape}): (pixels - mean) / std, channel by channel",
+            "image": f"{self.image}; {self.units}",
+            f"mean_{self.dtype}": json.dumps(self.mean),
+            f"std_{self.dtype}": json.dumps(self.std),
+        }
+        if self.dtype == "uint8":
+            # As torchvision's ToTensor makes them.
+            found["mean_div255"], found["std_div255"] = (
+                json.dumps([value / 255 for value in values]) for values in (self.mean, self.std)
+            )
+        return found | {"classes": json.dumps(self.classes, ensure_ascii=False)}
