@@ -124,8 +124,13 @@ def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, tupl
         part and renumber(name, part) for name, part in (("validation", contents.validation), ("test", contents.test))
     )
     given = contents.names
-    names = tuple(given[label] if 0 <= label < len(given) else str(label) for label in known.tolist())
+    names = tuple(_text(given[label]) if 0 <= label < len(given) else str(label) for label in known.tolist())
     return Contents(train, validation, test, classes=len(known), names=names), names
+
+
+def _text(name: str) -> str:
+    """A name as UTF-8 can write it: a folder's may have other bytes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:

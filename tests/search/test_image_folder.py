@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -97,6 +98,14 @@ def test_a_name_that_is_no_utf_8_is_read(root: Path) -> None:
     paint(root / "train" / "cat" / os.fsdecode(b"\xff.png"), COLOURS["cat"])
     source = image_folder(DataSet(name="imagefolder", root=str(root), size=4), root, False)
     assert source.read().train.x[np.arange(21)].shape == (21, 3, 4, 4)
+
+
+def test_a_class_whose_name_is_no_utf_8_trains_and_is_named_in_text(root: Path) -> None:
+    for number in range(20):
+        paint(root / "train" / os.fsdecode(b"caf\xe9") / f"{number}.png")
+    images = load(DataSet(name="imagefolder", root=str(root), size=4))
+    assert "caf\\udce9" in images.names
+    json.dumps(images.facts, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("name", ["a.heic", "a.svg", "a.CR2", "a.tga", "a.jp2", "a.zip", "no-ending"])
