@@ -270,7 +270,7 @@ def trained(net: Architecture, weights: Place) -> nn.Module:
             f"another shape, such as {wrong[0]!r}: {has.get(wrong[0])} there, {needs.get(wrong[0])} in the network"
         )
     model.load_state_dict(tensors)
-    return model.eval()
+    return model.eval().requires_grad_(False)
 
 
 def _needed(net: Architecture, to: Path, weights: Place | None) -> Place:
