@@ -18,6 +18,7 @@ from search.data import Images
 from search.events import FINISHED, Probe
 from search.folder import RunFolder
 from search.plan import Plan
+from search.presence import Presence
 from search.progress import Progress
 from search.record import TrialRecord
 from search.store import Store
@@ -130,7 +131,7 @@ class AblationRun:
             wanted,
             store.curves(),
             store.propagation(),
-            standing.counts,
+            Presence.of(folder, standing).counts,
             standing.reasons,
         )
 

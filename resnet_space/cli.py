@@ -190,6 +190,7 @@ def status(
     """How many trials are complete, running, waiting, diverged, failed; with reasons and the path of a traceback."""
     from search import failures
     from search.folder import RunFolder
+    from search.presence import Presence
     from search.standing import glance
 
     run_folder = RunFolder.existing(folder)
@@ -199,14 +200,16 @@ def status(
 
         with closing(stored(run_folder, storage)) as store:
             found = store.standing()
+    presence = Presence.of(run_folder, found)
     traceback = failures.first(found.failed, run_folder.checkpoints)
     if json:
-        told = [{"status": status, "reason": reason, "trials": number} for status, reason, number in found.reasons]
-        print_json({**found.counts, "reasons": told, "traceback": str(traceback) if traceback else None})
+        print_json(presence.as_json() | {"traceback": str(traceback) if traceback else None})
         return
-    print_table(("status", "trials"), [(name, str(count)) for name, count in found.counts.items()])
+    print_table(("status", "trials"), [(name, str(count)) for name, count in presence.counts.items()])
     if found.reasons:
         print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in found.reasons])
+    for line in presence.lines:
+        typer.echo(line)
     if traceback:
         typer.echo(f"first traceback: {traceback}")
 

@@ -17,6 +17,7 @@ from search.dominance import check_reference, hypervolume_trace
 from search.folder import RunFolder
 from search.front import OBJECTIVES, Point, front
 from search.networks import networks
+from search.presence import Presence
 from search.recall import recall
 from search.record import TrialRecord
 from search.sampling import Outcome
@@ -53,7 +54,8 @@ class SearchRun:
         nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
         records = [record for record in store.records() if not record.aside]
         standing = store.standing()
-        return cls(study, folder, points, nets, records, results, store.curves(), standing.counts, standing.reasons)
+        counts = Presence.of(folder, standing).counts
+        return cls(study, folder, points, nets, records, results, store.curves(), counts, standing.reasons)
 
     @property
     def failed(self) -> bool:

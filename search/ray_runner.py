@@ -32,13 +32,14 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from resnet_space.errors import InputError
-from search import failures, shortage
+from search import failures, fatal, shortage
 from search import preflight as asking
 from search.bucket import Place
 from search.events import Event, Finished, Notice, as_event, as_plain
+from search.lost import cause, killed_by_signal, most_deaths, short_of_memory
 from search.preflight import Preflight
 from search.resources import Resources
-from search.trial import Job, TrialSpec
+from search.trial import Job
 from search.work import watched, work
 
 if TYPE_CHECKING:
@@ -297,55 +298,37 @@ class Lost(tune.Callback):
         return {}
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        why, specs = self._why(trial)
+        why, job = self._why(trial)
         if short_of_memory(trial):
             # One more try, and no others.
             trial.max_failures = trial.num_failures
-        for spec in specs:
+        elif killed_by_signal(job, self.checkpoints) and trial.max_failures < self.resources.retries + most_deaths(job):
+            # Counted where the trials are done: there it is known which one it was.
+            trial.max_failures += 1
+        for spec in job.trials:
             self.feed.tell(Notice(spec.key, f"its worker was lost, and is replaced: {why}"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        why, specs = self._why(trial)
+        why, job = self._why(trial)
         lost = f"worker lost {trial.num_failures} times: {why}"
         reason = shortage.reason(lost) if short_of_memory(trial) else lost
-        for spec in specs:
-            self.feed.tell(Finished(spec.key, "failed", reason))
+        for spec in job.trials:
+            record = fatal.Record.of(self.checkpoints, spec.key)
+            end = record.end(spec.key, self.checkpoints) if record.last else Finished(spec.key, "failed", reason)
+            self.feed.tell(end)
 
-    def _why(self, trial: Any) -> tuple[str, tuple[TrialSpec, ...]]:
-        specs = Job.from_json(trial.config["job"]).trials
-        report = self.checkpoints / specs[0].key / failures.SILENT
+    def _why(self, trial: Any) -> tuple[str, Job]:
+        job = Job.from_json(trial.config["job"])
+        report = self.checkpoints / job.trials[0].key / failures.SILENT
         if isinstance(report, Path) and report.is_file() and report.stat().st_size:
-            return f"silent for {self.resources.silent:g} s", specs
-        return cause(trial), specs
+            return f"silent for {self.resources.silent:g} s", job
+        return killed_by_signal(job, self.checkpoints) or cause(trial), job
 
 
 def _bounded(asker: Asker, at_once: int | None) -> Searcher:
     """Asked for so many jobs at a time. By itself Tune takes one more, which waits until a worker has nothing left: in
     a cluster it shows an autoscaler that there is use for another node."""
     return ConcurrencyLimiter(asker, max_concurrent=at_once) if at_once else asker
-
-
-def cause(trial: Any) -> str:
-    """Why a Tune trial failed the last time, in a line, without times and process numbers: equal reasons are counted.
-
-    Read where Tune writes it first: `Trial.get_error` reads a copy that may come later.
-    """
-    lines = last_failure(trial)
-    if not lines:
-        return "no reason given"
-    # A traceback begins with Ray's name for the call, and ends in what was raised.
-    return lines[-1] if "ray::" in lines[0] else lines[0]
-
-
-def short_of_memory(trial: Any) -> bool:
-    """Whether Ray ended a Tune trial's worker since its node had no memory left. The kernel does not say."""
-    return any(shortage.WORDS.search(line) for line in last_failure(trial))
-
-
-def last_failure(trial: Any) -> list[str]:
-    """What Tune wrote of a trial's last failure, line by line."""
-    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
-    return [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:] if line.strip()]
 
 
 @contextmanager

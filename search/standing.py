@@ -28,6 +28,10 @@ REASONS = (
 
 FAILED = "SELECT key FROM trials WHERE status = 'failed' AND NOT aside ORDER BY finished, key"
 
+RUNNING = "SELECT key, owner, job FROM trials WHERE status = 'running' AND NOT aside ORDER BY key"
+
+DRIVERS = "SELECT name FROM drivers ORDER BY name"
+
 Ask = Callable[[str], Iterable[Any]]
 """From a question to rows."""
 
@@ -42,9 +46,15 @@ class Standing:
     """(status, reason, trials) of what did not end well, the most frequent first."""
     failed: list[str]
     """Keys of failed trials, the first to fail first."""
+    running: list[tuple[str, str | None, str]]
+    """(key, driver, job) of the trials that were begun and have no end, whoever had them in hand."""
+    drivers: list[str]
+    """Those that are on the store's list: they live, or have died without a word."""
+    shared: bool
+    """Whether drivers of several folders may be on that list."""
 
     @classmethod
-    def of(cls, ask: Ask) -> Standing:
+    def of(cls, ask: Ask, *, shared: bool) -> Standing:
         """Raises `ValueError` for an answer that no store of ours has."""
         found = {status: int(number) for status, number in ask(COUNTS)}
         statuses = get_args(Status)
@@ -54,6 +64,9 @@ class Standing:
             counts={status: found.get(status, 0) for status in statuses},
             reasons=[(str(status), plain(str(reason)), int(number)) for status, reason, number in ask(REASONS)],
             failed=[str(key) for (key,) in ask(FAILED)],
+            running=[(str(key), owner and str(owner), str(job or key)) for key, owner, job in ask(RUNNING)],
+            drivers=[str(name) for (name,) in ask(DRIVERS)],
+            shared=shared,
         )
 
 
@@ -75,6 +88,6 @@ def glance(folder: RunFolder) -> Standing | None:
                 return None
             if connection.execute("SELECT schema FROM about").fetchall() != [(SCHEMA,)]:
                 return None
-            return Standing.of(connection.execute)
+            return Standing.of(connection.execute, shared=False)
     except (sqlite3.Error, ValueError, TypeError, OverflowError):
         return None
