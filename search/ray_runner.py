@@ -79,13 +79,14 @@ def run(
             look(preflight, resources)
         room = workers(resources)
         feed.begin(room)
+        teller = Teller(feed, resources.retries)
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
             worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints, work=work)
             tune.Tuner(
                 tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
                 tune_config=tune.TuneConfig(
                     search_alg=_bounded(Asker(feed), room if own else resources.at_once),
-                    scheduler=Teller(feed, resources.retries),
+                    scheduler=teller,
                     num_samples=-1,
                     reuse_actors=True,
                     trial_name_creator=lambda trial: trial.trial_id,
@@ -97,7 +98,7 @@ def run(
                     verbose=0,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=resources.retries),
-                    callbacks=[Lost(feed, resources, checkpoints)],
+                    callbacks=[Lost(teller, resources, checkpoints)],
                 ),
             ).fit()
 
@@ -256,6 +257,8 @@ class Teller(FIFOScheduler):
         self.feed, self.retries = feed, retries
         self.taken: Counter[str] = Counter()
         """Jobs by Tune trial."""
+        self.ended: dict[str, set[str]] = {}
+        """Of the job that each Tune trial has: keys of trials with an end."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as for `Asker`."""
@@ -264,12 +267,18 @@ class Teller(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         # Tune hands nested results over with their names joined.
         event = {name.removeprefix("event/"): value for name, value in result.items() if name.startswith("event/")}
-        if event and not self.feed.tell(as_event(event)):
+        if event and not self._tell(trial, as_event(event)):
             return self.CONTINUE
         return self.CONTINUE if self._next(trial) else self.STOP
 
+    def _tell(self, trial: Any, event: Event) -> bool:
+        if isinstance(event, Finished):
+            self.ended.setdefault(trial.trial_id, set()).add(event.key)
+        return self.feed.tell(event)
+
     def _next(self, trial: Any) -> bool:
         """Give the trial's worker another job, if there is one and the trial has not had its share."""
+        self.ended.pop(trial.trial_id, None)
         self.taken[trial.trial_id] += 1
         job = self.feed.next() if self.taken[trial.trial_id] < JOBS else None
         if job is None:
@@ -290,8 +299,8 @@ class Lost(tune.Callback):
     A callback, since a scheduler hears of errors also where the trial is tried again.
     """
 
-    def __init__(self, feed: Feed, resources: Resources, checkpoints: Place) -> None:
-        self.feed, self.resources, self.checkpoints = feed, resources, checkpoints
+    def __init__(self, teller: Teller, resources: Resources, checkpoints: Place) -> None:
+        self.teller, self.feed, self.resources, self.checkpoints = teller, teller.feed, resources, checkpoints
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as for `Asker`."""
@@ -305,7 +314,11 @@ class Lost(tune.Callback):
         elif killed_by_signal(job, self.checkpoints) and trial.max_failures < self.resources.retries + most_deaths(job):
             # Counted where the trials are done: there it is known which one it was.
             trial.max_failures += 1
-        for spec in job.trials:
+        ended = self.teller.ended.get(trial.trial_id, set())
+        # The next worker does not do again what has an end; of a job that is all done, the last trial.
+        left = tuple(spec for spec in job.trials if spec.key not in ended) or job.trials[-1:]
+        trial.set_config({"job": job.model_copy(update={"trials": left}).to_json()})
+        for spec in left:
             self.feed.tell(Notice(spec.key, f"its worker was lost, and is replaced: {why}"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
