@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from resnet_space.errors import plain
@@ -79,7 +80,9 @@ def glance(folder: RunFolder) -> Standing | None:
     if not sessions or sessions[-1].get("storage") or not file.is_file() or not file.stat().st_size:
         return None
     try:
-        with closing(sqlite3.connect(file, timeout=10)) as connection:
+        with closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode={_mode(file)}", timeout=10, uri=True)
+        ) as connection:
             # A stranger's file, perhaps.
             for pragma in ("query_only=ON", "trusted_schema=OFF"):
                 connection.execute(f"PRAGMA {pragma}")
@@ -91,3 +94,13 @@ def glance(folder: RunFolder) -> Standing | None:
             return Standing.of(connection.execute, shared=False)
     except (sqlite3.Error, ValueError, TypeError, OverflowError):
         return None
+
+
+def _mode(file: Path) -> str:
+    """How SQLite opens a file so that it is as before when it is closed.
+
+    What a killed driver wrote last is in files beside it, and stays there only if it is opened to read; where there are
+    none, SQLite makes them, and takes them away only if it may write.
+    """
+    beside = [file.with_name(f"{file.name}-{name}") for name in ("wal", "shm")]
+    return "ro" if all(each.is_file() and each.stat().st_size for each in beside) else "rw"
