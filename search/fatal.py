@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from resnet_space import killed
+from resnet_space.killed import LIBRARY, SIGNALS
 from search import failures
 from search.bucket import Place
 from search.events import Finished
@@ -30,31 +32,10 @@ TOGETHER = "fatal-together.txt"
 TRIES = 2
 """A trial that has killed its process so often is not tried again."""
 
-LIBRARY = "which is usually a fault of a library on this machine; run resnet-space doctor"
-
-SIGNALS = {
-    "Segmentation fault": ("SIGSEGV", LIBRARY),
-    "Aborted": ("SIGABRT", LIBRARY),
-    "Floating-point exception": ("SIGFPE", LIBRARY),
-    "Floating point exception": ("SIGFPE", LIBRARY),
-    "Illegal instruction": (
-        "SIGILL",
-        "as by a library that was built for another processor; run resnet-space doctor",
-    ),
-    "Bus error": (
-        "SIGBUS",
-        "as where a file in memory cannot be read or has no room: look whether a disk, or /dev/shm, is full",
-    ),
-}
-"""What `faulthandler` calls each signal, its name, and what helps."""
-
 BEGAN = re.compile(r"^process \d+ on .*\n", re.MULTILINE)
 DIED = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 STACK = re.compile(r"^(Current thread|Thread) .*\(most recent call first\):\n(?:  File \"(.+)\", line)?", re.MULTILINE)
 PACKAGE = re.compile(r"[\\/](?:site|dist)-packages[\\/](\w+)")
-
-STDERR = 2
-"""The file's number."""
 
 MOST_BYTES = 2**20
 """Of a file that are read: somebody else may have written it."""
@@ -124,13 +105,15 @@ class Record:
             return
         before = faulthandler.is_enabled()
         faulthandler.enable(file=file)
+        killed.look_in(self.path)
         try:
             yield
         finally:
             faulthandler.disable()
+            killed.look_in(None)
             if before:
-                # Which file it was cannot be asked for; nobody has another one than stderr.
-                faulthandler.enable(file=STDERR)
+                # Which file it was cannot be asked for.
+                faulthandler.enable(file=killed.stream)
             os.close(file)
             if not self.deaths:
                 self.forget()
