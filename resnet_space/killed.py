@@ -26,7 +26,7 @@ SIGNALS = {
     ),
     "Bus error": (
         "SIGBUS",
-        "as where a file in memory cannot be read or has no room: look whether a disk, or /dev/shm, is full",
+        "as where a file that is mapped into memory was cut off: look whether a disk, or /dev/shm, is full",
     ),
 }
 """What `faulthandler` calls each signal, its name, and what helps."""

@@ -28,6 +28,7 @@ NAME = "fatal.txt"
 """Of a trial, in its folder."""
 TOGETHER = "fatal-together.txt"
 """Of trials that train as one network, in the folder that has the name of their job."""
+NAMES = (NAME, TOGETHER)
 
 TRIES = 2
 """A trial that has killed its process so often is not tried again."""

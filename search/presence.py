@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search import fatal
+from search.bucket import Bucket, Place
 from search.folder import RunFolder
 from search.lock import Seen, seen
 from search.standing import Standing
@@ -39,8 +40,9 @@ class Presence:
     @property
     def died(self) -> dict[Path, str]:
         """What signals killed the processes of interrupted trials, by the file that says where."""
+        checkpoints = self._checkpoints() if self.interrupted else None
         records = [
-            fatal.Record.of(self.folder.checkpoints, name, file)
+            fatal.Record.of(checkpoints, name, file)
             for key, job in self.interrupted
             for name, file in ((key, fatal.NAME), (job, fatal.TOGETHER))
         ]
@@ -84,6 +86,12 @@ class Presence:
             "reasons": reasons,
             "killed": [{"reason": why, "file": str(path)} for path, why in self.died.items()],
         }
+
+    def _checkpoints(self) -> Place:
+        """Where the last session had them; a bucket is not asked, since what is looked for is on this machine."""
+        sessions = self.folder.read_manifest()["sessions"]
+        bucket = sessions[-1].get("checkpoints") if sessions else None
+        return Bucket.of(bucket) if bucket else self.folder.checkpoints
 
     def _in_hand(self, owner: str | None) -> bool:
         own, alive = self.seen.driver, self.seen.alive

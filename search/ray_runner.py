@@ -215,6 +215,10 @@ class Worker(tune.Trainable):
         event = next(self.events, None)
         return {"over": True} if event is None else {"event": as_plain(event)}
 
+    def cleanup(self) -> None:
+        """Leave what is being done, where Tune ends the worker in good order."""
+        self.events.close()
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep checkpoints of their own, without pickle, in the run's folder."""
 

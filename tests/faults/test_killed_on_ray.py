@@ -14,7 +14,7 @@ import deadly
 import pytest
 from deadly import MEASURING, doom
 
-from search.events import Event, Finished, Notice, Started
+from search.events import Epoch, Event, Finished, Notice, Started
 from search.fatal import LIBRARY
 from search.resources import Resources
 from search.sweep import Listed
@@ -139,3 +139,19 @@ def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, 
         ray_runner.ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     lost = "worker lost 2 times: The actor died unexpectedly before finishing this task."
     assert told.end(spec) == ("failed", lost)
+
+
+def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: Trial, tmp_path: Path) -> None:
+    from search import ray_runner
+
+    class Stopping(Listed):
+        def tell(self, event: Event) -> bool:
+            return super().tell(event) or isinstance(event, Epoch)
+
+    told = Told()
+    jobs = [Job(trials=(trial(seed=seed, epochs=200),)) for seed in (8, 9)]
+    ray_runner.run(
+        Stopping(jobs, told.events.append), resources=Resources(at_once=1), checkpoints=tmp_path / "checkpoints"
+    )
+    assert len([event for event in told.events if isinstance(event, Started)]) == 2
+    assert sorted(path.name for path in (tmp_path / "checkpoints").glob("*/*.txt")) == []

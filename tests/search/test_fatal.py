@@ -125,7 +125,7 @@ Extension modules: numpy._core._multiarray_umath (total: 1)
         ),
         (
             IN_TORCH.replace("Aborted", "Bus error"),
-            "killed by SIGBUS in torch, as where a file in memory cannot be read",
+            "killed by SIGBUS in torch, as where a file that is mapped",
         ),
         (
             IN_TORCH.replace("Aborted", "Illegal instruction"),
