@@ -46,9 +46,9 @@ class Seen:
 
     @property
     def shown(self) -> str:
-        """For people."""
+        """For people, at the beginning of a sentence."""
         each = self.driver
-        return plain(f"process {each.process} on {each.host}, since {each.began}") if each else "another process"
+        return plain(f"process {each.process} on {each.host}, since {each.began},") if each else "another process"
 
 
 def seen(folder: Path) -> Seen:
@@ -101,8 +101,7 @@ def held(folder: Path, name: str) -> Iterator[str | None]:
     try:
         lock.acquire(poll_interval=READING_SECONDS / 10)
     except Timeout:
-        first = Seen(_read(path), True)
-        who = f"{first.shown}," if first.driver else first.shown
+        who = Seen(_read(path), True).shown
         raise InputError(
             f"{folder}: {who} is at work here; wait for its end or stop it, or choose another --out"
         ) from None

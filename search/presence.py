@@ -28,8 +28,8 @@ class Presence:
 
     @property
     def interrupted(self) -> list[tuple[str, str]]:
-        """(key, job) of trials that are marked as running, and that nobody has in hand."""
-        return [(key, job) for key, owner, job in self.standing.running if not self._in_hand(owner)]
+        """(key, job) of trials that are marked as running, and whose driver is gone."""
+        return [(key, job) for key, owner, job in self.standing.running if not self._has_driver(owner)]
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -54,17 +54,17 @@ class Presence:
         counts, stopped = self.counts, len(self.interrupted)
         lines = []
         if self.seen.alive:
-            lines.append(f"{self.seen.shown}, is at work here")
+            lines.append(f"{self.seen.shown} is at work here")
         elif self.seen.alive is None:
             if counts["running"]:
                 lines.append(
-                    f"running, as far as is known: whether {self.seen.shown}, is alive cannot be seen from here"
+                    f"running, as far as is known: whether {self.seen.shown} is alive cannot be seen from here"
                 )
         elif counts["waiting"]:
             what = (
                 f"{_trials(stopped)} interrupted" if stopped else f"{_trials(counts['waiting'], 'is', 'are')} waiting"
             )
-            was = f" ({self.seen.shown}, is gone)" if self.seen.driver else ""
+            was = f" ({self.seen.shown} is gone)" if self.seen.driver else ""
             lines.append(f"no driver is at work here{was}; {what}: the same `resnet-space run` command goes on")
         if self.standing.shared and counts["running"] and self.seen.alive is False:
             lines.append(
@@ -93,7 +93,7 @@ class Presence:
         bucket = sessions[-1].get("checkpoints") if sessions else None
         return Bucket.of(bucket) if bucket else self.folder.checkpoints
 
-    def _in_hand(self, owner: str | None) -> bool:
+    def _has_driver(self, owner: str | None) -> bool:
         own, alive = self.seen.driver, self.seen.alive
         if not self.standing.shared:
             return alive is not False

@@ -48,7 +48,7 @@ class Standing:
     failed: list[str]
     """Keys of failed trials, the first to fail first."""
     running: list[tuple[str, str | None, str]]
-    """(key, driver, job) of the trials that were begun and have no end, whoever had them in hand."""
+    """(key, driver, job) of the trials that were begun and have no end."""
     drivers: list[str]
     """Those that are on the store's list: they live, or have died without a word."""
     shared: bool

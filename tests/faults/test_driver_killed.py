@@ -37,7 +37,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Comm
     commands = Commands(folder)
     assert commands("list presets") == 0
     began = time.monotonic()
-    assert commands("run study.yaml --inline --out whole") == 0, (folder / "told.txt").read_text()
+    assert commands("run study.yaml --inline --out whole") == 0, commands.printed()
     yield commands, folder, time.monotonic() - began
     commands.close()
 

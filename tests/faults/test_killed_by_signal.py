@@ -58,7 +58,7 @@ class Place:
         for name, text in STUDIES.items():
             (folder / f"{name}.yaml").write_text(text)
         for name in STUDIES:
-            assert self.run(f"run {name}.yaml --inline --out whole-{name}") == 0, self.run.told()
+            assert self.run(f"run {name}.yaml --inline --out whole-{name}") == 0, self.run.printed()
 
     def rows(self, out: str, query: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.folder / out / "trials.db")) as connection:
@@ -97,9 +97,9 @@ def test_a_trial_that_kills_its_process_once_is_tried_again_and_has_the_numbers_
     doom(place.deaths, first)
     assert place.run("run study.yaml --inline --out once") == SIGSEGV
     assert place.left("once") == [fatal.NAME]
-    place.run.told()
+    place.run.printed()
     assert place.run("run study.yaml --inline --out once") == 0
-    assert f"{DIED}; tried once more" in place.run.told()
+    assert f"{DIED}; tried once more" in place.run.printed()
     assert place.numbers("once") == place.numbers("whole-study")
     assert place.left("once") == []
     assert {status for status, _ in place.ends("once").values()} == {"complete"}
@@ -112,10 +112,10 @@ def test_one_that_kills_it_twice_fails_with_the_reason_and_the_others_are_done(p
     doom(place.deaths, first, times=2)
     assert [place.run("run study.yaml --inline --out twice") for _ in range(3)] == [SIGSEGV, SIGSEGV, 1]
     assert place.ends("twice") == {first: ("failed", DIED), second: ("complete", "")}
-    told = place.run.told()
-    assert f"1 of 2 trials failed: {DIED}" in told
+    printed = place.run.printed()
+    assert f"1 of 2 trials failed: {DIED}" in printed
     traceback = (place.folder / f"twice/checkpoints/{first}/traceback.txt").read_text()
-    assert f"first traceback: {place.folder}/twice/checkpoints/{first}/traceback.txt" in told
+    assert f"first traceback: {place.folder}/twice/checkpoints/{first}/traceback.txt" in printed
     assert traceback.count("Fatal Python error: Segmentation fault") == 2
     assert "in strike" in traceback
 
@@ -132,11 +132,11 @@ def test_of_trials_that_train_together_only_the_one_that_kills_fails(where: str,
     if where == "measuring":
         doom(place.deaths, MEASURING)
     doom(place.deaths, guilty, times=3 - (where == "measuring"))
-    place.run.told()
+    place.run.printed()
     ends = [place.run(f"run together.yaml --inline --out {out}") for _ in range(4)]
-    assert ends == [SIGSEGV, SIGSEGV, SIGSEGV, 1], place.run.told()
-    told = place.run.told()
-    assert f"{DIED}; trials that trained together go on one after another" in told
+    assert ends == [SIGSEGV, SIGSEGV, SIGSEGV, 1], place.run.printed()
+    printed = place.run.printed()
+    assert f"{DIED}; trials that trained together go on one after another" in printed
     found = place.ends(out)
     assert found.pop(guilty) == ("failed", DIED)
     assert set(found.values()) == {("complete", "")}
@@ -157,15 +157,15 @@ def test_status_says_that_nobody_is_at_work_and_what_killed_the_driver(place: Pl
     first, _ = place.keys("study")
     doom(place.deaths, first)
     assert place.run("run study.yaml --inline --out seen") == SIGSEGV
-    place.run.told()
+    place.run.printed()
     assert place.run("status seen --json") == 0
-    found = json.loads(place.run.told())
+    found = json.loads(place.run.printed())
     assert (found["running"], found["waiting"], found["interrupted"]) == (0, 2, 1)
     assert found["driver"]["alive"] is False
     assert found["killed"] == [{"reason": DIED, "file": f"seen/checkpoints/{first}/{fatal.NAME}"}]
     assert place.run("status seen") == 0
-    told = place.run.told()
-    assert "is gone); 1 trial was interrupted: the same `resnet-space run` command goes on" in told
-    assert f"{DIED}: seen/checkpoints/{first}/{fatal.NAME}" in told
+    printed = place.run.printed()
+    assert "is gone); 1 trial was interrupted: the same `resnet-space run` command goes on" in printed
+    assert f"{DIED}: seen/checkpoints/{first}/{fatal.NAME}" in printed
     assert place.run("report seen") == 0
     assert "2 waiting" in (place.folder / "seen/report/report.md").read_text()

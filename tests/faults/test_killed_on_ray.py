@@ -28,8 +28,8 @@ DIED = f"killed by SIGSEGV, {LIBRARY}"
 
 
 @dataclass
-class Told:
-    """What a run on Ray told."""
+class Heard:
+    """What was heard of a run on Ray."""
 
     events: list[Event] = field(default_factory=list)
 
@@ -41,11 +41,11 @@ class Told:
         return end.status, end.reason
 
 
-def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any) -> Told:
-    """Do jobs one at a time, in which trials kill their process so many times."""
+def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any) -> Heard:
+    """Do jobs one at a time, in which trials kill their process as often as `doomed` says."""
     from search import ray_runner
 
-    deaths, told = folder / "deaths", Told()
+    deaths, heard = folder / "deaths", Heard()
     for name, times in doomed.items():
         doom(deaths, name, times)
     # Workers cannot import what tests are made with.
@@ -59,14 +59,14 @@ def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any)
 
     try:
         ray_runner.run(
-            Listed(jobs, told.events.append),
+            Listed(jobs, heard.events.append),
             resources=Resources(at_once=1, **resources),
             checkpoints=folder / "checkpoints",
             work=work,
         )
     finally:
         ray_runner.ray.cloudpickle.unregister_pickle_by_value(deadly)
-    return told
+    return heard
 
 
 def test_a_trial_that_kills_its_worker_is_tried_once_more_whatever_the_retries_and_fails_alone(
@@ -77,20 +77,20 @@ def test_a_trial_that_kills_its_worker_is_tried_once_more_whatever_the_retries_a
     guilty = together[1]
     jobs = [Job(trials=(once,)), Job(trials=(twice,)), Job(trials=together), Job(trials=(sound,))]
     doomed = {once.key: 1, twice.key: 2, guilty.key: 3}
-    told = run(jobs, tmp_path, doomed, retries=1, fuse=3)
+    heard = run(jobs, tmp_path, doomed, retries=1, fuse=3)
 
-    assert told.end(once) == ("complete", "")
-    assert told.of(once, Started)[-1].step > 0, "it went on after its checkpoint"
-    assert [note.text for note in told.of(once, Notice)] == [
+    assert heard.end(once) == ("complete", "")
+    assert heard.of(once, Started)[-1].step > 0, "it went on after its checkpoint"
+    assert [note.text for note in heard.of(once, Notice)] == [
         f"its worker was lost, and is replaced: {DIED}",
         f"{DIED}; tried once more",
     ]
-    assert told.end(twice) == ("failed", DIED)
-    assert len(told.of(twice, Started)) == 2
-    assert told.end(guilty) == ("failed", DIED)
-    assert [told.end(spec) for spec in together if spec != guilty] == [("complete", "")] * 2
-    assert {start.together for spec in together for start in told.of(spec, Started)} == {3, 1}
-    assert told.end(sound) == ("complete", "")
+    assert heard.end(twice) == ("failed", DIED)
+    assert len(heard.of(twice, Started)) == 2
+    assert heard.end(guilty) == ("failed", DIED)
+    assert [heard.end(spec) for spec in together if spec != guilty] == [("complete", "")] * 2
+    assert {start.together for spec in together for start in heard.of(spec, Started)} == {3, 1}
+    assert heard.end(sound) == ("complete", "")
     left = sorted(path.parent.name for path in (tmp_path / "checkpoints").glob("*/*.txt"))
     assert left == sorted([twice.key, guilty.key])
 
@@ -98,9 +98,9 @@ def test_a_trial_that_kills_its_worker_is_tried_once_more_whatever_the_retries_a
 def test_with_no_retries_the_driver_says_what_killed_the_worker(trial: Trial, tmp_path: Path) -> None:
     spec, group = trial(seed=4), (trial(seed=5), trial(seed=6))
     jobs = [Job(trials=(spec,)), Job(trials=group)]
-    told = run(jobs, tmp_path, {spec.key: 1, MEASURING: 1}, retries=0, fuse=2)
-    assert told.end(spec) == ("failed", DIED)
-    assert {told.end(each) for each in group} == {("failed", f"worker lost 1 times: {DIED}")}
+    heard = run(jobs, tmp_path, {spec.key: 1, MEASURING: 1}, retries=0, fuse=2)
+    assert heard.end(spec) == ("failed", DIED)
+    assert {heard.end(each) for each in group} == {("failed", f"worker lost 1 times: {DIED}")}
     assert "in strike" in (tmp_path / "checkpoints" / spec.key / "traceback.txt").read_text()
 
 
@@ -121,7 +121,7 @@ class Here:
 def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, tmp_path: Path) -> None:
     from search import ray_runner
 
-    bomb, told = Bomb(), Told()
+    bomb, heard = Bomb(), Heard()
 
     def work(job: Job, resources: Resources, checkpoints: Any) -> Generator[Event]:
         raise AssertionError(bomb)
@@ -130,7 +130,7 @@ def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, 
     ray_runner.ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     try:
         ray_runner.run(
-            Listed([Job(trials=(spec,))], told.events.append),
+            Listed([Job(trials=(spec,))], heard.events.append),
             resources=Resources(at_once=1, retries=1),
             checkpoints=tmp_path,
             work=work,
@@ -138,7 +138,7 @@ def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, 
     finally:
         ray_runner.ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     lost = "worker lost 2 times: The actor died unexpectedly before finishing this task."
-    assert told.end(spec) == ("failed", lost)
+    assert heard.end(spec) == ("failed", lost)
 
 
 def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: Trial, tmp_path: Path) -> None:
@@ -148,10 +148,10 @@ def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: 
         def tell(self, event: Event) -> bool:
             return super().tell(event) or isinstance(event, Epoch)
 
-    told = Told()
+    heard = Heard()
     jobs = [Job(trials=(trial(seed=seed, epochs=200),)) for seed in (8, 9)]
     ray_runner.run(
-        Stopping(jobs, told.events.append), resources=Resources(at_once=1), checkpoints=tmp_path / "checkpoints"
+        Stopping(jobs, heard.events.append), resources=Resources(at_once=1), checkpoints=tmp_path / "checkpoints"
     )
-    assert len([event for event in told.events if isinstance(event, Started)]) == 2
+    assert len([event for event in heard.events if isinstance(event, Started)]) == 2
     assert sorted(path.name for path in (tmp_path / "checkpoints").glob("*/*.txt")) == []

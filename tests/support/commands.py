@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-TOLD = "told.txt"
+PRINTED = "printed.txt"
 """What all commands printed, in their folder."""
 
 FORKS = """
@@ -32,7 +32,7 @@ for line in sys.stdin:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         for stream in (1, 2):
-            os.dup2(os.open("told.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+            os.dup2(os.open("printed.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
         sys.argv = ["resnet-space", *line.split()]
         try:
             with around():
@@ -72,9 +72,9 @@ class Commands:
                 os.kill(child, signal.SIGKILL)
         return int(back.readline())
 
-    def told(self) -> str:
+    def printed(self) -> str:
         """What was printed since this was asked last."""
-        file = self.folder / TOLD
+        file = self.folder / PRINTED
         text = file.read_text() if file.exists() else ""
         file.write_text("")
         return text
