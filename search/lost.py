@@ -45,5 +45,5 @@ def killed_by_signal(job: Job, checkpoints: Place) -> str | None:
 
 
 def most_deaths(job: Job) -> int:
-    """Workers that a job may lose by signals: one by the group, and by each trial as many as it takes until it is failed."""
+    """Workers that a job may lose by signals: one by its trials together, and two by each of them."""
     return 1 + fatal.TRIES * len(job.trials)

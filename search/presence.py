@@ -57,9 +57,8 @@ class Presence:
             lines.append(f"{self.seen.shown} is at work here")
         elif self.seen.alive is None:
             if counts["running"]:
-                lines.append(
-                    f"running, as far as is known: whether {self.seen.shown} is alive cannot be seen from here"
-                )
+                who = self.seen.shown if self.seen.driver else "its driver"
+                lines.append(f"running, as far as is known: whether {who} is alive cannot be seen from here")
         elif counts["waiting"]:
             what = (
                 f"{_trials(stopped)} interrupted" if stopped else f"{_trials(counts['waiting'], 'is', 'are')} waiting"
