@@ -20,6 +20,7 @@ from search.data import Images
 from search.events import FINISHED, Probe
 from search.folder import RunFolder
 from search.plan import Plan
+from search.presence import Presence
 from search.progress import Progress
 from search.record import TrialRecord
 from search.store import Store
@@ -137,7 +138,7 @@ class AblationRun:
         # Several studies may share a database, also the data and the recipe.
         arms = {net.key for net in nets.values()}
         wanted = [record for record in mine if record.architecture in arms and record.seed < study.most_seeds]
-        standing, curves = membership.standing(wanted), store.curves()
+        standing, curves = membership.standing(wanted, store.standing()), store.curves()
         keys = {record.key for record in wanted}
         return cls(
             study,
@@ -147,7 +148,7 @@ class AblationRun:
             wanted,
             curves[curves["key"].isin(keys)],
             [probe for probe in store.propagation() if probe.key in keys],
-            standing.counts,
+            Presence.of(folder, standing).counts,
             standing.reasons,
             others,
         )

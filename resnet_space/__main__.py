@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import NoReturn
 
+from resnet_space import killed
 from resnet_space.cli import main
 
 SELDOM = 50_000
@@ -19,6 +20,7 @@ number, the looks take a fourth of the time that a study takes to begin."""
 def process() -> NoReturn:
     """Run the command line, and end at once with its status."""
     gc.set_threshold(SELDOM)
+    killed.watch()
     status = 0
     try:
         main()
@@ -42,6 +44,7 @@ def leave(status: int) -> NoReturn:
     except OSError:
         # What was printed did not arrive: Python itself says it so.
         status = 120
+    killed.unwatch()
     os._exit(status)
 
 

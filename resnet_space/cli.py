@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from resnet_space.errors import InputError, plain, unknown
+from resnet_space.options import as_paths, given
 from resnet_space.printing import console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -75,10 +76,10 @@ def show(
     from resnet_space import inspection, references
 
     if net in references.REFERENCES:
-        told = references.facts(net, _changes(changes))
+        told = references.facts(net, as_paths(changes))
         print_json(told) if json else typer.echo("\n".join(references.lines(told)))
         return
-    architecture = inspection.read(net, _changes(changes))
+    architecture = inspection.read(net, as_paths(changes))
     if json:
         print_json(inspection.facts(architecture))
     else:
@@ -115,8 +116,8 @@ def plan(
     from ablations.library import load
     from reports.outlook import outlook, told
 
-    given = _given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
-    planned = kinds.plan(load(study, profile=profile, changes=given))
+    changed = given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
+    planned = kinds.plan(load(study, profile=profile, changes=changed))
     found = outlook(planned)
     if json:
         print_json(found.as_json(planned.study.resources.gpus, planned.study.resources.cpus))
@@ -146,7 +147,7 @@ def run(
     """Run a study, or go on where it stopped: the same command again is resume."""
     from search.signals import Stop
 
-    given = _given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
+    changed = given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
     stop = Stop()
     try:
         # From here on: what is imported next takes seconds.
@@ -159,7 +160,7 @@ def run(
             from search.plan import opened
             from search.preflight import Preflight
 
-            plan = kinds.plan(load(study, profile=profile, changes=given), download=download)
+            plan = kinds.plan(load(study, profile=profile, changes=changed), download=download)
             folder = out or Path("runs") / plan.study.name
             where: dict[str, Any] = {"storage": storage, "checkpoints": checkpoints}
             with opened(plan, folder, **where, retry_failed=retry_failed) as (run_folder, store):
@@ -193,6 +194,7 @@ def status(
     from search import failures
     from search.folder import RunFolder
     from search.membership import left_out, strangers
+    from search.presence import Presence
     from search.standing import glance
 
     run_folder = RunFolder.existing(folder)
@@ -202,17 +204,18 @@ def status(
 
         with closing(stored(run_folder, storage)) as store:
             found = store.standing()
-    traceback, others = failures.first(found.failed, run_folder.checkpoints), strangers(run_folder, storage)
+    presence, others = Presence.of(run_folder, found), strangers(run_folder, storage)
+    traceback = failures.first(found.failed, run_folder.checkpoints)
     if json:
-        told = [{"status": status, "reason": reason, "trials": number} for status, reason, number in found.reasons]
-        first = str(traceback) if traceback else None
-        print_json({**found.counts, "reasons": told, "traceback": first, "left_out": others})
+        print_json(presence.as_json() | {"traceback": str(traceback) if traceback else None, "left_out": others})
         return
-    print_table(("status", "trials"), [(name, str(count)) for name, count in found.counts.items()])
+    print_table(("status", "trials"), [(name, str(count)) for name, count in presence.counts.items()])
     if found.reasons:
         print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in found.reasons])
     if others:
         typer.echo(left_out(others))
+    for line in presence.lines:
+        typer.echo(line)
     if traceback:
         typer.echo(f"first traceback: {traceback}")
 
@@ -391,31 +394,3 @@ def _runner(resources: Resources, preflight: Preflight, inline: bool, address: s
     from search import ray_runner
 
     return partial(ray_runner.run, **settings, address=address)
-
-
-def _given(
-    changes: list[str] | None,
-    *,
-    dataset: str | None,
-    data_root: str | None,
-    seeds: int | None,
-    epochs: int | None,
-    trials: int | None,
-) -> dict[str, Any]:
-    """What the options change in a study, by path; they win over `--set`."""
-    given: dict[str, Any] = {
-        "data": {"name": dataset} if dataset is not None else None,
-        "data.root": data_root,
-        "seeds": seeds,
-        "recipe.epochs": epochs,
-        "budget.trials": trials,
-    }
-    forced = {path: value for path, value in given.items() if value is not None}
-    # One length replaces the other.
-    return _changes(changes) | forced | ({"recipe.steps": None} if epochs is not None else {})
-
-
-def _changes(texts: list[str] | None) -> dict[str, Any]:
-    from resnet_space.paths import split
-
-    return dict(map(split, texts or []))

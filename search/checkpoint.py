@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search import fatal
 from search.atomic import TEMPORARY
 from search.bucket import Place, Unreachable, keep
 from search.events import Epoch
@@ -171,14 +172,15 @@ def drop(folder: Place) -> None:
 
 
 def sweep_up(checkpoints: Place, ended: Collection[str]) -> None:
-    """The same for these trials, by looking once: a kill may have come between a trial's end and that."""
-    _remove(path for path in checkpoints.glob("*/*") if path.parent.name in ended)
+    """The same for these trials, by looking once: a kill may have come between a trial's end and that. It may have left
+    a record of deaths too."""
+    _remove((path for path in checkpoints.glob("*/*") if path.parent.name in ended), (*GENERATIONS, *fatal.NAMES))
 
 
-def _remove(paths: Iterable[Place]) -> None:
+def _remove(paths: Iterable[Place], names: Collection[str] = GENERATIONS) -> None:
     # Of a bucket that does not answer they stay: they are of no use, and no harm.
     with suppress(Unreachable):
-        left = [path for path in paths if path.name in GENERATIONS or TEMPORARY.fullmatch(path.name)]
+        left = [path for path in paths if path.name in names or TEMPORARY.fullmatch(path.name)]
         # By their names: the newest is the last to go.
         for path in sorted(left, key=lambda path: path.name):
             path.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from search.dominance import check_reference, hypervolume_trace
 from search.folder import RunFolder
 from search.front import OBJECTIVES, Point, front
 from search.networks import networks
+from search.presence import Presence
 from search.recall import recall
 from search.record import TrialRecord
 from search.sampling import Outcome
@@ -65,9 +66,10 @@ class SearchRun:
         )
         nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
         records = [record for record in mine if not record.aside]
-        standing, curves = membership.standing(mine), store.curves()
+        standing, curves = membership.standing(mine, store.standing()), store.curves()
         curves = curves[curves["key"].isin({record.key for record in mine})]
-        return cls(study, folder, points, nets, records, results, curves, standing.counts, standing.reasons, others)
+        counts = Presence.of(folder, standing).counts
+        return cls(study, folder, points, nets, records, results, curves, counts, standing.reasons, others)
 
     @property
     def failed(self) -> bool:

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from resnet_space import documents
@@ -14,7 +15,7 @@ from search.events import Status
 from search.folder import RunFolder
 from search.identity import Identity
 from search.recipe import Recipe, resolved
-from search.standing import Standing
+from search.standing import Standing, opened
 
 if TYPE_CHECKING:
     from search.record import TrialRecord
@@ -27,16 +28,19 @@ def identity(recipe: Recipe, folder: RunFolder, store: Store) -> Identity:
     return Identity(recipe, found[0] if found else _most(each.spec.get("fingerprint") for each in store.records()))
 
 
-def standing(records: Iterable[TrialRecord]) -> Standing:
-    """How these trials stand; those that are set aside do not count."""
+def standing(records: Iterable[TrialRecord], whole: Standing) -> Standing:
+    """How these trials stand, of a store's whole standing; those that are set aside do not count."""
     counted = [record for record in records if not record.aside]
     counts = Counter(str(record.status) for record in counted)
     reasons = Counter((str(record.status), plain(record.reason)) for record in counted if record.reason)
     failed = [record for record in counted if record.status == "failed"]
-    return Standing(
+    keys = {record.key for record in counted}
+    return replace(
+        whole,
         counts={status: counts[status] for status in get_args(Status)},
         reasons=sorted(((*why, number) for why, number in reasons.items()), key=lambda row: (-row[2], row[:2])),
         failed=[record.key for record in sorted(failed, key=lambda record: (str(record.finished), record.key))],
+        running=[row for row in whole.running if row[0] in keys],
     )
 
 
@@ -62,9 +66,7 @@ def strangers(folder: RunFolder, storage: str | None = None) -> int | None:
     if found and not storage and not sessions[-1].get("storage") and file.is_file():
         own = Identity(recipe, found[0])
         try:
-            with closing(sqlite3.connect(file, timeout=10)) as connection:
-                for pragma in ("query_only=ON", "trusted_schema=OFF"):
-                    connection.execute(f"PRAGMA {pragma}")
+            with opened(file) as connection:
                 rows = connection.execute("SELECT key, architecture, seed FROM trials").fetchall()
         except sqlite3.Error:
             pass  # The store says what is wrong.

@@ -33,13 +33,14 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from resnet_space.errors import InputError
-from search import failures, shortage
+from search import failures, fatal, shortage
 from search import preflight as asking
 from search.bucket import Place
 from search.events import Event, Finished, Notice, as_event, as_plain
+from search.lost import cause, killed_by_signal, most_deaths, short_of_memory
 from search.preflight import Preflight
 from search.resources import Resources
-from search.trial import Job, TrialSpec
+from search.trial import Job
 from search.work import watched, work
 
 if TYPE_CHECKING:
@@ -79,13 +80,14 @@ def run(
             look(preflight, resources)
         room = workers(resources)
         feed.begin(room)
+        teller = Teller(feed, resources.retries)
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
             worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints, work=work)
             tune.Tuner(
                 tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
                 tune_config=tune.TuneConfig(
                     search_alg=_bounded(Asker(feed), room if own else resources.at_once),
-                    scheduler=Teller(feed, resources.retries),
+                    scheduler=teller,
                     num_samples=-1,
                     reuse_actors=True,
                     trial_name_creator=lambda trial: trial.trial_id,
@@ -97,7 +99,7 @@ def run(
                     verbose=0,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=resources.retries),
-                    callbacks=[Lost(feed, resources, checkpoints)],
+                    callbacks=[Lost(teller, resources, checkpoints)],
                 ),
             ).fit()
 
@@ -220,6 +222,10 @@ class Worker(tune.Trainable):
         event = next(self.events, None)
         return {"over": True} if event is None else {"event": as_plain(event)}
 
+    def cleanup(self) -> None:
+        """Leave what is being done, where Tune ends the worker in good order."""
+        self.events.close()
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep checkpoints of their own, without pickle, in the run's folder."""
 
@@ -262,6 +268,8 @@ class Teller(FIFOScheduler):
         self.feed, self.retries = feed, retries
         self.taken: Counter[str] = Counter()
         """Jobs by Tune trial."""
+        self.ended: dict[str, set[str]] = {}
+        """Of the job that each Tune trial has: keys of trials with an end."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as for `Asker`."""
@@ -270,12 +278,18 @@ class Teller(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         # Tune hands nested results over with their names joined.
         event = {name.removeprefix("event/"): value for name, value in result.items() if name.startswith("event/")}
-        if event and not self.feed.tell(as_event(event)):
+        if event and not self._tell(trial, as_event(event)):
             return self.CONTINUE
         return self.CONTINUE if self._next(trial) else self.STOP
 
+    def _tell(self, trial: Any, event: Event) -> bool:
+        if isinstance(event, Finished):
+            self.ended.setdefault(trial.trial_id, set()).add(event.key)
+        return self.feed.tell(event)
+
     def _next(self, trial: Any) -> bool:
         """Give the trial's worker another job, if there is one and the trial has not had its share."""
+        self.ended.pop(trial.trial_id, None)
         self.taken[trial.trial_id] += 1
         job = self.feed.next() if self.taken[trial.trial_id] < JOBS else None
         if job is None:
@@ -296,63 +310,49 @@ class Lost(tune.Callback):
     A callback, since a scheduler hears of errors also where the trial is tried again.
     """
 
-    def __init__(self, feed: Feed, resources: Resources, checkpoints: Place) -> None:
-        self.feed, self.resources, self.checkpoints = feed, resources, checkpoints
+    def __init__(self, teller: Teller, resources: Resources, checkpoints: Place) -> None:
+        self.teller, self.feed, self.resources, self.checkpoints = teller, teller.feed, resources, checkpoints
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as for `Asker`."""
         return {}
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        why, specs = self._why(trial)
+        why, job = self._why(trial)
         if short_of_memory(trial):
             # One more try, and no others.
             trial.max_failures = trial.num_failures
-        for spec in specs:
+        elif killed_by_signal(job, self.checkpoints) and trial.max_failures < self.resources.retries + most_deaths(job):
+            # Counted where the trials are done: there it is known which one it was.
+            trial.max_failures += 1
+        ended = self.teller.ended.get(trial.trial_id, set())
+        # The next worker does not do again what has an end; of a job that is all done, the last trial.
+        left = tuple(spec for spec in job.trials if spec.key not in ended) or job.trials[-1:]
+        trial.set_config({"job": job.model_copy(update={"trials": left}).to_json()})
+        for spec in left:
             self.feed.tell(Notice(spec.key, f"its worker was lost, and is replaced: {why}"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        why, specs = self._why(trial)
+        why, job = self._why(trial)
         lost = f"worker lost {trial.num_failures} times: {why}"
         reason = shortage.reason(lost) if short_of_memory(trial) else lost
-        for spec in specs:
-            self.feed.tell(Finished(spec.key, "failed", reason))
+        for spec in job.trials:
+            record = fatal.Record.of(self.checkpoints, spec.key)
+            end = record.end(spec.key, self.checkpoints) if record.last else Finished(spec.key, "failed", reason)
+            self.feed.tell(end)
 
-    def _why(self, trial: Any) -> tuple[str, tuple[TrialSpec, ...]]:
-        specs = Job.from_json(trial.config["job"]).trials
-        report = self.checkpoints / specs[0].key / failures.SILENT
+    def _why(self, trial: Any) -> tuple[str, Job]:
+        job = Job.from_json(trial.config["job"])
+        report = self.checkpoints / job.trials[0].key / failures.SILENT
         if isinstance(report, Path) and report.is_file() and report.stat().st_size:
-            return f"silent for {self.resources.silent:g} s", specs
-        return cause(trial), specs
+            return f"silent for {self.resources.silent:g} s", job
+        return killed_by_signal(job, self.checkpoints) or cause(trial), job
 
 
 def _bounded(asker: Asker, at_once: int | None) -> Searcher:
     """Asked for so many jobs at a time. By itself Tune takes one more, which waits until a worker has nothing left: in
     a cluster it shows an autoscaler that there is use for another node."""
     return ConcurrencyLimiter(asker, max_concurrent=at_once) if at_once else asker
-
-
-def cause(trial: Any) -> str:
-    """Why a Tune trial failed the last time, in a line, without times and process numbers: equal reasons are counted.
-
-    Read where Tune writes it first: `Trial.get_error` reads a copy that may come later.
-    """
-    lines = last_failure(trial)
-    if not lines:
-        return "no reason given"
-    # A traceback begins with Ray's name for the call, and ends in what was raised.
-    return lines[-1] if "ray::" in lines[0] else lines[0]
-
-
-def short_of_memory(trial: Any) -> bool:
-    """Whether Ray ended a Tune trial's worker since its node had no memory left. The kernel does not say."""
-    return any(shortage.WORDS.search(line) for line in last_failure(trial))
-
-
-def last_failure(trial: Any) -> list[str]:
-    """What Tune wrote of a trial's last failure, line by line."""
-    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
-    return [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:] if line.strip()]
 
 
 @contextmanager

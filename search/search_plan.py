@@ -50,7 +50,7 @@ class SearchPlan(Plan):
         """Nothing: what is tried depends on what is found."""
 
     def counted(self, store: Store) -> tuple[int, int]:
-        counts = membership.standing(self.identity.own(store.records())).counts
+        counts = membership.standing(self.identity.own(store.records()), store.standing()).counts
         ended = sum(counts[status] for status in FINISHED if status != "infeasible")
         there = ended + counts["waiting"] + counts["running"]
         return max(self.study.budget.trials or 0, there), ended

@@ -176,7 +176,7 @@ class Store:
     def standing(self) -> Standing:
         """How the run stands, for people and programs that ask."""
         with database.reading(self.engine) as connection:
-            return Standing.of(lambda question: connection.exec_driver_sql(question))
+            return Standing.of(lambda question: connection.exec_driver_sql(question), shared=self.shared)
 
     def counts(self) -> dict[str, int]:
         """Trials of every status, zeros too; without those set aside."""

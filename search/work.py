@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from resnet_space.errors import InputError
-from search import failures
+from search import failures, fatal
 from search.bucket import Place
 from search.data import DataSet, Images, load, steps_per_epoch
 from search.events import Event, Finished, Notice
@@ -34,14 +34,18 @@ def work(job: Job, resources: Resources, checkpoints: Place | None) -> Generator
     An exception ends its trial as `failed`, with reason and traceback, and the job goes on: the next try would only
     fail again. But for want of memory it is tried once more, alone. What must not be swallowed (a killed worker,
     Ctrl-C) is no `Exception`.
+
+    What kills this process by a signal is found by the next one: trials that trained together then go one by one, and a
+    trial that has killed two of its processes is `failed`.
     """
     import torch
 
     torch.set_num_threads(resources.threads)
     ended: set[str] = set()
     tries = 2
+    group = fatal.Record.of(checkpoints, job.name, fatal.TOGETHER)
     try:
-        for event in _together(job, resources, checkpoints):
+        for event in _together(job, resources, checkpoints, group):
             ended |= {event.key} if isinstance(event, Finished) else set()
             yield event
     except Exception as error:
@@ -51,9 +55,26 @@ def work(job: Job, resources: Resources, checkpoints: Place | None) -> Generator
     for spec in job.trials:
         if spec.key not in ended:
             yield from _alone(spec, job, resources, checkpoints, tries)
+    group.forget()
 
 
 def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place | None, tries: int) -> Generator[Event]:
+    """The events of one trial, unless it has killed its process too often."""
+    record = fatal.Record.of(checkpoints, spec.key)
+    deaths = record.deaths
+    if len(deaths) >= fatal.TRIES:
+        yield record.end(spec.key, checkpoints)
+        return
+    if deaths:
+        yield Notice(spec.key, f"{deaths[-1]}; tried once more")
+    with record.kept():
+        for event in _tried(spec, job, resources, checkpoints, tries):
+            if isinstance(event, Finished):
+                record.forget()
+            yield event
+
+
+def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place | None, tries: int) -> Generator[Event]:
     """The events of one trial, its failure one of them."""
     folder = checkpoints / spec.key if checkpoints else None
     for left in reversed(range(tries)):
@@ -126,11 +147,21 @@ def _free() -> None:
         torch.cuda.empty_cache()
 
 
-def _together(job: Job, resources: Resources, checkpoints: Place | None) -> Iterator[Event]:
+def _together(job: Job, resources: Resources, checkpoints: Place | None, record: fatal.Record) -> Generator[Event]:
     """The events of a job whose trials train as one network; none of one whose trials do not."""
     first = job.trials[0]
     if len(job.trials) == 1 or resources.fuse == "off":
         return
+    if deaths := record.deaths:
+        yield Notice(first.key, f"{deaths[-1]}; trials that trained together go on one after another")
+        return
+    with record.kept():
+        yield from _as_one(job, resources, checkpoints)
+
+
+def _as_one(job: Job, resources: Resources, checkpoints: Place | None) -> Iterator[Event]:
+    """The same, where nothing speaks against it but that it may not be faster."""
+    first = job.trials[0]
     images = _images(first.data, first.fingerprint)
     steps = first.recipe.total_steps(steps_per_epoch(len(images.train), first.recipe.batch_size))
     faster = job.together if job.together is not None else gain(job.trials, images, resources, steps=steps)

@@ -105,7 +105,10 @@ def test_a_run_answers_on_stdout_and_tells_its_progress_on_stderr(resnet_space: 
 
     status = json.loads(resnet_space("status", "here", "--json").out)
     counts = dict.fromkeys(("waiting", "running", "pruned", "diverged", "failed", "infeasible"), 0)
-    assert status == {"complete": 6, **counts, "reasons": [], "traceback": None, "left_out": 0}
+    driver = status.pop("driver")
+    assert (driver["alive"], driver["process"]) == (False, os.getpid())
+    ends = {"reasons": [], "killed": [], "traceback": None}
+    assert status == {"complete": 6, **counts, "interrupted": 0, **ends, "left_out": 0}
     assert resnet_space("report", "here").out == "here/report/report.md\n"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import sqlite3
@@ -10,11 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
-from typing import IO
 
 import pytest
+from commands import Commands
 
 STUDY = """
 name: mortal
@@ -29,63 +28,6 @@ seeds: 3
 
 KILLS, TRIALS = 20, 6
 
-FORKS = """
-import os, sys, torch, pandas, sqlalchemy, rich
-import ablations.kinds, ablations.library, reports.write, reports.terminal, search.inline, search.plan, search.work
-import matplotlib.pyplot, reports.figures, safetensors.torch, scipy.stats, search.data
-from resnet_space import cli, complexity, preset
-
-complexity(preset("resnet20"))
-torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)  # what these two import late
-
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        for stream in (1, 2):
-            os.dup2(os.open("told.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
-        sys.argv = ["resnet-space", *line.split()]
-        try:
-            cli.main()
-            os._exit(0)
-        except SystemExit as end:
-            os._exit(int(end.code or 0))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Commands:
-    """Runs the command line in a process of its own each time, forked of one that has imported all it needs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", FORKS], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __call__(self, line: str, alive: float | None = None) -> int:
-        """The exit status of a command; -9 of one that was killed behind so many seconds."""
-        to, back = self._pipes()
-        to.write(line + "\n")
-        to.flush()
-        child = int(back.readline())
-        if alive is not None:
-            time.sleep(alive)  # a random moment is what is tested
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        return int(back.readline())
-
-    def close(self) -> None:
-        for pipe in self._pipes():
-            pipe.close()
-        self.process.wait()
-
-    def _pipes(self) -> tuple[IO[str], IO[str]]:
-        assert self.process.stdin
-        assert self.process.stdout
-        return self.process.stdin, self.process.stdout
-
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Commands, Path, float]]:
@@ -95,7 +37,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Comm
     commands = Commands(folder)
     assert commands("list presets") == 0
     began = time.monotonic()
-    assert commands("run study.yaml --inline --out whole") == 0, (folder / "told.txt").read_text()
+    assert commands("run study.yaml --inline --out whole") == 0, commands.printed()
     yield commands, folder, time.monotonic() - began
     commands.close()
 

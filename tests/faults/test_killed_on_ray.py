@@ -1,0 +1,157 @@
+"""Workers of Ray's that a signal kills from within: the trial that did it fails, with the reason, and no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import deadly
+import pytest
+from deadly import MEASURING, doom
+
+from search.events import Epoch, Event, Finished, Notice, Started
+from search.fatal import LIBRARY
+from search.resources import Resources
+from search.sweep import Listed
+from search.trial import Job, TrialSpec
+
+Trial = Callable[..., TrialSpec]
+
+pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.long]
+
+DIED = f"killed by SIGSEGV, {LIBRARY}"
+
+
+@dataclass
+class Heard:
+    """What was heard of a run on Ray."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def of(self, spec: TrialSpec, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if event.key == spec.key and isinstance(event, kind)]
+
+    def end(self, spec: TrialSpec) -> tuple[str, str]:
+        [end] = self.of(spec, Finished)
+        return end.status, end.reason
+
+
+def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any) -> Heard:
+    """Do jobs one at a time, in which trials kill their process as often as `doomed` says."""
+    from search import ray_runner
+
+    deaths, heard = folder / "deaths", Heard()
+    for name, times in doomed.items():
+        doom(deaths, name, times)
+    # Workers cannot import what tests are made with.
+    ray_runner.ray.cloudpickle.register_pickle_by_value(deadly)
+
+    def work(job: Job, resources: Resources, checkpoints: Any) -> Generator[Event]:
+        from search.work import work as really
+
+        with deadly.deadly(deaths):
+            yield from really(job, resources, checkpoints)
+
+    try:
+        ray_runner.run(
+            Listed(jobs, heard.events.append),
+            resources=Resources(at_once=1, **resources),
+            checkpoints=folder / "checkpoints",
+            work=work,
+        )
+    finally:
+        ray_runner.ray.cloudpickle.unregister_pickle_by_value(deadly)
+    return heard
+
+
+def test_a_trial_that_kills_its_worker_is_tried_once_more_whatever_the_retries_and_fails_alone(
+    trial: Trial, tmp_path: Path
+) -> None:
+    once, twice, sound = (trial(seed=seed, epochs=3) for seed in range(3))
+    together = tuple(trial(seed=seed, epochs=3, lr=0.05) for seed in range(3))
+    guilty = together[1]
+    jobs = [Job(trials=(once,)), Job(trials=(twice,)), Job(trials=together), Job(trials=(sound,))]
+    doomed = {once.key: 1, twice.key: 2, guilty.key: 3}
+    heard = run(jobs, tmp_path, doomed, retries=1, fuse=3)
+
+    assert heard.end(once) == ("complete", "")
+    assert heard.of(once, Started)[-1].step > 0, "it went on after its checkpoint"
+    assert [note.text for note in heard.of(once, Notice)] == [
+        f"its worker was lost, and is replaced: {DIED}",
+        f"{DIED}; tried once more",
+    ]
+    assert heard.end(twice) == ("failed", DIED)
+    assert len(heard.of(twice, Started)) == 2
+    assert heard.end(guilty) == ("failed", DIED)
+    assert [heard.end(spec) for spec in together if spec != guilty] == [("complete", "")] * 2
+    assert {start.together for spec in together for start in heard.of(spec, Started)} == {3, 1}
+    assert heard.end(sound) == ("complete", "")
+    left = sorted(path.parent.name for path in (tmp_path / "checkpoints").glob("*/*.txt"))
+    assert left == sorted([twice.key, guilty.key])
+
+
+def test_with_no_retries_the_driver_says_what_killed_the_worker(trial: Trial, tmp_path: Path) -> None:
+    spec, group = trial(seed=4), (trial(seed=5), trial(seed=6))
+    jobs = [Job(trials=(spec,)), Job(trials=group)]
+    heard = run(jobs, tmp_path, {spec.key: 1, MEASURING: 1}, retries=0, fuse=2)
+    assert heard.end(spec) == ("failed", DIED)
+    assert {heard.end(each) for each in group} == {("failed", f"worker lost 1 times: {DIED}")}
+    assert "in strike" in (tmp_path / "checkpoints" / spec.key / "traceback.txt").read_text()
+
+
+class Bomb:
+    """Kills who unpickles it, as a library that is faulty kills who imports it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.kill, (Here(), signal.SIGSEGV)
+
+
+class Here:
+    """The number of the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.getpid, ()
+
+
+def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, tmp_path: Path) -> None:
+    from search import ray_runner
+
+    bomb, heard = Bomb(), Heard()
+
+    def work(job: Job, resources: Resources, checkpoints: Any) -> Generator[Event]:
+        raise AssertionError(bomb)
+
+    spec = trial(seed=7)
+    ray_runner.ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        ray_runner.run(
+            Listed([Job(trials=(spec,))], heard.events.append),
+            resources=Resources(at_once=1, retries=1),
+            checkpoints=tmp_path,
+            work=work,
+        )
+    finally:
+        ray_runner.ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    lost = "worker lost 2 times: The actor died unexpectedly before finishing this task."
+    assert heard.end(spec) == ("failed", lost)
+
+
+def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: Trial, tmp_path: Path) -> None:
+    from search import ray_runner
+
+    class Stopping(Listed):
+        def tell(self, event: Event) -> bool:
+            return super().tell(event) or isinstance(event, Epoch)
+
+    heard = Heard()
+    jobs = [Job(trials=(trial(seed=seed, epochs=200),)) for seed in (8, 9)]
+    ray_runner.run(
+        Stopping(jobs, heard.events.append), resources=Resources(at_once=1), checkpoints=tmp_path / "checkpoints"
+    )
+    assert len([event for event in heard.events if isinstance(event, Started)]) == 2
+    assert sorted(path.name for path in (tmp_path / "checkpoints").glob("*/*.txt")) == []
