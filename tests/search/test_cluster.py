@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import bad_kernels
 import numpy as np
 import pytest
 from nodes import Nodes, training
@@ -133,6 +134,17 @@ def test_nodes_without_the_data_or_with_others_are_refused_by_name_before_the_fi
     assert "is another one there (fingerprint " in told[0]
     assert "images.npz" in told[1]
     assert "--data-root" in told[1]
+    assert stored(tmp_path / "run")[2]["waiting"] == 4
+
+
+def test_a_node_whose_kernels_are_wrong_is_refused_by_name_before_the_first_trial(tmp_path: Path) -> None:
+    with Nodes() as nodes:
+        nodes.worker()
+        nodes.worker(**bad_kernels.environment(tmp_path, "lie_always conv2d 8"))
+        with Run(write(tmp_path), tmp_path / "run", "--address", nodes.address, environment=nodes.environment) as run:
+            assert run.end() == 2
+    assert "error: 1 of 2 nodes cannot take trials:" in run.stderr
+    assert re.search(r"error: node \S+ \(\w{8}\): kernel Conv2d\(4, 8, .* is wrong: gradient of weight has", run.stderr)
     assert stored(tmp_path / "run")[2]["waiting"] == 4
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,13 @@ def test_every_kernel_agrees_with_float64_as_it_is_and_by_every_route(number: in
         for route in ("", *ROUTES):
             off, place = error(kernel, HERE, route)
             assert off < 1e-5, (kernel.name, route, place)
+
+
+def test_every_kernel_of_bf16_is_off_by_no_more_than_its_rounding(tiny_net: Architecture) -> None:
+    conditions = replace(HERE, precision="bf16")
+    errors = {kernel.name: error(kernel, conditions)[0] for kernel in kernels(tiny_net)}
+    assert {name: off for name, off in errors.items() if off > conditions.tolerance} == {}
+    assert max(errors.values()) > HERE.tolerance, "the same check takes what float32 would not"
 
 
 def test_a_layer_on_a_detour_keeps_names_statistics_and_its_own_weights_in_copies(tiny_net: Architecture) -> None:
