@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 import threading
 from typing import NoReturn
 
-from resnet_space.cli import main
+from resnet_space import names
+from resnet_space.errors import plain
 
 SELDOM = 50_000
 """Objects made between two looks for garbage. Imports make a million of them and next to no garbage: by Python's own
@@ -19,8 +21,19 @@ number, the looks take a fourth of the time that a study takes to begin."""
 def process() -> NoReturn:
     """Run the command line, and end at once with its status."""
     gc.set_threshold(SELDOM)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A sign that the terminal cannot show, or bytes of a file's name that are no text, is written out.
+            stream.reconfigure(errors="backslashreplace")
+    names.own_first()
+    if found := names.stranger():
+        print(f"error: {plain(found)}", file=sys.stderr)
+        leave(2)
     status = 0
     try:
+        # Not before: it brings in packages by their names.
+        from resnet_space.cli import main
+
         main()
     except SystemExit as end:
         if isinstance(end.code, str):
