@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import NoReturn
 
 from resnet_space import names
@@ -21,13 +22,11 @@ number, the looks take a fourth of the time that a study takes to begin."""
 def process() -> NoReturn:
     """Run the command line, and end at once with its status."""
     gc.set_threshold(SELDOM)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A sign that the terminal cannot show, or bytes of a file's name that are no text, is written out.
-            stream.reconfigure(errors="backslashreplace")
+    _streams()
     names.own_first()
     if found := names.stranger():
-        print(f"error: {plain(found)}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"error: {plain(found)}", file=sys.stderr)
         leave(2)
     status = 0
     try:
@@ -40,6 +39,22 @@ def process() -> NoReturn:
             raise
         status = end.code or 0
     leave(status)
+
+
+def _streams() -> None:
+    """Make standard streams that take whatever is written: what the terminal cannot show, and bytes of a file's name
+    that are no text, are written out, as in `\\xe9`; where one was closed nothing is kept, and no file of ours gets its
+    number."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(opened, True)
+    os.close(opened)
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or os.fdopen(number, mode, encoding="utf-8", closefd=False)
+        for number, (stream, mode) in enumerate([(sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w")])
+    )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def leave(status: int) -> NoReturn:

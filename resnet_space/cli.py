@@ -6,14 +6,14 @@ Each verb imports what it needs when it is called, so that `--help` needs neithe
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from resnet_space.errors import InputError, plain, unknown
+from resnet_space.errors import InputError, plain, text, unknown
 from resnet_space.printing import console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -36,9 +36,14 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Profile = Annotated[str | None, typer.Option(help="A form of the study, such as laptop or paper.")]
 Checkpoints = Annotated[
-    str | None, typer.Option(metavar="URL", help="A bucket in place of the folder's checkpoints/: s3://BUCKET/PREFIX.")
+    str | None,
+    typer.Option(
+        metavar="URL", callback=text, help="A bucket in place of the folder's checkpoints/: s3://BUCKET/PREFIX."
+    ),
 ]
-Storage = Annotated[str | None, typer.Option(metavar="URL", help="A database in place of the folder's SQLite file.")]
+Storage = Annotated[
+    str | None, typer.Option(metavar="URL", callback=text, help="A database in place of the folder's SQLite file.")
+]
 
 
 @app.command("list")
@@ -137,7 +142,7 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Trials that a search may begin.")] = None,
     changes: Set = None,
     inline: Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")] = False,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster that is there already.")] = None,
+    address: Annotated[str | None, typer.Option(callback=text, help="A Ray cluster that is there already.")] = None,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
@@ -322,14 +327,22 @@ def main() -> None:
         app()
     except InputError as error:
         _refuse(str(error))
+    except UnicodeEncodeError as error:
+        # A folder's or file's name, where it is to become part of a text. With other causes it is a fault of ours.
+        try:
+            text(error.object)
+        except InputError as refused:
+            _refuse(str(refused))
+        raise
     except OSError as error:
         # A disk that is full, or a folder that may not be written.
         _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _refuse(message: str) -> NoReturn:
-    for line in plain(message).splitlines():
-        typer.echo(f"error: {line}", err=True)
+    with suppress(OSError):  # nobody hears it, and the status is the same
+        for line in plain(message).splitlines():
+            typer.echo(f"error: {line}", err=True)
     sys.exit(2)
 
 

@@ -39,8 +39,24 @@ def reachable(address: str) -> None:
         return
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise InputError(f"--address {address}: no Ray cluster listens there ({error})") from None
+
+
+def not_joined(address: str | None, error: Exception) -> InputError:
+    """Why Ray refused, in a line, and what helps."""
+    why = str(error).partition("\n")[0]
+    if address:
+        return InputError(f"--address {address}: {why}")
+    if not isinstance(error, OSError):
+        return InputError(f"Ray does not start here: {why}")
+    place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if "AF_UNIX" in why:
+        why = "its path is too long for the names of sockets"
+    return InputError(
+        f"Ray does not start here, since it cannot have its files in {place}: {why}; "
+        "set RAY_TMPDIR to a folder that can be written and has a short path, such as /tmp"
+    )
 
 
 def rooted(path: str | None) -> str | None:

@@ -35,7 +35,7 @@ from resnet_space import names as packages
 from resnet_space.errors import InputError
 from search import failures, shortage
 from search import preflight as asking
-from search.apart import apart, reachable, rooted
+from search.apart import apart, not_joined, reachable, rooted
 from search.bucket import Place
 from search.events import Event, Finished, Notice, as_event, as_plain
 from search.preflight import Preflight
@@ -51,7 +51,7 @@ Work = Callable[[Job, Resources, Place], Generator[Event]]
 """What a worker does with a job: `work.work`, or something simulated."""
 
 # By value, and so also where another package has the name of one of ours.
-ray.cloudpickle.register_pickle_by_value(packages)
+ray.cloudpickle.register_pickle_by_value(packages)  # type: ignore[no-untyped-call]
 
 JOBS = 25
 """A Tune trial takes so many jobs, one after another: Tune keeps each of its trials for ever, and beginning one costs
@@ -381,9 +381,8 @@ def _cluster(address: str | None) -> Iterator[bool]:
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            what = f"--address {address}" if address else "Ray does not start here"
-            raise InputError(f"{what}: {str(error).splitlines()[0]}") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            raise not_joined(address, error) from None
         try:
             yield not address
         finally:

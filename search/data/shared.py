@@ -97,7 +97,7 @@ def _write(entry: Path, made: Images) -> None:
             "std": made.std,
             "fingerprint": made.fingerprint,
         }
-        (draft / ABOUT).write_text(json.dumps(about))
+        (draft / ABOUT).write_text(json.dumps(about), encoding="utf-8")
         draft.chmod(0o755)
         if entry.exists():
             # Not whole, or we would not be here. Those who have it mapped keep their pages.
@@ -111,7 +111,7 @@ def _write(entry: Path, made: Images) -> None:
 def _open(entry: Path) -> Images | None:
     """The entry, mapped; None where it is missing or not whole."""
     try:
-        about = json.loads((entry / ABOUT).read_text())
+        about = json.loads((entry / ABOUT).read_text(encoding="utf-8"))
         arrays = {name: _map(entry / name, size) for name, size in about["bytes"].items()}
         train, validation, test = (
             Split(*(torch.from_numpy(arrays[f"{split}_{part}.npy"]) for part in "xy")) for split in SPLITS
