@@ -24,7 +24,7 @@ def process() -> NoReturn:
     gc.set_threshold(SELDOM)
     _streams()
     names.own_first()
-    if found := names.stranger():
+    if found := _removed() or names.stranger():
         with suppress(OSError):
             print(f"error: {plain(found)}", file=sys.stderr)
         leave(2)
@@ -39,6 +39,15 @@ def process() -> NoReturn:
             raise
         status = end.code or 0
     leave(status)
+
+
+def _removed() -> str:
+    """What to do where the working directory was removed: torch is not found from there, and Ray does not start."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working directory is no longer there; go to another one with cd"
+    return ""
 
 
 def _streams() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from resnet_space.errors import InputError
 from resnet_space.names import HOME
 
 PATHS = ("PYTHONPATH", "TMPDIR", "RAY_TMPDIR", "RAY_AUTH_TOKEN_PATH")
 """Environment variables whose relative paths would be looked for in the folder apart. Ray takes an empty one for it."""
+
+ROOM = 10_000_000
+"""Bytes without which Ray's own files do not fit a disk."""
 
 
 @contextmanager
@@ -48,9 +53,12 @@ def not_joined(address: str | None, error: Exception) -> InputError:
     why = str(error).partition("\n")[0]
     if address:
         return InputError(f"--address {address}: {why}")
-    if not isinstance(error, OSError):
-        return InputError(f"Ray does not start here: {why}")
     place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if not isinstance(error, OSError):
+        full = f"; {place} is full" if os.path.isdir(place) and shutil.disk_usage(place).free < ROOM else ""
+        return InputError(f"Ray does not start here: {why}{full}")
+    if error.filename and ".ray" in Path(error.filename).parts:
+        return InputError(f"Ray does not start here: {error.filename}: {error.strerror}; set HOME to another folder")
     if "AF_UNIX" in why:
         why = "its path is too long for the names of sockets"
     return InputError(

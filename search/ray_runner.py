@@ -21,7 +21,8 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # `ray start` asks for the user's token where there is one, and `ray.init(address=...)` shows it only if told to.
 if "ray" not in sys.modules and (
-    {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or (Path.home() / ".ray" / "auth_token").is_file()
+    {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    or os.path.isfile(os.path.expanduser("~/.ray/auth_token"))
 ):
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
