@@ -147,7 +147,7 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
             _awaited(folder / "driver")
         if (folder / "driver").read_bytes() != asked["word"].encode():
             wrong = "is another folder than where the run was begun"
-        (folder / f"{platform.node()}-{os.getpid()}").write_text(asked["word"], encoding="utf-8")
+        (folder / f"{platform.node()}-{os.getpid()}").write_text(asked["word"])
         if isinstance(folder, Path):
             free = shutil.disk_usage(folder).free
     except FileNotFoundError:
