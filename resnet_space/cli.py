@@ -6,14 +6,14 @@ Each verb imports what it needs when it is called, so that `--help` needs neithe
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from resnet_space.errors import InputError, plain, unknown
+from resnet_space.errors import InputError, plain, text, unknown
 from resnet_space.options import as_paths, given
 from resnet_space.printing import console, print_json, print_table
 
@@ -37,10 +37,9 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Profile = Annotated[str | None, typer.Option(help="A form of the study, such as laptop or paper.")]
-Checkpoints = Annotated[
-    str | None, typer.Option(metavar="URL", help="A bucket in place of the folder's checkpoints/: s3://BUCKET/PREFIX.")
-]
-Storage = Annotated[str | None, typer.Option(metavar="URL", help="A database in place of the folder's SQLite file.")]
+Url = partial(typer.Option, metavar="URL", callback=text)
+Checkpoints = Annotated[str | None, Url(help="A bucket in place of the folder's checkpoints/: s3://BUCKET/PREFIX.")]
+Storage = Annotated[str | None, Url(help="A database in place of the folder's SQLite file.")]
 
 
 @app.command("list")
@@ -139,7 +138,7 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Trials that a search may begin.")] = None,
     changes: Set = None,
     inline: Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")] = False,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster that is there already.")] = None,
+    address: Annotated[str | None, typer.Option(callback=text, help="A Ray cluster that is there already.")] = None,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
@@ -320,23 +319,17 @@ def report(
 
 @app.command()
 def doctor(json: Json = False) -> None:
-    """Look at this machine: versions, processor, memory, disk, limits, GPU, Ray, data sets, and whether kernels are
-    right. Exit status 1 where something is wrong, with what to do."""
-    from dataclasses import asdict
-
-    from search import doctor as looking
+    """Look at this machine: versions, memory, limits, GPU, data, and whether its kernels are right."""
+    from search.doctor import examine, summary
 
     findings = []
-    for finding in looking.examine():
+    for finding in examine():
         findings.append(finding)
         if not json:
-            typer.echo(f"{finding.level:<6} {finding.name}: {finding.text}{finding.advice and f'; {finding.advice}'}")
-    wrong = sum(finding.level == "wrong" for finding in findings)
+            typer.echo(finding.line)
     if json:
-        print_json({"ok": not wrong, "findings": [asdict(finding) for finding in findings]})
-    else:
-        typer.echo(f"{wrong} thing{' is' if wrong == 1 else 's are'} wrong" if wrong else "nothing is wrong")
-    if wrong:
+        print_json(summary(findings))
+    if any(finding.level == "wrong" for finding in findings):
         raise typer.Exit(1)
 
 
@@ -358,14 +351,22 @@ def main() -> None:
         app()
     except InputError as error:
         _refuse(str(error))
+    except UnicodeEncodeError as error:
+        # A folder's or file's name, where it is to become part of a text. With other causes it is a fault of ours.
+        try:
+            text(error.object)
+        except InputError as refused:
+            _refuse(str(refused))
+        raise
     except OSError as error:
         # A disk that is full, or a folder that may not be written.
         _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _refuse(message: str) -> NoReturn:
-    for line in plain(message).splitlines():
-        typer.echo(f"error: {line}", err=True)
+    with suppress(OSError):  # nobody hears it, and the status is the same
+        for line in plain(message).splitlines():
+            typer.echo(f"error: {line}", err=True)
     sys.exit(2)
 
 

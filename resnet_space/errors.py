@@ -19,6 +19,18 @@ def plain(text: str) -> str:
     return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
 
 
+def text(value: str | None) -> str | None:
+    """What was given, if it is text.
+
+    Raises:
+        InputError: bytes that are not UTF-8. Python lets them pass in arguments and files' names, by surrogates.
+    """
+    for word in (value or "").split():
+        if any("\ud800" <= sign <= "\udfff" for sign in word):
+            raise InputError(f"{word}: has bytes that are no text in UTF-8; give it another name")
+    return value
+
+
 ALSO_CALLED = {
     "plain": "none",
     "projection": "conv1x1",

@@ -9,11 +9,11 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from resnet_space.errors import InputError
 from search.data.catalogue import DATASETS
@@ -85,6 +85,10 @@ class Finding:
     advice: str = ""
     """What to do, where something is not as it should be."""
 
+    @property
+    def line(self) -> str:
+        return f"{self.level:<6} {self.name}: {self.text}{self.advice and f'; {self.advice}'}"
+
 
 def examine() -> Iterator[Finding]:
     """Every check's findings, the quick ones first.
@@ -97,6 +101,12 @@ def examine() -> Iterator[Finding]:
         except Exception as error:
             why = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             yield Finding(name, f"could not be looked at: {why}", "note", "report this")
+
+
+def summary(findings: Iterable[Finding]) -> dict[str, Any]:
+    """For programs: `{ok, findings: [{name, text, level, advice}, ...]}`."""
+    told = [asdict(finding) for finding in findings]
+    return {"ok": all(finding["level"] != "wrong" for finding in told), "findings": told}
 
 
 def versions() -> Iterator[Finding]:

@@ -46,8 +46,8 @@ class Meter:
             for folder in sorted(self.counters.glob("intel-rapl:[0-9]*")):
                 # intel-rapl:0:1 is a part of intel-rapl:0.
                 if folder.name.count(":") == 1:
-                    size = int((folder / "max_energy_range_uj").read_text()) + 1
-                    found[folder.name] = (int((folder / "energy_uj").read_text()), size)
+                    size = int((folder / "max_energy_range_uj").read_text(encoding="utf-8")) + 1
+                    found[folder.name] = (int((folder / "energy_uj").read_text(encoding="utf-8")), size)
         except (OSError, ValueError):
             return {}
         return found

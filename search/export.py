@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_space import Architecture, InputError, build
-from resnet_space.errors import unknown
+from resnet_space.errors import text, unknown
 from search.atomic import replace, write_text
 from search.bucket import Place
 from search.checkpoint import WEIGHTS
@@ -184,9 +184,11 @@ def as_onnx(
     ONNX's own checker, and run by onnxruntime on random images in two batch sizes against torch.
 
     Raises:
-        InputError: a package of the `onnx` extra is missing, the weights do not fit a file, or the logits differ.
+        InputError: a package of the `onnx` extra is missing, the weights do not fit a file, its name is no text, or the
+            logits differ.
     """
     weights = _needed(net, to, weights)
+    text(str(to))
     try:
         onnx = {name: import_module(name) for name in ONNX_EXTRAS}["onnx"]
     except ImportError as error:

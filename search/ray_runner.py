@@ -5,24 +5,25 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import socket
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Read by ray when it is imported: no files of its own a trial, Ctrl-C is ours to handle, nothing printed.
+# Read by ray when it is imported: no files and no folder of its own a trial, Ctrl-C is ours to handle, nothing printed.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # `ray start` asks for the user's token where there is one, and `ray.init(address=...)` shows it only if told to.
 if "ray" not in sys.modules and (
-    {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or (Path.home() / ".ray" / "auth_token").is_file()
+    {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    or os.path.isfile(os.path.expanduser("~/.ray/auth_token"))
 ):
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
@@ -32,9 +33,11 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from resnet_space import names as packages
 from resnet_space.errors import InputError
 from search import failures, fatal, shortage
 from search import preflight as asking
+from search.apart import apart, not_joined, reachable, rooted
 from search.bucket import Place
 from search.events import Event, Finished, Notice, as_event, as_plain
 from search.lost import cause, killed_by_signal, most_deaths, short_of_memory
@@ -49,6 +52,9 @@ if TYPE_CHECKING:
 
 Work = Callable[[Job, Resources, Place], Generator[Event]]
 """What a worker does with a job: `work.work`, or something simulated."""
+
+# By value, and so also where another package has the name of one of ours.
+ray.cloudpickle.register_pickle_by_value(packages)  # type: ignore[no-untyped-call]
 
 JOBS = 25
 """A Tune trial takes so many jobs, one after another: Tune keeps each of its trials for ever, and beginning one costs
@@ -77,12 +83,14 @@ def run(
     with redirect_stdout(sys.stderr), _cluster(address) as own:
         check(resources)
         if preflight:
-            look(preflight, resources)
+            look(preflight, resources, own)
         room = workers(resources)
         feed.begin(room)
         teller = Teller(feed, resources.retries)
         with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
-            worker = tune.with_parameters(Worker, resources=resources, checkpoints=checkpoints, work=work)
+            worker = tune.with_parameters(
+                Worker, resources=resources, checkpoints=checkpoints, work=work, folder=os.getcwd()
+            )
             tune.Tuner(
                 tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
                 tune_config=tune.TuneConfig(
@@ -122,8 +130,10 @@ def check(resources: Resources) -> None:
         )
 
 
-def look(preflight: Preflight, resources: Resources) -> None:
+def look(preflight: Preflight, resources: Resources, own_cluster: bool = False) -> None:
     """Ask every node that a job fits whether it is ready; nobody else where that is this process's own alone.
+
+    Workers of the run's own cluster have the import path of this process; others are asked what comes first on theirs.
 
     Raises:
         InputError: nodes that are not ready, or do not answer, by name.
@@ -135,6 +145,9 @@ def look(preflight: Preflight, resources: Resources) -> None:
         and node["Resources"].get("CPU", 0) >= resources.cpus
         and node["Resources"].get("GPU", 0) >= resources.gpus
     }
+    if not own_cluster:
+        strangers = _on_each(names, preflight.patience, packages.stranger, None)
+        preflight.refuse({name: [line] for name, line in strangers.items() if line}, len(names))
     own = ray.get_runtime_context().get_node_id()
     if names.keys() <= {own}:
         preflight.here(workers(resources))
@@ -147,7 +160,7 @@ def look(preflight: Preflight, resources: Resources) -> None:
         preflight.judge(told, workers(resources))
     # Read here already, and on the others perhaps for the first time: by itself, since that may take a while.
     preflight.say(f"data set {preflight.data.name!r}: looking for it on {len(others)} more nodes")
-    data = preflight.data.model_dump(mode="json")
+    data = {**preflight.data.model_dump(mode="json"), "root": rooted(preflight.data.root)}
     wrong = _on_each(others, preflight.data_patience, asking.data_there, data, preflight.fingerprint)
     preflight.refuse({name: [line] for name, line in wrong.items() if line}, len(names))
     if preflight.conditions:
@@ -201,9 +214,12 @@ class Worker(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], resources: Resources, checkpoints: Place, work: Work
+        self, config: dict[str, Any], resources: Resources, checkpoints: Place, work: Work, folder: str
     ) -> None:
         self.resources, self.checkpoints, self.work = resources, checkpoints, work
+        # Where the driver is: a study may name its data by a relative path. Other machines may not have the folder.
+        with suppress(OSError):
+            os.chdir(folder)
         # What was imported stays: to look through it for garbage takes longer than an epoch of a small network.
         gc.freeze()
         self.take(config["job"])
@@ -360,31 +376,22 @@ def _cluster(address: str | None) -> Iterator[bool]:
     """Connected to the cluster at `address`, or to one of this run's own, and whether it is the run's own; one that is
     connected already stays."""
     if address:
-        _reachable(address)
+        reachable(address)
     if ray.is_initialized():
         yield False
         return
-    try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"--address {address}: {str(error).splitlines()[0]}") from None
-    try:
-        yield not address
-    finally:
-        ray.shutdown()
-
-
-def _reachable(address: str) -> None:
-    """Raise unless something listens at HOST:PORT: Ray itself tries for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"--address {address}: no Ray cluster listens there ({error})") from None
+    with apart() as folder:
+        try:
+            with chdir(folder):
+                ray.init(
+                    address=address or "local",
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise not_joined(address, error) from None
+        try:
+            yield not address
+        finally:
+            ray.shutdown()

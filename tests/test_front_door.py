@@ -307,7 +307,7 @@ def test_the_console_script_gives_the_exit_status_and_no_traceback() -> None:
 
 ENDS = """
 import atexit, sys, threading, time
-from resnet_space import __main__ as door
+from resnet_space import __main__ as door, cli
 
 def late():
     time.sleep(0.1)
@@ -319,7 +319,7 @@ def main():
     sys.exit(3)
 
 atexit.register(sys.stdout.write, "tidied\\n")
-door.main = main
+cli.main = main
 door.process()
 """
 

@@ -15,11 +15,14 @@ def available_bytes() -> int:
     """Bytes that this process may still take: what the kernel calls available, less in a small container."""
     candidates = []
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("MemAvailable:"):
                 candidates.append(int(line.split()[1]) * 1024)
         group = Path("/sys/fs/cgroup")
-        candidates.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        candidates.append(
+            int((group / "memory.max").read_text(encoding="utf-8"))
+            - int((group / "memory.current").read_text(encoding="utf-8"))
+        )
     except (OSError, ValueError):
         pass  # not Linux, or no limit ("max")
     return max(0, min(candidates)) if candidates else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

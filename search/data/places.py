@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from resnet_space.errors import InputError
+
 VARIABLE = "RESNET_SPACE_CACHE"
 
 
 def cache_folder() -> Path:
-    """`$RESNET_SPACE_CACHE`, else `~/.cache/resnet-space`."""
-    return Path(os.environ.get(VARIABLE) or "~/.cache/resnet-space").expanduser()
+    """`$RESNET_SPACE_CACHE`, else `~/.cache/resnet-space`.
+
+    Raises:
+        InputError: it is in the home of a user who is not there.
+    """
+    place = os.environ.get(VARIABLE) or "~/.cache/resnet-space"
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{place}: {error} Set {VARIABLE} to a folder") from None
 
 
 def dataset_folder() -> Path:

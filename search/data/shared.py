@@ -103,7 +103,7 @@ def _write(entry: Path, made: Images) -> None:
             "fingerprint": made.fingerprint,
             "digests": dict(made.digests),
         }
-        (draft / ABOUT).write_text(json.dumps(about))
+        (draft / ABOUT).write_text(json.dumps(about), encoding="utf-8")
         draft.chmod(0o755)
         if entry.exists():
             # Not whole, or we would not be here. Those who have it mapped keep their pages.
@@ -117,7 +117,7 @@ def _write(entry: Path, made: Images) -> None:
 def _open(entry: Path) -> Images | None:
     """The entry, mapped; None where it is missing or not whole."""
     try:
-        about = json.loads((entry / ABOUT).read_text())
+        about = json.loads((entry / ABOUT).read_text(encoding="utf-8"))
         arrays = {name: _map(entry / name, size) for name, size in about["bytes"].items()}
         train, validation, test = (
             Split(*(torch.from_numpy(arrays[f"{split}_{part}.npy"]) for part in "xy")) for split in SPLITS
