@@ -19,6 +19,9 @@ PATHS = ("PYTHONPATH", "TMPDIR", "RAY_TMPDIR", "RAY_AUTH_TOKEN_PATH")
 ROOM = 10_000_000
 """Bytes without which Ray's own files do not fit a disk."""
 
+RAY_FILES = os.path.join(os.sep, "tmp")
+"""Where Ray has its files and sockets by default."""
+
 
 @contextmanager
 def apart() -> Iterator[str]:
@@ -53,7 +56,7 @@ def not_joined(address: str | None, error: Exception) -> InputError:
     why = str(error).partition("\n")[0]
     if address:
         return InputError(f"--address {address}: {why}")
-    place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or RAY_FILES
     if not isinstance(error, OSError):
         full = f"; {place} is full" if os.path.isdir(place) and shutil.disk_usage(place).free < ROOM else ""
         return InputError(f"Ray does not start here: {why}{full}")
@@ -63,7 +66,7 @@ def not_joined(address: str | None, error: Exception) -> InputError:
         why = "its path is too long for the names of sockets"
     return InputError(
         f"Ray does not start here, since it cannot have its files in {place}: {why}; "
-        "set RAY_TMPDIR to a folder that can be written and has a short path, such as /tmp"
+        f"set RAY_TMPDIR to a folder that can be written and has a short path, such as {RAY_FILES}"
     )
 
 

@@ -162,7 +162,7 @@ def memory() -> Iterator[Finding]:
 
 def disks() -> Iterator[Finding]:
     """Room where runs, the cache and temporary files are written, and shared memory."""
-    places = {"working directory": Path(), "cache": cache_folder(), "temporary files": Path(tempfile.gettempdir())}
+    places = {"working directory": Path(), "cache": cache_folder(), "temporary files": _temporary()}
     for name, place in places.items():
         yield _disk(name, place)
     shm = Path("/dev/shm")
@@ -171,6 +171,12 @@ def disks() -> Iterator[Finding]:
         small = free < SHM
         advice = "Ray keeps its objects there: give the container more, such as docker run --shm-size=2g"
         yield Finding("/dev/shm", f"{_size(free)} free", "note" if small else "ok", advice if small else "")
+
+
+def _temporary() -> Path:
+    """Where temporary folders are made."""
+    with tempfile.TemporaryDirectory() as made:
+        return Path(made).parent
 
 
 def _disk(name: str, place: Path) -> Finding:
@@ -194,7 +200,7 @@ def limits() -> Iterator[Finding]:
     few = soft < FILES
     advice = f"a run on Ray may need more: ulimit -n {min(hard, 65536) if hard > 0 else 65536}"
     yield Finding("open files", f"{soft} at the most", "note" if few else "ok", advice if few else "")
-    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    folder = os.environ.get("RAY_TMPDIR") or str(_temporary())
     length = len(os.fsencode(folder + SOCKET))
     text = f"{folder}; the longest path of a socket there has {length} bytes of at most {SOCKET_BYTES}"
     if length > SOCKET_BYTES:

@@ -63,7 +63,7 @@ def objectives(given: str | Sequence[str]) -> tuple[str, ...]:
     if not names:
         raise InputError(f"no objective; give at least one of {', '.join(OBJECTIVES)}")
     for name in names:
-        if name not in OBJECTIVES:
+        if not isinstance(name, str) or name not in OBJECTIVES:
             raise unknown("objective", name, OBJECTIVES)
         if names.count(name) > 1:
             raise InputError(f"objective {name!r} is there {names.count(name)} times; once is enough")

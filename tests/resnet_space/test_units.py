@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from resnet_space import Architecture, build, preset
 from resnet_space.branches import BRANCHES
+from resnet_space.chains import Pointwise
 from resnet_space.modules import Scalar
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
@@ -86,7 +87,7 @@ def small(*, shortcut="identity", order="original", branch="basic", transition="
 
 def chain(modules):
     """The modules in the words of figure 4."""
-    words = {nn.Conv2d: "conv", nn.BatchNorm2d: "bn", nn.ReLU: "relu"}
+    words = {nn.Conv2d: "conv", Pointwise: "conv", nn.BatchNorm2d: "bn", nn.ReLU: "relu"}
     return " ".join(words[type(module)] for module in modules)
 
 

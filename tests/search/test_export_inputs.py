@@ -175,7 +175,10 @@ def test_of_picture_folders_it_says_how_a_picture_becomes_an_image(tmp_path: Pat
             Image.new("RGB", (9, 12), (number, 0, 0)).save(tmp_path / "train" / label / f"{number}.png")
     data = DataSet.of({"name": "imagefolder", "root": str(tmp_path), "size": 8})
     found = Inputs.of(load(data).facts, data, NET.replace(input_shape=(3, 8, 8)))
-    assert found.image == "RGB, the shorter side scaled to 8 pixels (Pillow, bilinear), the middle 8x8 cut out"
+    assert found.image == (
+        "RGB, upright by EXIF, transparent parts on white, the shorter side scaled to 8 pixels (Pillow, bilinear), "
+        "the middle 8x8 cut out"
+    )
     assert found.classes == ("cat", "dog")
 
 

@@ -82,9 +82,11 @@ def test_how_trials_stand_is_as_the_store_says(trial: Trial, store: Store) -> No
     store.add(specs[2:])
     store.write(Finished(specs[2].key, "failed", "b\x07d"))
     store.write(Finished(specs[3].key, "failed", "c"))
-    assert membership.standing(store.records()) == store.standing()
+    assert membership.standing(store.records(), store.standing()) == store.standing()
+    [waiting] = [record for record in store.records() if record.key == specs[4].key]
+    assert membership.standing([waiting], store.standing()).counts == {**dict.fromkeys(store.counts(), 0), "waiting": 1}
     store.set_aside([specs[0].key])
-    assert membership.standing(store.records()) == store.standing()
+    assert membership.standing(store.records(), store.standing()) == store.standing()
 
 
 @pytest.mark.parametrize(
