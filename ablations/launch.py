@@ -14,7 +14,6 @@ from ablations.resolving import Resolving
 from ablations.study import Ablation
 from ablations.summary import Agreement, ArmSummary, agreement, summarise
 from resnet_space import Architecture
-from resnet_space.errors import InputError
 from search import membership
 from search.data import Images
 from search.events import FINISHED, Probe
@@ -127,12 +126,7 @@ class AblationRun:
         Raises:
             InputError: no stored trial is of the run.
         """
-        own = membership.identity(study.recipe, folder, store)
-        stored = store.records()
-        mine = own.own(stored)
-        others = len(stored) - len(mine)
-        if not mine:
-            raise InputError(f"{folder.path}: no trials yet; {membership.left_out(others)}")
+        _, mine, others = membership.own(study.recipe, folder, store)
         some = mine[0].network
         nets = study.architectures(some.input_shape, some.classes)
         # Several studies may share a database, also the data and the recipe.

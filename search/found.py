@@ -54,12 +54,7 @@ class SearchRun:
         Raises:
             InputError: no stored trial is of the run.
         """
-        own = membership.identity(study.recipe, folder, store)
-        stored = store.records()
-        mine = own.own(stored)
-        others = len(stored) - len(mine)
-        if not mine:
-            raise InputError(f"{folder.path}: no trials yet; {membership.left_out(others)}")
+        own, mine, others = membership.own(study.recipe, folder, store)
         results = store.results(own)
         points = front(
             results, study.objectives, seeds=study.confirming, where=study.on_results, describe=store.describe

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from resnet_space import documents
 from resnet_space.errors import InputError, plain
@@ -26,6 +26,28 @@ def identity(recipe: Recipe, folder: RunFolder, store: Store) -> Identity:
     """Of a run's trials. Where the manifest does not say which data it is of, most of the trials do."""
     found = folder.fingerprints
     return Identity(recipe, found[0] if found else _most(each.spec.get("fingerprint") for each in store.records()))
+
+
+class Own(NamedTuple):
+    """A run's trials among those that are stored."""
+
+    identity: Identity
+    records: list[TrialRecord]
+    others: int
+    """How many stored trials are not the run's."""
+
+
+def own(recipe: Recipe, folder: RunFolder, store: Store) -> Own:
+    """The stored trials of a run.
+
+    Raises:
+        InputError: there are none.
+    """
+    found, stored = identity(recipe, folder, store), store.records()
+    mine = found.own(stored)
+    if not mine:
+        raise InputError(f"{folder.path}: no trials yet; {left_out(len(stored))}")
+    return Own(found, mine, len(stored) - len(mine))
 
 
 def standing(records: Iterable[TrialRecord], whole: Standing) -> Standing:
