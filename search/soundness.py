@@ -71,7 +71,12 @@ def sound(net: Architecture, conditions: Conditions, networks: int = 1) -> Found
 
 
 def refused(nets: Iterable[Architecture], conditions: Conditions) -> list[str]:
-    """Check the kernels of networks, each trained alone: lines on those that are wrong and cannot be avoided."""
+    """Check the kernels of networks, each trained alone: lines on those that are wrong and cannot be avoided.
+
+    None where this process sees no GPU, as a task of Ray that asks for none: who trains there checks them.
+    """
+    if conditions.device != "cpu" and not torch.cuda.is_available():
+        return []
     found: dict[str, None] = {}
     for net in nets:
         try:

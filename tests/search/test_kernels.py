@@ -22,7 +22,7 @@ from search.folder import RunFolder
 from search.fork_server import ForkServer, Verdict
 from search.fused import fuse
 from search.kernels import IDLE, RANDOM, Conditions, error, kernels
-from search.soundness import Kept, machine
+from search.soundness import Kept, machine, refused
 
 HERE = Conditions(batch=32, device="cpu", threads=1, precision="float32")
 
@@ -240,6 +240,12 @@ def test_a_kernel_that_is_wrong_in_every_way_is_refused_before_the_first_trial(t
     assert "gradient of weight has a relative error of 0.5, and 0.0001 is allowed" in run.stderr
     assert "`resnet-space doctor`" in run.stderr
     assert "complete" not in run.stderr
+
+
+def test_a_process_that_sees_no_gpu_leaves_the_check_to_those_that_do(tiny_net: Architecture) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert refused([tiny_net], replace(HERE, device="cuda")) == []
 
 
 def test_verdicts_are_kept_and_a_line_that_is_torn_is_passed_over(tmp_path: Path) -> None:
