@@ -90,7 +90,7 @@ def look_in(file: Path | None) -> None:
     """The traceback of what kills this process will be in this file; or no longer in one."""
     if _waits is not None:
         with suppress(OSError):
-            os.write(stream, f"at {file or ''}\n".encode())
+            os.write(stream, b"at " + os.fsencode(file or "") + b"\n")
 
 
 def unwatch() -> None:

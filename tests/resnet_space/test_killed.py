@@ -18,13 +18,13 @@ from resnet_space.killed import LIBRARY, SIGNALS
 COMMAND = """
 import os, resource, signal, sys
 from pathlib import Path
-from resnet_space import __main__, killed
+from resnet_space import __main__, cli, killed
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 def a_verb():
     exec(sys.argv[1])
 
-__main__.main = a_verb
+cli.main = a_verb
 __main__.process()
 """
 
