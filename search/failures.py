@@ -15,7 +15,7 @@ SILENT = "silent.txt"
 def leave(folder: Place, text: str) -> None:
     """Write a trial's traceback into its folder, if that can be written: the store has it too."""
     with suppress(OSError):
-        keep(folder / NAME, text.encode())
+        keep(folder / NAME, text.encode(errors="backslashreplace"))
 
 
 def first(failed: Iterable[str], checkpoints: Place) -> Place | None:

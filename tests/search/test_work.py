@@ -11,7 +11,7 @@ import torch
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError
-from search import inline
+from search import failures, inline
 from search.data import DataSet, Images, load
 from search.events import Epoch, Event, Finished, Started
 from search.resources import Resources
@@ -148,3 +148,8 @@ def test_more_than_the_machine_has_is_refused_before_any_training(
         inline.run(Listed([Job(trials=(trial(),))], told.append), resources=Resources(**asked), checkpoints=tmp_path)
     assert told == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_with_a_name_that_is_no_text_is_left_as_text(tmp_path: Path) -> None:
+    failures.leave(tmp_path / "trial", "No such file: a\udce9.png")
+    assert (tmp_path / "trial" / failures.NAME).read_text(encoding="utf-8") == "No such file: a\\udce9.png"
