@@ -43,10 +43,13 @@ def unusable() -> str:
 
 def room(device: str) -> int:
     """Bytes that this process may still allocate on a GPU, what it keeps and does not use included."""
-    free, total = torch.cuda.mem_get_info(device)
-    used = torch.cuda.memory_allocated(device)
-    own = total * torch.cuda.get_per_process_memory_fraction(device) - used
-    return int(min(free + torch.cuda.memory_reserved(device) - used, own))
+    # By its number: not all of these take a name without one.
+    index = torch.device(device).index
+    number = torch.cuda.current_device() if index is None else index
+    free, total = torch.cuda.mem_get_info(number)
+    used = torch.cuda.memory_allocated(number)
+    own = total * torch.cuda.get_per_process_memory_fraction(number) - used
+    return int(min(free + torch.cuda.memory_reserved(number) - used, own))
 
 
 def near(split: Split, device: str) -> Split:

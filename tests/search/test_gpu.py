@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,14 @@ class Memory:
             "memory_allocated": 1 * GB,
             "get_per_process_memory_fraction": fraction,
         }
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         for name, value in facts.items():
-            monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+            monkeypatch.setattr(torch.cuda, name, partial(self.of_number, value))
         monkeypatch.setattr(Split, "to", lambda split, _: self.held.append(split) or split)
+
+    def of_number(self, value: Any, number: object) -> Any:
+        assert number == 0, "some of torch's functions take no device without a number"
+        return value
 
 
 @pytest.mark.parametrize(
