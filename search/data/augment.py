@@ -21,7 +21,7 @@ def normalise(x: Tensor, mean: Tensor | Sequence[float], std: Tensor | Sequence[
 
 
 def drawn(count: int, augmentation: Augmentation, generator: Generator) -> Tensor:
-    """What is drawn for so many images, (3, count) int64: top and left of each crop, and 1 where it is mirrored."""
+    """What is drawn for a batch of images, (3, count) int64: top and left of each crop, and 1 where it is mirrored."""
     places = torch.zeros(2, count, dtype=torch.int64)
     mirrored = torch.zeros(count, dtype=torch.bool)
     if augmentation.pad:
