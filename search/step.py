@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 
 import torch
@@ -18,6 +19,9 @@ from search.shortage import out_of_memory
 
 Told = tuple[Tensor, Tensor]
 """Each member's mean loss and number of wrong answers, before the step."""
+
+UNDERWAY: list[torch.cuda.CUDAGraph] = []
+"""Graphs whose recording began. One that failed stays: torch's allocator may still ask it which streams are its own."""
 
 BEFORE_RECORDING = 3
 """Steps kernel by kernel: momenta come into being, and convolutions choose their algorithms."""
@@ -141,6 +145,7 @@ class Recorded(Eager):
         try:
             return self.record()
         except RuntimeError as error:
+            _recover()
             line = _failure(error)
         # After the except: with the error go the tensors that its frames held.
         self.failed, self.xs, self.ys = True, [], []
@@ -151,6 +156,7 @@ class Recorded(Eager):
     def record(self) -> Callable[[], Told]:
         """The step on what is in the places for batches; recording it computes nothing."""
         graph = torch.cuda.CUDAGraph()
+        UNDERWAY.append(graph)
         # Gradients belong to the graph's memory: made by it, not by the step before.
         self.group.optimizer.zero_grad(set_to_none=True)
         # The outer context: where recording fails, the current stream is again what it was. The mode: what another
@@ -160,6 +166,7 @@ class Recorded(Eager):
             torch.cuda.graph(graph, capture_error_mode="thread_local"),
         ):
             told = step(self.group, self.xs, self.ys, self.device)
+        UNDERWAY.remove(graph)
 
         def launch() -> Told:
             graph.replay()
@@ -179,6 +186,13 @@ def _failure(error: BaseException) -> str:
     if error.__context__:
         return _failure(error.__context__)
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _recover() -> None:
+    """Give each GPU's generator a state like its own: one that a recording was using when it failed draws no more."""
+    for generator in torch.cuda.default_generators:
+        with suppress(RuntimeError):
+            generator.graphsafe_set_state(generator.clone_state())
 
 
 @cache

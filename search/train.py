@@ -52,8 +52,8 @@ def train(
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
     A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
-    are not kept (see `build`); with `recorded` a step on CUDA is launched as one graph. `detours` are for layers whose
-    kernels are wrong on this machine (see `soundness`).
+    are not kept (see `build`); with `recorded` a step on CUDA is launched as one graph, if it can be recorded; why not
+    is a `Notice`. `detours` are for layers whose kernels are wrong on this machine (see `soundness`).
     """
     return train_together(
         [spec],

@@ -150,7 +150,9 @@ def _free() -> None:
 
     gc.collect()
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        # Refused where a recording failed.
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
 
 
 def _together(job: Job, resources: Resources, checkpoints: Place | None, record: fatal.Record) -> Generator[Event]:

@@ -123,6 +123,7 @@ def test_a_recording_that_fails_is_reported_and_steps_go_on_kernel_by_kernel(
     assert torch.equal(numbers(take, specs, digits), numbers(Eager(group(specs), "cpu"), specs, digits))
     assert cuda.modes == ["thread_local"], "tried once"
     assert cuda.current is first
+    assert len(step_module.UNDERWAY) == 1, "torch may still ask it"
     [notice] = take.reported()
     assert (notice.key, notice.once) == (specs[0].key, True)
     assert notice.text == (
@@ -141,6 +142,7 @@ def test_a_lack_of_memory_in_a_recording_is_one(
         numbers(Recorded(group([trial()]), "cpu"), [trial()], digits)
     assert out_of_memory(raised.value)
     assert cuda.current is first
+    assert not cuda.generator.captured, "the next try may draw"
 
 
 def test_steps_outside_of_graphs_share_one_stream(
@@ -151,6 +153,7 @@ def test_steps_outside_of_graphs_share_one_stream(
         numbers(Recorded(group([trial(seed=seed)]), "cpu"), [trial(seed=seed)], digits)
     assert len(cuda.made) == 2, "the first, which was current, and another"
     assert cuda.modes == ["thread_local"] * 3
+    assert step_module.UNDERWAY == []
 
 
 @pytest.fixture

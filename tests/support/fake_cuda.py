@@ -15,7 +15,8 @@ from search import step as stepping_module
 class FakeCuda:
     """Notes which streams are made and which is current, and records graphs or fails as it is asked to.
 
-    As with torch 2.11, a recording that fails leaves its own stream current, and its end fails as well.
+    As older versions of torch do, a recording that fails leaves its own stream current and the generator of random
+    numbers in use, and its end fails as well.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: Exception | None = None) -> None:
@@ -25,6 +26,9 @@ class FakeCuda:
         self.modes: list[str] = []
         """Of recordings."""
         self.recording = False
+        self.generator = Generator(self)
+        monkeypatch.setattr(torch.cuda, "default_generators", (self.generator,))
+        monkeypatch.setattr(stepping_module, "UNDERWAY", [])
         self.real_step = stepping_module.step
         for name in ("Stream", "stream", "current_stream", "CUDAGraph", "graph"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, name))
@@ -60,12 +64,31 @@ class FakeCuda:
             self.recording = False
             if self.fails:
                 raise RuntimeError("the end of a capture that failed")
+            self.generator.captured = False
             self.current = before
 
     def step(self, *arguments: Any) -> stepping_module.Told:
-        if self.recording and self.fails:
-            raise self.fails
+        if self.recording:
+            self.generator.captured = True
+            if self.fails:
+                raise self.fails
+        else:
+            assert not self.generator.captured, "Offset increment outside graph capture encountered unexpectedly"
         return self.real_step(*arguments)
+
+
+class Generator:
+    """Stays in the recording that fails while it is used, until it gets another state."""
+
+    def __init__(self, cuda: FakeCuda) -> None:
+        self.cuda, self.captured = cuda, False
+
+    def clone_state(self) -> Generator:
+        assert not self.cuda.recording
+        return Generator(self.cuda)
+
+    def graphsafe_set_state(self, state: Generator) -> None:
+        self.captured = state.captured
 
 
 class Stream:
