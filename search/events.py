@@ -48,6 +48,8 @@ class Notice:
     text: str
     host: str = ""
     """The machine, where the notice is of it and not of the trial: then it is shown once."""
+    once: bool = False
+    """Whether it holds for other trials as well: then it is shown for the first of them only."""
 
 
 @dataclass(frozen=True)

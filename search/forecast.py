@@ -17,6 +17,7 @@ from torch.nn import functional
 from resnet_space import Architecture, build, complexity
 from resnet_space.modules import Survival
 from search.data import Images, Split, batches, steps_per_epoch
+from search.gpu import near
 from search.members import Group, Member
 from search.recipe import Recipe
 from search.resources import Resources
@@ -26,7 +27,7 @@ from search.train import errors
 from search.trial import TrialSpec
 
 STEPS = 4
-"""Optimiser steps that a calibration takes the median of, behind as many to warm up."""
+"""Optimiser steps that a calibration takes the median of, after as many to warm up, in which a step is recorded."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> fl
         plain = spec.model_copy(update={"recipe": recipe.model_copy(update={"compile": False})})
         detours = sound(spec.architecture, conditions_of(recipe, resources)).detours
         group = Group([Member.of(plain, None, device, detours=detours)])
-        take, split = stepping(group, device), images.train.to(device)
+        recorded = resources.recorded and not resources.recompute
+        take, split = stepping(group, device, recorded=recorded), near(images.train, device)
         group.model.train()
         taken = []
         began = now(device)
@@ -114,7 +116,7 @@ def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> fl
             take([x], [y], recipe.lr)
             taken.append(now(device) - began)
             began += taken[-1]
-        errors(group.model, images.validation, images, recipe, device)
+        errors(group.model, near(images.validation, device), images, recipe, device)
         looking = now(device) - began
     an_epoch = steps_per_epoch(len(split), recipe.batch_size)
     total = recipe.total_steps(an_epoch)

@@ -8,6 +8,7 @@ from contextlib import closing
 
 from resnet_space.errors import InputError
 from search.bucket import Place
+from search.gpu import unusable
 from search.preflight import Preflight
 from search.resources import Resources
 from search.share import PAUSE_SECONDS
@@ -45,3 +46,5 @@ def check(resources: Resources) -> None:
         asked = getattr(resources, name)
         if asked > number:
             raise InputError(f"resources.{name}: a trial asks for {asked:g}, and this machine has {number}")
+    if resources.gpus and (why := unusable()):
+        raise InputError(f"resources.gpus: torch {torch.__version__} can use no GPU of this machine: {why}")

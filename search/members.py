@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -152,6 +152,15 @@ def level(members: Sequence[Member], device: str, *, recompute: bool = False, de
     return found
 
 
+@lru_cache(maxsize=1)
+def _forget_others(net: str, recipe: Recipe) -> None:
+    """Have torch forget what it compiled before, unless it was for trials like these.
+
+    It compiles a function for 8 networks in a process, and runs it as it is, without a word, for any that come after.
+    """
+    torch.compiler.reset()
+
+
 class Group:
     """Members of one recipe that stand at one step. One is its own network and optimiser; several are fused.
 
@@ -178,12 +187,19 @@ class Group:
             self.state = parted(self.model, [member.model for member in members])
             self._take_momenta()
         self.draw_on()
-        self.forward = torch.compile(self.model) if self.recipe.compile else self.model
+        self.whole: torch.Size | None = None
+        """Of the first batch: the shape that is compiled for."""
+        self.compiled: Callable[[Tensor], Tensor] = self.model
+        if self.recipe.compile:
+            _forget_others(members[0].spec.architecture.key, self.recipe)
+            self.compiled = torch.compile(self.model, dynamic=False)
 
     def logits(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
         """(n, classes) of each member for its own images (n, C, H, W)."""
         x = torch.cat(list(images), 1).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.forward(x)
+        self.whole = self.whole or x.shape
+        # Not for an epoch's smaller last batch: to compile once more takes longer, and code for any size is slower.
+        logits: Tensor = self.compiled(x) if x.shape == self.whole else self.model(x)
         return logits.chunk(len(self.members), dim=1)
 
     def draw_on(self) -> None:

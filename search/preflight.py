@@ -84,10 +84,16 @@ class Preflight:
         """Look at this machine, which has loaded the data and is the only one.
 
         Raises:
-            InputError: the folder cannot be written, the disk is too full, or a kernel is wrong.
+            InputError: the folder cannot be written, the disk is too full, torch cannot use the GPU that trials ask
+                for, or a kernel is wrong.
         """
         with self.token() as asked:
             self.judge({"this machine": answer(asked)}, workers)
+        if self.conditions and self.conditions.device != "cpu":
+            from search.gpu import unusable
+
+            if why := unusable():
+                self.refuse({"this machine": [f"resources.gpus: torch can use no GPU here: {why}"]}, 1)
         if self.conditions:
             from search.soundness import refused
 

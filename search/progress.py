@@ -50,6 +50,8 @@ class Progress:
         self.silent: set[str] = set()
         self.machines: list[str] = []
         """What was shown of machines."""
+        self.shown: set[str] = set()
+        """Notices that are shown once."""
         self.ended: Counter[str] = Counter()
         self.best: tuple[float, str] | None = None
         self.live = Live(console=self.console, get_renderable=self.render, refresh_per_second=4, transient=True)
@@ -84,7 +86,9 @@ class Progress:
                 self.running[event.key] = event
                 self._better(event.validation_error, event.key)
             case Notice(host=""):
-                self.say(f"{self.name(event.key)}: {event.text}")
+                if not event.once or event.text not in self.shown:
+                    self.say(f"{self.name(event.key)}: {event.text}")
+                self.shown.add(event.text)
             case Notice():
                 line = f"{event.host}: {event.text}"
                 if line not in self.machines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from resnet_space.description import Description
 
@@ -29,8 +29,11 @@ class Resources(Description):
     """Whether a training step computes branches' activations anew on the way back instead of keeping them: less memory,
     for about a third more time."""
 
-    graphs: bool = False
-    """Whether a training step on a GPU is launched as one CUDA graph, where launching takes longer than computing."""
+    graphs: Annotated[Literal["auto", "on", "off"], WithJsonSchema({"enum": ["auto", "on", "off", True, False]})] = (
+        "auto"
+    )
+    """Whether a training step on a GPU is launched as one CUDA graph, where it can be recorded: to launch kernels one
+    by one takes longer than to compute. Why it cannot is reported, with `on` also where there is no GPU."""
 
     silent: Annotated[float, Field(ge=1, le=31_536_000)] | None = None
     """Seconds behind which a worker that has told nothing is ended, as if it were lost; by itself, never. On Ray."""
@@ -41,6 +44,20 @@ class Resources(Description):
         if value in ("auto", "off") or (type(value) is int and value >= 2):
             return value
         raise ValueError(f"must be auto, off, or how many seeds at the most, at least 2, not {value!r}")
+
+    @field_validator("graphs", mode="before")
+    @classmethod
+    def _on_or_off(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        if value in ("auto", "on", "off"):
+            return value
+        raise ValueError(f"must be auto, on or off, not {value!r}")
+
+    @property
+    def recorded(self) -> bool:
+        """Whether steps are to be recorded as CUDA graphs, where they can be."""
+        return self.graphs == "on" or (self.graphs == "auto" and self.device == "cuda")
 
     @property
     def threads(self) -> int:

@@ -19,6 +19,7 @@ from resnet_space.errors import InputError
 from search.data.places import cache_folder
 from search.detours import ROUTES, Detours
 from search.fork_server import ForkServer, Verdict
+from search.gpu import bf16
 from search.kernels import Conditions, Kernel, kernels
 from search.processor import processor
 from search.recipe import Recipe
@@ -89,8 +90,8 @@ def refused(nets: Iterable[Architecture], conditions: Conditions) -> list[str]:
 def conditions_of(recipe: Recipe, resources: Resources) -> Conditions:
     """Those that a trial trains under."""
     device = resources.device
-    bf16 = recipe.autocast == "bf16" and device != "cpu"
-    return Conditions(recipe.batch_size, device, resources.threads, "bf16" if bf16 else "float32")
+    precision = "bf16" if bf16(recipe, device) else "float32"
+    return Conditions(recipe.batch_size, device, resources.threads, precision)
 
 
 # By the folder, since what is known of a machine is kept there.
@@ -217,5 +218,5 @@ def machine(device: str) -> str:
         parts += [own["name"], *own["isa"]]
     else:
         parts += [torch.cuda.get_device_name(), str(torch.cuda.get_device_capability()), str(torch.version.cuda)]
-        parts += [str(torch.backends.cudnn.version())]  # type: ignore[no-untyped-call]
+        parts += [str(torch.backends.cudnn.version()), "benchmark"]  # type: ignore[no-untyped-call]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

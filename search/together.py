@@ -50,9 +50,8 @@ def gain(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, st
         try:
             detours = checked(specs, resources).detours
             with threads(resources.threads):
-                taken = pace(
-                    specs, images, resources.device, PAIRS, recorded=resources.graphs, room=room, detours=detours
-                )
+                recorded = resources.recorded and not resources.recompute
+                taken = pace(specs, images, resources.device, PAIRS, recorded=recorded, room=room, detours=detours)
         except (Unfusable, Faulty):
             return None
         factor = min(alone for alone, _ in taken) / min(together for _, together in taken)
@@ -93,7 +92,8 @@ def pace(
 ) -> list[tuple[float, float]]:
     """Seconds of a step of each trial, one after another, and of one step of all together: measured in turns.
 
-    Alone, the first stands for each: their networks are of one shape. With `recorded`, of steps that are CUDA graphs.
+    Alone, the first stands for each: their networks are of one shape. With `recorded`, of steps that are CUDA graphs,
+    as far as they can be recorded.
 
     Raises:
         Unfusable: they cannot be fused, or what is fused computes something else; or, by what a step of the first one

@@ -17,13 +17,17 @@ from search.data import Images, Split, batches, steps_per_epoch
 from search.detours import NONE, Detours
 from search.events import Epoch, Event, Finished, Probe, Started
 from search.fused import Unfusable, refusal
+from search.gpu import near
 from search.members import Group, Member, furthest_behind, level
 from search.recipe import Recipe
-from search.step import autocast, stepping
+from search.step import Eager, autocast, stepping
 from search.trial import TrialSpec
 
 LOOK = 512
-"""Images that are looked at side by side to measure errors, over all networks."""
+"""Images that are evaluated side by side to measure errors, over all networks."""
+
+LOOK_ON_GPU = 4096
+"""The same on a GPU, for images of up to 32x32; fewer of larger ones, at least `LOOK`."""
 
 PASSES = 11
 """Forward passes that a latency is the median of."""
@@ -48,8 +52,8 @@ def train(
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
     A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
-    are not kept (see `build`); with `recorded` a step on CUDA is launched as one graph. `detours` are for layers whose
-    kernels are wrong on this machine (see `soundness`).
+    are not kept (see `build`); with `recorded` a step on CUDA is launched as one graph, if it can be recorded; why not
+    is a `Notice`. `detours` are for layers whose kernels are wrong on this machine (see `soundness`).
     """
     return train_together(
         [spec],
@@ -94,16 +98,19 @@ def train_together(
         yield Started(member.spec.key, platform.node(), device, member.state.step, together=len(members))
         yield from member.notices
         yield from member.state.history
-    split = images.train.to(device)
+    split, validation = near(images.train, device), near(images.validation, device)
     total = recipe.total_steps(steps_per_epoch(len(split), recipe.batch_size))
     if 0 in probes:
         for member in members:
             if not member.state.history:
                 yield probe(member.spec.key, 0, member.model, split, images)
 
-    take = None
+    take: Eager | None = None
+    group: Group | None = None
     while behind := furthest_behind(members, total):
         if take is None or take.group.members != behind:
+            # First the group before is let go, with its graph: there may be no room for both.
+            take = group = None
             take = stepping(Group(behind, detours), device, recorded=recorded)
         group = take.group
         state = behind[0].state
@@ -140,8 +147,8 @@ def train_together(
         group.hand_back()
         seconds = (time.monotonic() - epoch_began) / len(behind)
 
-        told: list[Event] = []
-        looked_at = errors(group.model, images.validation, images, recipe, device, networks=len(behind))
+        told: list[Event] = [*take.reported()]
+        looked_at = errors(group.model, validation, images, recipe, device, networks=len(behind))
         for member, curve, sound, missed, validation_error in zip(
             behind, curves.unbind(1), finite, wrong, looked_at, strict=True
         ):
@@ -224,7 +231,9 @@ def spent(member: Member) -> float:
 def probe(key: str, epoch: int, model: nn.Module, split: Split, images: Images) -> Probe:
     """How signals propagate now, in float32, over the first images of the training split as they are."""
     some = Split(split.x[: propagation.IMAGES], split.y[: propagation.IMAGES])
-    [(x, y)] = batches(some, batch_size=len(some), mean=images.mean, std=images.std, device=some.x.device)
+    # The split may be too large for the device.
+    device = next(model.parameters()).device
+    [(x, y)] = batches(some, batch_size=len(some), mean=images.mean, std=images.std, device=device)
     return Probe(key, epoch, **vars(propagation.measure(model, x, y)))
 
 
@@ -247,11 +256,20 @@ def errors(
     """Fraction of a split that each of the networks fused in a model classifies wrongly, in evaluation mode."""
     model.eval()
     wrong = torch.zeros(networks, dtype=torch.long, device=device)
-    for x, y in batches(split, batch_size=-(-LOOK // networks), mean=images.mean, std=images.std, device=device):
-        with autocast(recipe, device):
+    size = -(-side_by_side(images.shape, device) // networks)
+    # One context for all batches: it casts weights to bf16 once.
+    with autocast(recipe, device):
+        for x, y in batches(split, batch_size=size, mean=images.mean, std=images.std, device=device):
             logits: Tensor = model(x.repeat(1, networks, 1, 1).contiguous(memory_format=torch.channels_last))
-        wrong += (logits.reshape(len(y), networks, -1).argmax(2) != y[:, None]).sum(0)
-    return [float(number) / len(split) for number in wrong]
+            wrong += (logits.reshape(len(y), networks, -1).argmax(2) != y[:, None]).sum(0)
+    return [number / len(split) for number in wrong.tolist()]
+
+
+def side_by_side(shape: tuple[int, int, int], device: str) -> int:
+    """Images (C, H, W) that are evaluated side by side: more on a GPU, where the launches of kernels count."""
+    _, height, width = shape
+    as_many = LOOK_ON_GPU * 32 * 32 // (height * width)
+    return min(max(LOOK, as_many), LOOK_ON_GPU) if device.startswith("cuda") else LOOK
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import platform
 import tempfile
 import traceback
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from search import failures, fatal
 from search.bucket import Place
 from search.data import DataSet, Images, load, steps_per_epoch
 from search.events import Event, Finished, Notice
+from search.gpu import prepare
 from search.resources import Resources
 from search.shortage import out_of_memory
 from search.shortage import reason as shortage
@@ -41,6 +43,9 @@ def work(job: Job, resources: Resources, checkpoints: Place | None) -> Generator
     import torch
 
     torch.set_num_threads(resources.threads)
+    with suppress(RuntimeError):
+        # What is wrong with a GPU ends the trials that want it, with a reason.
+        prepare(resources)
     ended: set[str] = set()
     tries = 2
     group = fatal.Record.of(checkpoints, job.name, fatal.TOGETHER)
@@ -89,7 +94,8 @@ def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
                 folder=folder,
                 probes=job.probes,
                 recompute=resources.recompute,
-                recorded=resources.graphs,
+                # The second time without: a graph keeps its memory, and the last batch of an epoch needs more.
+                recorded=resources.recorded and (left > 0 or tries == 1),
                 detours=found.detours,
             )
             return
@@ -144,7 +150,9 @@ def _free() -> None:
 
     gc.collect()
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        # Refused where a recording failed.
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
 
 
 def _together(job: Job, resources: Resources, checkpoints: Place | None, record: fatal.Record) -> Generator[Event]:
@@ -176,7 +184,7 @@ def _as_one(job: Job, resources: Resources, checkpoints: Place | None) -> Iterat
             folders=folders,
             probes=job.probes,
             recompute=resources.recompute,
-            recorded=resources.graphs,
+            recorded=resources.recorded,
             detours=found.detours,
         )
 

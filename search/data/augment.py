@@ -1,6 +1,6 @@
-"""Normalisation and augmentation of a batch (N, C, H, W): pure functions, given their generator.
+"""Normalisation and augmentation of a batch (N, C, H, W): pure functions, given what was drawn.
 
-Generators live on the CPU whatever the batch's device, so that every arm, on any device, sees the same crops.
+Random numbers are drawn on the CPU whatever the batch's device, so that every arm, on any device, sees the same crops.
 """
 
 from __future__ import annotations
@@ -20,20 +20,31 @@ def normalise(x: Tensor, mean: Tensor | Sequence[float], std: Tensor | Sequence[
     return x.to(torch.float32).sub(mean).div_(std)
 
 
-def augmented(x: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
-    """A normalised batch after random crops and flips."""
+def drawn(count: int, augmentation: Augmentation, generator: Generator) -> Tensor:
+    """What is drawn for a batch of images, (3, count) int64: top and left of each crop, and 1 where it is mirrored."""
+    places = torch.zeros(2, count, dtype=torch.int64)
+    mirrored = torch.zeros(count, dtype=torch.bool)
     if augmentation.pad:
-        x = pad_and_crop(x, augmentation.pad, generator)
-    return flip(x, generator) if augmentation.flip else x
+        places = offsets(count, augmentation.pad, generator)
+    if augmentation.flip:
+        mirrored = torch.rand(count, generator=generator) < 0.5
+    return torch.cat([places, mirrored[None]])
 
 
-def pad_and_crop(x: Tensor, padding: int, generator: Generator) -> Tensor:
-    """Pad with `padding` zeros on each side, and crop each image to (H, W) at its own offset.
+def augmented(x: Tensor, augmentation: Augmentation, drawn: Tensor) -> Tensor:
+    """A normalised batch after random crops and flips, as they were `drawn`, (3, N), on the batch's device."""
+    if augmentation.pad:
+        x = pad_and_crop(x, augmentation.pad, drawn[:2])
+    return flip(x, drawn[2] > 0) if augmentation.flip else x
+
+
+def pad_and_crop(x: Tensor, padding: int, places: Tensor) -> Tensor:
+    """Pad with `padding` zeros on each side, and crop each image to (H, W) at its own place, top and left: (2, N).
 
     1512.03385, section 4.2. In normalised space a zero is the mean colour.
     """
     height, width = x.shape[2:]
-    rows, columns = offsets(len(x), padding, generator).to(x.device)
+    rows, columns = places
     # All crops at all offsets, as a view (N, C, 2p+1, 2p+1, H, W); then for each image, its own.
     crops = F.pad(x, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
     return crops[torch.arange(len(x), device=x.device), :, rows, columns]
@@ -44,7 +55,6 @@ def offsets(count: int, padding: int, generator: Generator) -> Tensor:
     return torch.randint(0, 2 * padding + 1, (2, count), generator=generator)
 
 
-def flip(x: Tensor, generator: Generator) -> Tensor:
-    """Mirror each image left to right with probability 1/2."""
-    mirrored = torch.rand(len(x), generator=generator).to(x.device) < 0.5
+def flip(x: Tensor, mirrored: Tensor) -> Tensor:
+    """Those images mirrored left to right that are to be, (N,) bool."""
     return torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x)

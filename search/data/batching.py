@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Generator, Tensor
 
-from search.data.augment import augmented, normalise
+from search.data.augment import augmented, drawn, normalise
 from search.data.description import Augmentation
 from search.data.images import Split
+
+AHEAD = 16
+"""Batches whose random numbers are drawn, and copied to the device, at a time."""
 
 
 def batches(
@@ -27,7 +31,7 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Normalised images (n, C, H, W) float32 and labels (n,) int64 on `device`, n <= batch_size.
 
-    Images are gathered where the split lies, and converted and augmented on `device`: `split.to(device)` once
+    Images are gathered where the split is, and converted and augmented on `device`: `split.to(device)` once
     keeps the copying out of the loop where the device's memory allows.
 
     Args:
@@ -40,13 +44,31 @@ def batches(
     order = torch.arange(images) if seed is None else torch.randperm(images, generator=generator(seed, epoch))
     count = steps_per_epoch(len(split), batch_size) if seed is not None else -(-len(split) // batch_size)
     centre, scale = (torch.tensor(v, dtype=torch.float32, device=device) for v in (mean, std))
-    order = order.to(source)
-    for step in range(skip, count):
-        index = order[step * batch_size : (step + 1) * batch_size]
-        x = normalise(split.x[index].to(device, non_blocking=True), centre, scale)
-        if seed is not None and augmentation is not None:
-            x = augmented(x, augmentation, generator(seed, epoch, step))
-        yield x, split.y[index].to(device, non_blocking=True)
+    parts = torch.split(sent(order, source), batch_size)[skip:count]
+    draws: Iterator[Tensor] | None = None
+    if seed is not None and augmentation is not None and (augmentation.pad or augmentation.flip):
+        generators = (generator(seed, epoch, step) for step in range(skip, count))
+        draws = _draws(augmentation, zip(map(len, parts), generators, strict=True), device)
+    for index in parts:
+        x = normalise(sent(split.x[index], device), centre, scale)
+        if draws is not None and augmentation is not None:
+            x = augmented(x, augmentation, next(draws))
+        yield x, sent(split.y[index], device)
+
+
+def _draws(
+    augmentation: Augmentation, each: Iterator[tuple[int, Generator]], device: torch.device | str
+) -> Iterator[Tensor]:
+    """What is drawn for each batch, of its size and from its generator; several are copied at a time."""
+    while some := [drawn(size, augmentation, own) for size, own in islice(each, AHEAD)]:
+        yield from torch.split(sent(torch.cat(some, 1), device), [part.shape[1] for part in some], 1)
+
+
+def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor on a device. To a GPU it goes from pinned memory: with any other the host waits for the copy."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

@@ -10,8 +10,10 @@ import pytest
 from ablations.launch import AblationPlan
 from ablations.study import Ablation
 from reports import outlook
+from reports.numerals import engineering
 from reports.outlook import told
 from search.data import Images
+from search.forecast import memory
 
 SKIPPING = {"set": {"unit.survival": 0.5}}
 
@@ -81,3 +83,20 @@ def test_arms_that_train_together_are_timed_once(digits: Images, monkeypatch: py
 def test_the_gain_is_measured_on_the_seeds_themselves(digits: Images) -> None:
     found = outlook.outlook(planned(digits, {"identity": {}}, fuse=2))
     assert found.facts["together"]["times_as_fast"]["identity"] > 0
+
+
+def test_a_plan_says_what_memory_a_job_needs_and_what_its_fraction_of_a_gpu_has(
+    digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlook, "check", lambda _: None)
+    monkeypatch.setattr(outlook, "gain", lambda *_, **__: None)
+    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 1.0)
+    plan = planned(digits, {"identity": {}}, gpus=0.3)
+    needed = memory(plan.architectures["identity"], plan.study.recipe).total
+    monkeypatch.setattr(outlook, "available", lambda device: {"cuda": 2 * needed}[device])
+    there = f"{engineering(0.6 * needed)}B there"
+    assert outlook.outlook(plan).misfits == [
+        f"identity does not fit: {engineering(needed)}B of memory asked for, {there}"
+    ]
+    monkeypatch.setattr(outlook, "available", lambda _: 4 * needed)
+    assert outlook.outlook(plan).misfits == []

@@ -12,12 +12,13 @@ from search.data import (
     Split,
     augmented,
     batches,
+    batching,
     flip,
     normalise,
     pad_and_crop,
     steps_per_epoch,
 )
-from search.data.augment import offsets
+from search.data.augment import drawn, offsets
 from search.data.batching import generator
 
 torch.set_num_threads(1)
@@ -43,19 +44,19 @@ def test_pad_and_crop_is_torchvisions_image_by_image(padding: int) -> None:
         reference.crop(reference.pad(image, [padding]), top, left, 8, 6)
         for image, top, left in zip(x, rows, columns, strict=True)
     ]
-    assert torch.equal(pad_and_crop(x, padding, generator(1)), torch.stack(expected))
+    assert torch.equal(pad_and_crop(x, padding, offsets(16, padding, generator(1))), torch.stack(expected))
 
 
 def test_each_offset_is_as_likely_as_any_other() -> None:
-    drawn = offsets(90_000, 1, generator(0))
-    counts = torch.bincount(drawn[0] * 3 + drawn[1], minlength=9)
+    rows, columns = offsets(90_000, 1, generator(0))
+    counts = torch.bincount(rows * 3 + columns, minlength=9)
     # 9 cells of 10,000: a standard deviation is 94.
     assert (counts - 10_000).abs().max() < 5 * 94
 
 
 def test_flip_mirrors_half_of_the_images_whole() -> None:
     x = torch.randn(10_000, 1, 1, 3, generator=generator(0))
-    y = flip(x, generator(1))
+    y = flip(x, drawn(10_000, BOTH, generator(1))[2] > 0)
     mirrored = (y == x.flip(3)).flatten(1).all(1)
     assert (mirrored | (y == x).flatten(1).all(1)).all()
     assert abs(int(mirrored.sum()) - 5_000) < 5 * 50
@@ -75,7 +76,7 @@ def test_bytes_are_normalised_in_their_own_units() -> None:
 
 
 def test_no_augmentation_changes_nothing() -> None:
-    assert torch.equal(augmented(SPLIT.x, Augmentation(), generator(0)), SPLIT.x)
+    assert torch.equal(augmented(SPLIT.x, Augmentation(), drawn(33, Augmentation(), generator(0))), SPLIT.x)
 
 
 def test_evaluation_sees_every_image_once_and_in_order() -> None:
@@ -132,6 +133,61 @@ def test_padding_is_zero_after_normalisation() -> None:
     how = {"batch_size": 64, "mean": (7.0,), "std": (1.0,), "seed": 0, "augmentation": Augmentation(pad=2)}
     (x, _), *_ = batches(split, **how)  # type: ignore[arg-type]
     assert set(x.unique().tolist()) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize("augmentation", [BOTH, Augmentation(pad=1), Augmentation(flip=True)], ids=str)
+def test_each_batch_is_changed_by_numbers_of_its_own_generator(augmentation: Augmentation) -> None:
+    """As they were drawn before several were copied at a time: offsets first, then what decides on mirroring."""
+    order = torch.randperm(33, generator=generator(1, 2))
+    found = pixels(batch_size=2, seed=1, epoch=2, augmentation=augmentation)
+    assert len(found) == 16
+    for step, x in enumerate(found):
+        own, expected = generator(1, 2, step), SPLIT.x[order[2 * step : 2 * step + 2]]
+        if augmentation.pad:
+            tops, lefts = torch.randint(0, 3, (2, 2), generator=own).tolist()
+            padded = torch.nn.functional.pad(expected, (1, 1, 1, 1))
+            cut = zip(padded, tops, lefts, strict=True)
+            expected = torch.stack([image[:, top : top + 4, left : left + 4] for image, top, left in cut])
+        if augmentation.flip:
+            mirrored = torch.rand(2, generator=own) < 0.5
+            expected = torch.stack([image.flip(2) if m else image for image, m in zip(expected, mirrored, strict=True)])
+        assert torch.equal(x, expected)
+
+
+class Copies:
+    """A GPU of this machine's own memory: it notes how each tensor comes to it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pinned, self.seen = list[Tensor](), list[tuple[bool, bool]]()
+        self.to = Tensor.to
+        monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: self.pin(tensor))
+        monkeypatch.setattr(Tensor, "to", lambda tensor, *to, **how: self.copy(tensor, *to, **how))
+        monkeypatch.setattr(batching.torch, "tensor", lambda values, dtype, device: torch.FloatTensor(values))
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        self.pinned.append(tensor.clone())
+        return self.pinned[-1]
+
+    def copy(self, tensor: Tensor, to: object, non_blocking: bool = False) -> Tensor:
+        if to == "cuda":
+            self.seen.append((any(tensor is each for each in self.pinned), non_blocking))
+            return tensor
+        return self.to(tensor, to)
+
+
+def test_to_a_gpu_all_is_copied_from_pinned_memory_and_random_numbers_several_batches_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    how: dict[str, object] = {"batch_size": 2, "seed": 1, "augmentation": BOTH, **PLAIN}
+    expected = list(batches(SPLIT, **how))  # type: ignore[arg-type]
+    monkeypatch.setattr(batching, "AHEAD", 5)
+    copies = Copies(monkeypatch)
+    found = list(batches(SPLIT, device="cuda", **how))  # type: ignore[arg-type]
+    for (x, y), (wanted, labels_wanted) in zip(found, expected, strict=True):
+        assert torch.equal(x, wanted)
+        assert torch.equal(y, labels_wanted)
+    # Images and labels of each of 16 batches, and what is drawn for 5, 5, 5 and 1 of them.
+    assert copies.seen == [(True, True)] * (2 * 16 + 4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
