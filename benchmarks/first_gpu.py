@@ -156,7 +156,7 @@ def main() -> None:
         options = ["--device", given.device, "--out", str(out / f"{name}.json"), "--commit", given.commit or ""]
         return [sys.executable, "-m", "gpu_stages.one", name, *options]
 
-    # As Ctrl-C, so that the stage in hand is ended too.
+    # As Ctrl-C, so that the stage that is running is ended too.
     signal.signal(signal.SIGTERM, interrupt)
     names = given.stages or list(STAGES)
     found = run(names, command, out, seconds=given.seconds, limit_s=given.limit, device=given.device)

@@ -14,7 +14,7 @@ from search.trial import TrialSpec
 
 @dataclass(frozen=True)
 class Size:
-    """`steps` steps of `batch` images are timed as one, in so many `rounds`; `seeds` networks train together."""
+    """`steps` steps of `batch` images are timed as one, `rounds` times; `seeds` networks train together."""
 
     device: str
     batch: int

@@ -19,7 +19,7 @@ from gpu_stages.record import Failure
 from search.data import Images, batches
 from search.forecast import now
 from search.members import Group, Member
-from search.step import BEFORE_RECORDING, Told, step, stepping
+from search.step import BEFORE_RECORDING, step, stepping
 from search.trial import TrialSpec
 
 NETS = ("resnet20", "resnet110")
@@ -45,7 +45,7 @@ class Branches:
         self.taken = 0
         self.xs: list[Tensor] = []
         self.ys: list[Tensor] = []
-        self.launch: Callable[[], list[Told]] | None = None
+        self.launch: Callable[[], list[Tensor]] | None = None
 
     def __call__(self, xs: Sequence[Tensor], ys: Sequence[Tensor], lr: float) -> Tensor:
         """The networks' losses, before the step."""
@@ -57,38 +57,37 @@ class Branches:
         if self.launch is None and self.taken >= BEFORE_RECORDING and self.streams:
             self.launch = self.record()
         self.taken += 1
-        told = self.launch() if self.launch else self.forked()
-        return torch.cat([losses for losses, _ in told])
+        return torch.cat(self.launch() if self.launch else self.forked())
 
-    def forked(self) -> list[Told]:
+    def forked(self) -> list[Tensor]:
         """Every network's step on a stream of its own, after what was launched before and before what comes next."""
         if not self.streams:
             return [self.step(number) for number in range(len(self.groups))]
         here = torch.cuda.current_stream()
-        told = []
+        losses = []
         for number, stream in enumerate(self.streams):
             stream.wait_stream(here)
             with torch.cuda.stream(stream):
-                told.append(self.step(number))
+                losses.append(self.step(number))
         for stream in self.streams:
             here.wait_stream(stream)
-        return told
+        return losses
 
-    def step(self, number: int) -> Told:
-        return step(self.groups[number], [self.xs[number]], [self.ys[number]], self.device)
+    def step(self, number: int) -> Tensor:
+        return step(self.groups[number], [self.xs[number]], [self.ys[number]], self.device)[0]
 
-    def record(self) -> Callable[[], list[Told]]:
+    def record(self) -> Callable[[], list[Tensor]]:
         for group in self.groups:
             # Made by the graph, in its own memory.
             group.optimizer.zero_grad(set_to_none=True)
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            told = self.forked()
+            losses = self.forked()
 
-        def launch() -> list[Told]:
+        def launch() -> list[Tensor]:
             graph.replay()
-            return told
+            return losses
 
         return launch
 

@@ -68,7 +68,7 @@ def ran(case: str, folder: Path, size: Size, *, graphs: bool) -> Measured:
 
 
 def changes(size: Size, *, graphs: bool) -> dict[str, Any]:
-    """What is otherwise than in the shipped study: small data that lie in no file, and few epochs."""
+    """What is otherwise than in the shipped study: small data without a file, and few epochs."""
     return {
         "net": "resnet20",
         "data": size.data(4).model_dump(mode="json", exclude_none=True),

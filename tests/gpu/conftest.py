@@ -68,7 +68,7 @@ def images(data: DataSet) -> Images:
 
 @pytest.fixture(scope="session")
 def specs(net: Architecture, data: DataSet, images: Images) -> Callable[..., list[TrialSpec]]:
-    """`specs(2, changes={"width": 2}, epochs=3, ...)`: trials of so many seeds; the rest is the recipe's."""
+    """`specs(2, changes={"width": 2}, epochs=3, ...)`: trials of two seeds; the rest is the recipe's."""
 
     def make(seeds: int = 1, changes: dict[str, Any] | None = None, **recipe: Any) -> list[TrialSpec]:
         settings = {"epochs": 1, "batch_size": BATCH, "lr": 0.01, **recipe}
