@@ -1,42 +1,55 @@
 """How long is an epoch of 50,000 images of 32x32 on a GPU, and how many times as fast as with eager steps?
 
 Batches of 128 in bf16, channels last, data and augmentation on the device, fused SGD. Steps kernel by kernel, recorded
-as a CUDA graph, compiled, and compiled and recorded are taken in turns, some at a time; an epoch is 391 times a step,
-shuffling, cropping and copying included. With the floors of an ideally fused step, and of one as Inductor fuses.
+as a CUDA graph, compiled, and compiled and recorded are taken in turns, some at a time, all of whole batches; an epoch
+is 391 times a step, shuffling, cropping and copying included. Beside them, as the base of comparison, a plain loop
+around `torch.compile` with torch's own graphs (`reduce-overhead`), on the same batches. With the floors of an ideally
+fused step, and of one as Inductor fuses, on an H100 and on an H200.
 """
 
 from __future__ import annotations
 
 import itertools
+import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from measuring import Goal, Measured, in_turns, main, ratio, several
+from sizes import WHOLE, Size
+from torch.nn import functional
 
-from resnet_space import build, preset
-from search.data import DataSet, Images, Split, batches, load
-from search.members import Group, Member
+from resnet_space import Architecture, build
+from search.data import Images, Split, batches
+from search.forecast import now
+from search.members import Group, Member, beginning
 from search.recipe import Recipe
-from search.step import BEFORE_RECORDING, stepping
+from search.step import BEFORE_RECORDING, autocast, stepping
 from search.trial import TrialSpec
 
-IMAGES, BATCH = 50_000, 128
-STEPS_AN_EPOCH = -(-IMAGES // BATCH)
-SAMPLES = 20 * BATCH
-"""Random images that are gone through: what is in them costs nothing."""
+IMAGES = 50_000
 
 PASSES = {"ideally fused": 7.5, "as Inductor fuses": 15.5}
 """Times that a step reads or writes all of its convolutions' outputs, in bf16, at the least."""
-BYTES_A_SECOND = {"NVIDIA H200": 4.3e12}
+BYTES_A_SECOND = {"H100": 3.0e12, "H200": 4.3e12}
+"""Of their memory (HBM3 and HBM3e), measured by copying."""
+
+Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Takes an optimiser step on images and labels, and gives the loss."""
+Make = Callable[..., TrialSpec]
+"""A trial of the case's network with these settings of its recipe."""
+Start = Callable[[Make, str], Step]
+Failed = Callable[[str, Exception], None]
+"""Is called with the name of what could not be measured, and why."""
 
 
 @dataclass(frozen=True)
 class Case:
     net: str
-    epoch: Goal
+    epoch: Goal | None
     faster: Goal | None
     compiled: bool
     """Compiling a thousand layers takes longer than all else here."""
@@ -49,83 +62,171 @@ CASES = (
 )
 
 
+def ours(make: Make, device: str, *, compiled: bool, recorded: bool) -> Step:
+    """A step as trials take it."""
+    spec = make(compile=compiled)
+    group = Group([Member.of(spec, None, device)])
+    group.model.train()
+    take = stepping(group, device, recorded=recorded)
+    return lambda x, y: take([x], [y], spec.recipe.lr)[0]
+
+
+def plain(make: Make, device: str, *, mode: str) -> Step:
+    """A step as one would write it: the same network and optimiser, and `torch.compile` around the network."""
+    spec = make()
+    model, optimizer = beginning(spec, device)
+    model.train()
+    forward = torch.compile(model, mode=mode)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        with autocast(spec.recipe, device):
+            loss = functional.cross_entropy(forward(x.contiguous(memory_format=torch.channels_last)), y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        # With torch's own graphs the next step writes there again.
+        return loss.detach().clone()
+
+    return step
+
+
+EAGER = "eager"
+WAYS: dict[str, Start] = {
+    EAGER: partial(ours, compiled=False, recorded=False),
+    "a CUDA graph": partial(ours, compiled=False, recorded=True),
+}
+COMPILED: dict[str, Start] = {
+    "compiled": partial(ours, compiled=True, recorded=False),
+    "compiled and a CUDA graph": partial(ours, compiled=True, recorded=True),
+}
+BASES: dict[str, Start] = {
+    "a plain compiled loop, reduce-overhead": partial(plain, mode="reduce-overhead"),
+    "a plain compiled loop": partial(plain, mode="default"),
+}
+"""The first that runs will do."""
+
+
 def measure(quick: bool) -> Iterator[Measured]:
-    data = DataSet(name="fake", size=32, channels=3, classes=10, samples=SAMPLES * 10 // 9, validation=0.1)
-    images = load(data)
+    def failed(name: str, why: Exception) -> None:
+        print(f"{name}: {type(why).__name__}: {why}", file=sys.stderr, flush=True)
+
     for case in CASES[: 1 if quick else None]:
-        ways = [(False, False), (False, True), *([(True, False), (True, True)] if case.compiled else [])]
-        names = {way: _name(*way) for way in ways}
-        sides = [_epochs(case.net, images, data, compiled=compiled, recorded=recorded) for compiled, recorded in ways]
-        rounds = in_turns(*sides, rounds=5, warm_up=1)
-        floors = _floors(case.net)
-        seconds = dict(zip(ways, zip(*rounds, strict=True), strict=True))
-        best = min(ways, key=lambda way: sorted(seconds[way])[len(rounds) // 2])
-        for way in ways:
-            goal = case.epoch if way == best else None
-            yield several(f"{case.net}, an epoch, {names[way]}", goal, seconds[way], **floors)
-        pairs = zip(seconds[False, False], seconds[best], strict=True)
-        yield ratio(f"{case.net}, {names[best]} over eager", case.faster, pairs, names=("eager_s", "best_s"))
+        yield from measured(case, WHOLE, failed)
+
+
+def measured(case: Case, size: Size, failed: Failed) -> Iterator[Measured]:
+    """The lines of a case. What takes longest to begin comes last, so that a run that is cut there has the others."""
+    images, net = size.images(), size.net(case.net)
+    sides: dict[str, Callable[[], float]] = {}
+
+    def begun(ways: Mapping[str, Start]) -> list[str]:
+        for name, start in ways.items():
+            try:
+                sides[name] = _epochs(net, images, size, start)
+            except Exception as error:
+                failed(f"{case.net}, {name}", error)
+        return [name for name in ways if name in sides]
+
+    def in_rounds() -> dict[str, tuple[float, ...]]:
+        return dict(zip(sides, zip(*in_turns(*sides.values(), rounds=size.rounds), strict=True), strict=True))
+
+    def line(name: str) -> Measured:
+        return several(f"{case.net}, an epoch, {name}", None, seconds[name], **floors(net))
+
+    def middle(name: str) -> float:
+        return sorted(seconds[name])[len(seconds[name]) // 2]
+
+    begun(WAYS)
+    seconds = in_rounds()
+    yield from map(line, seconds)
+    if case.compiled and (more := begun(COMPILED)):
+        seconds = in_rounds()
+        yield from map(line, more)
+    best = min(seconds, key=middle)
+    yield several(f"{case.net}, an epoch at the best", case.epoch, seconds[best], way=best, **floors(net))
+    pairs = zip(seconds[EAGER], seconds[best], strict=True)
+    yield ratio(f"{case.net}, the best over eager", case.faster, pairs, names=("eager_s", "best_s"), way=best)
+    if base := next((name for name in BASES if case.compiled and begun({name: BASES[name]})), None):
+        seconds = in_rounds()
+        yield line(base)
+        pairs = zip(seconds[base], seconds[best], strict=True)
+        names = ("base_s", "best_s")
+        yield ratio(f"{case.net}, the best over a compiled loop", None, pairs, names=names, way=best, base=base)
+    sides.clear()
+    if size.device == "cuda":
         torch.cuda.empty_cache()
 
 
-def _name(compiled: bool, recorded: bool) -> str:
-    return " and ".join(["compiled"] * compiled + ["a CUDA graph"] * recorded) or "eager"
-
-
-def _epochs(net: str, images: Images, data: DataSet, *, compiled: bool, recorded: bool) -> Callable[[], float]:
+def _epochs(net: Architecture, images: Images, size: Size, start: Start) -> Callable[[], float]:
     """Measures the seconds of an epoch, from some steps of it."""
-    settings: dict[str, Any] = {"batch_size": BATCH, "lr": 0.01, "autocast": "bf16", "compile": compiled}
-    recipe = Recipe.of({"epochs": 1, "augmentation": {"pad": 4, "flip": True}, **settings})
-    spec = TrialSpec(architecture=preset(net), recipe=recipe, data=data, fingerprint=images.fingerprint, seed=0)
-    group = Group([Member.of(spec, None, "cuda")])
-    group.model.train()
-    take = stepping(group, "cuda", recorded=recorded)
-    split = images.train.to("cuda")
-    feed = itertools.chain.from_iterable(_batches(split, images, recipe, epoch) for epoch in itertools.count())
+
+    def make(**settings: Any) -> TrialSpec:
+        return size.specs(net, 1, images, lr=0.01, augmentation={"pad": 4, "flip": True}, **settings)[0]
+
+    recipe = make().recipe
+    take = start(make, size.device)
+    split = images.train.to(size.device)
+    orders = (_batches(split, images, recipe, epoch, size.device) for epoch in itertools.count())
+    feed = itertools.chain.from_iterable(orders)
 
     def steps(number: int) -> float:
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        losses = [take([x], [y], recipe.lr)[0] for x, y in itertools.islice(feed, number)]
+        began = now(size.device)
+        losses = [take(x, y) for x, y in itertools.islice(feed, number)]
         finite = bool(torch.stack(losses).isfinite().all())
         taken = time.perf_counter() - began
-        assert finite, f"{net}: losses are not finite"
+        assert finite, "losses are not finite"
         return taken / number
 
-    steps(BEFORE_RECORDING + 1)
-    return lambda: STEPS_AN_EPOCH * steps(SAMPLES // BATCH)
+    steps(BEFORE_RECORDING + 2)
+    return lambda: -(-IMAGES // size.batch) * steps(size.steps)
 
 
-def _batches(split: Split, images: Images, recipe: Recipe, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(
+    split: Split, images: Images, recipe: Recipe, epoch: int, device: str
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     return batches(
         split,
-        batch_size=BATCH,
+        batch_size=recipe.batch_size,
         mean=images.mean,
         std=images.std,
         seed=0,
         epoch=epoch,
         augmentation=recipe.augmentation,
-        device="cuda",
+        device=device,
     )
 
 
-def _floors(net: str) -> dict[str, float]:
-    """Seconds an epoch that moving the convolutions' outputs takes at the least, where the memory's pace is known."""
-    pace = BYTES_A_SECOND.get(torch.cuda.get_device_name())
+def floors(net: Architecture) -> dict[str, Any]:
+    """Seconds an epoch that moving the convolutions' outputs takes at the least, by card and way to fuse."""
     moved = 2 * IMAGES * _outputs(net)
-    return {f"floor_{name}_s": passes * moved / pace for name, passes in PASSES.items()} if pace else {}
+    return {
+        f"floor_{card}_{name}_s": passes * moved / pace
+        for card, pace in BYTES_A_SECOND.items()
+        for name, passes in PASSES.items()
+    }
 
 
-def _outputs(net: str) -> int:
+def _outputs(net: Architecture) -> int:
     """Output elements of an image's convolutions; not by fvcore, which such a machine need not have."""
     found: list[int] = []
     with torch.device("meta"), torch.no_grad():
-        model = build(preset(net)).eval()
+        model = build(net).eval()
         for module in model.modules():
             if isinstance(module, torch.nn.Conv2d):
                 module.register_forward_hook(lambda _, __, output: found.append(output.numel()))
-        model(torch.zeros(1, 3, 32, 32))
+        model(torch.zeros(1, *net.input_shape))
     return sum(found)
+
+
+def by_search(case: Case, size: Size, failed: Failed) -> Iterator[Measured]:
+    """The ways that need no compiler, where cuDNN tries its kernels for each shape and takes the fastest."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        for line in measured(replace(case, compiled=False, epoch=None, faster=None), size, failed):
+            yield replace(line, case=f"cudnn.benchmark: {line.case}")
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 if __name__ == "__main__":

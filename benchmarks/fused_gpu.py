@@ -1,6 +1,8 @@
 """How many times as fast do eight seeds train as one network on a GPU, in bf16?
 
-As `fused.py`, and also with every step recorded as a CUDA graph, alone and together.
+As `fused.py`: kernel by kernel on both sides, and with every step a CUDA graph on both sides. Graphs take launching out
+of both, and so show whether the fused kernels themselves are faster. A network's last line is fused with graphs over
+alone without.
 """
 
 from __future__ import annotations
@@ -8,19 +10,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fused import Case, measured, on
+from fused import Case, measured
 from measuring import Goal, Measured, main
+from sizes import WHOLE, Size
 
-CASES = (
-    Case("ResNet-20 at 32x32", on("resnet20", 3, 32), 8, 128, Goal("least", 4), "bf16"),
-    Case("ResNet-110 at 32x32", on("resnet110", 3, 32), 8, 128, Goal("least", 3), "bf16"),
-)
+NETS = {"ResNet-20": ("resnet20", Goal("least", 4)), "ResNet-110": ("resnet110", Goal("least", 3))}
+PAIRS = 20
+
+
+def cases(size: Size) -> list[Case]:
+    """Of each network, kernel by kernel."""
+    return [
+        Case(f"{name}, kernel by kernel", size.net(net), size.seeds, size.batch, goal, "bf16")
+        for name, (net, goal) in NETS.items()
+    ]
+
+
+def both(case: Case, device: str, pairs: int) -> Iterator[Measured]:
+    """Three lines: kernel by kernel, graphs against graphs, and what both bring together."""
+    name, _, _ = case.name.partition(",")
+    [eager] = measured((case,), device, pairs)
+    yield eager
+    graphs = replace(case, name=f"{name}, graphs against graphs", recorded=True, goal=None)
+    [recorded] = measured((graphs,), device, pairs)
+    yield recorded
+    alone, together = eager.details["alone_s"], recorded.details["together_s"]
+    value = alone / together
+    # Of medians that were not taken in turns: without a spread.
+    details = {"alone_kernel_by_kernel_s": alone, "together_with_graphs_s": together}
+    yield Measured(f"{name}, fused with graphs over alone without", None, value, value, value, details=details)
 
 
 def measure(quick: bool) -> Iterator[Measured]:
-    for case in CASES:
-        graphs = replace(case, name=f"{case.name}, CUDA graphs", recorded=True, goal=None)
-        yield from measured((case, graphs), "cuda", 5 if quick else 20)
+    for case in cases(WHOLE):
+        yield from both(case, WHOLE.device, 5 if quick else PAIRS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What every benchmark does: two sides in turns, medians with their spread, a file that says where and with what."""
+"""What every benchmark does: two sides in turns, medians with their spread, a file that says where and with what.
+
+The file is written anew after each case, so a run that is cut loses one case.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,7 @@ def told(value: float, unit: str) -> str:
 
 
 def main(measure: Callable[[bool], Iterable[Measured]], *, number: int, about: str, gpu: bool = False) -> None:
-    """The command line of a benchmark: `[--quick] [--out FILE]`. A line a case, and a file of all of them.
+    """The command line of a benchmark: `[--quick] [--out FILE]`. A line a case, and a file of all so far.
 
     `measure` is told whether to be quick: fewer and smaller cases of the same table. `number` is the goal's, `about`
     the docstring of the script, whose first line stands in the table.
@@ -103,17 +106,24 @@ def main(measure: Callable[[bool], Iterable[Measured]], *, number: int, about: s
     parser.add_argument("--out", type=Path, help="file to write")
     given = parser.parse_args()
     script = Path(sys.argv[0]).stem
-    found = []
+    # A file that is committed holds whole measurements only.
+    out = given.out or (None if given.quick else RESULTS / f"{script}.json")
+    found: list[Measured] = []
+
+    def keep(*, finished: bool) -> None:
+        if out and found:
+            facts = written(found, number, about, script, gpu) | {"finished": finished}
+            write_text(out, json.dumps(facts, indent=1, allow_nan=False) + "\n")
+
     for measured in measure(given.quick):
         print(measured, flush=True)
         found.append(measured)
-    # A file that is committed holds whole measurements only.
-    out = given.out or (None if given.quick else RESULTS / f"{script}.json")
-    if out and found:
-        write_text(out, json.dumps(written(found, number, about, script, gpu), indent=1, allow_nan=False) + "\n")
+        keep(finished=False)
+    keep(finished=True)
 
 
 def written(found: Iterable[Measured], number: int, about: str, script: str, gpu: bool) -> dict[str, Any]:
+    """What a file of results holds: the cases, and where and with what they were measured."""
     here = {name: fact for name, fact in machine().items() if name != "host"}
     return {
         "goal": number,

@@ -93,6 +93,8 @@ def table(found: Mapping[str, Mapping[str, Any]], benchmarks: Iterable[Benchmark
             spread = f"{least} to {most}" if case["least"] != case["most"] else ""
             met = ("yes" if goal.met(case["value"]) else "**no**") if goal else ""
             rows.append(f"{begin} {case['case']} | {value} | {spread} | {goal or ''} | {met} |")
+        if not found[benchmark.script].get("finished", True):
+            rows.append(f"{begin} was stopped before its other cases | | | | |")
     return "\n".join(rows)
 
 

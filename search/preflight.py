@@ -237,8 +237,16 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "torch": metadata.version("torch"),
-        PACKAGE: f"{metadata.version(PACKAGE)} (code {_code()})",
+        PACKAGE: f"{_own_version()} (code {_code()})",
     }
+
+
+def _own_version() -> str:
+    """The installed version; of a checkout that is only on the import path, that is what it says."""
+    try:
+        return metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _code() -> str:

@@ -20,11 +20,30 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import pytest
-from hypothesis import settings
 
-# A busy machine is no failure: the first example of a test may import what takes seconds.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+WITHOUT_PLUGINS = Path(__file__).parent / "gpu"
+"""Tests that run on a machine with a GPU, where there is pytest and little else."""
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Take the settings of plugins that are not installed: no test in `gpu/` needs them."""
+    if not pluginmanager.hasplugin("timeout"):
+        parser.addini("timeout", "seconds of a test (pytest-timeout)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.hasplugin("xdist"):
+        config.addinivalue_line("markers", "xdist_group(name): what one process runs (pytest-xdist)")
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Before a module is imported that may define tests with examples: a busy machine is no failure, since the first
+    example of a test may import what takes seconds."""
+    if isinstance(collector, pytest.Module) and not collector.path.is_relative_to(WITHOUT_PLUGINS):
+        from hypothesis import settings
+
+        settings.register_profile("unhurried", deadline=None)
+        settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

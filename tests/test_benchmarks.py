@@ -1,10 +1,16 @@
 """The table of benchmarks is made of what was measured, and each of them can be run."""
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
 import run
-from measuring import Goal, Measured, in_turns, ratio, several, written
+from epochs_gpu import floors
+from measuring import Goal, Measured, in_turns, main, ratio, several, written
+from sizes import SIZES
+
+from resnet_space import preset
 
 HERE = Path(run.HERE)
 
@@ -51,6 +57,40 @@ def test_the_table_says_what_was_missed_and_what_was_not_measured():
     assert "| 8 | `fronts.py` | fact | 5 s |  |  |  |" in text
     assert "| 4 | `epochs_gpu.py` | needs a GPU: not measured | | | | |" in text
     assert "host" not in facts["machine"]
+
+
+def test_results_are_written_after_each_case_and_say_that_the_run_was_stopped(tmp_path, monkeypatch):
+    out = tmp_path / "steps.json"
+    monkeypatch.setattr(sys, "argv", ["steps.py", "--out", str(out)])
+
+    def measure(quick):
+        yield several("first", None, [1.0])
+        assert [case["case"] for case in json.loads(out.read_text())["cases"]] == ["first"]
+        yield several("second", None, [2.0])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        main(measure, number=1, about="How long?")
+    facts = json.loads(out.read_text())
+    assert [case["case"] for case in facts["cases"]] == ["first", "second"]
+    text = run.table({"steps": facts}, [run.Benchmark("steps", 1)])
+    assert "| 1 | `steps.py` | was stopped before its other cases | | | | |" in text
+
+    monkeypatch.setattr(sys, "argv", ["steps.py", "--out", str(out)])
+    main(lambda quick: [several("first", None, [1.0])], number=1, about="How long?")
+    assert json.loads(out.read_text())["finished"] is True
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_gpu_is_measured_on_whole_batches(size):
+    assert len(size.images().train) == size.steps * size.batch
+
+
+def test_an_epochs_floors_are_those_of_its_convolutions_outputs():
+    # 188,416 numbers an image of 2 bytes, moved 7.5 times; 3.0e12 and 4.3e12 bytes a second.
+    found = floors(preset("resnet20"))
+    assert found["floor_H100_ideally fused_s"] == pytest.approx(0.0471, abs=1e-4)
+    assert found["floor_H200_ideally fused_s"] == pytest.approx(0.0329, abs=1e-4)
 
 
 def vars_of(measured):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from ablations.launch import AblationRun
 from resnet_space.errors import InputError
 from search import inline
+from search import preflight as preflight_module
 from search.data import DataSet, Images
 from search.events import Event
 from search.preflight import Preflight, answer, compared, data_there, versions
@@ -103,6 +105,18 @@ def test_versions_that_differ_much_are_refused_and_little_noted(
 ) -> None:
     here = {"python": "3.11.7", "torch": "2.11.0", "resnet-space": "0.1.0 (code a)"}
     assert compared(here, {**here, **there}) == (refused, noted)
+
+
+def test_a_checkout_that_is_not_installed_has_the_hash_of_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = preflight_module.metadata.version
+
+    def version(package: str) -> str:
+        if package == "resnet-space":
+            raise preflight_module.metadata.PackageNotFoundError(package)
+        return found(package)
+
+    monkeypatch.setattr(preflight_module.metadata, "version", version)
+    assert re.fullmatch(r"not installed \(code [0-9a-f]{8}\)", versions.__wrapped__()["resnet-space"])
 
 
 def test_every_node_that_is_not_ready_is_named_with_all_that_is_wrong(preflight: Preflight) -> None:

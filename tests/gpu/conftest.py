@@ -1,0 +1,79 @@
+"""A GPU, or the CPU in its place where the tests themselves are tried; small networks on random images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from resnet_space import Architecture, preset
+from search.data import DataSet, Images, load
+from search.recipe import Recipe
+from search.trial import TrialSpec
+
+VARIABLE = "RESNET_SPACE_GPU_TESTS"
+"""`cpu` runs what needs no CUDA on the CPU, as `RESNET_SPACE_ALL` does: a test that has never run is likely wrong."""
+
+BATCH = 32
+WHOLE_BATCHES = 8
+LAST_BATCH = 20
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a GPU's libraries warn of is no test's failure: they are others on each machine."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    if os.environ.get(VARIABLE) == "cpu" or os.environ.get("RESNET_SPACE_ALL"):
+        return "cpu"
+    pytest.skip(f"needs a GPU; {VARIABLE}=cpu tries these tests on the CPU")
+
+
+@pytest.fixture
+def gpu(device: str) -> str:
+    """The device of what a CPU cannot take the place in."""
+    if device == "cpu":
+        pytest.skip("needs a GPU")
+    return device
+
+
+@pytest.fixture(scope="session")
+def net(device: str) -> Architecture:
+    """Three units; as wide as ResNet-20 on a GPU, whose kernels depend on that."""
+    small = {"stages.*.units": 1, "input_shape": [3, 16, 16]}
+    return preset("resnet20").assign(small | ({"width": 0.25, "input_shape": [3, 8, 8]} if device == "cpu" else {}))
+
+
+@pytest.fixture(scope="session")
+def data(net: Architecture) -> DataSet:
+    images = BATCH * WHOLE_BATCHES + LAST_BATCH
+    return DataSet(name="fake", size=net.input_shape[1], channels=3, classes=10, samples=2 * images, limit=images)
+
+
+@pytest.fixture(scope="session")
+def images(data: DataSet) -> Images:
+    """Whole batches, and a last smaller one."""
+    return load(data)
+
+
+@pytest.fixture(scope="session")
+def specs(net: Architecture, data: DataSet, images: Images) -> Callable[..., list[TrialSpec]]:
+    """`specs(2, changes={"width": 2}, epochs=3, ...)`: trials of two seeds; the rest is the recipe's."""
+
+    def make(seeds: int = 1, changes: dict[str, Any] | None = None, **recipe: Any) -> list[TrialSpec]:
+        settings = {"epochs": 1, "batch_size": BATCH, "lr": 0.01, **recipe}
+        made = net.assign(changes or {})
+        shared: dict[str, Any] = {"architecture": made, "data": data, "fingerprint": images.fingerprint}
+        return [TrialSpec(recipe=Recipe.of(settings), seed=seed, **shared) for seed in range(seeds)]
+
+    return make

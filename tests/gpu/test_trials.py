@@ -1,0 +1,168 @@
+"""Whole trials on a GPU: they go on where they were, survive a lack of memory, share a GPU, and are taken away."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import search.work
+from resnet_space import build
+from search.checkpoint import WEIGHTS
+from search.data import Images, Split, batches
+from search.events import Epoch, Event, Finished, Notice, Started
+from search.export import export
+from search.resources import Resources
+from search.train import errors, train, train_together
+from search.trial import Job, TrialSpec
+from search.work import work
+
+Specs = Callable[..., list[TrialSpec]]
+
+ROOT = Path(__file__).resolve().parents[2]
+FEW = 0.1
+"""Of a split: errors of two trainings whose roundings differ may be so far apart."""
+
+TRAINS = """
+import json, sys
+import torch
+from search.data import load
+from search.events import Epoch
+from search.train import train
+from search.trial import TrialSpec
+
+spec, device = TrialSpec.of(json.loads(sys.argv[1])), sys.argv[2]
+if device == "cuda":
+    torch.cuda.set_per_process_memory_fraction(0.4)
+events = train(spec, load(spec.data), device=device, recorded=True)
+print(json.dumps([event.loss for event in events if isinstance(event, Epoch)]))
+"""
+
+
+def end(events: list[Event]) -> Finished:
+    [found] = [event for event in events if isinstance(event, Finished)]
+    return found
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["eager", "graph"])
+def test_a_trial_learns(recorded: bool, device: str, specs: Specs, images: Images) -> None:
+    [spec] = specs(epochs=4, autocast="bf16", lr=0.05)
+    events = list(train(spec, images, device=device, recorded=recorded))
+    curve = [event.loss for event in events if isinstance(event, Epoch)]
+    assert end(events).status == "complete", end(events).reason
+    assert curve[-1] < curve[0]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_trials_that_were_stopped_go_on_after_their_last_checkpoint(
+    seeds: int, device: str, specs: Specs, images: Images, tmp_path: Path
+) -> None:
+    pytest.importorskip("safetensors")
+    some = specs(seeds, epochs=4, augmentation={"pad": 2, "flip": True})
+    whole = list(train_together(some, images, device=device, folders=[None] * seeds, recorded=True))
+    settings: dict[str, Any] = {
+        "device": device,
+        "folders": [tmp_path / spec.key for spec in some],
+        "recorded": True,
+    }
+    begun = train_together(some, images, **settings)
+    before = list(takewhile(lambda event: not (isinstance(event, Epoch) and event.epoch == 2), begun))
+    begun.close()  # type: ignore[attr-defined]
+    after = list(train_together(some, images, **settings))
+    steps = [event.step for event in after if isinstance(event, Started)]
+    assert before
+    assert steps == [steps[0]] * seeds
+    assert steps[0] > 0
+    for spec in some:
+        ended, undisturbed = (end([e for e in events if e.key == spec.key]) for events in (after, whole))
+        assert ended.status == "complete", ended.reason
+        assert ended.test_error == pytest.approx(undisturbed.test_error, abs=FEW)
+
+
+@pytest.fixture
+def no_memory(device: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """No memory, until what is given is called. On a CPU the error comes once, from a function in training's place."""
+    if device == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(torch.cuda.memory_reserved() / total)
+        yield lambda: torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        return
+    left = [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")]
+
+    def trained(*arguments: Any, **settings: Any) -> Iterator[Event]:
+        if left:
+            raise left.pop()
+        return train(*arguments, **settings)
+
+    monkeypatch.setattr(search.work, "train", trained)
+    yield lambda: None
+
+
+def test_a_trial_without_memory_is_tried_once_more_and_trains_when_there_is_some(
+    device: str, specs: Specs, no_memory: Callable[[], None]
+) -> None:
+    # Maps of tens of mebibytes on a GPU: more than is left in what earlier tests have reserved.
+    [spec] = specs(changes={"width": 8} if device == "cuda" else {})
+    events = []
+    for event in work(Job(trials=(spec,)), Resources(gpus=int(device == "cuda")), None):
+        events.append(event)
+        if isinstance(event, Notice) and "tried once more" in event.text:
+            no_memory()
+    notices = [event.text for event in events if isinstance(event, Notice) and "out of memory" in event.text]
+    assert len(notices) == 1
+    assert end(events).status == "complete", end(events).reason
+
+
+def test_two_processes_share_a_gpu_and_each_trains_as_alone(device: str, specs: Specs) -> None:
+    [spec] = specs(epochs=2)
+    command = [sys.executable, "-c", TRAINS, json.dumps(spec.model_dump(mode="json")), device]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, **settings) for _ in range(2)]
+    answers = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], answers
+    first, second = (json.loads(out) for out, _ in answers)
+    assert first == pytest.approx(second, rel=0.02)
+
+
+def test_a_gpu_counts_the_errors_that_the_cpu_counts(device: str, specs: Specs, images: Images) -> None:
+    [spec] = specs()
+    model = build(spec.architecture, spec.seed)
+    found = {}
+    for place in ("cpu", device):
+        model.to(place)
+        split = Split(images.test.x.to(place), images.test.y.to(place))
+        [found[place]] = errors(model, split, images, spec.recipe, place)
+    # Of two logits that are close the other may be the larger one.
+    assert found[device] == pytest.approx(found["cpu"], abs=0.02)
+
+
+@pytest.mark.parametrize("suffix", [".py", ".safetensors"])
+def test_a_network_that_a_gpu_trained_is_taken_away_and_computes_the_same_on_a_cpu(
+    suffix: str, device: str, specs: Specs, images: Images, tmp_path: Path
+) -> None:
+    files = pytest.importorskip("safetensors.torch")
+    [spec] = specs(epochs=2)
+    assert end(list(train(spec, images, device=device, folder=tmp_path / "trial"))).status == "complete"
+    paths = export(spec.architecture, tmp_path / f"net{suffix}", weights=tmp_path / "trial" / WEIGHTS)
+    [weights] = [path for path in paths if path.suffix == ".safetensors"]
+    model = build(spec.architecture)
+    model.load_state_dict(files.load_file(weights))
+    model.eval()
+    moments: dict[str, Any] = {"mean": images.mean, "std": images.std}
+    x, _ = next(batches(images.test, batch_size=32, **moments))
+    with torch.no_grad():
+        on_cpu, there = model(x), model.to(device)(x.to(device)).cpu()
+    torch.testing.assert_close(there, on_cpu, rtol=0.02, atol=0.02)

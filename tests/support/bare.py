@@ -1,0 +1,67 @@
+"""A machine with torch and little else: what a GPU is lent on. In this process, and in those that it starts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+MISSING = (
+    "boto3",
+    "botocore",
+    "flask",
+    "hypothesis",
+    "jsonschema",
+    "matplotlib",
+    "moto",
+    "onnx",
+    "optuna",
+    "psycopg",
+    "pyarrow",
+    "pytest_timeout",
+    "ray",
+    "scipy",
+    "sklearn",
+    "statsmodels",
+    "typer",
+    "xdist",
+)
+"""Packages that are installed where this project is worked on, and not there."""
+
+
+def environment(folder: Path, *more: str) -> dict[str, str]:
+    """What gives a process, and all that it starts, such a machine; `more` are packages that are missing too."""
+    (folder / "sitecustomize.py").write_text(f"import bare\nbare.install({more!r})\n")
+    paths = [str(folder), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    left_out = {"RESNET_SPACE_ALL", "COV_CORE_SOURCE"}
+    return {name: value for name, value in os.environ.items() if name not in left_out} | {
+        "PYTHONPATH": os.pathsep.join(paths)
+    }
+
+
+def install(more: tuple[str, ...] = ()) -> None:
+    sys.meta_path[sys.meta_path.index(PathFinder)] = Finder((*MISSING, *more))
+    found = importlib.metadata.version
+
+    def version(distribution_name: str) -> str:
+        if distribution_name == "resnet-space":
+            raise importlib.metadata.PackageNotFoundError(distribution_name)
+        return found(distribution_name)
+
+    importlib.metadata.version = version
+
+
+class Finder:
+    """Python's own, which does not find these packages."""
+
+    find_distributions = staticmethod(PathFinder.find_distributions)
+    invalidate_caches = staticmethod(PathFinder.invalidate_caches)
+
+    def __init__(self, packages: tuple[str, ...]) -> None:
+        self.packages = packages
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        return None if name.partition(".")[0] in self.packages else PathFinder.find_spec(name, path, target)
