@@ -121,7 +121,7 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
             assert len(workers(os.getpid())) == 1
             kill_workers()
 
-    resources = Resources(at_once=1, retries=RETRIES)
+    resources = Resources(at_once=1, retries=RETRIES, checkpoint_seconds=0)
     with redirect_stdout(io.StringIO()) as stdout:
         ray_runner.run(Listed(jobs.values(), tell), resources=resources, checkpoints=result.checkpoints)
     result.printed = stdout.getvalue()
