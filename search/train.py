@@ -47,9 +47,9 @@ def train(
 
     With a `folder`, an epoch ends in a checkpoint there if the last one was `checkpoint_seconds` ago, and so does the
     last epoch; who stops asking, and closes this, leaves one of the last epoch that was reported. A trial that was
-    killed goes on after its last one, on the CPU with the same bits as if it had never stopped; epochs told before are
-    told again. A checkpoint that is damaged or cannot be written is told as a `Notice`. At the end the weights stay as
-    `weights.safetensors`.
+    killed goes on after its last one, on the CPU with the same bits as if it had never stopped; epochs reported before
+    are reported again. A checkpoint that is damaged or cannot be written is reported as a `Notice`. At the end the
+    weights stay as `weights.safetensors`.
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
     A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
@@ -214,7 +214,7 @@ def _train(
             if measured.epoch in probes:
                 # Ahead of the checkpoint: a trial that is killed in between does the epoch again, and this.
                 yield probe(key, measured.epoch, member.model, split, images)
-        # All checkpoints before all that is told, so that a kill finds them level.
+        # All checkpoints before all that is reported, so that a kill finds them level.
         if save:
             told += saving.save(members, gone)
         try:

@@ -64,7 +64,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(
     ("seconds", "epochs"), [(0, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 6]), (2.5, [3, 6]), (4, [4, 6]), (NEVER, [6])]
 )
-def test_a_checkpoint_is_written_after_so_many_seconds_and_after_the_last_epoch(
+def test_a_checkpoint_is_written_when_its_seconds_are_over_and_after_the_last_epoch(
     seconds: float, epochs: list[int], spec: TrialSpec, few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock on which an epoch takes a second."""
