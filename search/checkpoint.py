@@ -1,7 +1,8 @@
-"""Where a trial was: two generations, one behind every epoch, so that kill and damage leave one to go on from."""
+"""Where a trial was after an epoch: two generations, so that kill and damage leave one to go on from."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,6 +40,20 @@ class State:
     warming_up: bool = True
     history: list[Epoch] = field(default_factory=list)
 
+    before: int = 0
+    """The step of the checkpoint before, 0 where there was none."""
+    level: dict[str, int] = field(default_factory=dict)
+    """The steps, by key, of all that trained together when it was written: none of them may be at an earlier one."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A checkpoint's content, in memory that training does not write to."""
+
+    content: dict[str, Any]
+    copied: torch.cuda.Event | None = None
+    """When all of it is there, on a GPU."""
+
 
 def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State:
     """Put model, optimiser and torch's random generators back where the checkpoint left them.
@@ -51,7 +66,11 @@ def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device
     try:
         # weights_only: tensors and plain containers, never code.
         data: dict[str, Any] = torch.load(io.BytesIO(_whole(path)), map_location="cpu", weights_only=True)
-        state = State(data["step"], data["warming_up"], [Epoch(**epoch) for epoch in data["history"]])
+        history = [Epoch(**epoch) for epoch in data["history"]]
+        # Those without this field were written after every epoch.
+        before = int(data.get("before", history[-2].step if len(history) > 1 else 0))
+        level = {str(key): int(step) for key, step in data.get("level", {}).items()}
+        state = State(data["step"], data["warming_up"], history, before, level)
         weights, momenta = unpacked(data["model"]), unpacked(data["momenta"])
         if _shapes(weights) != _shapes(model.state_dict()):
             raise ValueError("it is another network's")
@@ -80,29 +99,58 @@ def save(
     device: str,
     rng: Tensor | None = None,
 ) -> None:
-    """Write a checkpoint; the one that was the newest is the one before.
+    """Write a checkpoint; the one that was the newest is the one before. The arguments are those of `snapshot`.
 
-    `rng` is the state of the generator that training draws from, by itself torch's own.
+    Raises:
+        OSError: it could not be written; the newest is still there.
+    """
+    write(folder, snapshot(model, optimizer, state, device, rng))
+
+
+def snapshot(
+    model: nn.Module, optimizer: torch.optim.Optimizer, state: State, device: str, rng: Tensor | None = None
+) -> Snapshot:
+    """A checkpoint's content as it is now. From a GPU it is still on its way, and training may go on.
+
+    `rng` is the state of the generator that training draws from, by default torch's own.
+    """
+    learned = optimizer.state_dict()
+    momenta = {f"{place}.{name}": each for place, own in learned["state"].items() for name, each in own.items()}
+    content = {
+        "model": packed(model.state_dict()),
+        "momenta": packed(momenta),
+        # A rate may be a tensor that the next step writes to.
+        "param_groups": copy.deepcopy(learned["param_groups"]),
+        "rng": torch.get_rng_state() if rng is None else rng,
+        "cuda_rng": torch.cuda.get_rng_state() if device.startswith("cuda") else None,
+        **{name: getattr(state, name) for name in ("step", "warming_up", "before")},
+        "level": dict(state.level),
+        "history": [asdict(epoch) for epoch in state.history],
+    }
+    if not device.startswith("cuda"):
+        return Snapshot(content)
+    for part in ("model", "momenta"):
+        content[part] = [
+            (names, torch.empty_like(whole, device="cpu", pin_memory=True).copy_(whole, non_blocking=True))
+            for names, whole in content[part]
+        ]
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+    return Snapshot(content, copied)
+
+
+def write(folder: Place, snapshot: Snapshot) -> None:
+    """Write a snapshot as `save` does, in whichever thread.
 
     The file is torch's archive and its SHA-256: torch itself reads an archive with a flipped bit as if it were whole.
 
     Raises:
         OSError: it could not be written; the newest is still there.
     """
-    learned = optimizer.state_dict()
-    momenta = {f"{place}.{name}": each for place, own in learned["state"].items() for name, each in own.items()}
-    data = {
-        "model": packed(model.state_dict()),
-        "momenta": packed(momenta),
-        "param_groups": learned["param_groups"],
-        "rng": torch.get_rng_state() if rng is None else rng,
-        "cuda_rng": torch.cuda.get_rng_state() if device.startswith("cuda") else None,
-        "step": state.step,
-        "warming_up": state.warming_up,
-        "history": [asdict(epoch) for epoch in state.history],
-    }
+    if snapshot.copied:
+        snapshot.copied.synchronize()
     archive = io.BytesIO()
-    torch.save(data, archive)
+    torch.save(snapshot.content, archive)
     keep(folder / NAME, sealed(archive.getvalue()), before=folder / BEFORE)
 
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search import fatal, shortage
+from search import failures, fatal, shortage
 from search.bucket import Place
+from search.resources import Resources
 from search.trial import Job
+
+
+def reason(trial: Any, job: Job, checkpoints: Place, resources: Resources) -> str:
+    """Why the worker that did this job was lost, in a line."""
+    report = checkpoints / job.trials[0].key / failures.SILENT
+    if isinstance(report, Path) and report.is_file() and report.stat().st_size:
+        return f"silent for {resources.silent:g} s"
+    return killed_by_signal(job, checkpoints) or cause(trial)
 
 
 def cause(trial: Any) -> str:

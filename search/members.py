@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -14,7 +14,7 @@ from search import checkpoint
 from search.bucket import Place
 from search.detours import NONE, Detours, follow
 from search.events import Notice
-from search.fused import Parted, divided, draw_from, fuse, join, parted, unfuse
+from search.fused import Parted, copy_all, divided, draw_from, fuse, join, parted, unfuse
 from search.recipe import Recipe
 from search.trial import TrialSpec
 
@@ -31,6 +31,8 @@ class Member:
 
     notices: list[Notice] = field(default_factory=list)
     """What was found on the way here."""
+    saved: int = 0
+    """The step of its newest checkpoint."""
     unsaved: bool = False
     """Whether its last checkpoint could not be written."""
     rng: Tensor = field(default_factory=torch.get_rng_state)
@@ -60,7 +62,7 @@ class Member:
             except checkpoint.Damaged as why:
                 found.append(f"{path.name} is damaged ({why})")
                 member.model, member.optimizer = begin()
-        member.rng = torch.get_rng_state()
+        member.rng, member.saved = torch.get_rng_state(), member.state.step
         if found:
             after = f"goes on behind step {member.state.step}" if member.state.step else "begins anew"
             member.notices.append(Notice(spec.key, f"{' and '.join(found)}; {after}"))
@@ -70,22 +72,6 @@ class Member:
     def place(self) -> tuple[int, bool]:
         """How far it is, and whether its learning rate is the warm-up's: those of one place may train together."""
         return self.state.step, self.state.warming_up
-
-    def save(self, device: str) -> Iterator[Notice]:
-        """Write its checkpoint, if it has a folder.
-
-        One that cannot be written is told, once: a trial that could go on must not end of it.
-        """
-        if not self.folder:
-            return
-        try:
-            checkpoint.save(self.folder, self.model, self.optimizer, self.state, device, self.rng)
-        except OSError as error:
-            if not self.unsaved:
-                yield Notice(self.spec.key, f"{checkpoint.NAME}: {error.strerror or error}; goes on without a new one")
-            self.unsaved = True
-        else:
-            self.unsaved = False
 
 
 def beginning(
@@ -126,15 +112,15 @@ def furthest_behind(members: Sequence[Member], total: int) -> list[Member]:
 
 
 def level(members: Sequence[Member], device: str, *, recompute: bool = False, detours: Detours = NONE) -> list[Member]:
-    """The members, those ahead one checkpoint back if another stands there.
+    """The members, each one checkpoint back whose newest was written together with another's that is not there.
 
-    So it is behind a kill between two members' checkpoints. They take the epoch together again, as they began it: the
-    same bits as without the kill. Alone, those behind would have other roundings.
+    So it is after a kill between two members' checkpoints. They take the epochs since then together again, as they
+    began them: the same bits as without the kill. Alone, those of an earlier step would have other roundings.
     """
-    places = {member.place for member in members}
+    newest = {member.spec.key: member.state.step for member in members}
     found = []
     for member in members:
-        if member.folder and member.state.step > min(places)[0]:
+        if member.folder and not _reached(member.state.level, newest):
             back = Member.of(
                 member.spec,
                 member.folder,
@@ -143,8 +129,9 @@ def level(members: Sequence[Member], device: str, *, recompute: bool = False, de
                 detours=detours,
                 generations=[checkpoint.BEFORE],
             )
-            known = back.state.step > 0 or len(member.state.history) == 1
-            if known and back.place in places - {member.place}:
+            # Or else it is lost, and this would be the trial's beginning in its place.
+            known = back.state.step == member.state.before
+            if known and _reached(back.state.level, newest):
                 checkpoint.step_back(member.folder)
                 back.notices = member.notices
                 member = back
@@ -161,6 +148,11 @@ def _forget_others(net: str, recipe: Recipe) -> None:
     torch.compiler.reset()
 
 
+def _reached(level: Mapping[str, int], newest: Mapping[str, int]) -> bool:
+    """Whether all that are here have come as far as they were."""
+    return all(newest.get(key, step) >= step for key, step in level.items())
+
+
 class Group:
     """Members of one recipe that stand at one step. One is its own network and optimiser; several are fused.
 
@@ -172,6 +164,8 @@ class Group:
         self.members = list(members)
         self.recipe = members[0].spec.recipe
         self.alone = len(members) == 1
+        self.ahead = False
+        """Whether it has learned what was not handed back."""
         self.model, self.optimizer = members[0].model, members[0].optimizer
         if not self.alone:
             self.model = fuse([member.model for member in members])
@@ -210,23 +204,34 @@ class Group:
         for generator, member in zip(self.generators, self.members, strict=True):
             generator.set_state(member.rng)
 
-    def hand_back(self) -> None:
-        """Give the members their weights, statistics and momenta, and where their random numbers stand."""
+    def note_generators(self) -> None:
+        """Let the members know where their random numbers stand."""
         if self.alone:
             self.members[0].rng = torch.get_rng_state()
             return
         for generator, member in zip(self.generators, self.members, strict=True):
             member.rng = generator.get_state()
+
+    def hand_back(self) -> None:
+        """Give the members their weights, statistics and momenta, if they have not got them yet."""
+        ahead, self.ahead = self.ahead, False
+        if self.alone or not ahead:
+            return
         unfuse(self.state)
+        momenta = []
         for mine, theirs in self.learned:
             momentum = self.optimizer.state[mine].get("momentum_buffer")
             if momentum is not None:
                 parts = divided(momentum, theirs)
                 for member, parameter, part in zip(self.members, theirs, parts, strict=True):
-                    member.optimizer.state[parameter]["momentum_buffer"] = part.clone()
+                    own = member.optimizer.state[parameter]
+                    if own.get("momentum_buffer") is None:
+                        own["momentum_buffer"] = torch.empty_like(parameter)
+                    momenta.append((own["momentum_buffer"], part))
+        copy_all(momenta)
         for member in self.members:
-            for own, common in zip(member.optimizer.param_groups, self.optimizer.param_groups, strict=True):
-                own["lr"] = common["lr"]
+            for settings, common in zip(member.optimizer.param_groups, self.optimizer.param_groups, strict=True):
+                settings["lr"] = common["lr"]
 
     def _take_momenta(self) -> None:
         for mine, theirs in self.learned:

@@ -9,9 +9,8 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import chdir, contextmanager, redirect_stdout, suppress
+from contextlib import chdir, closing, contextmanager, redirect_stdout, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # Read by ray when it is imported: no files and no folder of its own a trial, Ctrl-C is ours to handle, nothing printed.
@@ -35,12 +34,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from resnet_space import names as packages
 from resnet_space.errors import InputError
-from search import failures, fatal, shortage
+from search import fatal, room, shortage
 from search import preflight as asking
 from search.apart import apart, not_joined, reachable, rooted
 from search.bucket import Place
 from search.events import Event, Finished, Notice, as_event, as_plain
-from search.lost import cause, killed_by_signal, most_deaths, short_of_memory
+from search.lost import killed_by_signal, most_deaths, reason, short_of_memory
 from search.preflight import Preflight
 from search.resources import Resources
 from search.trial import Job
@@ -55,6 +54,9 @@ Work = Callable[[Job, Resources, Place], Generator[Event]]
 
 # By value, and so also where another package has the name of one of ours.
 ray.cloudpickle.register_pickle_by_value(packages)  # type: ignore[no-untyped-call]
+
+LEAVING_SECONDS = 30.0
+"""How long is waited at a stop for checkpoints to be written. Then the epochs since those before are lost."""
 
 JOBS = 25
 """A Tune trial takes so many jobs, one after another: Tune keeps each of its trials for ever, and beginning one costs
@@ -84,17 +86,17 @@ def run(
         check(resources)
         if preflight:
             look(preflight, resources, own)
-        room = workers(resources)
-        feed.begin(room)
+        number = workers(resources)
+        feed.begin(number)
         teller = Teller(feed, resources.retries)
-        with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch, closing(teller):
             worker = tune.with_parameters(
                 Worker, resources=resources, checkpoints=checkpoints, work=work, folder=os.getcwd()
             )
             tune.Tuner(
                 tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
                 tune_config=tune.TuneConfig(
-                    search_alg=_bounded(Asker(feed), room if own else resources.at_once),
+                    search_alg=_bounded(Asker(feed), number if own else resources.at_once),
                     scheduler=teller,
                     num_samples=-1,
                     reuse_actors=True,
@@ -114,20 +116,7 @@ def run(
 
 def check(resources: Resources) -> None:
     """Raise unless one job fits a node of the cluster: Ray alone would wait for ever."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    for name, kind in (("cpus", "CPU"), ("gpus", "GPU")):
-        asked, most = getattr(resources, name), max(node.get(kind, 0) for node in nodes)
-        if asked > most:
-            whole = sum(node.get(kind, 0) for node in nodes)
-            raise InputError(
-                f"resources.{name}: a trial asks for {asked:g}, and no node of the cluster has more than {most:g} "
-                f"({whole:g} on {len(nodes)} nodes)"
-            )
-    if not any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= resources.gpus for node in nodes):
-        raise InputError(
-            f"resources: a trial asks for {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
-            "and no node of the cluster has both"
-        )
+    room.check(_nodes(), resources)
 
 
 def look(preflight: Preflight, resources: Resources, own_cluster: bool = False) -> None:
@@ -201,10 +190,12 @@ def _on_each(
 
 def workers(resources: Resources) -> int:
     """Jobs that the cluster has room for, side by side."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    asked = {kind: number for kind, number in (("CPU", resources.cpus), ("GPU", resources.gpus)) if number}
-    room = sum(int(min(node.get(kind, 0) / number for kind, number in asked.items())) for node in nodes)
-    return max(1, min(room, resources.at_once or room))
+    return room.workers(_nodes(), resources)
+
+
+def _nodes() -> list[dict[str, float]]:
+    """What each node has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 class Worker(tune.Trainable):
@@ -239,7 +230,7 @@ class Worker(tune.Trainable):
         return {"over": True} if event is None else {"event": as_plain(event)}
 
     def cleanup(self) -> None:
-        """Leave what is being done, where Tune ends the worker in good order."""
+        """Leave what is being done, with a checkpoint of the last epoch that was reported; also where Tune ends it."""
         self.events.close()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -286,6 +277,8 @@ class Teller(FIFOScheduler):
         """Jobs by Tune trial."""
         self.ended: dict[str, set[str]] = {}
         """Of the job that each Tune trial has: keys of trials with an end."""
+        self.leaving: list[Any] = []
+        """What workers answer when they have left their job."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as for `Asker`."""
@@ -294,9 +287,19 @@ class Teller(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         # Tune hands nested results over with their names joined.
         event = {name.removeprefix("event/"): value for name, value in result.items() if name.startswith("event/")}
-        if event and not self._tell(trial, as_event(event)):
-            return self.CONTINUE
-        return self.CONTINUE if self._next(trial) else self.STOP
+        goes_on = False
+        try:
+            goes_on = bool(event and not self._tell(trial, as_event(event))) or self._next(trial)
+        finally:
+            if not goes_on:
+                # Tune may keep the worker for later, or, after a signal, not get to end it in good order.
+                self.leaving.append(trial.temporary_state.ray_actor.cleanup.remote())
+        return self.CONTINUE if goes_on else self.STOP
+
+    def close(self) -> None:
+        """Wait for the workers that leave: one that was in the middle of a job writes its checkpoints."""
+        if self.leaving:
+            ray.wait(self.leaving, num_returns=len(self.leaving), timeout=LEAVING_SECONDS)
 
     def _tell(self, trial: Any, event: Event) -> bool:
         if isinstance(event, Finished):
@@ -334,7 +337,8 @@ class Lost(tune.Callback):
         return {}
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        why, job = self._why(trial)
+        job = Job.from_json(trial.config["job"])
+        why = reason(trial, job, self.checkpoints, self.resources)
         if short_of_memory(trial):
             # One more try, and no others.
             trial.max_failures = trial.num_failures
@@ -349,20 +353,14 @@ class Lost(tune.Callback):
             self.feed.tell(Notice(spec.key, f"its worker was lost, and is replaced: {why}"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        why, job = self._why(trial)
+        job = Job.from_json(trial.config["job"])
+        why = reason(trial, job, self.checkpoints, self.resources)
         lost = f"worker lost {trial.num_failures} times: {why}"
-        reason = shortage.reason(lost) if short_of_memory(trial) else lost
+        told = shortage.reason(lost) if short_of_memory(trial) else lost
         for spec in job.trials:
             record = fatal.Record.of(self.checkpoints, spec.key)
-            end = record.end(spec.key, self.checkpoints) if record.last else Finished(spec.key, "failed", reason)
+            end = record.end(spec.key, self.checkpoints) if record.last else Finished(spec.key, "failed", told)
             self.feed.tell(end)
-
-    def _why(self, trial: Any) -> tuple[str, Job]:
-        job = Job.from_json(trial.config["job"])
-        report = self.checkpoints / job.trials[0].key / failures.SILENT
-        if isinstance(report, Path) and report.is_file() and report.stat().st_size:
-            return f"silent for {self.resources.silent:g} s", job
-        return killed_by_signal(job, self.checkpoints) or cause(trial), job
 
 
 def _bounded(asker: Asker, at_once: int | None) -> Searcher:

@@ -38,6 +38,10 @@ class Resources(Description):
     silent: Annotated[float, Field(ge=1, le=31_536_000)] | None = None
     """Seconds behind which a worker that has told nothing is ended, as if it were lost; by itself, never. On Ray."""
 
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 60
+    """Seconds between two checkpoints of a trial, at the least: they are written after an epoch, 0 after every one. And
+    always after the last one, and where a run is asked to stop."""
+
     @field_validator("fuse", mode="before")
     @classmethod
     def _one_of_three(cls, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGUSR1 ask a run to stop: nothing more begins, running trials get to their next checkpoint."""
+"""SIGINT, SIGTERM and SIGUSR1 ask a run to stop: nothing more begins, running trials leave a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SIGNALS = tuple(
 )  # SIGUSR1 is not on every system
 
 PATIENCE_SECONDS = 60.0
-"""How long running trials may take to end their epoch; then it is lost, and done again when the run goes on."""
+"""How long running trials may take to end their epoch; then what they did since their last checkpoint is done again
+when the run goes on."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -32,17 +33,17 @@ class Stopped(KeyboardInterrupt):
 class Stop:
     """Whether a run was asked to stop, and how far it is with that.
 
-    The first signal is a request, as long as trials are at work: no more are begun, and each is stopped behind its
-    next checkpoint. With nothing at work, behind `patience` seconds, and at a second signal it ends at once, by a
-    `Stopped` in the main thread: a `KeyboardInterrupt`, which is the one exception that Ray passes on from its own
-    waiting.
+    The first signal is a request, as long as trials are at work: no more are begun, and each is stopped after its
+    epoch, where it leaves a checkpoint. With nothing at work, after `patience` seconds, and at a second signal it ends
+    at once, by a `Stopped` in the main thread: a `KeyboardInterrupt`, which is the one exception that Ray passes on
+    from its own waiting.
     """
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
         self.patience = patience
         self.asked: signal.Signals | None = None
         self.at_work: set[str] = set()
-        """Trials that a worker has taken up, and that are not behind a checkpoint since the signal."""
+        """Trials that a worker has taken up, and that have ended no epoch since the signal."""
 
     @property
     def status(self) -> int:
@@ -151,7 +152,7 @@ class Ending:
         return self.stop.asked is not None or self.feed.over
 
     def tell(self, event: Event) -> bool:
-        """Take an event in; behind a checkpoint, stop its job if that was asked for.
+        """Take an event in; after an epoch, stop its job if that was asked for.
 
         Raises:
             KeyboardInterrupt: that was the last one at work.
@@ -165,7 +166,7 @@ class Ending:
         elif enough:
             self._ended(self.jobs.get(event.key, frozenset()))
         elif isinstance(event, Started | Epoch):
-            # A checkpoint is written ahead of its epoch; at the start there is nothing yet to lose.
+            # Whoever is stopped here writes a checkpoint as it leaves; at the start there is nothing yet to lose.
             self.stop.at_work.add(event.key)
             if self.stop.asked:
                 self.stop.at_work -= self.jobs.get(event.key, frozenset())

@@ -6,6 +6,7 @@ import copy
 import platform
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
 from statistics import median
 
 import torch
@@ -20,6 +21,7 @@ from search.fused import Unfusable, refusal
 from search.gpu import near
 from search.members import Group, Member, furthest_behind, level
 from search.recipe import Recipe
+from search.saving import Saving
 from search.step import Eager, autocast, stepping
 from search.trial import TrialSpec
 
@@ -43,12 +45,15 @@ def train(
     recompute: bool = False,
     recorded: bool = False,
     detours: Detours = NONE,
+    checkpoint_seconds: float = 0,
 ) -> Iterator[Event]:
     """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` behind each epoch in `probes`.
 
-    With a `folder`, every epoch ends in a checkpoint there and a trial that was killed goes on behind its last one, on
-    the CPU with the same bits as if it had never stopped; epochs told before are told again. A checkpoint that is
-    damaged or cannot be written is told as a `Notice`. At the end the weights stay as `weights.safetensors`.
+    With a `folder`, an epoch ends in a checkpoint there if the last one was `checkpoint_seconds` ago, and so does the
+    last epoch; who stops asking, and closes this, leaves one of the last epoch that was reported. A trial that was
+    killed goes on after its last one, on the CPU with the same bits as if it had never stopped; epochs reported before
+    are reported again. A checkpoint that is damaged or cannot be written is reported as a `Notice`. At the end the
+    weights stay as `weights.safetensors`.
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
     A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
@@ -64,6 +69,7 @@ def train(
         recompute=recompute,
         recorded=recorded,
         detours=detours,
+        checkpoint_seconds=checkpoint_seconds,
     )
 
 
@@ -77,6 +83,7 @@ def train_together(
     recompute: bool = False,
     recorded: bool = False,
     detours: Detours = NONE,
+    checkpoint_seconds: float = 0,
 ) -> Iterator[Event]:
     """`train` for trials of one recipe and shape, a folder each, their networks fused into one for the steps.
 
@@ -86,6 +93,33 @@ def train_together(
     Raises:
         Unfusable: the networks cannot be fused.
     """
+    with closing(Saving(device, checkpoint_seconds)) as saving:
+        yield from _train(
+            specs,
+            images,
+            saving,
+            device=device,
+            folders=folders,
+            probes=probes,
+            recompute=recompute,
+            recorded=recorded,
+            detours=detours,
+        )
+
+
+def _train(
+    specs: Sequence[TrialSpec],
+    images: Images,
+    saving: Saving,
+    *,
+    device: str,
+    folders: Sequence[Place | None],
+    probes: Collection[int],
+    recompute: bool,
+    recorded: bool,
+    detours: Detours,
+) -> Iterator[Event]:
+    """The events of `train_together`."""
     recipe = specs[0].recipe
     members = [
         Member.of(spec, folder, device, recompute=recompute, detours=detours)
@@ -109,6 +143,8 @@ def train_together(
     group: Group | None = None
     while behind := furthest_behind(members, total):
         if take is None or take.group.members != behind:
+            if take is not None:
+                take.group.hand_back()
             # First the group before is let go, with its graph: there may be no room for both.
             take = group = None
             take = stepping(Group(behind, detours), device, recorded=recorded)
@@ -117,6 +153,7 @@ def train_together(
         first, warming_up, number = state.step, state.warming_up, len(state.history)
         taken, epoch_began, lr = first, time.monotonic(), recipe.lr
         group.model.train()
+        group.ahead = True
         losses, wrong, seen = [], torch.zeros(len(behind), device=device), 0
         orders = [
             batches(
@@ -144,10 +181,15 @@ def train_together(
         # One look at the losses an epoch: a look a step would make the device wait.
         curves = torch.stack(losses).float()
         finite = curves.isfinite().all(0).tolist()
-        group.hand_back()
+        group.note_generators()
+        # With whoever leaves, since the others go on in another group: after a kill, none of them begins with them.
+        save = saving.due or taken == total or not all(finite)
+        if save or number + 1 in probes:
+            group.hand_back()
         seconds = (time.monotonic() - epoch_began) / len(behind)
 
-        told: list[Event] = [*take.reported()]
+        told: list[Event] = [*take.reported(), *saving.news()]
+        gone = dict[str, int]()
         looked_at = errors(group.model, validation, images, recipe, device, networks=len(behind))
         for member, curve, sound, missed, validation_error in zip(
             behind, curves.unbind(1), finite, wrong, looked_at, strict=True
@@ -157,6 +199,7 @@ def train_together(
                 bad = int((~curve.isfinite()).nonzero()[0])
                 reason = f"loss is {float(curve[bad])} at step {first + bad + 1}"
                 members.remove(member)
+                gone[key] = taken
                 told.append(Finished(key, "diverged", reason, seconds=spent(member) + seconds))
                 continue
             train_error = float(missed) / seen
@@ -178,12 +221,18 @@ def train_together(
             if measured.epoch in probes:
                 # Ahead of the checkpoint: a trial that is killed in between does the epoch again, and this.
                 yield probe(key, measured.epoch, member.model, split, images)
-        # All checkpoints ahead of all that is told, so that a kill finds them level.
-        for member in behind:
-            if member in members:
-                told += member.save(device)
-        yield from told
+        # All checkpoints before all that is reported, so that a kill finds them level.
+        if save:
+            told += saving.save(members, gone)
+        try:
+            yield from told
+        except GeneratorExit:
+            # Nobody asks for more, as after a signal: what was learned since is not to be learned again.
+            group.hand_back()
+            saving.leave(members)
+            raise
 
+    yield from saving.wait()
     latencies: dict[str, float] = {}
     for member in members:
         yield from ended(member, images, device, latencies)

@@ -9,7 +9,7 @@ import platform
 import tempfile
 import traceback
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def work(job: Job, resources: Resources, checkpoints: Place | None) -> Generator
 
     An exception ends its trial as `failed`, with reason and traceback, and the job goes on: the next try would only
     fail again. But for want of memory it is tried once more, alone. What must not be swallowed (a killed worker,
-    Ctrl-C) is no `Exception`.
+    Ctrl-C) is no `Exception`. Closed after an epoch, it leaves a checkpoint of that epoch.
 
     What kills this process by a signal is found by the next one: trials that trained together then go one by one, and a
     trial that has killed two of its processes is `failed`.
@@ -50,9 +50,10 @@ def work(job: Job, resources: Resources, checkpoints: Place | None) -> Generator
     tries = 2
     group = fatal.Record.of(checkpoints, job.name, fatal.TOGETHER)
     try:
-        for event in _together(job, resources, checkpoints, group):
-            ended |= {event.key} if isinstance(event, Finished) else set()
-            yield event
+        with closing(_together(job, resources, checkpoints, group)) as events:
+            for event in events:
+                ended |= {event.key} if isinstance(event, Finished) else set()
+                yield event
     except Exception as error:
         # Of one trial, or of all as one, such as a lack of memory: each on its own shows whose it is.
         log.warning("trials that trained together go on one after another (%s)", type(error).__name__)
@@ -72,8 +73,8 @@ def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
         return
     if deaths:
         yield Notice(spec.key, f"{deaths[-1]}; tried once more")
-    with record.kept():
-        for event in _tried(spec, job, resources, checkpoints, tries):
+    with record.kept(), closing(_tried(spec, job, resources, checkpoints, tries)) as events:
+        for event in events:
             if isinstance(event, Finished):
                 record.forget()
             yield event
@@ -97,6 +98,7 @@ def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
                 # The second time without: a graph keeps its memory, and the last batch of an epoch needs more.
                 recorded=resources.recorded and (left > 0 or tries == 1),
                 detours=found.detours,
+                checkpoint_seconds=resources.checkpoint_seconds,
             )
             return
         except Exception as error:
@@ -186,6 +188,7 @@ def _as_one(job: Job, resources: Resources, checkpoints: Place | None) -> Iterat
             recompute=resources.recompute,
             recorded=resources.recorded,
             detours=found.detours,
+            checkpoint_seconds=resources.checkpoint_seconds,
         )
 
 

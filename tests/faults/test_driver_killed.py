@@ -24,6 +24,7 @@ arms: {plain: {}, drops: {set: {unit.shortcut: {kind: dropout}}}}
 data: {name: digits, limit: 200}
 recipe: {base: digits, epochs: 6, augmentation: {pad: 1}}
 seeds: 3
+resources: {checkpoint_seconds: 0}
 """
 
 KILLS, TRIALS = 20, 6

@@ -24,7 +24,7 @@ arms: {plain: {}, gated: {set: {unit.shortcut: exclusive_gate}}}
 data: {name: digits, limit: 200}
 recipe: {base: digits, epochs: 3}
 seeds: 1
-resources: {fuse: off}
+resources: {fuse: off, checkpoint_seconds: 0}
 """
 
 TOGETHER = STUDY.replace("fuse: off", "fuse: 3").replace("seeds: 1", "seeds: 3").replace(", gated", ", drop")

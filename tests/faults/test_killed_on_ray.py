@@ -60,7 +60,7 @@ def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any)
     try:
         ray_runner.run(
             Listed(jobs, heard.events.append),
-            resources=Resources(at_once=1, **resources),
+            resources=Resources(at_once=1, checkpoint_seconds=0, **resources),
             checkpoints=folder / "checkpoints",
             work=work,
         )

@@ -20,8 +20,12 @@ from runs import Run, numbers, stored, write
 
 pytestmark = pytest.mark.long
 
-LONG: dict[str, Any] = {"seeds": 1, "recipe": {"base": "digits", "epochs": 80, "batch_size": 32}}
-"""Two trials that are not done in an instant."""
+LONG: dict[str, Any] = {
+    "seeds": 1,
+    "recipe": {"base": "digits", "epochs": 80, "batch_size": 32},
+    "resources": {"checkpoint_seconds": 0},
+}
+"""Two trials that are not done in an instant, with checkpoints after every epoch."""
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from search import inline
 from search.checkpoint import WEIGHTS
 from search.data import DataSet, load
 from search.events import Epoch, Event, Finished, Notice, Started
+from search.lost import cause
 from search.resources import Resources
 from search.sweep import Listed
 from search.trial import Job, TrialSpec
@@ -121,7 +122,7 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
             assert len(workers(os.getpid())) == 1
             kill_workers()
 
-    resources = Resources(at_once=1, retries=RETRIES)
+    resources = Resources(at_once=1, retries=RETRIES, checkpoint_seconds=0)
     with redirect_stdout(io.StringIO()) as stdout:
         ray_runner.run(Listed(jobs.values(), tell), resources=resources, checkpoints=result.checkpoints)
     result.printed = stdout.getvalue()
@@ -307,11 +308,9 @@ def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_the_cause_is_the_last_failures_without_its_time(text: str, reason: str, tmp_path: Path) -> None:
-    from search import ray_runner
-
     (tmp_path / "error.txt").write_text(text)
-    assert ray_runner.cause(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
-    assert ray_runner.cause(SimpleNamespace(error_file=None)) == "no reason given"
+    assert cause(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
+    assert cause(SimpleNamespace(error_file=None)) == "no reason given"
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runs import Run, alive, numbers, stored, write
@@ -40,6 +41,20 @@ def said_how_to_go_on(run: Run, number: signal.Signals) -> None:
     assert alive(run.mark) == []
 
 
+def unfinished(out: Path) -> Any:
+    """Epochs of trials that have not ended: by the clock, none of their checkpoints would be due yet."""
+    trials, curves, _ = stored(out)
+    return curves[~curves["key"].isin(trials.loc[trials["status"] == "complete", "key"])]
+
+
+def not_done_again(epochs: Any, out: Path) -> None:
+    """Clocks never agree twice: an epoch that was done again would have another."""
+    _, after, _ = stored(out)
+    both = epochs.merge(after, on=["key", "epoch"], suffixes=("", "_after"))
+    assert len(both) == len(epochs)
+    assert both["seconds"].tolist() == both["seconds_after"].tolist()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
 def test_a_signal_stops_a_run_behind_a_checkpoint_and_the_same_command_ends_it_with_the_same_numbers(
@@ -52,19 +67,14 @@ def test_a_signal_stops_a_run_behind_a_checkpoint_and_the_same_command_ends_it_w
         assert run.end() == 128 + number
     said_how_to_go_on(run, number)
     assert f"{number.name}: no more trials begin; 1 at work end their epoch, within 60 s" in run.stderr
-    trials, curves, counts = stored(out)
+    counts, begun = stored(out)[2], unfinished(out)
     assert counts["failed"] == 0
     assert counts["complete"] < 4
-    begun = curves[~curves["key"].isin(trials.loc[trials["status"] == "complete", "key"])]
     assert len(begun) >= 2
     assert {path.parent.name for path in out.glob(f"checkpoints/*/{NAME}")} == set(begun["key"])
     went_on(study, out, "--inline")
     assert numbers(out) == numbers(undisturbed)
-    _, after, _ = stored(out)
-    # Clocks never agree twice: an epoch that was done again would have another.
-    both = begun.merge(after, on=["key", "epoch"], suffixes=("", "_after"))
-    assert len(both) == len(begun)
-    assert both["seconds"].tolist() == both["seconds_after"].tolist()
+    not_done_again(begun, out)
     assert list(out.glob(f"checkpoints/*/{NAME}")) == []
     assert list(out.glob("checkpoints/.*")) == []
 
@@ -154,7 +164,7 @@ def test_signals_at_any_moment_change_no_number(tmp_path: Path, undisturbed: Pat
 @pytest.mark.long
 @pytest.mark.timeout(600)  # Ray starts three times
 def test_on_ray_signals_leave_no_process_and_the_same_numbers(tmp_path: Path, undisturbed: Path) -> None:
-    study, out = write(tmp_path), tmp_path / "run"
+    study, out, begun = write(tmp_path), tmp_path / "run", []
     for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM):
         with Run(study, out) as run:
             before = run.epochs()
@@ -167,8 +177,11 @@ def test_on_ray_signals_leave_no_process_and_the_same_numbers(tmp_path: Path, un
             assert run.end() == 128 + number, run.stderr
         said_how_to_go_on(run, number)
         assert stored(out)[2]["failed"] == 0
+        begun.append(unfinished(out))
     went_on(study, out, "--inline")
     assert numbers(out) == numbers(undisturbed)
+    for epochs in begun:
+        not_done_again(epochs, out)
 
 
 def test_a_signal_while_ray_starts_ends_it(tmp_path: Path) -> None:

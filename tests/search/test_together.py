@@ -137,8 +137,9 @@ def test_trials_whose_group_breaks_go_on_one_by_one_behind_their_checkpoints(
         hand_back(self)
 
     monkeypatch.setattr(Group, "hand_back", breaks)
-    (job,) = jobs(seeds(trial, epochs=3), Resources(fuse=2), workers=1, steps=21)
-    events = list(work(job, Resources(fuse=2), tmp_path))
+    resources = Resources(fuse=2, checkpoint_seconds=0)
+    (job,) = jobs(seeds(trial, epochs=3), resources, workers=1, steps=21)
+    events = list(work(job, resources, tmp_path))
     assert done == [2, 2, 1, 1, 1, 1]
     assert [event.step for event in events if isinstance(event, Started)] == [0, 0, 7, 7]
     assert [event.status for event in events if isinstance(event, Finished)] == ["complete", "complete"]

@@ -1,0 +1,54 @@
+"""What tests of checkpoints share: kills, a clock that is due every second epoch, and what was measured."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import pytest
+
+from search.data import Images, Split
+from search.events import Epoch, Event, Finished
+from search.saving import Saving
+
+NEVER = 1e6
+"""Seconds in which no test ends."""
+AN_EPOCH = 3
+"""Steps."""
+
+
+class Killed(BaseException):
+    """What no code of ours catches."""
+
+
+def cut(images: Images) -> Images:
+    """Three batches of 32 an epoch, and 50 images to measure by."""
+    sizes = {"train": 32 * AN_EPOCH, "validation": 50, "test": 50}
+    parts = {name: (getattr(images, name).x[:size], getattr(images, name).y[:size]) for name, size in sizes.items()}
+    return replace(images, **{name: Split(*part) for name, part in parts.items()})
+
+
+def numbers(events: Sequence[Event], key: str | None = None) -> list[Any]:
+    """What was measured, once each."""
+    clocks = ("seconds", "images_per_second", "latency_ms")
+    found = {
+        (event.key, getattr(event, "epoch", None)): {
+            name: value for name, value in vars(event).items() if name not in clocks
+        }
+        for event in events
+        if isinstance(event, Epoch | Finished) and key in (None, event.key)
+    }
+    return list(found.values())
+
+
+def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock, checkpoints are due after every second epoch of a group."""
+    asked = count(1)
+    monkeypatch.setattr(Saving, "due", property(lambda _: next(asked) % 2 == 0))
+
+
+def writers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("checkpoints")]
