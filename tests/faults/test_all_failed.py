@@ -59,7 +59,7 @@ def test_status_tells_where_the_first_traceback_is(doomed: Result) -> None:
 def test_what_failed_and_is_complete_now_has_no_traceback_to_read(
     doomed: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torch.compile", lambda model: model)
+    monkeypatch.setattr("torch.compile", lambda model, **settings: model)
     again = ["run", "study.yaml", "--inline", "--out", "run", "--retry-failed"]
     assert CliRunner().invoke(app, again, catch_exceptions=False).exit_code == 0
     told = CliRunner().invoke(app, ["status", "run", "--json"], catch_exceptions=False)
