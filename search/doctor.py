@@ -105,8 +105,8 @@ def examine() -> Iterator[Finding]:
 
 def summary(findings: Iterable[Finding]) -> dict[str, Any]:
     """For programs: `{ok, findings: [{name, text, level, advice}, ...]}`."""
-    told = [asdict(finding) for finding in findings]
-    return {"ok": all(finding["level"] != "wrong" for finding in told), "findings": told}
+    rows = [asdict(finding) for finding in findings]
+    return {"ok": all(row["level"] != "wrong" for row in rows), "findings": rows}
 
 
 def versions() -> Iterator[Finding]:

@@ -106,14 +106,16 @@ def _sound(net: Architecture, conditions: Conditions, networks: int, folder: Pat
     for layer in dict.fromkeys(kernel.written for kernel in own if kernel.name in bad):
         alike = [kernel for kernel in own if kernel.written == layer]
         for route in ROUTES:
-            if all(verdict.sound(conditions.tolerance) for verdict in check(alike, route)):
+            verdicts = check(alike, route)
+            # A route that could not be checked is none.
+            if len(verdicts) == len(alike) and all(verdict.sound(conditions.tolerance) for verdict in verdicts):
                 detours[layer] = route
                 break
-        told = [said(bad[kernel.name], conditions) for kernel in alike if kernel.name in bad]
+        found = [said(bad[kernel.name], conditions) for kernel in alike if kernel.name in bad]
         if layer in detours:
-            lines += [f"{line}; avoided: computed {detours[layer]}" for line in told]
+            lines += [f"{line}; avoided: computed {detours[layer]}" for line in found]
         else:
-            refused += [f"{line}; {' and '.join(ROUTES)} are no better" for line in told]
+            refused += [f"{line}; {' and '.join(ROUTES)} are no better" for line in found]
     if refused:
         raise Faulty("\n".join([*refused, "run `resnet-space doctor`; another torch or another machine may be right"]))
     return Found(detours, tuple(lines))

@@ -17,6 +17,7 @@ from runs import Run, numbers, write
 from torch import nn
 
 from resnet_space import Architecture, build
+from search import soundness
 from search.detours import ROUTES, follow, take, written
 from search.folder import RunFolder
 from search.fork_server import ForkServer, Verdict
@@ -240,6 +241,21 @@ def test_a_kernel_that_is_wrong_in_every_way_is_refused_before_the_first_trial(t
     assert "gradient of weight has a relative error of 0.5, and 0.0001 is allowed" in run.stderr
     assert "`resnet-space doctor`" in run.stderr
     assert "complete" not in run.stderr
+
+
+def test_a_wrong_kernel_whose_routes_cannot_be_checked_is_refused(
+    tiny_net: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ends:
+        """A fork server that finds every kernel wrong, and ends when it is asked for a route."""
+
+        def ask(self, request: dict[str, Any]) -> list[Verdict]:
+            return [] if request["route"] else [Verdict(name, 0.5, "output") for name in request["kernels"]]
+
+    monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path))
+    monkeypatch.setattr(soundness, "server", Ends)
+    with pytest.raises(soundness.Faulty, match="output has a relative error of 0.5, and 0.0001 is allowed"):
+        soundness.sound(tiny_net, HERE)
 
 
 def test_a_process_that_sees_no_gpu_leaves_the_check_to_those_that_do(tiny_net: Architecture) -> None:
