@@ -254,7 +254,7 @@ def test_a_wrong_kernel_whose_routes_cannot_be_checked_is_refused(
 
     monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path))
     monkeypatch.setattr(soundness, "server", Ends)
-    with pytest.raises(soundness.Faulty, match="output has a relative error of 0.5, and 0.0001 is allowed"):
+    with pytest.raises(soundness.Faulty, match=r"output has a relative error of 0\.5, and 0\.0001 is allowed"):
         soundness.sound(tiny_net, HERE)
 
 
