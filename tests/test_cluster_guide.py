@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from runs import MARK, STUDY, alive, numbers, stored, write
+from runs import MARK, STUDY, alive, epochs, numbers, stored, write
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "cluster.md"
@@ -121,10 +121,10 @@ def test_the_batch_script_queues_itself_again_on_usr1_and_ends_the_study(tmp_pat
     first = begun(tmp_path / "first.log")
     try:
         end = time.monotonic() + 200
-        while not (out / "checkpoints").exists() or not any(out.glob("checkpoints/*/checkpoint.pt")):
+        while not epochs(out):
             assert first.poll() is None, (tmp_path / "first.log").read_text()
             assert time.monotonic() < end, (tmp_path / "first.log").read_text()
-            time.sleep(0.1)
+            time.sleep(0.05)
         first.send_signal(signal.SIGUSR1)
         assert first.wait(120) == 128 + signal.SIGUSR1, (tmp_path / "first.log").read_text()
     finally:

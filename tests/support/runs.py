@@ -87,19 +87,25 @@ class Run:
 
     def running(self) -> int:
         """Trials that run."""
-        return self._count("SELECT count(*) FROM trials WHERE status = 'running'")
+        return _count(self.out, "SELECT count(*) FROM trials WHERE status = 'running'")
 
     def epochs(self) -> int:
         """Epochs that are stored, of this session and those before."""
-        return self._count("SELECT count(*) FROM epochs")
+        return epochs(self.out)
 
-    def _count(self, query: str) -> int:
-        """Asked often, beside a run that needs the processor: without all that reading a store takes."""
-        try:
-            with closing(sqlite3.connect(f"file:{self.out}/trials.db?mode=ro", uri=True)) as connection:
-                return int(connection.execute(query).fetchone()[0])
-        except sqlite3.OperationalError:  # not there yet, or in the midst of being made
-            return 0
+
+def epochs(out: Path) -> int:
+    """Epochs that are stored of a run that goes on."""
+    return _count(out, "SELECT count(*) FROM epochs")
+
+
+def _count(out: Path, query: str) -> int:
+    """Asked often, beside a run that needs the processor: without all that reading a store takes."""
+    try:
+        with closing(sqlite3.connect(f"file:{out}/trials.db?mode=ro", uri=True)) as connection:
+            return int(connection.execute(query).fetchone()[0])
+    except sqlite3.OperationalError:  # not there yet, or in the midst of being made
+        return 0
 
 
 def stored(out: Path) -> tuple[Any, Any, dict[str, int]]:
