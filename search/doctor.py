@@ -20,7 +20,7 @@ from search.data.catalogue import DATASETS
 from search.data.memory import available_bytes
 from search.data.places import cache_folder
 from search.folder import commit
-from search.processor import processor
+from search.processor import CHOOSE_KERNELS, processor
 
 Level = Literal["ok", "note", "wrong"]
 
@@ -37,17 +37,7 @@ PACKAGES = (
     "pyarrow",
 )
 
-THREADING = (
-    "OMP_",
-    "MKL_",
-    "KMP_",
-    "GOMP_",
-    "OPENBLAS_",
-    "ONEDNN_",
-    "DNNL_",
-    "ATEN_CPU_CAPABILITY",
-    "TORCH_NUM_THREADS",
-)
+VARIABLES = (*CHOOSE_KERNELS, "OMP_", "GOMP_", "KMP_", "TORCH_NUM_THREADS")
 """Beginnings of the environment variables that change threads and kernels."""
 
 DISK = 1_000_000_000
@@ -142,7 +132,7 @@ def processors() -> Iterator[Finding]:
     yield Finding("instruction sets", f"{torch.backends.cpu.get_cpu_capability()}: {' '.join(own['isa']) or 'unknown'}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
-    given = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(THREADING)]
+    given = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)]
     text = (
         f"{cores} cores for this process of {os.cpu_count()}; torch takes {threads} by default, a trial resources.cpus"
     )

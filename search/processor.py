@@ -12,6 +12,12 @@ X86 = ("avx", "amx", "fma", "f16c", "sse4")
 ARM = ("asimd", "sve", "sme", "bf16", "i8mm")
 """What begins the flags by which oneDNN, MKL and torch choose kernels."""
 
+CHOOSE_KERNELS = (
+    *("ONEDNN_", "DNNL_", "MKL_", "OPENBLAS_", "ATEN_CPU_CAPABILITY"),
+    *("CUDNN_", "CUBLAS_", "NVIDIA_TF32_OVERRIDE"),
+)
+"""Beginnings of the environment variables by which libraries choose kernels."""
+
 
 class Processor(TypedDict):
     """`isa` are flags as the kernel spells them, sorted; none where they cannot be read."""

@@ -21,24 +21,12 @@ from search.detours import ROUTES, Detours
 from search.fork_server import ForkServer, Verdict
 from search.gpu import bf16
 from search.kernels import Conditions, Kernel, kernels
-from search.processor import processor
+from search.processor import CHOOSE_KERNELS, processor
 from search.recipe import Recipe
 from search.resources import Resources
 
 FORMAT = 1
 """Raise it when checks come to mean something else."""
-
-VARIABLES = (
-    "ONEDNN_",
-    "DNNL_",
-    "ATEN_CPU_CAPABILITY",
-    "CUDNN_",
-    "CUBLAS_",
-    "NVIDIA_TF32_OVERRIDE",
-    "MKL_",
-    "OPENBLAS_",
-)
-"""Beginnings of the environment variables by which libraries choose kernels."""
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +90,7 @@ def _sound(net: Architecture, conditions: Conditions, networks: int, folder: Pat
     bad = {verdict.kernel: verdict for verdict in check(own) if not verdict.sound(conditions.tolerance)}
     detours: dict[str, str] = {}
     lines: list[str] = []
-    refused: list[str] = []
+    unavoidable: list[str] = []
     for layer in dict.fromkeys(kernel.written for kernel in own if kernel.name in bad):
         alike = [kernel for kernel in own if kernel.written == layer]
         for route in ROUTES:
@@ -115,9 +103,11 @@ def _sound(net: Architecture, conditions: Conditions, networks: int, folder: Pat
         if layer in detours:
             lines += [f"{line}; avoided: computed {detours[layer]}" for line in found]
         else:
-            refused += [f"{line}; {' and '.join(ROUTES)} are no better" for line in found]
-    if refused:
-        raise Faulty("\n".join([*refused, "run `resnet-space doctor`; another torch or another machine may be right"]))
+            unavoidable += [f"{line}; {' and '.join(ROUTES)} are no better" for line in found]
+    if unavoidable:
+        raise Faulty(
+            "\n".join([*unavoidable, "run `resnet-space doctor`; another torch or machine may be right"])
+        )
     return Found(detours, tuple(lines))
 
 
@@ -214,7 +204,7 @@ def server() -> ForkServer:
 def machine(device: str) -> str:
     """16 hex digits of what kernels depend on: processor or GPU, torch and its libraries, environment variables."""
     parts = [str(FORMAT), torch.__version__, torch.__config__.show(), torch.backends.cpu.get_cpu_capability()]
-    parts += sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(VARIABLES))
+    parts += sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(CHOOSE_KERNELS))
     if device == "cpu":
         own = processor()
         parts += [own["name"], *own["isa"]]
