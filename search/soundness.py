@@ -105,9 +105,7 @@ def _sound(net: Architecture, conditions: Conditions, networks: int, folder: Pat
         else:
             unavoidable += [f"{line}; {' and '.join(ROUTES)} are no better" for line in found]
     if unavoidable:
-        raise Faulty(
-            "\n".join([*unavoidable, "run `resnet-space doctor`; another torch or machine may be right"])
-        )
+        raise Faulty("\n".join([*unavoidable, "run `resnet-space doctor`; another torch or machine may be right"]))
     return Found(detours, tuple(lines))
 
 
