@@ -10,14 +10,13 @@ from ablations import library
 from ablations.study import Ablation
 from resnet_space import Architecture, documents
 from resnet_space.errors import InputError, unknown
-from search import membership
-from search.bucket import Place
-from search.export import weights_of
-from search.folder import RunFolder
-from search.inputs import Inputs
-from search.plan import stored
-from search.store import Store
-from search.study import Study
+from search.data.inputs import Inputs
+from search.files.bucket import Place
+from search.files.folder import RunFolder
+from search.store import membership
+from search.store.store import Store
+from search.training.export import weights_of
+from search.trials.study import Study
 
 UNKNOWN = (
     "mean and deviation of the images, by which the input is normalised, and the names of the classes are not known: "
@@ -51,7 +50,7 @@ def choose(path: Path, arm: str, storage: str | None = None, checkpoints: str | 
     """
     folder = RunFolder.existing(path, checkpoints)
     study = library.of(documents.read(folder.study), source=str(folder.study))
-    store = stored(folder, storage)
+    store = Store.of(folder, storage)
     try:
         frame, own = store.frame(), membership.identity(study.recipe, folder, store)
         rows = zip(frame["key"], frame["architecture"], frame["seed"], strict=True)

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
-from search.recipe import Fraction
+from search.trials.recipe import Fraction
 
 if TYPE_CHECKING:
     from ablations.effects import Adjustment

@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from ablations import library
-from ablations.launch import AblationPlan, AblationRun
+from ablations.feed import AblationFeed
+from ablations.plan import AblationPlan
+from ablations.run import AblationRun
 from ablations.study import Ablation
 from resnet_space import documents
 from resnet_space.errors import InputError
 from search.data import Images, load
-from search.folder import RunFolder
-from search.found import SearchRun
-from search.plan import Plan, stored
-from search.search_plan import SearchPlan
-from search.search_study import Search
-from search.store import Store
-from search.study import Study
+from search.exploring.feed import SearchFeed
+from search.exploring.plan import SearchPlan
+from search.exploring.run import SearchRun
+from search.exploring.study import Search
+from search.files.folder import RunFolder
+from search.running.feed import Feed
+from search.running.plan import Plan
+from search.running.progress import Progress
+from search.store.store import Store
+from search.trials.study import Study
 
 Run = AblationRun | SearchRun
 
@@ -29,12 +34,13 @@ class Kind:
     """How a study of a kind is compiled, and how its folder is read."""
 
     plan: Callable[[Any, Images], Plan]
+    feed: Callable[[Any, Store, Progress], Feed]
     read: Callable[[Any, RunFolder, Store], Run]
 
 
 KINDS: dict[type[Study], Kind] = {
-    Ablation: Kind(AblationPlan.of, AblationRun.of),
-    Search: Kind(SearchPlan.of, SearchRun.of),
+    Ablation: Kind(AblationPlan.of, AblationFeed, AblationRun.of),
+    Search: Kind(SearchPlan.of, SearchFeed, SearchRun.of),
 }
 
 
@@ -47,6 +53,11 @@ def plan(study: Study, *, download: bool = False) -> Plan:
     return KINDS[type(study)].plan(study, load(study.data, download=download))
 
 
+def feed(plan: Plan, store: Store, progress: Progress) -> Feed:
+    """What is left to do of a study: its trials are put on the store's list."""
+    return KINDS[type(plan.study)].feed(plan, store, progress)
+
+
 def read(path: Path, storage: str | None = None) -> Run:
     """What a folder holds, also while it runs.
 
@@ -55,7 +66,7 @@ def read(path: Path, storage: str | None = None) -> Run:
     """
     folder = RunFolder.existing(path)
     study = library.of(documents.read(folder.study), source=str(folder.study))
-    store = stored(folder, storage)
+    store = Store.of(folder, storage)
     try:
         if not any(store.counts().values()):
             raise InputError(f"{path}: no trials yet")

@@ -10,8 +10,8 @@ from typing import Any
 from ablations.study import Ablation
 from resnet_space import Architecture, documents, paths
 from resnet_space.errors import InputError, unknown
-from search.search_study import Search
-from search.study import Study
+from search.exploring.study import Search
+from search.trials.study import Study
 
 KINDS: dict[str, type[Study]] = {"ablation": Ablation, "search": Search}
 
@@ -86,7 +86,7 @@ def _check_head(path: str, kind: type[Study]) -> None:
 
 def _plain_recipe(data: dict[str, Any]) -> dict[str, Any]:
     """With the recipe as a mapping, so that a path can lead into it; the data set likewise."""
-    from search.recipe import resolved
+    from search.trials.recipe import resolved
 
     recipe, images = data.get("recipe"), data.get("data")
     return {

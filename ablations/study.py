@@ -16,7 +16,7 @@ from ablations.matching import Match, match
 from resnet_space import Architecture, preset
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
-from search.study import Study, check_images
+from search.trials.study import Study, check_images
 
 MATCHED = ", matched"
 """Behind the name of an arm that was rescaled to the same complexity."""

@@ -11,8 +11,8 @@ from ablations.contrasts import MEASURES
 from ablations.published import Published, of_arms
 from ablations.study import Ablation
 from resnet_space import Architecture, complexity
-from search.events import FINISHED
-from search.record import TrialRecord
+from search.trials.events import FINISHED
+from search.trials.record import TrialRecord
 
 WORST = 1.0
 """The error that stands for no number in a ranking: all such arms tie, behind everything that was measured."""

@@ -13,10 +13,10 @@ import pandas as pd
 from ablations import effects
 from ablations.choice import arms_of
 from ablations.effects import Difference
-from search import membership
-from search.folder import RunFolder, differences
-from search.store import Store
-from search.study import Study
+from search.files.folder import RunFolder, differences
+from search.store import membership
+from search.store.store import Store
+from search.trials.study import Study
 
 ALIKE = 0.1
 """Networks of two runs are of equal complexity if their MACs differ by no more than this, as a fraction."""

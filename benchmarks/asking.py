@@ -23,16 +23,16 @@ from rich.console import Console
 
 from resnet_space import complexity
 from search.data import DataSet, Images, load
-from search.events import Finished, Started
-from search.explore import Exploration
-from search.local_search import BLOCK
-from search.optuna_sampler import scale, suggest
-from search.progress import Progress
-from search.recall import recall
-from search.search_plan import SearchPlan
-from search.search_study import Search
-from search.store import Store
-from search.trial import Job
+from search.exploring.feed import SearchFeed
+from search.exploring.history import recall
+from search.exploring.plan import SearchPlan
+from search.exploring.study import Search
+from search.running.progress import Progress
+from search.samplers.local_search import BLOCK
+from search.samplers.optuna_sampler import scale, suggest
+from search.store.store import Store
+from search.trials.events import Finished, Started
+from search.trials.trial import Job
 
 SAMPLERS = ("local", "tpe")
 ASKS = BLOCK
@@ -69,11 +69,11 @@ def search(sampler: str, trials: int) -> Search:
     )
 
 
-def opened(sampler: str, store: Store, images: Images) -> Exploration:
+def opened(sampler: str, store: Store, images: Images) -> SearchFeed:
     """The search of a store, gone on with."""
     plan = SearchPlan.of(search(sampler, 10**6), images)
-    progress = Progress(total=10**6, already=0, steps=plan.steps, name=plan.name_of, console=Console(quiet=True))
-    return Exploration(plan, store, progress)
+    progress = Progress(total=10**6, already=0, steps=plan.steps, console=Console(quiet=True))
+    return SearchFeed(plan, store, progress)
 
 
 def error(macs: float) -> float:
@@ -81,7 +81,7 @@ def error(macs: float) -> float:
     return 0.05 + 0.4 / (1 + macs / 3e5) + 0.03 * abs(math.sin(math.log(macs) * 7))
 
 
-def told(feed: Exploration, job: Job | None) -> None:
+def told(feed: SearchFeed, job: Job | None) -> None:
     """What becomes of the job's trial."""
     assert job is not None
     (spec,) = job.trials
@@ -90,7 +90,7 @@ def told(feed: Exploration, job: Job | None) -> None:
     feed.tell(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
 
 
-def asks(feed: Exploration) -> Callable[[], float]:
+def asks(feed: SearchFeed) -> Callable[[], float]:
     """Seconds of a trial, asked, stored, and told."""
 
     def seconds() -> float:
@@ -102,7 +102,7 @@ def asks(feed: Exploration) -> Callable[[], float]:
     return seconds
 
 
-def stock(feed: Exploration, url: str, asked: Counter[bool]) -> Callable[[], float]:
+def stock(feed: SearchFeed, url: str, asked: Counter[bool]) -> Callable[[], float]:
     """The same by Optuna alone, on a storage with the trials of this search; `asked` counts what was new, and not."""
     scales = {path: scale(axis) for path, axis in feed.space.axes.items()}
     sampler = optuna.samplers.TPESampler(seed=0)

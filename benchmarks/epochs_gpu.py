@@ -24,11 +24,11 @@ from torch.nn import functional
 
 from resnet_space import Architecture, build
 from search.data import Images, Split, batches
-from search.forecast import now
-from search.members import Group, Member, beginning
-from search.recipe import Recipe
-from search.step import BEFORE_RECORDING, autocast, stepping
-from search.trial import TrialSpec
+from search.training.forecast import now
+from search.training.members import Group, Member, beginning
+from search.training.step import BEFORE_RECORDING, autocast, stepping
+from search.trials.recipe import Recipe
+from search.trials.trial import TrialSpec
 
 IMAGES = 50_000
 

@@ -59,12 +59,12 @@ def study() -> dict[str, object]:
 def fill(folder: Path, trials: int) -> None:
     """A run's folder with so many complete trials of made up numbers, each with its last epoch."""
     from search.data import load
-    from search.events import Epoch
-    from search.folder import RunFolder
-    from search.search_plan import SearchPlan
-    from search.search_study import Search
-    from search.store import Store, epochs
-    from search.store import trials as table
+    from search.exploring.plan import SearchPlan
+    from search.exploring.study import Search
+    from search.files.folder import RunFolder
+    from search.store.store import Store, epochs
+    from search.store.store import trials as table
+    from search.trials.events import Epoch
 
     plan = SearchPlan.of(Search.of(study()), load(Search.of(study()).data))
     run = RunFolder(folder)

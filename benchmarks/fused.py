@@ -19,9 +19,9 @@ from measuring import Goal, Measured, main, ratio
 
 from resnet_space import Architecture, preset
 from search.data import DataSet, Images, load
-from search.recipe import Recipe
-from search.together import MARGIN, pace
-from search.trial import TrialSpec
+from search.training.fusing_pays import MARGIN, pace
+from search.trials.recipe import Recipe
+from search.trials.trial import TrialSpec
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ import torch
 from ray import tune
 from textbook import train
 
-from ablations.launch import AblationPlan
 from ablations.library import load as study
+from ablations.plan import AblationPlan
 from resnet_space import build
 from search.data import load
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from measuring import ROUNDS, Goal, Measured, main, several
 from simulated import jobs, sweep_of
 
-from search.events import Epoch
-from search.store import Store
+from search.store.store import Store
+from search.trials.events import Epoch
 
 SLOTS = 4
 """Trials side by side on a node."""

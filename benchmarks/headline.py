@@ -26,7 +26,7 @@ from measuring import HERE, Goal, Measured, main
 from scipy import stats
 
 from ablations import kinds
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 
 STUDY, BASELINE = "shortcuts", "identity"
 FEW, SEEDS = 4, 5

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from search.atomic import write_text
-from search.folder import commit, machine, versions
+from search.files.atomic import write_text
+from search.machine.session import commit, machine, versions
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -53,7 +53,7 @@ def plain(number: int) -> Callable[[], float]:
 
 
 def measure(quick: bool) -> Iterator[Measured]:
-    from search import ray_runner
+    from search.running import ray_runner
 
     ray = ray_runner.ray
     few, rounds = (2, 1) if quick else (20, ROUNDS)

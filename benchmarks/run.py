@@ -24,7 +24,7 @@ from typing import Any
 
 from measuring import HERE, RESULTS, Goal, told
 
-from search.atomic import write_text
+from search.files.atomic import write_text
 
 
 @dataclass(frozen=True)

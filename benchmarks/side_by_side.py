@@ -62,10 +62,10 @@ def trial(pipe: Connection) -> None:
     import torch
 
     from search.data import DataSet, batches, load
-    from search.members import Group, Member
-    from search.recipe import Recipe
-    from search.step import stepping
-    from search.trial import TrialSpec
+    from search.training.members import Group, Member
+    from search.training.step import stepping
+    from search.trials.recipe import Recipe
+    from search.trials.trial import TrialSpec
 
     settings: dict[str, Any] = {"size": 8, "channels": 1, "classes": 10, "samples": 640}
     data = DataSet(name="fake", validation=0.1, **settings)

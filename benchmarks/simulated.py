@@ -27,13 +27,13 @@ from rich.console import Console
 
 from resnet_space import preset
 from search.data import DataSet
-from search.events import Epoch, Event, Finished, Started
-from search.progress import Progress
-from search.recipe import Recipe
-from search.resources import Resources
-from search.store import Store
-from search.sweep import sweep
-from search.trial import Job, TrialSpec
+from search.running.feed import sweep
+from search.running.progress import Progress
+from search.store.store import Store
+from search.trials.events import Epoch, Event, Finished, Started
+from search.trials.recipe import Recipe
+from search.trials.resources import Resources
+from search.trials.trial import Job, TrialSpec
 
 GATE = "gate"
 """A file: while it is not there, no simulated trial that has begun goes on."""
@@ -88,7 +88,7 @@ def go(
     folder: Path, number: int, *, seconds: float = 0.0, at_first: int = 1, heard: Callable[[Event], None] | None = None
 ) -> Swept:
     """So many trials of so many seconds on the Ray that is connected; `at_first` of them begin at once."""
-    from search import ray_runner
+    from search.running import ray_runner
 
     found, began, started = Swept(), time.monotonic(), 0
     opened = began
@@ -97,7 +97,7 @@ def go(
     todo, store = jobs(number), Store.at(folder)
     with (
         open(os.devnull, "w") as nowhere,
-        Progress(total=number, already=0, steps=1, name=str, console=Console(file=nowhere)) as progress,
+        Progress(total=number, already=0, steps=1, console=Console(file=nowhere)) as progress,
     ):
 
         def tell(event: Event) -> None:
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2, help="trials a node does side by side")
     given = parser.parse_args()
 
-    from search import ray_runner
+    from search.running import ray_runner
 
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     if given.nodes == 1:

@@ -8,8 +8,8 @@ from typing import Any
 
 from resnet_space import Architecture, preset
 from search.data import DataSet, Images, load
-from search.recipe import Recipe
-from search.trial import TrialSpec
+from search.trials.recipe import Recipe
+from search.trials.trial import TrialSpec
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from textbook import ResNet, loader, optimiser, steps
 
 from resnet_space import preset
 from search.data import DataSet, Images, batches, load
-from search.members import Group, Member
-from search.recipe import Recipe
-from search.step import step
-from search.trial import TrialSpec
+from search.training.members import Group, Member
+from search.training.step import step
+from search.trials.recipe import Recipe
+from search.trials.trial import TrialSpec
 
 
 @dataclass(frozen=True)

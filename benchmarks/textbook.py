@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from search.data import Images, Split
-from search.recipe import Recipe
+from search.trials.recipe import Recipe
 
 WORKERS = 2
 

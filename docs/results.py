@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from ablations import kinds
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports import markdown
-from search.progress import clock_face
+from search.running.progress import clock_face
 
 HERE = Path(__file__).parent
 BEGINS = "<!-- What follows is written by docs/results.py. -->"

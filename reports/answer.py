@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ablations.findings import POINTS, Finding
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 
 NAMED = 4
 """Arms that a sentence names; of more it says how many they are."""

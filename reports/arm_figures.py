@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ablations.findings import POINTS, Finding
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports import comparisons
 from reports.beside import Known
-from reports.comparisons import Bar, Curve, Place, Trace
-from search.dominance import nondominated
-from search.events import Probe
+from reports.comparisons import Bar, Curve, Trace
+from reports.numbering import Place
+from search.fronts.dominance import nondominated
+from search.trials.events import Probe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports import spreadsheet
 
 COLUMNS = (

@@ -15,7 +15,7 @@ from ablations.published import Published
 from reports import style
 from reports.published import LABEL
 from reports.style import GREY
-from search.front import OBJECTIVES
+from search.fronts.objectives import OBJECTIVES
 
 COSTS: dict[str, CostName] = {"macs": "macs", "params": "params"}
 """The objectives that something is published of."""

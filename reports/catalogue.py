@@ -50,7 +50,7 @@ def datasets() -> Listing:
 
 
 def recipes() -> Listing:
-    from search.recipe import RECIPES
+    from search.trials.recipe import RECIPES
 
     rows = []
     for name, recipe in RECIPES.items():
@@ -82,13 +82,13 @@ def orders() -> Listing:
 
 
 def samplers() -> Listing:
-    from search.samplers import SAMPLERS
+    from search.samplers.kinds import SAMPLERS
 
     return ("sampler", "fields", "what it does, and source"), [_kind(name, cls) for name, cls in SAMPLERS.items()]
 
 
 def stopping() -> Listing:
-    from search.stopping import STOPPING
+    from search.samplers.stopping import STOPPING
 
     return ("stopping", "fields", "what it does, and source"), [_kind(name, cls) for name, cls in STOPPING.items()]
 

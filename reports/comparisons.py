@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from reports import beside, figures, style
 from reports.beside import Known
-from reports.numbering import number_points
+from reports.numbering import Place, number_points
 from reports.style import GREY
 from reports.themed import FULL, WIDE, colour, dashes, legend, levels, line, look, scaled, sheet
 from resnet_space.errors import InputError
@@ -61,18 +61,6 @@ class Curve:
 
     def __post_init__(self) -> None:
         _as_long(self.arm, epochs=self.epochs, mean=self.mean, low=self.low, high=self.high)
-
-
-@dataclass(frozen=True)
-class Place:
-    """What an arm costs and how well it does: the error is a mean over seeds, `std` None for one seed."""
-
-    arm: str
-    index: int
-    macs: float
-    error: float
-    std: float | None
-    on_front: bool
 
 
 @dataclass(frozen=True)

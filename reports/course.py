@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from reports.front import objective_text
 from reports.origin import origin
-from search.found import SearchRun
+from search.exploring.run import SearchRun
 
 
 def course(run: SearchRun) -> Iterator[str]:

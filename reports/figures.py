@@ -19,8 +19,8 @@ from reports import beside, style
 from reports.beside import Known
 from reports.style import BLUE, GREEN, GREY, ORANGE, RED
 from resnet_space.errors import InputError, unknown
-from search import atomic
-from search.front import OBJECTIVES
+from search.files import atomic
+from search.fronts.objectives import OBJECTIVES
 
 FORMATS: dict[str, dict[str, Any]] = {
     # Without dates and versions: the same figure is the same bytes.
@@ -196,8 +196,8 @@ def hypervolume(
 def importance(table: pd.DataFrame, *, title: str = "") -> Figure:
     """Which axes mattered: for each objective its axes as bars, the greatest first, ±1 standard deviation.
 
-    `table` is what `search.importance.importance` returns: axis, objective, importance, std, r2, reason. An objective
-    without importances has their reason in their place.
+    `table` is what `search.exploring.importance.importance` returns: axis, objective, importance, std, r2, reason.
+    An objective without importances has their reason in their place.
     """
     groups = list(table.groupby("objective", sort=False))
     with style.applied():

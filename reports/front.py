@@ -10,8 +10,9 @@ from typing import Any
 from reports import spreadsheet
 from reports.numerals import engineering, percent
 from resnet_space import Architecture
-from search.found import SearchRun
-from search.front import OBJECTIVES, Point
+from search.exploring.run import SearchRun
+from search.fronts.front import Point
+from search.fronts.objectives import OBJECTIVES
 
 HEADINGS = ("network", "depth", "parameters", "MACs", "validation error, %", "test error, %", "n", "P(front)", "")
 

@@ -7,8 +7,8 @@ from functools import singledispatch
 
 from ablations.findings import Finding
 from ablations.kinds import Run
-from ablations.launch import AblationRun
 from ablations.published import Published
+from ablations.run import AblationRun
 from reports import front, numerals, tables
 from reports import published as known
 from reports.answer import answer
@@ -18,7 +18,7 @@ from reports.illustrations import Illustration, illustrations
 from reports.notes import footnotes, ill
 from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text, render
 from reports.setting import setting, state, unfinished
-from search.found import SearchRun
+from search.exploring.run import SearchRun
 
 
 def page(run: Run, illustrated: Iterable[Illustration] | None = None) -> str:

@@ -8,14 +8,14 @@ from functools import cached_property, partial, singledispatch
 from math import isnan
 from typing import TYPE_CHECKING
 
-from ablations.launch import AblationRun
 from ablations.published import Published
+from ablations.run import AblationRun
 from reports import arm_figures, beside, figures
 from reports.beside import Known
 from reports.figures import Mark
-from search.dominance import knee
-from search.found import SearchRun
-from search.front import OBJECTIVES
+from search.exploring.run import SearchRun
+from search.fronts.dominance import knee
+from search.fronts.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ablations.launch import AblationRun
 from ablations.published import Published
+from ablations.run import AblationRun
 from reports import front
 from reports import published as known
 from reports.answer import answer
 from reports.numerals import engineering, percent, published
 from reports.origin import origin
 from reports.tables import points
-from search.found import SearchRun
-from search.study import Study
+from search.exploring.run import SearchRun
+from search.trials.study import Study
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 from ablations.kinds import Run
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports import figures, front, tables
 from reports import published as known
 from reports.answer import answer
@@ -14,8 +14,8 @@ from reports.course import course
 from reports.illustrations import Illustration, illustrations
 from reports.notes import footnotes, ill
 from reports.setting import setting, state, unfinished
-from search.found import SearchRun
-from search.study import Study
+from search.exploring.run import SearchRun
+from search.trials.study import Study
 
 
 def render(run: Run, illustrated: Iterable[Illustration] | None = None) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from ablations import effects, spending
 from ablations.kinds import Run
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from ablations.summary import ArmSummary
 from reports.origin import origin
 from reports.tables import MAY_CHANGE, p, provenance
-from search.events import FINISHED
+from search.trials.events import FINISHED
 
 
 def ill(run: Run) -> list[tuple[str, str, int]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,15 +14,24 @@ from matplotlib.transforms import Bbox
 
 from reports.style import GREY
 
-if TYPE_CHECKING:
-    from reports.comparisons import Place
-
 NEAR = 8
 PLACES = [
     (far * math.cos(turn * math.pi / 4), far * math.sin(turn * math.pi / 4))
     for far, turn in product((NEAR, 12, 17, 24, 34, 48), (0, 4, 1, 3, 7, 5, 2, 6))
 ]
 """Where a point's number may stand, in points from the point; beside it first."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an arm costs and how well it does: the error is a mean over seeds, `std` None for one seed."""
+
+    arm: str
+    index: int
+    macs: float
+    error: float
+    std: float | None
+    on_front: bool
 
 
 def number_points(axes: Axes, places: Sequence[Place]) -> None:

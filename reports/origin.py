@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ablations.kinds import Run
-from search.membership import left_out
+from search.store.membership import left_out
 
 
 def origin(run: Run) -> list[str]:

@@ -10,21 +10,21 @@ from typing import Any
 
 from rich.table import Table
 
-from ablations.launch import AblationPlan
+from ablations.plan import AblationPlan
 from ablations.study import Ablation
 from reports.numerals import engineering
 from reports.terminal import grid
 from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError
-from search.forecast import available, by_macs, memory, seconds_a_trial
-from search.inline import check
-from search.jobs import jobs, shape
-from search.plan import Plan
-from search.progress import clock_face
-from search.reach import reach
-from search.search_plan import SearchPlan
-from search.together import gain
-from search.trial import Job, TrialSpec
+from search.exploring.plan import SearchPlan
+from search.running.inline import check
+from search.running.plan import Plan
+from search.running.progress import clock_face
+from search.samplers.survey import reach
+from search.training.forecast import available, by_macs, memory, seconds_a_trial
+from search.training.fusing_pays import gain
+from search.training.jobs import jobs, shape
+from search.trials.trial import Job, TrialSpec
 
 CALIBRATED = 5
 """Networks whose first steps are timed; the others are read off between them, by their MACs."""

@@ -11,11 +11,12 @@ from ablations import library
 from resnet_space import documents
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
-from search import membership
-from search.dominance import check_reference, hypervolume, knee
-from search.folder import RunFolder
-from search.front import NAMES_OF_RESULTS, Point, best, front, objectives
-from search.plan import stored
+from search.files.folder import RunFolder
+from search.fronts.dominance import check_reference, hypervolume, knee
+from search.fronts.front import Point, best, front
+from search.fronts.objectives import NAMES_OF_RESULTS, chosen
+from search.store import membership
+from search.store.store import Store
 
 T = TypeVar("T")
 
@@ -58,9 +59,9 @@ def ask(
     """
     folder = RunFolder.existing(path)
     study = library.of(documents.read(folder.study), source=str(folder.study))
-    names = study.asked if wanted is None else _checked("--objectives", objectives, wanted)
+    names = study.asked if wanted is None else _checked("--objectives", chosen, wanted)
     both = _both(study.on_results, _parsed("--where", where))
-    store = stored(folder, storage)
+    store = Store.of(folder, storage)
     try:
         own = membership.identity(study.recipe, folder, store)
         frame, others = store.results(own), store.others(own)

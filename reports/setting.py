@@ -7,11 +7,11 @@ from functools import singledispatch
 from typing import Any
 
 from ablations.kinds import Run
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from ablations.study import Ablation
-from search.progress import clock_face
-from search.search_study import Search
-from search.study import Study
+from search.exploring.study import Search
+from search.running.progress import clock_face
+from search.trials.study import Study
 
 
 def unfinished(run: Run) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ablations.findings import POINTS, Finding
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from ablations.study import MATCHED
 from ablations.summary import ArmSummary
 from reports.numerals import engineering, percent, published

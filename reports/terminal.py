@@ -7,7 +7,7 @@ from functools import singledispatch
 
 from rich.table import Table
 
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports import front
 from reports.answer import answer as sentence
 from reports.course import course
@@ -15,8 +15,8 @@ from reports.notes import footnotes, ill, verdicts
 from reports.query import Answer
 from reports.tables import HEADINGS, NUMERIC, cells
 from resnet_space.errors import plain
-from search.events import FINISHED
-from search.found import SearchRun
+from search.exploring.run import SearchRun
+from search.trials.events import FINISHED
 
 
 @singledispatch

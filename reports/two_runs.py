@@ -13,10 +13,10 @@ from reports.comparisons import Distribution
 from reports.page import Cell, Grid, Page, Picture, Section, render
 from resnet_space import documents
 from resnet_space.errors import InputError, unknown
-from search.atomic import write_text
-from search.folder import RunFolder
-from search.membership import left_out
-from search.plan import stored
+from search.files.atomic import write_text
+from search.files.folder import RunFolder
+from search.store.membership import left_out
+from search.store.store import Store
 
 HEADINGS = ("network", "MACs", "first, %", "second, %", "difference, points", "pairs")
 CHANGED = ("field", "first", "second")
@@ -35,7 +35,7 @@ def compare(first: Path, second: Path, storage: str | None = None) -> TwoRuns:
     sides = []
     for path in (first, second):
         folder = RunFolder.existing(path)
-        store = stored(folder, storage)
+        store = Store.of(folder, storage)
         try:
             study = library.of(documents.read(folder.study), source=str(folder.study))
             side = Side.of(path.name, study, folder, store)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ablations.kinds import Run
-from ablations.launch import AblationRun
 from ablations.published import Published
+from ablations.run import AblationRun
 from reports import arms, front, html, latex, markdown
 from reports.illustrations import Illustration, illustrations
 from reports.published import FILES, with_a_place
 from resnet_space.errors import unknown
-from search.atomic import write_bytes
-from search.found import SearchRun
+from search.exploring.run import SearchRun
+from search.files.atomic import write_bytes
 
 Document = Callable[[Any, Sequence[Illustration]], str]
 """From a run and its figures."""

@@ -13,13 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resnet_space.architecture import Architecture, ResidualUnit, Stage
+    from resnet_space.architecture import Architecture
     from resnet_space.builder import build
     from resnet_space.counter import Complexity, complexity
     from resnet_space.errors import InputError
     from resnet_space.presets import PRESETS, preset
     from resnet_space.space import Space
     from resnet_space.stems import Stem
+    from resnet_space.units import ResidualUnit, Stage
 
 __all__ = [
     "PRESETS",
@@ -38,8 +39,8 @@ __all__ = [
 # No name here is that of a module: importing `resnet_space.x` puts the module in the attribute's place.
 _HOMES = {
     "Architecture": "architecture",
-    "ResidualUnit": "architecture",
-    "Stage": "architecture",
+    "ResidualUnit": "units",
+    "Stage": "units",
     "Stem": "stems",
     "build": "builder",
     "Complexity": "counter",

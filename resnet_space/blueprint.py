@@ -12,15 +12,16 @@ import json
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from resnet_space import layers
-from resnet_space.architecture import Architecture, ResidualUnit, Transition
 from resnet_space.description import kind_of
 from resnet_space.errors import InputError
 from resnet_space.layers import Chain, Size, convolutions
 from resnet_space.orders import Normalisation, Order, OrderName, applied, canonical
 from resnet_space.shortcuts import Conv1x1Shortcut, IdentityShortcut, ShortcutKind
+from resnet_space.stems import AnyStem
+from resnet_space.units import ResidualUnit, Stage, Transition
 
 SCHEMA = 2
 """Part of every key: raised when a change of meaning must not find old results."""
@@ -135,7 +136,29 @@ def _text(unit: UnitPlan) -> str:
     return _canonical_json(plain | chains | {"shortcut": shortcut})
 
 
-def draw(net: Architecture) -> Blueprint:
+class Described(Protocol):
+    """What a blueprint is drawn from: the fields of an `Architecture`."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...
+
+    @property
+    def classes(self) -> int: ...
+
+    @property
+    def stem(self) -> AnyStem: ...
+
+    @property
+    def stages(self) -> tuple[Stage, ...]: ...
+
+    @property
+    def unit(self) -> ResidualUnit: ...
+
+    @property
+    def transition(self) -> Transition: ...
+
+
+def draw(net: Described) -> Blueprint:
     """The blueprint of a description.
 
     Raises:

@@ -18,12 +18,9 @@ from resnet_space.options import as_paths, given
 from resnet_space.printing import console, print_json, print_table
 
 if TYPE_CHECKING:
-    from search.folder import RunFolder
-    from search.plan import Plan
-    from search.preflight import Preflight
-    from search.resources import Resources
-    from search.store import Store
-    from search.sweep import Runner
+    from search.running.feed import Runner
+    from search.running.preflight import Preflight
+    from search.trials.resources import Resources
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -144,7 +141,7 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
 ) -> None:
     """Run a study, or go on where it stopped: the same command again is resume."""
-    from search.signals import Stop
+    from search.running.signals import Stop
 
     changed = given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
     stop = Stop()
@@ -155,9 +152,10 @@ def run(
             from ablations.library import load
             from reports.terminal import answer
             from reports.write import write
-            from search import failures
-            from search.plan import opened
-            from search.preflight import Preflight
+            from search.files import failures
+            from search.running.plan import opened
+            from search.running.preflight import Preflight
+            from search.running.progress import Progress
 
             plan = kinds.plan(load(study, profile=profile, changes=changed), download=download)
             folder = out or Path("runs") / plan.study.name
@@ -165,9 +163,20 @@ def run(
             with opened(plan, folder, **where, retry_failed=retry_failed) as (run_folder, store):
                 for field, before, now in run_folder.changes:
                     typer.echo(f"{field} is {now!r} now, and was {before!r} in {folder}", err=True)
+                for notice in plan.notices:
+                    typer.echo(notice, err=True)
+                total, already = plan.counted(store)
+                progress = Progress(total=total, already=already, steps=plan.steps)
+                feed = kinds.feed(plan, store, progress)
                 preflight = Preflight.of(plan, store, run_folder.checkpoints, say=partial(typer.echo, err=True))
                 runner = stop.kept_by(_runner(plan.study.resources, preflight, inline, address))
-                _drive(plan, store, run_folder, runner)
+                try:
+                    with progress:
+                        if not feed.idle:
+                            runner(feed)
+                finally:
+                    if progress.machines:
+                        run_folder.amend(kernels=progress.machines)
                 traceback = failures.first(store.standing().failed, run_folder.checkpoints)
             result = kinds.read(folder, storage)
             for part in answer(result):
@@ -190,18 +199,18 @@ def status(
     json: Json = False,
 ) -> None:
     """How many trials are complete, running, waiting, diverged, failed; with reasons and the path of a traceback."""
-    from search import failures
-    from search.folder import RunFolder
-    from search.membership import left_out, strangers
-    from search.presence import Presence
-    from search.standing import glance
+    from search.files import failures
+    from search.files.folder import RunFolder
+    from search.running.liveness import Presence
+    from search.store.membership import left_out, strangers
+    from search.store.status import glance
 
     run_folder = RunFolder.existing(folder)
     found = None if storage else glance(run_folder)
     if found is None:
-        from search.plan import stored
+        from search.store.store import Store
 
-        with closing(stored(run_folder, storage)) as store:
+        with closing(Store.of(run_folder, storage)) as store:
             found = store.standing()
     presence, others = Presence.of(run_folder, found), strangers(run_folder, storage)
     traceback = failures.first(found.failed, run_folder.checkpoints)
@@ -236,7 +245,7 @@ def front(
     from reports.front import FORMATS
     from reports.query import ask
     from reports.terminal import front_table
-    from search.membership import left_out
+    from search.store.membership import left_out
 
     if form != "table" and form not in FORMATS:
         raise unknown("format", form, ["table", *FORMATS], path="--format")
@@ -259,7 +268,7 @@ def dashboard(
 ) -> None:
     """Write a search as an Optuna storage, and print the command that shows it."""
     from ablations.kinds import read
-    from search.found import SearchRun
+    from search.exploring.run import SearchRun
 
     run = read(folder, storage)
     if not isinstance(run, SearchRun):
@@ -277,7 +286,7 @@ def export(
 ) -> None:
     """Take away a network of a run, with its weights: as Python, safetensors or ONNX."""
     from ablations.choice import choose
-    from search.export import export as write
+    from search.training.export import export as write
 
     choice = choose(folder, arm, storage, checkpoints)
     for note in choice.notes:
@@ -320,7 +329,7 @@ def report(
 @app.command()
 def doctor(json: Json = False) -> None:
     """Look at this machine: versions, memory, limits, GPU, data, and whether its kernels are right."""
-    from search.doctor import examine, summary
+    from search.running.doctor import examine, summary
 
     findings = []
     for finding in examine():
@@ -336,9 +345,9 @@ def doctor(json: Json = False) -> None:
 @app.command()
 def repair(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]) -> None:
     """Make a damaged trials.db anew from what can be read of it; the damaged file is kept beside it."""
-    from search.folder import RunFolder
-    from search.lock import held
-    from search.repair import repair as mend
+    from search.files.folder import RunFolder
+    from search.files.lock import held
+    from search.store.repair import repair as mend
 
     path = RunFolder.existing(folder).path
     with held(path, "repair"):
@@ -370,28 +379,13 @@ def _refuse(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def _drive(plan: Plan, store: Store, run_folder: RunFolder, runner: Runner) -> None:
-    """Do what is left, with progress on stderr."""
-    from search.progress import Progress
-
-    for notice in plan.notices:
-        typer.echo(notice, err=True)
-    total, already = plan.counted(store)
-    with Progress(total=total, already=already, steps=plan.steps, name=plan.name_of) as progress:
-        try:
-            plan.drive(store, runner, progress)
-        finally:
-            if progress.machines:
-                run_folder.amend(kernels=progress.machines)
-
-
 def _runner(resources: Resources, preflight: Preflight, inline: bool, address: str | None) -> Runner:
     """Ray, or this process."""
     settings: dict[str, Any] = {"resources": resources, "checkpoints": preflight.checkpoints, "preflight": preflight}
     if inline:
-        from search import inline as here
+        from search.running import inline as here
 
         return partial(here.run, **settings)
-    from search import ray_runner
+    from search.running import ray_runner
 
     return partial(ray_runner.run, **settings, address=address)

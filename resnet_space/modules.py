@@ -83,7 +83,7 @@ class Unit(nn.Module):
 
     def forward(self, x: Features) -> Features:
         if self.recompute and self.training:
-            return recomputed(self, x)
+            return self._recomputed(x)
         shared: Tensor = self.shared(x)
         y = self.h(shared, self.branch(shared))
         x_next: Tensor = self.f(y)
@@ -94,6 +94,22 @@ class Unit(nn.Module):
         if self.survival is None:
             return self.F(x)  # type: ignore[no-any-return]
         return self.survival(self.F(x)) if self.survival.survives() else x.new_zeros(())
+
+    def _recomputed(self, x: Features) -> Features:
+        """A training step that does not keep its branch's activations.
+
+        Where the unit concatenates, and nothing comes after, it returns the parts: to keep their concatenation would be
+        to keep all of them once more.
+        """
+        parts = x if isinstance(x, tuple) else (x,)
+        if not isinstance(self.shared, nn.Identity):
+            parts = (recomputed(self.shared, parts),)
+        skipped = self.survival is not None and not self.survival.survives()
+        f = parts[0].new_zeros(()) if skipped else recomputed(self.F, parts)
+        if self.h.concatenates and not len(self.f):
+            return (*parts, f)
+        y: Tensor = self.f(self.h(joined(parts), f))
+        return y
 
     def begin(self, units: int) -> bool:
         """The shortcut's rule for the branch's weights at initialisation; whether it is Fixup's."""

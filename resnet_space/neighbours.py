@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from resnet_space.architecture import Architecture, ResidualUnit, Stage, UnitOverride
+from resnet_space.architecture import Architecture
 from resnet_space.branches import DenseBottleneckBranch, SingleBranch, WrittenBranch
 from resnet_space.shortcuts import Concatenation, ConstantScaling, ExclusiveGate, NoShortcut, Shortcut
 from resnet_space.stems import AnyStem, Stem, WrittenStem
+from resnet_space.units import ResidualUnit, Stage, UnitOverride
 
 
 def highway(

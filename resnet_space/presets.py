@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from resnet_space.architecture import Architecture, ResidualUnit, Stage, Transition
+from resnet_space.architecture import Architecture
 from resnet_space.branches import BasicBranch, BottleneckBranch, Branch
 from resnet_space.errors import unknown
 from resnet_space.neighbours import NEIGHBOURS
 from resnet_space.orders import OrderName
 from resnet_space.shortcuts import IdentityShortcut, NoShortcut, Shortcut
 from resnet_space.stems import Stem
+from resnet_space.units import ResidualUnit, Stage, Transition
 
 
 @dataclass(frozen=True)

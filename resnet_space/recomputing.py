@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-
-if TYPE_CHECKING:
-    from resnet_space.modules import Unit
 
 Features = Tensor | tuple[Tensor, ...]
 """A map, or the parts whose concatenation by channel it is."""
@@ -26,24 +22,8 @@ def joined(x: Features) -> Tensor:
     return torch.cat(x, dim=1) if isinstance(x, tuple) else x
 
 
-def recomputed(unit: Unit, x: Features) -> Features:
-    """What `unit` puts out in a training step, without keeping its branch's activations.
-
-    Where the unit concatenates, and nothing stands behind, the parts are put out: to keep their concatenation would be
-    to keep all of them once more.
-    """
-    parts = x if isinstance(x, tuple) else (x,)
-    if not isinstance(unit.shared, nn.Identity):
-        parts = (_again(unit.shared, parts),)
-    skipped = unit.survival is not None and not unit.survival.survives()
-    f = parts[0].new_zeros(()) if skipped else _again(unit.F, parts)
-    if unit.h.concatenates and not len(unit.f):
-        return (*parts, f)
-    y: Tensor = unit.f(unit.h(joined(parts), f))
-    return y
-
-
-def _again(module: nn.Module, parts: tuple[Tensor, ...]) -> Tensor:
+def recomputed(module: nn.Module, parts: tuple[Tensor, ...]) -> Tensor:
+    """What a module makes of the concatenation of maps, without keeping what it computed on the way."""
     y: Tensor = checkpoint(
         lambda *inputs: module(joined(inputs)),
         *parts,

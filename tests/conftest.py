@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from verbs import Cli
 
-    from ablations.launch import AblationRun
+    from ablations.run import AblationRun
     from resnet_space import Architecture
     from search.data import Images
-    from search.trial import TrialSpec
+    from search.trials.trial import TrialSpec
 
 # Before anything imports torch: more threads than cores make small nets slower, and sums less repeatable.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -92,8 +92,8 @@ def digits() -> "Images":
 def trial(tiny_net: "Architecture", digits: "Images") -> Callable[..., "TrialSpec"]:
     """`trial(seed=1, net=..., epochs=2, ...)`: a trial of the tiny net on `digits`; the rest is the recipe's."""
     from search.data import DataSet
-    from search.recipe import Recipe
-    from search.trial import TrialSpec
+    from search.trials.recipe import Recipe
+    from search.trials.trial import TrialSpec
 
     def make(*, net: "Architecture" = tiny_net, seed: int = 0, data: DataSet | None = None, **recipe: Any) -> TrialSpec:
         length = {} if {"epochs", "steps"} & set(recipe) else {"epochs": 3}
@@ -111,7 +111,7 @@ def trial(tiny_net: "Architecture", digits: "Images") -> Callable[..., "TrialSpe
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A Ray of this machine's own with two CPUs, which `ray_runner` finds and leaves running."""
-    from search import ray_runner  # sets what ray reads when it is imported
+    from search.running import ray_runner  # sets what ray reads when it is imported
 
     ray = ray_runner.ray
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -127,10 +127,11 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     many biases, or with `factors` the cells of a design. Called again for a folder, it goes on there.
     """
     from ablations import kinds
-    from ablations.launch import AblationPlan, AblationRun
+    from ablations.plan import AblationPlan
+    from ablations.run import AblationRun
     from ablations.study import Ablation
-    from search.events import Epoch, Finished
-    from search.plan import opened
+    from search.running.plan import opened
+    from search.trials.events import Epoch, Finished
 
     def make(results: dict[str, list[Any]], *, folder: str = "run", epochs: int = 0, **fields: Any) -> AblationRun:
         listed = {

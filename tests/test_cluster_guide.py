@@ -80,7 +80,7 @@ def test_the_job_on_kubernetes_runs_a_study_that_is_shipped() -> None:
 
 
 def test_slurm_gives_twice_the_time_that_a_run_takes_to_stop() -> None:
-    from search.signals import PATIENCE_SECONDS
+    from search.running.signals import PATIENCE_SECONDS
 
     found = re.search(r"^#SBATCH --signal=B:USR1@(\d+)$", BATCH.read_text("utf-8"), re.MULTILINE)
     assert found

@@ -15,14 +15,14 @@ from verbs import Cli, Result
 
 from ablations import kinds
 from ablations.choice import choose
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports.two_runs import compare
 from resnet_space import documents
-from search.events import Finished, Started
-from search.membership import left_out
-from search.processor import processor
-from search.store import Store
-from search.trial import TrialSpec
+from search.machine.processor import processor
+from search.store.membership import left_out
+from search.store.store import Store
+from search.trials.events import Finished, Started
+from search.trials.trial import TrialSpec
 
 Make = Callable[..., AblationRun]
 

@@ -131,7 +131,7 @@ def test_a_report_on_a_run_without_trials_says_so(resnet_space: Cli, tmp_path: P
     (tmp_path / "empty" / "trials.db").unlink()
     (tmp_path / "empty" / "trials.db-wal").unlink(missing_ok=True)
     assert "there is no trials.db" in resnet_space("report", "empty").err
-    from search.store import Store
+    from search.store.store import Store
 
     Store.at(tmp_path / "empty").close()
     assert "empty: no trials yet" in resnet_space("report", "empty").err
@@ -159,7 +159,7 @@ def test_a_trial_that_fails_is_told_and_ends_with_status_1(resnet_space: Cli, mo
         raise RuntimeError("the device is on fire")
 
     with monkeypatch.context() as patch:
-        patch.setattr("search.work.train", broken)
+        patch.setattr("search.training.work.train", broken)
         result = resnet_space("run", "transitions", "--seeds", 1, *TINY)
     assert result.status == 1
     assert result.out.count("1 of 1 failed") == 3

@@ -21,8 +21,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # Imported in one module each, so that a change of theirs is met in one place.
 ONE_MODULE = {
-    "ray": "search/ray_runner.py",
-    "optuna": "search/optuna_sampler.py",
+    "ray": "search/running/ray_runner.py",
+    "optuna": "search/samplers/optuna_sampler.py",
     "fvcore": "resnet_space/counter.py",
 }
 # Imported by a name of its own, and installed and pinned by another.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from search.record import TrialRecord
-from search.store import Store
+from search.store.store import Store
+from search.trials.record import TrialRecord
 
 SMALL = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "resources.retries=0", "--epochs", "3"]
 

@@ -13,7 +13,7 @@ from nodes import Nodes
 from runs import STUDY
 
 from resnet_space import documents, names
-from search.trial import TrialSpec
+from search.trials.trial import TrialSpec
 
 ROOT = Path(names.HOME)
 SCRIPT = str(Path(sys.executable).with_name("resnet-space"))
@@ -166,12 +166,12 @@ CONNECTED = """
 import sys
 from pathlib import Path
 from resnet_space.errors import InputError
-from search import ray_runner
+from search.running import ray_runner
 from search.data import DataSet
-from search.preflight import Preflight
-from search.resources import Resources
-from search.sweep import Listed
-from search.trial import Job, TrialSpec
+from search.running.preflight import Preflight
+from search.trials.resources import Resources
+from search.running.feed import Listed
+from search.trials.trial import Job, TrialSpec
 
 spec = TrialSpec.from_json(sys.argv[1])
 ray_runner.ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

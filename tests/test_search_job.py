@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from resnet_space import Architecture, Space, cli, complexity, documents
-from search.record import TrialRecord
-from search.store import Store
+from search.store.store import Store
+from search.trials.record import TrialRecord
 
 STUDY: dict[str, Any] = {
     "name": "small",

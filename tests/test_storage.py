@@ -15,9 +15,9 @@ import pytest
 from processes import still
 from verbs import Cli
 
-from search.claims import living
-from search.lock import held
-from search.store import Store
+from search.files.lock import held
+from search.store.claims import living
+from search.store.store import Store
 
 SMALL = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "data.limit=200", "--inline"]
 STUDY = ["transitions", "--seeds", "1", "--epochs", "1", *SMALL]
@@ -68,7 +68,7 @@ def test_a_run_whose_trials_are_in_postgresql_is_run_gone_on_with_and_read_there
 
 DRIVER = """
 import sys
-from search import claims
+from search.store import claims
 claims.LEASE_SECONDS, claims.BEAT_SECONDS = 10.0, 0.5
 from resnet_space.cli import main
 main()

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from gpu_stages.record import Failure
 from search.data import Images, batches
-from search.forecast import now
-from search.members import Group, Member
-from search.step import BEFORE_RECORDING, step, stepping
-from search.trial import TrialSpec
+from search.training.forecast import now
+from search.training.members import Group, Member
+from search.training.step import BEFORE_RECORDING, step, stepping
+from search.trials.trial import TrialSpec
 
 NETS = ("resnet20", "resnet110")
 STEPS = 12

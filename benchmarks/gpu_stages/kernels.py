@@ -12,9 +12,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from gpu_stages.record import Failure
 from search.data import Images, batches
-from search.forecast import now
-from search.members import Group, Member
-from search.step import step
+from search.training.forecast import now
+from search.training.members import Group, Member
+from search.training.step import step
 
 STEPS = 5
 MOST = 14

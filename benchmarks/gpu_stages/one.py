@@ -51,7 +51,7 @@ def where(device: str, commit: str) -> dict[str, Any]:
     """The card, its driver, and what runs on it."""
     import torch
 
-    from search.folder import commit as found
+    from search.machine.session import commit as found
 
     if device == "cuda" and not torch.cuda.is_available():
         raise LeftOut("torch sees no GPU; --device cpu tries the code without one")

@@ -13,11 +13,11 @@ from sizes import Size
 
 from gpu_stages.record import Failure
 from search.data import Images, batches
-from search.events import Epoch, Finished
-from search.members import Group, Member
-from search.step import stepping
-from search.train import train_together
-from search.trial import TrialSpec
+from search.training.members import Group, Member
+from search.training.step import stepping
+from search.training.train import train_together
+from search.trials.events import Epoch, Finished
+from search.trials.trial import TrialSpec
 
 NETS: dict[str, dict[str, Any]] = {
     "identity": {},

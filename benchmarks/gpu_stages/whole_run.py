@@ -45,10 +45,10 @@ def ran(case: str, folder: Path, size: Size, *, graphs: bool) -> Measured:
     """The share of trials that are complete."""
     from ablations import kinds
     from ablations.library import load
-    from search import inline
-    from search.plan import opened
-    from search.preflight import Preflight
-    from search.progress import Progress
+    from search.running import inline
+    from search.running.plan import opened
+    from search.running.preflight import Preflight
+    from search.running.progress import Progress
 
     plan = kinds.plan(load("shortcuts", changes=changes(size, graphs=graphs)))
     began = time.monotonic()
@@ -58,8 +58,8 @@ def ran(case: str, folder: Path, size: Size, *, graphs: bool) -> Measured:
         resources = plan.study.resources
         runner = partial(inline.run, resources=resources, checkpoints=checkpoints, preflight=preflight)
         total, already = plan.counted(store)
-        with Progress(total=total, already=already, steps=plan.steps, name=plan.name_of) as progress:
-            plan.drive(store, runner, progress)
+        with Progress(total=total, already=already, steps=plan.steps) as progress:
+            runner(kinds.feed(plan, store, progress))
         ends = Counter(record.status for record in store.records())
         reasons = store.standing().reasons
     value = ends["complete"] / sum(ends.values())

@@ -32,11 +32,11 @@ import numpy as np
 
 from resnet_space import Architecture, Space
 from resnet_space.errors import InputError
-from search.atomic import write_text
-from search.dominance import hypervolume_trace
-from search.folder import commit, machine, versions
-from search.samplers import SAMPLERS
-from search.sampling import Outcome, Sampler
+from search.files.atomic import write_text
+from search.fronts.dominance import hypervolume_trace
+from search.machine.session import commit, machine, versions
+from search.samplers.kinds import SAMPLERS
+from search.samplers.sampler import Outcome, Sampler
 
 HERE = Path(__file__).parent
 OBJECTIVES = ("error", "macs")

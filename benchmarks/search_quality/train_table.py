@@ -14,17 +14,17 @@ from functools import partial
 from pathlib import Path
 
 from resnet_space import Space, complexity
-from search import inline
-from search.atomic import write_text
 from search.data import load
 from search.data.description import DataSet
-from search.events import Finished
-from search.folder import commit, machine, versions
-from search.recipe import Recipe, resolved
-from search.resources import Resources
-from search.store import Store
-from search.sweep import sweep
-from search.trial import Job, TrialSpec
+from search.files.atomic import write_text
+from search.machine.session import commit, machine, versions
+from search.running import inline
+from search.running.feed import sweep
+from search.store.store import Store
+from search.trials.events import Finished
+from search.trials.recipe import Recipe, resolved
+from search.trials.resources import Resources
+from search.trials.trial import Job, TrialSpec
 
 HERE = Path(__file__).parent
 SEEDS = 2

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from ablations.choice import choose
-from ablations.kinds import plan
+from ablations.kinds import feed, plan
 from ablations.library import load
 from resnet_space.errors import InputError
-from search import inline
-from search.plan import opened
-from search.progress import Progress
+from search.running import inline
+from search.running.plan import opened
+from search.running.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     changes = {"width": 0.125, "stages.*.units": 1, "recipe.epochs": 1, "seeds": 2}
     planned = plan(load("transitions", changes=changes))
     with opened(planned, out) as (run, store):
-        progress = Progress(total=6, already=0, steps=planned.steps, name=planned.name_of)
-        planned.drive(
-            store,
-            lambda feed: inline.run(feed, resources=planned.study.resources, checkpoints=run.checkpoints),
-            progress,
-        )
+        progress = Progress(total=6, already=0, steps=planned.steps)
+        inline.run(feed(planned, store, progress), resources=planned.study.resources, checkpoints=run.checkpoints)
     return out
 
 

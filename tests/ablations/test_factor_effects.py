@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports import markdown
 from reports.tables import terms
 

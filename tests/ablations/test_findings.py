@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ablations.launch import AblationRun
 from ablations.library import load
+from ablations.run import AblationRun
 from reports.answer import answer
 from reports.notes import footnotes
 from resnet_space import InputError

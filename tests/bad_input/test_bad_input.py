@@ -21,8 +21,8 @@ from ablations.study import Ablation
 from resnet_space import cli
 from resnet_space.architecture import Architecture
 from resnet_space.description import Description, descendants
-from search.search_study import Search
-from search.study import Study
+from search.exploring.study import Search
+from search.trials.study import Study
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("*.yaml"))

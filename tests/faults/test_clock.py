@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from search import inline, store
-from search.events import Epoch, Event
-from search.resources import Resources
-from search.store import Store
-from search.sweep import sweep
-from search.trial import Job, TrialSpec
+from search.running import inline
+from search.running.feed import sweep
+from search.store import store
+from search.store.store import Store
+from search.trials.events import Epoch, Event
+from search.trials.resources import Resources
+from search.trials.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

@@ -15,13 +15,14 @@ from broken_disk import no_file_longer_than
 
 from reports.write import write
 from resnet_space import build
-from search import atomic, checkpoint
-from search.checkpoint import BEFORE, NAME, WEIGHTS, State
 from search.data import Images
-from search.events import Epoch, Event, Finished, Notice
-from search.members import sgd
-from search.train import train
-from search.trial import TrialSpec
+from search.files import atomic
+from search.training import checkpoint
+from search.training.checkpoint import BEFORE, NAME, WEIGHTS, State
+from search.training.members import sgd
+from search.training.train import train
+from search.trials.events import Epoch, Event, Finished, Notice
+from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 

@@ -89,7 +89,7 @@ def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
 def test_a_driver_of_rays_workers_killed_ends_with_what_an_undisturbed_one_has(
     undisturbed: tuple[Commands, Path, float], ray_cluster: None
 ) -> None:
-    from search import ray_runner
+    from search.running import ray_runner
 
     _, folder, _ = undisturbed
     address = ray_runner.ray.get_runtime_context().gcs_address

@@ -13,7 +13,7 @@ import pytest
 from commands import Commands
 from deadly import MEASURING, doom
 
-from search import fatal
+from search.training import killed
 
 STUDY = """
 name: mortal
@@ -46,7 +46,7 @@ recipe: {base: digits, epochs: 3}
 
 STUDIES = {"study": STUDY, "together": TOGETHER, "search": SEARCH}
 
-DIED = f"killed by SIGSEGV, {fatal.LIBRARY}"
+DIED = f"killed by SIGSEGV, {killed.LIBRARY}"
 SIGSEGV = -11
 
 
@@ -96,7 +96,7 @@ def test_a_trial_that_kills_its_process_once_is_tried_again_and_has_the_numbers_
     first, second = place.keys("study")
     doom(place.deaths, first)
     assert place.run("run study.yaml --inline --out once") == SIGSEGV
-    assert place.left("once") == [fatal.NAME]
+    assert place.left("once") == [killed.NAME]
     place.run.printed()
     assert place.run("run study.yaml --inline --out once") == 0
     assert f"{DIED}; tried once more" in place.run.printed()
@@ -162,10 +162,10 @@ def test_status_says_that_nobody_is_at_work_and_what_killed_the_driver(place: Pl
     found = json.loads(place.run.printed())
     assert (found["running"], found["waiting"], found["interrupted"]) == (0, 2, 1)
     assert found["driver"]["alive"] is False
-    assert found["killed"] == [{"reason": DIED, "file": f"seen/checkpoints/{first}/{fatal.NAME}"}]
+    assert found["killed"] == [{"reason": DIED, "file": f"seen/checkpoints/{first}/{killed.NAME}"}]
     assert place.run("status seen") == 0
     printed = place.run.printed()
     assert "is gone); 1 trial was interrupted: the same `resnet-space run` command goes on" in printed
-    assert f"{DIED}: seen/checkpoints/{first}/{fatal.NAME}" in printed
+    assert f"{DIED}: seen/checkpoints/{first}/{killed.NAME}" in printed
     assert place.run("report seen") == 0
     assert "2 waiting" in (place.folder / "seen/report/report.md").read_text()

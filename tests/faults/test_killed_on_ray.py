@@ -14,11 +14,11 @@ import deadly
 import pytest
 from deadly import MEASURING, doom
 
-from search.events import Epoch, Event, Finished, Notice, Started
-from search.fatal import LIBRARY
-from search.resources import Resources
-from search.sweep import Listed
-from search.trial import Job, TrialSpec
+from search.running.feed import Listed
+from search.training.killed import LIBRARY
+from search.trials.events import Epoch, Event, Finished, Notice, Started
+from search.trials.resources import Resources
+from search.trials.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
@@ -43,7 +43,7 @@ class Heard:
 
 def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any) -> Heard:
     """Do jobs one at a time, in which trials kill their process as often as `doomed` says."""
-    from search import ray_runner
+    from search.running import ray_runner
 
     deaths, heard = folder / "deaths", Heard()
     for name, times in doomed.items():
@@ -52,7 +52,7 @@ def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any)
     ray_runner.ray.cloudpickle.register_pickle_by_value(deadly)
 
     def work(job: Job, resources: Resources, checkpoints: Any) -> Generator[Event]:
-        from search.work import work as really
+        from search.training.work import work as really
 
         with deadly.deadly(deaths):
             yield from really(job, resources, checkpoints)
@@ -119,7 +119,7 @@ class Here:
 
 
 def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, tmp_path: Path) -> None:
-    from search import ray_runner
+    from search.running import ray_runner
 
     bomb, heard = Bomb(), Heard()
 
@@ -142,7 +142,7 @@ def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, 
 
 
 def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: Trial, tmp_path: Path) -> None:
-    from search import ray_runner
+    from search.running import ray_runner
 
     class Stopping(Listed):
         def tell(self, event: Event) -> bool:

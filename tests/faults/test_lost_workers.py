@@ -12,20 +12,21 @@ from typing import Any
 
 import pytest
 
-from search import failures, shortage
-from search.events import Event, Finished, Started
-from search.resources import Resources
-from search.trial import TrialSpec
-from search.work import watched
+from search.files import failures
+from search.training import out_of_memory
+from search.training.work import watched
+from search.trials.events import Event, Finished, Started
+from search.trials.resources import Resources
+from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
 HANGS = """
 import sys, time
 from pathlib import Path
-from search.resources import Resources
-from search.events import Started
-from search.work import watched
+from search.trials.resources import Resources
+from search.trials.events import Started
+from search.training.work import watched
 
 def events():
     yield Started("a", "host", "cpu")
@@ -72,11 +73,11 @@ def kept(folder: Path, script: str, specs: list[TrialSpec], **environment: str) 
 RUNS = """
 import json, sys
 from pathlib import Path
-from search import ray_runner
-from search.resources import Resources
-from search.sweep import Listed
-from search.events import as_plain
-from search.trial import Job, TrialSpec
+from search.running import ray_runner
+from search.trials.resources import Resources
+from search.running.feed import Listed
+from search.trials.events import as_plain
+from search.trials.trial import Job, TrialSpec
 
 specs = [TrialSpec.of(data) for data in json.loads(Path(sys.argv[1]).read_text())]
 
@@ -91,7 +92,7 @@ def run(tell=lambda event: None, **resources):
 """
 
 SILENT = """
-from search import train
+from search.training import train
 
 class Slow(ray_runner.Worker):
     def take(self, job):
@@ -134,5 +135,5 @@ def test_a_worker_that_ray_ends_for_want_of_memory_gets_one_more_try(trial: Tria
     end = told[-1]
     assert (end["event"], end["status"]) == ("Finished", "failed")
     assert end["reason"].startswith("out of memory: worker lost 2 times: ")
-    assert end["reason"].endswith(shortage.HELPS)
+    assert end["reason"].endswith(out_of_memory.HELPS)
     assert [event["event"] for event in told].count("Notice") == 1

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from search import shortage
-from search.events import Event, Finished, Started
-from search.resources import Resources
-from search.trial import Job, TrialSpec
-from search.work import work
+from search.training import out_of_memory
+from search.training.work import work
+from search.trials.events import Event, Finished, Started
+from search.trials.resources import Resources
+from search.trials.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
@@ -26,9 +26,9 @@ WORKS = """
 import json, resource, sys
 from pathlib import Path
 import torch
-from search.resources import Resources
-from search.trial import Job, TrialSpec
-from search.work import work
+from search.trials.resources import Resources
+from search.trials.trial import Job, TrialSpec
+from search.training.work import work
 
 def limit(more):
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -73,7 +73,7 @@ def test_a_trial_for_which_there_is_no_memory_is_tried_twice_and_fails_and_the_n
     [end] = [event for event in told if event["trial"] == 0 and event["event"] == "Finished"]
     assert end["status"] == "failed"
     assert end["reason"].startswith("out of memory: ")
-    assert end["reason"].endswith(shortage.HELPS)
+    assert end["reason"].endswith(out_of_memory.HELPS)
     assert "Traceback" in (tmp_path / "checkpoints" / large.key / "traceback.txt").read_text()
     [behind] = [event for event in told if event["trial"] == 1 and event["event"] == "Finished"]
     assert behind["status"] == "complete", behind["reason"]
@@ -100,9 +100,9 @@ def test_trials_that_ran_out_together_are_tried_alone_and_not_again(
         torch.empty(2**52, dtype=torch.uint8)
         yield Started("never", "host", "cpu")
 
-    monkeypatch.setattr("search.work.gain", lambda *_, **__: 2.0)
-    monkeypatch.setattr("search.work.train_together", too_large)
-    monkeypatch.setattr("search.work.train", too_large)
+    monkeypatch.setattr("search.training.work.gain", lambda *_, **__: 2.0)
+    monkeypatch.setattr("search.training.work.train_together", too_large)
+    monkeypatch.setattr("search.training.work.train", too_large)
     events = list(work(Job(trials=(trial(seed=1), trial(seed=2))), Resources(fuse=2), None))
     assert begun == [2, 1, 1]
     assert [type(event) for event in events] == [Finished, Finished]
@@ -124,12 +124,12 @@ def test_what_torch_and_numpy_say_for_want_of_memory_is_known() -> None:
     assert isinstance(by_torch, RuntimeError)
     assert isinstance(by_numpy, MemoryError)
     for error in (by_torch, by_numpy, OSError(errno.ENOMEM, "Cannot allocate memory"), torch.OutOfMemoryError()):
-        assert shortage.out_of_memory(error)
+        assert out_of_memory.out_of_memory(error)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("size mismatch"), OSError(errno.ENOSPC, "full"), ValueError("memory")])
 def test_other_errors_are_not_for_want_of_memory(error: Exception) -> None:
-    assert not shortage.out_of_memory(error)
+    assert not out_of_memory.out_of_memory(error)
 
 
 def test_reasons_of_trials_that_lack_memory_alike_are_one() -> None:
@@ -137,5 +137,5 @@ def test_reasons_of_trials_that_lack_memory_alike_are_one() -> None:
         "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 1 GiB of which 3 MiB is free."
         " Process {} has 997.00 MiB memory in use."
     )
-    reasons = {shortage.reason(text.format(process)) for process in (7, 8)}
-    assert reasons == {f"out of memory: tried to allocate 20.00 MiB; {shortage.HELPS}"}
+    reasons = {out_of_memory.reason(text.format(process)) for process in (7, 8)}
+    assert reasons == {f"out of memory: tried to allocate 20.00 MiB; {out_of_memory.HELPS}"}

@@ -14,11 +14,11 @@ from threading import Event as Flag
 import pytest
 from rich.console import Console
 
-from search import progress as progress_module
-from search.energy import metered
-from search.events import Epoch, Finished, Notice, Started
-from search.progress import Progress
-from search.screen import Screen
+from search.machine.energy import metered
+from search.running import progress as progress_module
+from search.running.progress import Progress
+from search.running.screen import Screen
+from search.trials.events import Epoch, Finished, Notice, Started
 
 STUDY = """
 name: watched
@@ -54,11 +54,11 @@ class Breaks(io.StringIO):
 
 def shown(out: io.StringIO, clock: Callable[[], float] = lambda: 0.0) -> Progress:
     console = Console(file=out, force_terminal=False, width=200)
-    return Progress(total=2, already=0, steps=10, name=str, console=console, clock=clock)
+    return Progress(total=2, already=0, steps=10, console=console, clock=clock)
 
 
 def test_a_terminal_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.screen.PATIENCE", 0.05)
+    monkeypatch.setattr("search.running.screen.PATIENCE", 0.05)
     out = Hangs()
     with shown(out) as progress:
         for number in range(20_000):
@@ -164,7 +164,7 @@ def test_counters_of_energy_that_break_give_no_number(
     def broken(_: object) -> None:
         raise RuntimeError("firmware")
 
-    monkeypatch.setattr("search.energy.Meter", broken)
+    monkeypatch.setattr("search.machine.energy.Meter", broken)
     with metered(tmp_path) as energy:
         pass
     assert energy.joules is None

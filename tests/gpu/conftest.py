@@ -12,8 +12,8 @@ import torch
 
 from resnet_space import Architecture, preset
 from search.data import DataSet, Images, load
-from search.recipe import Recipe
-from search.trial import TrialSpec
+from search.trials.recipe import Recipe
+from search.trials.trial import TrialSpec
 
 VARIABLE = "RESNET_SPACE_GPU_TESTS"
 """`cpu` runs what needs no CUDA on the CPU, as `RESNET_SPACE_ALL` does: a test that has never run is likely wrong."""

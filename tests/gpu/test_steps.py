@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from search.data import Images, batches
-from search.members import Group, Member
-from search.step import Recorded, stepping
-from search.trial import TrialSpec
+from search.training.members import Group, Member
+from search.training.step import Recorded, stepping
+from search.trials.trial import TrialSpec
 
 Specs = Callable[..., list[TrialSpec]]
 

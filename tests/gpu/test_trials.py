@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 import torch
 
-import search.work
+import search.training.work
 from resnet_space import build
-from search.checkpoint import WEIGHTS
 from search.data import Images, Split, batches
-from search.events import Epoch, Event, Finished, Notice, Started
-from search.export import export
-from search.resources import Resources
-from search.train import errors, train, train_together
-from search.trial import Job, TrialSpec
-from search.work import work
+from search.training.checkpoint import WEIGHTS
+from search.training.export import export
+from search.training.train import errors, train, train_together
+from search.training.work import work
+from search.trials.events import Epoch, Event, Finished, Notice, Started
+from search.trials.resources import Resources
+from search.trials.trial import Job, TrialSpec
 
 Specs = Callable[..., list[TrialSpec]]
 
@@ -36,9 +36,9 @@ TRAINS = """
 import json, sys
 import torch
 from search.data import load
-from search.events import Epoch
-from search.train import train
-from search.trial import TrialSpec
+from search.trials.events import Epoch
+from search.training.train import train
+from search.trials.trial import TrialSpec
 
 spec, device = TrialSpec.of(json.loads(sys.argv[1])), sys.argv[2]
 if device == "cuda":
@@ -106,7 +106,7 @@ def no_memory(device: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             raise left.pop()
         return train(*arguments, **settings)
 
-    monkeypatch.setattr(search.work, "train", trained)
+    monkeypatch.setattr(search.training.work, "train", trained)
     yield lambda: None
 
 

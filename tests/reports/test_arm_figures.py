@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports.arm_figures import MOST_DRAWN, captions, drawn, signals
 from reports.illustrations import illustrations
-from search.events import Probe
+from search.trials.events import Probe
 
 Make = Callable[..., AblationRun]
 

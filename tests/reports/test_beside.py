@@ -18,18 +18,18 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 
 from ablations import kinds, library
-from ablations.launch import AblationRun
 from ablations.published import catalogue
+from ablations.run import AblationRun
 from reports import beside, comparisons, figures, html, markdown, published
 from reports.beside import FARTHEST, Known
-from reports.comparisons import Place
 from reports.figures import Mark
 from reports.illustrations import illustrations
+from reports.numbering import Place
 from reports.published import LABEL
 from reports.write import DOCUMENTS, TABLES, write
-from search import inline
-from search.plan import opened
-from search.progress import Progress
+from search.running import inline
+from search.running.plan import opened
+from search.running.progress import Progress
 
 Make = Callable[..., AblationRun]
 ERRORS = {"base": [0.010, 0.012, 0.011], "bad": [0.310, 0.313, 0.312]}
@@ -177,8 +177,8 @@ def test_a_search_has_stars_in_the_front_of_each_cost_and_one_table_below_the_la
     plan = kinds.plan(library.of(study, source="small"))
     with opened(plan, tmp_path / "run") as (folder, store):
         runner = partial(inline.run, resources=plan.study.resources, checkpoints=folder.checkpoints)
-        with Progress(total=2, already=0, steps=1, name=plan.name_of) as progress:
-            plan.drive(store, runner, progress)
+        with Progress(total=2, already=0, steps=1) as progress:
+            runner(kinds.feed(plan, store, progress))
     run = kinds.read(tmp_path / "run")
     macs, params, *_ = illustrations(run, CIFAR)
     assert (macs.stem, params.stem) == ("front-macs", "front-params")

@@ -23,7 +23,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from reports import comparisons, figures, themed
-from reports.comparisons import Bar, Curve, Distribution, Place, Trace
+from reports.comparisons import Bar, Curve, Distribution, Trace
+from reports.numbering import Place
 from resnet_space.errors import InputError
 
 HOSTILE = [r"$\frac{", "$x$", "<script>alert(1)</script>", "]]> --> &amp;", "шорткат", "\x00\x1b", "", "a\nb" * 400]

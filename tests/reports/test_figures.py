@@ -24,7 +24,7 @@ from reports import figures
 from reports.figures import Mark, staircase
 from reports.style import plain
 from resnet_space.errors import InputError
-from search.front import OBJECTIVES
+from search.fronts.objectives import OBJECTIVES
 
 CLOUD = [
     Mark("a", 1e7, 0.09, 0.004, confirmed=True, on_front=True, label="small"),

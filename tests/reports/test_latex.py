@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports.latex import escape, of_ablation
 from reports.write import write
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from ablations.launch import AblationPlan
+from ablations.plan import AblationPlan
 from ablations.study import Ablation
 from reports import outlook
 from reports.numerals import engineering
 from reports.outlook import told
 from search.data import Images
-from search.forecast import memory
+from search.training.forecast import memory
 
 SKIPPING = {"set": {"unit.survival": 0.5}}
 

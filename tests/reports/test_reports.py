@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports import arms, html, markdown
 from reports.two_runs import answer, compare
 from reports.two_runs import write as write_both

@@ -8,11 +8,12 @@ from hypothesis import HealthCheck, reject, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from resnet_space.architecture import Architecture, ResidualUnit, Stage, UnitOverride
+from resnet_space.architecture import Architecture
 from resnet_space.branches import BottleneckBranch, DenseBottleneckBranch, InceptionBranch, WrittenBranch
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 from resnet_space.stems import Stem
+from resnet_space.units import ResidualUnit, Stage, UnitOverride
 
 torch.set_num_threads(1)
 

@@ -9,7 +9,7 @@ import pytest
 from buckets import CREDENTIALS, Server
 from clocks import Clock
 
-from search.store import Store
+from search.store.store import Store
 
 DATABASES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "sqlite": lambda request: f"sqlite:///{request.getfixturevalue('tmp_path') / 'trials.db'}",

@@ -35,9 +35,9 @@ recipe: smoke
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`ablation.yaml` and `search.yaml`, and the folders of their runs, `ablation` and `search`."""
     from ablations import kinds, library
-    from search import inline
-    from search.plan import opened
-    from search.progress import Progress
+    from search.running import inline
+    from search.running.plan import opened
+    from search.running.progress import Progress
 
     here = tmp_path_factory.mktemp("runs")
     for name, text in (("ablation", STUDY), ("search", SEARCH)):
@@ -45,10 +45,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plan = kinds.plan(library.load(str(here / f"{name}.yaml")))
         with (
             opened(plan, here / name) as (folder, store),
-            Progress(total=2, already=0, steps=plan.steps, name=plan.name_of) as progress,
+            Progress(total=2, already=0, steps=plan.steps) as progress,
         ):
             runner = partial(inline.run, resources=plan.study.resources, checkpoints=folder.checkpoints)
-            plan.drive(store, runner, progress)
+            runner(kinds.feed(plan, store, progress))
     return here
 
 

@@ -14,8 +14,8 @@ import pytest
 from verbs import Cli, every_verb
 
 from resnet_space import InputError
-from search.folder import RunFolder
-from search.store import Store
+from search.files.folder import RunFolder
+from search.store.store import Store
 
 Send = Callable[[str], Path]
 
@@ -210,7 +210,7 @@ def test_a_file_in_place_of_the_report_s_folder_is_told_of(sent: Path, resnet_sp
 def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
     import os
 
-    from search.atomic import write_text
+    from search.files.atomic import write_text
 
     (tmp_path / "mine").write_text("mine")
     (tmp_path / f".report.md.{os.getpid()}").symlink_to(tmp_path / "mine")

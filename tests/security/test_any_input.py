@@ -25,10 +25,10 @@ from resnet_space import InputError, build, documents, preset
 from resnet_space.expressions import Expression
 from resnet_space.fields import NAMES, measure
 from resnet_space.paths import split
-from search import checkpoint
-from search.folder import RunFolder
-from search.plan import stored
-from search.standing import glance
+from search.files.folder import RunFolder
+from search.store.status import glance
+from search.store.store import Store
+from search.training import checkpoint
 
 SECONDS = float(os.environ.get("RESNET_SPACE_FUZZ_SECONDS", 0))
 LAWS = 8
@@ -184,7 +184,7 @@ def garbled(content: bytes, rng: random.Random) -> bytes:
 def told(folder: Path) -> None:
     """What `status` and `front` ask."""
     glance(RunFolder.existing(folder))
-    store = stored(RunFolder.existing(folder))
+    store = Store.of(RunFolder.existing(folder))
     try:
         for ask in (store.standing, store.results, store.frame):
             ask()

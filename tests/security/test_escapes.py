@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verbs import Cli
 
-from ablations.launch import AblationRun
+from ablations.run import AblationRun
 from reports import spreadsheet
 from reports.write import write
 

@@ -150,7 +150,7 @@ def test_a_filter_is_parsed_and_never_run(text: str) -> None:
 
 
 def test_ray_starts_no_dashboard_and_restores_nothing_from_a_folder() -> None:
-    module = ROOT / "search" / "ray_runner.py"
+    module = ROOT / "search" / "running" / "ray_runner.py"
     [init] = [call for name, call in calls(module) if name == "ray.init"]
     assert keywords(init)["include_dashboard"] == "None if address else False"
     assert "dashboard_host" not in keywords(init)

@@ -11,8 +11,8 @@ import sqlalchemy as sql
 from verbs import Cli
 
 from resnet_space.errors import InputError
-from search import database
-from search.store import Store
+from search.store import database
+from search.store.store import Store
 
 SECRET = "hunter2"
 

@@ -17,7 +17,8 @@ PRINTED = "printed.txt"
 
 FORKS = """
 import os, sys, torch, pandas, sqlalchemy, rich
-import ablations.kinds, ablations.library, reports.write, reports.terminal, search.inline, search.plan, search.work
+import ablations.kinds, ablations.library, reports.write, reports.terminal
+import search.running.inline, search.running.plan, search.training.work
 import matplotlib.pyplot, reports.figures, safetensors.torch, scipy.stats, search.data
 from contextlib import nullcontext as around
 from resnet_space import cli, complexity, preset

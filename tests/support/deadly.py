@@ -35,7 +35,7 @@ def strike(folder: Path, name: str) -> None:
 @contextmanager
 def deadly(folder: Path) -> Iterator[None]:
     """Meanwhile, trials in this process do as `doom` says."""
-    from search import work
+    from search.training import work
 
     def dying(train: Any) -> Any:
         def trained(*given: Any, **named: Any) -> Iterator[Any]:

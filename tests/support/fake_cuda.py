@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from search import step as stepping_module
+from search.training import step as stepping_module
 
 
 class FakeCuda:

@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 from reports import comparisons, page
-from reports.comparisons import Bar, Place
+from reports.comparisons import Bar
+from reports.numbering import Place
 from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text
 
 BREAKING = "<script>alert(1)</script>"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from resnet_space import documents
-from search.store import Store
+from search.store.store import Store
 
 Seen = TypeVar("Seen")
 

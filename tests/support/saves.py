@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from search.data import Images, Split
-from search.events import Epoch, Event, Finished
-from search.saving import Saving
+from search.training.saving import Saving
+from search.trials.events import Epoch, Event, Finished
 
 NEVER = 1e6
 """Seconds in which no test ends."""

@@ -1,0 +1,93 @@
+"""An ablation with its data at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ablations.published import of_arms
+from ablations.study import Ablation
+from resnet_space import Architecture
+from search.data import Images
+from search.running.plan import Plan
+from search.store.store import Store
+from search.trials.events import FINISHED
+from search.trials.trial import TrialSpec
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class AblationPlan(Plan):
+    """An ablation with its data at hand: every arm's architecture, and the distinct trials in the order they run."""
+
+    study: Ablation
+    images: Images
+    architectures: Mapping[str, Architecture]
+
+    @classmethod
+    def of(cls, study: Ablation, images: Images) -> AblationPlan:
+        """Compile the study.
+
+        Raises:
+            InputError: an arm that is no network, or a published row that is not there.
+        """
+        of_arms(study)
+        return cls(study, images, study.architectures(images.shape, images.classes))
+
+    @cached_property
+    def trials(self) -> dict[str, TrialSpec]:
+        """Distinct trials by key that there may be, a seed of every arm before the next seed."""
+        trials: dict[str, TrialSpec] = {}
+        for seed in range(self.study.most_seeds):
+            for net in self.architectures.values():
+                spec = self.spec(net, seed)
+                trials.setdefault(spec.key, spec)
+        return trials
+
+    @property
+    def first(self) -> list[TrialSpec]:
+        """Those that there will be, whatever is found."""
+        return [spec for spec in self.trials.values() if spec.seed < self.study.least_seeds]
+
+    @property
+    def probes(self) -> tuple[int, ...]:
+        return self.study.diagnostics.probes(self.epochs)
+
+    @property
+    def folded(self) -> list[tuple[str, ...]]:
+        """Arms that are one and the same network, and are trained once."""
+        return [tuple(names) for names in self._by_network.values() if len(names) > 1]
+
+    def name_of(self, spec: TrialSpec) -> str:
+        """Its arms, and its seed."""
+        return f"{self._arms[spec.architecture.key]}, seed {spec.seed}"
+
+    @cached_property
+    def _arms(self) -> dict[str, str]:
+        """Names of arms by network."""
+        return {key: " = ".join(names) for key, names in self._by_network.items()}
+
+    @cached_property
+    def _by_network(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, net in self.architectures.items():
+            found.setdefault(net.key, []).append(name)
+        return found
+
+    @property
+    def notices(self) -> list[str]:
+        notices = [f"the same network, trained once: {' = '.join(names)}" for names in self.folded]
+        return [*notices, *(self.study.compiled.notes if self.study.compiled else ())]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"planned": self.study.plan_hash}
+
+    def counted(self, store: Store) -> tuple[int, int]:
+        known = {record.key: record.status for record in store.records() if record.key in self.trials}
+        total = len(known.keys() | {spec.key for spec in self.first})
+        return total, sum(status in FINISHED for status in known.values())

@@ -1,0 +1,55 @@
+"""A search with its data at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from resnet_space import Space, complexity
+from resnet_space.errors import InputError
+from search.data import Images
+from search.exploring.study import Search
+from search.running.plan import Plan
+from search.samplers.survey import reach
+from search.store import membership
+from search.store.store import Store
+from search.trials.events import FINISHED
+from search.trials.trial import TrialSpec
+
+
+@dataclass(frozen=True)
+class SearchPlan(Plan):
+    """A search, its images, and its space as they make it."""
+
+    study: Search
+    images: Images
+
+    @classmethod
+    def of(cls, study: Search, images: Images) -> SearchPlan:
+        """Compile the study.
+
+        Raises:
+            InputError: the space has no network for these images, or none that keeps the constraints.
+        """
+        plan = cls(study, images)
+        try:
+            plan.space.sample(study.seed)
+        except InputError:
+            # Looks further, and says which constraint nothing meets, and what comes nearest.
+            reach(plan.space)
+        return plan
+
+    @cached_property
+    def space(self) -> Space:
+        return self.study.bounded(self.images.shape, self.images.classes)
+
+    def counted(self, store: Store) -> tuple[int, int]:
+        counts = membership.standing(self.identity.own(store.records()), store.standing()).counts
+        ended = sum(counts[status] for status in FINISHED if status != "infeasible")
+        there = ended + counts["waiting"] + counts["running"]
+        return max(self.study.budget.trials or 0, there), ended
+
+    def name_of(self, spec: TrialSpec) -> str:
+        """Which network it is, what that costs, and the seed."""
+        net = spec.architecture
+        return f"{net.key} (depth {net.depth}, {complexity(net).macs / 1e6:.3g} M MACs), seed {spec.seed}"

@@ -1,0 +1,140 @@
+"""How sure a front is: the probability that a network stays on it when its errors are drawn anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.fronts.dominance import dominated_by, nondominated
+
+Floats: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+Indices: TypeAlias = NDArray[np.intp]
+
+OWN = 3
+"""Seeds from which a network's own spread is used; below, that of all."""
+FAR = 4.0
+"""Standard deviations of a mean that a draw is taken never to be beyond."""
+LEAST_DRAWS = 50
+BLOCK = 4_000_000
+"""Errors drawn at a time, to bound the memory."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Errors of networks over seeds: network i has errors[starts[i] : starts[i] + n[i]]."""
+
+    errors: Floats
+    starts: Indices
+    n: Indices
+
+    @cached_property
+    def means(self) -> Floats:
+        sums = np.concatenate([[0.0], np.cumsum(self.errors)])
+        means: Floats = (sums[self.starts + self.n] - sums[self.starts]) / self.n
+        return means
+
+    def of(self, networks: Indices) -> Samples:
+        return Samples(self.errors, self.starts[networks], self.n[networks])
+
+
+def residuals(samples: Samples) -> Floats:
+    """What seeds do to an error: (e - mean) sqrt(n / (n - 1)) over all networks of n >= 2, centred on their mean.
+
+    The factor makes residuals as wide as errors are about a mean that was not estimated from them. Empty if no
+    network has two seeds.
+    """
+    pools = [np.empty(0)]
+    for size in np.unique(samples.n[samples.n > 1]):
+        errors = _errors(samples, np.flatnonzero(samples.n == size), size)
+        pools.append(((errors - errors.mean(axis=1, keepdims=True)) * np.sqrt(size / (size - 1))).ravel())
+    pool = np.concatenate(pools)
+    return pool - pool.mean() if len(pool) else pool
+
+
+def redrawn(samples: Samples, pool: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """Means of bootstrap samples over seeds, shape (draws, networks): n of a network's own errors with replacement,
+    or its mean and n of `pool` where it has fewer than `OWN`."""
+    means = np.empty((draws, len(samples.n)))
+    for size in np.unique(samples.n):
+        at = np.flatnonzero(samples.n == size)
+        errors = _errors(samples, at, size)
+        if size < OWN:
+            drawn = errors.mean(axis=1)[:, None] + rng.choice(pool, (draws, len(at), size))
+        else:
+            drawn = errors[np.arange(len(at))[:, None], rng.integers(size, size=(draws, len(at), size))]
+        means[:, at] = drawn.mean(axis=2)
+    return means
+
+
+def rivals(samples: Samples, pool: Floats, costs: Floats, members: Indices) -> Indices:
+    """Networks that a draw could put before a member of the front, and the members.
+
+    One is left out if even its error less `FAR` standard deviations of the mean, s / sqrt(n), is dominated by some
+    member's error plus as many; s is the pool's or the network's own, whichever is larger.
+    """
+    spread = np.full(len(samples.n), pool.std())
+    for size in np.unique(samples.n[samples.n > 1]):
+        at = np.flatnonzero(samples.n == size)
+        spread[at] = np.maximum(spread[at], _errors(samples, at, size).std(axis=1, ddof=1))
+    reach = FAR * spread / np.sqrt(samples.n)
+    low, high = np.column_stack([samples.means - reach, costs]), np.column_stack([samples.means + reach, costs])
+    near = ~dominated_by(low, high[members])
+    near[members] = True
+    return np.flatnonzero(near)
+
+
+def chances(
+    samples: Samples,
+    pool: Floats,
+    costs: Floats,
+    members: Indices,
+    passes: Callable[[int], bool],
+    *,
+    draws: int,
+    seed: int,
+) -> list[float]:
+    """The share of bootstrap draws in which each member is dominated by no network that passes.
+
+    Costs, shape (networks, m - 1), are exact. The same seed gives the same shares. Against very many rivals there are
+    fewer draws, at least `LEAST_DRAWS`: nobody waits for the second decimal.
+    """
+    near = np.array([i for i in rivals(samples, pool, costs, members).tolist() if passes(i)], dtype=np.intp)
+    samples, costs, at = samples.of(near), costs[near], np.searchsorted(near, members)
+    draws = min(draws, max(LEAST_DRAWS, BLOCK // 4 // len(near)))
+    rng = np.random.default_rng(seed)
+    stayed = np.zeros(len(members))
+    block = max(1, BLOCK // int(samples.n.sum()))
+    for begun in range(0, draws, block):
+        means = redrawn(samples, pool, min(block, draws - begun), rng)
+        stayed += _stays(means, costs, at).sum(axis=0)
+    return [float(share) for share in stayed / draws]
+
+
+def _stays(means: Floats, costs: Floats, members: Indices) -> Flags:
+    """Which members nothing dominates in each draw, shape (draws, members)."""
+    if costs.shape[1] > 1:
+        return np.array([nondominated(np.column_stack([drawn, costs]))[members] for drawn in means])
+    # With one cost or none: the least error of what costs less, and of what costs no more.
+    cost = costs[:, 0] if costs.shape[1] else np.zeros(len(costs))
+    order = cost.argsort(kind="stable")
+    cheaper = np.searchsorted(cost[order], cost[members], "left")
+    no_dearer = np.searchsorted(cost[order], cost[members], "right")
+    cuts = np.unique([0, *cheaper, *no_dearer])
+    between = np.minimum.reduceat(means[:, order], cuts[cuts < len(cost)], axis=1)
+    least = np.hstack([np.full((len(means), 1), np.inf), np.minimum.accumulate(between, axis=1)])
+    stays: Flags = (least[:, np.searchsorted(cuts, cheaper)] > means[:, members]) & (
+        least[:, np.searchsorted(cuts, no_dearer)] >= means[:, members]
+    )
+    return stays
+
+
+def _errors(samples: Samples, networks: Indices, size: int) -> Floats:
+    """Those of networks with `size` seeds, one row each."""
+    errors: Floats = samples.errors[samples.starts[networks, None] + np.arange(size)]
+    return errors

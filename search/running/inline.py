@@ -1,0 +1,50 @@
+"""Run jobs in this process, one after another: for a debugger, or where there is no Ray."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+
+from resnet_space.errors import InputError
+from search.files.bucket import Place
+from search.kernels.gpu import unusable
+from search.running.feed import Feed
+from search.running.preflight import Preflight
+from search.running.share import PAUSE_SECONDS
+from search.training.work import work
+from search.trials.resources import Resources
+
+
+def run(feed: Feed, *, resources: Resources, checkpoints: Place, preflight: Preflight | None = None) -> None:
+    """Do every job here, telling each event as it happens.
+
+    Raises:
+        InputError: this machine has not the CPUs or GPUs that one job asks for, or is not what `preflight` asks for.
+    """
+    check(resources)
+    if preflight:
+        preflight.here(1)
+    feed.begin(1)
+    while (job := feed.next()) or not feed.over:
+        if job is None:
+            # Another driver has what is left.
+            time.sleep(PAUSE_SECONDS)
+            continue
+        with closing(work(job, resources, checkpoints)) as events:
+            for event in events:
+                if feed.tell(event):
+                    break
+
+
+def check(resources: Resources) -> None:
+    """Raise unless one job fits this machine."""
+    import torch
+
+    have = {"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()}
+    for name, number in have.items():
+        asked = getattr(resources, name)
+        if asked > number:
+            raise InputError(f"resources.{name}: a trial asks for {asked:g}, and this machine has {number}")
+    if resources.gpus and (why := unusable()):
+        raise InputError(f"resources.gpus: torch {torch.__version__} can use no GPU of this machine: {why}")

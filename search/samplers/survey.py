@@ -1,0 +1,183 @@
+"""What a space holds, before anything is trained: how many networks, which costs, or that there is none at all."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations, islice
+from random import Random
+from typing import Any
+
+from resnet_space import Architecture, Space, complexity
+from resnet_space.axes import Axis
+from resnet_space.dependence import Assignment
+from resnet_space.errors import InputError
+from resnet_space.expressions import Expression
+from resnet_space.fields import NAMES, measure
+from search.samplers.sampler import ordered
+
+COSTS = ("depth", "params", "macs", "activations")
+LISTED = 300
+"""Assignments up to which a space is gone through whole; above, as many are drawn."""
+CORNERS = 6
+"""How often all numbers are set to their least, and to their most: draws seldom see the ends of the costs."""
+WALKED = 100
+"""Moves that are tried, behind the draws, to come nearer to what the constraints ask for."""
+
+Built = tuple[Assignment, Architecture]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Counts of a space. `exact`: it was gone through whole; else what is said is of `seen` assignments drawn.
+
+    `feasible` is the share of assignments that can be built and keep the constraints, with its 95 % interval (Wilson
+    1927; no width where exact); 0 where none was drawn, and moves from the nearest led to some. `networks` are distinct
+    ones among what was seen.
+    """
+
+    raw: int | None
+    """The full product of the axes; None with a continuous range."""
+    seen: int
+    exact: bool
+    networks: int
+    feasible: float
+    feasible_low: float
+    feasible_high: float
+    least: Mapping[str, int]
+    """By the names of `COSTS`; where not exact, also of networks with all numbers at their least or most."""
+    most: Mapping[str, int]
+    examples: tuple[Architecture, ...]
+    """Some of them, from the fewest MACs to the most."""
+
+
+def reach(space: Space, *, seed: int = 0, examples: int = 5) -> Reach:
+    """Go through a space, or draw from it.
+
+    Raises:
+        InputError: nothing in it can be built, or nothing found in it keeps the constraints: the nearest value that is
+            reached, or which constraints exclude each other.
+    """
+    listed = list(islice(space.assignments(), LISTED + 1))
+    counts = [axis.count for axis in space.axes.values()]
+    exact = len(listed) <= LISTED and None not in counts
+    rng, reasons = Random(seed), Counter[str]()
+    assignments = listed if exact else [space.draw(rng) for _ in range(LISTED)]
+    built = list(_built(space, assignments, reasons))
+    if not built:
+        told = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+        raise InputError(f"space: nothing in it can be built: {told}")
+    # One by one, not by key: of two assignments to one network a constraint may refuse one.
+    kept = [net for _, net in built if not space.violation(net)]
+    share = len(kept) / len(assignments)
+    if not kept and not exact:
+        for gap in (space.violation, *map(_gap, space.constraints)):
+            built += list(_downhill(space, built, gap))
+        kept = [net for _, net in built if not space.violation(net)]
+    if not kept:
+        raise InputError("\n".join(_unreachable(space, [net for _, net in built], exact)))
+    nets = sorted({net.key: net for net in kept}.values(), key=lambda net: (complexity(net).macs, net.key))
+    ends = [] if exact else [net for _, net in _built(space, _corners(space, rng)) if not space.violation(net)]
+    costs = {name: [measure(net)(name) for net in (*nets, *ends)] for name in COSTS}
+    low, high = (share, share) if exact else wilson(share, len(assignments))
+    steps = sorted({round(i * (len(nets) - 1) / max(examples - 1, 1)) for i in range(examples)})
+    return Reach(
+        raw=None if None in counts else math.prod(count or 1 for count in counts),
+        seen=len(assignments),
+        exact=exact,
+        networks=len(nets),
+        feasible=share,
+        feasible_low=low,
+        feasible_high=high,
+        least={name: min(values) for name, values in costs.items()},
+        most={name: max(values) for name, values in costs.items()},
+        examples=tuple(nets[step] for step in steps),
+    )
+
+
+def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % score interval of a share of n draws. Wilson 1927."""
+    middle = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    # But for rounding they are within 0 and 1, and around the share.
+    return min(max(low, 0.0), share), max(min(high, 1.0), share)
+
+
+def _built(space: Space, assignments: Iterable[Assignment], reasons: Counter[str] | None = None) -> Iterator[Built]:
+    """Those that are networks, with or against the constraints; why the others are not is counted."""
+    for assignment in assignments:
+        try:
+            yield assignment, space.architecture(assignment)
+        except InputError as error:
+            if reasons is not None:
+                reasons[str(error).splitlines()[0]] += 1
+
+
+def _corners(space: Space, rng: Random) -> Iterator[Assignment]:
+    """All numbers at their least, or all at their most, with words drawn."""
+
+    def value(end: Callable[..., Any], path: str, axis: Axis) -> Any:
+        return end(axis.values()) if ordered(axis) else axis.draw(rng)
+
+    for end in (min, max):
+        for _ in range(CORNERS):
+            yield space.suggest(partial(value, end))
+
+
+def _gap(constraint: str) -> Callable[[Architecture], float]:
+    """How far a network is from keeping one constraint; see `Expression.violation`."""
+    expression = Expression(constraint, NAMES)
+    return lambda net: expression.violation(measure(net))
+
+
+def _downhill(space: Space, built: Sequence[Built], gap: Callable[[Architecture], float]) -> Iterator[Built]:
+    """From the network of the least gap, move by move, to networks of less; till there is none, or no gap."""
+    here, net = min(built, key=lambda each: gap(each[1]))
+    least, left, moves = gap(net), WALKED, space.moves(here)
+    while least > 0 and left > 0 and (moved := next(moves, None)) is not None:
+        left -= 1
+        for here, net in _built(space, [moved]):
+            if gap(net) < least:
+                least, moves = gap(net), space.moves(here)
+                yield here, net
+
+
+def _unreachable(space: Space, nets: Sequence[Architecture], exact: bool) -> Iterator[str]:
+    """Which constraints nothing meets, and what comes nearest; or which are not met together."""
+    number = len({net.key for net in nets})
+    nothing, where = "nothing in the space meets", f"among all {number:,} networks"
+    if not exact:
+        nothing, where = "nothing found in the space meets", f"among {number:,} networks drawn or near those"
+    gaps = {text: [_gap(text)(net) for net in nets] for text in space.constraints}
+    unmet = [text for text in space.constraints if min(gaps[text]) > 0]
+    for text in unmet:
+        nearest = nets[gaps[text].index(min(gaps[text]))]
+        yield f"constraints: {nothing} {text}; the nearest has {_shown([text], nearest)} ({where})"
+    if unmet:
+        return
+    pairs = [pair for pair in combinations(gaps, 2) if all(map(any, zip(gaps[pair[0]], gaps[pair[1]], strict=True)))]
+    together: Sequence[tuple[str, ...]] = pairs or [tuple(gaps)]
+    for texts in together:
+        sums = [sum(each) for each in zip(*(gaps[text] for text in texts), strict=True)]
+        nearest = nets[sums.index(min(sums))]
+        yield (
+            f"constraints: each can be met, but {nothing} all of {', '.join(texts)}; "
+            f"the nearest has {_shown(texts, nearest)} ({where})"
+        )
+
+
+def _shown(texts: Iterable[str], net: Architecture) -> str:
+    """The values that constraints speak of."""
+    value, parts = measure(net), list[str]()
+    for name in dict.fromkeys(name for text in texts for name in Expression(text, NAMES).names):
+        try:
+            found = value(name)
+        except LookupError:
+            found = "none"
+        a_number = isinstance(found, int | float) and not isinstance(found, bool)
+        parts.append(f"{name} = {found:,}" if a_number else f"{name} = {found}")
+    return ", ".join(parts)

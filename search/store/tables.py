@@ -1,0 +1,93 @@
+"""The tables of a store."""
+
+from __future__ import annotations
+
+import sqlalchemy as sql
+
+from search.store.status import SCHEMA as SCHEMA
+from search.trials.events import Epoch, Probe
+
+metadata = sql.MetaData()
+
+about = sql.Table("about", metadata, sql.Column("schema", sql.Integer, primary_key=True))
+
+trials = sql.Table(
+    "trials",
+    metadata,
+    sql.Column("key", sql.String(16), primary_key=True),
+    sql.Column("architecture", sql.String(16), nullable=False, index=True),
+    sql.Column("seed", sql.BigInteger, nullable=False),
+    sql.Column("spec", sql.JSON, nullable=False),
+    # What the network costs: in columns, so that a front over many trials need not read their specs.
+    sql.Column("depth", sql.Integer, nullable=False),
+    sql.Column("params", sql.BigInteger, nullable=False),
+    sql.Column("macs", sql.BigInteger, nullable=False),
+    sql.Column("activations", sql.BigInteger, nullable=False),
+    sql.Column("proposal", sql.JSON(none_as_null=True)),
+    sql.Column("aside", sql.Boolean, nullable=False, default=False),
+    sql.Column("status", sql.String(16), nullable=False, index=True),
+    sql.Column("reason", sql.Text, nullable=False, default=""),
+    sql.Column("traceback", sql.Text, nullable=False, default=""),
+    sql.Column("attempts", sql.Integer, nullable=False, default=0),
+    # Handed out with the others of this job, and trained as one network of so many: so it goes on.
+    sql.Column("job", sql.String(16)),
+    sql.Column("together", sql.Integer),
+    sql.Column("test_error", sql.Float),
+    sql.Column("validation_error", sql.Float),
+    sql.Column("latency_ms", sql.Float),
+    sql.Column("seconds", sql.Float),
+    sql.Column("host", sql.String(255)),
+    sql.Column("device", sql.String(32)),
+    sql.Column("started", sql.DateTime(timezone=True)),
+    sql.Column("finished", sql.DateTime(timezone=True)),
+    # The driver that has it in hand, or had it last.
+    sql.Column("owner", sql.String(300)),
+)
+
+drivers = sql.Table(
+    "drivers",
+    metadata,
+    sql.Column("name", sql.String(300), primary_key=True),
+    # Goes up while the driver lives.
+    sql.Column("beat", sql.BigInteger, nullable=False),
+)
+
+epochs = sql.Table(
+    "epochs",
+    metadata,
+    sql.Column("key", sql.ForeignKey("trials.key"), primary_key=True),
+    sql.Column("epoch", sql.Integer, primary_key=True),
+    *(
+        sql.Column(name, sql.Integer if name == "step" else sql.Float, nullable=False)
+        for name in Epoch.__dataclass_fields__
+        if name not in ("key", "epoch")
+    ),
+)
+
+probes = sql.Table(
+    "probes",
+    metadata,
+    sql.Column("key", sql.ForeignKey("trials.key"), primary_key=True),
+    sql.Column("epoch", sql.Integer, primary_key=True),
+    *(
+        sql.Column(name, sql.JSON, nullable=False)
+        for name in Probe.__dataclass_fields__
+        if name not in ("key", "epoch")
+    ),
+)
+
+RESULTS = (
+    "architecture",
+    "seed",
+    "validation_error",
+    "test_error",
+    "depth",
+    "params",
+    "macs",
+    "activations",
+    "latency_ms",
+)
+"""The columns of `Store.results`."""
+
+# Has them all, in the order that fronts need them in: specs are long, and a front over many trials reads none.
+sql.Index("results_by_key", *(trials.c[name] for name in ("aside", "status", *RESULTS, "key")))

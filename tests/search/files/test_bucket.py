@@ -1,0 +1,235 @@
+"""Checkpoints in a bucket: the same files with the same promises, for nodes that share no file system."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from buckets import Server
+from safetensors.torch import load, load_file
+from verbs import Cli
+
+from resnet_space import build
+from resnet_space.errors import InputError
+from search.data import DataSet, Images
+from search.files import bucket, failures
+from search.files.bucket import Bucket, Place, Unreachable
+from search.running.preflight import Preflight
+from search.training import checkpoint
+from search.training.checkpoint import BEFORE, NAME, WEIGHTS, Damaged, State
+from search.training.members import sgd
+from search.training.train import train
+from search.trials.events import Finished, Notice, Started
+from search.trials.trial import TrialSpec
+
+Trial = Callable[..., TrialSpec]
+
+
+PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
+    "folder": lambda request: Path(request.getfixturevalue("tmp_path")) / "checkpoints",
+    "bucket": lambda request: Bucket.of(request.getfixturevalue("bucket_url")),
+}
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Place:
+    """Where checkpoints lie."""
+    return PLACES[request.param](request)
+
+
+@pytest.fixture
+def kept(place: Place, trial: Trial) -> Callable[[int], None]:
+    """Write the checkpoint of a step."""
+    model = build(trial().architecture)
+    optimizer = sgd(model, trial().recipe)
+    return lambda step: checkpoint.save(place / "a", model, optimizer, State(step), "cpu")
+
+
+@pytest.fixture
+def step_of(trial: Trial) -> Callable[[Place], int]:
+    """The step of a checkpoint."""
+    model = build(trial().architecture)
+    optimizer = sgd(model, trial().recipe)
+    return lambda path: checkpoint.load(path, model, optimizer, "cpu").step
+
+
+# The same promises
+
+
+def test_two_generations_are_there(place: Place, kept: Any, step_of: Any) -> None:
+    for step in (7, 14, 21):
+        kept(step)
+    assert [step_of(place / "a" / name) for name in (NAME, BEFORE)] == [21, 14]
+    checkpoint.step_back(place / "a")
+    assert step_of(place / "a" / NAME) == 14
+    with pytest.raises(FileNotFoundError):
+        step_of(place / "a" / BEFORE)
+    checkpoint.step_back(place / "a")
+    with pytest.raises(FileNotFoundError):
+        step_of(place / "a" / NAME)
+
+
+def test_a_damaged_one_is_put_aside(place: Place, kept: Any, step_of: Any) -> None:
+    kept(7)
+    content = (place / "a" / NAME).read_bytes()
+    (place / "a" / NAME).write_bytes(content[:-1])
+    with pytest.raises(Damaged, match="it is not as it was written"):
+        step_of(place / "a" / NAME)
+    assert not (place / "a" / NAME).is_file()
+    assert (place / "a" / "checkpoint.damaged").is_file()
+
+
+def test_only_those_of_ended_trials_are_swept_up(place: Place, kept: Any, trial: Trial) -> None:
+    kept(7)
+    kept(14)
+    checkpoint.keep_weights(place / "a", build(trial().architecture))
+    (place / "a" / ".checkpoint.pt.123").write_text("half written")
+    checkpoint.sweep_up(place, {"b"})
+    assert len(list(place.glob("*/*"))) == 4
+    checkpoint.sweep_up(place, {"a", "b"})
+    assert [path.name for path in place.glob("*/*")] == [WEIGHTS]
+    checkpoint.drop(place / "a")
+
+
+def test_what_is_there_is_found_at_its_depth(place: Place) -> None:
+    for name in ("a", "b"):
+        bucket.keep(place / name / "file", b"")
+    bucket.keep(place / "top", b"")
+    assert sorted(path.name for path in place.glob("to*")) == ["top"]
+    assert sorted(path.parent.name for path in place.glob("*/file")) == ["a", "b"]
+    assert [str(path) for path in place.glob("a/*")] == [f"{place}/a/file"]
+    assert list((place / "nothing").glob("*")) == []
+
+
+def test_a_trial_that_stopped_ends_with_the_bits_of_one_that_did_not(
+    place: Place, trial: Trial, digits: Images, tmp_path: Path
+) -> None:
+    spec = trial(epochs=3)
+    list(train(spec, digits, folder=tmp_path / "whole"))
+    list(islice(train(spec, digits, folder=place / spec.key), 3))
+    started, *_, end = train(spec, digits, folder=place / spec.key)
+    assert isinstance(started, Started)
+    assert started.step > 0
+    assert isinstance(end, Finished)
+    assert end.status == "complete"
+    assert (place / spec.key / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    assert [path.name for path in place.glob("*/*")] == [WEIGHTS]
+
+
+def test_preflight_finds_a_place_fit_and_leaves_nothing(place: Place, digits: Images) -> None:
+    bucket.keep(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
+    Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, each=10**6).here(2)
+    assert list(place.glob("*/*")) == []
+
+
+# What only a bucket has
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("gs://runs/a", "checkpoints 'gs://runs/a': must be s3://BUCKET/PREFIX"),
+        ("/shared/runs", "checkpoints '/shared/runs': must be s3://BUCKET/PREFIX"),
+        ("s3:///a", "checkpoints 's3:///a': must be s3://BUCKET/PREFIX"),
+        (
+            "s3://key:secret@runs/a",
+            "checkpoints 's3://runs/a': has a password in it; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...",
+        ),
+        (
+            "s3://runs/a?regoin=x",
+            "checkpoints 's3://runs/a?regoin=x': unknown option 'regoin'; did you mean 'region'? "
+            "allowed: region, endpoint_override, scheme",
+        ),
+    ],
+)
+def test_what_is_no_bucket_is_refused(url: str, told: str) -> None:
+    with pytest.raises(InputError) as error:
+        Bucket.of(url)
+    assert str(error.value) == told
+
+
+def test_a_bucket_that_is_not_there_is_refused_before_the_first_trial(s3: Server, digits: Images) -> None:
+    there = s3.url("there").replace("there", "elsewhere")
+    preflight = Preflight(Bucket.of(there), DataSet(name="digits", limit=200), digits.fingerprint)
+    with pytest.raises(InputError, match=r"s3://elsewhere/runs: cannot be written here \(.+\); choose another --check"):
+        preflight.here(1)
+
+
+def test_a_bucket_that_goes_away_is_told_once_and_training_goes_on(
+    trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Server() as away:
+        place = Bucket.of(away.url("away"))
+        spec = trial(epochs=4)
+        events = train(spec, digits, folder=place / spec.key)
+        told = [next(events), next(events)]
+        away.stop()
+        began = time.monotonic()
+        told += [next(events), next(events), next(events), next(events)]
+        assert time.monotonic() - began < bucket.PATIENCE_SECONDS, "who writes does not wait"
+        assert [type(event).__name__ for event in told] == ["Started", "Epoch", "Epoch", "Notice", "Epoch", "Epoch"]
+        assert isinstance(told[3], Notice)
+        assert told[3].text.startswith(f"{NAME}: ")
+        assert told[3].text.endswith("; goes on without a new one")
+        end = next(events)
+        assert isinstance(end, Finished)
+        assert (end.status, end.reason[:28]) == ("failed", "its weights could not be kep")
+
+        monkeypatch.setattr(bucket, "PATIENCE_SECONDS", 0)
+        # Behind its last checkpoint, as soon as the bucket answers; it is not begun anew meanwhile.
+        with pytest.raises(Unreachable, match="s3://away/runs/"):
+            next(train(spec, digits, folder=place / spec.key))
+
+
+def test_a_run_that_ends_does_not_wait_for_the_tracebacks_of_a_bucket_that_is_away(tmp_path: Path) -> None:
+    with Server() as away:
+        place = Bucket.of(away.url("away"))
+        failures.leave(place / "ab12", "Traceback: here")
+        assert failures.first(["0", "../../x", "ab12"], place) == place / "ab12" / failures.NAME
+        away.stop()
+        began = time.monotonic()
+        assert failures.first([f"{number:x}" for number in range(100)], place) is None
+        assert time.monotonic() - began < bucket.PATIENCE_SECONDS
+
+
+def test_a_bucket_that_is_away_for_a_while_is_waited_for(s3: Server, bucket_url: str) -> None:
+    bucket.keep(Bucket.of(bucket_url) / "word", b"hello")
+    with ThreadPoolExecutor() as pool:
+        with s3.asleep():
+            asked = pool.submit((Bucket.of(bucket_url) / "word").read_bytes)
+            with pytest.raises(TimeoutError):
+                asked.result(2)
+        assert asked.result(60) == b"hello"
+
+
+def test_a_run_keeps_its_checkpoints_in_a_bucket_and_weights_are_taken_from_there(
+    resnet_space: Cli, bucket_url: str, tmp_path: Path
+) -> None:
+    study = ("transitions", "--seeds", "1", "--epochs", "1", "--set", "width=0.25", "--set", "stages.*.units=1")
+    ran = resnet_space(
+        "run", *study, "--set", "data.limit=200", "--inline", "--out", "here", "--checkpoints", bucket_url
+    )
+    assert ran.status == 0, ran.err
+    assert not (tmp_path / "here" / "checkpoints").exists()
+    place = Bucket.of(bucket_url)
+    assert {path.name for path in place.glob("*/*")} == {WEIGHTS}
+    assert '"checkpoints": "s3://' in (tmp_path / "here" / "manifest.json").read_text()
+
+    taken = resnet_space(
+        "export", "here", "--arm", "A, zero padding", "--to", "A.safetensors", "--checkpoints", bucket_url
+    )
+    assert taken.status == 0, taken.err
+    there = [load(path.read_bytes()) for path in place.glob("*/*")]
+    weights = load_file("A.safetensors")
+    assert any(one.keys() == weights.keys() and all(torch.equal(one[k], weights[k]) for k in one) for one in there)
+    unasked = resnet_space("export", "here", "--arm", "A, zero padding", "--to", "A.safetensors")
+    assert unasked.status == 2
+    assert "or they are in a bucket: name it by --checkpoints" in unasked.err
+    moved = resnet_space("run", *study, "--set", "data.limit=200", "--inline", "--out", "here")
+    assert moved.err.startswith("checkpoints is None now, and was 's3://")

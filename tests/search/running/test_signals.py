@@ -1,0 +1,193 @@
+"""A run that is told to stop by a real signal: what it says, what it leaves, and how it goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import Run, alive, numbers, stored, write
+
+from search.training.checkpoint import NAME
+
+pytestmark = pytest.mark.slow
+
+GOES_ON = "what is stored stays, and the same command goes on from there"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with Run(write(folder), folder / "run", "--inline") as run:
+        assert run.end() == 0, run.stderr
+    return folder / "run"
+
+
+def went_on(study: Path, out: Path, *options: str) -> None:
+    with Run(study, out, *options) as run:
+        assert run.end() == 0, run.stderr
+
+
+def said_how_to_go_on(run: Run, number: signal.Signals) -> None:
+    assert run.stderr.splitlines()[-1] == f"stopped by {number.name}; {GOES_ON}"
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+    assert alive(run.mark) == []
+
+
+def unfinished(out: Path) -> Any:
+    """Epochs of trials that have not ended: by the clock, none of their checkpoints would be due yet."""
+    trials, curves, _ = stored(out)
+    return curves[~curves["key"].isin(trials.loc[trials["status"] == "complete", "key"])]
+
+
+def not_done_again(epochs: Any, out: Path) -> None:
+    """Clocks never agree twice: an epoch that was done again would have another."""
+    _, after, _ = stored(out)
+    both = epochs.merge(after, on=["key", "epoch"], suffixes=("", "_after"))
+    assert len(both) == len(epochs)
+    assert both["seconds"].tolist() == both["seconds_after"].tolist()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
+def test_a_signal_stops_a_run_behind_a_checkpoint_and_the_same_command_ends_it_with_the_same_numbers(
+    number: signal.Signals, tmp_path: Path, undisturbed: Path
+) -> None:
+    study, out = write(tmp_path), tmp_path / "run"
+    with Run(study, out, "--inline") as run:
+        run.until(lambda: run.epochs() >= 2)
+        run.process.send_signal(number)
+        assert run.end() == 128 + number
+    said_how_to_go_on(run, number)
+    assert f"{number.name}: no more trials begin; 1 at work end their epoch, within 60 s" in run.stderr
+    counts, begun = stored(out)[2], unfinished(out)
+    assert counts["failed"] == 0
+    assert counts["complete"] < 4
+    assert len(begun) >= 2
+    assert {path.parent.name for path in out.glob(f"checkpoints/*/{NAME}")} == set(begun["key"])
+    went_on(study, out, "--inline")
+    assert numbers(out) == numbers(undisturbed)
+    not_done_again(begun, out)
+    assert list(out.glob(f"checkpoints/*/{NAME}")) == []
+    assert list(out.glob("checkpoints/.*")) == []
+
+
+@pytest.mark.long
+def test_a_second_signal_does_not_wait_for_the_epoch(tmp_path: Path) -> None:
+    endless = {"data": {"name": "fake", "samples": 50_000, "size": 32}, "set": {}}
+    with Run(write(tmp_path, **endless), tmp_path / "run", "--inline") as run:
+        run.until(run.running)
+        run.process.send_signal(signal.SIGTERM)
+        run.until(lambda: "no more trials begin" in run.stderr)
+        run.process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert run.end() == 128 + signal.SIGTERM, "that of the first"
+        assert time.monotonic() - began < 30, "half of the time that the first gives"
+    said_how_to_go_on(run, signal.SIGTERM)
+    assert run.epochs() == 0
+
+
+IMPATIENT = """
+import sys
+from functools import partial
+from pathlib import Path
+from search.running import inline
+from search.trials.resources import Resources
+from search.running.signals import Stop
+from search.running.feed import Listed
+from search.trials.trial import Job, TrialSpec
+
+out, stop = Path(sys.argv[2]), Stop(patience=0.5)
+job = Job(trials=(TrialSpec.from_yaml(sys.argv[1]),))
+runner = stop.kept_by(partial(inline.run, resources=Resources(), checkpoints=out))
+try:
+    with stop.listening():
+        runner(Listed([job], lambda event: print(type(event).__name__, flush=True)))
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+sys.exit(stop.status)
+"""
+
+
+@pytest.mark.long
+def test_an_epoch_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
+    from resnet_space import preset
+    from search.data import DataSet, load
+    from search.trials.recipe import Recipe
+    from search.trials.trial import TrialSpec
+
+    data = DataSet(name="fake", samples=20_000, size=32)
+    images = load(data)
+    spec = TrialSpec(
+        architecture=preset("resnet20").assign({"input_shape": images.shape, "classes": images.classes}),
+        recipe=Recipe.of({"epochs": 1}),
+        data=data,
+        fingerprint=images.fingerprint,
+        seed=0,
+    )
+    (tmp_path / "spec.yaml").write_text(spec.to_yaml())
+    command = [sys.executable, "-c", IMPATIENT, str(tmp_path / "spec.yaml"), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "Started\n"
+        process.send_signal(signal.SIGUSR1)
+        out, err = process.communicate(timeout=120)
+    assert out == "stopped\n", err
+    assert process.returncode == 128 + signal.SIGUSR1
+    assert "Traceback" not in err
+
+
+@pytest.mark.long
+def test_signals_at_any_moment_change_no_number(tmp_path: Path, undisturbed: Path) -> None:
+    """Also while the data are read, the store is made or committed to, and the report is written."""
+    moments, study, out = random.Random(7), write(tmp_path), tmp_path / "run"
+    for _ in range(6):
+        with Run(study, out, "--inline") as run:
+            time.sleep(moments.uniform(1, 8))
+            if run.process.poll() is not None:
+                break
+            run.process.send_signal(signal.SIGUSR1)
+            status = run.end()
+        assert status in (0, 128 + signal.SIGUSR1, -signal.SIGUSR1), run.stderr
+        assert "Traceback" not in run.stderr
+    went_on(study, out, "--inline")
+    assert numbers(out) == numbers(undisturbed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)  # Ray starts three times
+def test_on_ray_signals_leave_no_process_and_the_same_numbers(tmp_path: Path, undisturbed: Path) -> None:
+    study, out, begun = write(tmp_path), tmp_path / "run", []
+    for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM):
+        with Run(study, out) as run:
+            before = run.epochs()
+            run.until(lambda: run.epochs() >= before + 2)  # noqa: B023
+            if number == signal.SIGINT:
+                # Ctrl-C: a terminal tells all of the group, Ray's processes too.
+                os.killpg(run.process.pid, number)
+            else:
+                run.process.send_signal(number)
+            assert run.end() == 128 + number, run.stderr
+        said_how_to_go_on(run, number)
+        assert stored(out)[2]["failed"] == 0
+        begun.append(unfinished(out))
+    went_on(study, out, "--inline")
+    assert numbers(out) == numbers(undisturbed)
+    for epochs in begun:
+        not_done_again(epochs, out)
+
+
+def test_a_signal_while_ray_starts_ends_it(tmp_path: Path) -> None:
+    """Ray has handlers of its own until it is up."""
+    with Run(write(tmp_path), tmp_path / "run") as run:
+        run.until(lambda: len(alive(run.mark)) > 1)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.end() == 128 + signal.SIGTERM, run.stderr
+    said_how_to_go_on(run, signal.SIGTERM)

@@ -1,0 +1,300 @@
+"""Early stopping: the laws that rungs keep, whoever comes first, and examples that were worked out by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import permutations
+from math import ceil, inf, nan
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from resnet_space.errors import InputError
+from search.samplers.stopping import (
+    STOPPING,
+    AnyStopping,
+    Asha,
+    Halving,
+    HalvingKind,
+    MoAsha,
+    NoStopping,
+    Saved,
+    Values,
+    saved,
+)
+
+quick = settings(deadline=None)
+RULES = [rule for rule in STOPPING.values() if issubclass(rule, HalvingKind)]
+REDUCTIONS = st.sampled_from([1.1, 1.5, 2.0, 2.5, 3.0, 4.0])
+COORDINATES = st.integers(0, 6).map(float)
+"""Few, for ties to be frequent."""
+
+
+@st.composite
+def trials(draw: st.DrawFn, least: int = 0, most: int = 20, objectives: int | None = None) -> list[Values]:
+    m = objectives or draw(st.integers(1, 4))
+    return draw(st.lists(st.tuples(*[COORDINATES] * m), min_size=least, max_size=most))
+
+
+def rung(rule: Asha | MoAsha, *told: Values) -> list[bool]:
+    """Who goes on at epoch 1, told in this order."""
+    halving = Halving(rule, epochs=9)
+    return [halving.judge(str(number), 1, values) is None for number, values in enumerate(told)]
+
+
+def errors(*told: float) -> list[Values]:
+    return [(error,) for error in told]
+
+
+@pytest.mark.parametrize(
+    ("rule", "epochs", "rungs"),
+    [
+        (Asha(grace=1, reduction=3), 9, (1, 3)),
+        (Asha(grace=1, reduction=3), 10, (1, 3, 9)),
+        (MoAsha(grace=8, reduction=3), 200, (8, 24, 72)),
+        (Asha(grace=2, reduction=4), 128, (2, 8, 32)),
+        (Asha(grace=4, reduction=2.5), 100, (4, 10, 25, 62)),
+        (Asha(grace=9, reduction=3), 9, ()),
+        (Asha(), 1, ()),
+        (NoStopping(), 200, ()),
+    ],
+)
+def test_rungs_are_grace_times_powers_of_reduction_before_the_last_epoch(
+    rule: NoStopping | Asha | MoAsha, epochs: int, rungs: tuple[int, ...]
+) -> None:
+    assert rule.rungs(epochs) == rungs
+
+
+@quick
+@given(grace=st.integers(1, 30), reduction=st.floats(1, 10, exclude_min=True), epochs=st.integers(1, 300))
+def test_rungs_are_distinct_epochs_in_order_that_begin_with_the_grace(
+    grace: int, reduction: float, epochs: int
+) -> None:
+    rungs = Asha(grace=grace, reduction=reduction).rungs(epochs)
+    assert list(rungs) == sorted(set(rungs))
+    assert rungs[:1] == ((grace,) if grace < epochs else ())
+    assert all(epoch < epochs for epoch in rungs)
+
+
+def test_six_errors_at_a_rung_worked_out_by_hand() -> None:
+    """Reduction 3: 1 goes on of 3, 4 or 5 that came, 2 of 6 or 7.
+
+    0.5 and 0.4 come before 3 are there. 0.6 is 3rd of 3, 0.3 is 1st of 4, 0.35 is 2nd of 5 (too late), 0.32 is 2nd
+    of 6, 0.33 is 3rd of 7.
+    """
+    assert rung(Asha(reduction=3), *errors(0.5, 0.4, 0.6, 0.3, 0.35, 0.32, 0.33)) == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_errors_and_costs_at_a_rung_worked_out_by_hand() -> None:
+    """Reduction 2: 1 goes on of 2 or 3 that came, 2 of 4 or 5, 3 of 6. Values are (error, MMACs).
+
+    b (0.4, 10) is as lonely as a (0.1, 40), which came first: 2nd of 2, stopped. c (0.3, 45) is dominated by a: 3rd of
+    3, stopped. d (0.15, 20) is on the first front between its ends a and b, which are infinitely lonely: 3rd of 4,
+    stopped. e (0.05, 50) takes the end from a: with b before it, 2nd of 5. f (0.09, 41) is on the front e f a d b, and
+    its distances (errors over 0.35, plus MMACs over 40) are d 0.3/0.35 + 30/40 = 1.61, a 0.06/0.35 + 21/40 = 0.70,
+    f 0.05/0.35 + 10/40 = 0.39: behind e, b, d and a, 5th of 6, stopped.
+    """
+    a, b, c, d, e, f = (0.1, 40.0), (0.4, 10.0), (0.3, 45.0), (0.15, 20.0), (0.05, 50.0), (0.09, 41.0)
+    rule = MoAsha(reduction=2)
+    assert rung(rule, a, b, c, d, e, f) == [True, False, False, False, True, False]
+    assert [rule.place(own, others) for own, others in [(c, [a, b]), (d, [a, b, c]), (e, [a, b, c, d])]] == [2, 2, 1]
+    assert rule.place(f, [a, b, c, d, e]) == 4
+
+
+def test_the_reason_says_where_a_trial_stood_and_how_many_go_on() -> None:
+    halving = Halving(Asha(reduction=3), epochs=9)
+    for number, error in enumerate([0.1, 0.2, 0.3, 0.5, 0.6]):
+        halving.judge(str(number), 3, (error,))
+    assert halving.judge("late", 3, (0.4,)) == ("stopped at epoch 3 of 9: place 4 of 6 at this rung, the best 2 go on")
+
+
+def test_an_epoch_that_is_no_rung_never_stops_a_trial_and_is_not_recorded() -> None:
+    halving = Halving(Asha(reduction=3), epochs=9)
+    for epoch in (2, 4, 8, 9):
+        for number in range(20):
+            assert halving.judge(str(number), epoch, (number / 20,)) is None
+    assert halving.judge("worst", 3, (1.0,)) is None, "the first at a rung"
+
+
+def test_each_rung_counts_its_own() -> None:
+    halving = Halving(Asha(reduction=2), epochs=9)
+    assert halving.judge("a", 1, (0.1,)) is None
+    assert halving.judge("b", 1, (0.2,)) is not None
+    assert halving.judge("c", 2, (0.3,)) is None, "the first there"
+
+
+def test_without_stopping_everyone_goes_on() -> None:
+    halving = Halving(NoStopping(), epochs=9)
+    assert all(halving.judge(str(n), epoch, (n,)) is None for n in range(9) for epoch in range(1, 10))
+
+
+@quick
+@given(told=trials(objectives=1), reduction=REDUCTIONS)
+def test_of_one_objective_mo_asha_is_asha(told: list[Values], reduction: float) -> None:
+    assert rung(MoAsha(reduction=reduction), *told) == rung(Asha(reduction=reduction), *told)
+
+
+@quick
+@given(told=trials(objectives=3), reduction=REDUCTIONS)
+def test_asha_looks_at_the_error_alone(told: list[Values], reduction: float) -> None:
+    assert rung(Asha(reduction=reduction), *told) == rung(Asha(reduction=reduction), *[values[:1] for values in told])
+
+
+@pytest.mark.parametrize("rule", RULES)
+@quick
+@given(told=trials(), reduction=REDUCTIONS)
+def test_a_trial_that_dominates_all_recorded_is_never_stopped(
+    rule: type[Asha | MoAsha], told: list[Values], reduction: float
+) -> None:
+    m = len(told[0]) if told else 2
+    assert rung(rule(reduction=reduction), *told, (-1.0,) * m)[-1]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@quick
+@given(told=trials(least=4), reduction=REDUCTIONS)
+def test_a_trial_that_as_many_as_reduction_dominate_and_nobody_is_behind_is_stopped(
+    rule: type[Asha | MoAsha], told: list[Values], reduction: float
+) -> None:
+    assert not rung(rule(reduction=reduction), *told, (7.0,) * len(told[0]))[-1]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("lost", [(nan, 1.0), (inf, 1.0), (-inf, 1.0), (nan, nan)])
+@quick
+@given(told=trials(least=4, objectives=2), reduction=REDUCTIONS)
+def test_what_has_no_value_comes_last(
+    rule: type[Asha | MoAsha], lost: Values, told: list[Values], reduction: float
+) -> None:
+    assert not rung(rule(reduction=reduction), *told, lost)[-1]
+    assert all(rule().place(own, [*told, (inf, -1.0)]) == rule().place(own, told) for own in told), "ahead of nobody"
+
+
+@pytest.mark.parametrize("rule", RULES)
+@quick
+@given(told=trials(least=1), times=st.integers(1, 4))
+def test_whoever_came_first_is_ahead_of_its_equals(rule: type[Asha | MoAsha], told: list[Values], times: int) -> None:
+    own, others = told[0], told[1:]
+    assert rule().place(own, [*others, *[own] * times]) == rule().place(own, others) + times
+
+
+@pytest.mark.parametrize("rule", RULES)
+@quick
+@given(told=trials(), reduction=REDUCTIONS, data=st.data())
+def test_told_again_a_trial_gets_the_verdict_of_the_first_time(
+    rule: type[Asha | MoAsha], told: list[Values], reduction: float, data: st.DataObject
+) -> None:
+    halving = Halving(rule(reduction=reduction), epochs=9)
+    first = [halving.judge(str(number), 1, values) for number, values in enumerate(told)]
+    for number in data.draw(st.permutations(range(len(told)))):
+        assert halving.judge(str(number), 1, data.draw(st.sampled_from(told))) == first[number]
+    halving.restore((str(number), 1, values) for number, values in enumerate(told))
+    assert [halving.judge(str(number), 1, values) for number, values in enumerate(told)] == first
+
+
+@pytest.mark.parametrize("rule", RULES)
+@quick
+@given(told=trials(least=1), reduction=REDUCTIONS, data=st.data())
+def test_rungs_restored_in_any_order_judge_as_if_nothing_had_happened(
+    rule: type[Asha | MoAsha], told: list[Values], reduction: float, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(told)))
+    rows = [(str(number), epoch, values) for number, values in enumerate(told) for epoch in (1, 2, 3)]
+    whole = Halving(rule(reduction=reduction), epochs=9)
+    verdicts = [whole.judge(*row) for row in rows]
+    resumed = Halving(rule(reduction=reduction), epochs=9)
+    resumed.restore(data.draw(st.permutations(rows[: 3 * cut])))
+    assert [resumed.judge(*row) for row in rows[3 * cut :]] == verdicts[3 * cut :]
+
+
+def test_a_trial_whose_record_went_on_stays_on_after_a_restart() -> None:
+    halving = Halving(Asha(reduction=2), epochs=9)
+    halving.restore([("better", 1, (0.1,)), ("best", 1, (0.0,)), ("early", 1, (0.9,))])
+    assert halving.judge("early", 1, (0.9,)) is None
+    assert halving.judge("late", 1, (0.9,)) is not None
+
+
+@pytest.mark.parametrize("rule", RULES)
+@quick
+@given(told=trials(least=1, objectives=1), reduction=REDUCTIONS)
+def test_in_any_order_those_before_a_rung_is_full_go_on_and_so_does_whoever_leads(
+    rule: type[Asha | MoAsha], told: list[Values], reduction: float
+) -> None:
+    """No more than this bounds how many go on below n: each better than the last, all of them do."""
+    went_on = rung(rule(reduction=reduction), *told)
+    free = ceil(reduction) - 1
+    assert all(went_on[:free])
+    assert all(went_on[n] for n in range(1, len(told)) if told[n] < min(told[:n]))
+    assert all(rung(rule(reduction=reduction), *sorted(set(told), reverse=True)))
+    assert sum(rung(rule(reduction=reduction), *sorted(told))) == min(free, len(told))
+
+
+@pytest.mark.parametrize("reduction", [2.0, 2.5, 3.0])
+def test_over_all_orders_the_nth_to_come_goes_on_in_floor_n_over_reduction_of_n_cases(reduction: float) -> None:
+    orders = list(permutations(errors(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)))
+    went_on = [sum(column) for column in zip(*(rung(Asha(reduction=reduction), *o) for o in orders), strict=True)]
+    shares = [Fraction(number, len(orders)) for number in went_on]
+    assert shares == [Fraction(1) if n < reduction else Fraction(int(n / reduction), n) for n in range(1, 7)]
+
+
+def test_how_many_go_on_is_not_one_too_few_where_a_quotient_is_rounded_down() -> None:
+    """33 / 1.1 is 29.999999999999996, and 30 go on."""
+    ahead, behind = [(n / 100,) for n in range(29)], [(0.9,), (0.9,), (0.9,)]
+    assert rung(Asha(reduction=1.1), *ahead, *behind, (0.5,))[-1]
+    assert not rung(Asha(reduction=1.1), *ahead, (0.4,), *behind[:2], (0.5,))[-1]
+
+
+@pytest.mark.parametrize("kind", STOPPING)
+def test_a_bare_name_is_a_whole_rule_and_the_table_has_them_all(kind: str) -> None:
+    adapter: TypeAdapter[NoStopping | Asha | MoAsha] = TypeAdapter(AnyStopping)
+    rule = adapter.validate_python(kind)
+    assert type(rule) is STOPPING[kind]
+    assert adapter.validate_python(rule.to_dict()) == rule == STOPPING[kind]()
+
+
+def test_the_defaults_are_those_of_the_paper() -> None:
+    assert (Asha().grace, Asha().reduction) == (MoAsha().grace, MoAsha().reduction) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"grace": 0}, "grace: must be at least 1, not 0"),
+        ({"grace": 1.5}, "grace: must be a whole number, not 1.5"),
+        ({"reduction": 1}, "reduction: must be greater than 1, not 1"),
+        ({"reduction": inf}, "reduction: must be a finite number, not inf"),
+        ({"gace": 2}, "gace: unknown field 'gace'; did you mean 'grace'? allowed: grace, reduction, kind"),
+    ],
+)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_wrong_rule_is_told_what_is_wrong(rule: type[Asha | MoAsha], fields: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        rule.of(fields)
+    assert str(caught.value) == message
+
+
+def test_a_rule_that_there_is_not_is_refused() -> None:
+    adapter: TypeAdapter[NoStopping | Asha | MoAsha] = TypeAdapter(AnyStopping)
+    with pytest.raises(ValidationError, match="'none', 'asha', 'mo_asha'"):
+        adapter.validate_python("median")
+
+
+def test_what_was_saved_are_the_epochs_that_were_not_done() -> None:
+    found = saved([1, 1, 1, 3, 9, 9], 9)
+    assert found == Saved(done=24, full=54)
+    assert found.fraction == pytest.approx(30 / 54)
+
+
+def test_nothing_is_saved_where_nothing_was_begun_or_all_was_done() -> None:
+    assert saved([], 9).fraction == 0
+    assert saved([9, 9], 9).fraction == 0

@@ -1,0 +1,151 @@
+"""What a space holds, before training: counted whole where it is small, drawn where it is not, refused where empty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_space import Space, complexity
+from resnet_space.errors import InputError
+from search.samplers import survey as module
+from search.samplers.survey import reach, wilson
+
+SMALL: dict[str, Any] = {
+    "base": "resnet20",
+    "set": {"input_shape": [1, 8, 8], "width": 0.25},
+    "axes": {"unit.shortcut.kind": ["identity", "none", "conv1x1"], "stages.*.units": [1, 2]},
+}
+
+
+def space(**changes: Any) -> Space:
+    return Space.of(SMALL | changes)
+
+
+def test_a_small_space_is_counted_whole() -> None:
+    found = reach(space())
+    nets = list(space().enumerate())
+    macs = [complexity(net).macs for net in nets]
+    assert (found.raw, found.exact, found.seen, found.networks) == (6, True, 6, len(nets))
+    assert (found.feasible, found.feasible_low, found.feasible_high) == (1, 1, 1)
+    assert (found.least["macs"], found.most["macs"]) == (min(macs), max(macs))
+    assert [complexity(net).macs for net in found.examples] == sorted(complexity(net).macs for net in found.examples)
+
+
+def test_constraints_take_their_share() -> None:
+    limit = sorted(complexity(net).macs for net in space().enumerate())[2]
+    found = reach(space(constraints=[f"macs <= {limit}"]))
+    assert found.networks == 3
+    assert found.feasible == pytest.approx(3 / 6)
+    assert found.most["macs"] == limit
+
+
+def test_of_a_large_space_a_share_is_drawn_with_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LISTED", 4)
+    found = reach(space())
+    assert not found.exact
+    assert found.seen == 4
+    assert 0 <= found.feasible_low <= found.feasible <= found.feasible_high <= 1
+    assert found.networks <= 6
+
+
+@given(share=st.floats(0, 1), n=st.integers(1, 10_000))
+def test_the_interval_is_around_the_share_and_within_0_and_1(share: float, n: int) -> None:
+    low, high = wilson(share, n)
+    assert 0 <= low <= share <= high <= 1
+
+
+def test_the_interval_of_a_published_example() -> None:
+    """Newcombe 1998, Statistics in Medicine 17, table I: 81 of 263, Wilson without continuity correction."""
+    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@pytest.mark.parametrize("listed", [300, 4])
+def test_a_constraint_that_nothing_meets_names_the_nearest_value(listed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LISTED", listed)
+    least = min(complexity(net).macs for net in space().enumerate())
+    with pytest.raises(InputError, match=rf"macs <= 10; the nearest has macs = {least:,}"):
+        reach(space(constraints=["macs <= 10"]))
+
+
+def test_constraints_that_exclude_each_other_are_both_named() -> None:
+    with pytest.raises(InputError, match=r"each can be met, but .*depth <= 8.*depth >= 14"):
+        reach(space(constraints=["depth <= 8", "depth >= 14"]))
+
+
+def test_a_continuous_range_is_drawn_from() -> None:
+    axes = {"unit.shortcut.kind": ["exclusive_gate"], "unit.shortcut.gate_bias": {"low": -6.0, "high": 0.0}}
+    found = reach(space(axes=axes))
+    assert found.raw is None
+    assert not found.exact
+
+
+@pytest.mark.parametrize("transitions", [["A", "B"], ["B", "A"]], ids=str)
+def test_a_constraint_is_asked_of_every_way_to_write_a_network(transitions: list[str]) -> None:
+    # Without a shortcut a transition changes nothing: two assignments to one network, of which one is refused.
+    axes = {"unit.shortcut.kind": ["none", "identity"], "transition": transitions, "stages.*.units": [1, 2]}
+    found = reach(space(axes=axes, constraints=["transition == A"]))
+    assert (found.feasible, found.networks) == (0.5, 4)
+
+
+def stages(most: int, **others: Any) -> dict[str, Any]:
+    """Axes of each stage's units by themselves."""
+    return {f"stages.{stage}.units": {"low": 1, "high": most} for stage in range(3)} | others
+
+
+def test_the_interval_of_a_large_space_holds_the_truth() -> None:
+    truth = sum(net.depth <= 20 for net in space(axes=stages(7)).enumerate()) / 7**3
+    found = reach(space(axes=stages(7), constraints=["depth <= 20"]), seed=3)
+    assert (found.exact, found.raw) == (False, 7**3)
+    assert 0 < found.feasible_low <= truth <= found.feasible_high < 1
+
+
+def test_costs_reach_to_the_ends_of_the_axes_where_draws_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LISTED", 4)
+    found = reach(space(axes=stages(9)))
+    assert all(8 < net.depth < 2 + 2 * 27 for net in found.examples)
+    assert (found.least["depth"], found.most["depth"]) == (8, 2 + 2 * 27)
+
+
+def test_what_draws_miss_and_moves_find_is_within_reach() -> None:
+    axes = stages(9, width=[*range(1, 10)])
+    found = reach(space(axes=axes, constraints=["depth <= 8", "stem.channels <= 4"]))
+    assert (found.feasible, found.networks, found.least["depth"]) == (0, 1, 8)
+    assert found.feasible_low == 0
+    assert 1 / 9**4 < found.feasible_high < 0.02
+
+
+def test_every_constraint_that_nothing_meets_is_named() -> None:
+    with pytest.raises(InputError) as error:
+        reach(space(constraints=["macs <= 1e3", "depth >= 100", "depth <= 1000"]))
+    first, second = str(error.value).splitlines()
+    assert "meets macs <= 1e3; " in first
+    assert "meets depth >= 100; the nearest has depth = 14 (among all 6 networks)" in second
+
+
+def test_a_constraint_that_excludes_no_other_is_not_blamed() -> None:
+    with pytest.raises(InputError) as error:
+        reach(space(constraints=["depth <= 8", "shortcut != none", "depth >= 14"]))
+    assert str(error.value) == (
+        "constraints: each can be met, but nothing in the space meets all of depth <= 8, depth >= 14; "
+        "the nearest has depth = 8 (among all 6 networks)"
+    )
+
+
+def test_three_constraints_of_which_any_two_can_be_met_are_all_named() -> None:
+    axes = {"stages.*.units": [1, 2, 3]}
+    with pytest.raises(InputError, match=r"meets all of depth != 8, depth != 14, depth != 20; "):
+        reach(space(axes=axes, constraints=["depth != 8", "depth != 14", "depth != 20"]))
+
+
+def test_a_field_that_the_nearest_does_not_have_is_told_as_none() -> None:
+    with pytest.raises(InputError, match=r"the nearest has gate_bias = none, macs = [\d,]+ "):
+        reach(space(constraints=["gate_bias <= -1 and macs <= 10"]))
+
+
+def test_a_space_of_which_nothing_can_be_built_says_why() -> None:
+    axes = {"unit.branch.kind": ["bottleneck"], "unit.branch.width": [5], "unit.branch.cardinality": [2, 3]}
+    with pytest.raises(InputError, match=r"^space: nothing in it can be built: \d x "):
+        reach(space(axes=axes))

@@ -1,0 +1,216 @@
+"""Networks fused into one compute, and learn, what each does alone; what has no fused form is refused."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from nets import FUSABLE
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from resnet_space import Architecture, build
+from resnet_space.fused import Unfusable, draw_from, fuse, join, parted, refusal, unfuse
+from resnet_space.modules import Sum, Unit
+from resnet_space.shortcuts import IdentityShortcut
+
+SEEDS = range(3)
+
+NETS = {**FUSABLE, "three colours": {"input_shape": [3, 8, 8], "classes": 7}}
+
+
+@pytest.fixture(params=NETS)
+def net(request: pytest.FixtureRequest, tiny_net: Architecture) -> Architecture:
+    return tiny_net.assign(NETS[request.param])
+
+
+def networks(net: Architecture) -> list[nn.Module]:
+    """A seed each, with normalisations that differ from one another, as trained ones do."""
+    made: list[nn.Module] = []
+    for seed in SEEDS:
+        model = build(net, seed).to(memory_format=torch.channels_last)
+        random = torch.Generator().manual_seed(seed)
+        for part in model.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                assert part.running_mean is not None
+                assert part.running_var is not None
+                for tensor in (part.weight, part.bias, part.running_mean, part.running_var):
+                    tensor.data.uniform_(0.5, 1.5, generator=random)
+        made.append(model)
+    return made
+
+
+def same_bits(one: nn.Module, other: nn.Module) -> bool:
+    return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
+def pictures(net: Architecture) -> list[Tensor]:
+    random = torch.Generator().manual_seed(9)
+    return [torch.randn(16, *net.input_shape, generator=random) for _ in SEEDS]
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_each_network_gives_its_own_logits(training: bool, net: Architecture) -> None:
+    alone, xs = [model.train(training) for model in networks(net)], pictures(net)
+    together = fuse(copy.deepcopy(alone))
+    logits = together(torch.cat(xs, 1)).chunk(len(SEEDS), dim=1)
+    for model, x, found in zip(alone, xs, logits, strict=True):
+        torch.testing.assert_close(found, model(x), atol=1e-5, rtol=1e-4)
+
+
+def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(net: Architecture) -> None:
+    alone, xs, y = networks(net), pictures(net), torch.arange(16) % 7
+    together = fuse(copy.deepcopy(alone))
+    logits = together(torch.cat(xs, 1)).chunk(len(SEEDS), dim=1)
+    sum((functional.cross_entropy(out, y) for out in logits), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
+    for model, x in zip(alone, xs, strict=True):
+        functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+    for name, parameter in together.named_parameters():
+        assert parameter.grad is not None
+        own = [model.get_parameter(name).grad for model in alone]
+        assert all(grad is not None for grad in own)
+        torch.testing.assert_close(parameter.grad, join(own), atol=1e-5, rtol=1e-3)
+    back = copy.deepcopy(alone)
+    unfuse(parted(together, back))
+    for one, other in zip(alone, back, strict=True):
+        for (name, buffer), (_, found) in zip(one.named_buffers(), other.named_buffers(), strict=True):
+            torch.testing.assert_close(found, buffer, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_back_and_forth_changes_no_bit(net: Architecture) -> None:
+    alone = networks(net)
+    back = [build(net).to(memory_format=torch.channels_last) for _ in SEEDS]
+    unfuse(parted(fuse(alone), back))
+    for one, other in zip(alone, back, strict=True):
+        assert same_bits(one, other)
+        assert [tensor.stride() for tensor in one.parameters()] == [tensor.stride() for tensor in other.parameters()]
+
+
+def test_fusing_draws_no_random_number_and_leaves_the_networks_alone(tiny_net: Architecture) -> None:
+    alone, before = networks(tiny_net), torch.get_rng_state()
+    together, kept = fuse(alone), copy.deepcopy(alone[0])
+    assert torch.equal(torch.get_rng_state(), before)
+    for tensor in together.state_dict().values():
+        tensor.zero_()
+    assert same_bits(alone[0], kept)
+
+
+class Layouts(TorchDispatchMode):
+    """Counts kernels that are given images with the channels first and images with the channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        images = [value for value in args if isinstance(value, Tensor) and value.dim() == 4]
+        last = [value.is_contiguous(memory_format=torch.channels_last) for value in images]
+        first = [value.is_contiguous() for value in images]
+        self.both += (True, False) in zip(last, first, strict=True) and (False, True) in zip(last, first, strict=True)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("number", [1, len(SEEDS)], ids=["alone", "fused"])
+def test_a_step_lays_its_images_channels_last_throughout(number: int, net: Architecture) -> None:
+    """Kernels that meet both layouts take twice as long. The gradient of a mean has the one that torch gives it."""
+    models, xs = networks(net)[:number], pictures(net)[:number]
+    model = fuse(models) if number > 1 else models[0]
+    with Layouts() as layouts:
+        logits = model(torch.cat(xs, 1).contiguous(memory_format=torch.channels_last))
+        functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long)).backward()  # type: ignore[no-untyped-call]
+    means = sum(isinstance(part, nn.AdaptiveAvgPool2d) for part in model.modules())
+    assert layouts.both <= means
+
+
+def test_what_has_no_fused_form_is_refused_by_its_place(tiny_net: Architecture) -> None:
+    net = tiny_net.replace(survival=0.5)
+    assert refusal(build(net)) == "units.0.survival: Survival has no fused form"
+    with pytest.raises(Unfusable, match="Survival has no fused form"):
+        fuse([build(net), build(net)])
+
+
+def test_dropout_draws_in_each_network_the_masks_that_it_draws_alone(tiny_net: Architecture) -> None:
+    alone = networks(tiny_net.replace(shortcut={"kind": "dropout", "p": 0.25}))
+    together, xs = fuse(alone), pictures(tiny_net)
+    generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
+    draw_from(together, generators)
+    logits = together(torch.cat(xs, 1)).chunk(len(SEEDS), dim=1)
+    for seed, model, x, found, generator in zip(SEEDS, alone, xs, logits, generators, strict=True):
+        torch.manual_seed(seed)
+        torch.testing.assert_close(found, model(x), atol=1e-5, rtol=1e-4)
+        assert torch.equal(generator.get_state(), torch.get_rng_state()), "so many numbers, and no more"
+
+
+def test_dropout_is_refused_where_activations_are_computed_anew(tiny_net: Architecture) -> None:
+    assert "drawn anew" in refusal(build(tiny_net.replace(shortcut={"kind": "dropout", "p": 0.5}), recompute=True))
+
+
+def test_what_can_be_fused_is_not_refused(net: Architecture) -> None:
+    assert refusal(build(net)) == ""
+
+
+def test_each_of_several_gates_begins_at_its_own_bias(tiny_net: Architecture) -> None:
+    gates = [tiny_net.replace(shortcut={"kind": "exclusive_gate", "gate_bias": bias}) for bias in (0, -3, -6)]
+    nets = [build(gate, seed=seed).eval() for seed, gate in enumerate(gates)]
+    xs = pictures(tiny_net)
+    whole = fuse(nets)(torch.cat(xs, 1)).chunk(len(nets), 1)
+    for net, x, logits in zip(nets, xs, whole, strict=True):
+        torch.testing.assert_close(logits, net(x), atol=1e-5, rtol=1e-4)
+
+
+def test_networks_of_two_shapes_are_refused(tiny_net: Architecture) -> None:
+    with pytest.raises(Unfusable, match="different shapes"):
+        fuse([build(tiny_net), build(tiny_net.assign({"width": 2}))])
+
+
+class Scaled(Unit):
+    """A unit of somebody's own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * x.mean()
+
+
+class Squared(IdentityShortcut):
+    """A formula of somebody's own."""
+
+    def combine(self, x: Any, f: Any, g: Any) -> Any:
+        return x + f @ f
+
+
+def test_a_module_that_derives_from_a_known_one_is_refused(tiny_net: Architecture) -> None:
+    model = build(tiny_net)
+    model.units[1] = Scaled(tiny_net.blueprint.units[1])
+    assert refusal(model) == "units.1: Scaled has no fused form"
+
+
+def test_a_formula_that_is_not_known_to_be_one_of_elements_is_refused(tiny_net: Architecture) -> None:
+    model = build(tiny_net)
+    part = model.get_submodule("units.2.h.sum")
+    assert isinstance(part, Sum)
+    part.shortcut = Squared()
+    assert refusal(model) == "units.2.h.sum: the formula of Squared has no fused form"
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4,)])
+def test_a_known_module_with_a_parameter_more_is_refused(shape: tuple[int, ...], tiny_net: Architecture) -> None:
+    model = build(tiny_net)
+    model.get_submodule("units.0.h.sum").scale = nn.Parameter(torch.ones(shape))
+    assert refusal(model) == "units.0.h.sum: Sum has parameters that its fused form does not know"
+
+
+@pytest.mark.parametrize(
+    ("part", "why"),
+    [
+        (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), "a convolution with reflect padding"),
+        (nn.Linear(4, 4, bias=False), "a linear layer without a bias"),
+        (nn.Flatten(0), "flattening other than all of an image"),
+        (nn.GroupNorm(2, 4), "GroupNorm"),
+        (nn.Softmax(1), "Softmax"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_what_mixes_networks_or_is_not_known_is_refused(part: nn.Module, why: str) -> None:
+    assert refusal(nn.Sequential(nn.ReLU(), part)) == f"1: {why} has no fused form"
