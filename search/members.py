@@ -15,6 +15,7 @@ from search.bucket import Place
 from search.detours import NONE, Detours, follow
 from search.events import Notice
 from search.fused import Parted, copy_all, divided, draw_from, fuse, join, parted, unfuse
+from search.launches import ForAll
 from search.recipe import Recipe
 from search.trial import TrialSpec
 
@@ -175,6 +176,7 @@ class Group:
             draw_from(self.model, self.generators)
         # Listed once: to ask a network of hundreds of modules for them takes as long as some of its layers.
         self.weights = list(self.model.parameters())
+        self.for_all = ForAll(self.model)
         if not self.alone:
             owned = zip(*(member.model.parameters() for member in members), strict=True)
             self.learned: Parted = list(zip(self.weights, owned, strict=True))
@@ -193,7 +195,9 @@ class Group:
         x = torch.cat(list(images), 1).contiguous(memory_format=torch.channels_last)
         self.whole = self.whole or x.shape
         # Not for an epoch's smaller last batch: to compile once more takes longer, and code for any size is slower.
-        logits: Tensor = self.compiled(x) if x.shape == self.whole else self.model(x)
+        forward = self.compiled if x.shape == self.whole else self.model
+        with self.for_all.forward(x.device):
+            logits = forward(x)
         return logits.chunk(len(self.members), dim=1)
 
     def draw_on(self) -> None:
