@@ -160,6 +160,9 @@ class Group:
     What they learn is theirs when `hand_back` is called, and not before.
     """
 
+    layout = torch.channels_last
+    """How images lie in memory as they come in, and so in all layers behind. `beginning` lays weights the same way."""
+
     def __init__(self, members: Sequence[Member], detours: Detours = NONE) -> None:
         """Raises `fused.Unfusable` for several that cannot be."""
         self.members = list(members)
@@ -192,7 +195,7 @@ class Group:
 
     def logits(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
         """(n, classes) of each member for its own images (n, C, H, W)."""
-        x = torch.cat(list(images), 1).contiguous(memory_format=torch.channels_last)
+        x = torch.cat(list(images), 1).contiguous(memory_format=self.layout)
         self.whole = self.whole or x.shape
         # Not for an epoch's smaller last batch: to compile once more takes longer, and code for any size is slower.
         forward = self.compiled if x.shape == self.whole else self.model
