@@ -111,7 +111,7 @@ def _(plan: AblationPlan) -> Outlook:
             *_told_together(waiting, faster),
             *plan.notices,
         ],
-        misfits=_misfits(plan, rows),
+        misfits=_misfits(plan, rows, waiting),
     )
 
 
@@ -279,14 +279,22 @@ def _at_once(plan: Plan) -> int:
     return max(1, min(fits))
 
 
-def _misfits(plan: Plan, rows: Sequence[Row]) -> list[str]:
-    """What this machine lacks, and what needs more memory than there is."""
+def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Job] = ()) -> list[str]:
+    """What this machine lacks, and what needs more memory than there is for a job."""
     resources = plan.study.resources
     if lacking := _lacking(plan):
         return [f"not timed here: {lacking}"]
     room = available(resources.device) * (min(resources.gpus, 1) or 1)
-    return [
-        f"{row.name} does not fit: {engineering(row.bytes)}B of memory asked for, {engineering(room)}B there"
-        for row in rows
-        if row.bytes > room
-    ]
+    # By `auto` only those train together that have room.
+    certain = waiting if resources.fuse != "auto" else ()
+    together = {spec.architecture.key: len(job.trials) for job in reversed(certain) for spec in job.trials}
+    lines = []
+    for row in rows:
+        number = together.get(row.key, 1)
+        if number * row.bytes > room:
+            name = row.name if number == 1 else f"{row.name}, {number} trials as one network,"
+            lines.append(
+                f"{name} does not fit: {engineering(number * row.bytes)}B of memory asked for, "
+                f"{engineering(room)}B there"
+            )
+    return lines
