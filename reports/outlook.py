@@ -17,6 +17,7 @@ from reports.terminal import grid
 from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError
 from search.exploring.plan import SearchPlan
+from search.running import capacity
 from search.running.inline import check
 from search.running.plan import Plan
 from search.running.progress import clock_face
@@ -270,13 +271,8 @@ def _at_once(plan: Plan) -> int:
     """Trials side by side on this machine."""
     import torch
 
-    resources = plan.study.resources
-    fits = [int((os.cpu_count() or 1) / resources.cpus)]
-    if resources.gpus:
-        fits.append(int(torch.cuda.device_count() / resources.gpus))
-    if resources.at_once:
-        fits.append(resources.at_once)
-    return max(1, min(fits))
+    here = {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+    return capacity.workers([here], plan.study.resources)
 
 
 def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Job] = ()) -> list[str]:
