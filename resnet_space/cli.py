@@ -110,7 +110,8 @@ def plan(
     """Say what a study will take before it trains: trials, networks, costs, time, memory, what does not fit."""
     from ablations import kinds
     from ablations.library import load
-    from reports.outlook import outlook, told
+    from reports.outlook import blocks, outlook
+    from reports.terminal import parts
 
     changed = given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
     planned = kinds.plan(load(study, profile=profile, changes=changed))
@@ -118,7 +119,7 @@ def plan(
     if json:
         print_json(found.as_json(planned.study.resources.gpus, planned.study.resources.cpus))
     else:
-        for part in told(found):
+        for part in parts(blocks(found)):
             console().print(part, soft_wrap=isinstance(part, str))
 
 
@@ -150,8 +151,7 @@ def run(
         with stop.listening():
             from ablations import kinds
             from ablations.library import load
-            from reports.terminal import answer
-            from reports.write import write
+            from reports.write import answer, write
             from search.files import failures
             from search.running.plan import opened
             from search.running.preflight import Preflight
@@ -244,7 +244,7 @@ def front(
     """Print the Pareto front of a run, with its spread over seeds and how sure it is."""
     from reports.front import FORMATS
     from reports.query import ask
-    from reports.terminal import front_table
+    from reports.terminal import parts
     from search.store.membership import left_out
 
     if form != "table" and form not in FORMATS:
@@ -257,7 +257,7 @@ def front(
     if form != "table":
         typer.echo(FORMATS[form](found.points, found.nets), nl=False)
     else:
-        for part in front_table(found):
+        for part in parts(found.blocks):
             console().print(part, soft_wrap=isinstance(part, str))
 
 
@@ -312,9 +312,9 @@ def report(
         if published is not None:
             raise InputError(f"--published {published}: goes with the report of one run, not of two")
         from reports.two_runs import compare
-        from reports.two_runs import write as write_both
+        from reports.write import write_comparison
 
-        paths = write_both(compare(folders[0], folders[1], storage), folders[0] / "report", wanted)
+        paths = write_comparison(compare(folders[0], folders[1], storage), folders[0] / "report", wanted)
     else:
         from ablations.kinds import read
         from ablations.published import catalogue

@@ -9,8 +9,8 @@ import pytest
 
 from ablations.library import load
 from ablations.run import AblationRun
-from reports.answer import answer
-from reports.notes import footnotes
+from reports.document.answer import answer
+from reports.document.arm_notes import footnotes
 from resnet_space import InputError
 
 Make = Callable[..., AblationRun]
