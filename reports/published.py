@@ -10,6 +10,7 @@ from typing import Any
 from ablations.placing import Cost, cost, placed
 from ablations.published import Published
 from reports.numbers import engineering, published
+from reports.page import Cell, Grid
 
 HEADINGS = ("network", "error on", "error, %", "parameters", "MACs", "source", "remark")
 NUMERIC = ("error, %", "parameters", "MACs")
@@ -40,6 +41,19 @@ def cells(rows: Sequence[Published]) -> list[tuple[str, ...]]:
         )
         for row in rows
     ]
+
+
+def table(rows: Sequence[Published], study: str) -> Grid | None:
+    """The rows that can stand in a figure, as a table of a study's report; None where there are none."""
+    if not (rows := with_a_place(rows)):
+        return None
+    numbers = [{"error, %": row["error"], "parameters": row["params"], "MACs": row["macs"]} for row in records(rows)]
+    made = [
+        [Cell(text, sorts.get(heading, text)) for heading, text in zip(HEADINGS, texts, strict=True)]
+        for texts, sorts in zip(cells(rows), numbers, strict=True)
+    ]
+    grid = Grid(LABEL.capitalize(), HEADINGS, NUMERIC, made, notes=NOTES, label=f"{study}-published")
+    return grid.without_empty_columns()
 
 
 def with_a_place(rows: Sequence[Published]) -> list[Published]:

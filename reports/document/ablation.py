@@ -8,11 +8,11 @@ from functools import partial
 
 from ablations.published import Published
 from ablations.run import AblationRun
+from reports import published as published_results
 from reports.document import arm_figures, arm_tables
 from reports.document.answer import answer
 from reports.document.arm_notes import footnotes, verdicts
 from reports.document.every_run import Fact, not_ended_well, setting, state, warning
-from reports.document.published import published_table
 from reports.page import Block, Page, Section, Text
 
 
@@ -78,7 +78,7 @@ def learning_curves(run: AblationRun) -> Section | None:
 
 
 def error_against_complexity(run: AblationRun, published: Sequence[Published] = ()) -> Section | None:
-    picture, table = arm_figures.error_against_macs(run, published), published_table(published, run.study.name)
+    picture, table = arm_figures.error_against_macs(run, published), published_results.table(published, run.study.name)
     blocks = [block for block in (picture, table) if block]
     return Section("Error against complexity", blocks, paper=[table] if table else []) if blocks else None
 

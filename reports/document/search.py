@@ -8,10 +8,10 @@ from functools import partial
 
 from ablations.published import Published
 from reports import front
+from reports import published as published_results
 from reports.document import search_figures
 from reports.document.every_run import not_ended_well, setting, state, warning
 from reports.document.provenance import provenance
-from reports.document.published import published_table
 from reports.figures.published_results import COSTS
 from reports.numbers import percent
 from reports.page import Block, Facts, Page, Section, Text
@@ -92,7 +92,7 @@ def how_it_went(run: SearchRun) -> Iterator[str]:
 
 def figures(run: SearchRun, published: Sequence[Published] = ()) -> Section | None:
     """Published results stand in a table below the last front that has any of them."""
-    table = published_table(published, run.study.name)
+    table = published_results.table(published, run.study.name)
     costs = search_figures.costs(run)
     blocks: list[Block] = [search_figures.front_picture(run, cost, published) for cost in costs]
     if table:
