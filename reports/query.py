@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from reports import front as fronts
+from reports.page import Block, Text
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from search.fronts.dominance import check_reference, hypervolume, knee
@@ -28,6 +30,12 @@ class Answer:
     hypervolume: float | None = None
     others: int = 0
     """Stored trials that are not of this run, and in no number."""
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The answer for people."""
+        table = fronts.table(self.title, self.points, fronts.legend(self.points))
+        return [table, *([] if self.hypervolume is None else [Text([f"hypervolume: {self.hypervolume:.6g}"])])]
 
 
 def ask(

@@ -173,9 +173,9 @@ def changed(folder: Path, *, session: int, torch: str, name: str, device: str, g
 
 
 def notes(run: AblationRun) -> list[str]:
-    from reports.origin import origin
+    from reports.document.provenance import provenance
 
-    return origin(run)
+    return provenance(run)
 
 
 def test_sessions_that_ran_alike_need_no_note(ablation: Make) -> None:

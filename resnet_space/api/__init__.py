@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ablations.published import Published
     from ablations.two_runs import TwoRuns
     from reports.outlook import Outlook
+    from reports.page import Page
     from reports.query import Answer
     from reports.runs import Run
     from search.files.bucket import Place
@@ -242,24 +243,41 @@ def published(dataset: str) -> list[Published]:
     return catalogue(dataset)
 
 
+def document(found: Run | TwoRuns, *, published: Sequence[Published] = ()) -> Page:
+    """What the report of a run, or of a comparison, says: plain data that each format renders.
+
+    Args:
+        published: results that are drawn beside the front of a run.
+    """
+    from ablations.two_runs import TwoRuns
+    from reports.document import comparison
+    from resnet_space.api.kinds import KINDS
+
+    if isinstance(found, TwoRuns):
+        return comparison.document(found)
+    return KINDS[found.study.kind].document.load()(found, published=published)
+
+
 def report(
     found: Run | TwoRuns, formats: Sequence[str] = ("html",), *, published: Sequence[Published] = ()
 ) -> list[Path]:
     """Write the report of a run, or of a comparison, in each format; the paths. It goes into the (first) run's folder.
 
     Args:
-        published: results that are drawn beside the front of a run.
+        published: as in `document`.
 
     Raises:
         InputError: an unknown format.
     """
     from ablations.two_runs import TwoRuns
-    from reports import two_runs
-    from reports.write import write
+    from reports.write import OF_TWO_RUNS, write
+    from resnet_space.api.kinds import KINDS
 
+    page = partial(document, found, published=published)
     if isinstance(found, TwoRuns):
-        return two_runs.write(found, found.first.path / "report", list(formats))
-    return write(found, list(formats), published)
+        return write(found.first.path / "report", f"compare-{found.second.name}", formats, page, documents=OF_TWO_RUNS)
+    exports = {name: partial(part.load(), found) for name, part in KINDS[found.study.kind].exports.items()}
+    return write(found.folder.report, "report", formats, page, exports=exports, published=published)
 
 
 class Exported(NamedTuple):

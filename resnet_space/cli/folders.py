@@ -50,7 +50,7 @@ def front(
 ) -> None:
     """Print the Pareto front of a run, with its spread over seeds and how sure it is."""
     from reports.front import FORMATS
-    from reports.terminal import front_table
+    from reports.terminal import parts
     from search.store.membership import left_out
 
     if form != "table" and form not in FORMATS:
@@ -63,7 +63,7 @@ def front(
     if form != "table":
         typer.echo(FORMATS[form](found.points, found.nets), nl=False)
     else:
-        for part in front_table(found):
+        for part in parts(found.blocks):
             console().print(part, soft_wrap=isinstance(part, str))
 
 

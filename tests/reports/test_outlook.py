@@ -10,8 +10,9 @@ import pytest
 from ablations.plan import AblationPlan
 from ablations.study import Ablation
 from reports import outlook
-from reports.numerals import engineering
-from reports.outlook import told
+from reports.numbers import engineering
+from reports.outlook import blocks
+from reports.page import Text
 from search.data import Images
 from search.training.forecast import memory
 
@@ -36,7 +37,7 @@ def planned(images: Images, arms: dict[str, Any], **resources: Any) -> AblationP
 
 
 def lines(found: outlook.Outlook) -> Sequence[str]:
-    return [part for part in told(found) if isinstance(part, str)]
+    return [line for block in blocks(found) if isinstance(block, Text) for line in block.lines]
 
 
 def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
