@@ -1,6 +1,6 @@
 """Write the results of runs as one document: `python docs/results.py runs/shortcuts runs/depth ... > docs/results.md`.
 
-The introduction is kept from the document that is there, up to its first table of a study.
+The introduction of the existing document, up to the marker `BEGINS`, is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BEGINS = "<!-- What follows is written by docs/results.py. -->"
 
 
 def section(folder: Path) -> str:
-    """A run's report without its figures, one heading deeper, with the command that makes it again."""
+    """Return a run's report without figures, headings one level deeper, with the command that repeats the run."""
     run = api.open_run(folder)
     assert isinstance(run, AblationRun)
     lines, kept = markdown.render(run).splitlines(), []
@@ -43,7 +43,7 @@ def _commit(run: AblationRun) -> str:
 
 
 def setting(folder: Path) -> str:
-    """Where the numbers come from: the last run's machine and versions."""
+    """Return the origin of the numbers: data, machine and versions of the last run."""
     lines = markdown.render(api.open_run(folder)).splitlines()
     wanted = ("- data fingerprint", "- machine", "- versions", "- data:")
     return "\n".join(["## Setting", "", *(line for line in lines if line.startswith(wanted))])
