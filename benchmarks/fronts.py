@@ -107,8 +107,8 @@ def fill(folder: Path, trials: int) -> None:
             )
             if len(made) == CHUNK or number == trials - 1:
                 connection.execute(table.insert(), made)
-                told = [Epoch(r["key"], 1, 10, 0.1, 1.0, 0.5, r["validation_error"], 1.0, 1.0).__dict__ for r in made]
-                connection.execute(epochs.insert(), told)
+                events = [Epoch(r["key"], 1, 10, 0.1, 1.0, 0.5, r["validation_error"], 1.0, 1.0).__dict__ for r in made]
+                connection.execute(epochs.insert(), events)
                 made = []
     store.close()
 

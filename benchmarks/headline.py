@@ -79,7 +79,7 @@ def _ours(out: Path, epochs: int, quick: bool) -> dict[str, Any]:
 
 def _theirs(scratch: Path, epochs: int, quick: bool) -> list[dict[str, Any]]:
     """Return what is known after each set of seeds: first those of every arm, then more of open arms and baseline."""
-    told: list[dict[str, Any]] = []
+    known: list[dict[str, Any]] = []
     seeds = 1 if quick else GRID_SEEDS
     found, arms, began = pd.DataFrame(), list[str](), time.perf_counter()
     for first in range(0, MAX_SEEDS, seeds):
@@ -88,11 +88,11 @@ def _theirs(scratch: Path, epochs: int, quick: bool) -> list[dict[str, Any]]:
         command += ["--seeds", str(seeds), "--first", str(first), "--arms", ";".join(arms)]
         subprocess.run(command, check=True, stdout=sys.stderr)
         found = pd.concat([found, pd.read_csv(table)])
-        told.append(_known(found, time.perf_counter() - began))
-        if not told[-1]["open"] or quick:
+        known.append(_known(found, time.perf_counter() - began))
+        if not known[-1]["open"] or quick:
             break
-        arms = [BASELINE, *told[-1]["open"]]
-    return told
+        arms = [BASELINE, *known[-1]["open"]]
+    return known
 
 
 def _known(found: pd.DataFrame, seconds: float) -> dict[str, Any]:

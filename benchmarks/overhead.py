@@ -91,13 +91,13 @@ def measure(quick: bool) -> Iterator[Measured]:
         cpu,
         names=("cpu_seconds_a_trial_at_the_end", "cpu_seconds_a_trial_at_first"),
     )
-    behind = number // 5
+    warm = number // 5
     yield median_of(
-        f"growth of the driver's memory, {behind:,} to {number:,} trials",
+        f"growth of the driver's memory, {warm:,} to {number:,} trials",
         Goal("most", 20, "%"),
-        [100 * (swept.mib[-1] / swept.mib[behind - 1] - 1) for swept in sweeps],
+        [100 * (swept.mib[-1] / swept.mib[warm - 1] - 1) for swept in sweeps],
         unit="%",
-        mib_at_first=[round(swept.mib[behind - 1]) for swept in sweeps],
+        mib_at_first=[round(swept.mib[warm - 1]) for swept in sweeps],
         mib_at_the_end=[round(swept.mib[-1]) for swept in sweeps],
     )
 
