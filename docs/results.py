@@ -1,6 +1,6 @@
 """Write the results of runs as one document: `python docs/results.py runs/shortcuts runs/depth ... > docs/results.md`.
 
-The introduction is kept from the document that is there, up to its first table of a study.
+The introduction of the existing document, up to the marker `BEGINS`, is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BEGINS = "<!-- What follows is written by docs/results.py. -->"
 
 
 def section(folder: Path) -> str:
-    """A run's report without its figures and its setting, one heading deeper, with the command that makes it again."""
+    """Return a run's report without figures and setting, one heading level deeper, with the command that repeats it."""
     run = api.open_run(folder)
     assert isinstance(run, AblationRun)
     page = api.document(run)
@@ -49,7 +49,7 @@ def _commit(run: AblationRun) -> str:
 
 
 def setting(folder: Path) -> str:
-    """Where the numbers come from: the last run's machine and versions."""
+    """Return where the numbers come from: the last run's machine and versions."""
     lines = markdown.render(api.document(api.open_run(folder))).splitlines()
     wanted = ("- data fingerprint", "- machine", "- versions", "- data:")
     return "\n".join(["## Setting", "", *(line for line in lines if line.startswith(wanted))])

@@ -1,8 +1,9 @@
-"""Train every network of `space.yaml` on digits, at two seeds, and write the table that samplers are replayed on.
+"""Train every network of `space.yaml` on digits, with two seeds, and write the table on which samplers are replayed.
 
     python benchmarks/search_quality/train_table.py [--out runs/search_quality]
 
-Goes on where it stopped. Writes `table.csv` (one row a network and seed) and `table.json` (where the numbers are from).
+The same command resumes. Writes `table.csv` (one row per network and seed) and `table.json` (the origin of the
+numbers).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RECIPE = {"base": "digits", "epochs": 4}
 
 
 def main() -> None:
-    """Train what the store does not have, and write the table."""
+    """Train the trials that the store lacks, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/search_quality"))
     out = parser.parse_args().out
@@ -61,7 +62,7 @@ def main() -> None:
             rows.writerow(
                 [net.key, spec.seed, cost.params, cost.macs, record.status, *errors, round(record.seconds or 0, 2)]
             )
-    told = {
+    origin = {
         "what": f"every network of space.yaml, {SEEDS} seeds, on digits",
         "recipe": RECIPE,
         "fingerprint": images.fingerprint,
@@ -69,11 +70,11 @@ def main() -> None:
         "versions": versions(),
         "commit": commit(),
     }
-    write_text(HERE / "table.json", json.dumps(told, indent=2) + "\n")
+    write_text(HERE / "table.json", json.dumps(origin, indent=2) + "\n")
 
 
 def note(done: list[int], total: int, event: object) -> None:
-    """A line every twenty trials."""
+    """Print a line every twenty trials."""
     if isinstance(event, Finished):
         done[0] += 1
         if done[0] % 20 == 0:
