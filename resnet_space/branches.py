@@ -10,14 +10,12 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
 from resnet_space.description import Description, by_kind, kind_of
 from resnet_space.errors import InputError, unknown
 from resnet_space.layers import Chain, Convolution, Parallel, read, with_channels
-
-Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Channels = Annotated[int, Field(ge=1, le=65_536)]
+from resnet_space.numbers import Channels
 
 
 def whole_kernel(*allowed: int | str) -> BeforeValidator:

@@ -15,17 +15,14 @@ import json
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from resnet_space.branches import whole_kernel
 from resnet_space.description import Description, by_kind, kind_of
 from resnet_space.layers import Chain, Convolution, Pool
+from resnet_space.numbers import Below1, Moderate, Proportion
 
 Carry = Literal["transition", "project", "nothing", "keep"]
 Join = Literal["sum", "concatenation"]
 Beginning = Literal["", "zero_bn", "fixup"]
-Moderate = Annotated[float, Field(ge=-1e6, le=1e6)]
-"""A number far from what float32 holds no more."""
 
 
 class ShortcutKind(Description):
@@ -164,7 +161,7 @@ class DropoutShortcut(ShortcutKind):
     """dropout(x, p) + F(x): each element of x is zero with probability p, else x/(1-p). 1603.05027, figure 2f."""
 
     kind: Literal["dropout"] = "dropout"
-    p: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    p: Below1 = 0.5
 
     @property
     def drop(self) -> float:
@@ -258,7 +255,7 @@ class Concatenation(ShortcutKind):
     kind: Literal["concatenation"] = "concatenation"
     carry: ClassVar[Carry] = "keep"
     join: ClassVar[Join] = "concatenation"
-    compression: Annotated[float, Field(gt=0, le=1)] = 1.0
+    compression: Proportion = 1.0
 
     def canonical(self) -> ShortcutKind:
         """Compression is in the layers before the unit."""

@@ -7,14 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from resnet_space.branches import Channels, Layers, whole_kernel
+from resnet_space.branches import Layers, whole_kernel
 from resnet_space.description import Description, kind_of
 from resnet_space.errors import InputError
 from resnet_space.layers import Chain, Convolution, Pool, Size, convolutions, read, with_channels
+from resnet_space.numbers import Channels, Side
 from resnet_space.orders import OrderName
-
-Side = Annotated[int, Field(ge=1, le=16_384)]
-"""Pixels. The bounds of whole numbers are far from any network, and refuse what would hang or fill the memory."""
 
 
 class StemKind(Description):

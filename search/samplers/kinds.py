@@ -7,16 +7,12 @@ from functools import partial
 from random import Random
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from resnet_space import Space, complexity
-from resnet_space.branches import Positive
 from resnet_space.dependence import Assignment
 from resnet_space.description import Description, by_kind
 from resnet_space.errors import InputError
+from resnet_space.numbers import AtLeast2, Positive
 from search.samplers.sampler import Experience, Strategy
-
-Population = Annotated[int, Field(ge=2)]
 
 
 class SamplerKind(Description):
@@ -69,7 +65,7 @@ class NSGA2(SamplerKind):
     """Optuna's NSGA-II: generations of `population` networks. Deb et al. 2002."""
 
     kind: Literal["nsga2"] = "nsga2"
-    population: Population = 20
+    population: AtLeast2 = 20
 
     def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
@@ -82,7 +78,7 @@ class NSGA3(SamplerKind):
     """Optuna's NSGA-III, for three objectives and more: generations of `population` networks. Deb and Jain 2014."""
 
     kind: Literal["nsga3"] = "nsga3"
-    population: Population = 20
+    population: AtLeast2 = 20
 
     def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler

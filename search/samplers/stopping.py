@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from resnet_space.description import Description, by_kind
+from resnet_space.numbers import Count
 
 Values = tuple[float, ...]
 """Of one trial at one rung, each to be small; the validation error first."""
@@ -45,7 +46,7 @@ class HalvingKind(StoppingKind):
     Rungs are whole epochs, at least one apart. The last epoch is none: who comes there is complete.
     """
 
-    grace: Annotated[int, Field(ge=1)] = 1
+    grace: Count = 1
     reduction: Annotated[float, Field(gt=1)] = 3
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
