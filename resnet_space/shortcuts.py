@@ -2,8 +2,8 @@
 
 Each is a description and its own formula over arrays of any kind: `combine(x, f, g)` with `x` the input as the
 shortcut carries it (through the transition where the shape changes) and `f = F(x)` the branch, of shape (N, C, H, W),
-and `g` what is learned beside them: a gate of that shape, or a scalar. A new shortcut is a new class here and a name in
-`Shortcut`; nothing else decides by kind.
+and `g` what is learned beside them: a gate of that shape, or a scalar. A new shortcut is a new class here;
+nothing else decides by kind.
 
 Source: He et al. 2016, 1603.05027, section 3, figure 2 and table 1; `conv1x1` also 1512.03385, option C; others with
 each one.
@@ -16,7 +16,8 @@ from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from resnet_space.branches import whole_kernel
-from resnet_space.description import Description, by_kind, kind_of
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Kind, kinds
 from resnet_space.layers import Chain, Convolution, Pool
 from resnet_space.numbers import Below1, Moderate, Proportion
 
@@ -25,7 +26,7 @@ Join = Literal["sum", "concatenation"]
 Beginning = Literal["", "zero_bn", "fixup"]
 
 
-class ShortcutKind(Description):
+class ShortcutKind(Kind):
     """What every shortcut says of itself, beyond its formula."""
 
     carry: ClassVar[Carry] = "transition"
@@ -275,35 +276,7 @@ class Concatenation(ShortcutKind):
         return [x, f]
 
 
-_KINDS = (
-    IdentityShortcut,
-    ConstantScaling,
-    ExclusiveGate,
-    ShortcutOnlyGate,
-    Conv1x1Shortcut,
-    DropoutShortcut,
-    NoShortcut,
-    ZeroInit,
-    ReZero,
-    SkipInit,
-    Fixup,
-    Concatenation,
-)
+SHORTCUTS: dict[str, type[ShortcutKind]] = kinds(ShortcutKind, globals())
+"""By name: every class above that has a `kind`."""
 
-Shortcut = Annotated[
-    IdentityShortcut
-    | ConstantScaling
-    | ExclusiveGate
-    | ShortcutOnlyGate
-    | Conv1x1Shortcut
-    | DropoutShortcut
-    | NoShortcut
-    | ZeroInit
-    | ReZero
-    | SkipInit
-    | Fixup
-    | Concatenation,
-    *by_kind(*_KINDS),
-]
-
-SHORTCUTS: dict[str, type[ShortcutKind]] = {kind_of(cls): cls for cls in _KINDS}
+Shortcut = Annotated[ShortcutKind, OneOf(SHORTCUTS)]

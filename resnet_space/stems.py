@@ -8,14 +8,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from resnet_space.branches import Layers, whole_kernel
-from resnet_space.description import Description, kind_of
+from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError
 from resnet_space.layers import Chain, Convolution, Pool, Size, convolutions, read, with_channels
 from resnet_space.numbers import Channels, Side
 from resnet_space.orders import OrderName
 
 
-class StemKind(Description):
+class StemKind(Kind):
     """A stem says which layers it is made of."""
 
     order: ClassVar[OrderName | None] = None
@@ -91,7 +91,7 @@ class WrittenStem(StemKind):
         return self.model_dump() | {"layers": with_channels(self.layers, times)}
 
 
-STEMS: dict[str, type[StemKind]] = {kind_of(cls): cls for cls in (Stem, WrittenStem)}
+STEMS: dict[str, type[StemKind]] = kinds(StemKind, globals())
 
 
 def _one_convolution(value: Any) -> Any:

@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from resnet_space.description import Description, by_kind
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Kind, kinds
 from resnet_space.numbers import Count
 
 Values = tuple[float, ...]
 """Of one trial at one rung, each to be small; the validation error first."""
 
 
-class StoppingKind(Description):
+class StoppingKind(Kind):
     """A rule says where the judging is done, and who is ahead there."""
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
@@ -91,9 +92,10 @@ class MoAsha(HalvingKind):
         return int(times[rank < rank[here]].sum() + times[front][level].sum()) - 1
 
 
-AnyStopping = Annotated[NoStopping | Asha | MoAsha, *by_kind(NoStopping, Asha, MoAsha)]
+STOPPING: dict[str, type[StoppingKind]] = kinds(StoppingKind, globals())
+"""By name: every class above that has a `kind`."""
 
-STOPPING: dict[str, type[StoppingKind]] = {"none": NoStopping, "asha": Asha, "mo_asha": MoAsha}
+AnyStopping = Annotated[StoppingKind, OneOf(STOPPING)]
 
 
 def _finite(values: Values) -> bool:
@@ -106,7 +108,7 @@ class Halving:
     A trial is judged once at each rung, when it comes there; told again, it gets the same verdict.
     """
 
-    def __init__(self, rule: NoStopping | Asha | MoAsha, epochs: int) -> None:
+    def __init__(self, rule: StoppingKind, epochs: int) -> None:
         self.rule, self.epochs = rule, epochs
         self.recorded: dict[int, dict[str, Values]] = {rung: {} for rung in rule.rungs(epochs)}
         self.verdicts: dict[tuple[str, int], str | None] = {}

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from resnet_space.description import Description, by_kind
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Description, Kind, kinds
 from resnet_space.errors import InputError, unknown
 from resnet_space.numbers import Above0, AtLeast0, AtLeast1, AtLeast2, Below1, Positive, Proportion
 from search.data.description import Augmentation
 
 
-class ScheduleKind(Description):
+class ScheduleKind(Kind):
     """A schedule is a formula: the learning rate as a fraction of its peak, at a fraction of the training."""
 
     def factor(self, progress: float) -> float:
@@ -63,7 +64,10 @@ def _cosine(begin: float, end: float, progress: float) -> float:
     return end + (begin - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-Schedule = Annotated[Constant | Steps | OneCycle, *by_kind(Constant, Steps, OneCycle)]
+SCHEDULES: dict[str, type[ScheduleKind]] = kinds(ScheduleKind, globals())
+"""By name: every class above that has a `kind`."""
+
+Schedule = Annotated[ScheduleKind, OneOf(SCHEDULES)]
 
 
 class WarmUp(Description):
