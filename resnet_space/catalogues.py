@@ -21,20 +21,24 @@ from resnet_space.errors import InputError
 
 class OneOf:
     """A field takes `{kind: NAME, field: value, ...}` of a catalogue of descriptions; the name alone stands for a kind
-    with its defaults."""
+    with its defaults, and a mapping without a `kind` for the kind `otherwise`, if there is one."""
 
-    def __init__(self, catalogue: Mapping[str, type[BaseModel]]) -> None:
-        self.catalogue = catalogue
+    def __init__(self, catalogue: Mapping[str, type[BaseModel]], *, otherwise: str = "") -> None:
+        self.catalogue, self.otherwise = catalogue, otherwise
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         kinds = reduce(or_, self.catalogue.values())
         return handler.generate_schema(Annotated[kinds, Field(discriminator="kind"), BeforeValidator(self._whole)])
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        if self.otherwise:
+            return handler(core)
         return {"anyOf": [handler(core), {"enum": list(self.catalogue)}]}
 
     def _whole(self, value: Any) -> Any:
         if isinstance(value, Mapping) and "kind" not in value:
+            if self.otherwise:
+                return {"kind": self.otherwise, **value}
             raise InputError(f"needs a 'kind', not {value}; allowed: {', '.join(self.catalogue)}")
         return {"kind": value} if isinstance(value, str) else value
 

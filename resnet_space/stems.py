@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
-
 from resnet_space.branches import Layers, whole_kernel
+from resnet_space.catalogues import OneOf
 from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError
 from resnet_space.layers import Chain, Convolution, Pool, Size, convolutions, read, with_channels
@@ -94,11 +93,4 @@ class WrittenStem(StemKind):
 STEMS: dict[str, type[StemKind]] = kinds(StemKind, globals())
 
 
-def _one_convolution(value: Any) -> Any:
-    """Without a kind it is one convolution."""
-    if isinstance(value, Mapping) and "kind" not in value:
-        return {"kind": "convolution", **value}
-    return {"kind": value} if isinstance(value, str) else value
-
-
-AnyStem = Annotated[Stem | WrittenStem, Field(discriminator="kind"), BeforeValidator(_one_convolution)]
+AnyStem = Annotated[StemKind, OneOf(STEMS, otherwise="convolution")]
