@@ -168,6 +168,47 @@ ADDITIONS = {
         before="SAMPLERS: dict",
         tests=("search/samplers/test_samplers.py", "bad_input"),
     ),
+    "a stopping rule": Addition(
+        name="above_median",
+        file="search/samplers/stopping.py",
+        text='''
+            class AboveMedian(StoppingKind):
+                """At epoch `grace`, an error above the median of those before. A test's."""
+
+                kind: Literal["above_median"] = "above_median"
+                grace: Count = 1
+
+                def rungs(self, epochs: int) -> tuple[int, ...]:
+                    return (self.grace,) if self.grace < epochs else ()
+
+                def why_stopped(self, own: Values, others: Sequence[Values]) -> str | None:
+                    errors = sorted(values[0] for values in others)
+                    return "its error is above the median" if errors and own[0] > errors[len(errors) // 2] else None
+
+
+        ''',
+        before="STOPPING: dict",
+        tests=("search/samplers/test_stopping.py", "bad_input"),
+    ),
+    "a design": Addition(
+        name="ends",
+        file="ablations/designs.py",
+        text='''
+            class Ends(DesignKind):
+                """The baseline, and every factor at its last level. A test's."""
+
+                kind: Literal["ends"] = "ends"
+
+                def _over(self, factors: Factors, start: dict[str, str]) -> Design:
+                    last = {name: [*factor.choices][-1] for name, factor in factors.items()}
+                    cells = (Cell(BASELINE, start), Cell("ends", last))
+                    return Design(cells, BASELINE, (Estimate("ends", tuple(factors), "ends", BASELINE),))
+
+
+        ''',
+        before="DESIGNS: dict",
+        tests=("ablations/test_designs.py", "bad_input"),
+    ),
 }
 
 
@@ -175,9 +216,11 @@ ADDITIONS = {
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What became of every test of these catalogues, by its name with its file's, in a copy that has the additions."""
     copy = tmp_path_factory.mktemp("contributed")
-    for name in COPIED:
-        take = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        take(ROOT / name, copy / name)
+    for path in (ROOT / name for name in COPIED):
+        if path.is_dir():
+            shutil.copytree(path, copy / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, copy)
     for added in ADDITIONS.values():
         added.written(copy)
     wanted = dict.fromkeys(f"tests/{test}" for added in ADDITIONS.values() for test in added.tests)
@@ -195,14 +238,14 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("row", ADDITIONS)
 def test_a_row_that_is_added_as_the_table_says_passes_the_tests_of_its_catalogue(
     row: str, outcomes: dict[str, str]
 ) -> None:
     added = ADDITIONS[row]
-    [line] = [
-        line for line in (ROOT / "CONTRIBUTING.md").read_text("utf-8").splitlines() if line.startswith(f"| {row} |")
-    ]
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()
+    [line] = [line for line in table if line.startswith(f"| {row} |")]
     assert f"`{added.file}`" in line
     for test in added.tests:
         own = f"tests.{test.removesuffix('.py').replace('/', '.')}"
