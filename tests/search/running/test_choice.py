@@ -1,0 +1,50 @@
+"""A network of a run, by its arm's name, its key, or the beginning of that; with the weights of its best trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resnet_space import api
+from resnet_space.api.folders import reading
+from resnet_space.api.studies import load
+from resnet_space.errors import InputError
+from search.running.choice import Choice
+from search.running.choice import choose as choose_stored
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Transitions A, B and C in the smallest net, two seeds each."""
+    out = tmp_path_factory.mktemp("choice") / "run"
+    changes = {"width": 0.125, "stages.*.units": 1, "recipe.epochs": 1, "seeds": 2}
+    api.run(load("transitions", changes=changes), out, inline=True)
+    return out
+
+
+def choose(folder: Path, name: str) -> Choice:
+    with reading(folder) as stored:
+        return choose_stored(stored, name)
+
+
+def test_an_arm_is_chosen_by_its_name_and_by_its_key(folder: Path) -> None:
+    study = load("transitions")
+    name = next(iter(study.model_dump()["arms"]))
+    by_name = choose(folder, name)
+    assert choose(folder, by_name.net.key) == by_name
+    assert choose(folder, by_name.net.key[:8]) == by_name
+
+
+def test_the_weights_are_those_of_the_trial_of_least_validation_error(folder: Path) -> None:
+    choice = choose(folder, next(iter(load("transitions").model_dump()["arms"])))
+    assert choice.weights
+    assert choice.weights.is_file()
+    assert choice.weights.parent.name == choice.facts["trial"]
+    assert 0 <= float(choice.facts["validation_error"]) <= 1
+
+
+@pytest.mark.parametrize("name", ["nobody", ""])
+def test_a_name_that_no_network_has_is_told_those_there_are(folder: Path, name: str) -> None:
+    with pytest.raises(InputError, match="--arm: unknown network"):
+        choose(folder, name)
