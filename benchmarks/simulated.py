@@ -24,10 +24,10 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0")
 
 from rich.console import Console
+from sweeping import sweep
 
 from resnet_space import preset
 from search.data import DataSet
-from search.running.feed import sweep
 from search.running.progress import Progress
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished, Started

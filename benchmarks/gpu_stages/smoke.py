@@ -13,6 +13,7 @@ from sizes import Size
 
 from gpu_stages.record import Failure
 from search.data import Images, batches
+from search.training.execution import Execution
 from search.training.members import Group, Member
 from search.training.step import stepping
 from search.training.train import train_together
@@ -92,9 +93,8 @@ def stop_and_resume(case: str, specs: list[TrialSpec], images: Images, size: Siz
     """Stop training after the second epoch, as a kill does, and resume; return the share of complete trials."""
     with tempfile.TemporaryDirectory() as folder:
         settings: dict[str, Any] = {
-            "device": size.device,
             "folders": [Path(folder) / spec.key for spec in specs],
-            "recorded": True,
+            "execution": Execution(size.device, recorded=True),
         }
         events = train_together(specs, images, **settings)
         epochs = 0

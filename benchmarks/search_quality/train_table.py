@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from search.data.description import DataSet
 from search.files.atomic import write_text
 from search.machine.session import commit, machine, versions
 from search.running import inline
-from search.running.feed import sweep
 from search.store.store import Store
 from search.trials.events import Finished
 from search.trials.recipe import Recipe, resolved
@@ -28,6 +28,10 @@ from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+from sweeping import sweep  # noqa: E402
+
 SEEDS = 2
 RECIPE = {"base": "digits", "epochs": 4}
 

@@ -9,10 +9,8 @@ from pydantic_core import CoreSchema
 
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
+from resnet_space.numbers import AtLeast2, Count, ProperProportion
 from search.data.catalogue import DATASETS
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class DataSet(Description):
@@ -25,13 +23,13 @@ class DataSet(Description):
     name: Annotated[str, Field(json_schema_extra={"enum": list(DATASETS)})]
     root: str | None = None
     """A directory, or for npz a file; where the data lies, not what it is, so no part of a trial's name."""
-    validation: Fraction = 0.1
-    test: Fraction = 0.2
+    validation: ProperProportion = 0.1
+    test: ProperProportion = 0.2
     limit: Count | None = None
     """At most so many training images, in the same mixture of classes: for quick looks."""
     size: Count | None = None
     """Side of a square image in pixels (imagefolder, fake)."""
-    classes: Annotated[int, Field(ge=2)] | None = None
+    classes: AtLeast2 | None = None
     samples: Count | None = None
     """Images in all (fake)."""
     channels: Count | None = None

@@ -13,7 +13,7 @@ from search.exploring.plan import SearchPlan
 from search.fronts.front import front
 from search.running.progress import Progress
 from search.samplers.sampler import Outcome, Proposal, Sampler
-from search.samplers.stopping import Halving
+from search.samplers.stopping import Rungs
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished
 from search.trials.trial import Job, TrialSpec
@@ -49,8 +49,8 @@ class SearchFeed:
         self.asked = {self._spec(p.net, p.seed).key: p for p, _ in known.history}
         self.begun = sum(1 for _, end in known.history if end is None or end.status != "infeasible")
         self.queue = deque(known.unfinished)
-        self.halving = Halving(study.stopping, plan.epochs)
-        self.halving.restore(self._rungs())
+        self.rungs = Rungs(study.stopping, plan.epochs)
+        self.rungs.restore(self._rungs())
         self.running: dict[str, TrialSpec] = {}
         self.known = {*known.ended, *(spec.key for spec in known.unfinished)}
         self.searching = True
@@ -146,7 +146,7 @@ class SearchFeed:
         if epoch.key not in self.asked or epoch.key not in self.running:
             return False
         values = (epoch.validation_error, *costs(self.running[epoch.key].architecture, self.study.objectives))
-        reason = self.halving.judge(epoch.key, epoch.epoch, values)
+        reason = self.rungs.judge(epoch.key, epoch.epoch, values)
         if reason is None:
             return False
         spent = self.store.seconds(epoch.key)

@@ -7,15 +7,14 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from resnet_space import Space
-from resnet_space.branches import Positive
 from resnet_space.description import Description
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from resnet_space.fields import NAMES
+from resnet_space.numbers import Above0, Positive
 from search.fronts.objectives import NAMES_OF_RESULTS, chosen
 from search.samplers.kinds import DEFAULT, AnySampler
 from search.samplers.stopping import AnyStopping, NoStopping
-from search.trials.recipe import Above0
 from search.trials.study import Study, check_images
 
 NumberOfSeeds = Annotated[int, Field(le=1000)]

@@ -8,18 +8,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from resnet_space.branches import Positive
-from resnet_space.description import Description, by_kind
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Description, Kind, kinds
 from resnet_space.errors import InputError, unknown
+from resnet_space.numbers import Above0, AtLeast0, AtLeast1, AtLeast2, Below1, Positive, Proportion
 from search.data.description import Augmentation
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-Above0 = Annotated[float, Field(gt=0)]
-AtLeast1 = Annotated[float, Field(ge=1)]
 
-
-class ScheduleKind(Description):
+class ScheduleKind(Kind):
     """A schedule is a formula: the learning rate as a fraction of its peak, at a fraction of the training."""
 
     def factor(self, progress: float) -> float:
@@ -40,8 +36,8 @@ class Steps(ScheduleKind):
     """`factor`^k behind the k-th milestone; milestones are fractions of the training (32k of 64k steps: 0.5)."""
 
     kind: Literal["steps"] = "steps"
-    milestones: Annotated[tuple[Fraction, ...], Field(max_length=100)] = (0.5, 0.75)
-    decay: Fraction = 0.1
+    milestones: Annotated[tuple[Proportion, ...], Field(max_length=100)] = (0.5, 0.75)
+    decay: Proportion = 0.1
 
     def factor(self, progress: float) -> float:
         return self.decay ** sum(progress >= milestone for milestone in self.milestones)
@@ -54,7 +50,7 @@ class OneCycle(ScheduleKind):
     """
 
     kind: Literal["one_cycle"] = "one_cycle"
-    rise: Fraction = 0.3
+    rise: Proportion = 0.3
     start: AtLeast1 = 25.0
     end: AtLeast1 = 250_000.0
 
@@ -68,14 +64,17 @@ def _cosine(begin: float, end: float, progress: float) -> float:
     return end + (begin - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-Schedule = Annotated[Constant | Steps | OneCycle, *by_kind(Constant, Steps, OneCycle)]
+SCHEDULES: dict[str, type[ScheduleKind]] = kinds(ScheduleKind, globals())
+"""By name: every class above that has a `kind`."""
+
+Schedule = Annotated[ScheduleKind, OneOf(SCHEDULES)]
 
 
 class WarmUp(Description):
     """A small learning rate until an epoch's training error is below `until_error`. 1512.03385, section 4.2."""
 
     lr: Above0 = 0.01
-    until_error: Fraction = 0.8
+    until_error: Proportion = 0.8
 
 
 class Recipe(Description):
@@ -87,11 +86,11 @@ class Recipe(Description):
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     steps: Positive | None = None
-    batch_size: Annotated[int, Field(ge=2)] = 128
+    batch_size: AtLeast2 = 128
     lr: Above0 = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    momentum: Below1 = 0.9
     nesterov: bool = False
-    weight_decay: NotNegative = 1e-4
+    weight_decay: AtLeast0 = 1e-4
     schedule: Schedule = OneCycle()
     warm_up: WarmUp | None = None
     augmentation: Augmentation = Augmentation()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema, field_validator
 
 from resnet_space.description import Description
+from resnet_space.numbers import Above0, AtLeast0, AtLeast2
 
 
 class Resources(Description):
@@ -16,12 +17,12 @@ class Resources(Description):
     workers; an error in a trial is not tried again.
     """
 
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
+    cpus: Above0 = 1
+    gpus: AtLeast0 = 0
     at_once: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Jobs side by side at the most; by itself, as many as fit."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
-    fuse: Literal["auto", "off"] | Annotated[int, Field(ge=2)] = "auto"
+    fuse: Literal["auto", "off"] | AtLeast2 = "auto"
     """Whether trials whose networks are of one shape train as one: where a short measurement says that it is faster,
     never, or up to so many. Their numbers are those they have alone but for rounding."""
 

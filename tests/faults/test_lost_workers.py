@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sweeping
 
 from search.files import failures
 from search.training import out_of_memory
@@ -70,12 +71,16 @@ def kept(folder: Path, script: str, specs: list[TrialSpec], **environment: str) 
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
-RUNS = """
+BENCHMARKS = str(Path(sweeping.__file__).parent)
+"""Where a process of its own finds `sweeping`."""
+
+RUNS = f"""
 import json, sys
+sys.path.append({BENCHMARKS!r})
 from pathlib import Path
 from search.running import ray_runner
 from search.trials.resources import Resources
-from search.running.feed import Listed
+from sweeping import Listed
 from search.trials.events import as_plain
 from search.trials.trial import Job, TrialSpec
 

@@ -23,7 +23,10 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture(scope="module", params=["digits", "fake", "npz", "imagefolder"])
+IN_NO_FILE = [name for name, row in DATASETS.items() if not row.root]
+
+
+@pytest.fixture(scope="module", params=[*IN_NO_FILE, "npz", "imagefolder"])
 def images(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Images:
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:

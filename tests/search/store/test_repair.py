@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweeping import sweep
 
 from resnet_space.errors import InputError
-from search.running.feed import Feed, sweep
+from search.running.feed import Feed
 from search.store.repair import Repaired, repair
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished, Probe, Started

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sweeping import Listed
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data import DataSet, Images, load
 from search.files import failures
 from search.running import inline
-from search.running.feed import Listed
 from search.training.train import train
 from search.training.work import work
 from search.trials.events import Epoch, Event, Finished, Started
