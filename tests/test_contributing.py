@@ -29,6 +29,8 @@ class Addition:
     tests: tuple[str, ...]
     depth: int = 0
     """Spaces in front of its lines."""
+    named_before: str = ""
+    """Where its name is also written: a line of its own before this one, in a tuple."""
     other_files: Mapping[str, str] = field(default_factory=dict)
     """New ones, by path."""
 
@@ -38,6 +40,8 @@ class Addition:
         above, anchor, below = path.read_text(encoding="utf-8").partition(self.before)
         assert anchor, f"{self.file} has no {self.before!r}"
         own = indent(dedent(self.text).lstrip("\n"), " " * self.depth)
+        if self.named_before:
+            below = below.replace(self.named_before, f"    {self.name},\n{self.named_before}", 1)
         path.write_text(f"{above}{own}{anchor}{below}", encoding="utf-8")
         for other, text in self.other_files.items():
             assert not (folder / other).exists()
@@ -208,6 +212,20 @@ ADDITIONS = {
         ''',
         before="DESIGNS: dict",
         tests=("ablations/test_designs.py", "bad_input"),
+    ),
+    "a report section": Addition(
+        name="costs",
+        file="reports/document/ablation.py",
+        text='''
+            def costs(run: AblationRun, _: Sequence[Published]) -> Section:
+                """A test's."""
+                return Section("Costs", [Text([f"{arm.arm}: {arm.macs} MACs" for arm in run.summaries])])
+
+
+        ''',
+        before="SECTIONS: tuple",
+        named_before="    its_setting,",
+        tests=("reports/document/test_ablation.py", "reports/test_write.py"),
     ),
 }
 

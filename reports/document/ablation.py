@@ -1,10 +1,9 @@
-"""The document of an ablation: one function a section."""
+"""The document of an ablation: one function per section."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from ablations.published import Published
 from ablations.run import AblationRun
@@ -17,29 +16,18 @@ from reports.page import Block, Page, Section, Text
 
 
 def document(run: AblationRun, published: Sequence[Published] = ()) -> Page:
-    """An ablation, finished or not; `published` results stand beside its own. A new section is a name in the tuple."""
-    sections = (
-        arms,
-        differences,
-        equal_complexity,
-        effects_of_factors,
-        learning_curves,
-        partial(error_against_complexity, published=published),
-        signal_propagation,
-        not_ended_well,
-        its_setting,
-    )
+    """An ablation, finished or not; `published` results are shown with its own."""
     return Page(
         title=run.study.name,
         question=run.study.question or run.study.name,
         answer=answer(run),
         state=state(run),
         warning=warning(run),
-        sections=[made for section in sections if (made := section(run))],
+        sections=[made for section in SECTIONS if (made := section(run, published))],
     )
 
 
-def arms(run: AblationRun) -> Section:
+def arms(run: AblationRun, _: Sequence[Published]) -> Section:
     table, question = arm_tables.arms(run), run.study.question or run.study.name
     on_terminal = replace(table, caption=question, notes=())
     return Section(
@@ -50,7 +38,7 @@ def arms(run: AblationRun) -> Section:
     )
 
 
-def differences(run: AblationRun) -> Section | None:
+def differences(run: AblationRun, _: Sequence[Published]) -> Section | None:
     """Planned and exploratory comparisons apart."""
     picture = arm_figures.forest(run)
     if picture is None:
@@ -62,33 +50,33 @@ def differences(run: AblationRun) -> Section | None:
     return Section("Differences", blocks)
 
 
-def equal_complexity(run: AblationRun) -> Section | None:
+def equal_complexity(run: AblationRun, _: Sequence[Published]) -> Section | None:
     table = arm_tables.both_ways(run)
     return Section("Equal complexity", [table]) if table else None
 
 
-def effects_of_factors(run: AblationRun) -> Section | None:
+def effects_of_factors(run: AblationRun, _: Sequence[Published]) -> Section | None:
     table = arm_tables.terms(run)
     return Section("Effects of the factors", [table]) if table else None
 
 
-def learning_curves(run: AblationRun) -> Section | None:
+def learning_curves(run: AblationRun, _: Sequence[Published]) -> Section | None:
     picture = arm_figures.curves(run)
     return Section("Learning curves", [picture]) if picture else None
 
 
-def error_against_complexity(run: AblationRun, published: Sequence[Published] = ()) -> Section | None:
+def error_against_complexity(run: AblationRun, published: Sequence[Published]) -> Section | None:
     picture, table = arm_figures.error_against_macs(run, published), published_results.table(published, run.study.name)
     blocks = [block for block in (picture, table) if block]
     return Section("Error against complexity", blocks, paper=[table] if table else []) if blocks else None
 
 
-def signal_propagation(run: AblationRun) -> Section | None:
+def signal_propagation(run: AblationRun, _: Sequence[Published]) -> Section | None:
     pictures = arm_figures.propagation(run)
     return Section("Signal propagation", pictures) if pictures else None
 
 
-def its_setting(run: AblationRun) -> Section:
+def its_setting(run: AblationRun, _: Sequence[Published]) -> Section:
     return setting(run, network=_network(run), seeds=_seeds(run), planned=_planned(run))
 
 
@@ -112,3 +100,17 @@ def _planned(run: AblationRun) -> list[Fact]:
         return [("planned comparisons", "none")]
     when = "stored before the first trial" if run.as_planned else "changed after the first trial"
     return [("planned comparisons", f"{len(study.planned.compare)}, {when} (hash {study.plan_hash})")]
+
+
+SECTIONS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ...] = (
+    arms,
+    differences,
+    equal_complexity,
+    effects_of_factors,
+    learning_curves,
+    error_against_complexity,
+    signal_propagation,
+    not_ended_well,
+    its_setting,
+)
+"""In their order. A new section is a function, and its name here."""

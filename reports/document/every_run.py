@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ablations.published import Published
 from reports.page import Block, Cell, Facts, Grid, Section, Text
 from reports.runs import Run
 from search.running.progress import clock_face
@@ -25,7 +26,7 @@ def warning(run: Run) -> str:
     return "Unfinished: numbers may still change." if to_come else ""
 
 
-def not_ended_well(run: Run) -> Section | None:
+def not_ended_well(run: Run, _: Sequence[Published] = ()) -> Section | None:
     """Failed and diverged trials by reason, the most frequent first. Stopped and refused trials ended as planned."""
     bad = [row for row in run.reasons if row[0] in ("failed", "diverged")]
     if not bad:

@@ -1,10 +1,9 @@
-"""The document of a search: one function a section."""
+"""The document of a search: one function per section."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 
 from ablations.published import Published
 from reports import front
@@ -19,21 +18,14 @@ from search.exploring.run import SearchRun
 
 
 def document(run: SearchRun, published: Sequence[Published] = ()) -> Page:
-    """A search, finished or not; `published` results stand beside its own. A new section is a name in the tuple."""
-    sections = (
-        the_front,
-        partial(figures, published=published),
-        the_networks,
-        not_ended_well,
-        its_setting,
-    )
+    """A search, finished or not; `published` results are shown with its own."""
     return Page(
         title=run.study.name,
         question=run.study.question or run.study.name,
         answer=answer(run),
         state=state(run),
         warning=warning(run),
-        sections=[made for section in sections if (made := section(run))],
+        sections=[made for section in SECTIONS if (made := section(run, published))],
     )
 
 
@@ -49,7 +41,7 @@ def answer(run: SearchRun) -> str:
     )
 
 
-def the_front(run: SearchRun) -> Section:
+def the_front(run: SearchRun, _: Sequence[Published]) -> Section:
     question, legend, history = run.study.question or run.study.name, front.legend(run.front), list(how_it_went(run))
     return Section(
         "The front",
@@ -90,7 +82,7 @@ def how_it_went(run: SearchRun) -> Iterator[str]:
             )
 
 
-def figures(run: SearchRun, published: Sequence[Published] = ()) -> Section | None:
+def figures(run: SearchRun, published: Sequence[Published]) -> Section | None:
     """Published results stand in a table below the last front that has any of them."""
     table = published_results.table(published, run.study.name)
     costs = search_figures.costs(run)
@@ -103,7 +95,7 @@ def figures(run: SearchRun, published: Sequence[Published] = ()) -> Section | No
     return Section("Figures", blocks, paper=[table] if table else []) if blocks else None
 
 
-def the_networks(run: SearchRun) -> Section | None:
+def the_networks(run: SearchRun, _: Sequence[Published]) -> Section | None:
     if not run.front:
         return None
     differ = front.differences([run.nets[point.key] for point in run.front])
@@ -111,7 +103,17 @@ def the_networks(run: SearchRun) -> Section | None:
     return Section("What the networks are", [Text(["Fields in which they differ."]), Facts(facts)])
 
 
-def its_setting(run: SearchRun) -> Section:
+def its_setting(run: SearchRun, _: Sequence[Published]) -> Section:
     study = run.study
     confirming = f"{study.confirming[0]} to {study.confirming[-1]} to confirm" if study.confirm else "none to confirm"
     return setting(run, seeds=f"0 to {study.replicates - 1} to search, {confirming}")
+
+
+SECTIONS: tuple[Callable[[SearchRun, Sequence[Published]], Section | None], ...] = (
+    the_front,
+    figures,
+    the_networks,
+    not_ended_well,
+    its_setting,
+)
+"""In their order. A new section is a function, and its name here."""

