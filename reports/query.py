@@ -56,7 +56,7 @@ def ask(
     names = study.asked if wanted is None else _checked("--objectives", chosen, wanted)
     both = _both(study.on_results, _parsed("--where", where))
     own = membership.identity(study.recipe, folder, store)
-    frame, others = store.results(own), store.others(own)
+    frame, others = store.results(own), store.count_foreign(own)
     if budget is not None:
         kept = _both(both, _parsed("--budget", budget))
         assert kept is not None

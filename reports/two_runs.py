@@ -12,7 +12,7 @@ from reports.comparisons import Distribution
 from reports.page import Cell, Grid, Page, Picture, Section, render
 from resnet_space.errors import unknown
 from search.files.atomic import write_text
-from search.store.membership import left_out
+from search.store.membership import foreign_note
 
 HEADINGS = ("network", "MACs", "first, %", "second, %", "difference, points", "pairs")
 CHANGED = ("field", "first", "second")
@@ -87,7 +87,7 @@ def changes(found: TwoRuns) -> list[tuple[str, str, str]]:
 
 def notes(found: TwoRuns) -> list[str]:
     """What of either run is in no number."""
-    lines = [(side.name, left_out(side.others)) for side in (found.first, found.second)]
+    lines = [(side.name, foreign_note(side.others)) for side in (found.first, found.second)]
     return [f"{name}: {line}." for name, line in lines if line]
 
 

@@ -16,7 +16,7 @@ from processes import still
 from verbs import Cli
 
 from search.files.lock import held
-from search.store.claims import living
+from search.store.claims import registered
 from search.store.store import Store
 
 SMALL = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "data.limit=200", "--inline"]
@@ -69,7 +69,7 @@ def test_a_run_whose_trials_are_in_postgresql_is_run_gone_on_with_and_read_there
 DRIVER = """
 import sys
 from search.store import claims
-claims.LEASE_SECONDS, claims.BEAT_SECONDS = 10.0, 0.5
+claims.LEASE_SECONDS, claims.HEARTBEAT_SECONDS = 10.0, 0.5
 from resnet_space.cli import main
 main()
 """
@@ -127,11 +127,11 @@ def test_a_second_driver_of_a_search_is_refused(resnet_space: Cli, tmp_path: Pat
     (tmp_path / "study.yaml").write_text(SEARCH)
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     other = Store(url)
-    with living(other.claims, "anvil:77:x", None, every=0.02):
+    with registered(other.claims, "anvil:77:x", None, every=0.02):
         second = resnet_space("run", "study.yaml", "--inline", "--out", "second", "--storage", url)
     other.close()
     assert second.status == 2
-    assert "process 77 on anvil drives this search already, and a search has one driver" in second.err
+    assert "process 77 on anvil already drives this search, and a search has one driver" in second.err
     assert resnet_space("run", "study.yaml", "--inline", "--out", "second", "--storage", url).status == 0
 
 

@@ -159,18 +159,18 @@ def status(path: Path, storage: str | None = None) -> State:
     from search.files import failures
     from search.files.folder import RunFolder
     from search.running.liveness import Presence
-    from search.store.membership import strangers
-    from search.store.status import glance
+    from search.store.membership import count_foreign
+    from search.store.status import read_run_status
 
     folder = RunFolder.existing(path)
-    found = None if storage else glance(folder)
+    found = None if storage else read_run_status(folder)
     if found is None:
         from search.store.store import Store
 
         with closing(Store.of(folder, storage)) as store:
-            found = store.standing()
+            found = store.run_status()
     traceback = failures.first(found.failed, folder.checkpoints)
-    return State(Presence.of(folder, found), strangers(folder, storage), traceback)
+    return State(Presence.of(folder, found), count_foreign(folder, storage), traceback)
 
 
 def first_traceback(run: Run) -> Place | None:

@@ -33,10 +33,10 @@ class SearchFeed:
         study = plan.study
         self.plan, self.store, self.progress, self.study, self.space = plan, store, progress, study, plan.space
         if store.shared:
-            store.claims.alone(told=progress.note)
+            store.claims.require_sole_driver(report=progress.note)
         store.reclaim()
         known = recall(study, self.space, plan.identity.own(store.records()))
-        store.forget(known.forgotten)
+        store.remove_unstarted(known.forgotten)
         store.set_aside(known.aside)
         self.sampler = Sampler(
             self.space,

@@ -10,7 +10,7 @@ from typing import Any
 from search.files.bucket import Bucket, Place
 from search.files.folder import RunFolder
 from search.files.lock import Seen, seen
-from search.store.status import Standing
+from search.store.status import RunStatus
 from search.training import killed
 
 
@@ -19,11 +19,11 @@ class Presence:
     """How a run stands, seen together with who drives it."""
 
     folder: RunFolder
-    standing: Standing
+    standing: RunStatus
     seen: Seen
 
     @classmethod
-    def of(cls, folder: RunFolder, standing: Standing) -> Presence:
+    def of(cls, folder: RunFolder, standing: RunStatus) -> Presence:
         return cls(folder, standing, seen(folder.path))
 
     @property

@@ -13,7 +13,7 @@ from resnet_space.errors import InputError
 from search.files.folder import RunFolder
 from search.files.lock import held
 from search.machine.energy import metered
-from search.store.claims import living, new_driver
+from search.store.claims import new_driver, registered
 from search.store.store import Store
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def opened(
         folder.check_data(plan.images.facts)
         folder.claim(study, free=plan.study.FREE)
         store = Store(storage) if storage else Store.at(folder.path)
-        with closing(store), living(store.claims, driver, former) if store.shared else nullcontext():
+        with closing(store), registered(store.claims, driver, former) if store.shared else nullcontext():
             bucket = str(folder.checkpoints) if checkpoints else None
             data, device = plan.images.facts, plan.study.resources.device
             folder.note(

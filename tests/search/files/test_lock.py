@@ -34,7 +34,7 @@ def test_a_second_driver_is_refused_and_the_first_one_named(tmp_path: Path) -> N
         assert json.loads((tmp_path / ".driver.json").read_text())["name"] == "first"
 
 
-def test_the_one_before_is_known_when_it_has_ended(tmp_path: Path) -> None:
+def test_the_lock_gives_the_name_of_the_former_driver(tmp_path: Path) -> None:
     with held(tmp_path, "first") as former:
         assert former is None
     with held(tmp_path, "second") as former:
@@ -42,7 +42,7 @@ def test_the_one_before_is_known_when_it_has_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"host": 3}', "\x00"])
-def test_what_is_no_name_of_a_driver_is_nobody_s(text: str, tmp_path: Path) -> None:
+def test_an_invalid_driver_file_names_no_driver(text: str, tmp_path: Path) -> None:
     (tmp_path / ".driver.json").write_text(text)
     with held(tmp_path, "me") as former:
         assert former is None
@@ -51,7 +51,7 @@ def test_what_is_no_name_of_a_driver_is_nobody_s(text: str, tmp_path: Path) -> N
             pytest.fail("two drivers")
 
 
-def test_a_lock_goes_with_the_process_that_was_killed(tmp_path: Path) -> None:
+def test_the_lock_is_released_when_its_process_is_killed(tmp_path: Path) -> None:
     code = """
 import os, signal, sys
 from pathlib import Path
@@ -73,7 +73,7 @@ with held(Path(sys.argv[1]), "killed"):
             assert former == "killed"
 
 
-def test_a_folder_that_is_refused_is_left_as_it_was(tmp_path: Path, ablation: Callable[..., object]) -> None:
+def test_a_refused_folder_is_not_changed(tmp_path: Path, ablation: Callable[..., object]) -> None:
     """Also the study in it, which the second driver may want with more seeds."""
     ablation({"a": [0.5], "b": [0.25]})
     folder = tmp_path / "run"
@@ -84,7 +84,7 @@ def test_a_folder_that_is_refused_is_left_as_it_was(tmp_path: Path, ablation: Ca
     assert {name for name in after if after[name] != before.get(name)} == {".driver.json"}
 
 
-def test_what_a_dead_driver_had_in_hand_is_free_at_once_for_the_next_one_in_its_folder(
+def test_trials_of_a_dead_driver_are_free_at_once_for_the_next_driver_of_its_folder(
     tmp_path: Path, trial: Callable[..., TrialSpec], ablation: Callable[..., object]
 ) -> None:
     """With a database elsewhere, where leases count: the folder's lock shows that it is dead."""

@@ -46,7 +46,7 @@ def test_a_point_is_kept_exactly_if_no_other_dominates_it(values: Any) -> None:
 
 @quick
 @given(points(least=1))
-def test_what_is_off_the_front_is_dominated_by_a_member_of_it(values: Any) -> None:
+def test_a_point_off_the_front_is_dominated_by_a_member_of_it(values: Any) -> None:
     on = nondominated(values)
     assert all(any(dominates(member, point) for member in values[on]) for point in values[~on])
 
@@ -65,19 +65,19 @@ def test_equal_points_are_all_kept() -> None:
     assert nondominated([[1, 2], [2, 1], [1, 2], [2, 2]]).tolist() == [True, True, True, False]
 
 
-def test_of_one_objective_all_that_have_the_least_are_kept() -> None:
+def test_with_one_objective_all_minima_are_kept() -> None:
     assert nondominated([[2], [1], [3], [1]]).tolist() == [False, True, False, True]
 
 
 @pytest.mark.parametrize("values", [[[1.0, np.nan]], [1.0, 2.0], np.empty((2, 0))])
-def test_what_cannot_be_compared_is_refused(values: Any) -> None:
+def test_points_that_cannot_be_compared_are_refused(values: Any) -> None:
     with pytest.raises(ValueError, match=r"NaN compares with nothing|points are rows"):
         nondominated(values)
 
 
 @quick
 @given(points(), st.data())
-def test_dominated_by_is_having_one_of_the_others_below_or_at(values: Any, data: st.DataObject) -> None:
+def test_dominated_by_finds_points_with_another_at_or_below_them(values: Any, data: st.DataObject) -> None:
     picked = (
         data.draw(st.lists(st.integers(0, 30).filter(lambda i: i < len(values)), max_size=5)) if len(values) else []
     )
@@ -87,7 +87,7 @@ def test_dominated_by_is_having_one_of_the_others_below_or_at(values: Any, data:
 
 @quick
 @given(points())
-def test_ranks_peel_the_fronts_off_one_by_one(values: Any) -> None:
+def test_ranks_number_the_fronts_from_the_first(values: Any) -> None:
     found = ranks(values)
     left = np.arange(len(values))
     rank = 0
@@ -98,7 +98,7 @@ def test_ranks_peel_the_fronts_off_one_by_one(values: Any) -> None:
     assert found.max(initial=-1) == rank - 1
 
 
-def test_crowding_is_what_the_paper_computes() -> None:
+def test_crowding_equals_the_papers_algorithm() -> None:
     """One front: (0, 10), (1, 6), (4, 3), (10, 0); in both objectives from 0 to 10."""
     found = crowding([[4, 3], [0, 10], [10, 0], [1, 6]])
     assert found.tolist() == pytest.approx([9 / 10 + 6 / 10, np.inf, np.inf, 4 / 10 + 7 / 10])
@@ -110,7 +110,7 @@ def test_crowding_is_within_a_points_own_front() -> None:
     assert crowding(first + second).tolist() == [np.inf, 2.0, np.inf, np.inf, 2.0, np.inf]
 
 
-def test_an_objective_that_does_not_differ_on_a_front_crowds_nobody() -> None:
+def test_an_objective_that_is_constant_on_a_front_adds_no_distance() -> None:
     flat = [[0.0, 5.0, 4.0], [1.0, 5.0, 3.0], [2.0, 5.0, 2.0], [4.0, 5.0, 0.0]]
     assert crowding(flat).tolist() == [np.inf, 1.0, 1.5, np.inf]
 
@@ -150,11 +150,11 @@ def test_there_is_no_knee_without_points() -> None:
         (np.empty((0, 2)), [1, 1], 0.0),
     ],
 )
-def test_hypervolumes_worked_out_by_hand(values: Any, reference: list[float], volume: float) -> None:
+def test_hypervolumes_equal_those_computed_by_hand(values: Any, reference: list[float], volume: float) -> None:
     assert hypervolume(values, reference) == pytest.approx(volume)
 
 
-def test_the_hypervolume_of_a_line_of_points_is_its_formula() -> None:
+def test_the_hypervolume_of_points_on_a_line_equals_its_formula() -> None:
     """n points evenly on x + y = 1 below (1, 1), ends included: (n - 2) / (n - 1) / 2, steps of 1 / (n - 1)."""
     x = np.linspace(0, 1, 11)
     assert hypervolume(np.column_stack([x, 1 - x]), [1, 1]) == pytest.approx(0.5 * 9 / 10)
@@ -162,7 +162,7 @@ def test_the_hypervolume_of_a_line_of_points_is_its_formula() -> None:
 
 @quick
 @given(points(), st.integers(1, 8))
-def test_the_trace_never_falls_and_is_the_hypervolume_of_what_there_is_so_far(values: Any, reference: int) -> None:
+def test_the_trace_never_falls_and_is_the_hypervolume_of_the_points_so_far(values: Any, reference: int) -> None:
     corner = [float(reference)] * values.shape[1]
     trace = hypervolume_trace(values, corner)
     assert trace.shape == (len(values),)
@@ -191,7 +191,7 @@ def test_a_reference_of_another_length_is_refused() -> None:
         hypervolume([[1, 1]], [2, 2, 2])
 
 
-def test_a_reference_inside_the_front_is_refused_by_the_name_of_the_objective() -> None:
+def test_a_reference_inside_the_front_is_refused_with_the_name_of_the_objective() -> None:
     values = [[0.05, 9e7], [0.10, 4e7], [0.90, 9e9]]
     with pytest.raises(InputError) as error:
         check_reference(values, [0.2, 8e7], ["error", "macs"])
@@ -201,17 +201,17 @@ def test_a_reference_inside_the_front_is_refused_by_the_name_of_the_objective() 
     )
 
 
-def test_a_reference_at_the_end_of_the_front_is_inside() -> None:
+def test_a_reference_at_the_end_of_the_front_counts_as_inside() -> None:
     with pytest.raises(InputError, match=r"^reference\.error: 0\.1 is a reference point inside the front"):
         check_reference([[0.05, 9e7], [0.10, 4e7]], [0.1, 1e9], ["error", "macs"])
 
 
-def test_dominated_points_may_lie_beyond_the_reference() -> None:
+def test_dominated_points_can_be_beyond_the_reference() -> None:
     check_reference([[0.05, 9e7], [0.90, 9e9]], [0.2, 1e8], ["error", "macs"])
     check_reference(np.empty((0, 2)), [0.2, 1e8], ["error", "macs"])
 
 
 @pytest.mark.parametrize("reference", [[0.2], [0.2, np.nan]])
-def test_a_reference_is_one_number_an_objective(reference: list[float]) -> None:
+def test_a_reference_has_one_number_per_objective(reference: list[float]) -> None:
     with pytest.raises(InputError, match=r"^reference: needs a number for each of error, macs, not \[0\.2"):
         check_reference([[0.05, 9e7]], reference, ["error", "macs"])

@@ -18,7 +18,7 @@ def write(counters: Path, package: str, microjoules: int, size: int = 999_999_99
     write_text(folder / "energy_uj", f"{microjoules}\n")
 
 
-def test_joules_are_summed_over_packages_and_parts_of_them_are_not_counted_twice(tmp_path: Path) -> None:
+def test_joules_are_summed_over_packages_without_counting_their_parts_twice(tmp_path: Path) -> None:
     for package in ("0", "1", "0:0"):
         write(tmp_path, package, 1_000_000)
     meter = Meter(tmp_path)
@@ -28,7 +28,7 @@ def test_joules_are_summed_over_packages_and_parts_of_them_are_not_counted_twice
     assert meter.look() == pytest.approx(2.5)
 
 
-def test_a_counter_that_starts_over_is_followed(tmp_path: Path) -> None:
+def test_a_counter_that_wraps_around_is_followed(tmp_path: Path) -> None:
     write(tmp_path, "0", 999_000_000)
     meter = Meter(tmp_path)
     write(tmp_path, "0", 2_000_000)
@@ -44,7 +44,7 @@ def test_without_a_counter_there_is_no_number(tmp_path: Path) -> None:
     assert Meter(tmp_path).look() is None
 
 
-def test_a_counter_that_goes_away_leaves_no_number(tmp_path: Path) -> None:
+def test_a_counter_that_disappears_leaves_no_number(tmp_path: Path) -> None:
     write(tmp_path, "0", 1_000_000)
     meter = Meter(tmp_path)
     (tmp_path / "intel-rapl:0" / "energy_uj").unlink()
@@ -52,7 +52,7 @@ def test_a_counter_that_goes_away_leaves_no_number(tmp_path: Path) -> None:
     assert meter.look() is None
 
 
-def test_a_session_is_metered_to_its_end(tmp_path: Path) -> None:
+def test_energy_is_measured_until_the_session_ends(tmp_path: Path) -> None:
     write(tmp_path, "0", 0)
     with metered(tmp_path, often=0.001) as energy:
         write(tmp_path, "0", 4_000_000)

@@ -60,7 +60,7 @@ def state(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def presence(folder: Path, store: Store) -> Presence:
-    return Presence.of(RunFolder(folder), store.standing())
+    return Presence.of(RunFolder(folder), store.run_status())
 
 
 @pytest.fixture
