@@ -142,7 +142,7 @@ def test_a_folder_with_a_driver_is_refused_to_another_and_may_be_read(resnet_spa
             result = resnet_space(*verb)
             assert (result.status, result.out) == (2, "")
             assert f"/here: process {os.getpid()} on " in f"/{result.err.removeprefix('error: ')}"
-            assert "is at work here; wait for its end or stop it, or choose another --out\n" in result.err
+            assert "is running here; wait for its end or stop it, or choose another --out\n" in result.err
         assert resnet_space("status", "here").status == 0
     assert resnet_space("run", *STUDY, "--out", "here").status == 0
 

@@ -104,7 +104,7 @@ def test_the_page_has_a_row_an_arm_and_says_why_there_is_no_p(ablation: Make) ->
 def test_a_run_without_any_trial_is_refused_by_name(tmp_path: Path) -> None:
     from resnet_space import api
 
-    with pytest.raises(InputError, match="no run's folder"):
+    with pytest.raises(InputError, match="not a run's folder"):
         api.open_run(tmp_path / "nothing")
 
 

@@ -139,7 +139,7 @@ def test_preflight_accepts_a_working_bucket_and_leaves_no_files(place: Place, di
         ("s3:///a", "checkpoints 's3:///a': must be s3://BUCKET/PREFIX"),
         (
             "s3://key:secret@runs/a",
-            "checkpoints 's3://runs/a': has a password in it; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...",
+            "checkpoints 's3://runs/a': contains a password; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...",
         ),
         (
             "s3://runs/a?regoin=x",

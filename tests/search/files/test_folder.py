@@ -44,15 +44,15 @@ def test_another_study_is_refused_with_the_paths_that_differ(tmp_path: Path) -> 
         RunFolder(tmp_path).claim(other, free=("seeds",))
     text = str(caught.value)
     assert "holds another study" in text
-    assert "name ('shortcuts' there, 'depth' here)" in text
-    assert "recipe.lr (0.1 there, 0.2 here)" in text
+    assert "name (stored 'shortcuts', now 'depth')" in text
+    assert "recipe.lr (stored 0.1, now 0.2)" in text
     assert "epochs" not in text
     assert documents.read(tmp_path / "study.yaml") == STUDY, "and the study stays"
 
 
 def test_many_differences_are_counted(tmp_path: Path) -> None:
     RunFolder(tmp_path).claim(dict.fromkeys("abcde", 1), free=())
-    with pytest.raises(InputError, match=r"c \(1 there, 2 here\) and 2 more;"):
+    with pytest.raises(InputError, match=r"c \(stored 1, now 2\) and 2 more;"):
         RunFolder(tmp_path).claim(dict.fromkeys("abcde", 2), free=())
 
 
@@ -71,7 +71,7 @@ def test_a_changeable_field_does_not_allow_fields_with_the_same_prefix(tmp_path:
 
 def test_a_folder_with_other_files_is_refused_and_not_changed(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(InputError, match=r"not empty, and no run's folder; choose another --out"):
+    with pytest.raises(InputError, match=r"not empty, and not a run's folder; choose another --out"):
         RunFolder(tmp_path).claim(STUDY, free=())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -100,7 +100,7 @@ def test_an_error_of_the_file_system_is_an_input_error(tmp_path: Path, monkeypat
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=re.escape(f"{tmp_path}: no run's folder")):
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path}: not a run's folder")):
         RunFolder.existing(tmp_path)
     RunFolder(tmp_path).claim(STUDY, free=())
     assert RunFolder.existing(tmp_path).path == tmp_path
@@ -197,7 +197,7 @@ def test_other_data_are_refused_with_both_fingerprints_and_what_differs(tmp_path
     with pytest.raises(InputError) as caught:
         run.check_data(data("b" * 16, classes=["cat", "cow"]))
     assert str(caught.value) == (
-        f"{tmp_path}: its trials are of other data: fingerprint {'a' * 16} there, {'b' * 16} here; they differ in "
+        f"{tmp_path}: its trials are of other data: fingerprint {'a' * 16} stored, {'b' * 16} now; they differ in "
         "classes (2 there, 2 here; 'dog' there alone, 'cow' here alone), train (as many images, 42, of other content); "
         "put the old data back, or choose another --out"
     )
@@ -207,7 +207,7 @@ def test_other_data_than_those_of_an_earlier_version_are_refused_too(tmp_path: P
     run = RunFolder(tmp_path)
     run.note(fingerprint="a" * 16)
     assert run.data is None
-    with pytest.raises(InputError, match="what they differ in is not stored there; put the old data back"):
+    with pytest.raises(InputError, match="the manifest does not say in what they differ; put the old data back"):
         run.check_data(data("b" * 16))
 
 
@@ -217,7 +217,7 @@ def test_a_runs_data_stay_those_of_its_first_session(tmp_path: Path) -> None:
     run.note(fingerprint="a" * 16)
     run.note(fingerprint="b" * 16, data=data("b" * 16))
     assert (run.fingerprints, run.data) == (["a" * 16, "b" * 16], None)
-    with pytest.raises(InputError, match=f"fingerprint {'a' * 16} there, {'b' * 16} here"):
+    with pytest.raises(InputError, match=f"fingerprint {'a' * 16} stored, {'b' * 16} now"):
         run.check_data(data("b" * 16))
     run.note(fingerprint="a" * 16, data=data("a" * 16))
     assert run.data == data("a" * 16)

@@ -27,7 +27,7 @@ def test_a_second_driver_is_refused_and_the_first_one_named(tmp_path: Path) -> N
     with held(tmp_path, "first"):
         remedy = "wait for its end or stop it, or choose another --out"
         with (
-            pytest.raises(InputError, match=rf"^{re.escape(str(tmp_path))}: {who} is at work here; {remedy}$"),
+            pytest.raises(InputError, match=rf"^{re.escape(str(tmp_path))}: {who} is running here; {remedy}$"),
             held(tmp_path, "second"),
         ):
             pytest.fail("two drivers")
@@ -47,7 +47,7 @@ def test_an_invalid_driver_file_names_no_driver(text: str, tmp_path: Path) -> No
     with held(tmp_path, "me") as former:
         assert former is None
         (tmp_path / ".driver.json").write_text(text)
-        with pytest.raises(InputError, match="another process is at work here"), held(tmp_path, "you"):
+        with pytest.raises(InputError, match="another process is running here"), held(tmp_path, "you"):
             pytest.fail("two drivers")
 
 
@@ -78,7 +78,7 @@ def test_a_refused_folder_is_not_changed(tmp_path: Path, ablation: Callable[...,
     ablation({"a": [0.5], "b": [0.25]})
     folder = tmp_path / "run"
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    with held(folder, "first"), pytest.raises(InputError, match="is at work here"):
+    with held(folder, "first"), pytest.raises(InputError, match="is running here"):
         ablation({"a": [0.5, None], "b": [0.25, None]})
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert {name for name in after if after[name] != before.get(name)} == {".driver.json"}

@@ -136,8 +136,8 @@ def test_a_run_of_an_earlier_version_is_taken_away_and_what_is_not_known_is_said
         ({"shape": [1, 8, 8]}, r"images \(1, 8, 8\) in 3 classes, .* are not what network \w+ takes: \(3, 8, 8\) in 3"),
         ({"classes": ["cat"]}, r"in 1 classes"),
         ({"mean": [1.0]}, r"with 1 means and 3 deviations"),
-        ({"std": [1.0, 0.0, 1.0]}, r"manifest.json: no manifest: sessions.0.data.std.1"),
-        ({"dtype": "int4"}, r"manifest.json: no manifest: sessions.0.data.dtype"),
+        ({"std": [1.0, 0.0, 1.0]}, r"manifest.json: not a manifest: sessions.0.data.std.1"),
+        ({"dtype": "int4"}, r"manifest.json: not a manifest: sessions.0.data.dtype"),
     ],
 )
 def test_a_manifest_whose_data_are_not_the_networks_is_refused(
