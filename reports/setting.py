@@ -114,7 +114,7 @@ def _(run: AblationRun) -> list[tuple[str, str]]:
 @singledispatch
 def seeds(study: Study) -> str:
     """Which seeds, by the kind of study."""
-    return f"0 to {study.confirming[-1]}"
+    return f"0 to {study.confirmation_seeds[-1]}"
 
 
 @seeds.register
@@ -127,5 +127,7 @@ def _(study: Ablation) -> str:
 def _(study: Search) -> str:
     found = f"0 to {study.replicates - 1} to search, "
     return found + (
-        f"{study.confirming[0]} to {study.confirming[-1]} to confirm" if study.confirm else "none to confirm"
+        f"{study.confirmation_seeds[0]} to {study.confirmation_seeds[-1]} to confirm"
+        if study.confirm
+        else "none to confirm"
     )

@@ -15,7 +15,7 @@ import pytest
 from processes import still
 from verbs import Cli
 
-from search.files.lock import held
+from search.files.lock import lock_folder
 from search.store.claims import registered
 from search.store.store import Store
 
@@ -137,7 +137,7 @@ def test_a_second_driver_of_a_search_is_refused(resnet_space: Cli, tmp_path: Pat
 
 def test_a_folder_with_a_driver_is_refused_to_another_and_may_be_read(resnet_space: Cli, tmp_path: Path) -> None:
     assert resnet_space("run", *STUDY, "--out", "here").status == 0
-    with held(tmp_path / "here", "first"):
+    with lock_folder(tmp_path / "here", "first"):
         for verb in (["run", *STUDY, "--out", "here"], ["repair", "here"]):
             result = resnet_space(*verb)
             assert (result.status, result.out) == (2, "")

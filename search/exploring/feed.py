@@ -35,7 +35,7 @@ class SearchFeed:
         if store.shared:
             store.claims.require_sole_driver(report=progress.note)
         store.reclaim()
-        known = recall(study, self.space, plan.identity.own(store.records()))
+        known = recall(study, self.space, plan.identity.own_records(store.records()))
         store.remove_unstarted(known.forgotten)
         store.set_aside(known.aside)
         self.sampler = Sampler(
@@ -170,12 +170,12 @@ class SearchFeed:
         for point in front(
             self.store.results(self.plan.identity),
             self.study.objectives,
-            seeds=self.study.confirming,
-            where=self.study.on_results,
+            seeds=self.study.confirmation_seeds,
+            where=self.study.result_constraint,
             describe=self._describe,
             bootstrap=0,
         ):
-            for seed in self.study.confirming:
+            for seed in self.study.confirmation_seeds:
                 spec = self._spec(self.nets[point.key], seed)
                 # Once: a network that diverges with a fresh seed stays unconfirmed.
                 if spec.key not in self.known:

@@ -58,7 +58,11 @@ class SearchRun:
         own, mine, others = membership.own_trials(study.recipe, folder, store)
         results = store.results(own)
         points = front(
-            results, study.objectives, seeds=study.confirming, where=study.on_results, describe=store.describe
+            results,
+            study.objectives,
+            seeds=study.confirmation_seeds,
+            where=study.result_constraint,
+            describe=store.describe,
         )
         nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
         records = [record for record in mine if not record.aside]
@@ -97,7 +101,7 @@ class SearchRun:
     @cached_property
     def networks(self) -> pd.DataFrame:
         """One row a network that has a complete trial: means and spreads over seeds."""
-        return networks(self.results, self.study.confirming)
+        return networks(self.results, self.study.confirmation_seeds)
 
     @cached_property
     def stopped_at(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ from resnet_space.fields import NAMES
 from search.fronts.objectives import NAMES_OF_RESULTS, chosen
 from search.samplers.kinds import DEFAULT, AnySampler
 from search.samplers.stopping import AnyStopping, NoStopping
-from search.trials.recipe import Above0
+from search.trials.recipe import PositiveFloat
 from search.trials.study import Study, check_images
 
 NumberOfSeeds = Annotated[int, Field(le=1000)]
@@ -31,8 +31,8 @@ class Budget(Description):
     """
 
     trials: Positive | None = None
-    device_hours: Above0 | None = None
-    wall_hours: Above0 | None = None
+    device_hours: PositiveFloat | None = None
+    wall_hours: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -55,8 +55,8 @@ class Search(Study):
     CHANGES = "space.set"
     ALIASES = {"seeds": "confirm"}  # noqa: RUF012
     MERGED = (*Study.MERGED, "space", "budget")
-    FREE = (
-        *Study.FREE,
+    CHANGEABLE = (
+        *Study.CHANGEABLE,
         "space",
         "objectives",
         "constraints",
@@ -102,16 +102,16 @@ class Search(Study):
         return f"a space of {len(self.space.axes)} axes"
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def front_objectives(self) -> tuple[str, ...]:
         return self.objectives
 
     @property
-    def confirming(self) -> range:
+    def confirmation_seeds(self) -> range:
         """Seeds that no network was chosen by."""
         return range(self.replicates, self.replicates + self.confirm)
 
     @property
-    def on_results(self) -> Expression | None:
+    def result_constraint(self) -> Expression | None:
         late = [text for text in self.constraints if not _before_training(text)]
         return Expression(" and ".join(f"({text})" for text in late), NAMES_OF_RESULTS) if late else None
 

@@ -9,17 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-TEMPORARY = re.compile(r"\..+\.\d+")
+TEMPORARY_NAME = re.compile(r"\..+\.\d+")
 """Matches the name of a file that is being written, or was when its writer was killed."""
 
 
-def replace(path: Path, write: Callable[[Path], Any], *, before: Path | None = None) -> None:
+def replace(path: Path, write: Callable[[Path], Any], *, backup: Path | None = None) -> None:
     """Call `write` with a temporary path next to `path`, flush that file to disk, and rename it to `path`.
 
-    With `before`, the old file at `path` is kept under that name.
+    With `backup`, the old file at `path` is kept under that name.
 
     Raises:
-        OSError: it could not be written; the error names `path`. The old file is still at `path`, or at `before`.
+        OSError: it could not be written; the error names `path`. The old file is still at `path`, or at `backup`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -29,10 +29,10 @@ def replace(path: Path, write: Callable[[Path], Any], *, before: Path | None = N
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        if before and path.exists():
-            path.replace(before)
+        if backup and path.exists():
+            path.replace(backup)
         temporary.replace(path)
-        _flush(path.parent)
+        _sync_folder(path.parent)
     except OSError as error:
         if error.errno is None or isinstance(error, FileExistsError):
             # FileExistsError names the file that is in the folder's place.
@@ -48,11 +48,11 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, content: bytes, *, before: Path | None = None) -> None:
-    replace(path, lambda temporary: temporary.write_bytes(content), before=before)
+def write_bytes(path: Path, content: bytes, *, backup: Path | None = None) -> None:
+    replace(path, lambda temporary: temporary.write_bytes(content), backup=backup)
 
 
-def _flush(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Flush a folder, so that renames in it are on disk too."""
     if os.name == "posix":
         at = os.open(folder, os.O_RDONLY)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 OPTIONS = ("region", "endpoint_override", "scheme")
 """Allowed options after the `?` of a bucket's URL."""
 
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 """How long reads of a bucket that does not answer are retried."""
 
 
@@ -81,11 +81,13 @@ class Bucket:
     def with_suffix(self, suffix: str) -> Bucket:
         return Bucket(self.root, self.options, self.path.with_suffix(suffix))
 
-    def is_file(self, *, patience: float | None = None) -> bool:
-        """Whether there is an object here. Retries for `patience` seconds; default: `PATIENCE_SECONDS`."""
+    def is_file(self, *, retry_seconds: float | None = None) -> bool:
+        """Whether there is an object here. Retries errors for `retry_seconds`; default: `RETRY_SECONDS`."""
         from pyarrow.fs import FileType
 
-        return bool(self._asked(lambda files: files.get_file_info(self._key).type, patience) == FileType.File)
+        return bool(
+            self._with_retries(lambda files: files.get_file_info(self._key).type, retry_seconds) == FileType.File
+        )
 
     def read_bytes(self) -> bytes:
         """Return the object's content. Raises `FileNotFoundError` or `Unreachable`."""
@@ -94,7 +96,7 @@ class Bucket:
             with files.open_input_stream(self._key) as stream:
                 return bytes(stream.read())
 
-        return self._asked(read)
+        return self._with_retries(read)
 
     def write_bytes(self, content: bytes) -> None:
         """Write an object. Raises `OSError`; the old object is then unchanged."""
@@ -126,7 +128,7 @@ class Bucket:
 
         deep = "/" in pattern
         here = FileSelector(self._key, allow_not_found=True, recursive=deep)
-        for found in self._asked(lambda files: files.get_file_info(here)):
+        for found in self._with_retries(lambda files: files.get_file_info(here)):
             inside = PurePosixPath(found.path).relative_to(self._key)
             if len(inside.parts) == 1 + pattern.count("/") and inside.match(pattern):
                 yield self / inside
@@ -139,9 +141,9 @@ class Bucket:
     def _key(self) -> str:
         return str(PurePosixPath(self.root) / self.path)
 
-    def _asked(self, ask: Callable[[S3FileSystem], T], patience: float | None = None) -> T:
-        """Return the bucket's answer; retry for `patience` seconds while it cannot be reached."""
-        end = time.monotonic() + (PATIENCE_SECONDS if patience is None else patience)
+    def _with_retries(self, ask: Callable[[S3FileSystem], T], retry_seconds: float | None = None) -> T:
+        """Return the bucket's answer; retry for `retry_seconds` seconds while it cannot be reached."""
+        end = time.monotonic() + (RETRY_SECONDS if retry_seconds is None else retry_seconds)
         while True:
             try:
                 return ask(_files(self.options))
@@ -157,19 +159,19 @@ Place = Path | Bucket
 """Where files are: a folder, or a bucket."""
 
 
-def keep(place: Place, content: bytes, *, before: Place | None = None) -> None:
-    """Write a file atomically. With `before`, the old file is kept under that name.
+def write_file(place: Place, content: bytes, *, backup: Place | None = None) -> None:
+    """Write a file atomically. With `backup`, the old file is kept under that name.
 
     Raises:
-        OSError: it could not be written; the old file is still at `place`, or at `before`.
+        OSError: it could not be written; the old file is still at `place`, or at `backup`.
     """
     if isinstance(place, Path):
-        assert before is None or isinstance(before, Path)
-        atomic.write_bytes(place, content, before=before)
+        assert backup is None or isinstance(backup, Path)
+        atomic.write_bytes(place, content, backup=backup)
         return
     # No retries: a trial continues without a checkpoint and does not wait for a bucket.
-    if isinstance(before, Bucket) and place.is_file(patience=0):
-        place.copy(before)
+    if isinstance(backup, Bucket) and place.is_file(retry_seconds=0):
+        place.copy(backup)
     place.write_bytes(content)
 
 
@@ -177,6 +179,6 @@ def keep(place: Place, content: bytes, *, before: Place | None = None) -> None:
 def _files(options: tuple[tuple[str, str], ...]) -> S3FileSystem:
     from pyarrow.fs import S3FileSystem
 
-    told: dict[str, Any] = dict(options)
+    keywords: dict[str, Any] = dict(options)
     # One request per small object, and no writes in the background.
-    return S3FileSystem(**told, allow_delayed_open=True, background_writes=False)
+    return S3FileSystem(**keywords, allow_delayed_open=True, background_writes=False)

@@ -16,7 +16,7 @@ from search.data.facts import differing
 from search.files import manifest
 from search.files.atomic import write_text
 from search.files.bucket import Bucket, Place
-from search.machine import session as here
+from search.machine.session import commit, machine, versions
 
 
 class RunFolder:
@@ -45,8 +45,8 @@ class RunFolder:
         folder.check_links()
         return folder
 
-    def check(self, study: dict[str, Any], *, free: tuple[str, ...]) -> None:
-        """Create the folder if it is missing; check that it is empty or this study's. Fields in `free` can differ.
+    def check(self, study: dict[str, Any], *, changeable: tuple[str, ...]) -> None:
+        """Create the folder if it is missing; check that it is empty or this study's, except `changeable` fields.
 
         Raises:
             InputError: the folder is another study's, has other files, or cannot be written.
@@ -54,20 +54,20 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if self.study.exists():
-                self._same(study, free)
+                self._check_same_study(study, changeable)
             elif any(not path.name.startswith(".") for path in self.path.iterdir()):
                 raise InputError(f"{self.path}: not empty, and not a run's folder; choose another --out")
             self.check_links()
         except OSError as error:
             raise InputError(f"{error.filename or self.path}: {error.strerror}; choose another --out") from None
 
-    def claim(self, study: dict[str, Any], *, free: tuple[str, ...]) -> None:
+    def claim(self, study: dict[str, Any], *, changeable: tuple[str, ...]) -> None:
         """Check the folder as `check` does, and write the study to it.
 
         Raises:
             InputError: see `check`.
         """
-        self.check(study, free=free)
+        self.check(study, changeable=changeable)
         try:
             write_text(self.study, documents.write(study))
         except OSError as error:
@@ -106,22 +106,22 @@ class RunFolder:
         found = (session.get("data") for session in self.read_manifest()["sessions"])
         return next((dict(facts) for facts in found if facts and [facts["fingerprint"]] == first), None)
 
-    def note(self, **facts: Any) -> None:
+    def add_session(self, **facts: Any) -> None:
         """Add this session to the manifest: time, machine, versions, commit, and the given facts."""
         sessions = self.read_manifest()["sessions"]
         session = {
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": here.machine(),
-            "versions": here.versions(),
-            "commit": here.commit(),
+            "machine": machine(),
+            "versions": versions(),
+            "commit": commit(),
             **facts,
         }
         if sessions:
-            self.changes += moved(sessions[-1], session)
+            self.changes += changed_conditions(sessions[-1], session)
         sessions.append(session)
         write_text(self.manifest, json.dumps({"sessions": sessions}, indent=2, allow_nan=False) + "\n")
 
-    def amend(self, **facts: Any) -> None:
+    def update_session(self, **facts: Any) -> None:
         """Add facts to this session's entry, at its end."""
         manifest = self.read_manifest()
         manifest["sessions"][-1].update(facts)
@@ -150,13 +150,13 @@ class RunFolder:
                             f"{entry.path}: leads out of the run's folder, to {target}; move the target inside"
                         )
 
-    def _same(self, study: dict[str, Any], free: tuple[str, ...]) -> None:
+    def _check_same_study(self, study: dict[str, Any], changeable: tuple[str, ...]) -> None:
         there = documents.read(self.study)
         self.changes = list(differences(there, study))
         found = [
             f"{path} (stored {before!r}, now {now!r})"
             for path, before, now in self.changes
-            if not any(path == name or path.startswith(f"{name}.") for name in free)
+            if not any(path == name or path.startswith(f"{name}.") for name in changeable)
         ]
         if found:
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -174,13 +174,13 @@ def differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, An
         yield path, before, now
 
 
-def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def changed_conditions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Return (what, before, now) of differences between two sessions that can change numbers, and of where checkpoints
     are. What an earlier version did not store does not count as a change."""
     processors = [session["machine"].get("processor") for session in (before, now)]
     pairs = [
         ("torch", *(session["versions"].get("torch") for session in (before, now))),
-        ("processor", *(_apart(*processors) if all(processors) else (None, None))),
+        ("processor", *(_processor_names(*processors) if all(processors) else (None, None))),
         # GPUs do not matter for a run on the CPU.
         ("GPUs", *(None if each.get("device") == "cpu" else each["machine"]["gpus"] for each in (before, now))),
         ("device", *(session.get("device") for session in (before, now))),
@@ -190,7 +190,7 @@ def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, 
     return [*found, *([("checkpoints", *places)] if places[0] != places[1] else [])]
 
 
-def _apart(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:
+def _processor_names(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:
     """Return two processors' names; if the names are equal, as in virtual machines, with what differs in `isa`."""
     lost, gained = (sorted(set(a["isa"]) - set(b["isa"])) for a, b in ((before, now), (now, before)))
 

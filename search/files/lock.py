@@ -22,7 +22,7 @@ from resnet_space.errors import InputError, plain
 from search.files.atomic import write_text
 from search.machine.mounts import mounts, network_mount
 
-READING_SECONDS = 0.5
+LOCK_TIMEOUT_SECONDS = 0.5
 """How long a driver tries to get the lock: a reader that checks it holds it for an instant."""
 
 
@@ -38,31 +38,31 @@ class Driver:
 
 
 @dataclass(frozen=True)
-class Seen:
+class DriverState:
     """The current or last driver of a folder, and whether it is alive; None for what is unknown."""
 
     driver: Driver | None
     alive: bool | None
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """The driver as the start of a sentence: "process 77 on anvil, since 2026-01-01T00:00:00+00:00,"."""
         each = self.driver
         return plain(f"process {each.process} on {each.host}, since {each.began},") if each else "another process"
 
 
-def seen(folder: Path) -> Seen:
+def driver_state(folder: Path) -> DriverState:
     """Return the driver of a folder, without changing anything in the folder."""
     driver = _read(folder / ".driver.json")
-    lock = _held(folder / ".lock")
+    lock = _is_locked(folder / ".lock")
     if lock is not False or driver is None:
-        return Seen(driver, lock)
+        return DriverState(driver, lock)
     # On a network file system, the lock of another machine is not always visible on this one.
     here = driver.host == socket.gethostname() or not network_mount(folder, mounts())
-    return Seen(driver, False if here else None)
+    return DriverState(driver, False if here else None)
 
 
-def _held(lock: Path) -> bool | None:
+def _is_locked(lock: Path) -> bool | None:
     """Whether a process holds the lock; None if that cannot be determined."""
     try:
         import fcntl
@@ -89,7 +89,7 @@ def _held(lock: Path) -> bool | None:
 
 
 @contextmanager
-def held(folder: Path, name: str) -> Iterator[str | None]:
+def lock_folder(folder: Path, name: str) -> Iterator[str | None]:
     """Lock a folder for its one driver while the context is open; yield the former driver's name, or None.
 
     The operating system releases the lock when the process ends, in whatever way, so a former driver has ended.
@@ -97,11 +97,11 @@ def held(folder: Path, name: str) -> Iterator[str | None]:
     Raises:
         InputError: another process holds the lock, or the folder cannot be written.
     """
-    lock, path = FileLock(folder / ".lock", timeout=READING_SECONDS), folder / ".driver.json"
+    lock, path = FileLock(folder / ".lock", timeout=LOCK_TIMEOUT_SECONDS), folder / ".driver.json"
     try:
-        lock.acquire(poll_interval=READING_SECONDS / 10)
+        lock.acquire(poll_interval=LOCK_TIMEOUT_SECONDS / 10)
     except Timeout:
-        who = Seen(_read(path), True).shown
+        who = DriverState(_read(path), True).label
         raise InputError(
             f"{folder}: {who} is running here; wait for its end or stop it, or choose another --out"
         ) from None

@@ -62,7 +62,7 @@ def read(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {"sessions": []}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
         # Only validated: the data keep fields that are unknown here.
         TypeAdapter(Manifest).validate_json(json.dumps(data), strict=True)
     except OSError as error:
@@ -76,5 +76,5 @@ def read(path: Path) -> dict[str, Any]:
     return dict(data)
 
 
-def _refused(word: str) -> NoReturn:
+def _reject_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")

@@ -1,4 +1,4 @@
-"""The front: networks that no other beats in every objective, how sure that is, and the best within a budget."""
+"""The Pareto front of networks, how certain it is, and the best network within a budget."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Point:
     """A network on a front. Errors are fractions: means and sample standard deviations over `n` seeds."""
 
     key: str
-    """The architecture's."""
+    """The architecture's key."""
     values: Mapping[str, float]
-    """By objective."""
+    """Values by objective."""
     error: float
     error_std: float | None
     n: int
@@ -37,9 +37,9 @@ class Point:
     activations: int | None
     latency_ms: float | None
     confirmed: bool
-    """Whether the numbers are of fresh seeds, which the network was not chosen by."""
+    """Whether the numbers are over fresh seeds, by which the network was not chosen."""
     p_nondominated: float | None = None
-    """The probability that it is still on the front when errors are drawn anew; None if no network has two seeds."""
+    """The probability that it is on the front when errors are resampled; None if no network has two seeds."""
 
 
 def front(
@@ -52,18 +52,23 @@ def front(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> list[Point]:
-    """The networks that no other dominates, among those that have all objectives and for which `where` is true.
+    """Return the networks that no other dominates, among those that have all objectives and for which `where` is true.
 
-    `frame` is `Store.results()`, `seeds` those of fresh trials (see `networks`). `where` is over `NAMES_OF_RESULTS`;
-    what is in no column it asks of `describe(architecture key)`, and of few networks. Sorted by the second objective,
-    the cost of a lower error, then by the first.
+    `p_nondominated` is the share of `bootstrap` draws in which no network that passes `where` dominates the member.
+    Errors are resampled over seeds; costs are exact. Points are sorted by the second objective, then by the first.
 
-    `p_nondominated` is the share of `bootstrap` draws, by `seed`, in which a member is dominated by no network that
-    `where` is true for; errors are drawn anew over seeds, costs are exact.
+        front(store.results(), "error,macs", where=Expression("macs <= 5e7"))
+
+    Args:
+        frame: `Store.results()`.
+        seeds: the seeds of fresh trials; see `networks`.
+        where: over `NAMES_OF_RESULTS`; fields that are in no column come from `describe`, called for few networks.
+        describe: from an architecture's key to its fields.
+        seed: of the resampling.
 
     Raises:
         InputError: an unknown objective, the same one twice, or none at all.
-        ValueError: `where` asks for what is in no column, and there is no `describe`.
+        ValueError: `where` uses a field that is in no column, and there is no `describe`.
     """
     import numpy as np
 
@@ -104,10 +109,10 @@ def best(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> Point:
-    """The network of least error for which `budget` is true; of equals that of the fewest MACs.
+    """Return the network with the lowest error for which `budget` is true; of equal ones, that with the fewest MACs.
 
     Raises:
-        InputError: none keeps to the budget, and which comes nearest; or no network has a complete trial.
+        InputError: none satisfies the budget, with the nearest one; or no network has a complete trial.
     """
     found = front(frame, "error", seeds=seeds, where=budget, describe=describe, bootstrap=bootstrap, seed=seed)
     if found:
@@ -121,7 +126,7 @@ def best(
     lookup = lookups(table, budget, describe)
     gaps = {i: gap for i in range(len(table)) if (gap := budget.violation(lookup(i))) > 0}
     if not gaps:
-        raise InputError(f"no network meets {budget.text}; what it asks for is missing of all {len(table)}")
+        raise InputError(f"no network meets {budget.text}; all {len(table)} of them lack a value that it needs")
     nearest = lookup(min(gaps, key=lambda i: gaps[i]))
     shown = ", ".join(f"{name} = {_shown(nearest, name)}" for name in budget.names)
     raise InputError(f"no network meets {budget.text}; the nearest has {shown}")
@@ -143,7 +148,7 @@ def _point(row: Mapping[Any, Any], names: Sequence[str], chance: float | None) -
 
 
 def _shown(lookup: Lookup, name: str) -> str:
-    """A number as people write it, 61,000,000 or 0.0712; words as they stand."""
+    """Return a number as messages show it, 61,000,000 or 0.0712; words are unchanged."""
     try:
         value = lookup(name)
     except LookupError:

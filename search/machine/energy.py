@@ -12,10 +12,10 @@ from threading import Event, Thread
 log = logging.getLogger(__name__)
 
 COUNTERS = Path("/sys/class/powercap")
-OFTEN = 60.0
+INTERVAL_SECONDS = 60.0
 """Seconds between two readings: a counter wraps around after minutes to hours, and must not do so twice between two."""
 
-PATIENCE = 3.0
+TIMEOUT_SECONDS = 3.0
 
 
 class Meter:
@@ -29,7 +29,7 @@ class Meter:
         self.counters, self.joules = counters, 0.0
         self._last = self._packages()
 
-    def look(self) -> float | None:
+    def read(self) -> float | None:
         """Read the counters; return the joules so far."""
         now = self._packages()
         if not self._last or now.keys() != self._last.keys():
@@ -54,33 +54,35 @@ class Meter:
 
 
 @dataclass
-class Reading:
+class Energy:
     """The energy of a session in joules; None until it has ended, or if it is unknown."""
 
     joules: float | None = None
 
 
 @contextmanager
-def metered(counters: Path = COUNTERS, often: float = OFTEN, patience: float = PATIENCE) -> Iterator[Reading]:
-    """Measure energy while the context is open. If a counter hangs, wait `patience` seconds, twice; joules stay None."""
-    reading, begun, done = Reading(), Event(), Event()
+def metered(
+    counters: Path = COUNTERS, interval: float = INTERVAL_SECONDS, timeout: float = TIMEOUT_SECONDS
+) -> Iterator[Energy]:
+    """Measure energy while the context is open. If a counter hangs, wait `timeout` seconds, twice; joules stay None."""
+    energy, begun, done = Energy(), Event(), Event()
 
     def watch() -> None:
         try:
             meter = Meter(counters)
             begun.set()
-            while not done.wait(often):
-                meter.look()
-            reading.joules = meter.look()
+            while not done.wait(interval):
+                meter.read()
+            energy.joules = meter.read()
         except Exception:
             log.warning("the energy of this session is unknown", exc_info=True)
             begun.set()
 
     thread = Thread(target=watch, daemon=True)
     thread.start()
-    begun.wait(patience)
+    begun.wait(timeout)
     try:
-        yield reading
+        yield energy
     finally:
         done.set()
-        thread.join(patience)
+        thread.join(timeout)

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 # fmt: off
-NETWORKS = frozenset((
+NETWORK_TYPES = frozenset((
     "afs", "beegfs", "ceph", "cifs", "davfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs3", "nfs4",
     "ocfs2", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "wekafs",
 ))
 """Types of file systems that several machines write to."""
-BY_FUSE = frozenset((
+FUSE_NETWORK_TYPES = frozenset((
     "beegfs", "blobfuse", "blobfuse2", "ceph", "ceph-fuse", "davfs2", "gcsfuse", "geesefs", "glusterfs", "goofys",
     "juicefs", "mount-s3", "mountpoint-s3", "quobyte", "rclone", "s3fs", "seaweedfs", "smbnetfs", "sshfs",
 ))
@@ -42,6 +42,6 @@ def network_mount(path: Path, table: str) -> tuple[str, str] | None:
         # Of two mounts on one folder, the later one is visible.
         if device and folder and whole.is_relative_to(folder) and (found is None or len(folder) >= found[0]):
             found = len(folder), folder, kind
-    if found is None or not (found[2] in NETWORKS or found[2].removeprefix("fuse.") in BY_FUSE):
+    if found is None or not (found[2] in NETWORK_TYPES or found[2].removeprefix("fuse.") in FUSE_NETWORK_TYPES):
         return None
     return found[1], found[2]

@@ -12,7 +12,7 @@ X86 = ("avx", "amx", "fma", "f16c", "sse4")
 ARM = ("asimd", "sve", "sme", "bf16", "i8mm")
 """Prefixes of the CPU flags by which oneDNN, MKL and torch choose kernels."""
 
-CHOOSE_KERNELS = (
+KERNEL_VARIABLES = (
     *("ONEDNN_", "DNNL_", "MKL_", "OPENBLAS_", "ATEN_CPU_CAPABILITY"),
     *("CUDNN_", "CUBLAS_", "NVIDIA_TF32_OVERRIDE"),
 )
@@ -34,13 +34,13 @@ def processor(cpuinfo: Path = CPUINFO) -> Processor:
         first = ""
     rows = (line.partition(":") for line in first.splitlines())
     fields = {name.strip().lower(): value.strip() for name, _, value in rows}
-    name = fields.get("model name") or _by_number(fields) or platform.processor() or platform.machine()
+    name = fields.get("model name") or _arm_name(fields) or platform.processor() or platform.machine()
     flags = [flag for flag in fields.get("flags", "").split() if flag.startswith(X86)]
     flags += [flag for flag in fields.get("features", "").split() if flag.startswith(ARM)]
     return {"name": name, "isa": sorted(flags)}
 
 
-def _by_number(fields: dict[str, str]) -> str:
+def _arm_name(fields: dict[str, str]) -> str:
     """Return the name of an Arm processor, made of the numbers of its designer and part: it has no other there."""
     designer, part = fields.get("cpu implementer"), fields.get("cpu part")
     return f"{platform.machine()} implementer {designer} part {part}" if designer and part else ""

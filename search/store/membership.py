@@ -15,7 +15,7 @@ from search.files.folder import RunFolder
 from search.store.status import RunStatus, open_read_only
 from search.trials.events import Status
 from search.trials.identity import Identity
-from search.trials.recipe import Recipe, resolved
+from search.trials.recipe import Recipe, resolve_recipe
 
 if TYPE_CHECKING:
     from search.store.store import Store
@@ -46,7 +46,7 @@ def own_trials(recipe: Recipe, folder: RunFolder, store: Store) -> OwnTrials:
         InputError: the store has none.
     """
     found, stored = identity(recipe, folder, store), store.records()
-    mine = found.own(stored)
+    mine = found.own_records(stored)
     if not mine:
         raise InputError(f"{folder.path}: no trials yet; {foreign_note(len(stored))}")
     return OwnTrials(found, mine, len(stored) - len(mine))
@@ -84,7 +84,7 @@ def count_foreign(folder: RunFolder, storage: str | None = None) -> int | None:
     """
     try:
         study = documents.read(folder.study)
-        recipe = Recipe.of(resolved(study["recipe"] if isinstance(study, Mapping) else None))
+        recipe = Recipe.of(resolve_recipe(study["recipe"] if isinstance(study, Mapping) else None))
     except (InputError, KeyError):
         return None
     found, sessions, file = folder.fingerprints, folder.read_manifest()["sessions"], folder.path / "trials.db"

@@ -97,7 +97,7 @@ def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
                 probes=job.probes,
                 recompute=resources.recompute,
                 # The second time without: a graph keeps its memory, and the last batch of an epoch needs more.
-                recorded=resources.recorded and (left > 0 or tries == 1),
+                recorded=resources.use_graphs and (left > 0 or tries == 1),
                 detours=found.detours,
                 checkpoint_seconds=resources.checkpoint_seconds,
             )
@@ -107,7 +107,7 @@ def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
             reason = shortage(text) if short else f"{type(error).__name__}: {next(iter(text.splitlines()), '')}"
             if not short or not left:
                 if folder:
-                    failures.leave(folder, traceback.format_exc())
+                    failures.write_traceback(folder, traceback.format_exc())
                 yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())
                 return
         # Behind the except: with the error go the tensors that its frames held.
@@ -130,7 +130,7 @@ def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Gen
         yield from events
         return
     place = folder if isinstance(folder, Path) else Path(tempfile.mkdtemp(prefix="resnet-space-silent-"))
-    report = place / failures.SILENT
+    report = place / failures.SILENT_FILE
     place.mkdir(parents=True, exist_ok=True)
     with report.open("w") as file:
         while True:
@@ -187,7 +187,7 @@ def _as_one(job: Job, resources: Resources, checkpoints: Place | None) -> Iterat
             folders=folders,
             probes=job.probes,
             recompute=resources.recompute,
-            recorded=resources.recorded,
+            recorded=resources.use_graphs,
             detours=found.detours,
             checkpoint_seconds=resources.checkpoint_seconds,
         )

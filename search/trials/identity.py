@@ -42,10 +42,10 @@ class Identity:
         text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return '{"architecture":"', f'",{text[1:-1]},"seed":'
 
-    def has(self, record: TrialRecord) -> bool:
+    def owns(self, record: TrialRecord) -> bool:
         """Whether a stored trial belongs to the run."""
         return record.key == self.key(record.architecture, record.seed)
 
-    def own(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    def own_records(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
         """Return the records that belong to the run."""
-        return [record for record in records if self.has(record)]
+        return [record for record in records if self.owns(record)]

@@ -14,8 +14,8 @@ from resnet_space.errors import InputError, unknown
 from search.data.description import Augmentation
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-Above0 = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
 AtLeast1 = Annotated[float, Field(ge=1)]
 
 
@@ -74,7 +74,7 @@ Schedule = Annotated[Constant | Steps | OneCycle, *by_kind(Constant, Steps, OneC
 class WarmUp(Description):
     """A small learning rate until the training error of an epoch is below `until_error`. 1512.03385, section 4.2."""
 
-    lr: Above0 = 0.01
+    lr: PositiveFloat = 0.01
     until_error: Fraction = 0.8
 
 
@@ -88,10 +88,10 @@ class Recipe(Description):
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     steps: Positive | None = None
     batch_size: Annotated[int, Field(ge=2)] = 128
-    lr: Above0 = 0.1
+    lr: PositiveFloat = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
-    weight_decay: NotNegative = 1e-4
+    weight_decay: NonNegativeFloat = 1e-4
     schedule: Schedule = OneCycle()
     warm_up: WarmUp | None = None
     augmentation: Augmentation = Augmentation()
@@ -135,12 +135,12 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def resolved(value: Any) -> Any:
+def resolve_recipe(value: Any) -> Any:
     """Return the fields of a recipe, from its name or from `{base: NAME, field: value, ...}`.
 
     Any other value is returned unchanged, for pydantic to check.
 
-        resolved({"base": "fast", "lr": 0.1})
+        resolve_recipe({"base": "fast", "lr": 0.1})
 
     Raises:
         InputError: there is no recipe of that name.
@@ -169,4 +169,4 @@ class _Named:
         return {"anyOf": [handler(core), names, based]}
 
 
-NamedRecipe = Annotated[Recipe, BeforeValidator(resolved), _Named()]
+NamedRecipe = Annotated[Recipe, BeforeValidator(resolve_recipe), _Named()]

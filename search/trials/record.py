@@ -14,10 +14,10 @@ from search.trials.events import Status
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 """A trial's key, which is also a folder's name."""
-Whole = Annotated[int, Field(ge=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
-def _asked(proposal: dict[str, Any]) -> dict[str, Any]:
+def _check_proposal(proposal: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(proposal.get("number"), int) or not isinstance(proposal.get("assignment"), dict):
         raise ValueError("a proposal needs a number and an assignment")
     return proposal
@@ -34,20 +34,20 @@ class TrialRecord:
 
     key: Key
     architecture: Key
-    seed: Whole
+    seed: NonNegativeInt
     spec: dict[str, Any]
-    depth: Whole
-    params: Whole
-    macs: Whole
-    activations: Whole
-    proposal: Annotated[dict[str, Any], AfterValidator(_asked)] | None
+    depth: NonNegativeInt
+    params: NonNegativeInt
+    macs: NonNegativeInt
+    activations: NonNegativeInt
+    proposal: Annotated[dict[str, Any], AfterValidator(_check_proposal)] | None
     aside: bool
     status: Status
     reason: str
     traceback: str
-    attempts: Whole
+    attempts: NonNegativeInt
     job: Key | None
-    together: Whole | None
+    together: NonNegativeInt | None
     test_error: float | None
     validation_error: float | None
     latency_ms: float | None

@@ -59,7 +59,7 @@ class Resources(Description):
         raise ValueError(f"must be auto, on or off, not {value!r}")
 
     @property
-    def recorded(self) -> bool:
+    def use_graphs(self) -> bool:
         """Whether to record steps as CUDA graphs, if possible."""
         return self.graphs == "on" or (self.graphs == "auto" and self.device == "cuda")
 

@@ -15,12 +15,12 @@ from search.data.description import DataSet
 from search.trials.recipe import NamedRecipe
 from search.trials.resources import Resources
 
-NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 """The pattern of a study's name, which becomes a folder's name and a label in LaTeX."""
 
 
-def _folder_name(value: Any) -> Any:
-    if isinstance(value, str) and not re.fullmatch(NAME, value):
+def _check_name(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(NAME_PATTERN, value):
         shown = value if len(value) <= 40 else f"{value[:37]}..."
         raise InputError(
             f"must be 1-64 lower-case letters, digits, '-' or '_', starting with a letter or digit; got {shown!r}"
@@ -44,13 +44,13 @@ class Study(Description):
     """Names on the command line for fields that have another name in this kind of study."""
     MERGED: ClassVar[tuple[str, ...]] = ("set", "resources")
     """Fields that a profile merges with the study's instead of replacing them."""
-    FREE: ClassVar[tuple[str, ...]] = ("resources", "data.root", "notes", "question", "source")
+    CHANGEABLE: ClassVar[tuple[str, ...]] = ("resources", "data.root", "notes", "question", "source")
     """Fields that can differ when a run resumes: none of them is part of a trial's key."""
 
     if TYPE_CHECKING:
         kind: str
         """The kind of study, as a file names it; each class has its own."""
-    name: Annotated[str, BeforeValidator(_folder_name), Field(pattern=NAME)]
+    name: Annotated[str, BeforeValidator(_check_name), Field(pattern=NAME_PATTERN)]
     question: str = ""
     source: str = ""
     notes: str = ""
@@ -64,7 +64,7 @@ class Study(Description):
         raise NotImplementedError
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def front_objectives(self) -> tuple[str, ...]:
         """The objectives of the study's front."""
         return ("error", "macs")
 
@@ -77,11 +77,11 @@ class Study(Description):
         return {}
 
     @property
-    def confirming(self) -> range:
+    def confirmation_seeds(self) -> range:
         """The fresh seeds that confirm a network, once all of them are complete."""
         raise NotImplementedError
 
     @property
-    def on_results(self) -> Expression | None:
+    def result_constraint(self) -> Expression | None:
         """The constraint on networks of the front that needs results of training, or None."""
         return None

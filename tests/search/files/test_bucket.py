@@ -1,4 +1,4 @@
-"""Checkpoints in a bucket: the same files with the same promises, for nodes that share no file system."""
+"""Checkpoints in a bucket: the same files with the same guarantees, for nodes that share no file system."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest) -> Place:
-    """Where checkpoints lie."""
+    """Where checkpoints are: a folder, and a bucket."""
     return PLACES[request.param](request)
 
 
@@ -59,7 +59,7 @@ def step_of(trial: Trial) -> Callable[[Place], int]:
     return lambda path: checkpoint.load(path, model, optimizer, "cpu").step
 
 
-# The same promises
+# The same guarantees for both
 
 
 def test_two_generations_of_checkpoints_are_kept(place: Place, kept: Any, step_of: Any) -> None:
@@ -99,8 +99,8 @@ def test_only_checkpoints_of_finished_trials_are_removed(place: Place, kept: Any
 
 def test_glob_finds_files_at_the_depth_of_the_pattern(place: Place) -> None:
     for name in ("a", "b"):
-        bucket.keep(place / name / "file", b"")
-    bucket.keep(place / "top", b"")
+        bucket.write_file(place / name / "file", b"")
+    bucket.write_file(place / "top", b"")
     assert sorted(path.name for path in place.glob("to*")) == ["top"]
     assert sorted(path.parent.name for path in place.glob("*/file")) == ["a", "b"]
     assert [str(path) for path in place.glob("a/*")] == [f"{place}/a/file"]
@@ -123,12 +123,12 @@ def test_a_resumed_trial_ends_with_the_same_bits_as_one_that_never_stopped(
 
 
 def test_preflight_accepts_a_working_bucket_and_leaves_no_files(place: Place, digits: Images) -> None:
-    bucket.keep(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
+    bucket.write_file(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
     Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, each=10**6).here(2)
     assert list(place.glob("*/*")) == []
 
 
-# What only a bucket has
+# Only for buckets
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_bucket_that_stops_answering_is_reported_once_and_training_continues(
         away.stop()
         began = time.monotonic()
         told += [next(events), next(events), next(events), next(events)]
-        assert time.monotonic() - began < bucket.PATIENCE_SECONDS, "who writes does not wait"
+        assert time.monotonic() - began < bucket.RETRY_SECONDS, "a write does not wait"
         assert [type(event).__name__ for event in told] == ["Started", "Epoch", "Epoch", "Notice", "Epoch", "Epoch"]
         assert isinstance(told[3], Notice)
         assert told[3].text.startswith(f"{NAME}: ")
@@ -181,8 +181,8 @@ def test_a_bucket_that_stops_answering_is_reported_once_and_training_continues(
         assert isinstance(end, Finished)
         assert (end.status, end.reason[:28]) == ("failed", "its weights could not be kep")
 
-        monkeypatch.setattr(bucket, "PATIENCE_SECONDS", 0)
-        # Behind its last checkpoint, as soon as the bucket answers; it is not begun anew meanwhile.
+        monkeypatch.setattr(bucket, "RETRY_SECONDS", 0)
+        # It resumes from its last checkpoint as soon as the bucket answers; until then it does not start again.
         with pytest.raises(Unreachable, match="s3://away/runs/"):
             next(train(spec, digits, folder=place / spec.key))
 
@@ -190,16 +190,16 @@ def test_a_bucket_that_stops_answering_is_reported_once_and_training_continues(
 def test_a_run_that_ends_does_not_wait_for_tracebacks_in_an_unreachable_bucket(tmp_path: Path) -> None:
     with Server() as away:
         place = Bucket.of(away.url("away"))
-        failures.leave(place / "ab12", "Traceback: here")
-        assert failures.first(["0", "../../x", "ab12"], place) == place / "ab12" / failures.NAME
+        failures.write_traceback(place / "ab12", "Traceback: here")
+        assert failures.first_traceback(["0", "../../x", "ab12"], place) == place / "ab12" / failures.TRACEBACK_FILE
         away.stop()
         began = time.monotonic()
-        assert failures.first([f"{number:x}" for number in range(100)], place) is None
-        assert time.monotonic() - began < bucket.PATIENCE_SECONDS
+        assert failures.first_traceback([f"{number:x}" for number in range(100)], place) is None
+        assert time.monotonic() - began < bucket.RETRY_SECONDS
 
 
 def test_a_request_to_a_bucket_is_retried_until_it_answers(s3: Server, bucket_url: str) -> None:
-    bucket.keep(Bucket.of(bucket_url) / "word", b"hello")
+    bucket.write_file(Bucket.of(bucket_url) / "word", b"hello")
     with ThreadPoolExecutor() as pool:
         with s3.asleep():
             asked = pool.submit((Bucket.of(bucket_url) / "word").read_bytes)

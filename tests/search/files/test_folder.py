@@ -1,4 +1,4 @@
-"""A run's folder belongs to one study, and files in it are whole or not there."""
+"""A run's folder belongs to one study, and files in it are complete or not there."""
 
 from __future__ import annotations
 
@@ -26,53 +26,53 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_claimed_folder_holds_the_study_and_nothing_else(tmp_path: Path) -> None:
-    RunFolder(tmp_path / "deep" / "run").claim(STUDY, free=())
+    RunFolder(tmp_path / "deep" / "run").claim(STUDY, changeable=())
     assert documents.read(tmp_path / "deep" / "run" / "study.yaml") == STUDY
     assert [path.name for path in (tmp_path / "deep" / "run").iterdir()] == ["study.yaml"]
 
 
 def test_the_same_study_can_claim_its_folder_again(tmp_path: Path) -> None:
     for _ in range(2):
-        RunFolder(tmp_path).claim(STUDY, free=())
+        RunFolder(tmp_path).claim(STUDY, changeable=())
     assert documents.read(tmp_path / "study.yaml") == STUDY
 
 
 def test_another_study_is_refused_with_the_paths_that_differ(tmp_path: Path) -> None:
-    RunFolder(tmp_path).claim(STUDY, free=("seeds",))
+    RunFolder(tmp_path).claim(STUDY, changeable=("seeds",))
     other = changed(recipe={"lr": 0.2, "epochs": 10}, name="depth")
     with pytest.raises(InputError) as caught:
-        RunFolder(tmp_path).claim(other, free=("seeds",))
+        RunFolder(tmp_path).claim(other, changeable=("seeds",))
     text = str(caught.value)
     assert "holds another study" in text
     assert "name (stored 'shortcuts', now 'depth')" in text
     assert "recipe.lr (stored 0.1, now 0.2)" in text
     assert "epochs" not in text
-    assert documents.read(tmp_path / "study.yaml") == STUDY, "and the study stays"
+    assert documents.read(tmp_path / "study.yaml") == STUDY, "the stored study does not change"
 
 
 def test_many_differences_are_counted(tmp_path: Path) -> None:
-    RunFolder(tmp_path).claim(dict.fromkeys("abcde", 1), free=())
+    RunFolder(tmp_path).claim(dict.fromkeys("abcde", 1), changeable=())
     with pytest.raises(InputError, match=r"c \(stored 1, now 2\) and 2 more;"):
-        RunFolder(tmp_path).claim(dict.fromkeys("abcde", 2), free=())
+        RunFolder(tmp_path).claim(dict.fromkeys("abcde", 2), changeable=())
 
 
 def test_changeable_fields_can_differ_and_the_new_values_are_written(tmp_path: Path) -> None:
-    RunFolder(tmp_path).claim(STUDY, free=("seeds", "recipe"))
+    RunFolder(tmp_path).claim(STUDY, changeable=("seeds", "recipe"))
     now = changed(seeds=5, recipe={"lr": 0.1, "epochs": 20})
-    RunFolder(tmp_path).claim(now, free=("seeds", "recipe"))
+    RunFolder(tmp_path).claim(now, changeable=("seeds", "recipe"))
     assert documents.read(tmp_path / "study.yaml") == now
 
 
 def test_a_changeable_field_does_not_allow_fields_with_the_same_prefix(tmp_path: Path) -> None:
-    RunFolder(tmp_path).claim({"seeds": 1, "seeds_more": 1}, free=("seeds",))
+    RunFolder(tmp_path).claim({"seeds": 1, "seeds_more": 1}, changeable=("seeds",))
     with pytest.raises(InputError, match="seeds_more"):
-        RunFolder(tmp_path).claim({"seeds": 1, "seeds_more": 2}, free=("seeds",))
+        RunFolder(tmp_path).claim({"seeds": 1, "seeds_more": 2}, changeable=("seeds",))
 
 
 def test_a_folder_with_other_files_is_refused_and_not_changed(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match=r"not empty, and not a run's folder; choose another --out"):
-        RunFolder(tmp_path).claim(STUDY, free=())
+        RunFolder(tmp_path).claim(STUDY, changeable=())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -80,14 +80,14 @@ def test_a_file_in_the_folders_place_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     for path in (tmp_path / "run", tmp_path / "run" / "deeper"):
         with pytest.raises(InputError, match="choose another --out"):
-            RunFolder(path).claim(STUDY, free=())
+            RunFolder(path).claim(STUDY, changeable=())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="Permission denied; choose another --out"):
-        RunFolder(tmp_path / "run").claim(STUDY, free=())
+        RunFolder(tmp_path / "run").claim(STUDY, changeable=())
 
 
 def test_an_error_of_the_file_system_is_an_input_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,13 +96,13 @@ def test_an_error_of_the_file_system_is_an_input_error(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(folder, "write_text", refuse)
     with pytest.raises(InputError, match=r"run: Read-only file system; choose another --out"):
-        RunFolder(tmp_path / "run").claim(STUDY, free=())
+        RunFolder(tmp_path / "run").claim(STUDY, changeable=())
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=re.escape(f"{tmp_path}: not a run's folder")):
         RunFolder.existing(tmp_path)
-    RunFolder(tmp_path).claim(STUDY, free=())
+    RunFolder(tmp_path).claim(STUDY, changeable=())
     assert RunFolder.existing(tmp_path).path == tmp_path
 
 
@@ -113,8 +113,8 @@ def test_differences_descend_into_mappings_and_include_missing_fields() -> None:
 
 def test_each_session_in_the_manifest_has_versions_machine_and_facts(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    run.note(seeds=[0, 1], fingerprint="abc")
-    run.note(seeds=[0, 1, 2])
+    run.add_session(seeds=[0, 1], fingerprint="abc")
+    run.add_session(seeds=[0, 1, 2])
     first, second = run.read_manifest()["sessions"]
     assert (first["seeds"], first["fingerprint"], second["seeds"]) == ([0, 1], "abc", [0, 1, 2])
     assert {"torch", "ray", "resnet-space"} <= set(first["versions"])
@@ -127,7 +127,7 @@ def test_the_manifest_has_nothing_of_the_environment(tmp_path: Path, monkeypatch
     monkeypatch.setenv("API_TOKEN", "hunter2-secret")
     monkeypatch.setenv("USER", "ada-lovelace")
     monkeypatch.setenv("HOME", "/somewhere/ada-lovelace")
-    RunFolder(tmp_path).note()
+    RunFolder(tmp_path).add_session()
     text = (tmp_path / "manifest.json").read_text()
     assert "hunter2" not in text
     assert "lovelace" not in text
@@ -192,7 +192,7 @@ def data(fingerprint: str, **changes: Any) -> dict[str, Any]:
 def test_other_data_are_refused_with_both_fingerprints_and_what_differs(tmp_path: Path) -> None:
     run, before = RunFolder(tmp_path), data("a" * 16)
     run.check_data(before)
-    run.note(fingerprint="a" * 16, data=before)
+    run.add_session(fingerprint="a" * 16, data=before)
     run.check_data(before)
     with pytest.raises(InputError) as caught:
         run.check_data(data("b" * 16, classes=["cat", "cow"]))
@@ -205,7 +205,7 @@ def test_other_data_are_refused_with_both_fingerprints_and_what_differs(tmp_path
 
 def test_other_data_than_those_of_an_earlier_version_are_refused_too(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    run.note(fingerprint="a" * 16)
+    run.add_session(fingerprint="a" * 16)
     assert run.data is None
     with pytest.raises(InputError, match="the manifest does not say in what they differ; put the old data back"):
         run.check_data(data("b" * 16))
@@ -213,13 +213,13 @@ def test_other_data_than_those_of_an_earlier_version_are_refused_too(tmp_path: P
 
 def test_a_runs_data_stay_those_of_its_first_session(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    run.note()
-    run.note(fingerprint="a" * 16)
-    run.note(fingerprint="b" * 16, data=data("b" * 16))
+    run.add_session()
+    run.add_session(fingerprint="a" * 16)
+    run.add_session(fingerprint="b" * 16, data=data("b" * 16))
     assert (run.fingerprints, run.data) == (["a" * 16, "b" * 16], None)
     with pytest.raises(InputError, match=f"fingerprint {'a' * 16} stored, {'b' * 16} now"):
         run.check_data(data("b" * 16))
-    run.note(fingerprint="a" * 16, data=data("a" * 16))
+    run.add_session(fingerprint="a" * 16, data=data("a" * 16))
     assert run.data == data("a" * 16)
 
 
@@ -251,4 +251,4 @@ def session(torch: str = "2.14.1", processor: Any = "EPYC", isa: Any = (), gpus:
     ],
 )
 def test_a_difference_from_the_previous_session_is_a_change(before: Any, now: Any, found: Any) -> None:
-    assert folder.moved(before, now) == found
+    assert folder.changed_conditions(before, now) == found

@@ -1,4 +1,4 @@
-"""Dominance and hypervolume: the laws that they keep, and numbers that were worked out by hand or published."""
+"""Dominance and hypervolume: the laws that hold for them, and numbers computed by hand or published."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from search.fronts.dominance import (
 
 quick = settings(deadline=None)
 COORDINATES = st.integers(0, 6).map(float)
-"""Few, for ties to be frequent."""
+"""Few values, so that ties are frequent."""
 
 
 @st.composite
@@ -71,7 +71,7 @@ def test_with_one_objective_all_minima_are_kept() -> None:
 
 @pytest.mark.parametrize("values", [[[1.0, np.nan]], [1.0, 2.0], np.empty((2, 0))])
 def test_points_that_cannot_be_compared_are_refused(values: Any) -> None:
-    with pytest.raises(ValueError, match=r"NaN compares with nothing|points are rows"):
+    with pytest.raises(ValueError, match=r"NaN cannot be compared|points must be rows"):
         nondominated(values)
 
 
@@ -99,7 +99,7 @@ def test_ranks_number_the_fronts_from_the_first(values: Any) -> None:
 
 
 def test_crowding_equals_the_papers_algorithm() -> None:
-    """One front: (0, 10), (1, 6), (4, 3), (10, 0); in both objectives from 0 to 10."""
+    """One front: (0, 10), (1, 6), (4, 3), (10, 0); both objectives go from 0 to 10."""
     found = crowding([[4, 3], [0, 10], [10, 0], [1, 6]])
     assert found.tolist() == pytest.approx([9 / 10 + 6 / 10, np.inf, np.inf, 4 / 10 + 7 / 10])
 
@@ -141,11 +141,11 @@ def test_there_is_no_knee_without_points() -> None:
         ([[2.0]], [5.0], 3.0),
         # A staircase: 4*1 + 3*2 + 1*1 of unit squares below (5, 5).
         ([[1, 4], [2, 2], [4, 1]], [5, 5], 4 * 1 + 3 * 2 + 1 * 1),
-        # Three 1x2x2 boxes that meet: by inclusion and exclusion 3*4 - 3*2 + 1.
+        # Three 1x2x2 boxes that overlap: by inclusion and exclusion 3*4 - 3*2 + 1.
         ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [2, 2, 2], 3 * 4 - 3 * 2 + 1),
-        # A point that touches the reference in one objective has no room below it.
+        # A point that equals the reference in one objective adds no volume.
         ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [1, 1, 1], 0.0),
-        # Points outside of the reference, and rows without a value.
+        # Points beyond the reference, and rows without a value.
         ([[1, 1], [6, 0], [0, 5], [np.nan, 0]], [5, 5], 16.0),
         (np.empty((0, 2)), [1, 1], 0.0),
     ],
@@ -155,7 +155,7 @@ def test_hypervolumes_equal_those_computed_by_hand(values: Any, reference: list[
 
 
 def test_the_hypervolume_of_points_on_a_line_equals_its_formula() -> None:
-    """n points evenly on x + y = 1 below (1, 1), ends included: (n - 2) / (n - 1) / 2, steps of 1 / (n - 1)."""
+    """n evenly spaced points on x + y = 1 below (1, 1), with both ends: (n - 2) / (n - 1) / 2."""
     x = np.linspace(0, 1, 11)
     assert hypervolume(np.column_stack([x, 1 - x]), [1, 1]) == pytest.approx(0.5 * 9 / 10)
 
@@ -197,7 +197,7 @@ def test_a_reference_inside_the_front_is_refused_with_the_name_of_the_objective(
         check_reference(values, [0.2, 8e7], ["error", "macs"])
     assert str(error.value) == (
         "reference.macs: 80000000 is a reference point inside the front, which goes up to macs = 90000000; "
-        "give more than that"
+        "give a larger value"
     )
 
 

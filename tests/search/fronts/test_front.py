@@ -1,4 +1,4 @@
-"""Fronts of networks: who counts, who is on them, how sure that is, and the best within a budget."""
+"""Fronts of networks: which networks count, which are on the front, how certain that is, and the best in a budget."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def trial(
 
 
 def results(*trials: dict[str, Any]) -> pd.DataFrame:
-    """As the store has them: in order, and all numbers as floats."""
+    """Rows as the store returns them: sorted, with all numbers as floats."""
     frame = pd.DataFrame(list(trials), columns=list(RESULTS))
     frame = frame.sort_values(["architecture", "seed", "validation_error"], kind="stable", ignore_index=True)
     return frame.astype(dict.fromkeys(RESULTS[1:], float) | {"architecture": "str"})
@@ -61,12 +61,12 @@ def keys(points: Iterable[Point]) -> list[str]:
 
 
 quick = settings(max_examples=40, deadline=None)
-"""A frame takes tens of milliseconds."""
+"""Creating a frame takes tens of milliseconds."""
 
 
 @st.composite
 def frames(draw: st.DrawFn) -> pd.DataFrame:
-    """Up to 12 networks of up to 4 trials; few values, for ties to be frequent."""
+    """Up to 12 networks of up to 4 trials; few values, so that ties are frequent."""
     rows = []
     for number in range(draw(st.integers(0, 12))):
         macs, depth = draw(st.integers(1, 5)) * 1e6, draw(st.integers(1, 4))
@@ -200,7 +200,7 @@ def test_errors_are_means_and_sample_deviations_over_seeds() -> None:
 
 
 LUCKY = [trial("a", 0.02, seed=0), trial("a", 0.08, seed=1), trial("a", 0.10, seed=2)]
-"""Chosen for seed 0; 1 and 2 are fresh."""
+"""The network was chosen by seed 0; 1 and 2 are fresh."""
 
 
 def test_the_numbers_of_a_confirmed_network_are_over_its_fresh_seeds_alone() -> None:
@@ -260,7 +260,7 @@ def test_columns_are_evaluated_before_the_architecture() -> None:
 
 
 def test_a_field_that_cannot_be_looked_up_does_not_count_as_false() -> None:
-    with pytest.raises(ValueError, match=r"order == original: order is in no column; give describe"):
+    with pytest.raises(ValueError, match=r"order == original: no column has order; give describe"):
         front(results(trial("a", 0.05)), "error", where=where("order == original"))
 
 
@@ -360,5 +360,5 @@ def test_best_reports_the_network_nearest_to_a_budget_that_none_satisfies() -> N
 def test_best_reports_that_no_trial_is_complete() -> None:
     with pytest.raises(InputError, match="no network has a complete trial yet"):
         best(results(), where("macs <= 5e7"))
-    with pytest.raises(InputError, match="no network meets latency_ms < 3; what it asks for is missing of all 1"):
+    with pytest.raises(InputError, match="no network meets latency_ms < 3; all 1 of them lack a value that it needs"):
         best(results(trial("a", 0.05)), where("latency_ms < 3"))

@@ -1,4 +1,4 @@
-"""Objectives by name: which there are, and what is refused."""
+"""Objectives by name: which exist, and what is refused."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def test_objectives_are_given_as_a_list_or_as_text(given_: Any) -> None:
     [
         (["error", "mac"], "unknown objective 'mac'; did you mean 'macs'? allowed: " + ", ".join(OBJECTIVES)),
         ("latency", "unknown objective 'latency'; did you mean 'latency_ms'? allowed: " + ", ".join(OBJECTIVES)),
-        ("error,macs,error", "objective 'error' is there 2 times; once is enough"),
+        ("error,macs,error", "objective 'error' is given 2 times; give it once"),
         ("", "no objective; give at least one of " + ", ".join(OBJECTIVES)),
         ([], "no objective; give at least one of " + ", ".join(OBJECTIVES)),
-        (3, "3: a list of objectives was expected, of " + ", ".join(OBJECTIVES)),
+        (3, "3: must be a list of objectives; allowed: " + ", ".join(OBJECTIVES)),
     ],
 )
 def test_unknown_objectives_are_refused(given_: Any, message: str) -> None:

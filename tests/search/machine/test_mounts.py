@@ -1,4 +1,4 @@
-"""SQLite is refused where a file system is another machine's too, with what to do instead."""
+"""SQLite is refused on file systems that several machines share, with the alternatives."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_store_on_a_network_file_system_is_refused_with_the_alternative_and_ca
             Store.at(folder)
         assert str(caught.value) == (
             f"storage 'sqlite:///{folder}/trials.db': {tmp_path} is a network file system (nfs), on which SQLite may "
-            "lose what it was given; choose --storage postgresql+psycopg://USER@HOST/DATABASE, or an --out on a disk "
+            "lose data; choose --storage postgresql+psycopg://USER@HOST/DATABASE, or an --out on a disk "
             "of this machine"
         )
     assert list((tmp_path / "new").iterdir()) == []

@@ -1,4 +1,4 @@
-"""A processor's name and instruction sets, as kernels of Linux list them, and without any list."""
+"""A processor's name and instruction sets, with Linux's /proc/cpuinfo and without it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_trials_of_other_data_recipes_or_versions_are_foreign(
         complete(store, before)
     complete(store, mine, other_data, other_recipe)
     own = Identity(mine.recipe, mine.fingerprint)
-    assert [record.key for record in own.own(store.records())] == [mine.key]
+    assert [record.key for record in own.own_records(store.records())] == [mine.key]
     assert (len(store.results()), len(store.results(own)), store.count_foreign(own)) == (4, 1, 3)
 
 
@@ -72,7 +72,7 @@ def test_a_trial_with_the_wrong_key_is_foreign(trial: Trial, store: Store) -> No
     with store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trials SET seed = 1")
     own = Identity(trial().recipe, trial().fingerprint)
-    assert own.own(store.records()) == []
+    assert own.own_records(store.records()) == []
     assert store.results(own).empty
 
 
@@ -108,7 +108,7 @@ def begun(folder: Path, recipe: Recipe, *sessions: dict[str, Any]) -> RunFolder:
     run = RunFolder(folder)
     run.study.write_text(documents.write({"recipe": recipe.model_dump(mode="json")}))
     for facts in sessions:
-        run.note(**facts)
+        run.add_session(**facts)
     return run
 
 
