@@ -10,7 +10,7 @@ from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from search.fronts.dominance import check_reference, hypervolume, knee
 from search.fronts.front import Point, best, front
-from search.fronts.objectives import NAMES_OF_RESULTS, chosen
+from search.fronts.objectives import NAMES_OF_RESULTS, parse_objectives
 from search.store import membership
 from search.store.stored import StoredRun
 
@@ -53,7 +53,7 @@ def ask(
             keeps to, no network with a complete trial for the knee, a reference point inside the front.
     """
     folder, study, store = stored
-    names = study.front_objectives if wanted is None else _checked("--objectives", chosen, wanted)
+    names = study.front_objectives if wanted is None else _checked("--objectives", parse_objectives, wanted)
     both = _both(study.result_constraint, _parsed("--where", where))
     own = membership.identity(study.recipe, folder, store)
     frame, others = store.results(own), store.count_foreign(own)

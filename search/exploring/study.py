@@ -12,7 +12,7 @@ from resnet_space.description import Description
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from resnet_space.fields import NAMES
-from search.fronts.objectives import NAMES_OF_RESULTS, chosen
+from search.fronts.objectives import NAMES_OF_RESULTS, parse_objectives
 from search.samplers.kinds import DEFAULT, AnySampler
 from search.samplers.stopping import AnyStopping, NoStopping
 from search.trials.recipe import PositiveFloat
@@ -71,7 +71,7 @@ class Search(Study):
 
     kind: Literal["search"] = "search"
     space: Space
-    objectives: Annotated[tuple[str, ...], BeforeValidator(chosen)] = ("error", "macs")
+    objectives: Annotated[tuple[str, ...], BeforeValidator(parse_objectives)] = ("error", "macs")
     constraints: tuple[str, ...] = ()
     budget: Budget
     sampler: AnySampler = DEFAULT

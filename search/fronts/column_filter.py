@@ -31,17 +31,17 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def certain(node: Node, columns: Mapping[str, Column], rows: int) -> tuple[Flags, Flags]:
+def evaluate_columns(node: Node, columns: Mapping[str, Column], rows: int) -> tuple[Flags, Flags]:
     """Return (true, false), each of shape (rows,): where the expression is certainly true, and certainly false.
 
     A row is in neither if its value depends on anything but numbers in these columns; `Expression.evaluate` then
     decides row by row. `and`, `or` and `not` follow Kleene's logic, as they do there: "false and unknown" is false.
     """
     if node.operator == "not":
-        true, false = certain(node.parts[0], columns, rows)
+        true, false = evaluate_columns(node.parts[0], columns, rows)
         return false, true
     if node.operator in ("and", "or"):
-        truths, falsehoods = zip(*(certain(part, columns, rows) for part in node.parts), strict=True)
+        truths, falsehoods = zip(*(evaluate_columns(part, columns, rows) for part in node.parts), strict=True)
         if node.operator == "and":
             return np.logical_and.reduce(truths), np.logical_or.reduce(falsehoods)
         return np.logical_or.reduce(truths), np.logical_and.reduce(falsehoods)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resnet_space.expressions import Expression
 from resnet_space.fields import Lookup
 from resnet_space.parsing import Parser
-from search.fronts.column_filter import certain
+from search.fronts.column_filter import evaluate_columns
 from search.fronts.dominance import nondominated
 from search.fronts.objectives import NAMES_OF_RESULTS
 
@@ -63,7 +63,7 @@ def filtered(
         return np.arange(len(table)), lambda i: True
     lookup = lookups(table, where, describe)
     columns = {name: table[name].to_numpy() for name in where.names if name in table}
-    true, false = certain(Parser(where.text, NAMES_OF_RESULTS).parse(), columns, len(table))
+    true, false = evaluate_columns(Parser(where.text, NAMES_OF_RESULTS).parse(), columns, len(table))
     is_true, is_false = true.tolist(), false.tolist()
     passes = cache(lambda i: is_true[i] or (not is_false[i] and where.evaluate(lookup(i))))
     return np.flatnonzero(~false), passes

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from resnet_space.fields import Lookup
-from search.fronts.objectives import chosen
+from search.fronts.objectives import parse_objectives
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAY_LACK = ("error_std", "test_error", "test_error_std", "latency_ms")
+OPTIONAL_COLUMNS = ("error_std", "test_error", "test_error_std", "latency_ms")
 COUNTS = ("depth", "params", "macs", "activations")
 
 
@@ -57,7 +57,7 @@ def front(
     `p_nondominated` is the share of `bootstrap` draws in which no network that passes `where` dominates the member.
     Errors are resampled over seeds; costs are exact. Points are sorted by the second objective, then by the first.
 
-        front(store.results(), "error,macs", where=Expression("macs <= 5e7"))
+        front(store.results(), "error,macs", where=Expression("macs <= 5e7", NAMES_OF_RESULTS))
 
     Args:
         frame: `Store.results()`.
@@ -73,12 +73,12 @@ def front(
     import numpy as np
 
     from search.fronts.filtering import filtered, first_front
-    from search.fronts.networks import by_network, counted
-    from search.fronts.stability import Samples, chances, residuals
+    from search.fronts.networks import network_means, relevant_trials
+    from search.fronts.stability import Samples, nondominated_probabilities, residuals
 
-    names = chosen(objectives)
-    trials = counted(frame, seeds)
-    table = by_network(trials)
+    names = parse_objectives(objectives)
+    trials = relevant_trials(frame, seeds)
+    table = network_means(trials)
     n = table["n"].to_numpy(int)
     samples = Samples(trials["validation_error"].to_numpy(float), n.cumsum() - n, n)
     pool = residuals(samples)
@@ -87,17 +87,19 @@ def front(
     among, passes = filtered(table, where, describe)
     values = table[list(names)].to_numpy(float)
     members = first_front(values, among, passes)
-    sure: Sequence[float | None] = [None] * len(members)
+    probabilities: Sequence[float | None] = [None] * len(members)
     if bootstrap and "error" not in names:
-        sure = [1.0] * len(members)
+        probabilities = [1.0] * len(members)
     elif bootstrap and len(pool) and len(members):
         costs = np.delete(values, names.index("error"), axis=1)
-        sure = chances(samples.of(whole), pool, costs, members, passes, draws=bootstrap, seed=seed)
+        probabilities = nondominated_probabilities(
+            samples.select(whole), pool, costs, members, passes, draws=bootstrap, seed=seed
+        )
     order = np.lexsort(
         (table["architecture"].to_numpy(str)[members], *values[members].T[::-1], *values[members].T[1:2])
     )
     rows = table.iloc[members[order]].to_dict("records")
-    return [_point(row, names, sure[i]) for row, i in zip(rows, order.tolist(), strict=True)]
+    return [_point(row, names, probabilities[i]) for row, i in zip(rows, order.tolist(), strict=True)]
 
 
 def best(
@@ -126,7 +128,7 @@ def best(
     lookup = lookups(table, budget, describe)
     gaps = {i: gap for i in range(len(table)) if (gap := budget.violation(lookup(i))) > 0}
     if not gaps:
-        raise InputError(f"no network meets {budget.text}; all {len(table)} of them lack a value that it needs")
+        raise InputError(f"no network meets {budget.text}; values that it needs are missing for all {len(table)}")
     nearest = lookup(min(gaps, key=lambda i: gaps[i]))
     shown = ", ".join(f"{name} = {_shown(nearest, name)}" for name in budget.names)
     raise InputError(f"no network meets {budget.text}; the nearest has {shown}")
@@ -134,7 +136,7 @@ def best(
 
 def _point(row: Mapping[Any, Any], names: Sequence[str], chance: float | None) -> Point:
     counts = {name: None if row[name] != row[name] else int(row[name]) for name in COUNTS}
-    floats = {name: None if row[name] != row[name] else row[name] for name in MAY_LACK}
+    floats = {name: None if row[name] != row[name] else row[name] for name in OPTIONAL_COLUMNS}
     return Point(
         key=row["architecture"],
         values={name: row[name] for name in names},

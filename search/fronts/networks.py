@@ -25,19 +25,19 @@ def networks(frame: pd.DataFrame, seeds: Collection[int] = ()) -> pd.DataFrame:
             alone, since the trials by which it was chosen are biased: they were the luckiest of many. Without seeds no
             network is confirmed.
     """
-    return by_network(counted(frame, seeds))
+    return network_means(relevant_trials(frame, seeds))
 
 
-def counted(frame: pd.DataFrame, seeds: Collection[int] = ()) -> pd.DataFrame:
+def relevant_trials(frame: pd.DataFrame, seeds: Collection[int] = ()) -> pd.DataFrame:
     """Return the trials that enter the means, sorted by network and seed, with the column `confirmed`."""
-    frame = in_order(frame)
+    frame = sorted_trials(frame)
     fresh = frame["seed"].isin(list(seeds))
     found = frame["seed"].where(fresh).groupby(frame["architecture"]).transform("nunique")
     confirmed = (found == len(set(seeds))) & bool(seeds)
     return frame.assign(confirmed=confirmed)[fresh | ~confirmed]
 
 
-def in_order(frame: pd.DataFrame) -> pd.DataFrame:
+def sorted_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame sorted by network and seed. The store's already is, and checking is cheaper than sorting."""
     same = frame["architecture"].eq(frame["architecture"].shift())
     back = (frame["seed"].diff() < 0) | (frame["seed"].diff() == 0) & (frame["validation_error"].diff() < 0)
@@ -46,8 +46,8 @@ def in_order(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(["architecture", "seed", "validation_error"], kind="stable")
 
 
-def by_network(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return means and standard deviations of `counted` trials."""
+def network_means(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return means and standard deviations of the trials from `relevant_trials`."""
     return (
         trials.groupby("architecture", sort=True)
         .agg(

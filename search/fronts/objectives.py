@@ -43,7 +43,7 @@ NAMES_OF_RESULTS: dict[str, tuple[Any, ...]] = NAMES | MEASURES
 """The names that an expression over trained networks can use: of the description and of results."""
 
 
-def chosen(given: str | Sequence[str]) -> tuple[str, ...]:
+def parse_objectives(given: str | Sequence[str]) -> tuple[str, ...]:
     """Return names of objectives, from a list or from text such as `error,macs`.
 
     Raises:

@@ -360,5 +360,5 @@ def test_best_reports_the_network_nearest_to_a_budget_that_none_satisfies() -> N
 def test_best_reports_that_no_trial_is_complete() -> None:
     with pytest.raises(InputError, match="no network has a complete trial yet"):
         best(results(), where("macs <= 5e7"))
-    with pytest.raises(InputError, match="no network meets latency_ms < 3; all 1 of them lack a value that it needs"):
+    with pytest.raises(InputError, match="no network meets latency_ms < 3; values that it needs are missing for all 1"):
         best(results(trial("a", 0.05)), where("latency_ms < 3"))

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from resnet_space.errors import InputError
-from search.fronts.objectives import NAMES_OF_RESULTS, OBJECTIVES, chosen
+from search.fronts.objectives import NAMES_OF_RESULTS, OBJECTIVES, parse_objectives
 from search.store.store import RESULTS
 
 
 @pytest.mark.parametrize("given_", ["error,macs", "error, macs", ["error", "macs"], ("error", "macs")])
 def test_objectives_are_given_as_a_list_or_as_text(given_: Any) -> None:
-    assert chosen(given_) == ("error", "macs")
+    assert parse_objectives(given_) == ("error", "macs")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_objectives_are_given_as_a_list_or_as_text(given_: Any) -> None:
 )
 def test_unknown_objectives_are_refused(given_: Any, message: str) -> None:
     with pytest.raises(InputError) as error:
-        chosen(given_)
+        parse_objectives(given_)
     assert str(error.value) == message
 
 
