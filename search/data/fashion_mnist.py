@@ -28,7 +28,7 @@ FILES = (
     "t10k-labels-idx1-ubyte",
 )
 NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-"""Of the classes, as the authors' own table has them."""
+"""Class names, from the authors' table."""
 
 
 def fashion_mnist(data: DataSet, root: Path | None, download: bool) -> Source:
@@ -40,11 +40,11 @@ def fashion_mnist(data: DataSet, root: Path | None, download: bool) -> Source:
         if files := _files(folder):
             return Source(files, lambda: read(files))
     debian = "install Debian's package dataset-fashion-mnist" + (f" and name {DEBIAN}" if root else "")
-    raise missing(data, place, DOWNLOAD, debian, f"put {FILES[0]}.gz and its three fellows there")
+    raise missing(data, place, DOWNLOAD, debian, f"put {FILES[0]}.gz and the other three files there")
 
 
 def read(files: tuple[Path, ...]) -> Contents:
-    """The four files, in the order of `FILES`.
+    """Read the four files, given in the order of `FILES`.
 
     Raises:
         InputError: names the file that is damaged.
@@ -57,9 +57,9 @@ def read(files: tuple[Path, ...]) -> Contents:
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[Any]:
-    """The array in an IDX file: bytes 0, 0, 8 (unsigned byte), dimensions; big-endian 32-bit sizes; contents.
+    """Read the array in an IDX file: bytes 0, 0, 8 (unsigned byte), dimensions; big-endian 32-bit sizes; content.
 
-    torchvision's reader opens no .gz, and answers a damaged file with an AssertionError.
+    torchvision's reader does not open .gz files, and raises an AssertionError for a damaged file.
 
     Raises:
         InputError: names the file that is damaged.
@@ -79,7 +79,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[Any]:
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
-    """The four files in this folder, the unpacked one before the packed; nothing where one is missing."""
+    """Return the four files in this folder, each unpacked if possible, else as .gz; empty if one is missing."""
     both = [(folder / name, folder / f"{name}.gz") for name in FILES]
     found = [next((path for path in pair if path.is_file()), None) for pair in both]
     return tuple(path for path in found if path) if all(found) else ()

@@ -1,4 +1,4 @@
-"""Augmentation is what the paper says, and a batch depends on seed, epoch and step alone."""
+"""Augmentation follows the paper, and a batch depends only on seed, epoch and step."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_padding_is_zero_after_normalisation() -> None:
 
 @pytest.mark.parametrize("augmentation", [BOTH, Augmentation(pad=1), Augmentation(flip=True)], ids=str)
 def test_each_batch_is_changed_by_numbers_of_its_own_generator(augmentation: Augmentation) -> None:
-    """As they were drawn before several were copied at a time: offsets first, then what decides on mirroring."""
+    """The draws of the version that copied them one at a time: first offsets, then mirroring."""
     order = torch.randperm(33, generator=generator(1, 2))
     found = pixels(batch_size=2, seed=1, epoch=2, augmentation=augmentation)
     assert len(found) == 16
@@ -155,7 +155,7 @@ def test_each_batch_is_changed_by_numbers_of_its_own_generator(augmentation: Aug
 
 
 class Copies:
-    """A GPU of this machine's own memory: it notes how each tensor comes to it."""
+    """A GPU simulated in this machine's memory; it records how each tensor is copied to it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pinned, self.seen = list[Tensor](), list[tuple[bool, bool]]()
@@ -186,7 +186,7 @@ def test_to_a_gpu_all_is_copied_from_pinned_memory_and_random_numbers_several_ba
     for (x, y), (wanted, labels_wanted) in zip(found, expected, strict=True):
         assert torch.equal(x, wanted)
         assert torch.equal(y, labels_wanted)
-    # Images and labels of each of 16 batches, and what is drawn for 5, 5, 5 and 1 of them.
+    # Images and labels of each of 16 batches, and the draws for 5, 5, 5 and 1 of them.
     assert copies.seen == [(True, True)] * (2 * 16 + 4)
 
 

@@ -1,4 +1,4 @@
-"""CIFAR's files are pickles: they are read, and nothing in them is run."""
+"""CIFAR's files are pickles: they are read, and no code in them runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def python2_pickle(x: np.ndarray, labels: list[int]) -> bytes:
 
 
 def planted(marker: Path) -> bytes:
-    """A batch that makes a file when it is unpickled as usual."""
+    """A batch that creates a file if it is unpickled with the pickle module."""
 
     class Plant:
         def __reduce__(self) -> object:
@@ -45,7 +45,7 @@ def planted(marker: Path) -> bytes:
 
 
 def archived(root: Path, files: dict[str, bytes], *, folder: str = "cifar-small") -> Archive:
-    """These files in `root`/cifar-small, and what torchvision would know of them."""
+    """Write these files to `root`/cifar-small; return the facts that torchvision would have of them."""
     (root / folder).mkdir(parents=True)
     rows = []
     for name, content in files.items():
@@ -94,7 +94,7 @@ def test_a_planted_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
         read_batch(path, b"labels")
     assert not marker.exists()
     pickle.loads(path.read_bytes())
-    assert marker.exists(), "the plant does grow elsewhere"
+    assert marker.exists(), "the pickle module does run its code"
 
 
 def test_a_file_with_a_wrong_checksum_is_named_and_not_opened(

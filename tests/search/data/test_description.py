@@ -48,7 +48,7 @@ def test_an_unknown_name_gets_the_nearest_and_all_allowed() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "digits", "root": "/x"}, "root: data set 'digits' lies in no file"),
+        ({"name": "digits", "root": "/x"}, "root: data set 'digits' is not read from files and has no root"),
         (
             {"name": "cifar10", "size": 64},
             "size: data set 'cifar10' has no such setting; only imagefolder, fake",

@@ -1,4 +1,4 @@
-"""What is kept of the data: names of classes, in the order of labels, digests, and in what two sets differ."""
+"""Facts of data sets: class names in the order of labels, digests, and the differences between two sets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_folders_name_their_classes(tmp_path: Path) -> None:
         for number in range(10):
             Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / "train" / label / f"{number}.png")
     data = DataSet.of({"name": "imagefolder", "root": str(tmp_path), "size": 4})
-    # The second time from the shared copy.
+    # The second call uses the shared copy.
     assert [load(data).names for _ in range(2)] == [("a cat", "b dog")] * 2
 
 
@@ -74,7 +74,7 @@ def test_fashion_mnist_has_the_names_of_its_authors() -> None:
 
 
 def small_cifar(root: Path, meta: bytes, md5: str = "") -> Archive:
-    """Two batches of 20 images of two classes, and a file of the classes' names."""
+    """Two batches of 20 images of two classes, and a file of class names."""
     batch = {b"data": np.zeros((20, 3072), np.uint8), b"labels": [0, 1] * 10}
     contents = {"data_batch_1": pickle.dumps(batch, protocol=4), "test_batch": pickle.dumps(batch, protocol=4)}
     root.mkdir()
@@ -108,9 +108,9 @@ class Plant:
     ("meta", "md5", "message"),
     [
         (pickle.dumps({b"label_names": [b"cat", b"dog"]}), "0" * 32, "its MD5 is not 000"),
-        (pickle.dumps({b"label_names": [b"cat"]}), "", "has no 2 names of classes"),
-        (pickle.dumps({b"label_names": [1, 2]}), "", "has no 2 names of classes"),
-        (pickle.dumps({}), "", "has no 2 names of classes"),
+        (pickle.dumps({b"label_names": [b"cat"]}), "", "does not have 2 class names"),
+        (pickle.dumps({b"label_names": [1, 2]}), "", "does not have 2 class names"),
+        (pickle.dumps({}), "", "does not have 2 class names"),
         (pickle.dumps({b"label_names": Plant()}), "", "asks for .*nothing was run"),
     ],
 )
@@ -144,8 +144,8 @@ def test_of_other_content_the_splits_are_named(tmp_path: Path) -> None:
     before = facts(tmp_path)
     assert words(before, before) == ""
     assert words(before, facts(tmp_path, seed=1)) == (
-        "train (as many images, 42, of other content); validation (as many images, 6, of other content); "
-        "test (as many images, 12, of other content)"
+        "train (42 images as before, with other content); validation (6 images as before, with other content); "
+        "test (12 images as before, with other content)"
     )
 
 
@@ -161,17 +161,17 @@ def test_only_the_split_that_differs_is_named(tmp_path: Path) -> None:
         kept = {"x": x.astype(np.uint8), "y": y, "x_test": test.astype(np.uint8), "y_test": y[:9]}
         np.savez(tmp_path / "a.npz", **kept)
         found.append(load(data).facts)
-    assert words(*found) == "test (as many images, 9, of other content)"
+    assert words(*found) == "test (9 images as before, with other content)"
 
 
 def test_other_shapes_classes_and_numbers_are_named(tmp_path: Path) -> None:
     before, now = facts(tmp_path), facts(tmp_path, images=80, classes=4, side=6)
     found = words(before, now)
-    assert "shape (1x8x8 there, 1x6x6 here)" in found
-    assert "classes (3 there, 4 here; none there alone, '30' here alone)" in found
-    assert "train (42 images there, 56 here)" in found
+    assert "shape (1x8x8 stored, 1x6x6 now)" in found
+    assert "classes (3 stored, 4 now; only stored: none, only now: '30')" in found
+    assert "train (42 images stored, 56 now)" in found
 
 
 def test_classes_in_another_order_are_named(tmp_path: Path) -> None:
     before = facts(tmp_path)
-    assert words(before, before | {"classes": before["classes"][::-1]}) == "classes (3 there, 3 here; in another order)"
+    assert words(before, before | {"classes": before["classes"][::-1]}) == "classes (3 stored, 3 now; in another order)"

@@ -1,4 +1,4 @@
-"""Folders of pictures as users have them: each file is read, left out by a rule, or refused by its name."""
+"""Users' folders of pictures: each file is read, ignored by a rule, or refused with its name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Ten cats and ten dogs to train on."""
+    """Ten cats and ten dogs for training."""
     fill(tmp_path / "pets" / "train", 10)
     return tmp_path / "pets"
 
@@ -49,7 +49,7 @@ def fill(folder: Path, count: int) -> None:
 
 
 def names(root: Path) -> list[str]:
-    """The training pictures that are found, below train."""
+    """The training pictures that are found, relative to train."""
     x = image_folder(DataSet(name="imagefolder", root=str(root)), root, False).read().train.x
     assert isinstance(x, PictureFiles)
     return [path.relative_to(root / "train").as_posix() for path in x.paths]
@@ -113,7 +113,9 @@ def test_a_file_that_is_not_read_is_refused_with_the_count_of_its_kind(name: str
     write(root / "train" / "cat" / name)
     write(root / "train" / "cat" / f"z{name}")
     ending = Path(name).suffix.lower() or "no ending"
-    refused(root, rf"cat/{name}: not read as a picture; such files in .*cat: 2 {ending}; allowed: .jpg .*convert")
+    refused(
+        root, rf"cat/{name}: not a supported picture file; such files in .*cat: 2 {ending}; allowed: .jpg .*convert"
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_pictures_of_every_format_are_read(ending: str, root: Path) -> None:
 
 def test_a_link_to_nothing_is_refused(root: Path) -> None:
     (root / "train" / "cat" / "gone.png").symlink_to("nowhere.png")
-    refused(root, r"cat/gone.png: a link to nothing")
+    refused(root, r"cat/gone.png: a broken link")
 
 
 def test_linked_pictures_and_classes_are_read(root: Path, tmp_path: Path) -> None:
@@ -161,7 +163,9 @@ def test_two_folders_for_one_split_are_refused(root: Path) -> None:
 
 def test_a_folder_of_classes_under_another_name_is_not_overlooked(root: Path) -> None:
     fill(root / "holdout", 1)
-    refused(root, r"pets/holdout: has classes of train, and its name is that of no split; allowed: train, .*rename it")
+    refused(
+        root, r"pets/holdout: has classes of train, but its name is not that of a split; allowed: train, .*rename it"
+    )
 
 
 def test_other_folders_beside_train_are_left_out(root: Path) -> None:
@@ -184,12 +188,12 @@ def test_an_empty_root_is_refused(tmp_path: Path) -> None:
 def test_unlabelled_test_pictures_are_refused(root: Path) -> None:
     for number in range(3):
         paint(root / "test" / f"{number}.png")
-    refused(root, r"test/0.png: in no class; such files in .*test: 3; pictures go in .*test/<class>/")
+    refused(root, r"test/0.png: has no class; number of such files in .*test: 3; put pictures in .*test/<class>/")
 
 
 def test_a_split_without_classes_is_refused(root: Path) -> None:
     (root / "val").mkdir()
-    refused(root, r"val: no class in it; add pictures, or remove the folder")
+    refused(root, r"val: no class folders; add pictures, or remove the folder")
 
 
 def test_classes_without_pictures_are_refused(root: Path) -> None:
@@ -202,7 +206,7 @@ def test_classes_without_pictures_are_refused(root: Path) -> None:
 
 def test_classes_that_differ_in_capitals_alone_are_refused(root: Path) -> None:
     paint(root / "train" / "Cat" / "0.png")
-    refused(root, r"train: classes Cat and cat differ in capitals alone; merge or rename them")
+    refused(root, r"train: classes Cat and cat differ only in upper and lower case; merge or rename them")
 
 
 def test_letters_may_differ_in_capitals(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What holds for every data set that can be had without a network, and the errors for those that cannot."""
+"""Properties of every data set that is available without a network, and the errors for the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def images(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def described(name: str, folder: Path) -> DataSet:
-    """A small data set of this name, made in `folder` if it lies in files."""
+    """A small data set of this name, created in `folder` if it is read from files."""
     random = np.random.RandomState(0)
     if name == "npz":
         x, y = random.randint(0, 256, (60, 3, 8, 8)).astype("uint8"), np.arange(60) % 3
@@ -85,7 +85,7 @@ def test_digits_agree_with_the_catalogue_and_have_1797_images() -> None:
 
 
 def test_the_fingerprint_of_digits_never_changes() -> None:
-    # Else what was trained before would not be found again.
+    # Otherwise earlier trials would not be found again.
     assert load(DataSet(name="digits")).fingerprint == "046bba7dc20422fd"
 
 
@@ -143,7 +143,7 @@ def test_a_missing_fashion_mnist_names_debians_package(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["imagefolder", "npz"])
 def test_your_own_data_needs_a_root_and_is_not_to_be_downloaded(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"data.root: data set '{name}' needs one"):
+    with pytest.raises(InputError, match=f"data.root: required by data set '{name}'"):
         load(DataSet(name=name))
     with pytest.raises(InputError, match=f"'{name}' is not in .*/nothing; root must be") as caught:
         load(DataSet(name=name), root=tmp_path / "nothing")

@@ -1,4 +1,4 @@
-"""A user's arrays, by any usual name, layout and type; or refused with what is allowed."""
+"""A user's arrays are read with any usual name, layout and type, or refused with what is allowed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def contents(folder: Path, **arrays: np.ndarray) -> Contents:
 
 
 def pixels(folder: Path, x: np.ndarray) -> np.ndarray:
-    """The training images as they are handed on."""
+    """The training images, as loaded."""
     return np.asarray(contents(folder, x=x, y=Y).train.x)
 
 
@@ -98,7 +98,10 @@ def test_arrays_that_are_neither_are_left_out(tmp_path: Path) -> None:
         ({"x": X, "y": Y, "y_test": Y}, "has no array 'x_test'"),
         ({"arr_0": X, "arr_1": Y}, "has no array 'x', only: arr_0, arr_1; allowed: x and y"),
         ({"x_test": X, "y_test": Y}, "has no array 'x', only: x_test, y_test"),
-        ({"x": X, "y": Y, "x_holdout": X, "y_holdout": Y}, "x_holdout: 'holdout' is the name of no split; allowed: tr"),
+        (
+            {"x": X, "y": Y, "x_holdout": X, "y_holdout": Y},
+            "x_holdout: 'holdout' is not the name of a split; allowed: tr",
+        ),
         ({}, "has no array 'x', only: nothing"),
     ],
 )

@@ -1,4 +1,4 @@
-"""One picture is read as a viewer shows it, or refused by its name."""
+"""A picture is read as a viewer shows it, or refused with its name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def save(path: Path, picture: Image.Image, **options: Any) -> Path:
 
 
 def corners(path: Path, side: int = 8) -> list[tuple[int, ...]]:
-    """Colours top left, top right, bottom left and bottom right."""
+    """The colours at top left, top right, bottom left and bottom right."""
     x = read_picture(path, side)
     return [tuple(x[:, row, column].tolist()) for row in (0, -1) for column in (0, -1)]
 
@@ -36,7 +36,7 @@ def near(colour: tuple[int, ...]) -> Any:
 
 
 def png(path: Path, bits: int, kind: int, row: bytes, width: int, clear: bytes = b"", height: int = 1) -> Path:
-    """A PNG of bits and colour types that Pillow does not write; of one row, or with a header alone."""
+    """A PNG with bit depths and colour types that Pillow does not write; with one row, or only a header."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -86,7 +86,9 @@ def test_a_tiff_of_12_bits_has_white_at_4095(tmp_path: Path) -> None:
 )
 def test_pixels_without_a_known_black_and_white_are_refused(kind: Any, named: str, tmp_path: Path) -> None:
     path = save(tmp_path / "a.tif", Image.fromarray(RAMP.astype(kind)))
-    with pytest.raises(InputError, match=rf"a.tif: pixels are .*{named} .*read are 8 and 16 bits a channel"):
+    with pytest.raises(
+        InputError, match=rf"a.tif: pixels are .*{named} .*supported are unsigned 8 and 16 bits per channel"
+    ):
         read_picture(path, 8)
 
 
@@ -176,11 +178,13 @@ def test_the_clear_level_of_a_png_is_white(
 def test_a_clear_level_that_pillow_compares_at_another_scale_is_refused(
     bits: int, kind: int, row: bytes, clear: bytes, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"a.png: .*-bit .* with a transparent level is not read; save it with 8 bits"):
+    with pytest.raises(
+        InputError, match=r"a.png: .*-bit .* with a transparent level is not supported; save it with 8 bits"
+    ):
         read_picture(png(tmp_path / "a.png", bits, kind, row, 1, clear), 2)
 
 
-# Where the white quarter, stored top left, is shown: top left, top right, bottom left, bottom right.
+# Where the white quarter, stored at the top left, is shown: top left, top right, bottom left, bottom right.
 SHOWN = {1: 0, 2: 1, 3: 3, 4: 2, 5: 0, 6: 1, 7: 3, 8: 2}
 
 

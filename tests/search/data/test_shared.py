@@ -1,4 +1,4 @@
-"""One copy on the machine: made once, whole or not at all, and remade when its source changes."""
+"""One copy per machine: created once, complete or not at all, and created again when its source changes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _fingerprint(folder: Path) -> str:
 
 
 def test_two_processes_at_once_get_the_same(tmp_path: Path) -> None:
-    # Spawned, though that imports torch anew: a fork takes over locks that another test's threads may hold just then.
+    # Spawned, although that imports torch again: a fork copies locks that threads of other tests can hold.
     context = multiprocessing.get_context("spawn")
     with context.Pool(2, initializer=context.Barrier(2).wait) as pool:
         assert set(pool.map(_fingerprint, [tmp_path] * 4)) == {fake().fingerprint}

@@ -198,7 +198,8 @@ def test_other_data_are_refused_with_both_fingerprints_and_what_differs(tmp_path
         run.check_data(data("b" * 16, classes=["cat", "cow"]))
     assert str(caught.value) == (
         f"{tmp_path}: its trials are of other data: fingerprint {'a' * 16} stored, {'b' * 16} now; they differ in "
-        "classes (2 there, 2 here; 'dog' there alone, 'cow' here alone), train (as many images, 42, of other content); "
+        "classes (2 stored, 2 now; only stored: 'dog', only now: 'cow'), "
+        "train (42 images as before, with other content); "
         "put the old data back, or choose another --out"
     )
 

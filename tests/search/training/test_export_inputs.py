@@ -133,7 +133,10 @@ def test_a_run_of_an_earlier_version_is_taken_away_and_what_is_not_known_is_said
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"shape": [1, 8, 8]}, r"images \(1, 8, 8\) in 3 classes, .* are not what network \w+ takes: \(3, 8, 8\) in 3"),
+        (
+            {"shape": [1, 8, 8]},
+            r"images \(1, 8, 8\) in 3 classes, .* do not match network \w+, which takes \(3, 8, 8\) in 3",
+        ),
         ({"classes": ["cat"]}, r"in 1 classes"),
         ({"mean": [1.0]}, r"with 1 means and 3 deviations"),
         ({"std": [1.0, 0.0, 1.0]}, r"manifest.json: not a manifest: sessions.0.data.std.1"),
