@@ -12,11 +12,11 @@ from resnet_space.errors import InputError
 CHANNELS = (1, 3, 4)
 """Numbers of channels: grey, RGB and RGBA."""
 
-EXACT = 2**24
+MAX_EXACT_INTEGER = 2**24
 """float32 represents all integers up to this one exactly."""
 
 
-def images(x: NDArray[Any], name: str) -> NDArray[Any]:
+def as_images(x: NDArray[Any], name: str) -> NDArray[Any]:
     """Return images as (N, C, H, W) in C order: uint8 (bool as 0 and 255), or float32 (all other numbers, not scaled).
 
     Args:
@@ -64,9 +64,9 @@ def _numbers(x: NDArray[Any], name: str) -> NDArray[Any]:
     if x.dtype == np.bool_:
         return x.astype(np.uint8) * np.uint8(255)
     if x.dtype.kind in "iu":
-        if max(abs(int(x.min())), abs(int(x.max()))) > EXACT:
+        if max(abs(int(x.min())), abs(int(x.max()))) > MAX_EXACT_INTEGER:
             raise InputError(
-                f"{name} is {x.dtype} and has values beyond {EXACT:,}, which float32 does not hold exactly"
+                f"{name} is {x.dtype} and has values beyond {MAX_EXACT_INTEGER:,}, which float32 does not hold exactly"
             )
     elif x.dtype.kind != "f":
         raise InputError(f"{name} is {x.dtype}; allowed: bool, whole numbers or floats")
@@ -77,7 +77,7 @@ def _numbers(x: NDArray[Any], name: str) -> NDArray[Any]:
     return single
 
 
-def labels(y: NDArray[Any], name: str, *, count: int) -> NDArray[np.int64]:
+def as_labels(y: NDArray[Any], name: str, *, count: int) -> NDArray[np.int64]:
     """Return one whole number per image, (N,).
 
     Args:

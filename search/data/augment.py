@@ -20,15 +20,15 @@ def normalise(x: Tensor, mean: Tensor | Sequence[float], std: Tensor | Sequence[
     return x.to(torch.float32).sub(mean).div_(std)
 
 
-def drawn(count: int, augmentation: Augmentation, generator: Generator) -> Tensor:
+def draw_augmentation(count: int, augmentation: Augmentation, generator: Generator) -> Tensor:
     """Draw the augmentation of a batch, (3, count) int64: top and left of each crop, and 1 for images to mirror."""
-    places = torch.zeros(2, count, dtype=torch.int64)
+    offsets = torch.zeros(2, count, dtype=torch.int64)
     mirrored = torch.zeros(count, dtype=torch.bool)
     if augmentation.pad:
-        places = offsets(count, augmentation.pad, generator)
+        offsets = draw_offsets(count, augmentation.pad, generator)
     if augmentation.flip:
         mirrored = torch.rand(count, generator=generator) < 0.5
-    return torch.cat([places, mirrored[None]])
+    return torch.cat([offsets, mirrored[None]])
 
 
 def augmented(x: Tensor, augmentation: Augmentation, drawn: Tensor) -> Tensor:
@@ -38,19 +38,19 @@ def augmented(x: Tensor, augmentation: Augmentation, drawn: Tensor) -> Tensor:
     return flip(x, drawn[2] > 0) if augmentation.flip else x
 
 
-def pad_and_crop(x: Tensor, padding: int, places: Tensor) -> Tensor:
+def pad_and_crop(x: Tensor, padding: int, offsets: Tensor) -> Tensor:
     """Pad with `padding` zeros on each side, and crop each image to (H, W) at its own top and left, (2, N).
 
     1512.03385, section 4.2. In normalised images zero is the mean colour.
     """
     height, width = x.shape[2:]
-    rows, columns = places
+    rows, columns = offsets
     # A view of all crops at all offsets, (N, C, 2p+1, 2p+1, H, W), from which each image takes its own.
     crops = F.pad(x, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
     return crops[torch.arange(len(x), device=x.device), :, rows, columns]
 
 
-def offsets(count: int, padding: int, generator: Generator) -> Tensor:
+def draw_offsets(count: int, padding: int, generator: Generator) -> Tensor:
     """Draw top and left of each crop, (2, count), uniform in 0..2*padding."""
     return torch.randint(0, 2 * padding + 1, (2, count), generator=generator)
 

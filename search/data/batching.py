@@ -9,11 +9,11 @@ from itertools import islice
 import torch
 from torch import Generator, Tensor
 
-from search.data.augment import augmented, drawn, normalise
+from search.data.augment import augmented, draw_augmentation, normalise
 from search.data.description import Augmentation
 from search.data.images import Split
 
-AHEAD = 16
+BATCHES_PER_COPY = 16
 """The number of batches whose random numbers are drawn, and copied to the device, at a time."""
 
 
@@ -44,27 +44,27 @@ def batches(
     order = torch.arange(images) if seed is None else torch.randperm(images, generator=generator(seed, epoch))
     count = steps_per_epoch(len(split), batch_size) if seed is not None else -(-len(split) // batch_size)
     centre, scale = (torch.tensor(v, dtype=torch.float32, device=device) for v in (mean, std))
-    parts = torch.split(sent(order, source), batch_size)[skip:count]
+    parts = torch.split(to_device(order, source), batch_size)[skip:count]
     draws: Iterator[Tensor] | None = None
     if seed is not None and augmentation is not None and (augmentation.pad or augmentation.flip):
         generators = (generator(seed, epoch, step) for step in range(skip, count))
         draws = _draws(augmentation, zip(map(len, parts), generators, strict=True), device)
     for index in parts:
-        x = normalise(sent(split.x[index], device), centre, scale)
+        x = normalise(to_device(split.x[index], device), centre, scale)
         if draws is not None and augmentation is not None:
             x = augmented(x, augmentation, next(draws))
-        yield x, sent(split.y[index], device)
+        yield x, to_device(split.y[index], device)
 
 
 def _draws(
     augmentation: Augmentation, each: Iterator[tuple[int, Generator]], device: torch.device | str
 ) -> Iterator[Tensor]:
     """Yield the drawn augmentation of each batch, from its size and its generator; several are copied at a time."""
-    while some := [drawn(size, augmentation, own) for size, own in islice(each, AHEAD)]:
-        yield from torch.split(sent(torch.cat(some, 1), device), [part.shape[1] for part in some], 1)
+    while some := [draw_augmentation(size, augmentation, own) for size, own in islice(each, BATCHES_PER_COPY)]:
+        yield from torch.split(to_device(torch.cat(some, 1), device), [part.shape[1] for part in some], 1)
 
 
-def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     """Return a tensor on a device. Copies to a GPU use pinned memory, so that the host does not wait for them."""
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)

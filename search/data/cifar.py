@@ -15,7 +15,7 @@ from resnet_space.errors import InputError
 from search.data.description import DataSet
 from search.data.places import dataset_folder
 from search.data.plain_pickle import Array, read_plain
-from search.data.source import DOWNLOAD, Contents, Labelled, Source, damaged, missing
+from search.data.source import DOWNLOAD_HINT, Contents, Labelled, Source, damaged, missing
 
 PIXELS = (3, 32, 32)
 
@@ -79,7 +79,7 @@ def find(data: DataSet, archive: Archive, root: Path, download: bool) -> Source:
         _unpack(archive, root, download)
     folder = _holding(folders, names)
     if folder is None:
-        raise missing(data, root, DOWNLOAD, f"put {archive.folder} or {archive.filename} there")
+        raise missing(data, root, DOWNLOAD_HINT, f"put {archive.folder} or {archive.filename} there")
     meta = folder / archive.meta[0] if archive.meta else None
     found = (meta,) if meta and meta.is_file() else ()
     return Source(tuple(folder / name for name in names) + found, lambda: read(archive, folder))
@@ -89,7 +89,7 @@ def read(archive: Archive, folder: Path) -> Contents:
     """Read images (N, 3, 32, 32) uint8 and labels of both splits, and class names if there is a file of them.
 
     Raises:
-        InputError: names the file that is damaged.
+        InputError: a file is damaged; the message has its name.
     """
     train, test = (_read_files(archive, folder, files) for files in (archive.train, archive.test))
     return Contents(train=train, test=test, classes=archive.classes, names=_names(archive, folder))
@@ -146,7 +146,7 @@ def read_batch(path: Path, labels: bytes) -> tuple[Any, Any]:
     """Read a batch file: images (N, 3, 32, 32) uint8 and labels (N,) int64. Runs no code from the file.
 
     Raises:
-        InputError: names the file that is damaged, or asks for more than plain data.
+        InputError: the file is damaged, or is not plain data; the message has its name.
     """
     content = read_plain(path)
     try:

@@ -36,7 +36,7 @@ class DataFacts:
     splits: dict[str, SplitFacts]
 
 
-def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield descriptions of the differences between two `Images.facts`, the stored ones and the current ones."""
     for name in ("shape", "dtype"):
         if before[name] != now[name]:

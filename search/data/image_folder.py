@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from resnet_space.errors import InputError
 from search.data.catalogue import DATASETS
 from search.data.description import DataSet
-from search.data.picture_files import files, folders, pictures
+from search.data.picture_files import find_files, find_folders, find_pictures
 from search.data.pictures import read_picture
 from search.data.source import Contents, Labelled, Source, missing, needs_root
 from search.data.split_names import SPLIT_NAMES
@@ -76,7 +76,7 @@ def split_folders(data: DataSet, root: Path) -> dict[str, Path]:
     layout = f"root must be {DATASETS[data.name].root}"
     if not root.is_dir():
         raise missing(data, root, layout)
-    inside = folders(root)
+    inside = find_folders(root)
     parts: dict[str, Path] = {}
     for folder in inside:
         split = SPLIT_NAMES.get(folder.name.lower())
@@ -99,7 +99,7 @@ def class_names(train: Path) -> list[str]:
         InputError: two names differ only in upper and lower case. Single letters are allowed to: A and a are two
             characters.
     """
-    names = [folder.name for folder in folders(train)]
+    names = [folder.name for folder in find_folders(train)]
     seen: dict[str, str] = {}
     for name in names:
         if seen.setdefault(name.lower(), name) != name and len(name) > 1:
@@ -116,12 +116,12 @@ def labelled(folder: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
     Raises:
         InputError: a class that is not in train, a class without pictures, or pictures without a class.
     """
-    names = [each.name for each in folders(folder)]
+    names = [each.name for each in find_folders(folder)]
     strange = sorted(set(names) - set(classes))
     if strange:
         raise InputError(f"{folder / strange[0]}: no such class in train; allowed: {', '.join(classes[:20])}")
     _refuse_loose_files(folder)
-    by_class = {name: pictures(folder / name) for name in names}
+    by_class = {name: find_pictures(folder / name) for name in names}
     empty = [name for name, paths in by_class.items() if not paths]
     if empty or not names:
         what = f"no pictures in {', '.join(empty[:20])}" if empty else "no class folders"
@@ -132,7 +132,7 @@ def labelled(folder: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
 
 
 def _refuse_loose_files(folder: Path) -> None:
-    loose = sorted(path.name for path in files(folder, below=False))
+    loose = sorted(path.name for path in find_files(folder, below=False))
     if loose:
         raise InputError(
             f"{folder / loose[0]}: has no class; number of such files in {folder}: {len(loose)}; "
@@ -142,7 +142,7 @@ def _refuse_loose_files(folder: Path) -> None:
 
 def _refuse_unknown_splits(root: Path, parts: dict[str, Path], classes: list[str]) -> None:
     """Raise InputError if another folder has classes of train, such as holdout/cat: it must not go unnoticed."""
-    for folder in folders(root):
+    for folder in find_folders(root):
         if folder not in parts.values() and any((folder / name).is_dir() for name in classes):
             raise InputError(
                 f"{folder}: has classes of train, but its name is not that of a split; "

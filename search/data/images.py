@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Split:
     """Images x, (N, C, H, W) uint8 or float32, and labels y, (N,) int64 in 0..classes-1.
 
-    The tensors may be memory-mapped and shared with other processes: read them, never write to them.
+    The tensors can be memory-mapped and shared with other processes: read them, but never write to them.
     """
 
     x: Tensor

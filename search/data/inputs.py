@@ -15,7 +15,12 @@ from search.data.description import DataSet
 UNITS = {"uint8": "uint8, 0 to 255", "float32": "float32, in the units of the data"}
 """The units of the data's pixels, by `Inputs.dtype`."""
 
-NAMES = ("input", "image", *(f"{moment}_{of}" for of in (*UNITS, "div255") for moment in ("mean", "std")), "classes")
+FACT_NAMES = (
+    "input",
+    "image",
+    *(f"{moment}_{of}" for of in (*UNITS, "div255") for moment in ("mean", "std")),
+    "classes",
+)
 """All names that `Inputs.facts` can have."""
 
 

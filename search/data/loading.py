@@ -24,7 +24,7 @@ from search.data.source import Contents, Labelled, Loader
 Arrays = tuple[NDArray[Any], NDArray[np.int64]]
 """Images (N, C, H, W) and labels (N,)."""
 
-CHUNK = 4096
+IMAGES_PER_CHUNK = 4096
 """The number of images that are converted to float64 at a time."""
 
 
@@ -51,7 +51,7 @@ def load(data: DataSet, *, root: str | Path | None = None, download: bool = Fals
     def build() -> Images:
         return assemble(data, source.read())
 
-    return shared.images(shared.key(data, source.files), build) if source.files else build()
+    return shared.shared_images(shared.entry_name(data, source.files), build) if source.files else build()
 
 
 def assemble(data: DataSet, contents: Contents) -> Images:
@@ -61,7 +61,7 @@ def assemble(data: DataSet, contents: Contents) -> Images:
         InputError: labels out of range, too few images or classes, or too large for memory.
     """
     contents, names = _labels_from_zero(data, contents)
-    chosen = _chosen(data, contents)
+    chosen = _split_indices(data, contents)
     _, channels, height, width = contents.train.x.shape
     memory.check_fit(
         data.name,
@@ -91,7 +91,7 @@ def assemble(data: DataSet, contents: Contents) -> Images:
     )
 
 
-def _chosen(data: DataSet, contents: Contents) -> dict[str, tuple[Labelled, NDArray[np.int64]]]:
+def _split_indices(data: DataSet, contents: Contents) -> dict[str, tuple[Labelled, NDArray[np.int64]]]:
     """Return for each split the part that its images come from, and their indices in it."""
     given = {"validation": contents.validation, "test": contents.test}
     fractions = {"validation": data.validation, "test": data.test}
@@ -148,7 +148,7 @@ def moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _chunks(x: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
-    return (x[start : start + CHUNK].astype(np.float64) for start in range(0, len(x), CHUNK))
+    return (x[start : start + IMAGES_PER_CHUNK].astype(np.float64) for start in range(0, len(x), IMAGES_PER_CHUNK))
 
 
 def fingerprints(arrays: Mapping[str, Arrays]) -> tuple[str, dict[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resnet_space.errors import InputError
 
-SHARE = 0.5
+MAX_SHARE = 0.5
 """The fraction of the available memory that a data set can use: networks and their activations need the rest."""
 
 
@@ -37,7 +37,7 @@ def check_fit(name: str, images: int, shape: tuple[int, ...], itemsize: int, ava
     needed = images * itemsize
     for side in shape:
         needed *= side
-    if needed > SHARE * available:
+    if needed > MAX_SHARE * available:
         size = "x".join(map(str, shape))
         raise InputError(
             f"data set {name!r} takes {_gigabytes(needed)} of memory ({images:,} images of {size}), "

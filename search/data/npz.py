@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_space.errors import InputError
-from search.data.arrays import images, labels
+from search.data.arrays import as_images, as_labels
 from search.data.catalogue import DATASETS
 from search.data.description import DataSet
 from search.data.source import Contents, Labelled, Source, damaged, missing, needs_root
 from search.data.split_names import SPLIT_NAMES
 
-WORDS: Mapping[str, str] = MappingProxyType(
+KIND_BY_WORD: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("x", "image", "images", "data"), "images")
     | dict.fromkeys(("y", "label", "labels", "target", "targets"), "labels")
 )
@@ -28,7 +28,9 @@ WORDS: Mapping[str, str] = MappingProxyType(
 So `x_test`, `X_test`, `test_x` and `test_images` mean the same; `x` and `x_train` are both for training.
 """
 
-ALLOWED = "x and y, or images and labels, or data and target; with a split: x_train, val_images, y_test and the like"
+ALLOWED_NAMES = (
+    "x and y, or images and labels, or data and target; with a split: x_train, val_images, y_test and the like"
+)
 
 Names = dict[tuple[str, str], str]
 """The array's name by (split, "images" or "labels")."""
@@ -50,7 +52,7 @@ def read(path: Path) -> Contents:
     Raises:
         InputError: not such a file, or arrays that are missing, ambiguous, of the wrong shape or type, or not finite.
     """
-    names, arrays = _opened(path)
+    names, arrays = _load_arrays(path)
     splits = {
         split: Labelled(*_pair(path, arrays, names[split, "images"], names[split, "labels"]))
         for split in {split for split, _ in names}
@@ -74,7 +76,7 @@ def array_names(path: Path, present: list[str]) -> Names:
     """
     names: Names = {}
     for name in present:
-        meant = _meant(name)
+        meant = _parse_name(name)
         if meant in names:
             raise InputError(f"{path}: {names[meant]} and {name} are both {meant[1]} for {meant[0]}; keep one of them")
         if meant is not None:
@@ -85,7 +87,8 @@ def array_names(path: Path, present: list[str]) -> Names:
             if (split, kind) not in names:
                 needed = word if split == "train" else f"{word}_{split}"
                 raise InputError(
-                    f"{path}: has no array {needed!r}, only: {', '.join(present) or 'nothing'}; allowed: {ALLOWED}"
+                    f"{path}: has no array {needed!r}, only: {', '.join(present) or 'nothing'}; "
+                    f"allowed: {ALLOWED_NAMES}"
                 )
     for split, kind in names:
         if split not in known and (split, "images") in names and (split, "labels") in names:
@@ -96,15 +99,15 @@ def array_names(path: Path, present: list[str]) -> Names:
     return {(split, kind): name for (split, kind), name in names.items() if split in known}
 
 
-def _meant(name: str) -> tuple[str, str] | None:
+def _parse_name(name: str) -> tuple[str, str] | None:
     """Return (split, kind) of a name such as `x_test`; in `target_names`, the other word takes the split's place."""
     words = name.lower().split("_")
-    kinds = [WORDS[word] for word in words if word in WORDS]
-    rest = "_".join(word for word in words if word not in WORDS)
+    kinds = [KIND_BY_WORD[word] for word in words if word in KIND_BY_WORD]
+    rest = "_".join(word for word in words if word not in KIND_BY_WORD)
     return (SPLIT_NAMES.get(rest or "train", rest), kinds[0]) if len(kinds) == 1 else None
 
 
-def _opened(path: Path) -> tuple[Names, dict[str, NDArray[Any]]]:
+def _load_arrays(path: Path) -> tuple[Names, dict[str, NDArray[Any]]]:
     try:
         # Opened here: numpy does not close a file that is not a zip.
         with path.open("rb") as stream:
@@ -123,7 +126,7 @@ def _opened(path: Path) -> tuple[Names, dict[str, NDArray[Any]]]:
 
 def _pair(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
     try:
-        pictures = images(arrays[x], x)
-        return pictures, labels(arrays[y], y, count=len(pictures))
+        pictures = as_images(arrays[x], x)
+        return pictures, as_labels(arrays[y], y, count=len(pictures))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

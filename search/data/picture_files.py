@@ -10,25 +10,25 @@ from pathlib import Path
 from resnet_space.errors import InputError
 from search.data.pictures import SUFFIXES
 
-NOTES = (
+IGNORED_SUFFIXES = (
     *(".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".html", ".log"),
     *(".db", ".ini", ".lnk", ".url", ".bak", ".tmp", ".swp"),
 )
 """Suffixes of ignored files: notes and tables, and files of systems and editors (Thumbs.db, desktop.ini)."""
 
-NAMES_OF_NOTES = ("readme", "license")
+IGNORED_NAMES = ("readme", "license")
 
-LEFT_BY_SYSTEMS = ("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+IGNORED_FOLDERS = ("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 """Ignored folders. Hidden folders, such as .ipynb_checkpoints, are ignored too."""
 
 
-def pictures(folder: Path) -> list[Path]:
+def find_pictures(folder: Path) -> list[Path]:
     """Return all pictures in `folder` and below, sorted by folder and name.
 
     Raises:
         InputError: a file is neither read nor ignored: its name, and the number of such files.
     """
-    found = sorted(files(folder), key=lambda path: (str(path.parent), path.name))
+    found = sorted(find_files(folder), key=lambda path: (str(path.parent), path.name))
     strange = [path for path in found if path.suffix.lower() not in SUFFIXES]
     if strange:
         endings = Counter(path.suffix.lower() or "no ending" for path in strange)
@@ -43,7 +43,7 @@ def pictures(folder: Path) -> list[Path]:
     return found
 
 
-def files(folder: Path, *, below: bool = True, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
+def find_files(folder: Path, *, below: bool = True, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
     """Yield all files in `folder` and below that are not ignored; links are followed.
 
     Raises:
@@ -55,22 +55,27 @@ def files(folder: Path, *, below: bool = True, above: tuple[tuple[int, int], ...
         raise InputError(f"{folder}: a link to a folder above it, whose pictures would be read twice; remove it")
     for entry in list(os.scandir(folder)):
         if entry.is_dir():
-            if below and not _is_left_by_systems(entry.name):
-                yield from files(folder / entry.name, above=(*above, here))
-        elif not is_note(entry.name):
+            if below and not _is_ignored_folder(entry.name):
+                yield from find_files(folder / entry.name, above=(*above, here))
+        elif not is_ignored_file(entry.name):
             yield folder / entry.name
 
 
-def folders(folder: Path) -> list[Path]:
+def find_folders(folder: Path) -> list[Path]:
     """Return the folders directly in `folder` that are not ignored, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_left_by_systems(path.name))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_ignored_folder(path.name))
 
 
-def is_note(name: str) -> bool:
+def is_ignored_file(name: str) -> bool:
     """Whether a file is ignored because of its name."""
     stem, ending = os.path.splitext(name.lower())
-    return name.startswith(".") or name.endswith("~") or ending in NOTES or (not ending and stem in NAMES_OF_NOTES)
+    return (
+        name.startswith(".")
+        or name.endswith("~")
+        or ending in IGNORED_SUFFIXES
+        or (not ending and stem in IGNORED_NAMES)
+    )
 
 
-def _is_left_by_systems(name: str) -> bool:
-    return name.startswith(".") or name in LEFT_BY_SYSTEMS
+def _is_ignored_folder(name: str) -> bool:
+    return name.startswith(".") or name in IGNORED_FOLDERS

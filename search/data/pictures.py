@@ -39,7 +39,7 @@ The suffix only marks a file as a picture: a PNG called .jpg is read as a PNG.
 
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
-TURNS: Mapping[int, str] = MappingProxyType(
+TRANSPOSITIONS: Mapping[int, str] = MappingProxyType(
     {
         2: "FLIP_LEFT_RIGHT",
         3: "ROTATE_180",
@@ -55,7 +55,7 @@ TURNS: Mapping[int, str] = MappingProxyType(
 ORIENTATION, BITS, PHOTOMETRIC = 0x0112, 258, 262
 """Tags of EXIF and TIFF 6.0."""
 
-CLEAR_LEVEL_LOST = {"L;2": "2-bit grey", "L;4": "4-bit grey", "RGB;16B": "16-bit colour"}
+UNSUPPORTED_TRANSPARENCY = {"L;2": "2-bit grey", "L;4": "4-bit grey", "RGB;16B": "16-bit colour"}
 """PNG layouts with one transparent level, which Pillow wrongly compares with pixels already scaled to 8 bits."""
 
 
@@ -69,7 +69,7 @@ def read_picture(path: Path, side: int) -> NDArray[Any]:
 
     try:
         with Image.open(path, formats=tuple(FORMATS)) as picture:
-            square = ImageOps.fit(shown(picture), (side, side), Image.Resampling.BILINEAR)
+            square = ImageOps.fit(as_rgb(picture), (side, side), Image.Resampling.BILINEAR)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except Image.DecompressionBombError as error:
@@ -83,7 +83,7 @@ def read_picture(path: Path, side: int) -> NDArray[Any]:
     return np.asarray(square).transpose(2, 0, 1)
 
 
-def shown(picture: Image) -> Image:
+def as_rgb(picture: Image) -> Image:
     """Return an opened picture in RGB, as a viewer shows it; for an animation, its first frame.
 
     Raises:
@@ -108,7 +108,7 @@ def orientation(picture: Image) -> int:
 def upright(picture: Image, orientation: int) -> Image:
     from PIL.Image import Transpose
 
-    return picture.transpose(Transpose[TURNS[orientation]]) if orientation in TURNS else picture
+    return picture.transpose(Transpose[TRANSPOSITIONS[orientation]]) if orientation in TRANSPOSITIONS else picture
 
 
 def _eight_bits(picture: Image) -> Image:
@@ -118,8 +118,10 @@ def _eight_bits(picture: Image) -> Image:
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     layout = picture.tile[0].args if picture.format == "PNG" and picture.tile else None  # type: ignore[attr-defined]
-    if layout in CLEAR_LEVEL_LOST:
-        raise InputError(f"{CLEAR_LEVEL_LOST[layout]} with a transparent level is not supported; save it with 8 bits")
+    if layout in UNSUPPORTED_TRANSPARENCY:
+        raise InputError(
+            f"{UNSUPPORTED_TRANSPARENCY[layout]} with a transparent level is not supported; save it with 8 bits"
+        )
     white = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
 

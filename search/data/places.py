@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resnet_space.errors import InputError
 
-VARIABLE = "RESNET_SPACE_CACHE"
+CACHE_VARIABLE = "RESNET_SPACE_CACHE"
 
 
 def cache_folder() -> Path:
@@ -16,11 +16,11 @@ def cache_folder() -> Path:
     Raises:
         InputError: the home directory in it cannot be determined.
     """
-    place = os.environ.get(VARIABLE) or "~/.cache/resnet-space"
+    place = os.environ.get(CACHE_VARIABLE) or "~/.cache/resnet-space"
     try:
         return Path(place).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{place}: {error} Set {VARIABLE} to a folder") from None
+        raise InputError(f"{place}: {error} Set {CACHE_VARIABLE} to a folder") from None
 
 
 def dataset_folder() -> Path:

@@ -48,7 +48,7 @@ class Array:
 
 
 # Only classes: a pickle can set attributes on the objects it gets, and instances keep them local.
-_ADMITTED: dict[tuple[str, str], Any] = {
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): Array,
     ("numpy", "dtype"): _Type,
     ("numpy.core.multiarray", "_reconstruct"): Array,
@@ -58,9 +58,9 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ADMITTED:
+        if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"asks for {module}.{name}, which plain data never does; nothing was run")
-        return _ADMITTED[module, name]
+        return _ALLOWED[module, name]
 
 
 def read_plain(path: Path) -> dict[Any, Any]:

@@ -29,16 +29,16 @@ from search.data.places import cache_folder
 FORMAT = 2
 """Part of every entry's name; increase it when the same description and files are read differently."""
 
-PATIENCE_SECONDS = 1800
+LOCK_TIMEOUT_SECONDS = 1800
 """How long to wait for another process that reads the same data; after that, this process reads it too."""
 
 SPLITS = ("train", "validation", "test")
-ABOUT = "about.json"
+ABOUT_FILE = "about.json"
 
 log = logging.getLogger(__name__)
 
 
-def key(data: DataSet, files: Iterable[Path]) -> str:
+def entry_name(data: DataSet, files: Iterable[Path]) -> str:
     """Return the name of an entry; it changes if a source file is changed, moved or touched.
 
     It depends on mtime and also on ctime: copying tools set mtime, but only the system sets ctime.
@@ -51,37 +51,37 @@ def key(data: DataSet, files: Iterable[Path]) -> str:
     return f"{data.name}-{digest.hexdigest()[:16]}"
 
 
-def images(name: str, build: Callable[[], Images], *, folder: Path | None = None) -> Images:
+def shared_images(name: str, build: Callable[[], Images], *, folder: Path | None = None) -> Images:
     """Return the entry of this name; build it first if it is missing or incomplete.
 
     If the cache cannot be written (no home, full disk), the images are this process's own copy.
     """
     entry = (folder or cache_folder() / "images") / name
-    found = _open(entry)
+    found = _open_entry(entry)
     if found is not None:
         return found
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         # The rename is enough for atomic entries; the lock saves memory and time when many processes start at once.
-        with FileLock(f"{entry}.lock", timeout=PATIENCE_SECONDS):
-            found = _open(entry)
-            return found if found is not None else _built(entry, build)
+        with FileLock(f"{entry}.lock", timeout=LOCK_TIMEOUT_SECONDS):
+            found = _open_entry(entry)
+            return found if found is not None else _build_entry(entry, build)
     except (OSError, Timeout) as error:
         log.warning("no shared copy of %s (%s); this process holds its own", name, error)
         return build()
 
 
-def _built(entry: Path, build: Callable[[], Images]) -> Images:
+def _build_entry(entry: Path, build: Callable[[], Images]) -> Images:
     made = build()
     try:
-        _write(entry, made)
+        _write_entry(entry, made)
     except OSError as error:
         log.warning("no shared copy in %s (%s); this process holds its own", entry, error)
         return made
-    return _open(entry) or made
+    return _open_entry(entry) or made
 
 
-def _write(entry: Path, made: Images) -> None:
+def _write_entry(entry: Path, made: Images) -> None:
     """Write to a folder next to the entry, then rename it: no process sees a part. The caller holds the lock."""
     for abandoned in entry.parent.glob(f".{entry.name}.*"):  # left by a killed process
         shutil.rmtree(abandoned, ignore_errors=True)
@@ -102,7 +102,7 @@ def _write(entry: Path, made: Images) -> None:
             "fingerprint": made.fingerprint,
             "digests": dict(made.digests),
         }
-        (draft / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        (draft / ABOUT_FILE).write_text(json.dumps(about), encoding="utf-8")
         draft.chmod(0o755)
         if entry.exists():
             # The entry is incomplete, or it would have been used. Processes that have mapped it keep their pages.
@@ -113,10 +113,10 @@ def _write(entry: Path, made: Images) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _open(entry: Path) -> Images | None:
+def _open_entry(entry: Path) -> Images | None:
     """Return the entry, mapped; None if it is missing or incomplete."""
     try:
-        about = json.loads((entry / ABOUT).read_text(encoding="utf-8"))
+        about = json.loads((entry / ABOUT_FILE).read_text(encoding="utf-8"))
         arrays = {name: _map(entry / name, size) for name, size in about["bytes"].items()}
         train, validation, test = (
             Split(*(torch.from_numpy(arrays[f"{split}_{part}.npy"]) for part in "xy")) for split in SPLITS

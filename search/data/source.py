@@ -69,7 +69,7 @@ Loader = Callable[[DataSet, Path | None, bool], Source]
 """`loader(data, root, download)`. Raises InputError if the set is missing, with the ways to get it."""
 
 
-DOWNLOAD = "get it with --download"
+DOWNLOAD_HINT = "get it with --download"
 
 
 def missing(data: DataSet, place: Path, *ways: str) -> InputError:
@@ -84,5 +84,5 @@ def needs_root(data: DataSet) -> InputError:
 
 def damaged(path: Path, reason: object, *, download: bool = False) -> InputError:
     """Return the error for a file that exists but is not what it should be."""
-    hint = f"; delete it and {DOWNLOAD}" if download else ""
+    hint = f"; delete it and {DOWNLOAD_HINT}" if download else ""
     return InputError(f"{path}: damaged: {reason}{hint}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from resnet_space import documents
 from resnet_space.errors import InputError
-from search.data.facts import differing
+from search.data.facts import data_differences
 from search.files import manifest
 from search.files.atomic import write_text
 from search.files.bucket import Bucket, Place
@@ -83,7 +83,7 @@ class RunFolder:
         if not there or there[0] == data["fingerprint"]:
             return
         known = self.data
-        what = ", ".join(differing(known, data)) if known else ""
+        what = ", ".join(data_differences(known, data)) if known else ""
         raise InputError(
             f"{self.path}: its trials are of other data: fingerprint {there[0]} stored, {data['fingerprint']} now; "
             f"{f'they differ in {what}' if what else 'the manifest does not say in what they differ'}; "

@@ -129,7 +129,7 @@ def check_reference(values: ArrayLike, reference: Sequence[float], names: Sequen
     """Check that the reference is worse than every point of the front; points beyond it would not count.
 
     Raises:
-        InputError: the reference is inside the front, with the objective; or it is not one number per objective.
+        InputError: the reference is inside the front (in which objective), or is not one number per objective.
     """
     if len(reference) != len(names) or not np.isfinite(reference).all():
         raise InputError(f"reference: needs a number for each of {', '.join(names)}, not {list(reference)}")

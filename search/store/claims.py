@@ -162,7 +162,7 @@ class Claims:
         }
         for name, (beat, since) in self._last_beats.items():
             if now - since >= self.lease:
-                # Only with this count: it may have sent a heartbeat just now.
+                # Only with this count: it can have sent a heartbeat just now.
                 connection.execute(drivers.delete().where((drivers.c.name == name) & (drivers.c.beat == beat)))
 
     def _unclaimed(self) -> sql.ColumnElement[bool]:

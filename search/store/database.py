@@ -36,7 +36,7 @@ def connect(url: str | sql.URL, *, new: bool) -> sql.Engine:
             as InputError too, except programming errors.
     """
     try:
-        # Pre-ping: the server may have been restarted since the last statement.
+        # Pre-ping: the server can have restarted since the last statement.
         engine = sql.create_engine(url, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise InputError(

@@ -66,7 +66,7 @@ class Salvage:
                 return
             except DAMAGE:
                 self.gaps += not inside
-                # The next row may be in the same page: try number by number until one can be read.
+                # The next row can be in the same page: try number by number until one can be read.
                 number, inside = number + 1, True
 
     def _last(self, table: str) -> int:

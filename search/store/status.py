@@ -106,5 +106,5 @@ def _mode(file: Path) -> str:
     The last writes of a killed driver are in side files, which stay only in mode "ro". If there are none, SQLite
     creates them, and removes them only in mode "rw".
     """
-    beside = [file.with_name(f"{file.name}-{name}") for name in ("wal", "shm")]
-    return "ro" if all(each.is_file() and each.stat().st_size for each in beside) else "rw"
+    side_files = [file.with_name(f"{file.name}-{name}") for name in ("wal", "shm")]
+    return "ro" if all(each.is_file() and each.stat().st_size for each in side_files) else "rw"

@@ -169,8 +169,11 @@ class Store:
                     changes = {name: insert.excluded[name] for name in asdict(event)}
                     connection.execute(insert.on_conflict_do_update(index_elements=["key", "epoch"], set_=changes))
                 case Finished():
-                    told = asdict(event) | {"reason": _storable(event.reason), "traceback": _storable(event.traceback)}
-                    connection.execute(row.values(**told, finished=datetime.now(UTC)))
+                    values = asdict(event) | {
+                        "reason": _storable(event.reason),
+                        "traceback": _storable(event.traceback),
+                    }
+                    connection.execute(row.values(**values, finished=datetime.now(UTC)))
         return True
 
     def propose(self, spec: TrialSpec, proposal: Mapping[str, Any]) -> None:

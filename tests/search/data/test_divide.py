@@ -30,7 +30,7 @@ def test_every_class_keeps_an_image_for_training(y: np.ndarray, fractions: list[
 
 @given(LABELS, st.floats(0.1, 0.5))
 @settings(max_examples=50, deadline=None)
-def test_each_class_gives_its_share_to_within_one_image(y: np.ndarray, fraction: float) -> None:
+def test_each_class_gives_its_share_within_one_image(y: np.ndarray, fraction: float) -> None:
     _, part = divide(y, [fraction])
     for label in np.unique(y):
         # One more for rounding the total, which is distributed over the classes too.

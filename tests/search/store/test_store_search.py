@@ -36,7 +36,7 @@ def test_every_trial_is_stored_with_its_costs(store: Store, trial: Trial) -> Non
 def test_results_have_the_columns_of_fronts_as_numbers_also_when_empty(store: Store, trial: Trial) -> None:
     spec = trial()
     store.add([spec])
-    assert store.results().empty, "of what is complete"
+    assert store.results().empty, "results have complete trials only"
     store.write(Finished(spec.key, "complete", validation_error=0.25, test_error=0.5))
     frame = store.results()
     assert len(frame) == 1

@@ -22,7 +22,7 @@ from verbs import Cli
 from resnet_space import Architecture, InputError, build, documents
 from resnet_space.api.folders import reading
 from search.data import DataSet, Images, load, normalise
-from search.data.inputs import NAMES, Inputs
+from search.data.inputs import FACT_NAMES, Inputs
 from search.running.choice import choose
 from search.training.export import FORMATS, export
 
@@ -167,7 +167,7 @@ def test_the_names_say_of_which_pixels_a_mean_is() -> None:
         "std_div255": "[0.1]",
         "classes": '["cat", "dog"]',
     }
-    assert set(INPUTS.facts) <= set(NAMES)
+    assert set(INPUTS.facts) <= set(FACT_NAMES)
     floats = replace(INPUTS, dtype="float32").facts
     assert set(floats) == {"input", "image", "mean_float32", "std_float32", "classes"}
     assert floats["image"] == "grey; float32, in the units of the data"
