@@ -50,13 +50,13 @@ def find_files(folder: Path, *, below: bool = True, above: tuple[tuple[int, int]
         InputError: a link leads back to a folder above it.
     """
     state = folder.stat()
-    here = (state.st_dev, state.st_ino)
-    if here in above:
+    identity = (state.st_dev, state.st_ino)
+    if identity in above:
         raise InputError(f"{folder}: a link to a folder above it, whose pictures would be read twice; remove it")
     for entry in list(os.scandir(folder)):
         if entry.is_dir():
             if below and not _is_ignored_folder(entry.name):
-                yield from find_files(folder / entry.name, above=(*above, here))
+                yield from find_files(folder / entry.name, above=(*above, identity))
         elif not is_ignored_file(entry.name):
             yield folder / entry.name
 

@@ -127,8 +127,8 @@ class Bucket:
         from pyarrow.fs import FileSelector
 
         deep = "/" in pattern
-        here = FileSelector(self._key, allow_not_found=True, recursive=deep)
-        for found in self._with_retries(lambda files: files.get_file_info(here)):
+        selector = FileSelector(self._key, allow_not_found=True, recursive=deep)
+        for found in self._with_retries(lambda files: files.get_file_info(selector)):
             inside = PurePosixPath(found.path).relative_to(self._key)
             if len(inside.parts) == 1 + pattern.count("/") and inside.match(pattern):
                 yield self / inside

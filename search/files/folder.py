@@ -79,13 +79,13 @@ class RunFolder:
         Raises:
             InputError: they differ, and in what. Trials of other data are other trials.
         """
-        there = self.fingerprints
-        if not there or there[0] == data["fingerprint"]:
+        stored = self.fingerprints
+        if not stored or stored[0] == data["fingerprint"]:
             return
         known = self.data
         what = ", ".join(data_differences(known, data)) if known else ""
         raise InputError(
-            f"{self.path}: its trials are of other data: fingerprint {there[0]} stored, {data['fingerprint']} now; "
+            f"{self.path}: its trials are of other data: fingerprint {stored[0]} stored, {data['fingerprint']} now; "
             f"{f'they differ in {what}' if what else 'the manifest does not say in what they differ'}; "
             "put the old data back, or choose another --out"
         )
@@ -151,8 +151,8 @@ class RunFolder:
                         )
 
     def _check_same_study(self, study: dict[str, Any], changeable: tuple[str, ...]) -> None:
-        there = documents.read(self.study)
-        self.changes = list(differences(there, study))
+        stored = documents.read(self.study)
+        self.changes = list(differences(stored, study))
         found = [
             f"{path} (stored {before!r}, now {now!r})"
             for path, before, now in self.changes

@@ -58,8 +58,8 @@ def driver_state(folder: Path) -> DriverState:
     if lock is not False or driver is None:
         return DriverState(driver, lock)
     # On a network file system, the lock of another machine is not always visible on this one.
-    here = driver.host == socket.gethostname() or not network_mount(folder, mounts())
-    return DriverState(driver, False if here else None)
+    certain = driver.host == socket.gethostname() or not network_mount(folder, mounts())
+    return DriverState(driver, False if certain else None)
 
 
 def _is_locked(lock: Path) -> bool | None:

@@ -13,9 +13,10 @@ log = logging.getLogger(__name__)
 
 COUNTERS = Path("/sys/class/powercap")
 INTERVAL_SECONDS = 60.0
-"""Seconds between two readings: a counter wraps around after minutes to hours, and must not do so twice between two."""
+"""Seconds between two readings. A counter wraps around after minutes to hours: it must be read more often than that."""
 
 TIMEOUT_SECONDS = 3.0
+"""How long to wait for a counter that hangs."""
 
 
 class Meter:

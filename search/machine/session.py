@@ -41,11 +41,11 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """Return the git commit of the running code, followed by `+` if files were changed; None outside a checkout."""
-    here = Path(__file__).parent
+    folder = Path(__file__).parent
     try:
         head = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=here,
+            cwd=folder,
             capture_output=True,
             encoding="utf-8",
             timeout=10,

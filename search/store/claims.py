@@ -53,17 +53,17 @@ class Claims:
         Args:
             job: the name of the job that the trials become part of; without it, they keep their job.
         """
-        wanted, mine = list(keys), set[str]()
+        wanted, held = list(keys), set[str]()
         values = {"owner": self.driver} | ({"job": job} if job else {})
         with database.writing(self._engine, one_at_a_time=True) as connection:
             self._heartbeat(connection)
             for begun in range(0, len(wanted), KEYS_PER_STATEMENT):
                 some = trials.c.key.in_(wanted[begun : begun + KEYS_PER_STATEMENT]) & trials.c.status.not_in(FINISHED)
                 connection.execute(trials.update().where(some & self._unclaimed()).values(values))
-                mine |= set(
+                held |= set(
                     connection.execute(sql.select(trials.c.key).where(some & (trials.c.owner == self.driver))).scalars()
                 )
-        return mine
+        return held
 
     def reclaim(self, *, alone: bool = False) -> int:
         """Return running trials that no living driver holds to "waiting"; return their number.
@@ -141,8 +141,8 @@ class Claims:
     def _heartbeat(self, connection: sql.Connection) -> None:
         # Always an update: a driver that is about to remove this one waits for it, and then sees the new count.
         self._count += 1
-        mine = drivers.update().where(drivers.c.name == self.driver).values(beat=self._count)
-        if not connection.execute(mine).rowcount:
+        update = drivers.update().where(drivers.c.name == self.driver).values(beat=self._count)
+        if not connection.execute(update).rowcount:
             connection.execute(drivers.insert().values(name=self.driver, beat=self._count))
             if self._joined:
                 log.warning(
@@ -154,11 +154,11 @@ class Claims:
 
     def _remove_dead_drivers(self, connection: sql.Connection) -> None:
         """Delete drivers whose lease has expired."""
-        there = connection.execute(sql.select(drivers).where(drivers.c.name != self.driver)).all()
+        rows = connection.execute(sql.select(drivers).where(drivers.c.name != self.driver)).all()
         now = self.clock()
         self._last_beats = {
             name: seen if (seen := self._last_beats.get(name)) and seen[0] == beat else (beat, now)
-            for name, beat in there
+            for name, beat in rows
         }
         for name, (beat, since) in self._last_beats.items():
             if now - since >= self.lease:

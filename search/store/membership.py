@@ -46,13 +46,13 @@ def own_trials(recipe: Recipe, folder: RunFolder, store: Store) -> OwnTrials:
         InputError: the store has none.
     """
     found, stored = identity(recipe, folder, store), store.records()
-    mine = found.own_records(stored)
-    if not mine:
+    records = found.own_records(stored)
+    if not records:
         raise InputError(f"{folder.path}: no trials yet; {foreign_note(len(stored))}")
-    return OwnTrials(found, mine, len(stored) - len(mine))
+    return OwnTrials(found, records, len(stored) - len(records))
 
 
-def run_status(records: Iterable[TrialRecord], whole: RunStatus) -> RunStatus:
+def run_status(records: Iterable[TrialRecord], total: RunStatus) -> RunStatus:
     """Return the status of these trials alone, from the status of all trials; those set aside do not count."""
     from search.trials.record import failed
 
@@ -61,11 +61,11 @@ def run_status(records: Iterable[TrialRecord], whole: RunStatus) -> RunStatus:
     reasons = Counter((str(record.status), plain(record.reason)) for record in counted if record.reason)
     keys = {record.key for record in counted}
     return replace(
-        whole,
+        total,
         counts={status: counts[status] for status in get_args(Status)},
         reasons=sorted(((*why, number) for why, number in reasons.items()), key=lambda row: (-row[2], row[:2])),
         failed=failed(counted),
-        running=[row for row in whole.running if row[0] in keys],
+        running=[row for row in total.running if row[0] in keys],
     )
 
 

@@ -97,8 +97,8 @@ def _report_if_intact(copy: Path) -> RepairReport | None:
 
 def _check_schema(old: Salvage, file: Path) -> None:
     """Raise InputError if the file is a store of another schema; a number that no version has used is damage."""
-    there = {row[0] for row in old.rows(about.name, ["schema"])}
-    if SCHEMA not in there and (other := there & set(range(1, 100))):
+    versions = {row[0] for row in old.rows(about.name, ["schema"])}
+    if SCHEMA not in versions and (other := versions & set(range(1, 100))):
         raise InputError(f"{file}: written with schema {min(other)}; this version reads schema {SCHEMA}")
 
 

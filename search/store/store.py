@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 class Store:
     """Trials by key, in an SQLite or PostgreSQL database.
 
+        store = Store("sqlite:///trials.db")
+        store.add([spec])
+        store.write(Started(spec.key, "anvil", "cpu"))
+
     After `write` returns, the event is on disk. A trial finishes once: a later result of it changes nothing.
 
     Args:
@@ -87,8 +91,8 @@ class Store:
         if url:
             return cls(url, new=False)
         if named and not named.startswith("sqlite"):
-            there = database.masked(named)
-            raise InputError(f"{folder.path}: its trials are in {there}; to read them there, give --storage URL")
+            place = database.masked(named)
+            raise InputError(f"{folder.path}: its trials are in {place}; to read them there, give --storage URL")
         if named:
             return cls(named, new=False)
         if not (folder.path / "trials.db").is_file():
@@ -304,9 +308,9 @@ class Store:
             database.check_integrity(self.engine)
         with database.reading(self.engine) as connection:
             # Tables, not views: a view runs a query that somebody else wrote.
-            there = sql.inspect(connection).get_table_names()
-            found = set(connection.execute(sql.select(about.c.schema)).scalars()) if about.name in there else set()
-            if found == {SCHEMA} and not metadata.tables.keys() <= set(there):
+            tables = sql.inspect(connection).get_table_names()
+            found = set(connection.execute(sql.select(about.c.schema)).scalars()) if about.name in tables else set()
+            if found == {SCHEMA} and not metadata.tables.keys() <= set(tables):
                 raise LookupError(f"tables are missing, of {', '.join(metadata.tables)}")
             return found
 

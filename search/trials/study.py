@@ -60,7 +60,7 @@ class Study(Description):
 
     @property
     def extent(self) -> str:
-        """What the study compares, in a word or two."""
+        """What the study compares or searches, in a few words: "5 arms", "a space of 4 axes"."""
         raise NotImplementedError
 
     @property

@@ -36,6 +36,8 @@ class Job(Description):
     `probes` are the epochs after which the propagation of signals is measured (0: before training); they change no
     result, and are not part of a trial's key. `together` is whether the trials train as one network; None if the worker
     measures which is faster.
+
+        Job(trials=(TrialSpec(..., seed=0), TrialSpec(..., seed=1)), probes=(0, 1))
     """
 
     trials: Annotated[tuple[TrialSpec, ...], Field(min_length=1)]
