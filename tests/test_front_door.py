@@ -243,7 +243,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     (STUDY + "fail_above: .nan\n", "study.yaml: fail_above: must be a finite number, not nan"),
     (STUDY + "kind: ablatoin\n", "study.yaml: kind: unknown kind 'ablatoin'; did you mean 'ablation'?"),
     (STUDY.replace("recipe: digits", "recipe: {base: digits, lr: -1}"), "recipe.lr: must be greater than 0, not -1"),
-    (STUDY.replace("recipe: digits", "recipe: {lr: 0.1}"), "recipe: give epochs or steps"),
+    (STUDY.replace("recipe: digits", "recipe: {lr: 0.1}"), "recipe: give either epochs or steps"),
     (STUDY.replace("data: digits", "data: {name: npz, root: no.npz}"), "no.npz"),
     (STUDY + "published: {table: shortcutz}\n", "unknown table 'shortcutz'; did you mean 'shortcuts'?"),
     (STUDY + "published: {table: shortcuts, rows: {b: {}}}\n", "published.rows: unknown arm 'b'; allowed: a"),

@@ -29,7 +29,7 @@ from search.data.places import cache_folder
 FORMAT = 2
 """Part of every entry's name; increase it when the same description and files are read differently."""
 
-LOCK_TIMEOUT_SECONDS = 1800
+BUILD_TIMEOUT_SECONDS = 1800
 """How long to wait for another process that reads the same data; after that, this process reads it too."""
 
 SPLITS = ("train", "validation", "test")
@@ -63,7 +63,7 @@ def shared_images(name: str, build: Callable[[], Images], *, folder: Path | None
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         # The rename is enough for atomic entries; the lock saves memory and time when many processes start at once.
-        with FileLock(f"{entry}.lock", timeout=LOCK_TIMEOUT_SECONDS):
+        with FileLock(f"{entry}.lock", timeout=BUILD_TIMEOUT_SECONDS):
             found = _open_entry(entry)
             return found if found is not None else _build_entry(entry, build)
     except (OSError, Timeout) as error:

@@ -14,7 +14,7 @@ from search.trials.recipe import Recipe
 if TYPE_CHECKING:
     from search.trials.record import TrialRecord
 
-SCHEMA = 2
+TRAINING_VERSION = 2
 """Part of every trial's key; increase it when the meaning of training changes."""
 
 
@@ -38,7 +38,11 @@ class Identity:
     @cached_property
     def _around(self) -> tuple[str, str]:
         # JSON with sorted keys: the architecture is first and the seed last, so the part between is computed once.
-        rest = {"fingerprint": self.fingerprint, "recipe": self.recipe.model_dump(mode="json"), "schema": SCHEMA}
+        rest = {
+            "fingerprint": self.fingerprint,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "schema": TRAINING_VERSION,
+        }
         text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return '{"architecture":"', f'",{text[1:-1]},"seed":'
 

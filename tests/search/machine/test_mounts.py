@@ -66,7 +66,7 @@ def test_a_store_on_a_network_file_system_is_refused_with_the_alternative_and_ca
         with pytest.raises(InputError) as caught:
             Store.at(folder)
         assert str(caught.value) == (
-            f"storage 'sqlite:///{folder}/trials.db': {tmp_path} is a network file system (nfs), on which SQLite may "
+            f"storage 'sqlite:///{folder}/trials.db': {tmp_path} is a network file system (nfs), on which SQLite can "
             "lose data; choose --storage postgresql+psycopg://USER@HOST/DATABASE, or an --out on a disk "
             "of this machine"
         )

@@ -58,7 +58,7 @@ def test_trials_of_other_data_recipes_or_versions_are_foreign(
 ) -> None:
     mine, other_data, other_recipe = trial(), elsewhere(trial(), "f" * 16), trial(lr=0.2)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "SCHEMA", 1)
+        patch.setattr(module, "TRAINING_VERSION", 1)
         before = trial(seed=7)
         complete(store, before)
     complete(store, mine, other_data, other_recipe)
