@@ -84,7 +84,7 @@ class Ablation(Study):
     CHANGES = "set"
     MERGED = (*Study.MERGED, "set", "arms", "factors")
     # More seeds are more trials; those that are there stay what they are. Contrasts that change are told apart.
-    FREE = (*Study.FREE, "seeds", "planned", "diagnostics", "published", "fail_above")
+    CHANGEABLE = (*Study.CHANGEABLE, "seeds", "planned", "diagnostics", "published", "fail_above")
 
     kind: Literal["ablation"] = "ablation"
     net: Net
@@ -203,7 +203,7 @@ class Ablation(Study):
         return f"{len(self.listed)} arms"
 
     @property
-    def confirming(self) -> range:
+    def confirmation_seeds(self) -> range:
         """Every arm's seeds, those that only some have left out."""
         return range(self.least_seeds)
 

@@ -68,8 +68,8 @@ def fill(folder: Path, trials: int) -> None:
 
     plan = SearchPlan.of(Search.of(study()), load(Search.of(study()).data))
     run = RunFolder(folder)
-    run.claim(plan.study.model_dump(mode="json"), free=plan.study.FREE)
-    run.note(fingerprint=plan.images.fingerprint, storage=None)
+    run.claim(plan.study.model_dump(mode="json"), changeable=plan.study.CHANGEABLE)
+    run.add_session(fingerprint=plan.images.fingerprint, storage=None)
     store = Store.at(folder)
     # Some networks of the space are added as a search adds them; all other rows are copies under other keys.
     rng = Random(0)

@@ -15,8 +15,8 @@ import pytest
 from processes import still
 from verbs import Cli
 
-from search.files.lock import held
-from search.store.claims import living
+from search.files.lock import lock_folder
+from search.store.claims import registered
 from search.store.store import Store
 
 SMALL = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "data.limit=200", "--inline"]
@@ -69,7 +69,7 @@ def test_a_run_with_trials_in_postgresql_runs_resumes_and_is_read_there(
 DRIVER = """
 import sys
 from search.store import claims
-claims.LEASE_SECONDS, claims.BEAT_SECONDS = 10.0, 0.5
+claims.LEASE_SECONDS, claims.HEARTBEAT_SECONDS = 10.0, 0.5
 from resnet_space.cli import main
 main()
 """
@@ -127,22 +127,22 @@ def test_a_second_driver_of_a_search_is_refused(resnet_space: Cli, tmp_path: Pat
     (tmp_path / "study.yaml").write_text(SEARCH)
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     other = Store(url)
-    with living(other.claims, "anvil:77:x", None, every=0.02):
+    with registered(other.claims, "anvil:77:x", None, every=0.02):
         second = resnet_space("run", "study.yaml", "--inline", "--out", "second", "--storage", url)
     other.close()
     assert second.status == 2
-    assert "process 77 on anvil drives this search already, and a search has one driver" in second.err
+    assert "process 77 on anvil already drives this search, and a search has one driver" in second.err
     assert resnet_space("run", "study.yaml", "--inline", "--out", "second", "--storage", url).status == 0
 
 
 def test_a_folder_with_a_driver_refuses_a_second_one_and_can_be_read(resnet_space: Cli, tmp_path: Path) -> None:
     assert resnet_space("run", *STUDY, "--out", "here").status == 0
-    with held(tmp_path / "here", "first"):
+    with lock_folder(tmp_path / "here", "first"):
         for verb in (["run", *STUDY, "--out", "here"], ["repair", "here"]):
             result = resnet_space(*verb)
             assert (result.status, result.out) == (2, "")
             assert f"/here: process {os.getpid()} on " in f"/{result.err.removeprefix('error: ')}"
-            assert "is at work here; wait for its end or stop it, or choose another --out\n" in result.err
+            assert "is running here; wait for its end or stop it, or choose another --out\n" in result.err
         assert resnet_space("status", "here").status == 0
     assert resnet_space("run", *STUDY, "--out", "here").status == 0
 

@@ -23,7 +23,7 @@ from search.machine.session import commit, machine, versions
 from search.running import inline
 from search.store.store import Store
 from search.trials.events import Finished
-from search.trials.recipe import Recipe, resolved
+from search.trials.recipe import Recipe, resolve_recipe
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
@@ -43,7 +43,7 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     space = Space.from_yaml(HERE / "space.yaml")
-    data, recipe = DataSet(name="digits"), Recipe.of(resolved(RECIPE))
+    data, recipe = DataSet(name="digits"), Recipe.of(resolve_recipe(RECIPE))
     images = load(data)
     trials = [
         TrialSpec(architecture=net, recipe=recipe, data=data, fingerprint=images.fingerprint, seed=seed)

@@ -11,7 +11,7 @@ from reports.figures import distributions
 from reports.figures.distributions import Distribution
 from reports.numbers import engineering, interval, p_value, percent
 from reports.page import Grid, Page, Picture, Section, texts
-from search.store.membership import left_out
+from search.store.membership import foreign_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def document(both: TwoRuns) -> Page:
         question=f"Does {both.second.name} do better than {both.first.name}?",
         answer=answer(both),
         state=" ".join(
-            [f"{len(both.first.trials)} and {len(both.second.trials)} complete trials.", *_trials_left_out(both)]
+            [f"{len(both.first.trials)} and {len(both.second.trials)} complete trials.", *_trials_foreign_note(both)]
         ),
         sections=[made for section in sections if (made := section(both))],
     )
@@ -63,9 +63,9 @@ def _at_equal_complexity(both: TwoRuns) -> str:
     )
 
 
-def _trials_left_out(both: TwoRuns) -> list[str]:
+def _trials_foreign_note(both: TwoRuns) -> list[str]:
     """The stored trials of either run that are in no number."""
-    lines = [(side.name, left_out(side.others)) for side in (both.first, both.second)]
+    lines = [(side.name, foreign_note(side.others)) for side in (both.first, both.second)]
     return [f"{name}: {line}." for name, line in lines if line]
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reports.runs import Run
-from search.store.membership import left_out
+from search.store.membership import foreign_note
 
 
 def provenance(run: Run) -> list[str]:
@@ -17,7 +17,7 @@ def provenance(run: Run) -> list[str]:
 
 
 def _others(run: Run) -> list[str]:
-    return [f"{line}."] if (line := left_out(run.others)) else []
+    return [f"{line}."] if (line := foreign_note(run.others)) else []
 
 
 def _changed_data(run: Run) -> list[str]:

@@ -121,7 +121,7 @@ def run(
                     (stop.kept_by(runner) if stop else runner)(feed)
         finally:
             if progress.machines:
-                folder.amend(kernels=progress.machines)
+                folder.update_session(kernels=progress.machines)
     return open_run(out, storage, checkpoints)
 
 
@@ -160,18 +160,18 @@ def status(path: Path, storage: str | None = None) -> State:
     from search.files import failures
     from search.files.folder import RunFolder
     from search.running.liveness import Presence
-    from search.store.membership import strangers
-    from search.store.status import glance
+    from search.store.membership import count_foreign
+    from search.store.status import read_run_status
 
     folder = RunFolder.existing(path)
-    found = None if storage else glance(folder)
+    found = None if storage else read_run_status(folder)
     if found is None:
         from search.store.store import Store
 
         with closing(Store.of(folder, storage)) as store:
-            found = store.standing()
-    traceback = failures.first(found.failed, folder.checkpoints)
-    return State(Presence.of(folder, found), strangers(folder, storage), traceback)
+            found = store.run_status()
+    traceback = failures.first_traceback(found.failed, folder.checkpoints)
+    return State(Presence.of(folder, found), count_foreign(folder, storage), traceback)
 
 
 def first_traceback(run: Run) -> Place | None:
@@ -179,7 +179,7 @@ def first_traceback(run: Run) -> Place | None:
     from search.files import failures
     from search.trials.record import failed
 
-    return failures.first(failed(run.records), run.folder.checkpoints)
+    return failures.first_traceback(failed(run.records), run.folder.checkpoints)
 
 
 def repair(path: Path) -> list[str]:
@@ -189,11 +189,11 @@ def repair(path: Path) -> list[str]:
         InputError: no run's folder, a driver is at work on it, or the file is not damaged.
     """
     from search.files.folder import RunFolder
-    from search.files.lock import held
+    from search.files.lock import lock_folder
     from search.store.repair import repair as rebuild
 
     folder = RunFolder.existing(path).path
-    with held(folder, "repair"):
+    with lock_folder(folder, "repair"):
         return rebuild(folder).lines
 
 

@@ -33,10 +33,10 @@ class SearchFeed:
         study = plan.study
         self.plan, self.store, self.progress, self.study, self.space = plan, store, progress, study, plan.space
         if store.shared:
-            store.claims.alone(told=progress.note)
+            store.claims.require_sole_driver(report=progress.note)
         store.reclaim()
-        known = recall(study, self.space, plan.identity.own(store.records()))
-        store.forget(known.forgotten)
+        known = recall(study, self.space, plan.identity.own_records(store.records()))
+        store.remove_unstarted(known.forgotten)
         store.set_aside(known.aside)
         self.sampler = Sampler(
             self.space,
@@ -170,12 +170,12 @@ class SearchFeed:
         for point in front(
             self.store.results(self.plan.identity),
             self.study.objectives,
-            seeds=self.study.confirming,
-            where=self.study.on_results,
+            seeds=self.study.confirmation_seeds,
+            where=self.study.result_constraint,
             describe=self._describe,
             bootstrap=0,
         ):
-            for seed in self.study.confirming:
+            for seed in self.study.confirmation_seeds:
                 spec = self._spec(self.nets[point.key], seed)
                 # Once: a network that diverges with a fresh seed stays unconfirmed.
                 if spec.key not in self.known:

@@ -28,7 +28,7 @@ class Execution:
         return cls(
             device=resources.device,
             recompute=resources.recompute,
-            recorded=resources.recorded,
+            recorded=resources.use_graphs,
             detours=detours,
             checkpoint_seconds=resources.checkpoint_seconds,
         )

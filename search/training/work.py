@@ -102,7 +102,7 @@ def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
             reason = shortage(text) if short else f"{type(error).__name__}: {next(iter(text.splitlines()), '')}"
             if not short or not left:
                 if folder:
-                    failures.leave(folder, traceback.format_exc())
+                    failures.write_traceback(folder, traceback.format_exc())
                 yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())
                 return
         # Behind the except: with the error go the tensors that its frames held.
@@ -125,7 +125,7 @@ def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Gen
         yield from events
         return
     place = folder if isinstance(folder, Path) else Path(tempfile.mkdtemp(prefix="resnet-space-silent-"))
-    report = place / failures.SILENT
+    report = place / failures.SILENT_FILE
     place.mkdir(parents=True, exist_ok=True)
     with report.open("w") as file:
         while True:

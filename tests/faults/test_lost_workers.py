@@ -49,7 +49,7 @@ def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Pat
     ran = subprocess.run([sys.executable, "-c", HANGS, str(tmp_path)], capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert ran.stdout.splitlines()[-1] == "asked"
-    report = (tmp_path / failures.SILENT).read_text()
+    report = (tmp_path / failures.SILENT_FILE).read_text()
     assert report.startswith("Timeout (0:00:01)!")
     assert "in hangs_for_ever" in report
 
@@ -127,7 +127,7 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
     _, note, _, end = of[specs[0].key]
     assert note["text"] == "its worker was lost, and is replaced: silent for 8 s"
     assert (end["status"], end["reason"]) == ("failed", "worker lost 2 times: silent for 8 s")
-    assert "in batches" in (tmp_path / "checkpoints" / specs[0].key / failures.SILENT).read_text()
+    assert "in batches" in (tmp_path / "checkpoints" / specs[0].key / failures.SILENT_FILE).read_text()
     assert of[specs[1].key][-1]["status"] == "complete"
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints in a bucket: the same files with the same promises, for nodes that share no file system."""
+"""Checkpoints in a bucket: the same files with the same guarantees, for nodes that share no file system."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest) -> Place:
-    """Where checkpoints lie."""
+    """Where checkpoints are: a folder, and a bucket."""
     return PLACES[request.param](request)
 
 
@@ -59,10 +59,10 @@ def step_of(trial: Trial) -> Callable[[Place], int]:
     return lambda path: checkpoint.load(path, model, optimizer, "cpu").step
 
 
-# The same promises
+# The same guarantees for both
 
 
-def test_two_generations_are_there(place: Place, kept: Any, step_of: Any) -> None:
+def test_two_generations_of_checkpoints_are_kept(place: Place, kept: Any, step_of: Any) -> None:
     for step in (7, 14, 21):
         kept(step)
     assert [step_of(place / "a" / name) for name in (NAME, BEFORE)] == [21, 14]
@@ -75,7 +75,7 @@ def test_two_generations_are_there(place: Place, kept: Any, step_of: Any) -> Non
         step_of(place / "a" / NAME)
 
 
-def test_a_damaged_one_is_put_aside(place: Place, kept: Any, step_of: Any) -> None:
+def test_a_damaged_checkpoint_is_moved_away(place: Place, kept: Any, step_of: Any) -> None:
     kept(7)
     content = (place / "a" / NAME).read_bytes()
     (place / "a" / NAME).write_bytes(content[:-1])
@@ -85,7 +85,7 @@ def test_a_damaged_one_is_put_aside(place: Place, kept: Any, step_of: Any) -> No
     assert (place / "a" / "checkpoint.damaged").is_file()
 
 
-def test_only_those_of_ended_trials_are_swept_up(place: Place, kept: Any, trial: Trial) -> None:
+def test_only_checkpoints_of_finished_trials_are_removed(place: Place, kept: Any, trial: Trial) -> None:
     kept(7)
     kept(14)
     checkpoint.keep_weights(place / "a", build(trial().architecture))
@@ -97,17 +97,17 @@ def test_only_those_of_ended_trials_are_swept_up(place: Place, kept: Any, trial:
     checkpoint.drop(place / "a")
 
 
-def test_what_is_there_is_found_at_its_depth(place: Place) -> None:
+def test_glob_finds_files_at_the_depth_of_the_pattern(place: Place) -> None:
     for name in ("a", "b"):
-        bucket.keep(place / name / "file", b"")
-    bucket.keep(place / "top", b"")
+        bucket.write_file(place / name / "file", b"")
+    bucket.write_file(place / "top", b"")
     assert sorted(path.name for path in place.glob("to*")) == ["top"]
     assert sorted(path.parent.name for path in place.glob("*/file")) == ["a", "b"]
     assert [str(path) for path in place.glob("a/*")] == [f"{place}/a/file"]
     assert list((place / "nothing").glob("*")) == []
 
 
-def test_a_trial_that_stopped_ends_with_the_bits_of_one_that_did_not(
+def test_a_resumed_trial_ends_with_the_same_bits_as_one_that_never_stopped(
     place: Place, trial: Trial, digits: Images, tmp_path: Path
 ) -> None:
     spec = trial(epochs=3)
@@ -122,13 +122,13 @@ def test_a_trial_that_stopped_ends_with_the_bits_of_one_that_did_not(
     assert [path.name for path in place.glob("*/*")] == [WEIGHTS]
 
 
-def test_preflight_finds_a_place_fit_and_leaves_nothing(place: Place, digits: Images) -> None:
-    bucket.keep(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
+def test_preflight_accepts_a_working_bucket_and_leaves_no_files(place: Place, digits: Images) -> None:
+    bucket.write_file(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
     Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, each=10**6).here(2)
     assert list(place.glob("*/*")) == []
 
 
-# What only a bucket has
+# Only for buckets
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_preflight_finds_a_place_fit_and_leaves_nothing(place: Place, digits: Im
         ("s3:///a", "checkpoints 's3:///a': must be s3://BUCKET/PREFIX"),
         (
             "s3://key:secret@runs/a",
-            "checkpoints 's3://runs/a': has a password in it; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...",
+            "checkpoints 's3://runs/a': contains a password; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...",
         ),
         (
             "s3://runs/a?regoin=x",
@@ -148,20 +148,20 @@ def test_preflight_finds_a_place_fit_and_leaves_nothing(place: Place, digits: Im
         ),
     ],
 )
-def test_what_is_no_bucket_is_refused(url: str, told: str) -> None:
+def test_a_url_that_is_not_a_buckets_is_refused(url: str, told: str) -> None:
     with pytest.raises(InputError) as error:
         Bucket.of(url)
     assert str(error.value) == told
 
 
-def test_a_bucket_that_is_not_there_is_refused_before_the_first_trial(s3: Server, digits: Images) -> None:
+def test_a_missing_bucket_is_refused_before_the_first_trial(s3: Server, digits: Images) -> None:
     there = s3.url("there").replace("there", "elsewhere")
     preflight = Preflight(Bucket.of(there), DataSet(name="digits", limit=200), digits.fingerprint)
     with pytest.raises(InputError, match=r"s3://elsewhere/runs: cannot be written here \(.+\); choose another --check"):
         preflight.here(1)
 
 
-def test_a_bucket_that_goes_away_is_told_once_and_training_goes_on(
+def test_a_bucket_that_stops_answering_is_reported_once_and_training_continues(
     trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with Server() as away:
@@ -172,7 +172,7 @@ def test_a_bucket_that_goes_away_is_told_once_and_training_goes_on(
         away.stop()
         began = time.monotonic()
         told += [next(events), next(events), next(events), next(events)]
-        assert time.monotonic() - began < bucket.PATIENCE_SECONDS, "who writes does not wait"
+        assert time.monotonic() - began < bucket.RETRY_SECONDS, "a write does not wait"
         assert [type(event).__name__ for event in told] == ["Started", "Epoch", "Epoch", "Notice", "Epoch", "Epoch"]
         assert isinstance(told[3], Notice)
         assert told[3].text.startswith(f"{NAME}: ")
@@ -181,25 +181,25 @@ def test_a_bucket_that_goes_away_is_told_once_and_training_goes_on(
         assert isinstance(end, Finished)
         assert (end.status, end.reason[:28]) == ("failed", "its weights could not be kep")
 
-        monkeypatch.setattr(bucket, "PATIENCE_SECONDS", 0)
-        # Behind its last checkpoint, as soon as the bucket answers; it is not begun anew meanwhile.
+        monkeypatch.setattr(bucket, "RETRY_SECONDS", 0)
+        # It resumes from its last checkpoint as soon as the bucket answers; until then it does not start again.
         with pytest.raises(Unreachable, match="s3://away/runs/"):
             next(train(spec, digits, folder=place / spec.key))
 
 
-def test_a_run_that_ends_does_not_wait_for_the_tracebacks_of_a_bucket_that_is_away(tmp_path: Path) -> None:
+def test_a_run_that_ends_does_not_wait_for_tracebacks_in_an_unreachable_bucket(tmp_path: Path) -> None:
     with Server() as away:
         place = Bucket.of(away.url("away"))
-        failures.leave(place / "ab12", "Traceback: here")
-        assert failures.first(["0", "../../x", "ab12"], place) == place / "ab12" / failures.NAME
+        failures.write_traceback(place / "ab12", "Traceback: here")
+        assert failures.first_traceback(["0", "../../x", "ab12"], place) == place / "ab12" / failures.TRACEBACK_FILE
         away.stop()
         began = time.monotonic()
-        assert failures.first([f"{number:x}" for number in range(100)], place) is None
-        assert time.monotonic() - began < bucket.PATIENCE_SECONDS
+        assert failures.first_traceback([f"{number:x}" for number in range(100)], place) is None
+        assert time.monotonic() - began < bucket.RETRY_SECONDS
 
 
-def test_a_bucket_that_is_away_for_a_while_is_waited_for(s3: Server, bucket_url: str) -> None:
-    bucket.keep(Bucket.of(bucket_url) / "word", b"hello")
+def test_a_request_to_a_bucket_is_retried_until_it_answers(s3: Server, bucket_url: str) -> None:
+    bucket.write_file(Bucket.of(bucket_url) / "word", b"hello")
     with ThreadPoolExecutor() as pool:
         with s3.asleep():
             asked = pool.submit((Bucket.of(bucket_url) / "word").read_bytes)
@@ -208,7 +208,7 @@ def test_a_bucket_that_is_away_for_a_while_is_waited_for(s3: Server, bucket_url:
         assert asked.result(60) == b"hello"
 
 
-def test_a_run_keeps_its_checkpoints_in_a_bucket_and_weights_are_taken_from_there(
+def test_a_run_keeps_its_checkpoints_in_a_bucket_and_export_reads_weights_from_it(
     resnet_space: Cli, bucket_url: str, tmp_path: Path
 ) -> None:
     study = ("transitions", "--seeds", "1", "--epochs", "1", "--set", "width=0.25", "--set", "stages.*.units=1")
