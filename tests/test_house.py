@@ -31,6 +31,8 @@ PART_OF = {"pydantic_core": "pydantic"}
 LIGHT = {
     "resnet_space": ("torch", "ray"),
     "resnet_space.cli": ("torch", "ray", "pandas", "sqlalchemy", "pydantic"),
+    "resnet_space.testing": ("torch", "ray", "pytest"),
+    "search.testing": ("torch", "ray", "pytest"),
 }
 # Put together here, so that this file does not contain what it looks for.
 REGISTRIES = [
