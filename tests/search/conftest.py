@@ -24,11 +24,18 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[Server]:
-    """An S3 server, whose credentials this process has."""
-    with pytest.MonkeyPatch.context() as patch, Server() as started:
+def credentials() -> Iterator[None]:
+    """What an S3 server wants of this process."""
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def s3(credentials: None) -> Iterator[Server]:
+    """An S3 server."""
+    with Server() as started:
         yield started
 
 

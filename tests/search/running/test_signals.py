@@ -79,17 +79,22 @@ def test_a_signal_stops_a_run_behind_a_checkpoint_and_the_same_command_ends_it_w
     assert list(out.glob("checkpoints/.*")) == []
 
 
+PATIENT = """
+from search.running.signals import Stop
+Stop.__init__.__defaults__ = (36_000.0,)
+"""
+"""The first signal gives the epoch more time than the test has."""
+
+
 @pytest.mark.long
 def test_a_second_signal_does_not_wait_for_the_epoch(tmp_path: Path) -> None:
     endless = {"data": {"name": "fake", "samples": 50_000, "size": 32}, "set": {}}
-    with Run(write(tmp_path, **endless), tmp_path / "run", "--inline") as run:
+    with Run(write(tmp_path, **endless), tmp_path / "run", "--inline", first=PATIENT) as run:
         run.until(run.running)
         run.process.send_signal(signal.SIGTERM)
         run.until(lambda: "no more trials begin" in run.stderr)
         run.process.send_signal(signal.SIGINT)
-        began = time.monotonic()
         assert run.end() == 128 + signal.SIGTERM, "that of the first"
-        assert time.monotonic() - began < 30, "half of the time that the first gives"
     said_how_to_go_on(run, signal.SIGTERM)
     assert run.epochs() == 0
 
