@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ablations import effects
-from ablations.choice import arms_of
 from ablations.effects import Difference
-from search.files.folder import RunFolder, differences
+from resnet_space.errors import InputError
+from search.files.folder import differences
 from search.store import membership
-from search.store.store import Store
+from search.store.stored import StoredRun
 from search.trials.study import Study
 
 ALIKE = 0.1
@@ -26,7 +27,7 @@ ALIKE = 0.1
 class Side:
     """One of two runs: its complete trials, by network and seed. Errors are of the test split."""
 
-    name: str
+    path: Path
     study: Study
     trials: pd.DataFrame
     """`Store.results` of the run's own trials."""
@@ -38,12 +39,24 @@ class Side:
     """Stored trials that are not of the run, and in no number."""
 
     @classmethod
-    def of(cls, name: str, study: Study, folder: RunFolder, store: Store) -> Side:
+    def of(cls, stored: StoredRun) -> Side:
+        """One of the two.
+
+        Raises:
+            InputError: it has no complete trial.
+        """
+        folder, study, store = stored
         own = membership.identity(study.recipe, folder, store)
         trials = store.results(own).dropna(subset="test_error")
-        arms = arms_of(study, store, sorted(set(trials["architecture"])))
+        if trials.empty:
+            raise InputError(f"{folder.path}: no complete trial to compare")
+        arms = stored.arms(sorted(set(trials["architecture"])))
         named = {key: arm for arm, key in reversed(arms.items())}
-        return cls(name, study, trials, named, own.fingerprint, store.others(own))
+        return cls(folder.path, study, trials, named, own.fingerprint, store.others(own))
+
+    @property
+    def name(self) -> str:
+        return self.path.name
 
     @cached_property
     def networks(self) -> pd.DataFrame:
@@ -72,6 +85,11 @@ class TwoRuns:
 
     first: Side
     second: Side
+
+    @classmethod
+    def of(cls, first: StoredRun, second: StoredRun) -> TwoRuns:
+        """Raises `InputError` if one of them has no complete trial."""
+        return cls(Side.of(first), Side.of(second))
 
     @cached_property
     def changed(self) -> list[tuple[str, Any, Any]]:

@@ -136,6 +136,7 @@ def measured(case: Case, size: Size, failed: Failed) -> Iterator[Measured]:
     def middle(name: str) -> float:
         return sorted(seconds[name])[len(seconds[name]) // 2]
 
+    yield from floors_here(case.net, net, size.device)
     begun(WAYS)
     seconds = in_rounds()
     yield from map(line, seconds)
@@ -204,6 +205,15 @@ def floors(net: Architecture) -> dict[str, Any]:
         for card, pace in BYTES_A_SECOND.items()
         for name, passes in PASSES.items()
     }
+
+
+def floors_here(name: str, net: Architecture, device: str) -> Iterator[Measured]:
+    """A line a floor of the card that is here, if its memory's pace is known."""
+    card = torch.cuda.get_device_name().split() if device == "cuda" else ()
+    for known in BYTES_A_SECOND:
+        for way in PASSES if known in card else ():
+            seconds = floors(net)[f"floor_{known}_{way}_s"]
+            yield Measured(f"{name}, an epoch's floor on this card, {way}", None, seconds, seconds, seconds, "s")
 
 
 def _outputs(net: Architecture) -> int:

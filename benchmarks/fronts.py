@@ -114,16 +114,15 @@ def fill(folder: Path, trials: int) -> None:
 
 
 def front(folder: Path) -> int:
-    from reports.query import ask
+    from resnet_space import api
 
-    return len(ask(folder).points)
+    return len(api.front(folder).points)
 
 
 def report(folder: Path) -> int:
-    from ablations.kinds import read
-    from reports.write import write
+    from resnet_space import api
 
-    return len(write(read(folder), FORMATS))
+    return len(api.report(api.open_run(folder), FORMATS))
 
 
 WHAT = {"front": front, "report": report}

@@ -21,9 +21,9 @@ import torch
 from ray import tune
 from textbook import train
 
-from ablations.library import load as study
 from ablations.plan import AblationPlan
 from resnet_space import build
+from resnet_space.api.studies import load as study
 from search.data import load
 
 STUDY = "shortcuts"

@@ -25,8 +25,8 @@ import pandas as pd
 from measuring import HERE, Goal, Measured, main
 from scipy import stats
 
-from ablations import kinds
 from ablations.run import AblationRun
+from resnet_space import api
 
 STUDY, BASELINE = "shortcuts", "identity"
 FEW, SEEDS = 4, 5
@@ -63,7 +63,7 @@ def _ours(out: Path, epochs: int, quick: bool) -> dict[str, Any]:
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=sys.stderr)
     seconds = time.perf_counter() - began
-    found = kinds.read(out)
+    found = api.open_run(out)
     assert isinstance(found, AblationRun)
     return {
         "machine_minutes": seconds / 60,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ablations import kinds
 from ablations.run import AblationRun
 from reports import markdown
+from resnet_space import api
 from search.running.progress import clock_face
 
 HERE = Path(__file__).parent
@@ -19,7 +19,7 @@ BEGINS = "<!-- What follows is written by docs/results.py. -->"
 
 def section(folder: Path) -> str:
     """A run's report without its figures, one heading deeper, with the command that makes it again."""
-    run = kinds.read(folder)
+    run = api.open_run(folder)
     assert isinstance(run, AblationRun)
     lines, kept = markdown.render(run).splitlines(), []
     for line in lines:
@@ -44,7 +44,7 @@ def _commit(run: AblationRun) -> str:
 
 def setting(folder: Path) -> str:
     """Where the numbers come from: the last run's machine and versions."""
-    lines = markdown.render(kinds.read(folder)).splitlines()
+    lines = markdown.render(api.open_run(folder)).splitlines()
     wanted = ("- data fingerprint", "- machine", "- versions", "- data:")
     return "\n".join(["## Setting", "", *(line for line in lines if line.startswith(wanted))])
 

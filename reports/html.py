@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import singledispatch
 
 from ablations.findings import Finding
-from ablations.kinds import Run
 from ablations.published import Published
 from ablations.run import AblationRun
 from reports import front, numerals, tables
@@ -17,6 +16,7 @@ from reports.course import course
 from reports.illustrations import Illustration, illustrations
 from reports.notes import footnotes, ill
 from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text, render
+from reports.runs import Run
 from reports.setting import setting, state, unfinished
 from search.exploring.run import SearchRun
 

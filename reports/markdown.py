@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
-from ablations.kinds import Run
 from ablations.run import AblationRun
 from reports import figures, front, tables
 from reports import published as known
@@ -13,6 +12,7 @@ from reports.answer import answer
 from reports.course import course
 from reports.illustrations import Illustration, illustrations
 from reports.notes import footnotes, ill
+from reports.runs import Run
 from reports.setting import setting, state, unfinished
 from search.exploring.run import SearchRun
 from search.trials.study import Study

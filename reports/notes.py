@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ablations import effects, spending
-from ablations.kinds import Run
 from ablations.run import AblationRun
 from ablations.summary import ArmSummary
 from reports.origin import origin
+from reports.runs import Run
 from reports.tables import MAY_CHANGE, p, provenance
 from search.trials.events import FINISHED
 

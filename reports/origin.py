@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ablations.kinds import Run
+from reports.runs import Run
 from search.store.membership import left_out
 
 

@@ -17,6 +17,7 @@ from reports.terminal import grid
 from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError
 from search.exploring.plan import SearchPlan
+from search.running import capacity
 from search.running.inline import check
 from search.running.plan import Plan
 from search.running.progress import clock_face
@@ -111,7 +112,7 @@ def _(plan: AblationPlan) -> Outlook:
             *_told_together(waiting, faster),
             *plan.notices,
         ],
-        misfits=_misfits(plan, rows),
+        misfits=_misfits(plan, rows, waiting),
     )
 
 
@@ -270,23 +271,26 @@ def _at_once(plan: Plan) -> int:
     """Trials side by side on this machine."""
     import torch
 
-    resources = plan.study.resources
-    fits = [int((os.cpu_count() or 1) / resources.cpus)]
-    if resources.gpus:
-        fits.append(int(torch.cuda.device_count() / resources.gpus))
-    if resources.at_once:
-        fits.append(resources.at_once)
-    return max(1, min(fits))
+    here = {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+    return capacity.workers([here], plan.study.resources)
 
 
-def _misfits(plan: Plan, rows: Sequence[Row]) -> list[str]:
-    """What this machine lacks, and what needs more memory than there is."""
+def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Job] = ()) -> list[str]:
+    """What this machine lacks, and what needs more memory than there is for a job."""
     resources = plan.study.resources
     if lacking := _lacking(plan):
         return [f"not timed here: {lacking}"]
     room = available(resources.device) * (min(resources.gpus, 1) or 1)
-    return [
-        f"{row.name} does not fit: {engineering(row.bytes)}B of memory asked for, {engineering(room)}B there"
-        for row in rows
-        if row.bytes > room
-    ]
+    # By `auto` only those train together that have room.
+    certain = waiting if resources.fuse != "auto" else ()
+    together = {spec.architecture.key: len(job.trials) for job in reversed(certain) for spec in job.trials}
+    lines = []
+    for row in rows:
+        number = together.get(row.key, 1)
+        if number * row.bytes > room:
+            name = row.name if number == 1 else f"{row.name}, {number} trials as one network,"
+            lines.append(
+                f"{name} does not fit: {engineering(number * row.bytes)}B of memory asked for, "
+                f"{engineering(room)}B there"
+            )
+    return lines

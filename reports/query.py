@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from ablations import library
-from resnet_space import documents
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
-from search.files.folder import RunFolder
 from search.fronts.dominance import check_reference, hypervolume, knee
 from search.fronts.front import Point, best, front
 from search.fronts.objectives import NAMES_OF_RESULTS, chosen
 from search.store import membership
-from search.store.store import Store
+from search.store.stored import StoredRun
 
 T = TypeVar("T")
 
@@ -35,16 +31,15 @@ class Answer:
 
 
 def ask(
-    path: Path,
+    stored: StoredRun,
     *,
     wanted: str | None = None,
     where: str | None = None,
     budget: str | None = None,
     at_knee: bool = False,
     reference: str | None = None,
-    storage: str | None = None,
 ) -> Answer:
-    """Ask a run's folder; what is not given is as its study has it.
+    """Ask a run; what is not given is as its study has it.
 
     Args:
         wanted: objectives, such as `error,macs`.
@@ -54,38 +49,33 @@ def ask(
         reference: the point that the hypervolume is measured against, such as `error=0.9,macs=1e8`.
 
     Raises:
-        InputError: no run's folder, an unknown objective, a filter that does not parse, a budget that no network
+        InputError: an unknown objective, a filter that does not parse, a budget that no network
             keeps to, no network with a complete trial for the knee, a reference point inside the front.
     """
-    folder = RunFolder.existing(path)
-    study = library.of(documents.read(folder.study), source=str(folder.study))
+    folder, study, store = stored
     names = study.asked if wanted is None else _checked("--objectives", chosen, wanted)
     both = _both(study.on_results, _parsed("--where", where))
-    store = Store.of(folder, storage)
-    try:
-        own = membership.identity(study.recipe, folder, store)
-        frame, others = store.results(own), store.others(own)
-        if budget is not None:
-            kept = _both(both, _parsed("--budget", budget))
-            assert kept is not None
-            points = [best(frame, kept, seeds=study.confirming, describe=store.describe)]
-            title = f"least error with {kept.text}"
-        else:
-            points = front(frame, names, seeds=study.confirming, where=both, describe=store.describe)
-            title = f"front of {', '.join(names)}" + (f" where {both.text}" if both else "")
-        values = [[point.values[name] for name in names] for point in points] if budget is None else []
-        volume = None
-        if reference is not None and values:
-            corner = _corner(reference, names)
-            check_reference(values, corner, names)
-            volume = hypervolume(values, corner)
-        if at_knee:
-            if not values:
-                raise InputError("--knee: there is no front here" if budget is None else "--knee: not with --budget")
-            points, title = [points[knee(values)]], f"knee of the {title}"
-        return Answer(title, points, store.architectures([point.key for point in points]), volume, others)
-    finally:
-        store.close()
+    own = membership.identity(study.recipe, folder, store)
+    frame, others = store.results(own), store.others(own)
+    if budget is not None:
+        kept = _both(both, _parsed("--budget", budget))
+        assert kept is not None
+        points = [best(frame, kept, seeds=study.confirming, describe=store.describe)]
+        title = f"least error with {kept.text}"
+    else:
+        points = front(frame, names, seeds=study.confirming, where=both, describe=store.describe)
+        title = f"front of {', '.join(names)}" + (f" where {both.text}" if both else "")
+    values = [[point.values[name] for name in names] for point in points] if budget is None else []
+    volume = None
+    if reference is not None and values:
+        corner = _corner(reference, names)
+        check_reference(values, corner, names)
+        volume = hypervolume(values, corner)
+    if at_knee:
+        if not values:
+            raise InputError("--knee: there is no front here" if budget is None else "--knee: not with --budget")
+        points, title = [points[knee(values)]], f"knee of the {title}"
+    return Answer(title, points, store.architectures([point.key for point in points]), volume, others)
 
 
 def _checked(option: str, read: Callable[..., T], *given: Any) -> T:

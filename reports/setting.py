@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
-from ablations.kinds import Run
 from ablations.run import AblationRun
 from ablations.study import Ablation
+from reports.runs import Run
 from search.exploring.study import Search
 from search.running.progress import clock_face
 from search.trials.study import Study

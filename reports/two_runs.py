@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ablations import library
 from ablations.findings import POINTS
-from ablations.two_runs import ALIKE, Side, TwoRuns
+from ablations.two_runs import ALIKE, TwoRuns
 from reports import comparisons, figures, markdown, numerals, tables
 from reports.comparisons import Distribution
 from reports.page import Cell, Grid, Page, Picture, Section, render
-from resnet_space import documents
-from resnet_space.errors import InputError, unknown
+from resnet_space.errors import unknown
 from search.files.atomic import write_text
-from search.files.folder import RunFolder
 from search.store.membership import left_out
-from search.store.store import Store
 
 HEADINGS = ("network", "MACs", "first, %", "second, %", "difference, points", "pairs")
 CHANGED = ("field", "first", "second")
@@ -24,27 +20,6 @@ CAPTION = (
     "Distribution of test errors at equal complexity: the share of networks with an error of at most so much, with "
     "95 % bands (Dvoretzky, Kiefer and Wolfowitz)."
 )
-
-
-def compare(first: Path, second: Path, storage: str | None = None) -> TwoRuns:
-    """Read two runs.
-
-    Raises:
-        InputError: one of them is no run's folder, or has no complete trial.
-    """
-    sides = []
-    for path in (first, second):
-        folder = RunFolder.existing(path)
-        store = Store.of(folder, storage)
-        try:
-            study = library.of(documents.read(folder.study), source=str(folder.study))
-            side = Side.of(path.name, study, folder, store)
-        finally:
-            store.close()
-        if side.trials.empty:
-            raise InputError(f"{path}: no complete trial to compare")
-        sides.append(side)
-    return TwoRuns(*sides)
 
 
 def write(found: TwoRuns, folder: Path, formats: Sequence[str]) -> list[Path]:

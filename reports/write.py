@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablations.kinds import Run
 from ablations.published import Published
 from ablations.run import AblationRun
 from reports import arms, front, html, latex, markdown
 from reports.illustrations import Illustration, illustrations
 from reports.published import FILES, with_a_place
+from reports.runs import Run
 from resnet_space.errors import unknown
 from search.exploring.run import SearchRun
 from search.files.atomic import write_bytes

@@ -1,7 +1,7 @@
 """Counts that come with the package, so that telling what a well-known network costs needs no torch.
 
 `counts.json` holds what the counter says of the presets, of the published networks that are presets with changes, and
-of the references. `python -m reports.shipped` writes it anew; a test holds it against the counter.
+of the references. `python -m resnet_space.api.shipped` writes it anew; a test holds it against the counter.
 """
 
 from __future__ import annotations

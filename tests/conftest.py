@@ -126,10 +126,10 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     A word is a status that ended a trial, None a trial that waits. The first arm is the baseline; arms are gates of as
     many biases, or with `factors` the cells of a design. Called again for a folder, it goes on there.
     """
-    from ablations import kinds
     from ablations.plan import AblationPlan
     from ablations.run import AblationRun
     from ablations.study import Ablation
+    from resnet_space import api
     from search.running.plan import opened
     from search.trials.events import Epoch, Finished
 
@@ -165,7 +165,7 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
                         store.write(Finished(spec.key, value, "because"))
                     elif value is not None:
                         store.write(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
-        read = kinds.read(tmp_path / folder)
+        read = api.open_run(tmp_path / folder)
         assert isinstance(read, AblationRun)
         return read
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import run
-from epochs_gpu import floors
+from epochs_gpu import floors, floors_here
 from measuring import Goal, Measured, in_turns, main, ratio, several, written
 from sizes import SIZES
 
@@ -91,6 +91,14 @@ def test_an_epochs_floors_are_those_of_its_convolutions_outputs():
     found = floors(preset("resnet20"))
     assert found["floor_H100_ideally fused_s"] == pytest.approx(0.0471, abs=1e-4)
     assert found["floor_H200_ideally fused_s"] == pytest.approx(0.0329, abs=1e-4)
+
+
+@pytest.mark.parametrize(("card", "floors_s"), [("NVIDIA H200", [0.0329, 0.0679]), ("NVIDIA A100-SXM4-80GB", [])])
+def test_the_floors_of_the_card_that_is_here_stand_beside_its_epochs(card, floors_s, monkeypatch):
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: card)
+    found = [*floors_here("resnet20", preset("resnet20"), "cuda")]
+    assert [line.value for line in found] == pytest.approx(floors_s, abs=1e-4)
+    assert not [*floors_here("resnet20", preset("resnet20"), "cpu")]
 
 
 def vars_of(measured):

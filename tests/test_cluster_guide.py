@@ -71,7 +71,7 @@ def test_the_job_on_kubernetes_gives_every_pod_the_same_image_and_the_shared_fol
 
 
 def test_the_job_on_kubernetes_runs_a_study_that_is_shipped() -> None:
-    from ablations.library import load
+    from resnet_space.api.studies import load
 
     words = manifests()[0]["spec"]["entrypoint"].split()
     assert words[:2] == ["resnet-space", "run"]

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 from verbs import Cli, Result
 
-from ablations import kinds
-from ablations.choice import choose
 from ablations.run import AblationRun
-from reports.two_runs import compare
-from resnet_space import documents
+from resnet_space import api, documents
+from resnet_space.api.folders import reading
 from search.machine.processor import processor
+from search.running.choice import choose
 from search.store.membership import left_out
 from search.store.store import Store
 from search.trials.events import Finished, Started
@@ -113,7 +112,7 @@ def test_a_folder_that_was_mixed_up_counts_the_data_that_it_began_with(
 ) -> None:
     errors = mixed(run, study)
     line = left_out(len(errors))
-    found = kinds.read(Path("r"))
+    found = api.open_run(Path("r"))
     assert {record.key for record in found.records} == set(errors)
     assert found.counts["complete"] == len(errors)
     if isinstance(found, AblationRun):
@@ -130,10 +129,11 @@ def test_a_folder_that_was_mixed_up_counts_the_data_that_it_began_with(
     assert line in front.err
     assert all(point["error"] > 0 for point in json.loads(front.out)), "those of the other data have none"
     key = json.loads(front.out)[0]["key"]
-    choice = choose(Path("r"), key)
+    with reading(Path("r")) as stored_run:
+        choice = choose(stored_run, key)
     assert choice.facts["trial"] in errors
     assert line in choice.notes[0]
-    both = compare(Path("r"), Path("r"))
+    both = api.compare(Path("r"), Path("r"))
     assert len(both.first.trials) == len(errors)
     assert both.first.others == len(errors)
     assert run(study).status == 2, "the other data are there"
@@ -147,7 +147,7 @@ def test_two_runs_of_other_data_say_so(run: Callable[..., Result], resnet_space:
     for seed, out in enumerate(("r", "other")):
         data(seed)
         assert run(ABLATION, out=out).status == 0
-    found = compare(Path("r"), Path("other"))
+    found = api.compare(Path("r"), Path("other"))
     assert [path for path, _, _ in found.changed] == ["data fingerprint"]
 
 
@@ -237,7 +237,7 @@ def test_trials_of_two_kinds_of_device_are_noted(ablation: Make, tmp_path: Path)
     ablation({"a": [0.1, 0.2], "b": [0.2, 0.3]})
     with closing(Store.at(tmp_path / "run")) as store, store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trials SET device = CASE seed WHEN 0 THEN 'cpu' ELSE 'cuda:1' END")
-    found = kinds.read(tmp_path / "run")
+    found = api.open_run(tmp_path / "run")
     assert isinstance(found, AblationRun)
     assert notes(found) == ["complete trials by device: 2 on cpu, 2 on cuda; results are means over both."]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ablations.library import load
 from resnet_space import Architecture, Space, documents
+from resnet_space.api.studies import load
 from resnet_space.cli import app
 
 ROOT = Path(__file__).parents[1]

@@ -11,8 +11,14 @@ from typing import Any
 import bare
 import first_gpu
 import pytest
+import torch
 from gpu_stages.expected import EXPECTED, STAGES
+from gpu_stages.layouts import LAYOUTS, laid
 from gpu_stages.record import table
+from sizes import TINY
+
+from search.training.members import Member
+from search.training.step import step
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -119,6 +125,23 @@ def first(tmp_path: Path, *arguments: str, device: str, status: int = 0) -> dict
     assert ran.returncode == status, ran.stdout + ran.stderr
     assert "| stage | line | value | expected | |" in ran.stdout
     return dict(json.loads((tmp_path / "out" / "first_gpu.json").read_text())["stages"])
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_layout_that_is_measured_is_that_of_weights_gradients_and_images(seeds: int) -> None:
+    images = TINY.images(1)
+    losses = []
+    for name, layout in LAYOUTS.items():
+        specs = TINY.specs(TINY.net("resnet20"), seeds, images)
+        group = laid([Member.of(spec, None, "cpu") for spec in specs], layout)
+        seen: list[torch.Tensor] = []
+        group.model.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.extend(inputs))  # type: ignore[misc]
+        x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        losses.append(step(group, [x] * seeds, [torch.zeros(4, dtype=torch.long)] * seeds, "cpu")[0])
+        weight = next(group.model.parameters())
+        assert all(each.is_contiguous(memory_format=layout) for each in (*seen, weight, weight.grad)), name
+        assert not any(each.is_contiguous() for each in (*seen, weight)) or layout is torch.contiguous_format
+    torch.testing.assert_close(*losses)
 
 
 def test_tests_of_a_gpu_are_collected_with_pytest_and_torch_alone(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 from verbs import Cli
 
-from ablations.library import shipped
-from reports.catalogue import LISTS, SCHEMAS
 from resnet_space import Architecture
+from resnet_space.api.catalogue import LISTS, SCHEMAS
+from resnet_space.api.studies import shipped
 from resnet_space.presets import PRESETS
 
 TINY = ("--set", "width=0.125", "--set", "stages.*.units=1", "--epochs", "1", "--inline")

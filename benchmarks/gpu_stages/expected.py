@@ -26,6 +26,7 @@ STAGES = {
         Stage("fused", "fusing:measure", 90, "How many times as fast are eight seeds as one network?"),
         Stage("r20", "epochs:resnet20", 130, "How long is an epoch of ResNet-20?"),
         Stage("profile", "kernels:measure", 40, "Which kernels is a step made of, fused and alone?"),
+        Stage("layouts", "layouts:measure", 50, "Is a step faster channels last, or contiguous?"),
         Stage("streams", "branches:measure", 60, "And as branches of one CUDA graph, each a network of its own?"),
         Stage("r110", "epochs:resnet110", 240, "How long is an epoch of ResNet-110?"),
         Stage("run", "whole_run:measure", 90, "Does a study run to its end, without graphs and with them?"),
@@ -74,6 +75,9 @@ EXPECTED = (
     Expected("r20", "resnet20, an epoch, a CUDA graph", 0.35, 0.55, "s"),
     Expected("r20", "resnet20, an epoch, compiled and a CUDA graph", 0.15, 0.3, "s"),
     Expected("r20", "resnet20, an epoch at the best", most=0.35, unit="s"),
+    # In bf16 tensor cores read channels last, and what is contiguous is turned before.
+    Expected("layouts", "alone, bf16", 1.1, 2.5),
+    Expected("layouts", "seeds fused, bf16", 1, 2.5),
     Expected("streams", "resnet20, branches over one after another", 1.5, 4),
     Expected("streams", "resnet20, networks with the bits of one trained alone", 1, 1),
     Expected("r110", "resnet110, an epoch, eager", 10, 14, "s"),

@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,25 +42,12 @@ def measure(size: Size) -> Iterator[Measured | Failure]:
 
 def ran(case: str, folder: Path, size: Size, *, graphs: bool) -> Measured:
     """The share of trials that are complete."""
-    from ablations import kinds
-    from ablations.library import load
-    from search.running import inline
-    from search.running.plan import opened
-    from search.running.preflight import Preflight
-    from search.running.progress import Progress
+    from resnet_space import api
 
-    plan = kinds.plan(load("shortcuts", changes=changes(size, graphs=graphs)))
     began = time.monotonic()
-    with opened(plan, folder) as (run_folder, store):
-        checkpoints = run_folder.checkpoints
-        preflight = Preflight.of(plan, store, checkpoints, say=print)
-        resources = plan.study.resources
-        runner = partial(inline.run, resources=resources, checkpoints=checkpoints, preflight=preflight)
-        total, already = plan.counted(store)
-        with Progress(total=total, already=already, steps=plan.steps) as progress:
-            runner(kinds.feed(plan, store, progress))
-        ends = Counter(record.status for record in store.records())
-        reasons = store.standing().reasons
+    run = api.run(api.study("shortcuts", changes=changes(size, graphs=graphs)), folder, inline=True, say=print)
+    ends = Counter(record.status for record in run.records)
+    reasons = run.reasons
     value = ends["complete"] / sum(ends.values())
     details = {"ends": dict(ends), "reasons": reasons, "seconds": time.monotonic() - began}
     return Measured(case, None, value, value, value, "x", details)

@@ -171,8 +171,11 @@ def _checked(kernel: Kernel, conditions: Conditions, route: str) -> Verdict:
 
     signal.alarm(SECONDS)
     torch.set_num_threads(conditions.threads)
-    # As a job's process has it (see `gpu.prepare`): cuDNN chooses its kernels so.
-    torch.backends.cudnn.benchmark = conditions.device != "cpu"
+    if conditions.device != "cpu":
+        from search.kernels.gpu import choose_kernels
+
+        # As in a job's process.
+        choose_kernels()
     try:
         off, place = error(kernel, conditions, route)
     except Exception as reason:

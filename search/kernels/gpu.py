@@ -18,13 +18,25 @@ PART = 0.5
 def prepare(resources: Resources) -> None:
     """Set this process up for a job on its GPU; nothing on a CPU.
 
-    cuDNN measures which of its kernels is the fastest for each shape. A job with a fraction of a GPU gets that
-    fraction of its memory: one that needs more runs out of memory, and the others do not.
+    A job with a fraction of a GPU gets that fraction of its memory: one that needs more runs out of memory, and the
+    others do not.
     """
     if resources.device != "cuda" or not torch.cuda.is_available():
         return
-    torch.backends.cudnn.benchmark = True
+    choose_kernels()
     torch.cuda.set_per_process_memory_fraction(float(min(resources.gpus, 1)))
+
+
+def choose_kernels() -> None:
+    """How CUDA's libraries choose kernels: cuDNN measures, for each shape, which of its own is the fastest.
+
+    A recipe of float32 means TF32 in convolutions, whose inputs then have 10 bits of mantissa and whose sums are
+    float32, and float32 in matrix products: torch's defaults, also where this process had others. By torch's newer
+    settings: where they mean the defaults, they agree with the older ones, which its compiler reads in some versions.
+    """
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
 
 
 def unusable() -> str:

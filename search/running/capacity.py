@@ -29,7 +29,16 @@ def check(nodes: Nodes, resources: Resources) -> None:
 
 
 def workers(nodes: Nodes, resources: Resources) -> int:
-    """Jobs that there is room for, side by side."""
-    asked = {kind: number for kind, number in (("CPU", resources.cpus), ("GPU", resources.gpus)) if number}
-    room = sum(int(min(node.get(kind, 0) / number for kind, number in asked.items())) for node in nodes)
+    """Jobs that can run at the same time; 1 where there is no room for any, so that one can be waited for."""
+    room = sum(_jobs(node, resources) for node in nodes)
     return max(1, min(room, resources.at_once or room))
+
+
+def _jobs(node: Mapping[str, float], resources: Resources) -> int:
+    cpus = int(node.get("CPU", 0) / resources.cpus)
+    if not resources.gpus:
+        return cpus
+    gpus = node.get("GPU", 0)
+    # A fraction is of one GPU: three GPUs take three jobs of 0.7.
+    fit = int(gpus) * int(1 / resources.gpus) if resources.gpus < 1 else int(gpus / resources.gpus)
+    return min(cpus, fit)

@@ -52,16 +52,17 @@ def own(recipe: Recipe, folder: RunFolder, store: Store) -> Own:
 
 def standing(records: Iterable[TrialRecord], whole: Standing) -> Standing:
     """How these trials stand, of a store's whole standing; those that are set aside do not count."""
+    from search.trials.record import failed
+
     counted = [record for record in records if not record.aside]
     counts = Counter(str(record.status) for record in counted)
     reasons = Counter((str(record.status), plain(record.reason)) for record in counted if record.reason)
-    failed = [record for record in counted if record.status == "failed"]
     keys = {record.key for record in counted}
     return replace(
         whole,
         counts={status: counts[status] for status in get_args(Status)},
         reasons=sorted(((*why, number) for why, number in reasons.items()), key=lambda row: (-row[2], row[:2])),
-        failed=[record.key for record in sorted(failed, key=lambda record: (str(record.finished), record.key))],
+        failed=failed(counted),
         running=[row for row in whole.running if row[0] in keys],
     )
 

@@ -14,6 +14,7 @@ from resnet_space.fused import Parted, copy_all, divided, draw_from, fuse, join,
 from search.files.bucket import Place
 from search.kernels.workarounds import NONE, Detours, follow
 from search.training import checkpoint
+from search.training.launches import ForAll
 from search.trials.events import Notice
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
@@ -159,6 +160,9 @@ class Group:
     What they learn is theirs when `hand_back` is called, and not before.
     """
 
+    layout = torch.channels_last
+    """How images lie in memory as they come in, and so in all layers behind. `beginning` lays weights the same way."""
+
     def __init__(self, members: Sequence[Member], detours: Detours = NONE) -> None:
         """Raises `fused.Unfusable` for several that cannot be."""
         self.members = list(members)
@@ -175,6 +179,7 @@ class Group:
             draw_from(self.model, self.generators)
         # Listed once: to ask a network of hundreds of modules for them takes as long as some of its layers.
         self.weights = list(self.model.parameters())
+        self.for_all = ForAll(self.model)
         if not self.alone:
             owned = zip(*(member.model.parameters() for member in members), strict=True)
             self.learned: Parted = list(zip(self.weights, owned, strict=True))
@@ -190,10 +195,12 @@ class Group:
 
     def logits(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
         """(n, classes) of each member for its own images (n, C, H, W)."""
-        x = torch.cat(list(images), 1).contiguous(memory_format=torch.channels_last)
+        x = torch.cat(list(images), 1).contiguous(memory_format=self.layout)
         self.whole = self.whole or x.shape
         # Not for an epoch's smaller last batch: to compile once more takes longer, and code for any size is slower.
-        logits: Tensor = self.compiled(x) if x.shape == self.whole else self.model(x)
+        forward = self.compiled if x.shape == self.whole else self.model
+        with self.for_all.forward(x.device):
+            logits = forward(x)
         return logits.chunk(len(self.members), dim=1)
 
     def draw_on(self) -> None:

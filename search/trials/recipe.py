@@ -81,7 +81,8 @@ class WarmUp(Description):
 class Recipe(Description):
     """SGD on the cross-entropy, for so many `epochs` or `steps` (one of them).
 
-    `autocast: bf16` holds on CUDA only; `compile` is torch.compile.
+    `autocast: bf16` holds on CUDA only, where `none` means TF32 in convolutions and float32 in all else; `compile` is
+    torch.compile.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None

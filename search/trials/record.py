@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -64,3 +65,9 @@ class TrialRecord:
             InputError: the spec has none.
         """
         return Architecture.of(self.spec.get("architecture"), source=f"trial {self.key}")
+
+
+def failed(records: Iterable[TrialRecord]) -> list[str]:
+    """Keys of the trials that failed, the first to fail first."""
+    found = [record for record in records if record.status == "failed"]
+    return [record.key for record in sorted(found, key=lambda record: (str(record.finished), record.key))]

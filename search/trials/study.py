@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -45,6 +45,9 @@ class Study(Description):
     FREE: ClassVar[tuple[str, ...]] = ("resources", "data.root", "notes", "question", "source")
     """What may differ when a run goes on: none of it is in a trial's name."""
 
+    if TYPE_CHECKING:
+        kind: str
+        """Of each class its own word, by which a file says what kind of study it is."""
     name: Annotated[str, BeforeValidator(_folder_name), Field(pattern=NAME)]
     question: str = ""
     source: str = ""
@@ -62,6 +65,14 @@ class Study(Description):
     def asked(self) -> tuple[str, ...]:
         """The objectives of its front."""
         return ("error", "macs")
+
+    def architectures(self, shape: tuple[int, int, int], classes: int) -> dict[str, Architecture]:
+        """Networks that it gives a name, for images of this shape and so many classes, by name; none by default.
+
+        Raises:
+            InputError: one of them is not possible.
+        """
+        return {}
 
     @property
     def confirming(self) -> range:

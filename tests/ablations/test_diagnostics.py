@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ablations.diagnostics import Diagnostics
-from ablations.library import load
+from resnet_space.api.studies import load
 
 
 @pytest.mark.parametrize(

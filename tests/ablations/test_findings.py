@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ablations.library import load
 from ablations.run import AblationRun
 from reports.answer import answer
 from reports.notes import footnotes
 from resnet_space import InputError
+from resnet_space.api.studies import load
 
 Make = Callable[..., AblationRun]
 CLEAR = {"base": [0.010, 0.012, 0.011], "bad": [0.310, 0.313, 0.312], "like": [0.011, 0.010, 0.013]}

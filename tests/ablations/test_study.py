@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ablations.library import load
 from ablations.study import Ablation
 from resnet_space import InputError
+from resnet_space.api.studies import load
 
 TEXT = """
 name: mine

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from search.data import Images, batches
 from search.training.members import Group, Member
-from search.training.step import Recorded, stepping
+from search.training.step import BEFORE_RECORDING, Recorded, stepping
 from search.trials.trial import TrialSpec
 
 Specs = Callable[..., list[TrialSpec]]
 
 AUTOCAST = pytest.mark.parametrize("autocast", ["none", "bf16"])
+BATCH = 32
 NEAR: dict[str, Any] = {"rtol": 0.02, "atol": 0.02}
 """Of two runs whose sums are in another order: no bits, since atomic sums have none."""
 ROUGHLY: dict[str, Any] = {"rtol": 0.05, "atol": 0.05}
@@ -73,6 +74,22 @@ def test_a_graph_gives_the_losses_of_its_kernels(
 ) -> None:
     some = specs(seeds, autocast=autocast)
     torch.testing.assert_close(losses(some, images, device, recorded=True), losses(some, images, device), **NEAR)
+
+
+@AUTOCAST
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("recorded", [False, True], ids=["eager", "graph"])
+def test_every_batch_norm_counts_every_step(
+    seeds: int, autocast: str, recorded: bool, device: str, specs: Specs
+) -> None:
+    some = specs(seeds, autocast=autocast)
+    trained = group(some, device)
+    take = stepping(trained, device, recorded=recorded)
+    x, y = torch.randn(BATCH, *some[0].architecture.input_shape), torch.zeros(BATCH, dtype=torch.long)
+    for _ in range(BEFORE_RECORDING + 3):
+        take([x.to(device)] * seeds, [y.to(device)] * seeds, 0.01)
+    counts = {name: int(n) for name, n in trained.model.named_buffers() if name.endswith("num_batches_tracked")}
+    assert counts == dict.fromkeys(counts, BEFORE_RECORDING + 3) != {}
 
 
 @AUTOCAST

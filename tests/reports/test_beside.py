@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 
-from ablations import kinds, library
 from ablations.published import catalogue
 from ablations.run import AblationRun
 from reports import beside, comparisons, figures, html, markdown, published
@@ -27,9 +25,8 @@ from reports.illustrations import illustrations
 from reports.numbering import Place
 from reports.published import LABEL
 from reports.write import DOCUMENTS, TABLES, write
-from search.running import inline
-from search.running.plan import opened
-from search.running.progress import Progress
+from resnet_space import api
+from resnet_space.api import studies
 
 Make = Callable[..., AblationRun]
 ERRORS = {"base": [0.010, 0.012, 0.011], "bad": [0.310, 0.313, 0.312]}
@@ -174,12 +171,7 @@ def test_a_search_has_stars_in_the_front_of_each_cost_and_one_table_below_the_la
         "data": {"name": "digits", "limit": 100},
         "recipe": {"base": "digits", "epochs": 1},
     }
-    plan = kinds.plan(library.of(study, source="small"))
-    with opened(plan, tmp_path / "run") as (folder, store):
-        runner = partial(inline.run, resources=plan.study.resources, checkpoints=folder.checkpoints)
-        with Progress(total=2, already=0, steps=1) as progress:
-            runner(kinds.feed(plan, store, progress))
-    run = kinds.read(tmp_path / "run")
+    run = api.run(studies.of(study, source="small"), tmp_path / "run", inline=True)
     macs, params, *_ = illustrations(run, CIFAR)
     assert (macs.stem, params.stem) == ("front-macs", "front-params")
     assert stars(params.draw().axes[0])

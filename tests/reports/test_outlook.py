@@ -100,3 +100,20 @@ def test_a_plan_says_what_memory_a_job_needs_and_what_its_fraction_of_a_gpu_has(
     ]
     monkeypatch.setattr(outlook, "available", lambda _: 4 * needed)
     assert outlook.outlook(plan).misfits == []
+
+
+@pytest.mark.parametrize(("fuse", "misfits"), [(2, 1), ("auto", 0), ("off", 0)])
+def test_trials_that_must_train_as_one_network_need_the_memory_of_all(
+    fuse: int | str, misfits: int, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlook, "check", lambda _: None)
+    monkeypatch.setattr(outlook, "gain", lambda *_, **__: None)
+    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 1.0)
+    plan = planned(digits, {"identity": {}}, gpus=0.3, fuse=fuse)
+    needed = memory(plan.architectures["identity"], plan.study.recipe).total
+    monkeypatch.setattr(outlook, "available", lambda _: 5 * needed)
+    line = (
+        f"identity, 2 trials as one network, does not fit: {engineering(2 * needed)}B of memory asked for, "
+        f"{engineering(1.5 * needed)}B there"
+    )
+    assert outlook.outlook(plan).misfits == [line] * misfits

@@ -12,10 +12,11 @@ import pytest
 
 from ablations.run import AblationRun
 from reports import arms, html, markdown
-from reports.two_runs import answer, compare
+from reports.two_runs import answer
 from reports.two_runs import write as write_both
 from reports.write import DOCUMENTS, TABLES, write
 from resnet_space import InputError
+from resnet_space.api import compare
 
 Make = Callable[..., AblationRun]
 ERRORS = {"base": [0.010, 0.012, 0.011], "bad": [0.310, 0.313, 0.312], "lost": [0.1, "diverged", 0.2]}
@@ -101,10 +102,10 @@ def test_the_page_has_a_row_an_arm_and_says_why_there_is_no_p(ablation: Make) ->
 
 
 def test_a_run_without_any_trial_is_refused_by_name(tmp_path: Path) -> None:
-    from ablations import kinds
+    from resnet_space import api
 
     with pytest.raises(InputError, match="no run's folder"):
-        kinds.read(tmp_path / "nothing")
+        api.open_run(tmp_path / "nothing")
 
 
 def test_two_runs_are_compared_network_by_network_and_as_distributions(ablation: Make, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,21 +33,12 @@ recipe: smoke
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`ablation.yaml` and `search.yaml`, and the folders of their runs, `ablation` and `search`."""
-    from ablations import kinds, library
-    from search.running import inline
-    from search.running.plan import opened
-    from search.running.progress import Progress
+    from resnet_space import api
 
     here = tmp_path_factory.mktemp("runs")
     for name, text in (("ablation", STUDY), ("search", SEARCH)):
         (here / f"{name}.yaml").write_text(text)
-        plan = kinds.plan(library.load(str(here / f"{name}.yaml")))
-        with (
-            opened(plan, here / name) as (folder, store),
-            Progress(total=2, already=0, steps=plan.steps) as progress,
-        ):
-            runner = partial(inline.run, resources=plan.study.resources, checkpoints=folder.checkpoints)
-            runner(kinds.feed(plan, store, progress))
+        api.run(api.study(here / f"{name}.yaml"), here / name, inline=True)
     return here
 
 

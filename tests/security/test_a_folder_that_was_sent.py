@@ -220,10 +220,10 @@ def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_study_is_no_path() -> None:
-    from ablations import library
+    from resnet_space.api import studies
 
     with pytest.raises(InputError, match="name: must be small letters"):
-        library.of({"name": "../../x", "kind": "ablation"})
+        studies.of({"name": "../../x", "kind": "ablation"})
 
 
 def test_an_empty_folder_is_no_run_s(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ablations import kinds, library
-from resnet_space import InputError, build, documents, preset
+from resnet_space import InputError, api, build, documents, preset
+from resnet_space.api import studies
 from resnet_space.expressions import Expression
 from resnet_space.fields import NAMES, measure
 from resnet_space.paths import split
@@ -33,7 +33,7 @@ from search.training import checkpoint
 SECONDS = float(os.environ.get("RESNET_SPACE_FUZZ_SECONDS", 0))
 LAWS = 8
 
-SHIPPED = {name: documents.read(Path(str(library.SHIPPED / f"{name}.yaml"))) for name in library.shipped()}
+SHIPPED = {name: documents.read(Path(str(studies.SHIPPED / f"{name}.yaml"))) for name in studies.shipped()}
 
 
 def few(examples: int) -> settings:
@@ -102,8 +102,8 @@ def test_any_study_is_one_or_is_refused(tmp_path: Path) -> None:
             text = json.dumps(study).replace("-Infinity", "-.inf").replace("Infinity", ".inf").replace("NaN", ".nan")
             file.write_text(text, encoding="utf-8")
             with suppress(InputError):
-                loaded = library.load(str(file))
-                assert library.of(loaded.to_dict()) == loaded, "what is loaded comes back"
+                loaded = studies.load(str(file))
+                assert studies.of(loaded.to_dict()) == loaded, "what is loaded comes back"
 
     hold(law)
 
@@ -129,7 +129,7 @@ def test_any_change_by_path_is_one_or_is_refused() -> None:
     def law(given_texts: list[str]) -> None:
         with suppress(InputError):
             changes = dict(map(split, given_texts))
-            library.load("transitions", changes=changes)
+            studies.load("transitions", changes=changes)
 
     hold(law)
 
@@ -203,7 +203,7 @@ def test_a_folder_with_any_file_garbled_is_read_or_refused(name: str, runs: Path
         (folder / name).write_bytes(garbled(content, random.Random(seed)))
         for left in folder.glob("*.db-*"):
             left.unlink()
-        for read in (told, kinds.read):
+        for read in (told, api.open_run):
             with suppress(InputError):
                 read(folder)
 

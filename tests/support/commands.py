@@ -17,7 +17,7 @@ PRINTED = "printed.txt"
 
 FORKS = """
 import os, sys, torch, pandas, sqlalchemy, rich
-import ablations.kinds, ablations.library, reports.write, reports.terminal
+import resnet_space.api.folders, reports.write, reports.terminal
 import search.running.inline, search.running.plan, search.training.work
 import matplotlib.pyplot, reports.figures, safetensors.torch, scipy.stats, search.data
 from contextlib import nullcontext as around

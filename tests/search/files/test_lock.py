@@ -89,9 +89,10 @@ def test_what_a_dead_driver_had_in_hand_is_free_at_once_for_the_next_one_in_its_
 ) -> None:
     """With a database elsewhere, where leases count: the folder's lock shows that it is dead."""
     ablation({"a": [0.5], "b": [0.25]})
-    from ablations import kinds, library
+    from resnet_space import api
+    from resnet_space.api import studies
 
-    plan = kinds.plan(library.load(str(tmp_path / "run" / "study.yaml")))
+    plan = api.plan(studies.load(str(tmp_path / "run" / "study.yaml")))
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     spec = trial()
     with opened(plan, tmp_path / "run", storage=url) as (folder, store):

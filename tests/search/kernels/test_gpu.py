@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from resnet_space import preset
 from resnet_space.errors import InputError
 from search.data import Images, Split
-from search.kernels import gpu
+from search.kernels import fork_server, gpu
+from search.kernels import layers as kernels
 from search.kernels.soundness import conditions_of
 from search.running import inline
 from search.running.preflight import Preflight
@@ -90,6 +92,47 @@ def test_a_job_gets_its_fraction_of_the_memory_and_cudnn_measures(
     assert given == [fraction]
     assert all(isinstance(each, float) for each in given), "torch takes no whole number"
     assert torch.backends.cudnn.benchmark
+
+
+@pytest.fixture
+def another_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As a program may have set it before."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    convolutions, products = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
+    before = convolutions.fp32_precision, products.fp32_precision
+    convolutions.fp32_precision, products.fp32_precision = "ieee", "tf32"
+    yield
+    convolutions.fp32_precision, products.fp32_precision = before
+
+
+@pytest.mark.usefixtures("another_precision")
+def test_float32_on_a_gpu_is_tf32_in_convolutions_and_float32_in_matrix_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda _: None)
+    gpu.prepare(Resources(gpus=1))
+    assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    # What older code reads, and torch's compiler in some versions: an error where the two ways to set it disagree.
+    assert torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.usefixtures("another_precision")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_gpu_s_kernels_are_checked_with_the_precision_of_a_job(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def error(*_: object) -> tuple[float, str]:
+        seen.append((torch.backends.cudnn.benchmark, torch.backends.cudnn.conv.fp32_precision))
+        return 0.0, "output"
+
+    monkeypatch.setattr(kernels, "error", error)
+    [kernel] = [each for each in kernels.kernels(preset("resnet20")) if each.name.startswith("Linear(")]
+    fork_server._checked(kernel, kernels.Conditions(8, device, 1, "float32"), "")
+    assert seen == [(True, "tf32") if device == "cuda" else (False, "ieee")]
 
 
 def test_a_job_on_a_cpu_changes_nothing_of_cuda(monkeypatch: pytest.MonkeyPatch) -> None:

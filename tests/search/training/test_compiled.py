@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from search.data import Images
-from search.training import members
+from search.training import members, step
+from search.training import train as training
 from search.training.members import Group, Member
 from search.training.train import train, train_together
-from search.trials.events import Finished
+from search.trials.events import Epoch, Finished
 from search.trials.trial import TrialSpec
 
 pytestmark = pytest.mark.slow
@@ -31,7 +32,7 @@ class Backend:
 
     def __call__(self, graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
         assert all(isinstance(value, torch.Tensor) for value in inputs), "sizes that vary are inputs of their own"
-        images = next(value for value in inputs if value.dim() == 4 and not isinstance(value, torch.nn.Parameter))
+        images = next(value for value in inputs if value.dim() == 4 and value.shape[2:] == (8, 8))
         number = len(self.graphs)
         self.graphs.append(images.shape)
 
@@ -70,6 +71,25 @@ def test_compiling_changes_no_number_where_the_backend_changes_none(
 ) -> None:
     found = [list(train(trial(epochs=1, compile=compiled), digits))[-1] for compiled in (False, True)]
     assert found[0].validation_error == found[1].validation_error  # type: ignore[union-attr]
+
+
+# Which torch means to hide: its filter goes by what is printed, and here a warning is raised.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_network_in_bf16_is_compiled_once_too_and_computes_the_same(
+    seeds: int, trial: Trial, digits: Images, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With bf16 on a CPU, as a GPU has it."""
+    autocast = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
+    monkeypatch.setattr(training, "autocast", lambda *_: autocast())
+    monkeypatch.setattr(step, "autocast", lambda *_: autocast())
+    found = []
+    for compiled in (False, True):
+        specs = [trial(seed=seed, epochs=2, lr=0.01, compile=compiled) for seed in range(seeds)]
+        events = train_together(specs, digits, folders=[None] * seeds)
+        found.append([event.loss for event in events if isinstance(event, Epoch)])
+    assert found[0] == found[1]
+    assert backend.calls == {0: 12}
 
 
 def test_the_tenth_network_of_a_process_is_compiled_too(trial: Trial, backend: Backend) -> None:

@@ -19,10 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from verbs import Cli
 
-from ablations.choice import choose
 from resnet_space import Architecture, InputError, build, documents
+from resnet_space.api.folders import reading
 from search.data import DataSet, Images, load, normalise
 from search.data.inputs import NAMES, Inputs
+from search.running.choice import choose
 from search.training.export import FORMATS, export
 
 STUDY: dict[str, Any] = {
@@ -55,7 +56,8 @@ def ran(resnet_space: Cli) -> tuple[Tensor, Tensor]:
     assert resnet_space("run", "d.yaml", "--inline", "--out", "r").status == 0
     images: Images = load(DataSet(name="npz", root="data.npz"))
     (weights,) = Path("r/checkpoints").glob("*/weights.safetensors")
-    choice = choose(Path("r"), "plain")
+    with reading(Path("r")) as stored:
+        choice = choose(stored, "plain")
     model: nn.Module = build(choice.net)
     model.load_state_dict(load_file(weights))
     with torch.no_grad():

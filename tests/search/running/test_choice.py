@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ablations.choice import choose
-from ablations.kinds import feed, plan
-from ablations.library import load
+from resnet_space import api
+from resnet_space.api.folders import reading
+from resnet_space.api.studies import load
 from resnet_space.errors import InputError
-from search.running import inline
-from search.running.plan import opened
-from search.running.progress import Progress
+from search.running.choice import Choice
+from search.running.choice import choose as choose_stored
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +19,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Transitions A, B and C in the smallest net, two seeds each."""
     out = tmp_path_factory.mktemp("choice") / "run"
     changes = {"width": 0.125, "stages.*.units": 1, "recipe.epochs": 1, "seeds": 2}
-    planned = plan(load("transitions", changes=changes))
-    with opened(planned, out) as (run, store):
-        progress = Progress(total=6, already=0, steps=planned.steps)
-        inline.run(feed(planned, store, progress), resources=planned.study.resources, checkpoints=run.checkpoints)
+    api.run(load("transitions", changes=changes), out, inline=True)
     return out
+
+
+def choose(folder: Path, name: str) -> Choice:
+    with reading(folder) as stored:
+        return choose_stored(stored, name)
 
 
 def test_an_arm_is_chosen_by_its_name_and_by_its_key(folder: Path) -> None:

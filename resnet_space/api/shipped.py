@@ -1,8 +1,8 @@
-"""What comes with the package because it would take too long to work out. `python -m reports.shipped` writes it anew.
+"""Files that come with the package because making them takes long; `python -m resnet_space.api.shipped` writes them.
 
 `resnet_space/counts.json`: what the counter says of the presets, of published networks, and of the references.
-`reports/listed.json`: the lists of presets, studies and what is published. Tests hold both against what they are made
-from.
+`resnet_space/api/listed.json`: the lists of presets, studies and what is published. Tests compare both with what they
+are made from.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ablations.placing import network
 from ablations.published import catalogue as published
-from reports import catalogue
 from resnet_space import Complexity, complexity, counts
+from resnet_space.api import catalogue
 from resnet_space.presets import PRESETS
 from resnet_space.references import REFERENCES, count_anew
 

@@ -7,19 +7,19 @@ import sys
 
 import pytest
 
-from reports import catalogue, shipped
 from resnet_space import Architecture, complexity, preset
+from resnet_space.api import catalogue, shipped
 from resnet_space.counts import counts, table
 
 
 @pytest.mark.long
 def test_the_counts_that_are_shipped_are_the_counters() -> None:
-    assert dict(table()) == shipped.counted(), "python -m reports.shipped"
+    assert dict(table()) == shipped.counted(), "python -m resnet_space.api.shipped"
 
 
 def test_the_lists_that_are_shipped_are_what_is_there() -> None:
     for name, (headings, rows) in shipped.listed().items():
-        assert catalogue.listing(name) == (headings, [*rows]), "python -m reports.shipped"
+        assert catalogue.listing(name) == (headings, [*rows]), "python -m resnet_space.api.shipped"
 
 
 def test_a_network_that_is_not_shipped_is_counted(tiny_net: Architecture) -> None:

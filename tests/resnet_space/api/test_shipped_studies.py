@@ -3,11 +3,11 @@
 import jsonschema
 import pytest
 
-from ablations.library import SHIPPED, load, shipped
 from ablations.published import of_arms, rows
 from ablations.study import Ablation
-from reports.catalogue import SCHEMAS
 from resnet_space import complexity, documents
+from resnet_space.api.catalogue import SCHEMAS
+from resnet_space.api.studies import SHIPPED, load, shipped
 
 SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32), "fashion-mnist": (1, 28, 28)}
 

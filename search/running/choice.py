@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from ablations import library
-from ablations.study import Ablation
-from resnet_space import Architecture, documents
+from resnet_space import Architecture
 from resnet_space.errors import InputError, unknown
 from search.data.inputs import Inputs
 from search.files.bucket import Place
 from search.files.folder import RunFolder
 from search.store import membership
-from search.store.store import Store
+from search.store.stored import StoredRun
 from search.training.export import weights_of
 from search.trials.study import Study
 
@@ -38,30 +35,25 @@ class Choice:
     notes: Sequence[str]
 
 
-def choose(path: Path, arm: str, storage: str | None = None, checkpoints: str | None = None) -> Choice:
+def choose(stored: StoredRun, name: str) -> Choice:
     """Find a network of a run. Its best trial is that of least validation error.
 
-    A bucket is asked for weights only where it is named here: who sent the folder must not choose whom this machine
-    calls.
+    A bucket is asked for weights only where the caller named it: the sender of a folder must not choose whom this
+    machine calls.
 
     Raises:
-        InputError: no run's folder, or no network of it, or more than one, goes by that name; a manifest whose data
-            are not the network's.
+        InputError: no network of it, or more than one, goes by that name; a manifest whose data are not the network's.
     """
-    folder = RunFolder.existing(path, checkpoints)
-    study = library.of(documents.read(folder.study), source=str(folder.study))
-    store = Store.of(folder, storage)
-    try:
-        frame, own = store.frame(), membership.identity(study.recipe, folder, store)
-        rows = zip(frame["key"], frame["architecture"], frame["seed"], strict=True)
-        mine = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
-        left_out, frame = membership.left_out(len(frame) - sum(mine)), frame[mine]
-        if frame.empty and left_out:
-            raise InputError(f"{path}: no trials yet; {left_out}")
-        key = _key(arm, study, store, sorted(set(frame["architecture"])))
-        net = Architecture.of(store.architectures([key])[key])
-    finally:
-        store.close()
+    folder, study, store = stored
+    frame, own = store.frame(), membership.identity(study.recipe, folder, store)
+    rows = zip(frame["key"], frame["architecture"], frame["seed"], strict=True)
+    mine = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
+    left_out, frame = membership.left_out(len(frame) - sum(mine)), frame[mine]
+    if frame.empty and left_out:
+        raise InputError(f"{folder.path}: no trials yet; {left_out}")
+    keys = sorted(set(frame["architecture"]))
+    key = _key(name, stored.arms(keys), keys)
+    net = Architecture.of(store.architectures([key])[key])
     trials = frame[(frame["architecture"] == key) & (frame["status"] == "complete")].sort_values("validation_error")
     inputs = _inputs(folder, study, net)
     facts: dict[str, str | int | float] = {"study": study.name, "data": study.data.name}
@@ -81,8 +73,7 @@ def _inputs(folder: RunFolder, study: Study, net: Architecture) -> Inputs | None
         raise InputError(f"{folder.manifest}: {error}") from None
 
 
-def _key(name: str, study: Study, store: Store, keys: list[str]) -> str:
-    arms = arms_of(study, store, keys)
+def _key(name: str, arms: Mapping[str, str], keys: list[str]) -> str:
     if name in arms:
         return arms[name]
     found = [key for key in keys if key.startswith(name)] if name else []
@@ -91,12 +82,3 @@ def _key(name: str, study: Study, store: Store, keys: list[str]) -> str:
     if not found:
         raise unknown("network", name, [*arms, *keys], path="--arm")
     return found[0]
-
-
-def arms_of(study: Study, store: Store, keys: list[str]) -> dict[str, str]:
-    """Keys of stored networks by the names that an ablation gave them; none for another kind of study."""
-    if not isinstance(study, Ablation) or not keys:
-        return {}
-    some = Architecture.of(store.architectures(keys[:1])[keys[0]])
-    nets = study.architectures(some.input_shape, some.classes)
-    return {name: net.key for name, net in nets.items() if net.key in keys}

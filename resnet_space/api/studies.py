@@ -7,13 +7,10 @@ from importlib import resources as files
 from pathlib import Path
 from typing import Any
 
-from ablations.study import Ablation
 from resnet_space import Architecture, documents, paths
+from resnet_space.api.kinds import KINDS
 from resnet_space.errors import InputError, unknown
-from search.exploring.study import Search
 from search.trials.study import Study
-
-KINDS: dict[str, type[Study]] = {"ablation": Ablation, "search": Search}
 
 SHIPPED = files.files("ablations") / "studies"
 
@@ -64,10 +61,10 @@ def of(data: Any, *, source: str = "") -> Study:
 def _kind(data: Any, source: str) -> type[Study]:
     if not isinstance(data, dict):
         raise InputError(f"{source}: a study is a mapping of fields")
-    kind = data.get("kind", "ablation")
+    kind = data.get("kind", next(iter(KINDS)))
     if not isinstance(kind, str) or kind not in KINDS:
         raise unknown("kind", kind, KINDS, path=f"{source}: kind")
-    return KINDS[kind]
+    return KINDS[kind].study.load()
 
 
 def _at(data: dict[str, Any], path: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ Listing = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 FILE = "listed.json"
 KEPT = ("presets", "studies", "published")
 """Lists that come with the package in `FILE`: to make them, descriptions of many networks are built, and a dozen files
-read. `python -m reports.shipped` writes them."""
+read. `python -m resnet_space.api.shipped` writes them."""
 
 
 def presets() -> Listing:
@@ -35,7 +35,7 @@ def presets() -> Listing:
 
 
 def studies() -> Listing:
-    from ablations.library import load, shipped
+    from resnet_space.api.studies import load, shipped
 
     loaded = [load(name) for name in shipped()]
     return ("study", "asks of", "question", "source"), [
@@ -175,7 +175,7 @@ def listing(what: str, dataset: str | None = None) -> Listing:
     made, given = _named(what), _on(what, dataset)
     if what not in KEPT or given:
         return made(**given)
-    headings, rows = json.loads((files.files("reports") / FILE).read_text(encoding="utf-8"))[what]
+    headings, rows = json.loads((files.files("resnet_space.api") / FILE).read_text(encoding="utf-8"))[what]
     return tuple(headings), [tuple(row) for row in rows]
 
 
@@ -208,24 +208,28 @@ def _on(what: str, dataset: str | None) -> dict[str, str]:
 
 def _study_schema() -> dict[str, Any]:
     """Of a study's file: one of the kinds, told apart by `kind`."""
-    from ablations.library import KINDS
+    from resnet_space.api.kinds import KINDS
 
-    schemas = []
-    for kind in KINDS.values():
-        schema = kind.model_json_schema(ref_template=f"#/$defs/{kind.__name__}/$defs/{{model}}")
+    studies = {name: kind.study.load() for name, kind in KINDS.items()}
+    schemas = {}
+    for name, study in studies.items():
+        schema = study.model_json_schema(ref_template=f"#/$defs/{study.__name__}/$defs/{{model}}")
         # Not of a study, but of its file: each profile holds fields that replace the study's.
         schema["properties"]["profiles"] = {
             "type": "object",
-            "additionalProperties": {"type": "object", "propertyNames": {"enum": list(kind.model_fields)}},
+            "additionalProperties": {"type": "object", "propertyNames": {"enum": list(study.model_fields)}},
         }
-        schemas.append(schema)
-    return {
-        "$defs": {schema["title"]: schema for schema in schemas},
+        schemas[name] = schema
+    first, *others = studies
+    chosen: dict[str, Any] = {"$ref": f"#/$defs/{studies[first].__name__}"}
+    for name in others:
         # By `if`: an editor then shows the mistakes of that kind alone.
-        "if": {"properties": {"kind": {"const": "search"}}, "required": ["kind"]},
-        "then": {"$ref": "#/$defs/Search"},
-        "else": {"$ref": "#/$defs/Ablation"},
-    }
+        chosen = {
+            "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
+            "then": {"$ref": f"#/$defs/{studies[name].__name__}"},
+            "else": chosen,
+        }
+    return {"$defs": {schema["title"]: schema for schema in schemas.values()}, **chosen}
 
 
 def _architecture_schema() -> dict[str, Any]:

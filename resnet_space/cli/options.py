@@ -1,8 +1,26 @@
-"""What the options of a command change in a study or a network, as values by path."""
+"""Options that several verbs have, and what they change in a study or a network: values by path."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from resnet_space.errors import text
+
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a field by path; may be repeated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Profile = Annotated[str | None, typer.Option(help="A form of the study, such as laptop or paper.")]
+Url = partial(typer.Option, metavar="URL", callback=text)
+Storage = Annotated[str | None, Url(help="A database in place of the folder's SQLite file.")]
+Checkpoints = Annotated[
+    str | None, Url(help="A bucket in place of the folder's checkpoints/, such as s3://BUCKET/PREFIX.")
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 
 
 def given(

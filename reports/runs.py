@@ -1,0 +1,10 @@
+"""The kinds of runs that there are reports of."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ablations.run import AblationRun
+from search.exploring.run import SearchRun
+
+Run: TypeAlias = AblationRun | SearchRun

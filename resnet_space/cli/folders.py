@@ -1,0 +1,118 @@
+"""Verbs about a run's folder: how far it is, its front, its report, its networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resnet_space import api
+from resnet_space.cli.options import Checkpoints, Folder, Json, Storage
+from resnet_space.cli.printing import console, print_json, print_table
+from resnet_space.errors import InputError, unknown
+
+
+def status(folder: Folder, storage: Storage = None, json: Json = False) -> None:
+    """How many trials are complete, running, waiting, diverged, failed; with reasons and the path of a traceback."""
+    from search.store.membership import left_out
+
+    found = api.status(folder, storage)
+    presence, traceback = found.presence, found.traceback
+    if json:
+        extra = {"traceback": str(traceback) if traceback else None, "left_out": found.left_out}
+        print_json(presence.as_json() | extra)
+        return
+    print_table(("status", "trials"), [(name, str(count)) for name, count in presence.counts.items()])
+    if reasons := presence.standing.reasons:
+        print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in reasons])
+    if found.left_out:
+        typer.echo(left_out(found.left_out))
+    for line in presence.lines:
+        typer.echo(line)
+    if traceback:
+        typer.echo(f"first traceback: {traceback}")
+
+
+def front(
+    folder: Folder,
+    objectives: Annotated[str | None, typer.Option(help="What to minimise, such as error,macs.")] = None,
+    where: Annotated[str | None, typer.Option(help='A filter, such as "macs < 1e8 and depth >= 20".')] = None,
+    budget: Annotated[
+        str | None, typer.Option(help='Only the network of least error within a budget, such as "macs <= 5e7".')
+    ] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="Only the network where the front bends most.")] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="Measure the hypervolume against a point, such as error=0.9,macs=1e8.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
+    storage: Storage = None,
+) -> None:
+    """Print the Pareto front of a run, with its spread over seeds and how sure it is."""
+    from reports.front import FORMATS
+    from reports.terminal import front_table
+    from search.store.membership import left_out
+
+    if form != "table" and form not in FORMATS:
+        raise unknown("format", form, ["table", *FORMATS], path="--format")
+    found = api.front(
+        folder, objectives=objectives, where=where, budget=budget, knee=knee, reference=reference, storage=storage
+    )
+    if found.others:
+        typer.echo(left_out(found.others), err=True)
+    if form != "table":
+        typer.echo(FORMATS[form](found.points, found.nets), nl=False)
+    else:
+        for part in front_table(found):
+            console().print(part, soft_wrap=isinstance(part, str))
+
+
+def dashboard(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A search's folder.")], storage: Storage = None
+) -> None:
+    """Write a search as an Optuna storage, and print the command that shows it."""
+    typer.echo(f"optuna-dashboard {api.as_optuna(folder, storage)}")
+
+
+def export(
+    folder: Folder,
+    arm: Annotated[str, typer.Option(metavar="KEY", help="The network's key, its beginning, or the arm's name.")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="FILE.py, FILE.safetensors or FILE.onnx.")],
+    storage: Storage = None,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Write a network of a run, with its weights, to a file: as Python, safetensors or ONNX."""
+    found = api.export(folder, arm, to, storage=storage, checkpoints=checkpoints)
+    for note in found.notes:
+        typer.echo(note, err=True)
+    for path in found.paths:
+        typer.echo(path)
+
+
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR [DIR]", help="A run's folder, or two to compare.")],
+    formats: Annotated[str, typer.Option("--format", help="html, md, tex, csv, parquet; several with commas.")] = "md",
+    published: Annotated[
+        str | None, typer.Option(metavar="DATASET", help="Draw published results on a data set beside the front.")
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Write the report of a run, finished or not, into its folder, and print the paths; of two runs a comparison."""
+    wanted = [name.strip() for name in formats.split(",")]
+    if len(folders) > 2:
+        raise InputError(f"{len(folders)} folders; give one to report on, or two to compare")
+    if len(folders) == 2:
+        if published is not None:
+            raise InputError(f"--published {published}: goes with the report of one run, not of two")
+        paths = api.report(api.compare(folders[0], folders[1], storage=storage), wanted)
+    else:
+        known = [] if published is None else api.published(published)
+        paths = api.report(api.open_run(folders[0], storage), wanted, published=known)
+    for path in paths:
+        typer.echo(path)
+
+
+def repair(folder: Folder) -> None:
+    """Rebuild a damaged trials.db from what can be read of it; the damaged file is kept."""
+    for line in api.repair(folder):
+        typer.echo(line)
