@@ -20,6 +20,7 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import pytest
+from caches import AFTER_A_MODULE, AFTER_A_TEST, forget
 
 WITHOUT_PLUGINS = Path(__file__).parent / "gpu"
 """Tests that run on a machine with a GPU, where there is pytest and little else."""
@@ -70,6 +71,21 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESNET_SPACE_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Afterwards, caches are empty that go by the environment or by what the test put in a function's place: which they
+    are, and why no others, is in `caches`."""
+    yield
+    forget(AFTER_A_TEST)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_with_the_module() -> Iterator[None]:
+    """The same for caches that take longer to fill."""
+    yield
+    forget(AFTER_A_MODULE)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -15,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import forks
 import numpy as np
 import pytest
 from nodes import workers
@@ -358,9 +357,8 @@ print("still up" if ray_runner.ray.is_initialized() else "shut down", file=sys.s
 def test_alone_it_starts_and_stops_a_ray_of_its_own_and_prints_nothing_on_stdout(trial: Trial, tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
     file.write_text(trial(epochs=1).to_json())
-    command = [sys.executable, "-c", ALONE, str(file), str(tmp_path)]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=200)
+    ran = forks.run(["-c", ALONE, file, tmp_path], env=environment)
     lines = ran.stderr.splitlines()
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == ""
