@@ -20,6 +20,8 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import pytest
+from caches import AFTER_A_MODULE, AFTER_A_TEST, forget
+from pieces import arrange
 
 WITHOUT_PLUGINS = Path(__file__).parent / "gpu"
 """Tests that run on a machine with a GPU, where there is pytest and little else."""
@@ -34,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("xdist"):
         config.addinivalue_line("markers", "xdist_group(name): what one process runs (pytest-xdist)")
+    # By default xdist begins with the files of most tests, whatever the order here: those are the quick ones.
+    config.option.loadscopereorder = False
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
@@ -47,20 +51,12 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes one runs all tests of a file, for their fixtures, and one all that share a Ray.
-
-    Long tests wait for `RESNET_SPACE_ALL`. Files with slow tests come first, so that no process is left alone with them
-    at the end.
-    """
+    """Long tests wait for `RESNET_SPACE_ALL`. What several processes divide among them is said in `pieces`."""
     if not os.environ.get("RESNET_SPACE_ALL"):
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="takes long; RESNET_SPACE_ALL=1 runs it, as CI does"))
-    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
-    items.sort(key=lambda item: item.path not in slow)
-    with_ray = {item.path for item in items if "ray_cluster" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else item.path.name))
+    arrange(items)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,6 +66,21 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESNET_SPACE_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Afterwards, caches are empty that go by the environment or by what the test put in a function's place: which they
+    are, and why no others, is in `caches`."""
+    yield
+    forget(AFTER_A_TEST)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_with_the_module() -> Iterator[None]:
+    """The same for caches that take longer to fill."""
+    yield
+    forget(AFTER_A_MODULE)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ for number in range(2):
     pathlib.Path(sys.argv[1]).write_text(json.dumps(facts))
 print("said")
 """
-WAITS = f"{WRITES}\nsys.stdout.flush()\ntime.sleep(60)"
+WAITS = f"{WRITES}\nsys.stdout.flush()\ntime.sleep(3600)"
 FAILS = f"{WRITES}\nraise ValueError('no such kernel')"
 DIES = f"{WRITES}\nimport os, signal\nsys.stdout.flush()\nos.kill(os.getpid(), signal.SIGSEGV)"
 
@@ -62,9 +61,7 @@ def test_a_stage_that_fails_or_crashes_loses_only_its_own_results(tmp_path: Path
 
 
 def test_a_stage_that_takes_too_long_is_stopped_and_its_lines_stay(tmp_path: Path) -> None:
-    began = time.monotonic()
     found = run(tmp_path, {"smoke": WAITS, "fused": WRITES}, limit_s=2.0)
-    assert time.monotonic() - began < 30
     assert found["smoke"]["status"] == "stopped at its limit of 2 s"
     assert len(found["smoke"]["cases"]) == 2
     assert found["fused"]["status"] == "finished"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pieces import SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("resnet_space", "search", "ablations", "reports")
@@ -31,6 +32,8 @@ PART_OF = {"pydantic_core": "pydantic"}
 LIGHT = {
     "resnet_space": ("torch", "ray"),
     "resnet_space.cli": ("torch", "ray", "pandas", "sqlalchemy", "pydantic"),
+    "resnet_space.testing": ("torch", "ray", "pytest"),
+    "search.testing": ("torch", "ray", "pytest"),
 }
 # Joined here, so that this file does not contain the names it searches for.
 REGISTRIES = [
@@ -159,6 +162,10 @@ def test_every_test_in_the_table_of_faults_exists() -> None:
         for path, _ in named
     }
     assert [f"{path}::{test}" for path, test in named if test not in found[path]] == []
+
+
+def test_every_file_whose_seconds_were_measured_exists() -> None:
+    assert [file for file in SECONDS if not (ROOT / "tests" / file).is_file()] == []
 
 
 def test_modules_are_under_400_lines() -> None:

@@ -3,10 +3,10 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forks
 import pytest
 
 from search.store.store import Store
@@ -15,13 +15,12 @@ from search.trials.record import TrialRecord
 SMALL = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "resources.retries=0", "--epochs", "3"]
 
 
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "resnet_space", *map(str, arguments)]
+def command(out: Path, *more: str) -> list[str | Path]:
+    return ["-m", "resnet_space", "run", "shortcuts", "--seeds", "1", *SMALL, "--out", out, *more]
 
 
 def run(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    arguments = command("run", "shortcuts", "--seeds", "1", *SMALL, "--out", out, *more)
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=500, check=False)
+    return forks.run(command(out, *more), timeout=500)
 
 
 def table(output: str) -> list[str]:
@@ -50,10 +49,7 @@ def test_a_run_killed_half_way_and_started_again_ends_with_the_same_table(tmp_pa
     assert undisturbed.returncode == 0, undisturbed.stderr
 
     out = tmp_path / "killed"
-    arguments = command("run", "shortcuts", "--seeds", "1", *SMALL, "--out", out)
-    with subprocess.Popen(
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as driver:
+    with forks.Child(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
         deadline = time.monotonic() + 400
         while len(complete(out)) < 3 and time.monotonic() < deadline:
             assert driver.poll() is None, "the run ended before it could be killed"

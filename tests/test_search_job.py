@@ -16,6 +16,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import forks
 import pytest
 
 from resnet_space import Architecture, Space, cli, complexity, documents
@@ -266,10 +267,8 @@ def test_a_search_that_cannot_be_is_refused(verb: str, changes: Any, message: st
 @pytest.mark.timeout(900)
 def test_a_search_killed_half_way_and_started_again_loses_and_doubles_no_trial(tmp_path: Path) -> None:
     out, study = tmp_path / "run", write(tmp_path, recipe={"base": "digits", "epochs": 12}, stopping="none")
-    arguments = [sys.executable, "-m", "resnet_space", "run", str(study), "--out", str(out)]
-    with subprocess.Popen(
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as driver:
+    arguments = ["-m", "resnet_space", "run", study, "--out", out]
+    with forks.Child(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
         deadline = time.monotonic() + 200
         while sum(r.status == "complete" for r in records(out)) < 2 and time.monotonic() < deadline:
             assert driver.poll() is None, "the run ended before it could be killed"
@@ -277,7 +276,7 @@ def test_a_search_killed_half_way_and_started_again_loses_and_doubles_no_trial(t
         os.kill(driver.pid, signal.SIGKILL)
     before = {r.key: r for r in records(out) if r.status == "complete"}
     assert 2 <= len(before) < 5
-    resumed = subprocess.run(arguments, capture_output=True, text=True, timeout=500, check=False)
+    resumed = forks.run(arguments, timeout=500)
     assert resumed.returncode == 0, resumed.stderr
     after = {record.key: record for record in records(out)}
     assert {key: after[key] for key in before} == before

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import forks
 import pytest
 from processes import still
 from verbs import Cli
@@ -83,9 +82,8 @@ def test_two_drivers_share_a_study_and_one_finishes_it_when_the_other_is_killed(
     study = ["shortcuts", "--seeds", "1", "--epochs", "1", *SMALL]
     storage = ["--storage", postgresql_url]
 
-    def driver(out: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", DRIVER, "run", *study, "--out", out, *storage]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    def driver(out: str) -> forks.Child:
+        return forks.Child(["-c", DRIVER, "run", *study, "--out", out, *storage], cwd=tmp_path)
 
     # Create the store first, so that the test can read it.
     Store(postgresql_url).close()

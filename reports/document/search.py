@@ -105,7 +105,11 @@ def the_networks(run: SearchRun, _: Sequence[Published]) -> Section | None:
 
 def its_setting(run: SearchRun, _: Sequence[Published]) -> Section:
     study = run.study
-    confirming = f"{study.confirmation_seeds[0]} to {study.confirmation_seeds[-1]} to confirm" if study.confirm else "none to confirm"
+    confirming = (
+        f"{study.confirmation_seeds[0]} to {study.confirmation_seeds[-1]} to confirm"
+        if study.confirm
+        else "none to confirm"
+    )
     return setting(run, seeds=f"0 to {study.replicates - 1} to search, {confirming}")
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from search.running.feed import Feed, Runner
     from search.trials.events import Event
     from search.trials.trial import Job
@@ -21,6 +24,12 @@ SIGNALS = tuple(
 PATIENCE_SECONDS = 60.0
 """How long running trials may take to end their epoch; then what they did since their last checkpoint is done again
 when the run goes on."""
+
+
+IMPORT_SECONDS = 30.0
+"""How long an import may take to end, before it is interrupted."""
+AGAIN_SECONDS = 0.1
+"""After so many it is looked again whether an import has ended."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -36,7 +45,8 @@ class Stop:
     The first signal is a request, as long as trials are at work: no more are begun, and each is stopped after its
     epoch, where it leaves a checkpoint. With nothing at work, after `patience` seconds, and at a second signal it ends
     at once, by a `Stopped` in the main thread: a `KeyboardInterrupt`, which is the one exception that Ray passes on
-    from its own waiting.
+    from its own waiting. An import that is under way ends first: libraries in C abort the process where an exception
+    comes out of what they import. Where Python drops the exception, as in a callback from C, it is raised again soon.
     """
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
@@ -44,6 +54,7 @@ class Stop:
         self.asked: signal.Signals | None = None
         self.at_work: set[str] = set()
         """Trials that a worker has taken up, and that have ended no epoch since the signal."""
+        self._importing_until: float | None = None
 
     @property
     def status(self) -> int:
@@ -62,18 +73,19 @@ class Stop:
             KeyboardInterrupt: it was asked to stop, and nothing is at work any more.
         """
         before = {number: signal.getsignal(number) for number in SIGNALS}
+        hook, sys.unraisablehook = sys.unraisablehook, self._dropped
         self.listen()
         try:
             yield
         except BaseException as error:
-            # Ray has a handler of its own while it starts, which exits with the number of SIGTERM.
-            if isinstance(error, SystemExit) and error.code == signal.SIGTERM:
+            if _by_ray(error):
                 self.asked = self.asked or signal.SIGTERM
             if self.asked and not isinstance(error, KeyboardInterrupt):
                 # Of what was interrupted, such as a cluster that got the signal too.
                 raise Stopped from None
             raise
         finally:
+            sys.unraisablehook = hook
             if _in_main_thread():
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 for number in SIGNALS:
@@ -109,10 +121,11 @@ class Stop:
 
         return run
 
-    def _heard(self, number: int, _: Any) -> None:
+    def _heard(self, number: int, frame: FrameType | None) -> None:
         again, self.asked = self.asked, self.asked or signal.Signals(number)
         if again or not self.at_work:
-            raise Stopped
+            self._stop(frame)
+            return
         signal.signal(signal.SIGALRM, self._too_late)
         # Every second from then on, in case that Python was where it drops exceptions.
         signal.setitimer(signal.ITIMER_REAL, self.patience, 1)
@@ -123,8 +136,32 @@ class Stop:
         # In a thread: what was interrupted here may be a write to the same stream.
         threading.Thread(target=print, args=(message,), kwargs={"file": sys.stderr, "flush": True}).start()
 
-    def _too_late(self, *_: Any) -> None:
+    def _too_late(self, _: int, frame: FrameType | None) -> None:
+        self._stop(frame)
+
+    def _stop(self, frame: FrameType | None) -> None:
+        """Raise `Stopped`, now or after the import that is under way."""
+        now = time.monotonic()
+        if _importing(frame):
+            self._importing_until = self._importing_until or now + IMPORT_SECONDS
+            if now < self._importing_until:
+                self._stop_soon()
+                return
         raise Stopped
+
+    def _stop_soon(self) -> None:
+        signal.signal(signal.SIGALRM, self._too_late)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+
+    def _dropped(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Of an exception that cannot be raised where it is."""
+        error = unraisable.exc_value
+        if isinstance(error, Stopped) or _by_ray(error):
+            self.asked = self.asked or signal.SIGTERM
+            if _in_main_thread():
+                self._stop_soon()
+        else:
+            sys.__unraisablehook__(unraisable)
 
 
 class Ending:
@@ -137,6 +174,8 @@ class Ending:
 
     def begin(self, workers: int) -> None:
         self.stop.listen()
+        if self.stop.asked:
+            raise Stopped
         self.feed.begin(workers)
 
     def next(self) -> Job | None:
@@ -183,6 +222,20 @@ class Ending:
         self.stop.at_work -= keys
         for key in keys:
             self.jobs.pop(key, None)
+
+
+def _by_ray(error: BaseException | None) -> bool:
+    """Whether it comes from the handler that Ray has while it starts, which exits with the number of SIGTERM."""
+    return isinstance(error, SystemExit) and error.code == signal.SIGTERM
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether an import is under way where a signal came."""
+    while frame:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _in_main_thread() -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 import sweeping
 
@@ -46,7 +45,7 @@ next(told)
 
 
 def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Path) -> None:
-    ran = subprocess.run([sys.executable, "-c", HANGS, str(tmp_path)], capture_output=True, text=True, check=False)
+    ran = forks.run(["-c", HANGS, tmp_path])
     assert ran.returncode == 1
     assert ran.stdout.splitlines()[-1] == "asked"
     report = (tmp_path / failures.SILENT_FILE).read_text()
@@ -64,9 +63,9 @@ def test_one_that_does_not_hang_leaves_nothing(tmp_path: Path) -> None:
 def kept(folder: Path, script: str, specs: list[TrialSpec], **environment: str) -> list[dict[str, Any]]:
     """What a run on a Ray of its own tells."""
     (folder / "specs.json").write_text(json.dumps([spec.model_dump(mode="json") for spec in specs]))
-    command = [sys.executable, "-c", RUNS + script, str(folder / "specs.json"), str(folder / "checkpoints")]
+    command = ["-c", RUNS + script, folder / "specs.json", folder / "checkpoints"]
     alone = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | environment
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=alone, timeout=250)
+    ran = forks.run(command, env=alone)
     assert ran.returncode == 0, ran.stderr
     return [json.loads(line) for line in ran.stdout.splitlines()]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Event as Flag
 
+import forks
 import pytest
 from rich.console import Console
 
@@ -90,10 +90,10 @@ def test_what_raises_aside_does_not_raise_here() -> None:
     assert done == [1]
 
 
-def run(folder: Path, err: int) -> subprocess.CompletedProcess[bytes]:
+def run(folder: Path, err: int) -> subprocess.CompletedProcess[str]:
     (folder / "study.yaml").write_text(STUDY)
-    command = [sys.executable, "-m", "resnet_space", "run", "study.yaml", "--inline", "--out", "run"]
-    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=err, check=False, timeout=250)
+    command = ["-m", "resnet_space", "run", "study.yaml", "--inline", "--out", "run"]
+    return forks.run(command, cwd=folder, stderr=err)
 
 
 @pytest.mark.long
@@ -116,8 +116,8 @@ def test_a_run_whose_stderr_nobody_reads_ends_well(reader: str, tmp_path: Path) 
         if reader == "asleep":
             os.close(back)
     assert done.returncode == 0
-    assert b"report: run/report/report.md" in done.stdout
-    assert done.stdout.count(b"plain") > 0
+    assert "report: run/report/report.md" in done.stdout
+    assert done.stdout.count("plain") > 0
 
 
 def test_one_that_is_silent_for_long_is_told_once_until_it_is_heard_again() -> None:

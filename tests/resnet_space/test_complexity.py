@@ -1,14 +1,12 @@
 """Counts by distinct units are those of fvcore on the whole network."""
 
-import time
-
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_space import PRESETS, Architecture, build, complexity, preset
+from resnet_space import PRESETS, Architecture, build, complexity, counter, preset
 from resnet_space.counter import ELEMENTWISE, LEFT_OUT, count
 from resnet_space.shortcuts import SHORTCUTS
 
@@ -53,10 +51,21 @@ def test_macs_are_plain_fvcores_with_every_shortcut(kind):
     assert complexity(net).macs == macs_by_plain_fvcore(net)
 
 
-def test_resnet_1001_is_counted_in_seconds():
-    start = time.perf_counter()
-    complexity(preset("preresnet1001").assign({"width": 1.25}))  # whose units no other test has counted
-    assert time.perf_counter() - start < 10
+def test_of_a_net_of_a_thousand_layers_each_distinct_unit_runs_once_and_each_distinct_operation_is_counted_once(
+    monkeypatch,
+):
+    ran, counted = [], []
+    gone_through, by_fvcore = counter._ran, counter.count
+    monkeypatch.setattr(counter, "_ran", lambda *given: ran.append(given) or gone_through(*given))
+    monkeypatch.setattr(counter, "count", lambda *given: counted.append(given) or by_fvcore(*given))
+    counter.forget()
+    net = preset("preresnet1001")
+    complexity(net)
+    assert len(net.blueprint.units) == 333
+    assert len(ran) == 2 + 3 * 2, "stem, head, and in each stage the first unit and the others"
+    assert len(counted) < 100
+    complexity(net)
+    assert len(ran) == 8, "nothing is counted again"
 
 
 def test_macs_are_the_sum_of_the_operators_that_are_not_elementwise():

@@ -1,7 +1,6 @@
 """Equivalent descriptions have one key, and equivalent means equal outputs; others differ in their keys."""
 
 import copy
-import dataclasses
 import os
 import pickle
 import subprocess
@@ -15,8 +14,7 @@ from hypothesis import strategies as st
 
 from resnet_space import PRESETS, Architecture, build, preset
 from resnet_space.blueprint import draw
-from resnet_space.modules import Unit
-from resnet_space.shortcuts import SHORTCUTS, ConstantScaling, DropoutShortcut
+from resnet_space.shortcuts import SHORTCUTS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -210,34 +208,6 @@ def test_networks_that_differ_in_one_thing_differ_in_their_keys():
 
 def test_presets_have_different_keys():
     assert len({row.net.key for row in PRESETS.values()}) == len(PRESETS)
-
-
-@pytest.mark.parametrize(
-    "shortcut",
-    [
-        *(cls() for cls in SHORTCUTS.values()),
-        ConstantScaling(shortcut_scale=1, branch_scale=1),
-        ConstantScaling(shortcut_scale=0, branch_scale=1),
-        ConstantScaling(shortcut_scale=0, branch_scale=0.5),
-        DropoutShortcut(p=0),
-    ],
-    ids=repr,
-)
-def test_canonical_shortcut_computes_what_the_shortcut_does(shortcut):
-    # The blueprint has canonical shortcuts only; here the one that was written runs too.
-    plan = Architecture.of(SMALL).blueprint.units[1]
-    carries = {"project": "project", "nothing": "nothing", "transition": "keep", "keep": "keep"}
-    carry = carries[shortcut.carry]
-    written = Unit(dataclasses.replace(plan, shortcut=shortcut, carry=carry))
-    canonical = shortcut.canonical()
-    carry = carries[canonical.carry]
-    simplest = Unit(dataclasses.replace(plan, shortcut=canonical, carry=carry))
-    simplest.load_state_dict(written.state_dict())
-    x = torch.randn(2, 8, 8, 8)
-    torch.manual_seed(0)
-    expected = written(x)
-    torch.manual_seed(0)
-    assert torch.equal(simplest(x), expected)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from resnet_space.chains import Pointwise
 from resnet_space.modules import Scalar
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
+from resnet_space.testing.networks import a_gradient_reaches_every_weight
 
 # 1603.05027, figure 4, a to e: the branch of two and of three convolutions, what follows the addition, and
 # what the paper's section 4 says of the net's end.
@@ -298,18 +299,7 @@ class TestDropout:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("shortcut", SHORTCUTS)
 def test_gradient_reaches_every_weight(shortcut, order, transition):
-    reaches_every_weight(small(shortcut=shortcut, order=order, transition=transition))
-
-
-def reaches_every_weight(net):
-    torch.manual_seed(0)
-    model = stirred(build(net))
-    logits = model(torch.randn(4, 1, 7, 9))
-    assert logits.shape == (4, 3)
-    functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
-    for name, weight in model.named_parameters():
-        assert torch.isfinite(weight.grad).all(), name
-        assert weight.grad.abs().sum() > 0, name
+    a_gradient_reaches_every_weight(small(shortcut=shortcut, order=order, transition=transition))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -318,7 +308,7 @@ def reaches_every_weight(net):
 def test_gradient_reaches_every_weight_of_any_branch(branch, normalisation, order):
     layers = {"layers": "[3x3/s c/2 | max 3x3/s, 1x1 c/2], 1x1 c linear"} if branch == "written" else {}
     net = small(branch={"kind": branch, "squeeze": 1, **layers}, order=order)
-    reaches_every_weight(net.replace(normalisation=normalisation))
+    a_gradient_reaches_every_weight(net.replace(normalisation=normalisation))
 
 
 def test_only_gates_and_the_classifier_have_biases():

@@ -24,11 +24,18 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[Server]:
-    """An S3 server; its credentials are in this process's environment."""
-    with pytest.MonkeyPatch.context() as patch, Server() as started:
+def credentials() -> Iterator[None]:
+    """Put the credentials of the S3 server into this process's environment."""
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def s3(credentials: None) -> Iterator[Server]:
+    """An S3 server."""
+    with Server() as started:
         yield started
 
 

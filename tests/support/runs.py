@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import forks
+
 from resnet_space import documents
 from search.store.store import Store
 
@@ -42,19 +44,37 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 class Run:
-    """`resnet-space run STUDY --out OUT ...`, going on; use it as a context, which kills it."""
+    """`resnet-space run STUDY --out OUT ...`, going on; use it as a context, which kills it.
 
-    def __init__(self, study: Path, out: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+    With an `environment`, and where it is `fresh`, a process that begins with nothing imported. `first` is code for the
+    others, before the command.
+    """
+
+    def __init__(
+        self,
+        study: Path,
+        out: Path,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        fresh: bool = False,
+        first: str = "",
+    ) -> None:
         self.out, self.mark = out, uuid.uuid4().hex
         self.errors = study.with_name(f"{self.mark}.err")
-        command = [sys.executable, "-m", "resnet_space", "run", str(study), "--out", str(out), *options]
+        arguments = ["run", str(study), "--out", str(out), *options]
+        env = {**os.environ, **(environment or {}), MARK: self.mark}
+        self.process: forks.Child | subprocess.Popen[str]
         with self.errors.open("w") as stream:
+            if environment is None and not fresh:
+                begin = ["-c", f"{first}\nfrom resnet_space.__main__ import process\nprocess()"]
+                self.process = forks.Child([*begin, *arguments], stderr=stream, env=env)
+                return
             self.process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "resnet_space", *arguments],
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 text=True,
-                env={**os.environ, **(environment or {}), MARK: self.mark},
+                env=env,
                 # A process group of its own, as a terminal gives one to a command.
                 start_new_session=True,
             )
@@ -74,7 +94,7 @@ class Run:
     def end(self) -> int:
         """Its status; what it printed is in `stdout` and `stderr`."""
         self.stdout, _ = self.process.communicate(timeout=240)
-        return self.process.returncode
+        return self.process.wait()
 
     def until(self, true: Callable[[], Seen]) -> Seen:
         """Wait for something to be so while it goes on, and say what was seen."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
 
+import forks
 import pytest
 from broken_disk import hooked, no_file_longer_than
 
@@ -124,9 +123,7 @@ def test_a_run_on_a_full_disk_stops_with_one_line_and_goes_on_when_there_is_room
     run = ["run", "transitions", "--seeds", "1", "--epochs", "1", "--inline", "--out", str(tmp_path / "run")]
     tiny = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "data.limit=200"]
     # Room for the tables, and not for three trials.
-    full = subprocess.run(
-        [sys.executable, "-c", FULL, "125000", *run, *tiny], capture_output=True, text=True, check=False
-    )
+    full = forks.run(["-c", FULL, "125000", *run, *tiny])
     assert full.returncode == 2, full.stderr
     assert full.stdout == ""
     assert "Traceback" not in full.stderr
@@ -136,9 +133,7 @@ def test_a_run_on_a_full_disk_stops_with_one_line_and_goes_on_when_there_is_room
     store = Store.at(tmp_path / "run", new=False)
     before = {record.key: record for record in store.records() if record.status == "complete"}
     store.close()
-    again = subprocess.run(
-        [sys.executable, "-m", "resnet_space", *run, *tiny], capture_output=True, text=True, check=False
-    )
+    again = forks.run(["-m", "resnet_space", *run, *tiny])
     assert again.returncode == 0, again.stderr
     store = Store.at(tmp_path / "run", new=False)
     after = {record.key: record for record in store.records()}

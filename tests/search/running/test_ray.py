@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -15,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import forks
 import numpy as np
 import pytest
 import sweeping
@@ -226,18 +225,18 @@ def test_data_gone_from_the_worker_is_told_and_not_tried_again(swept: Sweep) -> 
         ({"gpus": 64}, r"resources.gpus: a trial asks for 64, and no node of the cluster has more than \d+ "),
     ],
 )
-def test_more_than_any_node_has_is_refused_within_seconds(
-    asked: dict[str, float], message: str, trial: Trial, tmp_path: Path
+def test_more_than_any_node_has_is_refused_before_anything_begins(
+    asked: dict[str, float], message: str, trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from search.running import ray_runner
 
     told: list[Event] = []
-    began = time.monotonic()
+    feed = Listed([Job(trials=(trial(),))], told.append)
+    for begun in ("Tuner", "with_parameters"):
+        monkeypatch.setattr(ray_runner.tune, begun, lambda *_, **__: pytest.fail("a run began"))
+    monkeypatch.setattr(feed, "begin", lambda _: pytest.fail("the feed was told to begin"))
     with pytest.raises(InputError, match=message):
-        ray_runner.run(
-            Listed([Job(trials=(trial(),))], told.append), resources=Resources(**asked), checkpoints=tmp_path
-        )
-    assert time.monotonic() - began < 5
+        ray_runner.run(feed, resources=Resources(**asked), checkpoints=tmp_path)
     assert told == []
     assert list(tmp_path.iterdir()) == []
 
@@ -363,9 +362,8 @@ print("still up" if ray_runner.ray.is_initialized() else "shut down", file=sys.s
 def test_alone_it_starts_and_stops_a_ray_of_its_own_and_prints_nothing_on_stdout(trial: Trial, tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
     file.write_text(trial(epochs=1).to_json())
-    command = [sys.executable, "-c", ALONE, str(file), str(tmp_path)]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=200)
+    ran = forks.run(["-c", ALONE, file, tmp_path], env=environment)
     lines = ran.stderr.splitlines()
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == ""

@@ -6,14 +6,13 @@ import io
 import os
 import pickle
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 import torch
 from hypothesis import given
@@ -145,8 +144,7 @@ def test_a_trial_killed_with_sigkill_ends_with_the_same_bits(trial: Trial, digit
     whole = list(train(spec, digits, folder=tmp_path / "whole"))
     file = tmp_path / "spec.json"
     file.write_text(spec.to_json())
-    command = [sys.executable, "-c", TRAINS, str(file), str(tmp_path / "killed")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with forks.Child(["-c", TRAINS, file, tmp_path / "killed"]) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.split() == ["Epoch", "4"]:

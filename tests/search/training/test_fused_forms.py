@@ -16,6 +16,7 @@ from resnet_space import Architecture, build
 from resnet_space.fused import Unfusable, draw_from, fuse, join, parted, refusal, unfuse
 from resnet_space.modules import Sum, Unit
 from resnet_space.shortcuts import IdentityShortcut
+from resnet_space.testing.networks import fused_it_computes_what_it_does_alone
 
 SEEDS = range(3)
 
@@ -52,13 +53,8 @@ def pictures(net: Architecture) -> list[Tensor]:
     return [torch.randn(16, *net.input_shape, generator=random) for _ in SEEDS]
 
 
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-def test_each_network_gives_its_own_logits(training: bool, net: Architecture) -> None:
-    alone, xs = [model.train(training) for model in networks(net)], pictures(net)
-    together = fuse(copy.deepcopy(alone))
-    logits = together(torch.cat(xs, 1)).chunk(len(SEEDS), dim=1)
-    for model, x, found in zip(alone, xs, logits, strict=True):
-        torch.testing.assert_close(found, model(x), atol=1e-5, rtol=1e-4)
+def test_each_network_gives_its_own_logits(net: Architecture) -> None:
+    fused_it_computes_what_it_does_alone(net)
 
 
 def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(net: Architecture) -> None:

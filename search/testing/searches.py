@@ -1,0 +1,104 @@
+"""Searches on small spaces, whose trials end at once: what a strategy is checked with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from resnet_space import Space, complexity
+from search.samplers.sampler import Outcome, Proposal, Sampler, Strategy
+
+Make = Callable[[Space, tuple[str, ...], int], Strategy]
+"""A strategy that knows nothing yet: of a space, its objectives and a seed."""
+
+History = list[tuple[Proposal, Outcome | None]]
+
+OBJECTIVES = ("error", "macs")
+
+SET = {"width": 0.25, "input_shape": [1, 8, 8], "stages.*.units": 1}
+
+SPACES: dict[str, dict[str, Any]] = {
+    # 12 networks; the bias counts with the gate alone.
+    "small": {
+        "axes": {
+            "unit.shortcut.kind": ["identity", "exclusive_gate", "none"],
+            "unit.shortcut.gate_bias": [-6, 0],
+            "unit.order": ["original", "full_preactivation", "bn_after_addition"],
+        }
+    },
+    # 14 networks: units are chosen for two of three orders.
+    "conditions": {
+        "axes": {
+            "unit.order": ["original", "full_preactivation", "bn_after_addition"],
+            "stages.*.units": [1, 2, 3],
+            "unit.shortcut.kind": ["identity", "none"],
+        },
+        "when": {"stages.*.units": {"unit.order": ["original", "full_preactivation"]}},
+    },
+    # 24 networks, others that are too deep, and bottlenecks too thin for a cardinality of 4.
+    "constraints": {
+        "axes": {
+            "stages.*.units": [1, 2, 3],
+            "unit.shortcut.kind": ["identity", "constant_scaling", "conv1x1", "none"],
+            "unit.order": ["original", "full_preactivation"],
+            "unit.branch.kind": ["basic", "bottleneck"],
+            "unit.branch.cardinality": [1, 4],
+        },
+        "constraints": ["depth <= 14"],
+    },
+    "continuum": {
+        "axes": {
+            "unit.shortcut.gate_bias": {"low": -6, "high": 0},
+            "unit.order": ["original", "full_preactivation"],
+        },
+        "set": SET | {"unit.shortcut.kind": "exclusive_gate"},
+    },
+}
+
+
+def space(name: str) -> Space:
+    return Space.of({"base": "resnet20", "set": SET, **SPACES[name]})
+
+
+def sampler(make: Make, where: Space, seed: int = 0, **settings: Any) -> Sampler:
+    return Sampler(where, make(where, OBJECTIVES, seed), seed=seed, **settings)
+
+
+def trained(proposal: Proposal) -> Outcome:
+    """An error that the network decides, as if it had been trained."""
+    cost = complexity(proposal.net)
+    luck = Random(f"{proposal.net.key} {proposal.seed}").random()
+    return Outcome("complete", ((1 / (1 + proposal.net.depth) + luck) / 2, float(cost.macs)))
+
+
+def badly(proposal: Proposal) -> Outcome:
+    """Every end there is, in turn."""
+    kinds = (trained(proposal), Outcome("pruned"), Outcome("diverged"), Outcome("failed"))
+    late = Outcome("complete", trained(proposal).values, violation=0.5)
+    return (*kinds, late)[proposal.number % 5]
+
+
+def drive(
+    of: Sampler, asks: int, become: Callable[[Proposal], Outcome] = trained, at_once: int = 1
+) -> tuple[list[Proposal], History]:
+    """Ask so many times, with `at_once` running at a time, of which the last begun ends first: what was asked for, and
+    the history."""
+    asked, history, running = list[Proposal](), dict[int, tuple[Proposal, Outcome | None]](), list[Proposal]()
+    while len(asked) < asks:
+        proposal = of.ask()
+        history.update({refused.number: (refused, outcome) for refused, outcome in of.refused()})
+        if proposal is None:
+            break
+        asked.append(proposal)
+        running.append(proposal)
+        history[proposal.number] = (proposal, None)
+        if len(running) == at_once:
+            ended = running.pop()
+            history[ended.number] = (ended, become(ended))
+            of.tell(ended.number, become(ended))
+    return asked, list(history.values())
+
+
+def keys(proposals: list[Proposal]) -> list[str]:
+    return [proposal.net.key for proposal in proposals]

@@ -1,0 +1,72 @@
+"""Where a signal comes decides when it stops a run: after an import, and again where its exception was dropped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import forks
+import pytest
+
+BEGIN = """
+import os, signal, sys, time
+from search.running.signals import Stop, Stopped
+
+stop = Stop()
+"""
+
+IMPORTS = """
+sys.path.insert(0, os.getcwd())
+try:
+    with stop.listening():
+        import interrupted
+        print("went on", flush=True)
+        time.sleep(100)
+except Stopped:
+    print("stopped,", "interrupted" in sys.modules and sys.modules["interrupted"].ended)
+"""
+
+DROPS = """
+class Drops:
+    def __del__(self):
+        # What is raised here, Python drops.
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+if sys.argv[1] == "ray":
+    handler = lambda number, frame: sys.exit(number)
+try:
+    with stop.listening():
+        if sys.argv[1] == "ray":
+            signal.signal(signal.SIGTERM, handler)
+        Drops()
+        print("dropped", flush=True)
+        time.sleep(100)
+except Stopped:
+    print("stopped by", stop.asked.name)
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_during_an_import_stops_the_run_after_it(number: str, tmp_path: Path) -> None:
+    """A library in C may abort the process where what it imports raises."""
+    (tmp_path / "interrupted.py").write_text(
+        f"import os, signal, time\nos.kill(os.getpid(), signal.{number})\ntime.sleep(0.3)\nended = True\n"
+    )
+    ran = forks.run(["-c", BEGIN + IMPORTS], cwd=tmp_path, timeout=60)
+    assert (ran.stdout.splitlines()[-1:], ran.stderr) == (["stopped, True"], "")
+
+
+def test_an_import_that_does_not_end_is_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(100)\nended = True\n"
+    )
+    soon = "import search.running.signals\nsearch.running.signals.IMPORT_SECONDS = 0.5\n"
+    ran = forks.run(["-c", soon + BEGIN + IMPORTS], cwd=tmp_path, timeout=60)
+    assert (ran.stdout, ran.stderr) == ("stopped, False\n", "")
+
+
+@pytest.mark.parametrize("handler", ["own", "ray"])
+def test_a_stop_that_python_drops_comes_again(handler: str, tmp_path: Path) -> None:
+    """Also where a library has the signal, as Ray does while it starts, and exits with its number."""
+    ran = forks.run(["-c", BEGIN + DROPS, handler], cwd=tmp_path, timeout=60)
+    assert (ran.stdout, ran.stderr) == ("dropped\nstopped by SIGTERM\n", "")

@@ -1,0 +1,70 @@
+"""What several processes divide among them, and in which order: the longest pieces first, so that none ends alone."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent.parent
+
+SECONDS = {
+    "search/running/test_cluster.py": (380, 0),
+    "search/running/test_soak.py": (232, 0),
+    "search/running/test_signals.py": (100, 2),
+    "test_first_gpu.py": (80, 7),
+    "search/training/test_fidelity.py": (80, 0),
+    "search/running/test_ray.py": (76, 49),
+    "test_terminal.py": (70, 31),
+    "search/running/test_disk_full.py": (66, 0),
+    "search/kernels/test_kernels.py": (65, 30),
+    "test_names.py": (64, 2),
+    "test_cluster_guide.py": (61, 4),
+    "search/running/test_doctor.py": (60, 0),
+    "test_docs.py": (56, 0),
+    "search/training/test_neighbours_learn.py": (43, 0),
+    "faults/test_driver_killed.py": (42, 16),
+    "test_main_job.py": (42, 0),
+    "search/samplers/test_samplers.py": (40, 40),
+    "test_search_job.py": (35, 10),
+    "test_front_door.py": (34, 34),
+    "faults/test_killed_on_ray.py": (33, 0),
+    "test_storage.py": (32, 7),
+    "faults/test_lost_workers.py": (27, 2),
+    "search/training/test_export.py": (26, 26),
+    "test_data_changed.py": (25, 25),
+    "resnet_space/test_contracts.py": (60, 25),
+    "bad_input/test_bad_input.py": (23, 23),
+    "faults/test_killed_by_signal.py": (22, 22),
+    "search/training/test_train_together.py": (22, 22),
+    "search/training/test_export_inputs.py": (18, 18),
+    "search/training/test_saving_together.py": (18, 18),
+    "test_house.py": (17, 17),
+    "gpu/test_trials.py": (16, 16),
+    "search/exploring/test_feed.py": (15, 5),
+    "search/files/test_bucket.py": (10, 10),
+}
+"""Of a file's tests with `RESNET_SPACE_ALL`, and without, as measured by --durations=0 with two processes on two cores.
+They decide the order and nothing else, so a file that is new or has changed need not be here at once."""
+
+
+def arrange(items: list[pytest.Item]) -> None:
+    """Give every test its piece, and bring the pieces in order.
+
+    A piece is a file, for its fixtures, or all files that share a Ray.
+    """
+    with_ray = {item.path for item in items if "ray_cluster" in getattr(item, "fixturenames", ())}
+    seconds = defaultdict[str, float](float)
+    pieces = {path: "ray" if path in with_ray else _name(path) for path in {item.path for item in items}}
+    for path, piece in pieces.items():
+        seconds[piece] += SECONDS.get(_name(path), (0, 0))[not os.environ.get("RESNET_SPACE_ALL")]
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
+    items.sort(key=lambda item: (-seconds[pieces[item.path]], item.path not in slow, pieces[item.path]))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(pieces[item.path]))
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(TESTS).as_posix()
