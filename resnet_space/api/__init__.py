@@ -179,7 +179,8 @@ def first_traceback(run: Run) -> Place | None:
     from search.files import failures
     from search.trials.record import failed
 
-    return failures.first_traceback(failed(run.records), run.folder.checkpoints)
+    found = failures.first_traceback(failed(run.records), run.folder.checkpoints)
+    return found.resolve() if isinstance(found, Path) else found
 
 
 def repair(path: Path) -> list[str]:
