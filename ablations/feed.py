@@ -59,13 +59,13 @@ class AblationFeed:
         self.workers = workers
 
     def next(self) -> Job | None:
-        self.todo += self.share.back()
+        self.todo += self.share.reclaimed()
         self._refill()
         if self.todo:
             self.jobs.extend(self._grouped(self.todo))
             self.todo = []
         while self.jobs:
-            if job := self.share.take(self.jobs.popleft()):
+            if job := self.share.claim(self.jobs.popleft()):
                 self.running |= {spec.key for spec in job.trials}
                 self.progress.names |= {spec.key: self.plan.name_of(spec) for spec in job.trials}
                 return job
@@ -81,7 +81,7 @@ class AblationFeed:
 
     def _ended_elsewhere(self, trials: int) -> None:
         self.news = True
-        self.progress.ended_elsewhere(trials)
+        self.progress.add_ended_elsewhere(trials)
 
     def _waiting(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
         """Those that have not ended."""
@@ -104,7 +104,7 @@ class AblationFeed:
         self.asked |= wanted.keys()
         self.store.add(more)
         self.todo = self._waiting(more)
-        self.progress.more(sum(spec.key not in self.counted for spec in more))
+        self.progress.add_trials(sum(spec.key not in self.counted for spec in more))
 
     def _wanted(self) -> dict[str, TrialSpec]:
         """All trials that the results ask for so far, by key."""

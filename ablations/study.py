@@ -202,7 +202,7 @@ class Ablation(Study):
         return f"{len(self.listed)} arms"
 
     @property
-    def confirming(self) -> range:
+    def confirmation_seeds(self) -> range:
         """Every arm's seeds, those that only some have left out."""
         return range(self.least_seeds)
 

@@ -27,7 +27,7 @@ from rich.console import Console
 
 from resnet_space import preset
 from search.data import DataSet
-from search.running.feed import sweep
+from search.running.feed import run_unfinished
 from search.running.progress import Progress
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished, Started
@@ -88,7 +88,7 @@ def go(
     folder: Path, number: int, *, seconds: float = 0.0, at_first: int = 1, heard: Callable[[Event], None] | None = None
 ) -> Swept:
     """So many trials of so many seconds on the Ray that is connected; `at_first` of them begin at once."""
-    from search.running import ray_runner
+    from search.running.ray import runner as ray_runner
 
     found, began, started = Swept(), time.monotonic(), 0
     opened = began
@@ -121,7 +121,7 @@ def go(
             checkpoints=checkpoints,
             work=partial(simulated, seconds=seconds),
         )
-        sweep(todo, store, runner, tell)
+        run_unfinished(todo, store, runner, tell)
     store.close()
     found.start_up, found.over = opened - began, time.monotonic() - opened
     return found
@@ -145,11 +145,11 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2, help="trials a node does side by side")
     given = parser.parse_args()
 
-    from search.running import ray_runner
+    from search.running.ray.cluster import ray
 
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     if given.nodes == 1:
-        ray_runner.ray.init(address="local", num_cpus=given.slots, **quiet)
+        ray.init(address="local", num_cpus=given.slots, **quiet)
     else:
         from ray.cluster_utils import Cluster
 
@@ -157,12 +157,12 @@ def main() -> None:
         for _ in range(given.nodes - 1):
             cluster.add_node(num_cpus=given.slots)
         cluster.wait_for_nodes()
-        ray_runner.ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as folder:
         found = go(
             Path(folder), given.number, seconds=given.seconds, at_first=min(given.number, given.nodes * given.slots)
         )
-    ray_runner.ray.shutdown()
+    ray.shutdown()
     print(json.dumps(asdict(found)))
 
 

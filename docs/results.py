@@ -11,7 +11,7 @@ from pathlib import Path
 from ablations.run import AblationRun
 from reports import markdown
 from resnet_space import api
-from search.running.progress import clock_face
+from search.running.progress import format_duration
 
 HERE = Path(__file__).parent
 BEGINS = "<!-- What follows is written by docs/results.py. -->"
@@ -29,7 +29,7 @@ def section(folder: Path) -> str:
             kept.append(f"#{line}" if line.startswith("#") else line)
     taken = sorted(record.seconds for record in run.records if record.seconds)
     kept.append(
-        f"`resnet-space run {run.study.name}`: {len(taken)} trials, {clock_face(sum(taken))} of training, "
+        f"`resnet-space run {run.study.name}`: {len(taken)} trials, {format_duration(sum(taken))} of training, "
         f"median {taken[len(taken) // 2]:.0f} s a trial, one thread each; commit {_commit(run)}."
     )
     text = "\n".join(kept)

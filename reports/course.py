@@ -32,8 +32,8 @@ def course(run: SearchRun) -> Iterator[str]:
         yield f"confirmed with {run.study.confirm} fresh seeds: {sure} of {len(run.front)} networks on the front."
     if run.study.reference:
         point = ", ".join(f"{name} = {objective_text(name, value)}" for name, value in run.study.reference.items())
-        if run.reference_inside:
-            yield f"no hypervolume: {run.reference_inside}"
+        if run.reference_problem:
+            yield f"no hypervolume: {run.reference_problem}"
         else:
             yield (
                 f"hypervolume of the search's trials: {run.trace[-1] if len(run.trace) else 0:.1%} "

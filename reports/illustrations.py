@@ -61,7 +61,7 @@ def _(run: SearchRun, published: Sequence[Published] = ()) -> Iterator[Illustrat
         )
         below = published if cost in with_table else ()
         yield Illustration(f"front-{cost}", caption, partial(_front, run, cost, known), published=below)
-    if run.study.reference and not run.reference_inside and len(run.trace):
+    if run.study.reference and not run.reference_problem and len(run.trace):
         caption = "The hypervolume after each trial, as a share of the box below the reference point."
         yield Illustration("hypervolume", caption, lambda: figures.hypervolume(run.trace, ended=run.ended))
     table = run.importance

@@ -63,7 +63,7 @@ def _(run: SearchRun, illustrated: Iterable[Illustration]) -> list[str]:
     lines = [*table(front.HEADINGS, front.NUMERIC, rows), ""]
     lines += [f"- {escape(line)}" for line in [*front.legend(run.front), *course(run)]]
     lines += pictures(run, illustrated)
-    for objective, reason in run.unexplained:
+    for objective, reason in run.without_importance:
         lines += ["", f"No importance of axes for {escape(objective)}: {escape(reason)}."]
     lines += ["", "## What the networks are", "", "Fields in which they differ.", ""]
     apart = front.differences([run.nets[point.key] for point in run.front])

@@ -20,7 +20,7 @@ from search.exploring.plan import SearchPlan
 from search.running import capacity
 from search.running.inline import check
 from search.running.plan import Plan
-from search.running.progress import clock_face
+from search.running.progress import format_duration
 from search.samplers.survey import reach
 from search.training.forecast import available, by_macs, memory, seconds_a_trial
 from search.training.fusing_pays import gain
@@ -206,8 +206,8 @@ def told(found: Outlook) -> Iterator[Table | str]:
     yield grid(found.study, headings, headings[2:], rows)
     if found.seconds is not None:
         yield (
-            f"about {clock_face(found.seconds)} of training, by a short calibration on this machine; "
-            f"{clock_face(found.seconds / found.at_once)} by the clock with {found.at_once} side by side"
+            f"about {format_duration(found.seconds)} of training, by a short calibration on this machine; "
+            f"{format_duration(found.seconds / found.at_once)} by the clock with {found.at_once} side by side"
         )
     yield from found.misfits
 

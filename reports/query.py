@@ -54,16 +54,16 @@ def ask(
     """
     folder, study, store = stored
     names = study.asked if wanted is None else _checked("--objectives", chosen, wanted)
-    both = _both(study.on_results, _parsed("--where", where))
+    both = _both(study.result_constraints, _parsed("--where", where))
     own = membership.identity(study.recipe, folder, store)
     frame, others = store.results(own), store.others(own)
     if budget is not None:
         kept = _both(both, _parsed("--budget", budget))
         assert kept is not None
-        points = [best(frame, kept, seeds=study.confirming, describe=store.describe)]
+        points = [best(frame, kept, seeds=study.confirmation_seeds, describe=store.describe)]
         title = f"least error with {kept.text}"
     else:
-        points = front(frame, names, seeds=study.confirming, where=both, describe=store.describe)
+        points = front(frame, names, seeds=study.confirmation_seeds, where=both, describe=store.describe)
         title = f"front of {', '.join(names)}" + (f" where {both.text}" if both else "")
     values = [[point.values[name] for name in names] for point in points] if budget is None else []
     volume = None

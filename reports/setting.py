@@ -10,7 +10,7 @@ from ablations.run import AblationRun
 from ablations.study import Ablation
 from reports.runs import Run
 from search.exploring.study import Search
-from search.running.progress import clock_face
+from search.running.progress import format_duration
 from search.trials.study import Study
 
 
@@ -81,7 +81,7 @@ def _training(run: Run) -> str:
         return "no trial has ended"
     hosts = sorted({record.host for record in run.records if record.host})
     where = f", on {len(hosts)} machines" if len(hosts) > 1 else ""
-    return f"{len(taken)} trials, {clock_face(sum(taken))} in all, median {taken[len(taken) // 2]:.1f} s{where}"
+    return f"{len(taken)} trials, {format_duration(sum(taken))} in all, median {taken[len(taken) // 2]:.1f} s{where}"
 
 
 @singledispatch
@@ -114,7 +114,7 @@ def _(run: AblationRun) -> list[tuple[str, str]]:
 @singledispatch
 def seeds(study: Study) -> str:
     """Which seeds, by the kind of study."""
-    return f"0 to {study.confirming[-1]}"
+    return f"0 to {study.confirmation_seeds[-1]}"
 
 
 @seeds.register
@@ -127,5 +127,7 @@ def _(study: Ablation) -> str:
 def _(study: Search) -> str:
     found = f"0 to {study.replicates - 1} to search, "
     return found + (
-        f"{study.confirming[0]} to {study.confirming[-1]} to confirm" if study.confirm else "none to confirm"
+        f"{study.confirmation_seeds[0]} to {study.confirmation_seeds[-1]} to confirm"
+        if study.confirm
+        else "none to confirm"
     )

@@ -166,19 +166,19 @@ CONNECTED = """
 import sys
 from pathlib import Path
 from resnet_space.errors import InputError
-from search.running import ray_runner
+from search.running.ray import cluster, runner
 from search.data import DataSet
 from search.running.preflight import Preflight
 from search.trials.resources import Resources
-from search.running.feed import Listed
+from search.running.feed import JobList
 from search.trials.trial import Job, TrialSpec
 
 spec = TrialSpec.from_json(sys.argv[1])
-ray_runner.ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+cluster.ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 preflight = Preflight(Path(sys.argv[2]), spec.data, spec.fingerprint)
 try:
-    ray_runner.run(
-        Listed([Job(trials=(spec,))], print), resources=Resources(), checkpoints=preflight.checkpoints,
+    runner.run(
+        JobList([Job(trials=(spec,))], print), resources=Resources(), checkpoints=preflight.checkpoints,
         preflight=preflight,
     )
 except InputError as error:

@@ -19,7 +19,7 @@ from search.data.description import DataSet
 from search.files.atomic import write_text
 from search.machine.session import commit, machine, versions
 from search.running import inline
-from search.running.feed import sweep
+from search.running.feed import run_unfinished
 from search.store.store import Store
 from search.trials.events import Finished
 from search.trials.recipe import Recipe, resolved
@@ -48,7 +48,7 @@ def main() -> None:
     print(f"{len(trials)} trials")
     store = Store.at(out)
     runner = partial(inline.run, resources=Resources(), checkpoints=out / "checkpoints")
-    sweep([Job(trials=(spec,)) for spec in trials], store, runner, partial(note, [0], len(trials)))
+    run_unfinished([Job(trials=(spec,)) for spec in trials], store, runner, partial(note, [0], len(trials)))
     records = {record.key: record for record in store.records()}
     with (HERE / "table.csv").open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")

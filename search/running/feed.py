@@ -1,4 +1,4 @@
-"""Drive jobs to their end: what is stored as finished is not done again, what happens is stored at once."""
+"""Run jobs to their end: finished trials are not repeated, and every event is stored at once."""
 
 from __future__ import annotations
 
@@ -14,50 +14,57 @@ from search.trials.trial import Job
 
 log = logging.getLogger(__name__)
 
-News = Callable[[Event], None]
-"""Takes in what happened, once each: a display."""
+Listener = Callable[[Event], None]
+"""Receives every event once, for example to display it."""
 
 
 class Feed(Protocol):
-    """What is to be done, asked for one job at a time, and told what happens."""
+    """Hands out jobs and receives their events. A runner drives it like this:
+
+    feed.begin(workers=1)
+    while (job := feed.next()) or not feed.over:
+        for event in work(job, ...):
+            if feed.tell(event):
+                break  # stop this job
+    """
 
     def begin(self, workers: int) -> None:
-        """Told ahead of the first `next`: how many jobs there may be side by side."""
+        """Receive the number of jobs that can run at the same time, before the first `next`."""
 
     def next(self) -> Job | None:
-        """The next job; None if there is none now."""
+        """Return the next job, or None if there is none now."""
 
     @property
     def idle(self) -> bool:
-        """Before the first `next`: whether there is nothing to do, so that no runner is needed."""
+        """Valid before the first `next`: True if there is nothing to do, so no runner is needed."""
 
     @property
     def over(self) -> bool:
-        """Valid after `next` returned None: whether no further job will ever come."""
+        """Valid after `next` returned None: True if no further job will ever come."""
 
     def tell(self, event: Event) -> bool:
-        """Take an event in; whether the trial's job should be stopped here."""
+        """Receive an event, and return whether the trial's job should be stopped now."""
 
 
 Runner = Callable[[Feed], None]
-"""Does a feed's jobs: `inline.run` or `ray_runner.run`, with their settings bound."""
+"""Runs all jobs of a feed, for example `partial(inline.run, resources=resources, checkpoints=folder)`."""
 
 
-class Listed:
-    """The feed of a list that is known beforehand: all of it, or this driver's share."""
+class JobList:
+    """A feed of jobs that are known from the start: all of them, or with `share` those that this driver can claim."""
 
-    def __init__(self, jobs: Iterable[Job], tell: News, share: Share | None = None) -> None:
+    def __init__(self, jobs: Iterable[Job], tell: Listener, share: Share | None = None) -> None:
         self._todo, self._tell, self._share = deque(jobs), tell, share
 
     def begin(self, workers: int) -> None:
-        """Nothing: the jobs are what they are."""
+        """Do nothing: the jobs do not depend on the number of workers."""
 
     def next(self) -> Job | None:
         if self._share is None:
             return self._todo.popleft() if self._todo else None
-        self._todo.extend(Job(trials=(spec,)) for spec in self._share.back())
+        self._todo.extend(Job(trials=(spec,)) for spec in self._share.reclaimed())
         while self._todo:
-            if job := self._share.take(self._todo.popleft()):
+            if job := self._share.claim(self._todo.popleft()):
                 return job
         return None
 
@@ -74,10 +81,10 @@ class Listed:
         return False
 
 
-def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: News) -> None:
-    """Do what the store does not have finished, beside other drivers that may do the same.
+def run_unfinished(jobs: Sequence[Job], store: Store, runner: Runner, tell: Listener) -> None:
+    """Run the jobs that the store does not have as finished. Other drivers can do the same at the same time.
 
-    Events go to the store, and the news among them to `tell`.
+    Every event goes to the store. `tell` receives those that were new to the store.
     """
     store.add(spec for job in jobs for spec in job.trials)
     store.reclaim()
@@ -87,11 +94,11 @@ def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: News) -> None
             tell(event)
 
     if todo := unfinished(jobs, store):
-        runner(Listed(todo, listen, Share(store, note=log.warning, ended=lambda number: None)))
+        runner(JobList(todo, listen, Share(store, note=log.warning, ended=lambda number: None)))
 
 
 def unfinished(jobs: Sequence[Job], store: Store) -> list[Job]:
-    """The jobs with those of their trials that have not ended, without jobs that have none."""
+    """Return the jobs reduced to their unfinished trials, without jobs that have none."""
     done = {record.key for record in store.records() if record.status in FINISHED}
     left = [tuple(spec for spec in job.trials if spec.key not in done) for job in jobs]
     return [job.model_copy(update={"trials": trials}) for job, trials in zip(jobs, left, strict=True) if trials]

@@ -75,11 +75,11 @@ class Study(Description):
         return {}
 
     @property
-    def confirming(self) -> range:
+    def confirmation_seeds(self) -> range:
         """Seeds that make a network's numbers final, once all of them are complete."""
         raise NotImplementedError
 
     @property
-    def on_results(self) -> Expression | None:
+    def result_constraints(self) -> Expression | None:
         """What a network must keep to be on its front, if that takes training."""
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from search.running import inline
-from search.running.feed import sweep
+from search.running.feed import run_unfinished
 from search.store import store
 from search.store.store import Store
 from search.trials.events import Epoch, Event
@@ -64,7 +64,7 @@ def test_a_clock_that_goes_backwards_changes_no_number(
         (tmp_path / folder).mkdir()
         there, told = Store.at(tmp_path / folder), list[Event]()
         runner = partial(inline.run, resources=Resources(), checkpoints=tmp_path / folder)
-        sweep(jobs, there, runner, told.append)
+        run_unfinished(jobs, there, runner, told.append)
         found.append(there.records())
         there.close()
         assert all(event.seconds > 0 for event in told if isinstance(event, Epoch))

@@ -89,10 +89,10 @@ def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
 def test_a_driver_of_rays_workers_killed_ends_with_what_an_undisturbed_one_has(
     undisturbed: tuple[Commands, Path, float], ray_cluster: None
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import cluster
 
     _, folder, _ = undisturbed
-    address = ray_runner.ray.get_runtime_context().gcs_address
+    address = cluster.ray.get_runtime_context().gcs_address
     command = [sys.executable, "-m", "resnet_space", "run", "study.yaml", "--out", "on-ray", "--address", address]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
         assert driver.stderr

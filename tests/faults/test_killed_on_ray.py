@@ -14,7 +14,7 @@ import deadly
 import pytest
 from deadly import MEASURING, doom
 
-from search.running.feed import Listed
+from search.running.feed import JobList
 from search.training.killed import LIBRARY
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 from search.trials.resources import Resources
@@ -43,13 +43,13 @@ class Heard:
 
 def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any) -> Heard:
     """Do jobs one at a time, in which trials kill their process as often as `doomed` says."""
-    from search.running import ray_runner
+    from search.running.ray import cluster, runner
 
     deaths, heard = folder / "deaths", Heard()
     for name, times in doomed.items():
         doom(deaths, name, times)
     # Workers cannot import what tests are made with.
-    ray_runner.ray.cloudpickle.register_pickle_by_value(deadly)
+    cluster.ray.cloudpickle.register_pickle_by_value(deadly)
 
     def work(job: Job, resources: Resources, checkpoints: Any) -> Generator[Event]:
         from search.training.work import work as really
@@ -58,14 +58,14 @@ def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any)
             yield from really(job, resources, checkpoints)
 
     try:
-        ray_runner.run(
-            Listed(jobs, heard.events.append),
+        runner.run(
+            JobList(jobs, heard.events.append),
             resources=Resources(at_once=1, checkpoint_seconds=0, **resources),
             checkpoints=folder / "checkpoints",
             work=work,
         )
     finally:
-        ray_runner.ray.cloudpickle.unregister_pickle_by_value(deadly)
+        cluster.ray.cloudpickle.unregister_pickle_by_value(deadly)
     return heard
 
 
@@ -119,7 +119,7 @@ class Here:
 
 
 def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, tmp_path: Path) -> None:
-    from search.running import ray_runner
+    from search.running.ray import cluster, runner
 
     bomb, heard = Bomb(), Heard()
 
@@ -127,30 +127,30 @@ def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, 
         raise AssertionError(bomb)
 
     spec = trial(seed=7)
-    ray_runner.ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    cluster.ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     try:
-        ray_runner.run(
-            Listed([Job(trials=(spec,))], heard.events.append),
+        runner.run(
+            JobList([Job(trials=(spec,))], heard.events.append),
             resources=Resources(at_once=1, retries=1),
             checkpoints=tmp_path,
             work=work,
         )
     finally:
-        ray_runner.ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+        cluster.ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     lost = "worker lost 2 times: The actor died unexpectedly before finishing this task."
     assert heard.end(spec) == ("failed", lost)
 
 
 def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: Trial, tmp_path: Path) -> None:
-    from search.running import ray_runner
+    from search.running.ray import runner
 
-    class Stopping(Listed):
+    class Stopping(JobList):
         def tell(self, event: Event) -> bool:
             return super().tell(event) or isinstance(event, Epoch)
 
     heard = Heard()
     jobs = [Job(trials=(trial(seed=seed, epochs=200),)) for seed in (8, 9)]
-    ray_runner.run(
+    runner.run(
         Stopping(jobs, heard.events.append), resources=Resources(at_once=1), checkpoints=tmp_path / "checkpoints"
     )
     assert len([event for event in heard.events if isinstance(event, Started)]) == 2

@@ -73,9 +73,9 @@ def kept(folder: Path, script: str, specs: list[TrialSpec], **environment: str) 
 RUNS = """
 import json, sys
 from pathlib import Path
-from search.running import ray_runner
+from search.running.ray import runner
 from search.trials.resources import Resources
-from search.running.feed import Listed
+from search.running.feed import JobList
 from search.trials.events import as_plain
 from search.trials.trial import Job, TrialSpec
 
@@ -87,14 +87,14 @@ def run(tell=lambda event: None, **resources):
     def told(event):
         print(json.dumps(as_plain(event)), file=out, flush=True)
         tell(event)
-    feed = Listed([Job(trials=(spec,)) for spec in specs], told)
-    ray_runner.run(feed, resources=Resources(**resources), checkpoints=Path(sys.argv[2]))
+    feed = JobList([Job(trials=(spec,)) for spec in specs], told)
+    runner.run(feed, resources=Resources(**resources), checkpoints=Path(sys.argv[2]))
 """
 
 SILENT = """
 from search.training import train
 
-class Slow(ray_runner.Worker):
+class Slow(runner.Worker):
     def take(self, job):
         # One seed's first batch never comes: a file system that hangs.
         import time
@@ -107,7 +107,7 @@ class Slow(ray_runner.Worker):
         train.unharmed = unharmed
         super().take(job)
 
-ray_runner.Worker = Slow
+runner.Worker = Slow
 run(silent=8, retries=1, at_once=1)
 """
 

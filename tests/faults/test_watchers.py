@@ -58,7 +58,7 @@ def shown(out: io.StringIO, clock: Callable[[], float] = lambda: 0.0) -> Progres
 
 
 def test_a_terminal_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.running.screen.PATIENCE", 0.05)
+    monkeypatch.setattr("search.running.screen.CLOSE_SECONDS", 0.05)
     out = Hangs()
     with shown(out) as progress:
         for number in range(20_000):
@@ -128,7 +128,7 @@ def test_one_that_is_silent_for_long_is_told_once_until_it_is_heard_again() -> N
     def after(seconds: float) -> list[str]:
         nonlocal now
         now += seconds
-        progress.look()
+        progress.report_silent_trials()
         return out.getvalue().splitlines()
 
     progress.tell(Started("a", "host", "cpu"))
@@ -137,7 +137,7 @@ def test_one_that_is_silent_for_long_is_told_once_until_it_is_heard_again() -> N
     for number in (1, 2):
         after(20)
         progress.tell(Epoch("a", number, 5, 0.1, 2.0, 0.5, 0.5, 1.0, 100.0))
-    assert after(progress_module.LONG * 20) == []
+    assert after(progress_module.SILENCE_FACTOR * 20) == []
     line = "a: silent for 3:21; the longest pause so far was 0:20"
     assert after(1) == [line]
     assert after(500) == [line], "once"

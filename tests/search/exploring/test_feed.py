@@ -58,7 +58,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def explore(study: Search, images: Images, store: Store) -> SearchFeed:
     plan = SearchPlan.of(study, images)
-    total, already = plan.counted(store)
+    total, already = plan.count_trials(store)
     return SearchFeed(plan, store, Progress(total=total, already=already, steps=plan.steps))
 
 
@@ -139,7 +139,7 @@ def test_the_front_is_confirmed_with_fresh_seeds_until_all_of_it_is(digits: Imag
     begun = drive(explore(wanted, digits, store), at_once=2)
     assert {spec.seed for spec in begun[:8]} == {0}
     assert {spec.seed for spec in begun[8:]} == {1, 2}
-    points = front(store.results(), wanted.objectives, seeds=wanted.confirming)
+    points = front(store.results(), wanted.objectives, seeds=wanted.confirmation_seeds)
     assert points
     assert all(point.confirmed and point.n == 2 for point in points)
 
@@ -300,7 +300,7 @@ def test_trials_of_another_recipe_change_nothing_and_are_in_no_number(
 
     others = drive(explore(study(recipe={"base": "digits", "epochs": 8}), digits, store), perfect)
     plan = SearchPlan.of(study(confirm=1), digits)
-    assert plan.counted(store) == (8, 0)
+    assert plan.count_trials(store) == (8, 0)
     assert drive(explore(study(confirm=1), digits, store)) == undisturbed
     beside = SearchRun.of(study(confirm=1), RunFolder(tmp_path), store)
     assert [point.key for point in beside.front] == [point.key for point in run.front]

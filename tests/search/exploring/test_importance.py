@@ -13,7 +13,7 @@ import pytest
 from resnet_space import Space
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from search.exploring.importance import LEAST_TRIALS, importance
+from search.exploring.importance import MIN_TRIALS, importance
 
 KIND, BIAS, ORDER = "unit.shortcut.kind", "unit.shortcut.gate_bias", "unit.order"
 
@@ -158,12 +158,12 @@ def test_the_same_seed_is_the_same_table_and_another_objective_changes_nothing()
 
 def test_too_few_trials_have_no_importances() -> None:
     every = drawn(FREE, 60)
-    rows = [row for i, row in enumerate(every) if row not in every[:i]][:LEAST_TRIALS]
+    rows = [row for i, row in enumerate(every) if row not in every[:i]][:MIN_TRIALS]
     enough = importance(FREE, rows, {"error": [float(row["width"]) for row in rows]})
     few = importance(FREE, rows[1:], {"error": [float(row["width"]) for row in rows[1:]]})
     assert enough["importance"].notna().all()
     assert few["importance"].isna().all()
-    assert set(few["reason"]) == {f"{LEAST_TRIALS - 1} different assignments with a value, of {LEAST_TRIALS} needed"}
+    assert set(few["reason"]) == {f"{MIN_TRIALS - 1} different assignments with a value, of {MIN_TRIALS} needed"}
 
 
 def test_seeds_of_one_network_are_one_assignment() -> None:

@@ -124,7 +124,9 @@ def test_a_trial_that_stopped_ends_with_the_bits_of_one_that_did_not(
 
 def test_preflight_finds_a_place_fit_and_leaves_nothing(place: Place, digits: Images) -> None:
     bucket.keep(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
-    Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, each=10**6).here(2)
+    Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, checkpoint_bytes=10**6).check_this_machine(
+        2
+    )
     assert list(place.glob("*/*")) == []
 
 
@@ -158,7 +160,7 @@ def test_a_bucket_that_is_not_there_is_refused_before_the_first_trial(s3: Server
     there = s3.url("there").replace("there", "elsewhere")
     preflight = Preflight(Bucket.of(there), DataSet(name="digits", limit=200), digits.fingerprint)
     with pytest.raises(InputError, match=r"s3://elsewhere/runs: cannot be written here \(.+\); choose another --check"):
-        preflight.here(1)
+        preflight.check_this_machine(1)
 
 
 def test_a_bucket_that_goes_away_is_told_once_and_training_goes_on(

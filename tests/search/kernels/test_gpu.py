@@ -175,7 +175,9 @@ def test_a_driver_that_is_too_old_is_said_in_a_line(monkeypatch: pytest.MonkeyPa
     old_driver(monkeypatch)
     with pytest.raises(InputError) as refused:
         inline.check(Resources(gpus=1))
-    assert str(refused.value) == f"resources.gpus: torch {torch.__version__} can use no GPU of this machine: {TOO_OLD}"
+    assert (
+        str(refused.value) == f"resources.gpus: torch {torch.__version__} cannot use any GPU of this machine: {TOO_OLD}"
+    )
     inline.check(Resources())
 
 
@@ -196,8 +198,8 @@ def test_a_run_on_this_machine_is_refused_where_torch_cannot_use_the_gpu(
     (tmp_path / "run").mkdir()
     preflight = Preflight(tmp_path / "run", spec.data, spec.fingerprint, conditions=conditions)
     with pytest.raises(InputError) as refused:
-        preflight.here(1)
-    assert str(refused.value) == f"this machine: resources.gpus: torch can use no GPU here: {TOO_OLD}"
+        preflight.check_this_machine(1)
+    assert str(refused.value) == f"this machine: resources.gpus: torch cannot use any GPU here: {TOO_OLD}"
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_nodes_without_the_data_or_with_others_are_refused_by_name_before_the_fi
     first, *lines = (line for line in run.stderr.splitlines() if line.startswith("error: "))
     assert first == "error: 2 of 3 nodes cannot take trials:", run.stderr
     told = sorted(re.sub(r"node \S+ \(\w{8}\)", "node N", line.removeprefix("error: ")) for line in lines)
-    assert "is another one there (fingerprint " in told[0]
+    assert "has other contents there (fingerprint " in told[0]
     assert "images.npz" in told[1]
     assert "--data-root" in told[1]
     assert stored(tmp_path / "run")[2]["waiting"] == 4

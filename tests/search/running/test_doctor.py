@@ -75,7 +75,7 @@ def test_a_check_that_cannot_be_made_is_a_finding(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(doctor, "CHECKS", {"odd": broken})
     [first, second] = examine()
     assert first.text == "fine"
-    assert (second.level, second.text) == ("note", "could not be looked at: OSError: no such thing")
+    assert (second.level, second.text) == ("note", "could not be checked: OSError: no such thing")
 
 
 def test_more_threads_than_cores_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

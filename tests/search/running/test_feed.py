@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.running import inline
-from search.running.feed import Feed, Listed, sweep, unfinished
+from search.running.feed import Feed, JobList, run_unfinished, unfinished
 from search.running.feed import Runner as SweepRunner
 from search.store.store import Store
 from search.trials.events import FINISHED, Epoch, Event, Finished, Started, Status
@@ -56,7 +56,7 @@ def ignore(_: Event) -> None:
 
 def test_a_sweep_ends_with_every_trial_stored(store: Store, specs: list[TrialSpec]) -> None:
     runner, told = Runner(), list[Event]()
-    sweep(singly(specs), store, runner, told.append)
+    run_unfinished(singly(specs), store, runner, told.append)
     assert store.counts()["complete"] == 4
     assert runner.done == [spec.key for spec in specs], "in the order given"
     assert len(told) == 12
@@ -64,16 +64,16 @@ def test_a_sweep_ends_with_every_trial_stored(store: Store, specs: list[TrialSpe
 
 
 def test_finished_trials_are_not_done_again(store: Store, specs: list[TrialSpec]) -> None:
-    sweep(singly(specs[:2]), store, Runner(), ignore)
+    run_unfinished(singly(specs[:2]), store, Runner(), ignore)
     before, runner = store.records(), Runner()
-    sweep(singly(specs), store, runner, ignore)
+    run_unfinished(singly(specs), store, runner, ignore)
     assert runner.done == [spec.key for spec in specs[2:]]
     assert [record for record in store.records() if record in before] == before
 
 
 def test_a_sweep_with_nothing_to_do_starts_no_runner(store: Store, specs: list[TrialSpec]) -> None:
-    sweep(singly(specs), store, Runner(), ignore)
-    sweep(singly(specs), store, lambda *_: pytest.fail("started"), ignore)
+    run_unfinished(singly(specs), store, Runner(), ignore)
+    run_unfinished(singly(specs), store, lambda *_: pytest.fail("started"), ignore)
 
 
 @pytest.mark.parametrize("status", FINISHED)
@@ -87,7 +87,7 @@ def test_trials_that_a_dead_driver_left_running_are_done(store: Store, specs: li
     store.add(specs)
     store.write(Started(specs[0].key, "host", "cpu"))
     runner = Runner()
-    sweep(singly(specs[:1]), store, runner, ignore)
+    run_unfinished(singly(specs[:1]), store, runner, ignore)
     assert runner.done == [specs[0].key]
     (record,) = store.records([specs[0].key])
     assert (record.status, record.attempts) == ("complete", 2)
@@ -97,7 +97,7 @@ def test_what_a_dead_driver_left_running_waits_while_the_runner_starts(store: St
     store.add(specs[:2])
     store.write(Started(specs[0].key, "host", "cpu"))
     counts: list[dict[str, int]] = []
-    sweep(singly(specs[:2]), store, lambda *_: counts.append(store.counts()), ignore)
+    run_unfinished(singly(specs[:2]), store, lambda *_: counts.append(store.counts()), ignore)
     assert (counts[0]["running"], counts[0]["waiting"]) == (0, 2)
 
 
@@ -107,7 +107,7 @@ def test_a_job_with_some_seeds_finished_does_the_rest(store: Store, specs: list[
     store.write(Finished(specs[1].key, "complete", test_error=0.5))
     assert unfinished(jobs, store) == [Job(trials=(specs[0], specs[2])), jobs[1]]
     runner = Runner()
-    sweep(jobs, store, runner, ignore)
+    run_unfinished(jobs, store, runner, ignore)
     assert runner.done == [specs[0].key, specs[2].key, specs[3].key]
     (kept,) = store.records([specs[1].key])
     assert kept.test_error == 0.5
@@ -118,16 +118,16 @@ def test_only_news_is_told(store: Store, specs: list[TrialSpec]) -> None:
         job = feed.next()
         assert job
         for _ in range(2):
-            Runner()(Listed([job], feed.tell))
+            Runner()(JobList([job], feed.tell))
 
     told: list[Event] = []
-    sweep(singly(specs[:1]), store, twice, told.append)
+    run_unfinished(singly(specs[:1]), store, twice, told.append)
     assert len(told) == 3
 
 
 def test_an_event_is_stored_before_it_is_told(store: Store, specs: list[TrialSpec]) -> None:
     statuses: list[str] = []
-    sweep(singly(specs[:1]), store, Runner(), lambda _: statuses.append(store.records()[0].status))
+    run_unfinished(singly(specs[:1]), store, Runner(), lambda _: statuses.append(store.records()[0].status))
     assert statuses == ["running", "running", "complete"]
 
 
@@ -139,18 +139,18 @@ def test_a_runner_that_raises_leaves_the_store_readable(
         first, second = feed.next(), feed.next()
         assert first
         assert second
-        Runner()(Listed([first], feed.tell))
+        Runner()(JobList([first], feed.tell))
         feed.tell(Started(second.trials[0].key, "host", "cpu"))
         raise error
 
     with pytest.raises(type(error)):
-        sweep(singly(specs), store, dies, ignore)
+        run_unfinished(singly(specs), store, dies, ignore)
     other = Store.at(tmp_path)
     counts = other.counts()
     other.close()
     assert (counts["complete"], counts["running"], counts["waiting"]) == (1, 1, 2)
     runner = Runner()
-    sweep(singly(specs), store, runner, ignore)
+    run_unfinished(singly(specs), store, runner, ignore)
     assert runner.done == [spec.key for spec in specs[1:]]
 
 
@@ -167,15 +167,15 @@ def test_a_sweep_stopped_inline_and_begun_again_has_the_numbers_of_one_that_was_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweep(jobs, store, runner("a"), interrupt)
+        run_unfinished(jobs, store, runner("a"), interrupt)
     again: list[Event] = []
-    sweep(jobs, store, runner("a"), again.append)
+    run_unfinished(jobs, store, runner("a"), again.append)
     assert {event.key for event in again} == {jobs[1].trials[0].key}
     assert isinstance(again[0], Started)
     assert again[0].step == 14
     (tmp_path / "whole").mkdir()
     whole = Store.at(tmp_path / "whole")
-    sweep(jobs, whole, runner("b"), ignore)
+    run_unfinished(jobs, whole, runner("b"), ignore)
     columns = ["key", "epoch", "loss", "train_error", "validation_error"]
     assert store.curves()[columns].equals(whole.curves()[columns])
     assert store.frame()["test_error"].equals(whole.frame()["test_error"])

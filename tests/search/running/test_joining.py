@@ -12,7 +12,7 @@ import pytest
 from resnet_space.errors import InputError
 from resnet_space.names import HOME
 from search.data.places import cache_folder
-from search.running.joining import apart, not_joined, reachable, rooted
+from search.running.ray.joining import absolute_path, check_reachable, joining_error, joining_folder
 
 
 def test_one_joins_from_an_empty_folder_and_relative_paths_are_what_they_were(
@@ -21,7 +21,7 @@ def test_one_joins_from_an_empty_folder_and_relative_paths_are_what_they_were(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"parts{os.pathsep}/else")
     monkeypatch.setenv("RAY_TMPDIR", "")
-    with apart() as folder:
+    with joining_folder() as folder:
         assert os.listdir(folder) == []
         assert os.environ["PYTHONPATH"] == f"{tmp_path}/parts{os.pathsep}/else"
         assert "RAY_TMPDIR" not in os.environ, "Ray would take an empty one for the folder it begins in"
@@ -32,13 +32,18 @@ def test_workers_of_a_checkout_that_is_not_installed_need_the_working_directory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(HOME)
-    with apart() as folder:
+    with joining_folder() as folder:
         assert folder == HOME
 
 
 def test_data_s_place_is_sent_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert [rooted(path) for path in (None, "data", "/data", "~/data")] == [None, f"{tmp_path}/data", "/data", "~/data"]
+    assert [absolute_path(path) for path in (None, "data", "/data", "~/data")] == [
+        None,
+        f"{tmp_path}/data",
+        "/data",
+        "~/data",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,7 @@ def test_data_s_place_is_sent_in_full(tmp_path: Path, monkeypatch: pytest.Monkey
         (
             None,
             OSError("AF_UNIX path length cannot exceed 107 bytes: /x"),
-            "long for the names of sockets; set RAY_TMPDIR",
+            "long for a socket; set RAY_TMPDIR",
         ),
         (
             None,
@@ -64,20 +69,20 @@ def test_data_s_place_is_sent_in_full(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_why_ray_does_not_start_is_said_in_one_line(address: str | None, error: Exception, says: str) -> None:
-    text = str(not_joined(address, error))
+    text = str(joining_error(address, error))
     assert says in text
     assert "\n" not in text
 
 
 def test_a_full_disk_is_said_where_ray_does_not_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.running.joining.ROOM", 10**18)
+    monkeypatch.setattr("search.running.ray.joining.MIN_FREE_BYTES", 10**18)
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")
-    assert str(not_joined(None, RuntimeError("Timed out"))) == "Ray does not start here: Timed out; /tmp is full"
+    assert str(joining_error(None, RuntimeError("Timed out"))) == "Ray does not start here: Timed out; /tmp is full"
 
 
 def test_a_host_that_is_no_name_is_refused() -> None:
     with pytest.raises(InputError, match="no Ray cluster listens there"):
-        reachable("é..é:1")
+        check_reachable("é..é:1")
 
 
 def test_a_cache_in_nobody_s_home_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,5 +113,5 @@ def test_a_folder_too_long_for_ray_s_sockets_ends_a_run_in_one_line(tmp_path: Pa
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith(
-        f"error: Ray does not start here, since it cannot have its files in {place}"
+        f"error: Ray does not start here, since it cannot keep its files in {place}"
     )

@@ -21,7 +21,7 @@ from verbs import Cli
 from search.files import lock
 from search.files.folder import RunFolder
 from search.files.lock import held, seen
-from search.running.liveness import Presence
+from search.running.liveness import Liveness
 from search.store.store import Store
 from search.trials.events import Started
 from search.trials.trial import TrialSpec
@@ -59,8 +59,8 @@ def state(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def presence(folder: Path, store: Store) -> Presence:
-    return Presence.of(RunFolder(folder), store.standing())
+def presence(folder: Path, store: Store) -> Liveness:
+    return Liveness.of(RunFolder(folder), store.standing())
 
 
 @pytest.fixture
@@ -88,12 +88,12 @@ def test_a_driver_is_seen_while_it_lives_and_is_gone_when_it_was_killed(tmp_path
         assert (found.counts["running"], found.counts["waiting"], len(found.interrupted)) == (0, 2, 1)
         assert found.lines == [
             f"no driver is at work here (process {process.pid} on {socket.gethostname()}, {since(found)}, is gone); "
-            "1 trial was interrupted: the same `resnet-space run` command goes on"
+            "1 trial was interrupted: the same `resnet-space run` command resumes the run"
         ]
         assert state(tmp_path) == before
 
 
-def since(found: Presence) -> str:
+def since(found: Liveness) -> str:
     assert found.seen.driver
     return f"since {found.seen.driver.began}"
 
@@ -129,8 +129,8 @@ def test_a_lock_of_another_machine_may_not_be_seen_on_a_network_file_system(
     assert (found.counts["running"], len(found.interrupted)) == ((1, 0) if alive is None else (0, 1))
     if alive is None:
         [line] = found.lines
-        assert line.startswith("running, as far as is known: whether process ")
-        assert line.endswith("is alive cannot be seen from here")
+        assert line.startswith("running, as far as is known: this machine cannot see whether process ")
+        assert line.endswith(" is alive")
 
 
 def test_a_driver_that_begins_while_somebody_looks_gets_the_lock(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_on_a_shared_store_the_list_of_drivers_says_whose_trials_run(tmp_path: P
         found = presence(tmp_path / "run", store)
         assert sorted(key for key, _ in found.interrupted) == sorted([specs["buried"].key, specs["mine"].key])
         assert found.counts["running"] == 1
-        assert found.lines[-1].startswith("1 trial is with drivers of other folders; whether those are alive, ")
+        assert found.lines[-1].startswith("1 trial is run by drivers of other folders; a driver that waits for them ")
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ from resnet_space.errors import InputError
 from search.data import DataSet, Images
 from search.running import inline
 from search.running import preflight as preflight_module
-from search.running.feed import Listed
-from search.running.preflight import Preflight, answer, compared, data_there, versions
+from search.running.feed import JobList
+from search.running.preflight import Preflight, check_node, check_node_data, compare_versions, versions
 from search.store.store import Store
 from search.trials.events import Event
 from search.trials.resources import Resources
@@ -29,7 +29,7 @@ def preflight(tmp_path: Path, digits: Images) -> Preflight:
 
 
 def test_a_machine_that_is_ready_is_passed_and_nothing_stays(preflight: Preflight) -> None:
-    preflight.here(1)
+    preflight.check_this_machine(1)
     assert list(preflight.checkpoints.iterdir()) == []
 
 
@@ -37,31 +37,31 @@ def test_what_a_killed_driver_left_is_swept_up(preflight: Preflight) -> None:
     left = preflight.checkpoints / ".preflight-0123456789abcdef"
     left.mkdir(parents=True)
     (left / "driver").write_text("gone")
-    preflight.here(1)
+    preflight.check_this_machine(1)
     assert list(preflight.checkpoints.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, preflight: Preflight) -> None:
     (tmp_path / "checkpoints").write_text("a file")
     with pytest.raises(InputError, match=r"checkpoints: cannot be written here \(.+\); choose another --out"):
-        preflight.here(1)
+        preflight.check_this_machine(1)
 
 
 def test_a_disk_too_full_is_refused_with_what_it_would_take(tmp_path: Path) -> None:
-    wants = Preflight(tmp_path, DataSet(name="digits"), "", each=10**18, kept=5 * 10**17)
+    wants = Preflight(tmp_path, DataSet(name="digits"), "", checkpoint_bytes=10**18, weight_bytes=5 * 10**17)
     with pytest.raises(InputError) as refused:
-        wants.here(2)
+        wants.check_this_machine(2)
     text = str(refused.value)
-    assert f"are free at {tmp_path}, and the run may take 6500000000.1 GB" in text
-    assert "2 trials at a time with three checkpoints of 1000000000.0 GB, and 500000000.0 GB of weights" in text
+    assert f"are free at {tmp_path}, and the run can take 6500000000.1 GB" in text
+    assert "2 trials at a time with three checkpoints of 1000000000.0 GB each, and 500000000.0 GB of weights" in text
 
 
 def test_nothing_begins_on_a_machine_that_is_not_ready(trial: Trial, tmp_path: Path) -> None:
     told: list[Event] = []
-    wants = Preflight(tmp_path, DataSet(name="digits"), "", each=10**18)
+    wants = Preflight(tmp_path, DataSet(name="digits"), "", checkpoint_bytes=10**18)
     with pytest.raises(InputError, match="make room"):
         inline.run(
-            Listed([Job(trials=(trial(),))], told.append),
+            JobList([Job(trials=(trial(),))], told.append),
             resources=Resources(),
             checkpoints=tmp_path,
             preflight=wants,
@@ -73,15 +73,15 @@ def test_a_node_with_another_folder_of_that_name_is_told_from_one_that_shares_it
     preflight: Preflight, tmp_path: Path
 ) -> None:
     with preflight.token() as asked:
-        assert answer(asked)["folder"] == ""
-        other = answer({**asked, "word": "that of another driver"})
-        assert "is another folder than where the run was begun; checkpoints need a folder that all" in other["folder"]
+        assert check_node(asked)["folder"] == ""
+        other = check_node({**asked, "word": "that of another driver"})
+        assert "is not the folder in which the run was started; checkpoints need a folder that all" in other["folder"]
 
 
 def test_a_node_that_does_not_see_the_folder_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.running.preflight.GRACE_SECONDS", 0.0)
-    told = answer({"folder": tmp_path / "runs/.preflight-0", "word": "0"})["folder"]
-    assert told.startswith(f"{tmp_path}/runs is not there, or not the folder in which the run was begun; ")
+    told = check_node({"folder": tmp_path / "runs/.preflight-0", "word": "0"})["folder"]
+    assert told.startswith(f"{tmp_path}/runs does not exist, or is not the folder in which the run was started; ")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_versions_that_differ_much_are_refused_and_little_noted(
     there: dict[str, str], refused: list[str], noted: list[str]
 ) -> None:
     here = {"python": "3.11.7", "torch": "2.11.0", "resnet-space": "0.1.0 (code a)"}
-    assert compared(here, {**here, **there}) == (refused, noted)
+    assert compare_versions(here, {**here, **there}) == (refused, noted)
 
 
 def test_a_checkout_that_is_not_installed_has_the_hash_of_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_every_node_that_is_not_ready_is_named_with_all_that_is_wrong(preflight:
     fine = {"versions": versions(), "free": 10**12, "folder": ""}
     old = {**fine, "versions": {**versions(), "torch": "1.0.0"}, "folder": "/runs is not there"}
     with pytest.raises(InputError) as refused:
-        preflight.judge({"node a": fine, "node b": old, "node c": {**fine, "free": 10}}, 1)
+        preflight.check_answers({"node a": fine, "node b": old, "node c": {**fine, "free": 10}}, 1)
     first, *lines = str(refused.value).splitlines()
     assert first == "2 of 3 nodes cannot take trials:"
     assert lines[0] == f"node b: has torch 1.0.0, and {versions()['torch']} is here"
@@ -133,17 +133,19 @@ def test_every_node_that_is_not_ready_is_named_with_all_that_is_wrong(preflight:
 
 def test_a_patch_of_torch_is_said_and_not_refused(preflight: Preflight, capsys: pytest.CaptureFixture[str]) -> None:
     patched = {**versions(), "torch": f"{versions()['torch']}.post1"}
-    preflight.judge({"node a": {"versions": patched, "free": 10**12, "folder": ""}}, 1)
+    preflight.check_answers({"node a": {"versions": patched, "free": 10**12, "folder": ""}}, 1)
     assert "node a has torch" in capsys.readouterr().out
 
 
 def test_data_that_are_missing_or_others_are_said_with_how_to_get_them(digits: Images, tmp_path: Path) -> None:
-    assert data_there({"name": "digits", "limit": 200}, digits.fingerprint) == ""
-    assert "is another one there (fingerprint" in data_there({"name": "digits", "limit": 100}, digits.fingerprint)
-    missing = data_there({"name": "cifar10", "root": str(tmp_path)}, "")
+    assert check_node_data({"name": "digits", "limit": 200}, digits.fingerprint) == ""
+    assert "has other contents there (fingerprint" in check_node_data(
+        {"name": "digits", "limit": 100}, digits.fingerprint
+    )
+    missing = check_node_data({"name": "cifar10", "root": str(tmp_path)}, "")
     assert str(tmp_path) in missing
     assert "--download" in missing
-    assert missing.endswith("or have it in a folder that all nodes share, and name that with --data-root")
+    assert missing.endswith("or put it in a folder that all nodes share, and pass that as --data-root")
 
 
 def test_what_a_run_keeps_is_reckoned_from_what_it_has_not_finished(
@@ -161,6 +163,6 @@ def test_what_a_run_keeps_is_reckoned_from_what_it_has_not_finished(
     finally:
         store.close()
     assert len(params) == 2
-    assert found.kept == 4 * params.sum()
-    assert found.each == 8 * params.max()
+    assert found.weight_bytes == 4 * params.sum()
+    assert found.checkpoint_bytes == 8 * params.max()
     assert found.fingerprint == plan.images.fingerprint

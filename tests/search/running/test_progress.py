@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from search.running.progress import Progress, clock_face
+from search.running.progress import Progress, format_duration
 from search.trials.events import Epoch, Finished, Started
 
 
@@ -51,7 +51,7 @@ def complete(key: str) -> Finished:
     ],
 )
 def test_time_reads_as_on_a_clock(seconds: float, face: str) -> None:
-    assert clock_face(seconds) == face
+    assert format_duration(seconds) == face
 
 
 def test_a_line_says_how_a_trial_ended_and_how_many_are_done() -> None:

@@ -23,8 +23,8 @@ from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data import DataSet, load
 from search.running import inline
-from search.running.feed import Listed
-from search.running.lost_workers import cause
+from search.running.feed import JobList
+from search.running.ray.lost_workers import failure_cause
 from search.training.checkpoint import WEIGHTS
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 from search.trials.resources import Resources
@@ -107,7 +107,7 @@ def jobs(trial: Trial, tiny_net: Architecture, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module")
 def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     """All of them in one run, one at a time, so that the worker there is the one of the trial that tells."""
-    from search.running import ray_runner
+    from search.running.ray import runner
 
     result = Sweep(jobs, tmp_path_factory.mktemp("ray"))
     names = {spec.key: name for name, job in jobs.items() for spec in job.trials}
@@ -124,7 +124,7 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
 
     resources = Resources(at_once=1, retries=RETRIES, checkpoint_seconds=0)
     with redirect_stdout(io.StringIO()) as stdout:
-        ray_runner.run(Listed(jobs.values(), tell), resources=resources, checkpoints=result.checkpoints)
+        runner.run(JobList(jobs.values(), tell), resources=resources, checkpoints=result.checkpoints)
     result.printed = stdout.getvalue()
     return result
 
@@ -135,7 +135,7 @@ def inlined(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> S
     names = ("two seeds", "killed once", "behind them", "wrong in a step")
     result = Sweep(jobs, tmp_path_factory.mktemp("inline"))
     inline.run(
-        Listed([jobs[name] for name in names], result.events.append),
+        JobList([jobs[name] for name in names], result.events.append),
         resources=Resources(),
         checkpoints=result.checkpoints,
     )
@@ -228,14 +228,12 @@ def test_data_gone_from_the_worker_is_told_and_not_tried_again(swept: Sweep) -> 
 def test_more_than_any_node_has_is_refused_within_seconds(
     asked: dict[str, float], message: str, trial: Trial, tmp_path: Path
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import runner
 
     told: list[Event] = []
     began = time.monotonic()
     with pytest.raises(InputError, match=message):
-        ray_runner.run(
-            Listed([Job(trials=(trial(),))], told.append), resources=Resources(**asked), checkpoints=tmp_path
-        )
+        runner.run(JobList([Job(trials=(trial(),))], told.append), resources=Resources(**asked), checkpoints=tmp_path)
     assert time.monotonic() - began < 5
     assert told == []
     assert list(tmp_path.iterdir()) == []
@@ -253,22 +251,22 @@ def test_more_than_any_node_has_is_refused_within_seconds(
 def test_a_feed_is_told_how_many_jobs_there_is_room_for(
     nodes: list[dict[str, float]], asked: dict[str, float], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import cluster
 
-    monkeypatch.setattr(ray_runner.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
-    assert ray_runner.workers(Resources(**asked)) == number
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
+    assert cluster.workers(Resources(**asked)) == number
 
 
 @pytest.mark.long
 def test_trials_that_train_together_give_on_ray_the_numbers_that_they_give_here(
     ray_cluster: None, trial: Trial, tmp_path: Path
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import runner
 
     job = Job(trials=(trial(seed=1), trial(seed=2)))
     resources, there, here = Resources(fuse=2), list[Event](), list[Event]()
-    ray_runner.run(Listed([job], there.append), resources=resources, checkpoints=tmp_path / "there")
-    inline.run(Listed([job], here.append), resources=resources, checkpoints=tmp_path / "here")
+    runner.run(JobList([job], there.append), resources=resources, checkpoints=tmp_path / "there")
+    inline.run(JobList([job], here.append), resources=resources, checkpoints=tmp_path / "here")
     assert {event.together for event in there if isinstance(event, Started)} == {2}
     for spec in job.trials:
         told = [[event for event in events if event.key == spec.key] for events in (there, here)]
@@ -277,18 +275,18 @@ def test_trials_that_train_together_give_on_ray_the_numbers_that_they_give_here(
 
 def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large head without a GPU beside a small node with one: a trial that needs both would wait for ever."""
-    from search.running import ray_runner
+    from search.running.ray import cluster
 
     nodes = [
         {"Alive": True, "Resources": {"CPU": 64.0}},
         {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}},
         {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
     ]
-    monkeypatch.setattr(ray_runner.ray, "nodes", lambda: nodes)
-    ray_runner.check(Resources(cpus=4, gpus=1))
-    ray_runner.check(Resources(cpus=64))
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: nodes)
+    cluster.check(Resources(cpus=4, gpus=1))
+    cluster.check(Resources(cpus=64))
     with pytest.raises(InputError, match="a trial asks for 8 CPUs and 1 GPUs, and no node of the cluster has both"):
-        ray_runner.check(Resources(cpus=8, gpus=1))
+        cluster.check(Resources(cpus=8, gpus=1))
 
 
 @pytest.mark.parametrize(
@@ -309,21 +307,21 @@ def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_the_cause_is_the_last_failures_without_its_time(text: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "error.txt").write_text(text)
-    assert cause(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
-    assert cause(SimpleNamespace(error_file=None)) == "no reason given"
+    assert failure_cause(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
+    assert failure_cause(SimpleNamespace(error_file=None)) == "no reason given"
 
 
 @pytest.mark.slow
 def test_an_error_while_telling_ends_the_run(trial: Trial, tmp_path: Path) -> None:
     """A store that cannot be written must not be run past."""
-    from search.running import ray_runner
+    from search.running.ray import runner
 
     def full(event: Event) -> None:
         raise OSError("disk full")
 
     try:
         with pytest.raises(Exception, match="disk full"):
-            ray_runner.run(Listed([Job(trials=(trial(),))], full), resources=Resources(), checkpoints=tmp_path)
+            runner.run(JobList([Job(trials=(trial(),))], full), resources=Resources(), checkpoints=tmp_path)
     finally:
         kill_workers()  # a run that has a cluster of its own shuts it down; this one is shared
 
@@ -332,9 +330,9 @@ ALONE = """
 import sys
 from pathlib import Path
 from resnet_space.errors import InputError
-from search.running import ray_runner
+from search.running.ray import cluster, runner
 from search.trials.resources import Resources
-from search.running.feed import Listed
+from search.running.feed import JobList
 from search.trials.events import Finished
 from search.trials.trial import Job, TrialSpec
 
@@ -346,11 +344,11 @@ def tell(event):
 
 for address in ("127.0.0.1:1", "nonsense"):
     try:
-        ray_runner.run(Listed([job], tell), resources=Resources(), checkpoints=folder, address=address)
+        runner.run(JobList([job], tell), resources=Resources(), checkpoints=folder, address=address)
     except InputError as error:
         print("refused:", error, file=sys.stderr)
-ray_runner.run(Listed([job], tell), resources=Resources(), checkpoints=folder)
-print("still up" if ray_runner.ray.is_initialized() else "shut down", file=sys.stderr)
+runner.run(JobList([job], tell), resources=Resources(), checkpoints=folder)
+print("still up" if cluster.ray.is_initialized() else "shut down", file=sys.stderr)
 """
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from clocks import Clock
 
-from search.running.feed import Feed, Listed, sweep
+from search.running.feed import Feed, JobList, run_unfinished
 from search.running.share import PAUSE_SECONDS, Share
 from search.store.store import Store
 from search.trials.events import Event, Finished, Started
@@ -57,12 +57,12 @@ def test_two_sweeps_side_by_side_do_each_trial_once(driver: Open, specs: list[Tr
     def half_way(feed: Feed) -> None:
         job = feed.next()
         assert job
-        sweep(jobs, second, does(second, done), ignore)
+        run_unfinished(jobs, second, does(second, done), ignore)
         assert sorted(done) == sorted(spec.key for spec in specs[2:]), "all but what the first has in hand"
-        does(first, done)(Listed([job], feed.tell))
+        does(first, done)(JobList([job], feed.tell))
         assert feed.next() is None
 
-    sweep(jobs, first, half_way, ignore)
+    run_unfinished(jobs, first, half_way, ignore)
     assert Counter(done) == dict.fromkeys((spec.key for spec in specs), 1)
     assert first.counts()["complete"] == len(specs)
 
@@ -77,13 +77,13 @@ def test_what_another_driver_has_is_waited_for_and_taken_up_if_it_dies(
     notes: list[str] = []
     ended: list[int] = []
     share = Share(second, note=notes.append, ended=ended.append, clock=clock)
-    feed = Listed([Job(trials=tuple(specs))], second.write, share)
+    feed = JobList([Job(trials=tuple(specs))], second.write, share)
     job = feed.next()
     assert job
     assert job.trials == tuple(specs[3:])
     assert feed.next() is None
     assert not feed.over
-    where = "in the hands of another driver (process 77 on anvil); waited for when there is nothing else to do"
+    where = "held by another driver (process 77 on anvil); this one waits for them when it has nothing else to do"
     assert notes == [f"3 trials are {where}"]
 
     first.write(complete(keys[0]))

@@ -101,7 +101,7 @@ from pathlib import Path
 from search.running import inline
 from search.trials.resources import Resources
 from search.running.signals import Stop
-from search.running.feed import Listed
+from search.running.feed import JobList
 from search.trials.trial import Job, TrialSpec
 
 out, stop = Path(sys.argv[2]), Stop(patience=0.5)
@@ -109,7 +109,7 @@ job = Job(trials=(TrialSpec.from_yaml(sys.argv[1]),))
 runner = stop.kept_by(partial(inline.run, resources=Resources(), checkpoints=out))
 try:
     with stop.listening():
-        runner(Listed([job], lambda event: print(type(event).__name__, flush=True)))
+        runner(JobList([job], lambda event: print(type(event).__name__, flush=True)))
 except KeyboardInterrupt:
     print("stopped", flush=True)
 sys.exit(stop.status)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from search.running.feed import sweep
+from search.running.feed import run_unfinished
 from search.store.store import Store
 from search.trials.events import Event, Finished, Started
 from search.trials.resources import Resources
@@ -39,7 +39,7 @@ def resident() -> int:
 def test_a_driver_of_many_trials_does_not_grow(
     trial: Trial, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import runner as ray_runner
 
     scratch = tmp_path_factory.mktemp("scratch")
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
@@ -65,7 +65,7 @@ def test_a_driver_of_many_trials_does_not_grow(
     def runner(feed: object) -> None:
         ray_runner.run(feed, resources=Resources(), checkpoints=tmp_path / "checkpoints", work=work)  # type: ignore[arg-type]
 
-    sweep([Job(trials=(spec,)) for spec in specs], store, runner, tell)
+    run_unfinished([Job(trials=(spec,)) for spec in specs], store, runner, tell)
     counts = store.counts()
     store.close()
     (pages, files), (pages_then, files_then) = seen[TRIALS // 5], seen[TRIALS]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from resnet_space.errors import InputError
-from search.running.feed import Feed, sweep
+from search.running.feed import Feed, run_unfinished
 from search.store.repair import Repaired, repair
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished, Probe, Started
@@ -90,7 +90,7 @@ def whole(specs: list[TrialSpec], tmp_path_factory: pytest.TempPathFactory) -> P
     for name in ("study.yaml", "manifest.json"):
         (folder / name).write_text('{"sessions": []}')
     store = at(folder)
-    sweep([Job(trials=(spec,)) for spec in specs], store, does, lambda _: None)
+    run_unfinished([Job(trials=(spec,)) for spec in specs], store, does, lambda _: None)
     store.close()
     return folder
 
@@ -147,7 +147,7 @@ def test_a_store_truncated_at_any_page_boundary_says_so_and_is_repaired_and_the_
             continue
         store = at(folder)
         done: list[Event] = []
-        sweep([Job(trials=(spec,)) for spec in specs], store, does, done.append)
+        run_unfinished([Job(trials=(spec,)) for spec in specs], store, does, done.append)
         assert not {event.key for event in done} & set(part[0]), "what was recovered is not done again"
         assert {key: record.test_error for key, record in content(store)[0].items()} == {
             key: record.test_error for key, record in truth[0].items()
@@ -216,10 +216,10 @@ def test_what_a_killed_driver_left_beside_the_file_is_read_too(
     (tmp_path / "a").mkdir()
     store = at(tmp_path / "a")
     jobs = [Job(trials=(spec,)) for spec in specs]
-    sweep(jobs[:6], store, does, lambda _: None)
+    run_unfinished(jobs[:6], store, does, lambda _: None)
     with store.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    sweep(jobs, store, does, lambda _: None)
+    run_unfinished(jobs, store, does, lambda _: None)
     killed = tmp_path / "b"
     killed.mkdir()
     for side in ("", "-wal"):

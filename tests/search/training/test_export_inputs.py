@@ -122,7 +122,10 @@ def test_a_run_of_an_earlier_version_is_taken_away_and_what_is_not_known_is_said
     Path("r/manifest.json").write_text(json.dumps(manifest))
     taken = resnet_space("export", "r", "--arm", "plain", "--to", "net.py")
     assert taken.status == 0
-    assert "mean and deviation of the images, by which the input is normalised, " in taken.err
+    assert (
+        "the mean and standard deviation that normalise the images, and the names of the classes, are not known: "
+        in taken.err
+    )
     assert "normalise" not in runpy.run_path("net.py")
     assert resnet_space("run", "d.yaml", "--inline", "--out", "r").status == 0
     Path("net.py").unlink()

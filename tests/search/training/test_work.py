@@ -14,7 +14,7 @@ from resnet_space.errors import InputError
 from search.data import DataSet, Images, load
 from search.files import failures
 from search.running import inline
-from search.running.feed import Listed
+from search.running.feed import JobList
 from search.training.train import train
 from search.training.work import work
 from search.trials.events import Epoch, Event, Finished, Started
@@ -146,7 +146,7 @@ def test_more_than_the_machine_has_is_refused_before_any_training(
 ) -> None:
     told: list[Event] = []
     with pytest.raises(InputError, match=message):
-        inline.run(Listed([Job(trials=(trial(),))], told.append), resources=Resources(**asked), checkpoints=tmp_path)
+        inline.run(JobList([Job(trials=(trial(),))], told.append), resources=Resources(**asked), checkpoints=tmp_path)
     assert told == []
     assert list(tmp_path.iterdir()) == []
 
