@@ -15,7 +15,7 @@ from search.running.feed import unfinished
 from search.running.progress import Progress
 from search.running.share import Share
 from search.store.store import Store
-from search.training.jobs import Before, jobs
+from search.training.jobs import PastJobs, make_jobs
 from search.trials.events import FINISHED, Event, Finished
 from search.trials.record import TrialRecord
 from search.trials.trial import Job, TrialSpec
@@ -90,9 +90,9 @@ class AblationFeed:
 
     def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
         plan = self.plan
-        before = Before.of(record for record in self.store.records() if record.key in plan.trials)
+        before = PastJobs.of(record for record in self.store.records() if record.key in plan.trials)
         resources = plan.study.resources
-        return jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
+        return make_jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
 
     def _refill(self) -> None:
         """More trials, where the results ask for more; those that are stored already pass at once."""

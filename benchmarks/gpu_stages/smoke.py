@@ -14,7 +14,7 @@ from sizes import Size
 from gpu_stages.record import Failure
 from search.data import Images, batches
 from search.training.members import Group, Member
-from search.training.step import stepping
+from search.training.step import make_stepper
 from search.training.train import train_together
 from search.trials.events import Epoch, Finished
 from search.trials.trial import TrialSpec
@@ -64,7 +64,7 @@ def losses(specs: list[TrialSpec], images: Images, device: str, *, recorded: boo
     """Of every step and member, at a rate that falls."""
     group = Group([Member.of(spec, None, device) for spec in specs])
     group.model.train()
-    take = stepping(group, device, recorded=recorded)
+    take = make_stepper(group, device, recorded=recorded)
     split = images.train.to(device)
     orders = [
         batches(

@@ -260,7 +260,7 @@ def numerics() -> Iterator[Finding]:
 
     from resnet_space import preset
     from search.kernels.layers import Conditions, kernels
-    from search.kernels.soundness import Faulty, sound
+    from search.kernels.soundness import FaultyKernel, check_kernels
 
     threads = sorted({1, torch.get_num_threads()})
     checks = [Conditions(8, "cpu", number, "float32") for number in threads]
@@ -273,8 +273,8 @@ def numerics() -> Iterator[Finding]:
             for networks in (1, 2):
                 number += len(kernels(net, networks))
                 try:
-                    lines = sound(net, conditions, networks).lines
-                except Faulty as error:
+                    lines = check_kernels(net, conditions, networks).lines
+                except FaultyKernel as error:
                     bad = True
                     first, *_ = str(error).splitlines()
                     yield Finding("numerics", first, "wrong", "try another torch version or another machine")

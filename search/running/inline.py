@@ -8,7 +8,7 @@ from contextlib import closing
 
 from resnet_space.errors import InputError
 from search.files.bucket import Place
-from search.kernels.gpu import unusable
+from search.kernels.gpu import why_unusable
 from search.running.feed import Feed
 from search.running.preflight import Preflight
 from search.running.share import PAUSE_SECONDS
@@ -50,5 +50,5 @@ def check(resources: Resources) -> None:
         asked = getattr(resources, name)
         if asked > number:
             raise InputError(f"resources.{name}: a trial asks for {asked:g}, and this machine has {number}")
-    if resources.gpus and (why := unusable()):
+    if resources.gpus and (why := why_unusable()):
         raise InputError(f"resources.gpus: torch {torch.__version__} cannot use any GPU of this machine: {why}")

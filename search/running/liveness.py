@@ -42,9 +42,9 @@ class Liveness:
         """The signals that killed the processes of interrupted trials, by the file with the traceback."""
         checkpoints = self._checkpoints() if self.interrupted else None
         records = [
-            killed.Record.of(checkpoints, name, file)
+            killed.DeathRecord.of(checkpoints, name, file)
             for key, job in self.interrupted
-            for name, file in ((key, killed.NAME), (job, killed.TOGETHER))
+            for name, file in ((key, killed.TRIAL_FILE), (job, killed.GROUP_FILE))
         ]
         return {record.path: why for record in records if record.path and (why := record.last)}
 

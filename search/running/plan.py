@@ -136,6 +136,8 @@ def start_run(
 
 def _remove_old_checkpoints(checkpoints: Place, store: Store) -> None:
     """Remove checkpoints that nothing resumes from: of stopped trials, and of trials that ended as a driver died."""
-    from search.training.checkpoint import sweep_up
+    from search.training.checkpoint import remove_leftovers
 
-    sweep_up(checkpoints, {each.key for each in store.records() if each.status in ("complete", "pruned", "diverged")})
+    remove_leftovers(
+        checkpoints, {each.key for each in store.records() if each.status in ("complete", "pruned", "diverged")}
+    )

@@ -91,14 +91,16 @@ class Preflight:
         with self.token() as asked:
             self.check_answers({"this machine": check_node(asked)}, workers)
         if self.conditions and self.conditions.device != "cpu":
-            from search.kernels.gpu import unusable
+            from search.kernels.gpu import why_unusable
 
-            if why := unusable():
+            if why := why_unusable():
                 self.raise_if_any({"this machine": [f"resources.gpus: torch cannot use any GPU here: {why}"]}, 1)
         if self.conditions:
-            from search.kernels.soundness import refused
+            from search.kernels.soundness import unavoidable_faults
 
-            self.raise_if_any({"this machine": found} if (found := refused(self.nets, self.conditions)) else {}, 1)
+            self.raise_if_any(
+                {"this machine": found} if (found := unavoidable_faults(self.nets, self.conditions)) else {}, 1
+            )
 
     @contextmanager
     def token(self) -> Iterator[dict[str, Any]]:
@@ -219,9 +221,9 @@ def check_node_kernels(nets: Sequence[Mapping[str, Any]], conditions: Mapping[st
     Networks and conditions are plain data, as `model_dump` and `asdict` give them.
     """
     from search.kernels.layers import Conditions
-    from search.kernels.soundness import refused
+    from search.kernels.soundness import unavoidable_faults
 
-    return refused(map(Architecture.of, nets), Conditions(**conditions))
+    return unavoidable_faults(map(Architecture.of, nets), Conditions(**conditions))
 
 
 def compare_versions(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from resnet_space.fused import Unfusable, refusal
 from search.data import Images, Split, batches, steps_per_epoch
 from search.files.bucket import Place
-from search.kernels.gpu import near
-from search.kernels.workarounds import NONE, Detours
+from search.kernels.gpu import on_device
+from search.kernels.workarounds import NO_DETOURS, Detours
 from search.training import checkpoint, propagation
 from search.training.members import Group, Member, furthest_behind, level
-from search.training.saving import Saving
-from search.training.step import Eager, autocast, stepping
+from search.training.saving import CheckpointWriter
+from search.training.step import EagerStepper, autocast, make_stepper
 from search.trials.events import Epoch, Event, Finished, Probe, Started
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
@@ -44,7 +44,7 @@ def train(
     probes: Collection[int] = (),
     recompute: bool = False,
     recorded: bool = False,
-    detours: Detours = NONE,
+    detours: Detours = NO_DETOURS,
     checkpoint_seconds: float = 0,
 ) -> Iterator[Event]:
     """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` behind each epoch in `probes`.
@@ -82,7 +82,7 @@ def train_together(
     probes: Collection[int] = (),
     recompute: bool = False,
     recorded: bool = False,
-    detours: Detours = NONE,
+    detours: Detours = NO_DETOURS,
     checkpoint_seconds: float = 0,
 ) -> Iterator[Event]:
     """`train` for trials of one recipe and shape, a folder each, their networks fused into one for the steps.
@@ -93,7 +93,7 @@ def train_together(
     Raises:
         Unfusable: the networks cannot be fused.
     """
-    with closing(Saving(device, checkpoint_seconds)) as saving:
+    with closing(CheckpointWriter(device, checkpoint_seconds)) as saving:
         yield from _train(
             specs,
             images,
@@ -110,7 +110,7 @@ def train_together(
 def _train(
     specs: Sequence[TrialSpec],
     images: Images,
-    saving: Saving,
+    saving: CheckpointWriter,
     *,
     device: str,
     folders: Sequence[Place | None],
@@ -132,14 +132,14 @@ def _train(
         yield Started(member.spec.key, platform.node(), device, member.state.step, together=len(members))
         yield from member.notices
         yield from member.state.history
-    split, validation = near(images.train, device), near(images.validation, device)
+    split, validation = on_device(images.train, device), on_device(images.validation, device)
     total = recipe.total_steps(steps_per_epoch(len(split), recipe.batch_size))
     if 0 in probes:
         for member in members:
             if not member.state.history:
                 yield probe(member.spec.key, 0, member.model, split, images)
 
-    take: Eager | None = None
+    take: EagerStepper | None = None
     group: Group | None = None
     while behind := furthest_behind(members, total):
         if take is None or take.group.members != behind:
@@ -147,7 +147,7 @@ def _train(
                 take.group.hand_back()
             # First the group before is let go, with its graph: there may be no room for both.
             take = group = None
-            take = stepping(Group(behind, detours), device, recorded=recorded)
+            take = make_stepper(Group(behind, detours), device, recorded=recorded)
         group = take.group
         state = behind[0].state
         first, warming_up, number = state.step, state.warming_up, len(state.history)
@@ -188,7 +188,7 @@ def _train(
             group.hand_back()
         seconds = (time.monotonic() - epoch_began) / len(behind)
 
-        told: list[Event] = [*take.reported(), *saving.news()]
+        told: list[Event] = [*take.reported(), *saving.finished_notices()]
         gone = dict[str, int]()
         looked_at = errors(group.model, validation, images, recipe, device, networks=len(behind))
         for member, curve, sound, missed, validation_error in zip(
@@ -229,7 +229,7 @@ def _train(
         except GeneratorExit:
             # Nobody asks for more, as after a signal: what was learned since is not to be learned again.
             group.hand_back()
-            saving.leave(members)
+            saving.save_at_exit(members)
             raise
 
     yield from saving.wait()
@@ -253,7 +253,7 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
         latencies[net] = latency_ms(model, images.shape, recipe, device)
     try:
         if member.folder:
-            checkpoint.keep_weights(member.folder, model)
+            checkpoint.save_weights(member.folder, model)
     except OSError as problem:
         # Its checkpoint stays, so that trying again is no training.
         reason = f"its weights could not be kept: {problem.strerror or problem}"
@@ -269,7 +269,7 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
     )
     if member.folder:
         # Asked for more, so the end was taken; a kill before that costs another look at the test split, no training.
-        checkpoint.drop(member.folder)
+        checkpoint.remove_checkpoints(member.folder)
 
 
 def spent(member: Member) -> float:

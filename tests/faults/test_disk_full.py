@@ -107,11 +107,11 @@ def test_a_checkpoint_that_fails_at_any_operation_leaves_one_to_go_on_from(trial
 
 def test_weights_cut_off_at_any_byte_leave_those_that_were_there(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
-    checkpoint.keep_weights(tmp_path, model)
+    checkpoint.save_weights(tmp_path, model)
     before = (tmp_path / WEIGHTS).read_bytes()
     for limit in range(0, len(before), len(before) // 9):
         with pytest.raises(OSError, match="File too large") as failure, no_file_longer_than(limit):
-            checkpoint.keep_weights(tmp_path, build(trial().architecture, seed=1))
+            checkpoint.save_weights(tmp_path, build(trial().architecture, seed=1))
         assert failure.value.filename == str(tmp_path / WEIGHTS)
         assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS]
         assert (tmp_path / WEIGHTS).read_bytes() == before
@@ -142,7 +142,7 @@ def test_a_trial_goes_on_without_checkpoints_and_says_so_once(trial: Trial, digi
                 # Somebody makes room before the weights are kept.
                 resource.setrlimit(resource.RLIMIT_FSIZE, (-1, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     told = [event.text for event in events if isinstance(event, Notice)]
-    assert told == ["checkpoint.pt: File too large; goes on without a new one"]
+    assert told == ["checkpoint.pt: File too large; training continues without a new checkpoint"]
     assert [(e.loss, e.validation_error) for e in events if isinstance(e, Epoch)] == [
         (e.loss, e.validation_error) for e in whole
     ]

@@ -96,7 +96,7 @@ def test_a_trial_that_kills_its_process_once_is_tried_again_and_has_the_numbers_
     first, second = place.keys("study")
     doom(place.deaths, first)
     assert place.run("run study.yaml --inline --out once") == SIGSEGV
-    assert place.left("once") == [killed.NAME]
+    assert place.left("once") == [killed.TRIAL_FILE]
     place.run.printed()
     assert place.run("run study.yaml --inline --out once") == 0
     assert f"{DIED}; tried once more" in place.run.printed()
@@ -136,7 +136,7 @@ def test_of_trials_that_train_together_only_the_one_that_kills_fails(where: str,
     ends = [place.run(f"run together.yaml --inline --out {out}") for _ in range(4)]
     assert ends == [SIGSEGV, SIGSEGV, SIGSEGV, 1], place.run.printed()
     printed = place.run.printed()
-    assert f"{DIED}; trials that trained together go on one after another" in printed
+    assert f"{DIED}; trials that trained together now train one after another" in printed
     found = place.ends(out)
     assert found.pop(guilty) == ("failed", DIED)
     assert set(found.values()) == {("complete", "")}
@@ -162,10 +162,10 @@ def test_status_says_that_nobody_is_at_work_and_what_killed_the_driver(place: Pl
     found = json.loads(place.run.printed())
     assert (found["running"], found["waiting"], found["interrupted"]) == (0, 2, 1)
     assert found["driver"]["alive"] is False
-    assert found["killed"] == [{"reason": DIED, "file": f"seen/checkpoints/{first}/{killed.NAME}"}]
+    assert found["killed"] == [{"reason": DIED, "file": f"seen/checkpoints/{first}/{killed.TRIAL_FILE}"}]
     assert place.run("status seen") == 0
     printed = place.run.printed()
     assert "is gone); 1 trial was interrupted: the same `resnet-space run` command resumes the run" in printed
-    assert f"{DIED}: seen/checkpoints/{first}/{killed.NAME}" in printed
+    assert f"{DIED}: seen/checkpoints/{first}/{killed.TRIAL_FILE}" in printed
     assert place.run("report seen") == 0
     assert "2 waiting" in (place.folder / "seen/report/report.md").read_text()

@@ -14,7 +14,7 @@ import pytest
 
 from search.files import failures
 from search.training import out_of_memory
-from search.training.work import watched
+from search.training.work import with_timeout
 from search.trials.events import Event, Finished, Started
 from search.trials.resources import Resources
 from search.trials.trial import TrialSpec
@@ -26,7 +26,7 @@ import sys, time
 from pathlib import Path
 from search.trials.resources import Resources
 from search.trials.events import Started
-from search.training.work import watched
+from search.training.work import with_timeout
 
 def events():
     yield Started("a", "host", "cpu")
@@ -36,7 +36,7 @@ def hangs_for_ever():
     # In C, without letting other threads run.
     sum(range(10**15))
 
-told = watched(events(), Resources(silent=1), Path(sys.argv[1]))
+told = with_timeout(events(), Resources(silent=1), Path(sys.argv[1]))
 print(next(told), flush=True)
 time.sleep(1.5)  # Between events its clock stands: what its driver does is no silence of the worker's.
 print("asked", flush=True)
@@ -55,8 +55,8 @@ def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Pat
 
 def test_one_that_does_not_hang_leaves_nothing(tmp_path: Path) -> None:
     events: list[Event] = [Started("a", "host", "cpu"), Finished("a", "complete")]
-    assert list(watched(iter(events), Resources(silent=100), tmp_path)) == events
-    assert list(watched(iter(events), Resources(), tmp_path)) == events
+    assert list(with_timeout(iter(events), Resources(silent=100), tmp_path)) == events
+    assert list(with_timeout(iter(events), Resources(), tmp_path)) == events
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,5 +135,5 @@ def test_a_worker_that_ray_ends_for_want_of_memory_gets_one_more_try(trial: Tria
     end = told[-1]
     assert (end["event"], end["status"]) == ("Finished", "failed")
     assert end["reason"].startswith("out of memory: worker lost 2 times: ")
-    assert end["reason"].endswith(out_of_memory.HELPS)
+    assert end["reason"].endswith(out_of_memory.ADVICE)
     assert [event["event"] for event in told].count("Notice") == 1

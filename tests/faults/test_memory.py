@@ -73,7 +73,7 @@ def test_a_trial_for_which_there_is_no_memory_is_tried_twice_and_fails_and_the_n
     [end] = [event for event in told if event["trial"] == 0 and event["event"] == "Finished"]
     assert end["status"] == "failed"
     assert end["reason"].startswith("out of memory: ")
-    assert end["reason"].endswith(out_of_memory.HELPS)
+    assert end["reason"].endswith(out_of_memory.ADVICE)
     assert "Traceback" in (tmp_path / "checkpoints" / large.key / "traceback.txt").read_text()
     [behind] = [event for event in told if event["trial"] == 1 and event["event"] == "Finished"]
     assert behind["status"] == "complete", behind["reason"]
@@ -100,7 +100,7 @@ def test_trials_that_ran_out_together_are_tried_alone_and_not_again(
         torch.empty(2**52, dtype=torch.uint8)
         yield Started("never", "host", "cpu")
 
-    monkeypatch.setattr("search.training.work.gain", lambda *_, **__: 2.0)
+    monkeypatch.setattr("search.training.work.speedup", lambda *_, **__: 2.0)
     monkeypatch.setattr("search.training.work.train_together", too_large)
     monkeypatch.setattr("search.training.work.train", too_large)
     events = list(work(Job(trials=(trial(seed=1), trial(seed=2))), Resources(fuse=2), None))
@@ -138,4 +138,4 @@ def test_reasons_of_trials_that_lack_memory_alike_are_one() -> None:
         " Process {} has 997.00 MiB memory in use."
     )
     reasons = {out_of_memory.reason(text.format(process)) for process in (7, 8)}
-    assert reasons == {f"out of memory: tried to allocate 20.00 MiB; {out_of_memory.HELPS}"}
+    assert reasons == {f"out of memory: tried to allocate 20.00 MiB; {out_of_memory.ADVICE}"}

@@ -34,7 +34,7 @@ def failure_cause(trial: Any) -> str:
 
 def ran_out_of_memory(trial: Any) -> bool:
     """Whether Ray killed the worker because its node ran out of memory. The kernel's own killer leaves no message."""
-    return any(out_of_memory.WORDS.search(line) for line in last_failure(trial))
+    return any(out_of_memory.MESSAGES.search(line) for line in last_failure(trial))
 
 
 def last_failure(trial: Any) -> list[str]:
@@ -45,15 +45,19 @@ def last_failure(trial: Any) -> list[str]:
 
 def killed_by_signal(job: Job, checkpoints: Place) -> str | None:
     """Return which signal killed the last worker of a job, from the files that this machine can read, else None."""
-    alone = [killed.Record.of(checkpoints, spec.key) for spec in job.trials]
+    alone = [killed.DeathRecord.of(checkpoints, spec.key) for spec in job.trials]
     # If a trial has been tried alone, the death of the group was earlier, and was reported then.
     tried = [record for record in alone if record.text]
     return next(
-        (why for record in tried or [killed.Record.of(checkpoints, job.name, killed.TOGETHER)] if (why := record.last)),
+        (
+            why
+            for record in tried or [killed.DeathRecord.of(checkpoints, job.name, killed.GROUP_FILE)]
+            if (why := record.last)
+        ),
         None,
     )
 
 
 def max_signal_deaths(job: Job) -> int:
     """How many workers a job can lose to signals: one for its trials together, then `killed.TRIES` for each trial."""
-    return 1 + killed.TRIES * len(job.trials)
+    return 1 + killed.MAX_DEATHS * len(job.trials)

@@ -157,6 +157,6 @@ class LossCallback(tune.Callback):
         lost = f"worker lost {trial.num_failures} times: {why}"
         reason = out_of_memory.reason(lost) if ran_out_of_memory(trial) else lost
         for spec in job.trials:
-            record = killed.Record.of(self.checkpoints, spec.key)
-            end = record.end(spec.key, self.checkpoints) if record.last else Finished(spec.key, "failed", reason)
+            record = killed.DeathRecord.of(self.checkpoints, spec.key)
+            end = record.give_up(spec.key, self.checkpoints) if record.last else Finished(spec.key, "failed", reason)
             self.feed.tell(end)

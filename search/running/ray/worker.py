@@ -11,7 +11,7 @@ from typing import Any
 from ray import tune
 
 from search.files.bucket import Place
-from search.training.work import watched
+from search.training.work import with_timeout
 from search.trials.events import Event, as_plain
 from search.trials.resources import Resources
 from search.trials.trial import Job
@@ -45,7 +45,7 @@ class Worker(tune.Trainable):
         """Leave the current job, if there is one, and start this one."""
         todo = Job.from_json(job)
         folder = self.checkpoints / todo.trials[0].key
-        self.events = watched(self.work(todo, self.resources, self.checkpoints), self.resources, folder)
+        self.events = with_timeout(self.work(todo, self.resources, self.checkpoints), self.resources, folder)
 
     def step(self) -> dict[str, Any]:
         event = next(self.events, None)

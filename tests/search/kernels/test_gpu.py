@@ -65,19 +65,19 @@ def test_the_room_is_what_is_free_within_the_process_s_fraction(
     free: int, fraction: float, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Memory(monkeypatch, free, fraction)
-    assert gpu.room("cuda") == expected
+    assert gpu.free_bytes("cuda") == expected
 
 
 @pytest.mark.parametrize(("size", "there"), [(1.9 * GB, True), (2.1 * GB, False)])
 def test_a_split_goes_to_a_gpu_that_has_room_for_it(size: float, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Memory(monkeypatch, free=3 * GB)
     split = Split(torch.empty(int(size) // 4, 1, 2, 2, dtype=torch.uint8, device="meta"), torch.empty(0))
-    gpu.near(split, "cuda")
+    gpu.on_device(split, "cuda")
     assert (memory.held == [split]) is there
 
 
 def test_on_a_cpu_a_split_is_the_one_that_was_given(digits: Images) -> None:
-    assert gpu.near(digits.train, "cpu") is digits.train
+    assert gpu.on_device(digits.train, "cpu") is digits.train
 
 
 @pytest.mark.parametrize(("gpus", "fraction"), [(0.3, 0.3), (1, 1.0), (2, 1.0)])
@@ -129,9 +129,9 @@ def test_a_gpu_s_kernels_are_checked_with_the_precision_of_a_job(device: str, mo
         seen.append((torch.backends.cudnn.benchmark, torch.backends.cudnn.conv.fp32_precision))
         return 0.0, "output"
 
-    monkeypatch.setattr(kernels, "error", error)
+    monkeypatch.setattr(kernels, "relative_error", error)
     [kernel] = [each for each in kernels.kernels(preset("resnet20")) if each.name.startswith("Linear(")]
-    fork_server._checked(kernel, kernels.Conditions(8, device, 1, "float32"), "")
+    fork_server._check(kernel, kernels.Conditions(8, device, 1, "float32"), "")
     assert seen == [(True, "tf32") if device == "cuda" else (False, "ieee")]
 
 
@@ -151,7 +151,7 @@ def test_a_gpu_that_cannot_be_set_up_fails_the_trials_and_not_the_job(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", busy)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    monkeypatch.setattr(work_module, "checked", lambda *_: busy(1))
+    monkeypatch.setattr(work_module, "check_job_kernels", lambda *_: busy(1))
     (end,) = work(Job(trials=(trial(),)), Resources(gpus=1), None)
     assert isinstance(end, Finished)
     assert (end.status, "busy or unavailable" in end.reason) == ("failed", True)
@@ -186,7 +186,7 @@ def test_no_driver_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match=r"^resources\.gpus: a trial asks for 1, and this machine has 0$"):
         inline.check(Resources(gpus=1))
-    assert "\n" not in gpu.unusable() != ""
+    assert "\n" not in gpu.why_unusable() != ""
 
 
 def test_a_run_on_this_machine_is_refused_where_torch_cannot_use_the_gpu(

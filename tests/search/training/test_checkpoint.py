@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from resnet_space import build
 from search.data import Images
 from search.training import checkpoint
-from search.training.checkpoint import NAME, WEIGHTS, State, sealed
+from search.training.checkpoint import NAME, WEIGHTS, State, with_digest
 from search.training.members import beginning
 from search.training.train import train
 from search.trials.events import Epoch, Event, Finished, Notice, Started
@@ -171,19 +171,19 @@ class Gadget:
 
 
 def pickled(gadget: Gadget) -> bytes:
-    return sealed(pickle.dumps(gadget))
+    return with_digest(pickle.dumps(gadget))
 
 
 def in_an_archive(gadget: Gadget) -> bytes:
     buffer = io.BytesIO()
     torch.save({"model": gadget, "step": 0}, buffer)
-    return sealed(buffer.getvalue())
+    return with_digest(buffer.getvalue())
 
 
 def in_the_old_format(gadget: Gadget) -> bytes:
     buffer = io.BytesIO()
     torch.save({"model": gadget}, buffer, _use_new_zipfile_serialization=False)
-    return sealed(buffer.getvalue())
+    return with_digest(buffer.getvalue())
 
 
 @pytest.mark.parametrize("plant", [pickled, in_an_archive, in_the_old_format])

@@ -29,7 +29,7 @@ from resnet_space.orders import ORDERS, OrderName
 from resnet_space.shortcuts import SHORTCUTS
 from search.training import checkpoint
 from search.training import export as module
-from search.training.export import FORMATS, difference, export, trained, weights_of
+from search.training.export import FORMATS, difference, export, load_trained, weights_of
 
 Take = Callable[..., list[Path]]
 
@@ -48,7 +48,7 @@ def trained_once(net: Architecture, folder: Path) -> Path:
             parameter.add_(0.1 * torch.randn_like(parameter))
         for _ in range(3):
             model(torch.randn(16, *net.input_shape))
-    checkpoint.keep_weights(folder, model)
+    checkpoint.save_weights(folder, model)
     return folder / checkpoint.WEIGHTS
 
 
@@ -172,7 +172,7 @@ def test_the_name_of_a_file_is_never_code(stem: str, take: Take, out: Path) -> N
 
 @pytest.mark.parametrize("stem", ["torch", "resnet_space", "random"])
 def test_a_name_that_hides_a_module_is_refused(stem: str, take: Take) -> None:
-    with pytest.raises(InputError, match=rf"{stem}\.py: would be imported in place of the module '{stem}'; choose"):
+    with pytest.raises(InputError, match=rf"{stem}\.py: would be imported instead of the module '{stem}'; choose"):
         take(f"{stem}.py")
 
 
@@ -194,7 +194,7 @@ def test_weights_carry_key_and_facts(take: Take, out: Path) -> None:
 
 def test_the_weights_of_the_preferred_trial_that_is_complete_are_found(out: Path) -> None:
     for key in ("a", "b"):
-        checkpoint.keep_weights(out / "checkpoints" / key, build(NET))
+        checkpoint.save_weights(out / "checkpoints" / key, build(NET))
     (out / "checkpoints" / "c").mkdir()
     assert weights_of(out / "checkpoints", ["c", "b", "a"]) == out / "checkpoints" / "b" / checkpoint.WEIGHTS
     assert weights_of(out / "checkpoints", ["c"]) is None
@@ -258,7 +258,7 @@ def test_the_difference_to_other_weights_is_seen(weights: Path, take: Take, out:
     take("net.onnx")
     larger = {name: 1.5 * tensor for name, tensor in load_file(weights).items()}
     save_file(larger, out / "larger")
-    same, other = trained(NET, weights), trained(NET, out / "larger")
+    same, other = load_trained(NET, weights), load_trained(NET, out / "larger")
     assert difference(out / "net.onnx", same, NET.input_shape) <= 1e-4
     assert difference(out / "net.onnx", other, NET.input_shape) > 0.1
 
@@ -268,13 +268,13 @@ def test_a_difference_that_is_too_large_leaves_what_was_there(weights: Path, tak
     tensors = load_file(weights)
     tensors["head.2.bias"][0] = torch.nan
     save_file(tensors, out.parent / "broken")
-    with pytest.raises(InputError, match=r"net\.onnx: not written, .* differ from torch's by nan, which may be at "):
+    with pytest.raises(InputError, match=r"net\.onnx: not written, .* differ from torch's by nan, and 0.0001 is al"):
         take("net.onnx", weights=out.parent / "broken")
     assert files(out) == {"net.onnx": b"before"}
 
 
 def test_weights_too_large_for_one_file_are_refused(take: Take, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ONNX_BYTES", 2000)
+    monkeypatch.setattr(module, "MAX_ONNX_BYTES", 2000)
     with pytest.raises(InputError, match=r"net\.onnx: \S+ GB of weights; \.onnx takes at most 2e-06 GB; export to "):
         take("net.onnx")
     assert files(out) == {}
@@ -380,7 +380,7 @@ def test_a_file_that_was_not_named_is_not_overwritten(
 ) -> None:
     content = text.encode() if text else other_weights.read_bytes()
     (out / beside).write_bytes(content)
-    with pytest.raises(InputError, match=f"{beside}: is there already, and holds something else; move it away, or cho"):
+    with pytest.raises(InputError, match=f"{beside}: exists already with other contents; move it away, or cho"):
         take(name)
     assert files(out) == {beside: content}
 
@@ -389,5 +389,5 @@ def test_random_numbers_of_torch_are_left_alone(weights: Path) -> None:
     torch.manual_seed(3)
     drawn = torch.rand(4)
     torch.manual_seed(3)
-    trained(NET, weights)
+    load_trained(NET, weights)
     assert torch.equal(torch.rand(4), drawn)

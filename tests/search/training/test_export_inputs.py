@@ -190,7 +190,7 @@ def test_of_picture_folders_it_says_how_a_picture_becomes_an_image(tmp_path: Pat
 def untrained(folder: Path) -> Path:
     from search.training import checkpoint
 
-    checkpoint.keep_weights(folder, build(NET))
+    checkpoint.save_weights(folder, build(NET))
     return folder / checkpoint.WEIGHTS
 
 
@@ -230,7 +230,7 @@ def test_the_description_beside_weights_says_it_too_and_reads_as_before(take: An
 def test_a_description_that_says_something_else_of_images_is_not_left_beside(take: Any, tmp_path: Path) -> None:
     take("net.safetensors")
     take("net.safetensors")
-    with pytest.raises(InputError, match=r"net\.yaml: is there already, and holds something else"):
+    with pytest.raises(InputError, match=r"net\.yaml: exists already with other contents"):
         take("net.safetensors", replace(INPUTS, mean=(3.0,)))
     (tmp_path / "net.yaml").write_text(f"# my own\n{NET.to_yaml()}")
     take("net.safetensors")

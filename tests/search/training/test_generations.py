@@ -80,7 +80,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "flipped": flipped,
     "empty": lambda _: b"",
     "zeros": lambda content: bytes(len(content)),
-    "no checkpoint": lambda _: checkpoint.sealed(b"an essay on ResNets"),
+    "no checkpoint": lambda _: checkpoint.with_digest(b"an essay on ResNets"),
 }
 
 
@@ -149,7 +149,7 @@ def test_every_byte_counts(there: Path, spec: TrialSpec) -> None:
         bad = bytearray(content)
         bad[at] ^= 1 << at % 8
         (there / NAME).write_bytes(bad)
-        with pytest.raises(checkpoint.Damaged, match="its digest is another"):
+        with pytest.raises(checkpoint.DamagedCheckpoint, match="its digest does not match"):
             checkpoint.load(there / NAME, model, optimizer, "cpu")
 
 

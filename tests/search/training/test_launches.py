@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_space import Architecture
-from search.kernels.workarounds import written
+from search.kernels.workarounds import describe
 from search.training import step as step_module
 from search.training.members import Group, Member
 from search.training.step import step
@@ -96,7 +96,7 @@ def test_steps_that_compute_activations_again_too(trial: Trial) -> None:
 
 def test_a_layer_that_computes_in_float64_does_so_from_all_digits(tiny_net: Architecture, trial: Trial) -> None:
     spec = trial(net=tiny_net, autocast="bf16")
-    wide = {written(layer): "in float64" for layer in group([spec]).model.modules() if isinstance(layer, nn.Conv2d)}
+    wide = {describe(layer): "in float64" for layer in group([spec]).model.modules() if isinstance(layer, nn.Conv2d)}
     assert same_bits(group([spec], detours=wide), layer_by_layer([spec], detours=wide))
 
 

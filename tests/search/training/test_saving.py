@@ -18,7 +18,7 @@ from search.data import Images
 from search.training import checkpoint, saving
 from search.training import train as training
 from search.training.checkpoint import NAME, WEIGHTS
-from search.training.saving import Saving
+from search.training.saving import CheckpointWriter
 from search.training.train import train
 from search.training.work import work
 from search.trials.events import Epoch, Event, Notice, Started
@@ -144,7 +144,7 @@ def test_a_worker_that_leaves_its_job_leaves_checkpoints(fuse: Any, trial: Trial
 @pytest.fixture
 def aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU: a thread of its own writes."""
-    monkeypatch.setattr(training, "Saving", partial(Saving, aside=True))
+    monkeypatch.setattr(training, "CheckpointWriter", partial(CheckpointWriter, aside=True))
 
 
 @pytest.mark.usefixtures("aside")
@@ -200,7 +200,7 @@ def test_one_that_another_thread_could_not_write_is_reported_once(
     events = list(train(spec, few, folder=tmp_path))
     kinds = [type(event) for event in events]
     assert [event.text for event in events if isinstance(event, Notice)] == [
-        f"{NAME}: No space left on device; goes on without a new one"
+        f"{NAME}: No space left on device; training continues without a new checkpoint"
     ]
     assert kinds.index(Notice) in (2, 3), "at the epoch after, at the latest"
     assert (numbers(events), (tmp_path / WEIGHTS).read_bytes()) == whole
@@ -218,11 +218,11 @@ def test_one_that_cannot_be_written_as_a_trial_is_left_goes_to_the_log(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training, "Saving", partial(Saving, aside=threads))
+    monkeypatch.setattr(training, "CheckpointWriter", partial(CheckpointWriter, aside=threads))
     monkeypatch.setattr(checkpoint, "write", full)
     stopped = train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER)
     list(islice(stopped, 2))
     stopped.close()  # type: ignore[attr-defined]
     assert [record.message for record in caplog.records if record.name == saving.__name__] == [
-        f"{NAME}: No space left on device; goes on without a new one"
+        f"{NAME}: No space left on device; training continues without a new checkpoint"
     ]

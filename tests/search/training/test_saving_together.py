@@ -19,7 +19,7 @@ from search.training import checkpoint
 from search.training import train as training
 from search.training.checkpoint import WEIGHTS
 from search.training.members import Group, Member
-from search.training.saving import Saving
+from search.training.saving import CheckpointWriter
 from search.training.train import train_together
 from search.trials.events import Epoch, Event, Started
 from search.trials.trial import TrialSpec
@@ -147,7 +147,7 @@ def test_others_of_a_group_that_one_left_by_diverging_have_the_same_bits_after_a
 @pytest.fixture
 def aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU: a thread of its own writes."""
-    monkeypatch.setattr(training, "Saving", partial(Saving, aside=True))
+    monkeypatch.setattr(training, "CheckpointWriter", partial(CheckpointWriter, aside=True))
 
 
 @pytest.mark.usefixtures("aside")

@@ -260,6 +260,6 @@ def test_error_is_the_fraction_of_wrong_answers_in_evaluation_mode(
 
 
 def test_without_a_folder_nothing_is_written(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("save", "keep_weights", "load", "drop"):
+    for name in ("save", "save_weights", "load", "remove_checkpoints"):
         monkeypatch.setattr(checkpoint, name, lambda *_: pytest.fail("touched a checkpoint"))
     assert ended(list(train(trial(epochs=1), digits))).status == "complete"

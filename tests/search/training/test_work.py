@@ -101,7 +101,7 @@ def test_other_data_under_the_same_name_fail_the_trial(on_npz: TrialSpec, tmp_pa
     (end,) = work(Job(trials=(on_npz,)), Resources(), None)
     assert isinstance(end, Finished)
     assert end.status == "failed"
-    assert "is not what it was when the trial was planned" in end.reason
+    assert "has changed since the trial was planned" in end.reason
     assert on_npz.fingerprint in end.reason
 
 
