@@ -28,7 +28,7 @@ MODULES = sorted(
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_module_measures_by_the_clock_on_the_wall(path: Path) -> None:
+def test_no_module_measures_durations_with_the_wall_clock(path: Path) -> None:
     called = {
         ast.unparse(node.func)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

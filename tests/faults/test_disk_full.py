@@ -68,7 +68,7 @@ def steps(folder: Path, trial: Trial) -> list[int]:
     return [checkpoint.load(path, model, optimizer, "cpu").step for path in there]
 
 
-def test_a_checkpoint_cut_off_at_any_byte_leaves_the_two_before(trial: Trial, tmp_path: Path) -> None:
+def test_a_checkpoint_cut_off_at_any_byte_leaves_the_two_earlier_ones(trial: Trial, tmp_path: Path) -> None:
     save = saves(tmp_path, trial)
     save(7)
     save(14)
@@ -84,7 +84,7 @@ def test_a_checkpoint_cut_off_at_any_byte_leaves_the_two_before(trial: Trial, tm
     assert steps(tmp_path, trial) == [21, 14]
 
 
-def test_a_checkpoint_that_fails_at_any_operation_leaves_one_to_go_on_from(trial: Trial, tmp_path: Path) -> None:
+def test_a_checkpoint_that_fails_at_any_operation_leaves_one_to_resume_from(trial: Trial, tmp_path: Path) -> None:
     for number in range(1, 20):
         folder = tmp_path / str(number)
         save = saves(folder, trial)
@@ -105,7 +105,7 @@ def test_a_checkpoint_that_fails_at_any_operation_leaves_one_to_go_on_from(trial
     assert steps(folder, trial) == [21, 14]
 
 
-def test_weights_cut_off_at_any_byte_leave_those_that_were_there(trial: Trial, tmp_path: Path) -> None:
+def test_weights_cut_off_at_any_byte_leave_the_existing_ones(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
     checkpoint.save_weights(tmp_path, model)
     before = (tmp_path / WEIGHTS).read_bytes()
@@ -117,7 +117,7 @@ def test_weights_cut_off_at_any_byte_leave_those_that_were_there(trial: Trial, t
         assert (tmp_path / WEIGHTS).read_bytes() == before
 
 
-def test_a_report_cut_off_at_any_file_leaves_those_that_were_there(ablation: Callable[..., Any]) -> None:
+def test_a_report_cut_off_at_any_file_leaves_the_existing_files(ablation: Callable[..., Any]) -> None:
     run = ablation({"a": [0.1, 0.2], "b": [0.3, 0.4]})
     folder = write(run, ["md", "html", "csv"])[0].parent
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -132,7 +132,9 @@ def test_a_report_cut_off_at_any_file_leaves_those_that_were_there(ablation: Cal
         assert after[named] == before[named]
 
 
-def test_a_trial_goes_on_without_checkpoints_and_says_so_once(trial: Trial, digits: Images, tmp_path: Path) -> None:
+def test_a_trial_continues_without_checkpoints_and_reports_it_once(
+    trial: Trial, digits: Images, tmp_path: Path
+) -> None:
     whole = [event for event in train(trial(), digits) if isinstance(event, Epoch)]
     events: list[Event] = []
     with no_file_longer_than(1000):
@@ -151,7 +153,7 @@ def test_a_trial_goes_on_without_checkpoints_and_says_so_once(trial: Trial, digi
     assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS]
 
 
-def test_a_trial_whose_weights_cannot_be_kept_fails_and_its_training_is_not_lost(
+def test_a_trial_whose_weights_cannot_be_written_fails_and_its_training_is_not_lost(
     trial: Trial, digits: Images, tmp_path: Path
 ) -> None:
     *_, whole = train(trial(), digits)
@@ -170,7 +172,7 @@ def test_a_trial_whose_weights_cannot_be_kept_fails_and_its_training_is_not_lost
     assert (again.status, again.test_error) == ("complete", whole.test_error)
 
 
-def test_a_text_is_whole_or_the_one_before(tmp_path: Path) -> None:
+def test_a_text_file_is_either_complete_or_unchanged(tmp_path: Path) -> None:
     """Manifests, studies, tables: all are written by one function."""
     path = tmp_path / "manifest.json"
     for number in range(1, 12):

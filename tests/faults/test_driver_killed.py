@@ -69,7 +69,7 @@ def attempts(run: Path) -> list[int]:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
+def test_a_driver_killed_twenty_times_has_the_results_of_an_undisturbed_one(
     undisturbed: tuple[Commands, Path, float],
 ) -> None:
     commands, folder, seconds = undisturbed
@@ -86,7 +86,7 @@ def test_a_driver_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_driver_of_rays_workers_killed_ends_with_what_an_undisturbed_one_has(
+def test_a_killed_driver_of_ray_workers_has_the_results_of_an_undisturbed_one(
     undisturbed: tuple[Commands, Path, float], ray_cluster: None
 ) -> None:
     from search.running.ray import cluster

@@ -107,7 +107,7 @@ def test_a_trial_that_kills_its_process_once_is_tried_again_and_has_the_numbers_
 
 
 @pytest.mark.slow
-def test_one_that_kills_it_twice_fails_with_the_reason_and_the_others_are_done(place: Place) -> None:
+def test_a_trial_that_kills_it_twice_fails_with_the_reason_and_the_others_are_run(place: Place) -> None:
     first, second = place.keys("study")
     doom(place.deaths, first, times=2)
     assert [place.run("run study.yaml --inline --out twice") for _ in range(3)] == [SIGSEGV, SIGSEGV, 1]
@@ -145,7 +145,7 @@ def test_of_trials_that_train_together_only_the_one_that_kills_fails(where: str,
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_without_the_trial_that_kills(place: Place) -> None:
+def test_a_search_continues_without_the_trial_that_kills_its_process(place: Place) -> None:
     guilty, *others = place.keys("search")
     doom(place.deaths, guilty, times=2)
     assert [place.run("run search.yaml --inline --out searched") for _ in range(3)] == [SIGSEGV, SIGSEGV, 1]
@@ -153,7 +153,7 @@ def test_a_search_goes_on_without_the_trial_that_kills(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_status_says_that_nobody_is_at_work_and_what_killed_the_driver(place: Place) -> None:
+def test_status_says_that_no_driver_is_at_work_and_what_killed_it(place: Place) -> None:
     first, _ = place.keys("study")
     doom(place.deaths, first)
     assert place.run("run study.yaml --inline --out seen") == SIGSEGV

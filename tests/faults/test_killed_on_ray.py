@@ -69,7 +69,7 @@ def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any)
     return heard
 
 
-def test_a_trial_that_kills_its_worker_is_tried_once_more_whatever_the_retries_and_fails_alone(
+def test_a_trial_that_kills_its_worker_gets_one_more_attempt_with_any_retries_and_fails_alone(
     trial: Trial, tmp_path: Path
 ) -> None:
     once, twice, sound = (trial(seed=seed, epochs=3) for seed in range(3))
@@ -118,7 +118,7 @@ class Here:
         return os.getpid, ()
 
 
-def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, tmp_path: Path) -> None:
+def test_a_worker_that_dies_before_it_starts_counts_as_lost(trial: Trial, tmp_path: Path) -> None:
     from search.running.ray import cluster, runner
 
     bomb, heard = Bomb(), Heard()
@@ -141,7 +141,7 @@ def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, 
     assert heard.end(spec) == ("failed", lost)
 
 
-def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: Trial, tmp_path: Path) -> None:
+def test_a_stopped_trial_leaves_no_record_of_deaths(trial: Trial, tmp_path: Path) -> None:
     from search.running.ray import runner
 
     class Stopping(JobList):

@@ -44,7 +44,7 @@ next(told)
 """
 
 
-def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Path) -> None:
+def test_a_process_that_hangs_ends_itself_and_records_where_it_hung(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", HANGS, str(tmp_path)], capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert ran.stdout.splitlines()[-1] == "asked"
@@ -53,7 +53,7 @@ def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Pat
     assert "in hangs_for_ever" in report
 
 
-def test_one_that_does_not_hang_leaves_nothing(tmp_path: Path) -> None:
+def test_a_process_that_does_not_hang_leaves_no_record(tmp_path: Path) -> None:
     events: list[Event] = [Started("a", "host", "cpu"), Finished("a", "complete")]
     assert list(with_timeout(iter(events), Resources(silent=100), tmp_path)) == events
     assert list(with_timeout(iter(events), Resources(), tmp_path)) == events
@@ -128,7 +128,7 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_worker_that_ray_ends_for_want_of_memory_gets_one_more_try(trial: Trial, tmp_path: Path) -> None:
+def test_a_worker_that_ray_kills_for_lack_of_memory_gets_one_more_attempt(trial: Trial, tmp_path: Path) -> None:
     """Ray's own monitor, told that its node is full at a hundredth of its memory."""
     settings = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "200"}
     told = kept(tmp_path, "run(retries=5)", [trial(epochs=2000)], **settings)

@@ -63,7 +63,7 @@ def large(trial: Trial) -> TrialSpec:
 
 
 @pytest.mark.slow
-def test_a_trial_for_which_there_is_no_memory_is_tried_twice_and_fails_and_the_next_one_trains(
+def test_a_trial_without_enough_memory_is_tried_twice_and_fails_and_the_next_one_trains(
     large: TrialSpec, trial: Trial, tmp_path: Path
 ) -> None:
     told = run([large, trial(epochs=1)], tmp_path)
@@ -80,7 +80,7 @@ def test_a_trial_for_which_there_is_no_memory_is_tried_twice_and_fails_and_the_n
 
 
 @pytest.mark.slow
-def test_a_trial_for_which_there_is_memory_the_second_time_is_complete(
+def test_a_trial_with_enough_memory_at_the_second_attempt_is_complete(
     large: TrialSpec, trial: Trial, tmp_path: Path
 ) -> None:
     told = run([large, trial(epochs=1)], tmp_path, "room comes")
@@ -90,7 +90,7 @@ def test_a_trial_for_which_there_is_memory_the_second_time_is_complete(
     assert [event["status"] for event in told if event["event"] == "Finished"] == ["complete", "complete"]
 
 
-def test_trials_that_ran_out_together_are_tried_alone_and_not_again(
+def test_trials_that_ran_out_of_memory_together_are_tried_alone_once(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
@@ -118,7 +118,7 @@ def raised(action: Callable[[], Any]) -> BaseException:
     raise AssertionError("there was room")
 
 
-def test_what_torch_and_numpy_say_for_want_of_memory_is_known() -> None:
+def test_out_of_memory_errors_of_torch_and_numpy_are_recognised() -> None:
     by_torch = raised(lambda: torch.empty(2**52, dtype=torch.uint8))
     by_numpy = raised(lambda: np.empty(2**52, dtype=np.uint8))
     assert isinstance(by_torch, RuntimeError)
@@ -128,11 +128,11 @@ def test_what_torch_and_numpy_say_for_want_of_memory_is_known() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("size mismatch"), OSError(errno.ENOSPC, "full"), ValueError("memory")])
-def test_other_errors_are_not_for_want_of_memory(error: Exception) -> None:
+def test_other_errors_are_not_taken_for_out_of_memory(error: Exception) -> None:
     assert not out_of_memory.out_of_memory(error)
 
 
-def test_reasons_of_trials_that_lack_memory_alike_are_one() -> None:
+def test_equal_out_of_memory_errors_have_equal_reasons() -> None:
     text = (
         "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 1 GiB of which 3 MiB is free."
         " Process {} has 997.00 MiB memory in use."

@@ -61,7 +61,7 @@ class Memory:
         (0, 1.0, 1 * GB),
     ],
 )
-def test_the_room_is_what_is_free_within_the_process_s_fraction(
+def test_free_bytes_are_limited_to_the_process_s_fraction(
     free: int, fraction: float, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Memory(monkeypatch, free, fraction)
@@ -69,14 +69,16 @@ def test_the_room_is_what_is_free_within_the_process_s_fraction(
 
 
 @pytest.mark.parametrize(("size", "there"), [(1.9 * GB, True), (2.1 * GB, False)])
-def test_a_split_goes_to_a_gpu_that_has_room_for_it(size: float, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_is_moved_to_a_gpu_with_enough_memory(
+    size: float, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = Memory(monkeypatch, free=3 * GB)
     split = Split(torch.empty(int(size) // 4, 1, 2, 2, dtype=torch.uint8, device="meta"), torch.empty(0))
     gpu.on_device(split, "cuda")
     assert (memory.held == [split]) is there
 
 
-def test_on_a_cpu_a_split_is_the_one_that_was_given(digits: Images) -> None:
+def test_on_a_cpu_a_split_is_returned_unchanged(digits: Images) -> None:
     assert gpu.on_device(digits.train, "cpu") is digits.train
 
 
@@ -171,7 +173,7 @@ def old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "init", init)
 
 
-def test_a_driver_that_is_too_old_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_is_too_old_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     old_driver(monkeypatch)
     with pytest.raises(InputError) as refused:
         inline.check(Resources(gpus=1))
@@ -181,7 +183,7 @@ def test_a_driver_that_is_too_old_is_said_in_a_line(monkeypatch: pytest.MonkeyPa
     inline.check(Resources())
 
 
-def test_no_driver_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match=r"^resources\.gpus: a trial asks for 1, and this machine has 0$"):
@@ -189,7 +191,7 @@ def test_no_driver_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in gpu.why_unusable() != ""
 
 
-def test_a_run_on_this_machine_is_refused_where_torch_cannot_use_the_gpu(
+def test_a_run_on_this_machine_is_refused_if_torch_cannot_use_the_gpu(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old_driver(monkeypatch)
@@ -263,7 +265,7 @@ def test_graphs_are_recorded_on_a_gpu_unless_they_are_off(
     assert Resources().graphs == "auto"
 
 
-def test_what_holds_for_other_trials_too_is_shown_once() -> None:
+def test_a_notice_that_holds_for_other_trials_is_shown_once() -> None:
     said: list[str] = []
     progress = Progress(total=2, already=0, steps=1)
     progress.names = {"a": "A", "b": "B"}

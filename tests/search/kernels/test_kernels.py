@@ -85,7 +85,7 @@ def test_every_layer_that_computes_is_among_the_kernels(number: int, net: Archit
 
 
 @pytest.mark.parametrize("number", [1, 3], ids=["alone", "fused"])
-def test_every_kernel_agrees_with_float64_as_it_is_and_by_every_route(number: int, net: Architecture) -> None:
+def test_every_kernel_agrees_with_float64_directly_and_on_every_route(number: int, net: Architecture) -> None:
     if number > 1 and net.blueprint.units[0].shortcut.drop:
         number = 1
     for kernel in kernels(net, number):
@@ -101,7 +101,7 @@ def test_every_kernel_of_bf16_is_off_by_no_more_than_its_rounding(tiny_net: Arch
     assert max(errors.values()) > HERE.tolerance, "the same check takes what float32 would not"
 
 
-def test_a_layer_on_a_detour_keeps_names_statistics_and_its_own_weights_in_copies(tiny_net: Architecture) -> None:
+def test_a_copied_layer_on_a_detour_keeps_its_names_statistics_and_weights(tiny_net: Architecture) -> None:
     import copy
 
     model, other = build(tiny_net, 0), build(tiny_net, 0)
@@ -120,7 +120,7 @@ def test_a_layer_on_a_detour_keeps_names_statistics_and_its_own_weights_in_copie
     torch.testing.assert_close(twin(x), build(tiny_net, 0)(x), atol=1e-5, rtol=1e-4)
 
 
-def test_a_route_leaves_the_weights_where_the_optimiser_has_them() -> None:
+def test_a_route_does_not_replace_the_weights_that_the_optimiser_has() -> None:
     layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     weight = layer.weight
     set_route(layer, "channels first")
@@ -166,7 +166,7 @@ def verdicts(server: ForkServer, net: Architecture, networks: int = 1) -> dict[s
     ],
     indirect=["server"],
 )
-def test_a_kernel_that_lies_dies_or_hangs_is_found_and_no_other(
+def test_a_kernel_that_is_wrong_dies_or_hangs_is_found_and_no_other(
     server: ForkServer, networks: int, layer: str, died: str, tiny_net: Architecture
 ) -> None:
     found = verdicts(server, tiny_net, networks)
@@ -233,7 +233,7 @@ def test_a_run_with_a_wrong_kernel_has_the_numbers_of_a_right_one_and_reports_it
 
 
 @pytest.mark.slow
-def test_a_kernel_that_is_wrong_in_every_way_is_refused_before_the_first_trial(tmp_path: Path) -> None:
+def test_a_kernel_that_is_wrong_on_every_route_is_refused_before_the_first_trial(tmp_path: Path) -> None:
     environment = bad_kernels.environment(tmp_path, "lie_always conv2d 8")
     with Run(write(tmp_path), tmp_path / "run", "--inline", environment=environment) as run:
         assert run.end() == 2
@@ -258,13 +258,13 @@ def test_a_wrong_kernel_whose_routes_cannot_be_checked_is_refused(
         soundness.check_kernels(tiny_net, HERE)
 
 
-def test_a_process_that_sees_no_gpu_leaves_the_check_to_those_that_do(tiny_net: Architecture) -> None:
+def test_a_process_that_sees_no_gpu_does_not_check_kernels_for_it(tiny_net: Architecture) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     assert unavoidable_faults([tiny_net], replace(HERE, device="cuda")) == []
 
 
-def test_verdicts_are_kept_and_a_line_that_is_torn_is_passed_over(tmp_path: Path) -> None:
+def test_verdicts_are_cached_and_an_incomplete_line_is_skipped(tmp_path: Path) -> None:
     kept = VerdictCache(tmp_path / "there" / "machine.jsonl")
     assert kept.read(["a"]) == {}
     kept.add({"a": Verdict("a", 0.5, "output"), "b": Verdict("b", died="SIGSEGV")})

@@ -28,7 +28,7 @@ def choose(folder: Path, name: str) -> Choice:
         return choose_stored(stored, name)
 
 
-def test_an_arm_is_chosen_by_its_name_and_by_its_key(folder: Path) -> None:
+def test_an_arm_is_found_by_its_name_and_by_its_key(folder: Path) -> None:
     study = load("transitions")
     name = next(iter(study.model_dump()["arms"]))
     by_name = choose(folder, name)
@@ -36,7 +36,7 @@ def test_an_arm_is_chosen_by_its_name_and_by_its_key(folder: Path) -> None:
     assert choose(folder, by_name.net.key[:8]) == by_name
 
 
-def test_the_weights_are_those_of_the_trial_of_least_validation_error(folder: Path) -> None:
+def test_the_weights_are_those_of_the_trial_with_the_lowest_validation_error(folder: Path) -> None:
     choice = choose(folder, next(iter(load("transitions").model_dump()["arms"])))
     assert choice.weights
     assert choice.weights.is_file()
@@ -45,6 +45,6 @@ def test_the_weights_are_those_of_the_trial_of_least_validation_error(folder: Pa
 
 
 @pytest.mark.parametrize("name", ["nobody", ""])
-def test_a_name_that_no_network_has_is_told_those_there_are(folder: Path, name: str) -> None:
+def test_an_unknown_name_is_refused_with_the_existing_names(folder: Path, name: str) -> None:
     with pytest.raises(InputError, match="--arm: unknown network"):
         choose(folder, name)

@@ -78,7 +78,7 @@ def test_a_run_that_is_stopped_on_a_cluster_leaves_it_free_for_the_next(
     assert numbers(tmp_path / "run") == numbers(undisturbed)
 
 
-def test_a_cluster_with_a_token_takes_nobody_without(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_cluster_with_a_token_refuses_a_driver_without_it(nodes: Nodes, tmp_path: Path) -> None:
     stranger = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
     with Run(write(tmp_path), tmp_path / "run", "--address", nodes.address, environment=stranger) as run:
         assert run.end() == 2, run.stderr
@@ -152,7 +152,7 @@ def test_a_node_whose_kernels_are_wrong_is_refused_by_name_before_the_first_tria
     assert stored(tmp_path / "run")[2]["waiting"] == 4
 
 
-def test_a_trial_of_a_removed_node_goes_on_elsewhere_behind_its_checkpoint(tmp_path: Path, undisturbed: Path) -> None:
+def test_a_trial_of_a_removed_node_resumes_on_another_after_its_checkpoint(tmp_path: Path, undisturbed: Path) -> None:
     """On `ray.cluster_utils.Cluster`: its node is not told, it is gone."""
     from ray.cluster_utils import Cluster
 
@@ -178,7 +178,7 @@ def test_a_trial_of_a_removed_node_goes_on_elsewhere_behind_its_checkpoint(tmp_p
     _goes_on(out, before, undisturbed)
 
 
-def test_a_trial_of_a_lost_node_goes_on_elsewhere_also_where_they_share_no_file_system(
+def test_a_trial_of_a_lost_node_resumes_on_another_without_a_shared_file_system(
     bucket_url: str, tmp_path: Path, undisturbed: Path
 ) -> None:
     """Each worker has a disk of its own where the driver has the run's folder; checkpoints are in a bucket."""

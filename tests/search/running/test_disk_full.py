@@ -84,7 +84,7 @@ def told_on(folder: Path, specs: list[TrialSpec], broken: AbstractContextManager
 
 
 @pytest.mark.long
-def test_at_whichever_write_the_disk_is_full_what_was_acknowledged_stays_and_the_rest_follows(
+def test_if_the_disk_is_full_at_any_write_acknowledged_events_stay_and_the_rest_follow(
     specs: list[TrialSpec], tmp_path: Path
 ) -> None:
     whole = told_on(tmp_path / "whole", specs, nullcontext())
@@ -97,7 +97,7 @@ def test_at_whichever_write_the_disk_is_full_what_was_acknowledged_stays_and_the
 
 @pytest.mark.long
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
-def test_at_whichever_write_the_disk_fails_once_what_was_acknowledged_stays_and_the_rest_follows(
+def test_if_the_disk_fails_once_at_any_write_acknowledged_events_stay_and_the_rest_follow(
     code: int, specs: list[TrialSpec], tmp_path: Path
 ) -> None:
     """SQLite's own writes and cuts of files, those of its log and its index too: every one of them, one a round."""
@@ -120,7 +120,7 @@ main()
 
 
 @pytest.mark.long
-def test_a_run_on_a_full_disk_stops_with_one_line_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+def test_a_run_on_a_full_disk_stops_with_one_line_and_resumes_when_there_is_space(tmp_path: Path) -> None:
     run = ["run", "transitions", "--seeds", "1", "--epochs", "1", "--inline", "--out", str(tmp_path / "run")]
     tiny = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "data.limit=200"]
     # Room for the tables, and not for three trials.

@@ -15,7 +15,7 @@ from search.data.places import cache_folder
 from search.running.ray.joining import absolute_path, check_reachable, joining_error, joining_folder
 
 
-def test_one_joins_from_an_empty_folder_and_relative_paths_are_what_they_were(
+def test_a_driver_joins_from_an_empty_folder_and_relative_paths_keep_their_meaning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -36,7 +36,7 @@ def test_workers_of_a_checkout_that_is_not_installed_need_the_working_directory(
         assert folder == HOME
 
 
-def test_data_s_place_is_sent_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_root_is_sent_as_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert [absolute_path(path) for path in (None, "data", "/data", "~/data")] == [
         None,
@@ -68,30 +68,30 @@ def test_data_s_place_is_sent_in_full(tmp_path: Path, monkeypatch: pytest.Monkey
         ("there:1", ConnectionError("nobody"), "--address there:1: nobody"),
     ],
 )
-def test_why_ray_does_not_start_is_said_in_one_line(address: str | None, error: Exception, says: str) -> None:
+def test_the_error_of_a_ray_that_does_not_start_is_one_line(address: str | None, error: Exception, says: str) -> None:
     text = str(joining_error(address, error))
     assert says in text
     assert "\n" not in text
 
 
-def test_a_full_disk_is_said_where_ray_does_not_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_if_ray_does_not_report_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.running.ray.joining.MIN_FREE_BYTES", 10**18)
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")
     assert str(joining_error(None, RuntimeError("Timed out"))) == "Ray does not start here: Timed out; /tmp is full"
 
 
-def test_a_host_that_is_no_name_is_refused() -> None:
+def test_an_invalid_host_name_is_refused() -> None:
     with pytest.raises(InputError, match="no Ray cluster listens there"):
         check_reachable("é..é:1")
 
 
-def test_a_cache_in_nobody_s_home_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_in_the_home_of_an_unknown_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_SPACE_CACHE", "~nobody-of-this-name/cache")
     with pytest.raises(InputError, match="Set RESNET_SPACE_CACHE to a folder"):
         cache_folder()
 
 
-def test_a_working_directory_that_was_removed_is_said(tmp_path: Path) -> None:
+def test_a_removed_working_directory_is_reported(tmp_path: Path) -> None:
     line = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m resnet_space list'
     done = subprocess.run(["sh", "-c", line, sys.executable], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")

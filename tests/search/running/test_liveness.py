@@ -74,7 +74,7 @@ def store(tmp_path: Path, trial: Trial) -> Iterator[Store]:
         yield opened
 
 
-def test_a_driver_is_seen_while_it_lives_and_is_gone_when_it_was_killed(tmp_path: Path, store: Store) -> None:
+def test_a_driver_is_seen_as_alive_until_it_is_killed(tmp_path: Path, store: Store) -> None:
     with driver(tmp_path) as process:
         before = state(tmp_path)
         found = presence(tmp_path, store)
@@ -98,14 +98,14 @@ def since(found: Liveness) -> str:
     return f"since {found.seen.driver.began}"
 
 
-def test_looking_makes_no_file(tmp_path: Path) -> None:
+def test_reading_the_status_creates_no_file(tmp_path: Path) -> None:
     assert seen(tmp_path).alive is None
     (tmp_path / ".driver.json").write_text(json.dumps({"host": "a", "process": 1, "began": "then", "name": "a:1:x"}))
     assert seen(tmp_path).alive is False, "copied, without its lock"
     assert [path.name for path in tmp_path.iterdir()] == [".driver.json"]
 
 
-def test_another_process_of_the_same_number_is_no_driver(tmp_path: Path) -> None:
+def test_another_process_with_the_same_number_is_not_the_driver(tmp_path: Path) -> None:
     """After a restart of the machine, say."""
     with held(tmp_path, "first"):
         pass
@@ -116,7 +116,7 @@ def test_another_process_of_the_same_number_is_no_driver(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("host", "alive"), [("elsewhere", None), (socket.gethostname(), False)])
-def test_a_lock_of_another_machine_may_not_be_seen_on_a_network_file_system(
+def test_a_lock_of_another_machine_can_be_invisible_on_a_network_file_system(
     host: str, alive: bool | None, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with held(tmp_path, "first"):
@@ -133,7 +133,7 @@ def test_a_lock_of_another_machine_may_not_be_seen_on_a_network_file_system(
         assert line.endswith(" is alive")
 
 
-def test_a_driver_that_begins_while_somebody_looks_gets_the_lock(tmp_path: Path) -> None:
+def test_a_driver_that_starts_while_the_status_is_read_gets_the_lock(tmp_path: Path) -> None:
     with held(tmp_path, "first"):
         pass
     file = os.open(tmp_path / ".lock", os.O_RDONLY)
@@ -144,12 +144,12 @@ def test_a_driver_that_begins_while_somebody_looks_gets_the_lock(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mevil", "plain"])
-def test_what_is_in_the_file_is_shown_without_its_escapes(name: str, tmp_path: Path, store: Store) -> None:
+def test_the_contents_of_the_file_are_shown_without_escape_sequences(name: str, tmp_path: Path, store: Store) -> None:
     (tmp_path / ".driver.json").write_text(json.dumps({"host": name, "process": 1, "began": "then", "name": "x"}))
     assert "\x1b" not in "".join(presence(tmp_path, store).lines)
 
 
-def test_on_a_shared_store_the_list_of_drivers_says_whose_trials_run(tmp_path: Path, trial: Trial) -> None:
+def test_on_a_shared_store_the_list_of_drivers_shows_which_trials_run(tmp_path: Path, trial: Trial) -> None:
     specs = {name: trial(seed=seed) for seed, name in enumerate(["mine", "other", "buried"])}
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     (tmp_path / "run").mkdir()

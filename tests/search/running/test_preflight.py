@@ -28,12 +28,12 @@ def preflight(tmp_path: Path, digits: Images) -> Preflight:
     return Preflight(tmp_path / "checkpoints", DataSet(name="digits", limit=200), digits.fingerprint)
 
 
-def test_a_machine_that_is_ready_is_passed_and_nothing_stays(preflight: Preflight) -> None:
+def test_a_machine_that_is_ready_passes_and_no_file_is_left(preflight: Preflight) -> None:
     preflight.check_this_machine(1)
     assert list(preflight.checkpoints.iterdir()) == []
 
 
-def test_what_a_killed_driver_left_is_swept_up(preflight: Preflight) -> None:
+def test_files_of_a_killed_driver_are_removed(preflight: Preflight) -> None:
     left = preflight.checkpoints / ".preflight-0123456789abcdef"
     left.mkdir(parents=True)
     (left / "driver").write_text("gone")
@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, preflight: P
         preflight.check_this_machine(1)
 
 
-def test_a_disk_too_full_is_refused_with_what_it_would_take(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_full_is_refused_with_the_bytes_needed(tmp_path: Path) -> None:
     wants = Preflight(tmp_path, DataSet(name="digits"), "", checkpoint_bytes=10**18, weight_bytes=5 * 10**17)
     with pytest.raises(InputError) as refused:
         wants.check_this_machine(2)
@@ -69,16 +69,14 @@ def test_nothing_begins_on_a_machine_that_is_not_ready(trial: Trial, tmp_path: P
     assert told == []
 
 
-def test_a_node_with_another_folder_of_that_name_is_told_from_one_that_shares_it(
-    preflight: Preflight, tmp_path: Path
-) -> None:
+def test_a_node_with_another_folder_of_the_same_name_is_recognised(preflight: Preflight, tmp_path: Path) -> None:
     with preflight.token() as asked:
         assert check_node(asked)["folder"] == ""
         other = check_node({**asked, "word": "that of another driver"})
         assert "is not the folder in which the run was started; checkpoints need a folder that all" in other["folder"]
 
 
-def test_a_node_that_does_not_see_the_folder_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_does_not_see_the_folder_reports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.running.preflight.GRACE_SECONDS", 0.0)
     told = check_node({"folder": tmp_path / "runs/.preflight-0", "word": "0"})["folder"]
     assert told.startswith(f"{tmp_path}/runs does not exist, or is not the folder in which the run was started; ")
@@ -100,7 +98,7 @@ def test_a_node_that_does_not_see_the_folder_says_so(tmp_path: Path, monkeypatch
         ),
     ],
 )
-def test_versions_that_differ_much_are_refused_and_little_noted(
+def test_large_version_differences_are_refused_and_small_ones_noted(
     there: dict[str, str], refused: list[str], noted: list[str]
 ) -> None:
     here = {"python": "3.11.7", "torch": "2.11.0", "resnet-space": "0.1.0 (code a)"}
@@ -131,13 +129,15 @@ def test_every_node_that_is_not_ready_is_named_with_all_that_is_wrong(preflight:
     assert lines[2].startswith("node c: 0 MB are free")
 
 
-def test_a_patch_of_torch_is_said_and_not_refused(preflight: Preflight, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_patch_version_of_torch_is_noted_and_not_refused(
+    preflight: Preflight, capsys: pytest.CaptureFixture[str]
+) -> None:
     patched = {**versions(), "torch": f"{versions()['torch']}.post1"}
     preflight.check_answers({"node a": {"versions": patched, "free": 10**12, "folder": ""}}, 1)
     assert "node a has torch" in capsys.readouterr().out
 
 
-def test_data_that_are_missing_or_others_are_said_with_how_to_get_them(digits: Images, tmp_path: Path) -> None:
+def test_missing_or_different_data_are_reported_with_advice(digits: Images, tmp_path: Path) -> None:
     assert check_node_data({"name": "digits", "limit": 200}, digits.fingerprint) == ""
     assert "has other contents there (fingerprint" in check_node_data(
         {"name": "digits", "limit": 100}, digits.fingerprint
@@ -148,7 +148,7 @@ def test_data_that_are_missing_or_others_are_said_with_how_to_get_them(digits: I
     assert missing.endswith("or put it in a folder that all nodes share, and pass that as --data-root")
 
 
-def test_what_a_run_keeps_is_reckoned_from_what_it_has_not_finished(
+def test_required_bytes_are_computed_from_unfinished_trials(
     ablation: Callable[..., AblationRun], tmp_path: Path
 ) -> None:
     from ablations.plan import AblationPlan

@@ -163,7 +163,7 @@ def test_events_arrive_in_order(swept: Sweep) -> None:
     assert isinstance(end, Finished)
 
 
-def test_a_job_of_two_seeds_tells_of_both(swept: Sweep) -> None:
+def test_a_job_of_two_seeds_reports_both(swept: Sweep) -> None:
     assert [swept.end("two seeds", trial).status for trial in (0, 1)] == ["complete"] * 2
     assert swept.end("two seeds", 0).test_error != swept.end("two seeds", 1).test_error
 
@@ -177,7 +177,7 @@ def test_a_lost_worker_is_replaced_and_the_trial_ends_with_the_same_numbers(swep
     assert measured(swept.of("killed once")) == measured(inlined.of("killed once"))
 
 
-def test_a_lost_worker_is_told(swept: Sweep) -> None:
+def test_a_lost_worker_is_reported(swept: Sweep) -> None:
     [note] = [event.text for event in swept.of("killed once") if isinstance(event, Notice)]
     assert note.startswith("its worker was lost, and is replaced: ")
 
@@ -197,11 +197,11 @@ def test_nothing_is_printed_on_stdout_even_when_workers_die(swept: Sweep) -> Non
     assert swept.printed == ""
 
 
-def test_trials_behind_a_failed_one_finish(swept: Sweep) -> None:
+def test_trials_after_a_failed_one_finish(swept: Sweep) -> None:
     assert swept.end("behind them").status == "complete"
 
 
-def test_an_error_in_a_step_is_told_and_not_tried_again(swept: Sweep, inlined: Sweep) -> None:
+def test_an_error_in_a_step_is_reported_and_not_retried(swept: Sweep, inlined: Sweep) -> None:
     end = swept.end("wrong in a step")
     assert len(swept.starts("wrong in a step")) == 1
     assert end.status == "failed"
@@ -210,7 +210,7 @@ def test_an_error_in_a_step_is_told_and_not_tried_again(swept: Sweep, inlined: S
     assert end.reason == inlined.end("wrong in a step").reason
 
 
-def test_data_gone_from_the_worker_is_told_and_not_tried_again(swept: Sweep) -> None:
+def test_data_that_a_worker_lacks_are_reported_and_not_retried(swept: Sweep) -> None:
     assert [type(event) for event in swept.of("data gone")] == [Finished]
     end = swept.end("data gone")
     assert end.status == "failed"
@@ -248,7 +248,7 @@ def test_more_than_any_node_has_is_refused_within_seconds(
         ([{"CPU": 64.0}], {"at_once": 3}, 3),
     ],
 )
-def test_a_feed_is_told_how_many_jobs_there_is_room_for(
+def test_a_feed_receives_the_number_of_jobs_that_fit(
     nodes: list[dict[str, float]], asked: dict[str, float], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from search.running.ray import cluster
@@ -258,7 +258,7 @@ def test_a_feed_is_told_how_many_jobs_there_is_room_for(
 
 
 @pytest.mark.long
-def test_trials_that_train_together_give_on_ray_the_numbers_that_they_give_here(
+def test_trials_that_train_together_have_the_same_numbers_on_ray_and_inline(
     ray_cluster: None, trial: Trial, tmp_path: Path
 ) -> None:
     from search.running.ray import runner
@@ -312,7 +312,7 @@ def test_the_cause_is_the_last_failures_without_its_time(text: str, reason: str,
 
 
 @pytest.mark.slow
-def test_an_error_while_telling_ends_the_run(trial: Trial, tmp_path: Path) -> None:
+def test_an_error_while_reporting_ends_the_run(trial: Trial, tmp_path: Path) -> None:
     """A store that cannot be written must not be run past."""
     from search.running.ray import runner
 
@@ -353,7 +353,7 @@ print("still up" if cluster.ray.is_initialized() else "shut down", file=sys.stde
 
 
 @pytest.mark.long
-def test_alone_it_starts_and_stops_a_ray_of_its_own_and_prints_nothing_on_stdout(trial: Trial, tmp_path: Path) -> None:
+def test_a_run_starts_and_stops_a_local_ray_and_prints_nothing_on_stdout(trial: Trial, tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
     file.write_text(trial(epochs=1).to_json())
     command = [sys.executable, "-c", ALONE, str(file), str(tmp_path)]

@@ -49,7 +49,7 @@ def ignore(_: Event) -> None:
     """Nobody watches."""
 
 
-def test_two_sweeps_side_by_side_do_each_trial_once(driver: Open, specs: list[TrialSpec]) -> None:
+def test_two_drivers_at_the_same_time_run_each_trial_once(driver: Open, specs: list[TrialSpec]) -> None:
     first, second = driver(), driver()
     jobs = [Job(trials=tuple(specs[begin : begin + 2])) for begin in (0, 2, 4)]
     done: list[str] = []
@@ -67,7 +67,7 @@ def test_two_sweeps_side_by_side_do_each_trial_once(driver: Open, specs: list[Tr
     assert first.counts()["complete"] == len(specs)
 
 
-def test_what_another_driver_has_is_waited_for_and_taken_up_if_it_dies(
+def test_trials_of_another_driver_are_waited_for_and_claimed_if_it_dies(
     driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock
 ) -> None:
     first, second = driver(), driver()

@@ -36,7 +36,7 @@ def resident() -> int:
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's account of memory")
-def test_a_driver_of_many_trials_does_not_grow(
+def test_the_memory_of_a_driver_of_many_trials_does_not_grow(
     trial: Trial, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from search.running.ray import runner as ray_runner

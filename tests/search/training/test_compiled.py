@@ -54,7 +54,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_whole_batches_are_compiled_once_and_the_smaller_last_one_is_not(
+def test_full_batches_are_compiled_once_and_the_smaller_last_one_is_not(
     seeds: int, trial: Trial, digits: Images, backend: Backend
 ) -> None:
     specs = [trial(seed=seed, epochs=2, lr=0.01, compile=True) for seed in range(seeds)]
@@ -66,7 +66,7 @@ def test_whole_batches_are_compiled_once_and_the_smaller_last_one_is_not(
     assert backend.sizes == {32}
 
 
-def test_compiling_changes_no_number_where_the_backend_changes_none(
+def test_compiling_changes_no_number_if_the_backend_changes_none(
     trial: Trial, digits: Images, backend: Backend
 ) -> None:
     found = [list(train(trial(epochs=1, compile=compiled), digits))[-1] for compiled in (False, True)]
@@ -113,7 +113,7 @@ def test_seeds_of_a_network_are_compiled_once(trial: Trial, backend: Backend) ->
     assert backend.calls == {0: 10}
 
 
-def test_a_trial_that_is_not_compiled_does_not_ask_the_compiler_to_forget(
+def test_a_trial_that_is_not_compiled_does_not_reset_the_compiler(
     trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.compiler, "reset", lambda: pytest.fail("loads the compiler, which takes seconds"))

@@ -126,7 +126,7 @@ def test_the_python_file_computes_the_same_logits(weights: Path, take: Take, out
     assert torch.equal(logits(network, NET), expected(NET, weights))
 
 
-def test_without_weights_the_python_file_stands_alone(take: Take, out: Path) -> None:
+def test_without_weights_the_python_file_is_the_only_file(take: Take, out: Path) -> None:
     assert take("net.py", weights=None) == [out / "net.py"]
     assert list(files(out)) == ["net.py"]
     assert "drawn, not trained" in (out / "net.py").read_text("utf-8")
@@ -142,7 +142,7 @@ def test_the_python_file_describes_the_same_network(net: Architecture, out: Path
     assert defined(out / "net.py")["ARCHITECTURE"] == net
 
 
-def test_the_facts_head_the_python_file(take: Take, out: Path) -> None:
+def test_the_facts_are_at_the_top_of_the_python_file(take: Take, out: Path) -> None:
     take("net.py", error=0.0625, arm="größer", macs=12)
     comments = re.findall("^# (.*)$", (out / "net.py").read_text("utf-8"), flags=re.MULTILINE)
     assert comments == [f"key: {NET.key}", "error: 0.0625", "arm: größer", "macs: 12"]
@@ -179,14 +179,14 @@ def test_a_name_that_hides_a_module_is_refused(stem: str, take: Take) -> None:
 # Weights
 
 
-def test_weights_and_description_make_the_network_again(weights: Path, take: Take, out: Path) -> None:
+def test_weights_and_description_rebuild_the_network(weights: Path, take: Take, out: Path) -> None:
     assert take("net.safetensors") == [out / "net.safetensors", out / "net.yaml"]
     model = build(Architecture.from_yaml(out / "net.yaml"))
     model.load_state_dict(load_file(out / "net.safetensors"), strict=True)
     assert torch.equal(logits(model.eval(), NET), expected(NET, weights))
 
 
-def test_weights_carry_key_and_facts(take: Take, out: Path) -> None:
+def test_weights_have_key_and_facts_as_metadata(take: Take, out: Path) -> None:
     take("net.safetensors", error=0.5, key="another", x="\ud800")
     with safe_open(out / "net.safetensors", framework="pt") as file:
         assert file.metadata() == {"key": NET.key, "error": "0.5", "x": "\\ud800"}
@@ -254,7 +254,7 @@ def test_onnx_is_one_file_with_facts_and_no_paths(take: Take, out: Path, capfd: 
         assert str(place).encode() not in content["net.onnx"]
 
 
-def test_the_difference_to_other_weights_is_seen(weights: Path, take: Take, out: Path) -> None:
+def test_other_weights_give_a_large_difference(weights: Path, take: Take, out: Path) -> None:
     take("net.onnx")
     larger = {name: 1.5 * tensor for name, tensor in load_file(weights).items()}
     save_file(larger, out / "larger")
@@ -263,7 +263,7 @@ def test_the_difference_to_other_weights_is_seen(weights: Path, take: Take, out:
     assert difference(out / "net.onnx", other, NET.input_shape) > 0.1
 
 
-def test_a_difference_that_is_too_large_leaves_what_was_there(weights: Path, take: Take, out: Path) -> None:
+def test_a_difference_that_is_too_large_leaves_the_existing_file(weights: Path, take: Take, out: Path) -> None:
     (out / "net.onnx").write_bytes(b"before")
     tensors = load_file(weights)
     tensors["head.2.bias"][0] = torch.nan
@@ -318,13 +318,13 @@ def test_weights_that_cannot_be_read_are_named(damage: bytes | None, suffix: str
 
 
 @pytest.mark.parametrize("name", ["net.onx", "net.onnxx", "net", ".py", "net.pt"])
-def test_an_unknown_suffix_lists_those_there_are(name: str, take: Take) -> None:
+def test_an_unknown_suffix_is_refused_with_the_known_ones(name: str, take: Take) -> None:
     with pytest.raises(InputError, match=r"unknown format '\S+'; .*allowed: \.py, \.safetensors, \.onnx$"):
         take(name)
 
 
 @every_format
-def test_a_folder_that_is_not_there_is_named_and_not_made(suffix: str, take: Take, out: Path) -> None:
+def test_a_missing_folder_is_named_and_not_created(suffix: str, take: Take, out: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such folder"):
         take(f"nowhere/net{suffix}")
     assert files(out) == {}
@@ -332,14 +332,14 @@ def test_a_folder_that_is_not_there_is_named_and_not_made(suffix: str, take: Tak
 
 @every_format
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_says_so(suffix: str, take: Take, out: Path) -> None:
+def test_a_folder_without_write_permission_is_reported(suffix: str, take: Take, out: Path) -> None:
     out.chmod(0o500)
     with pytest.raises(InputError, match=f"net{suffix}: Permission denied"):
         take(f"net{suffix}")
 
 
 @every_format
-def test_a_write_that_breaks_off_leaves_what_was_there(suffix: str, take: Take, out: Path) -> None:
+def test_a_write_that_fails_leaves_the_existing_file(suffix: str, take: Take, out: Path) -> None:
     (out / f"net{suffix}").write_bytes(b"before")
     with no_file_longer_than(500), pytest.raises(InputError, match=f"net{suffix}: File too large"):
         take(f"net{suffix}")
@@ -358,7 +358,7 @@ def test_the_file_that_was_named_is_replaced(suffix: str, take: Take, out: Path)
     assert b"0.25" in (out / f"net{suffix}").read_bytes()
 
 
-def test_formats_of_one_network_share_a_name(take: Take, out: Path) -> None:
+def test_formats_of_one_network_can_share_a_name(take: Take, out: Path) -> None:
     for name in ("net.safetensors", "net.py", "net.safetensors"):
         take(name, a=1, b=2, c=3, d=4)
     assert sorted(files(out)) == ["net.py", "net.safetensors", "net.yaml"]
@@ -385,7 +385,7 @@ def test_a_file_that_was_not_named_is_not_overwritten(
     assert files(out) == {beside: content}
 
 
-def test_random_numbers_of_torch_are_left_alone(weights: Path) -> None:
+def test_random_numbers_of_torch_do_not_change(weights: Path) -> None:
     torch.manual_seed(3)
     drawn = torch.rand(4)
     torch.manual_seed(3)

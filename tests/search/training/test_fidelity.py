@@ -59,7 +59,7 @@ def differ(one: Tensor, other: Tensor) -> bool:
 
 
 @pytest.mark.long
-def test_digits_are_learned_as_in_the_tutorials_loop() -> None:
+def test_digits_are_learned_as_with_the_tutorials_loop() -> None:
     data = DataSet(name="digits")
     recipe = Recipe.of({"epochs": EPOCHS, "batch_size": 64, "lr": 0.05})
     expected = compared(data, recipe)
@@ -71,7 +71,7 @@ def test_digits_are_learned_as_in_the_tutorials_loop() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason=f"there is no {DEBIAN}")
-def test_clothes_are_learned_as_in_the_tutorials_loop() -> None:
+def test_clothes_are_learned_as_with_the_tutorials_loop() -> None:
     compared(DataSet(name="fashion-mnist", limit=5000), Recipe.of({"epochs": EPOCHS, "batch_size": 128, "lr": 0.1}))
 
 

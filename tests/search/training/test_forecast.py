@@ -28,13 +28,13 @@ def test_weights_gradients_and_momenta_are_four_bytes_each() -> None:
     assert memory_of_step(NET, recipe()).weights == 12 * complexity(NET).params
 
 
-def test_what_a_step_keeps_is_linear_in_the_batch() -> None:
+def test_saved_activations_are_linear_in_the_batch() -> None:
     kept = [memory_of_step(NET, recipe(batch)).activations for batch in (8, 16, 32)]
     assert kept[2] - kept[1] == 2 * (kept[1] - kept[0])
 
 
 @pytest.mark.parametrize("batch", [2, 16])
-def test_what_a_step_keeps_is_what_autograd_keeps_on_the_cpu(batch: int) -> None:
+def test_saved_activations_are_those_of_autograd_on_the_cpu(batch: int) -> None:
     from resnet_space import build
 
     model, kept = build(NET).train(), {}
@@ -56,13 +56,13 @@ def test_a_wider_network_takes_more() -> None:
     assert memory_of_step(wide, recipe()).total > memory_of_step(NET, recipe()).total
 
 
-def test_memory_is_told_without_taking_any() -> None:
+def test_memory_is_computed_without_allocating_any() -> None:
     huge = preset("resnet152", input_shape=(3, 224, 224))
     assert memory_of_step(huge, recipe(4096)).total > 2**38
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_a_calibration_gives_seconds_and_leaves_threads_and_random_numbers_alone(
+def test_a_calibration_gives_seconds_and_does_not_change_threads_and_random_numbers(
     epochs: int, trial: Callable[..., TrialSpec], tiny_net: Architecture, digits: Images
 ) -> None:
     threads, state = torch.get_num_threads(), torch.get_rng_state()
@@ -96,7 +96,7 @@ def test_this_machine_has_memory() -> None:
 
 @pytest.mark.parametrize("kind", ["identity", "none", "dropout", "exclusive_gate", "shortcut_only_gate", "conv1x1"])
 @pytest.mark.parametrize("batch", [2, 5])
-def test_what_a_step_keeps_with_its_loss_is_told_to_the_byte(kind: str, batch: int) -> None:
+def test_saved_activations_with_the_loss_are_exact_to_the_byte(kind: str, batch: int) -> None:
     from resnet_space import build
 
     net = NET.assign({"unit.shortcut.kind": kind})
@@ -121,7 +121,9 @@ def test_a_training_shorter_than_its_calibration_is_forecast(
     assert 0 < seconds_per_trial(trial(**changes), digits, Resources()) < math.inf
 
 
-def test_threads_come_back_when_a_calibration_fails(trial: Callable[..., TrialSpec], digits: Images) -> None:
+def test_the_number_of_threads_is_restored_if_a_calibration_fails(
+    trial: Callable[..., TrialSpec], digits: Images
+) -> None:
     threads = torch.get_num_threads()
     of_three_channels = trial(net=NET.assign({"input_shape": [3, 8, 8]}))
     with pytest.raises(RuntimeError):
@@ -129,13 +131,13 @@ def test_threads_come_back_when_a_calibration_fails(trial: Callable[..., TrialSp
     assert torch.get_num_threads() == threads
 
 
-def test_networks_of_as_many_macs_take_their_mean() -> None:
+def test_networks_with_equal_macs_take_their_mean_time() -> None:
     points = [(100, 1.0), (100, 3.0), (200, 6.0)]
     assert interpolated_seconds(points, 100) == pytest.approx(2.0)
     assert interpolated_seconds(points, 150) == pytest.approx(4.0)
 
 
-def test_a_net_of_which_a_batch_skips_branches_is_timed(trial: Callable[..., TrialSpec], digits: Images) -> None:
+def test_a_network_whose_batches_skip_branches_is_timed(trial: Callable[..., TrialSpec], digits: Images) -> None:
     net = trial().architecture.replace(survival=0.1)
     assert (
         memory_of_step(net, Recipe(epochs=1)).activations

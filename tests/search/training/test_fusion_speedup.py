@@ -32,7 +32,7 @@ def seeds(trial: Trial, **changes: Any) -> list[TrialSpec]:
 
 
 @pytest.mark.parametrize(("factor", "found"), [(2.0, 2.0), (1.05, None), (0.5, None)])
-def test_by_itself_what_is_not_clearly_faster_together_goes_one_by_one(
+def test_by_default_trials_that_are_not_clearly_faster_together_train_one_by_one(
     factor: float, found: float | None, trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fusion_speedup, "time_steps", lambda *_, **__: [(9.0, 1.0), (factor, 9.0), (factor, 1.0)])
@@ -43,13 +43,17 @@ def test_by_itself_what_is_not_clearly_faster_together_goes_one_by_one(
     assert speedup(seeds(trial)[:1], digits, Resources(fuse=2), steps=1000) is None
 
 
-def test_a_moment_s_noise_parts_no_seeds(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_disturbance_does_not_separate_seeds(
+    trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
     measured = iter([[(2.0, 4.0), (2.0, 4.0)], [(2.0, 4.0), (2.0, 1.0)]])
     monkeypatch.setattr(fusion_speedup, "time_steps", lambda *_, **__: next(measured))
     assert speedup(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == 2.0
 
 
-def test_what_has_no_room_goes_one_by_one(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_that_need_too_much_memory_train_one_by_one(
+    trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
     specs = seeds(trial)
     asked = len(specs) * memory_of_step(specs[0].architecture, specs[0].recipe).total
     assert time_steps(specs, digits, "cpu", 1, room=asked)
@@ -67,7 +71,7 @@ def test_the_measurement_draws_no_random_number_and_gives_seconds_of_both(trial:
     assert all(seconds > 0 for pair in taken for seconds in pair)
 
 
-def test_what_computes_something_else_together_is_found_out(
+def test_a_fused_network_that_computes_something_else_is_detected(
     trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def swapped(self: Group, images: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -86,7 +90,7 @@ def kinds(events: Sequence[Event]) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_worker_does_as_its_job_says(
+def test_a_worker_follows_the_decision_of_its_job(
     together: bool, trial: Trial, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(work_module, "speedup", never)
@@ -99,7 +103,7 @@ def never(*_: Any, **__: Any) -> float:
     raise AssertionError("measured")
 
 
-def test_a_worker_trains_a_job_together_where_it_is_told_to(trial: Trial, tmp_path: Path) -> None:
+def test_a_worker_trains_a_job_together_if_the_settings_say_so(trial: Trial, tmp_path: Path) -> None:
     (job,) = make_jobs(seeds(trial, epochs=2), Resources(fuse=2), workers=1, steps=14)
     events = list(work(job, Resources(fuse=2), tmp_path))
     each = [(0, "Epoch"), (1, "Epoch")]
@@ -108,7 +112,7 @@ def test_a_worker_trains_a_job_together_where_it_is_told_to(trial: Trial, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(spec.key for spec in job.trials)
 
 
-def test_a_worker_trains_one_by_one_where_together_is_slower(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_trains_one_by_one_if_together_is_slower(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusion_speedup, "time_steps", lambda *_, **__: [(1.0, 1.0)])
     monkeypatch.setattr(jobs_module, "MIN_STEPS_TO_MEASURE", 10)
     (job,) = make_jobs(seeds(trial, steps=10), Resources(fuse="auto"), workers=1, steps=10)
@@ -117,7 +121,7 @@ def test_a_worker_trains_one_by_one_where_together_is_slower(trial: Trial, monke
     assert [event.status for event in events if isinstance(event, Finished)] == ["complete", "complete"]
 
 
-def test_an_error_of_trials_that_train_together_is_told_of_each(trial: Trial, tiny_net: Architecture) -> None:
+def test_an_error_of_trials_that_train_together_is_reported_for_each(trial: Trial, tiny_net: Architecture) -> None:
     broken = seeds(trial, net=tiny_net.assign({"classes": 2}))
     (job,) = make_jobs(broken, Resources(fuse=2), workers=1, steps=21)
     ends = [event for event in work(job, Resources(fuse=2), None) if isinstance(event, Finished)]
@@ -125,7 +129,7 @@ def test_an_error_of_trials_that_train_together_is_told_of_each(trial: Trial, ti
     assert all(end.reason.startswith("IndexError") for end in ends)
 
 
-def test_trials_whose_group_breaks_go_on_one_by_one_behind_their_checkpoints(
+def test_trials_whose_group_fails_resume_one_by_one_after_their_checkpoints(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hand_back, done = Group.hand_back, list[int]()

@@ -85,7 +85,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_checkpoint_is_told_and_the_one_before_stands_in(
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(
     damage: Callable[[bytes], bytes], there: Path, spec: TrialSpec, whole: list[Event], digits: Images
 ) -> None:
     content = damage((there / NAME).read_bytes())
@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_stands_in(
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_if_both_are_damaged_the_trial_begins_anew_and_says_so(
+def test_if_both_checkpoints_are_damaged_the_trial_starts_again_and_reports_it(
     damage: Callable[[bytes], bytes], there: Path, spec: TrialSpec, whole: list[Event], digits: Images
 ) -> None:
     for name in (NAME, BEFORE):
@@ -116,7 +116,7 @@ def test_if_both_are_damaged_the_trial_begins_anew_and_says_so(
     assert numbers(again) == numbers(whole)
 
 
-def test_another_networks_checkpoint_is_not_taken_up(
+def test_another_networks_checkpoint_is_not_used(
     there: Path, spec: TrialSpec, whole: list[Event], digits: Images, trial: Trial, tmp_path: Path
 ) -> None:
     other = trial(net=spec.architecture.assign({"stages.*.units": 2}))
@@ -129,7 +129,7 @@ def test_another_networks_checkpoint_is_not_taken_up(
     assert numbers(again) == numbers(whole)
 
 
-def test_a_kill_between_the_two_renames_leaves_one_to_go_on_from(
+def test_a_kill_between_the_two_renames_leaves_a_checkpoint_to_resume_from(
     there: Path, spec: TrialSpec, whole: list[Event], digits: Images
 ) -> None:
     (there / NAME).replace(there / BEFORE)
@@ -139,7 +139,7 @@ def test_a_kill_between_the_two_renames_leaves_one_to_go_on_from(
     assert numbers(again) == numbers(whole)
 
 
-def test_every_byte_counts(there: Path, spec: TrialSpec) -> None:
+def test_a_change_of_any_byte_is_detected(there: Path, spec: TrialSpec) -> None:
     """A bit anywhere: in the weights, the names, the archive's directory, the digest. torch by itself takes most."""
     content = (there / NAME).read_bytes()
     model = build(spec.architecture)
@@ -159,7 +159,7 @@ def test_nothing_of_a_checkpoint_is_left_when_the_trial_has_ended(there: Path, s
     assert [path.name for path in there.iterdir()] == [WEIGHTS]
 
 
-def test_without_a_checkpoint_there_is_none_to_load(trial: Trial, tmp_path: Path) -> None:
+def test_loading_without_a_checkpoint_raises(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
     with pytest.raises(FileNotFoundError):
         checkpoint.load(tmp_path / NAME, model, sgd(model, trial().recipe), "cpu")
@@ -250,7 +250,7 @@ def test_a_group_of_which_one_checkpoint_is_damaged_ends_with_the_same_bits(
         assert (tmp_path / spec.key / WEIGHTS).read_bytes() == content
 
 
-def test_one_far_ahead_does_not_begin_anew_for_one_that_does(trial: Trial, few: Images, tmp_path: Path) -> None:
+def test_a_trial_far_ahead_does_not_restart_for_one_that_does(trial: Trial, few: Images, tmp_path: Path) -> None:
     specs = [trial(seed=seed, epochs=4) for seed in SEEDS]
     list(islice(train(specs[2], few, folder=tmp_path / specs[2].key), 4))
     (tmp_path / specs[2].key / BEFORE).write_bytes(b"garbage")
@@ -259,7 +259,7 @@ def test_one_far_ahead_does_not_begin_anew_for_one_that_does(trial: Trial, few: 
     assert {event.status for event in events if isinstance(event, Finished)} == {"complete"}
 
 
-def test_state_that_was_saved_twice_has_the_one_before(trial: Trial, tmp_path: Path) -> None:
+def test_a_state_that_was_saved_twice_has_the_previous_step(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
     optimizer = sgd(model, trial().recipe)
     for step in (7, 14, 21):

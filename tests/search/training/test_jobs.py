@@ -38,7 +38,7 @@ def shapes(specs: Sequence[TrialSpec], workers: int, steps: int = 1000, **resour
     return [[(names[spec.architecture.key], spec.seed) for spec in job.trials] for job in found]
 
 
-def test_seeds_of_an_arm_that_wait_are_one_job(arms: list[TrialSpec]) -> None:
+def test_waiting_seeds_of_an_arm_are_one_job(arms: list[TrialSpec]) -> None:
     assert shapes(arms, workers=2) == [[("A", 0), ("A", 1), ("A", 2)], [("B", 0), ("B", 1), ("B", 2)]]
 
 
@@ -53,7 +53,7 @@ def test_seeds_of_an_arm_that_wait_are_one_job(arms: list[TrialSpec]) -> None:
         ({"kind": "dropout", "p": 0.1}, {"kind": "dropout", "p": 0.2}, False),
     ],
 )
-def test_arms_that_differ_in_where_weights_begin_alone_are_one_job(
+def test_arms_that_differ_only_in_initial_weights_are_one_job(
     one: dict[str, Any], other: dict[str, Any], alike: bool, trial: Trial, tiny_net: Architecture
 ) -> None:
     specs = [trial(net=tiny_net.replace(shortcut=kind), seed=seed) for kind in (one, other) for seed in range(2)]
@@ -73,12 +73,12 @@ def test_an_arm_that_is_left_over_is_divided_between_workers(arms: list[TrialSpe
     assert {spec.architecture.key for job in found[-2:] for spec in job.trials} == {arms[1].architecture.key}
 
 
-def test_workers_that_would_idle_get_trials_of_their_own(arms: list[TrialSpec]) -> None:
+def test_workers_that_would_be_idle_get_their_own_trials(arms: list[TrialSpec]) -> None:
     assert [len(job) for job in shapes(arms, workers=6)] == [1] * 6
     assert [len(job) for job in shapes(arms, workers=100)] == [1] * 6
 
 
-def test_one_worker_gets_an_arm_after_another(arms: list[TrialSpec]) -> None:
+def test_a_single_worker_gets_one_arm_after_another(arms: list[TrialSpec]) -> None:
     assert [len(job) for job in shapes(arms, workers=1)] == [3, 3]
 
 
@@ -89,7 +89,7 @@ def test_jobs_are_as_large_as_the_study_says(settings: dict[str, Any], largest: 
     assert max(len(job) for job in shapes(arms, workers=1, **settings)) == largest
 
 
-def test_what_may_not_train_together_keeps_the_order_it_has(arms: list[TrialSpec]) -> None:
+def test_trials_that_cannot_train_together_keep_their_order(arms: list[TrialSpec]) -> None:
     alone = [[(arm, seed)] for seed in range(3) for arm in "AB"]
     assert shapes(arms, workers=1, fuse="off") == alone
     assert shapes(arms, workers=1, steps=MIN_STEPS_TO_MEASURE - 1) == alone
@@ -120,7 +120,7 @@ def before(jobs_of: dict[str, Sequence[TrialSpec]], faster: dict[str, bool] | No
     return PastJobs({spec.key: name for name, specs in jobs_of.items() for spec in specs}, faster or {})
 
 
-def test_trials_that_were_one_job_go_on_as_that_job(arms: list[TrialSpec]) -> None:
+def test_trials_that_were_one_job_resume_as_that_job(arms: list[TrialSpec]) -> None:
     a, b = arms[::2], arms[1::2]
     # Alone, these three would be divided between two workers.
     found = make_jobs(a, Resources(fuse="auto"), workers=2, steps=1000, before=before({"0" * 16: a}))
@@ -140,7 +140,7 @@ def test_a_job_that_is_larger_than_now_allowed_is_divided(arms: list[TrialSpec])
     assert len({job.name for job in found}) == 3
 
 
-def test_what_was_found_faster_is_not_measured_again(arms: list[TrialSpec]) -> None:
+def test_a_measured_decision_is_not_measured_again(arms: list[TrialSpec]) -> None:
     key = arms[0].architecture.key
     known = before({}, {key: False})
     found = make_jobs(arms, Resources(fuse="auto"), workers=1, steps=1000, before=known)
@@ -150,7 +150,7 @@ def test_what_was_found_faster_is_not_measured_again(arms: list[TrialSpec]) -> N
     ] * 2
 
 
-def test_a_store_knows_what_was_decided(arms: list[TrialSpec], tmp_path: Path) -> None:
+def test_decisions_are_read_from_the_store(arms: list[TrialSpec], tmp_path: Path) -> None:
     a, b = arms[::2], arms[1::2]
     with closing(Store.at(tmp_path)) as store:
         store.add(arms)
@@ -170,7 +170,7 @@ def test_a_store_knows_what_was_decided(arms: list[TrialSpec], tmp_path: Path) -
     }
 
 
-def test_one_that_trained_alone_says_nothing_about_together(arms: list[TrialSpec], tmp_path: Path) -> None:
+def test_a_trial_that_trained_alone_is_no_decision_about_fusing(arms: list[TrialSpec], tmp_path: Path) -> None:
     with closing(Store.at(tmp_path)) as store:
         store.add(arms[:1])
         store.claim([arms[0].key], "0" * 16)
@@ -178,12 +178,12 @@ def test_one_that_trained_alone_says_nothing_about_together(arms: list[TrialSpec
         assert PastJobs.of(store.records()).faster == {}
 
 
-def test_of_nothing_there_are_no_jobs() -> None:
+def test_no_trials_give_no_jobs() -> None:
     assert make_jobs([], Resources(fuse="auto"), workers=2, steps=1000) == []
 
 
 @given(arms=st.integers(1, 12), trials=st.integers(1, 12), most=st.integers(1, 8), workers=st.integers(1, 40))
-def test_no_job_is_too_large_and_no_worker_idles_while_others_have_several(
+def test_no_job_is_too_large_and_no_worker_is_idle_while_others_have_several(
     arms: int, trials: int, most: int, workers: int
 ) -> None:
     number = parts_per_arm(arms, trials, most, workers)
@@ -194,7 +194,7 @@ def test_no_job_is_too_large_and_no_worker_idles_while_others_have_several(
 
 
 @given(size=st.integers(1, 20), data=st.data())
-def test_parts_are_all_of_it_in_order_and_alike_in_size(size: int, data: st.DataObject, trial: Trial) -> None:
+def test_parts_have_all_trials_in_order_and_similar_sizes(size: int, data: st.DataObject, trial: Trial) -> None:
     numbers: list[Any] = list(range(size))
     found = split_evenly(numbers, data.draw(st.integers(1, size)))
     assert [number for part in found for number in part] == numbers
@@ -202,6 +202,6 @@ def test_parts_are_all_of_it_in_order_and_alike_in_size(size: int, data: st.Data
 
 
 @pytest.mark.parametrize("fuse", [1, 0, -3, "on", 2.5, True])
-def test_what_fuse_may_be_is_said(fuse: object) -> None:
+def test_allowed_values_of_fuse_are_listed(fuse: object) -> None:
     with pytest.raises(InputError, match=r"fuse: must be auto, off, or how many seeds at the most, at least 2, not"):
         Resources.of({"fuse": fuse})

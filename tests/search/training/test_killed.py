@@ -79,7 +79,7 @@ def test_what_kills_a_process_is_known_to_the_next_one(what: str, number: int, n
     assert record.deaths == [record.last]
 
 
-def test_deaths_are_counted_and_one_that_left_nothing_is_none(tmp_path: Path) -> None:
+def test_deaths_are_counted_and_one_without_a_record_is_not(tmp_path: Path) -> None:
     record = DeathRecord(tmp_path / "folder" / "fatal.txt")
     dies("os.abort()", tmp_path)
     assert dies("os.kill(os.getpid(), signal.SIGKILL)", tmp_path) == -9
@@ -89,7 +89,7 @@ def test_deaths_are_counted_and_one_that_left_nothing_is_none(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("what", ["None", "1 / 0", "sys.exit(3)"])
-def test_a_process_that_ends_by_itself_leaves_nothing(what: str, tmp_path: Path) -> None:
+def test_a_process_that_ends_normally_leaves_no_record(what: str, tmp_path: Path) -> None:
     assert dies(what, tmp_path) >= 0
     assert list(tmp_path.iterdir()) == []
 
@@ -142,7 +142,7 @@ def test_a_reason_names_the_signal_and_the_library_that_was_called_last(text: st
     assert "\n" not in found
 
 
-def test_nothing_is_said_of_what_is_no_such_file(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_record_gives_no_reason(tmp_path: Path) -> None:
     for content in (b"", b"an essay", b"\xff\0" * 1000, b"process 7 on host, now\n"):
         (tmp_path / "fatal.txt").write_bytes(content)
         assert DeathRecord(tmp_path / "fatal.txt").deaths == []
@@ -157,7 +157,7 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
         assert (tmp_path / "precious").read_text() == "as it was"
 
 
-def test_where_nothing_can_be_written_work_goes_on(tmp_path: Path) -> None:
+def test_if_no_record_can_be_written_work_continues(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with DeathRecord(tmp_path / "file" / "fatal.txt").recording():
         pass
@@ -165,7 +165,7 @@ def test_where_nothing_can_be_written_work_goes_on(tmp_path: Path) -> None:
         pass
 
 
-def test_a_handler_that_was_there_is_there_again(tmp_path: Path) -> None:
+def test_an_earlier_fault_handler_is_enabled_again(tmp_path: Path) -> None:
     was = faulthandler.is_enabled()
     try:
         for before in (True, False):
@@ -178,7 +178,7 @@ def test_a_handler_that_was_there_is_there_again(tmp_path: Path) -> None:
             faulthandler.enable(file=2)
 
 
-def test_beside_a_bucket_it_is_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_bucket_the_record_is_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path))
     here, there = (DeathRecord.of(Bucket.of(f"s3://mine/{name}"), "0" * 16) for name in ("a", "b"))
     assert here.path
@@ -190,6 +190,6 @@ def test_beside_a_bucket_it_is_on_this_machine(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("key", ["../../etc", "", "a/b", "."])
-def test_a_key_that_is_a_path_has_none(key: str, tmp_path: Path) -> None:
+def test_a_key_that_is_a_path_has_no_record(key: str, tmp_path: Path) -> None:
     assert DeathRecord.of(tmp_path, key).path is None
     assert killed.TRIAL_FILE not in {path.name for path in tmp_path.rglob("*")}

@@ -73,7 +73,7 @@ def same_bits(some: Group, other: Group) -> bool:
 
 @pytest.mark.parametrize("autocast", ["none", "bf16"])
 @pytest.mark.parametrize("changes", [*FUSABLE.values(), *ALONE.values()], ids=[*FUSABLE, *ALONE])
-def test_steps_have_the_bits_that_they_have_layer_by_layer(
+def test_steps_have_the_same_bits_as_layer_by_layer(
     changes: dict[str, Any], autocast: str, tiny_net: Architecture, trial: Trial
 ) -> None:
     spec = trial(net=tiny_net.assign(changes), autocast=autocast)
@@ -82,19 +82,19 @@ def test_steps_have_the_bits_that_they_have_layer_by_layer(
 
 @pytest.mark.parametrize("autocast", ["none", "bf16"])
 @pytest.mark.parametrize("changes", FUSABLE.values(), ids=FUSABLE)
-def test_steps_of_fused_networks_too(
+def test_steps_of_fused_networks_have_the_same_bits_too(
     changes: dict[str, Any], autocast: str, tiny_net: Architecture, trial: Trial
 ) -> None:
     specs = [trial(net=tiny_net.assign(changes), autocast=autocast, seed=seed) for seed in range(2)]
     assert same_bits(group(specs), layer_by_layer(specs))
 
 
-def test_steps_that_compute_activations_again_too(trial: Trial) -> None:
+def test_steps_that_recompute_activations_have_the_same_bits_too(trial: Trial) -> None:
     spec = trial(autocast="bf16")
     assert same_bits(group([spec], recompute=True), layer_by_layer([spec], recompute=True))
 
 
-def test_a_layer_that_computes_in_float64_does_so_from_all_digits(tiny_net: Architecture, trial: Trial) -> None:
+def test_a_layer_that_computes_in_float64_uses_uncast_weights(tiny_net: Architecture, trial: Trial) -> None:
     spec = trial(net=tiny_net, autocast="bf16")
     wide = {describe(layer): "in float64" for layer in group([spec]).model.modules() if isinstance(layer, nn.Conv2d)}
     assert same_bits(group([spec], detours=wide), layer_by_layer([spec], detours=wide))
@@ -122,7 +122,7 @@ def calls(some: Group) -> Counter[Any]:
 
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("units", [1, 3])
-def test_counts_and_casts_take_as_many_launches_whatever_the_depth(
+def test_counts_and_casts_take_the_same_number_of_launches_at_any_depth(
     units: int, seeds: int, tiny_net: Architecture, trial: Trial
 ) -> None:
     net = tiny_net.assign({"stages.*.units": units})
@@ -136,7 +136,7 @@ def test_counts_and_casts_take_as_many_launches_whatever_the_depth(
     assert found[torch.ops.aten.clone] == before[torch.ops.aten.clone], "gradients are handed on, and not copied"
 
 
-def test_a_forward_pass_that_fails_leaves_the_network_its_own_weights_and_counts(trial: Trial) -> None:
+def test_a_forward_pass_that_fails_restores_the_networks_weights_and_counts(trial: Trial) -> None:
     some = group([trial(autocast="bf16")])
     before = {name: tensor.clone() for name, tensor in some.model.state_dict().items()}
     with pytest.raises(RuntimeError), torch.autocast("cpu", dtype=torch.bfloat16):

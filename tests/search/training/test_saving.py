@@ -64,7 +64,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(
     ("seconds", "epochs"), [(0, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 6]), (2.5, [3, 6]), (4, [4, 6]), (NEVER, [6])]
 )
-def test_a_checkpoint_is_written_when_its_seconds_are_over_and_after_the_last_epoch(
+def test_a_checkpoint_is_written_when_its_interval_is_over_and_after_the_last_epoch(
     seconds: float, epochs: list[int], spec: TrialSpec, few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock on which an epoch takes a second."""
@@ -93,7 +93,7 @@ def test_the_last_checkpoint_is_there_before_the_test_split_is_measured(
 
 
 @pytest.mark.parametrize("told", [1, 2, 4, 6])
-def test_who_stops_asking_leaves_a_checkpoint_of_the_last_epoch(
+def test_closing_the_events_leaves_a_checkpoint_of_the_last_epoch(
     told: int, spec: TrialSpec, whole: tuple[list[Any], bytes], few: Images, tmp_path: Path
 ) -> None:
     stopped = train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER)
@@ -108,7 +108,7 @@ def test_who_stops_asking_leaves_a_checkpoint_of_the_last_epoch(
 
 
 @pytest.mark.parametrize("told", [2, 3, 4, 6])
-def test_a_killed_trial_learns_again_what_it_had_not_saved_with_the_same_bits(
+def test_a_killed_trial_repeats_unsaved_epochs_with_the_same_bits(
     told: int,
     spec: TrialSpec,
     whole: tuple[list[Any], bytes],
@@ -148,7 +148,7 @@ def aside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("aside")
-def test_training_goes_on_while_one_is_written_and_waits_before_the_next(
+def test_training_continues_while_a_checkpoint_is_written_and_waits_before_the_next(
     spec: TrialSpec, few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread that writes waits for two more epochs: the copy that it has must not have changed by then."""
@@ -190,7 +190,7 @@ def put(path: Path, content: bytes) -> Path:
 
 
 @pytest.mark.usefixtures("aside")
-def test_one_that_another_thread_could_not_write_is_reported_once(
+def test_a_checkpoint_that_another_thread_could_not_write_is_reported_once(
     spec: TrialSpec, whole: tuple[list[Any], bytes], few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
@@ -207,7 +207,7 @@ def test_one_that_another_thread_could_not_write_is_reported_once(
 
 
 @pytest.mark.parametrize("threads", [True, False])
-def test_one_that_cannot_be_written_as_a_trial_is_left_goes_to_the_log(
+def test_a_checkpoint_that_cannot_be_written_at_the_end_of_a_job_is_logged(
     threads: bool,
     spec: TrialSpec,
     few: Images,

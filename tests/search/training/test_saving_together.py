@@ -87,7 +87,7 @@ def test_a_group_killed_between_checkpoints_that_are_epochs_apart_ends_with_the_
 
 
 @pytest.mark.parametrize("told", [3, 5, 8, 10, 14])
-def test_a_group_that_is_left_goes_on_from_its_last_epoch_with_the_same_bits(
+def test_a_group_that_was_closed_resumes_after_its_last_epoch_with_the_same_bits(
     told: int, group: list[TrialSpec], undisturbed: tuple[list[Event], list[bytes]], few: Images, tmp_path: Path
 ) -> None:
     stopped = together(group, few, tmp_path, checkpoint_seconds=NEVER)
@@ -110,7 +110,7 @@ def test_a_group_that_is_left_goes_on_from_its_last_epoch_with_the_same_bits(
     [(0, 3, (0, 1, 2)), (2, 3, (0, 2)), (2, 4, (0, 2))],
     ids=["before its end is reported", "after", "an epoch later"],
 )
-def test_others_of_a_group_that_one_left_by_diverging_have_the_same_bits_after_a_kill(
+def test_members_of_a_group_with_a_diverged_one_have_the_same_bits_after_a_kill(
     last: int,
     epoch: int,
     left: Sequence[int],
@@ -153,7 +153,7 @@ def aside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("aside")
 @pytest.mark.parametrize("told", [4, 8, 13])
 @pytest.mark.parametrize("seconds", [0, NEVER])
-def test_written_by_another_thread_they_are_the_same(
+def test_checkpoints_written_by_another_thread_are_the_same(
     seconds: float,
     told: int,
     group: list[TrialSpec],
@@ -191,7 +191,7 @@ class Copies(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_members_get_what_they_learned_by_a_few_calls_and_once(trial: Trial) -> None:
+def test_members_get_their_weights_in_a_few_calls_and_once(trial: Trial) -> None:
     """One a tensor and member before: 3 * (weights, statistics and momenta)."""
     members = [Member.of(trial(seed=seed), None, "cpu") for seed in SEEDS]
     group = Group(members)
@@ -226,7 +226,7 @@ def test_members_get_what_they_learned_by_a_few_calls_and_once(trial: Trial) -> 
     ],
     ids=str,
 )
-def test_members_get_what_they_learned_where_it_is_needed(
+def test_members_get_their_weights_when_they_are_needed(
     settings: dict[str, Any],
     epochs: list[int],
     trial: Trial,

@@ -71,9 +71,7 @@ def numbers(take: Callable[..., StepResult], specs: Sequence[TrialSpec], images:
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_places_of_their_own_and_a_rate_that_is_a_tensor_change_no_number(
-    seeds: int, trial: Trial, digits: Images
-) -> None:
+def test_copied_batches_and_a_learning_rate_tensor_change_no_number(seeds: int, trial: Trial, digits: Images) -> None:
     specs = [trial(seed=seed) for seed in range(seeds)]
     played = Played(group(specs), "cpu")
     assert torch.equal(
@@ -102,7 +100,7 @@ def test_on_the_cpu_nothing_is_recorded_and_that_is_reported(trial: Trial) -> No
     assert not make_stepper(group([trial()]), "cpu").reported()
 
 
-def test_a_net_that_draws_what_it_skips_is_not_recorded(trial: Trial, tiny_net: Architecture) -> None:
+def test_a_network_that_skips_random_branches_is_not_recorded(trial: Trial, tiny_net: Architecture) -> None:
     skipping = tiny_net.assign({"unit.survival": 0.5})
     assert (
         why_not_recorded(group([trial(net=skipping)]), "cuda") == "each batch skips other branches, chosen on the CPU"
@@ -123,7 +121,7 @@ UNSUPPORTED = "operation not permitted when stream is capturing\nmore"
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_a_recording_that_fails_is_reported_and_steps_go_on_kernel_by_kernel(
+def test_a_recording_that_fails_is_reported_and_steps_continue_kernel_by_kernel(
     seeds: int, trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specs = [trial(seed=seed) for seed in range(seeds)]
@@ -143,7 +141,7 @@ def test_a_recording_that_fails_is_reported_and_steps_go_on_kernel_by_kernel(
 
 
 @pytest.mark.parametrize("short", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA out of memory.")])
-def test_a_lack_of_memory_in_a_recording_is_one(
+def test_a_lack_of_memory_in_a_recording_is_raised(
     short: Exception, trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cuda = FakeCuda(monkeypatch, short)
@@ -173,7 +171,9 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
     return FakeCuda(monkeypatch, RuntimeError(UNSUPPORTED))
 
 
-def test_a_trial_whose_recording_fails_is_complete_and_says_so(trial: Trial, digits: Images, failing: FakeCuda) -> None:
+def test_a_trial_whose_recording_fails_completes_and_reports_it(
+    trial: Trial, digits: Images, failing: FakeCuda
+) -> None:
     events = list(train(trial(), digits, recorded=True))
     [notice] = [event for event in events if isinstance(event, Notice)]
     assert notice.text.startswith("recording a step as a CUDA graph failed (operation not permitted")
@@ -182,14 +182,14 @@ def test_a_trial_whose_recording_fails_is_complete_and_says_so(trial: Trial, dig
     assert failing.modes == ["thread_local"]
 
 
-def test_a_measurement_whose_recordings_fail_is_one_of_steps_kernel_by_kernel(
+def test_a_measurement_whose_recordings_fail_times_steps_kernel_by_kernel(
     trial: Trial, digits: Images, failing: FakeCuda
 ) -> None:
     assert len(time_steps([trial(seed=seed) for seed in range(2)], digits, "cpu", 1, recorded=True)) == 1
     assert len(failing.modes) == 2, "of the first alone, and of all together"
 
 
-def test_a_group_is_let_go_before_the_next_is_made(
+def test_a_group_is_released_before_the_next_is_created(
     trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive: list[int] = []

@@ -117,7 +117,7 @@ def test_a_small_net_learns_digits(trial: Trial) -> None:
     assert end.test_error < 0.1, "chance is 0.9"
 
 
-def test_events_tell_start_epochs_and_end_in_order(trial: Trial, digits: Images) -> None:
+def test_events_report_start_epochs_and_end_in_order(trial: Trial, digits: Images) -> None:
     start, *epochs, end = train(trial(epochs=2), digits)
     assert isinstance(start, Started)
     assert (start.step, start.device) == (0, "cpu")
@@ -130,7 +130,7 @@ def test_events_tell_start_epochs_and_end_in_order(trial: Trial, digits: Images)
 
 
 @pytest.mark.parametrize(("steps", "behind"), [(1, [1]), (7, [7]), (10, [7, 10]), (15, [7, 14, 15])])
-def test_the_last_epoch_is_partial_where_steps_are_no_multiple(
+def test_the_last_epoch_is_partial_if_steps_are_not_a_multiple(
     steps: int, behind: list[int], trial: Trial, digits: Images
 ) -> None:
     events = list(train(trial(steps=steps), digits))
@@ -162,7 +162,7 @@ class Guarded(Split):
         return self
 
 
-def test_the_test_split_is_read_at_the_end_alone(trial: Trial, digits: Images) -> None:
+def test_the_test_split_is_read_only_at_the_end(trial: Trial, digits: Images) -> None:
     happened: list[str] = []
     guarded = Guarded(digits.test.x, digits.test.y).calling(lambda: happened.append("test read"))
     for event in train(trial(epochs=2), replace(digits, test=guarded)):
@@ -239,7 +239,7 @@ def test_weights_that_the_last_step_blew_up_are_diverged_and_not_complete(
     assert not (tmp_path / checkpoint.WEIGHTS).exists()
 
 
-def test_the_weights_left_behind_reproduce_the_test_error(trial: Trial, digits: Images, tmp_path: Path) -> None:
+def test_the_saved_weights_reproduce_the_test_error(trial: Trial, digits: Images, tmp_path: Path) -> None:
     spec = trial(epochs=2)
     end = ended(list(train(spec, digits, folder=tmp_path)))
     model = build(spec.architecture)

@@ -104,7 +104,7 @@ def test_in_float32_they_are_within_a_hundred_thousandth(name: str, trial: Trial
 
 
 @pytest.mark.parametrize("recipe", [{"nesterov": True}, {"momentum": 0.0}, {"weight_decay": 0.0}], ids=str)
-def test_what_is_told_of_a_trial_is_what_it_tells_alone(recipe: dict[str, Any], trial: Trial, few: Images) -> None:
+def test_a_trial_reports_the_same_together_as_alone(recipe: dict[str, Any], trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, epochs=2, lr=0.01, **recipe) for seed in SEEDS]
     events = list(together(specs, few, probes=(0, 2)))
     for spec in specs:
@@ -124,7 +124,7 @@ def test_what_is_told_of_a_trial_is_what_it_tells_alone(recipe: dict[str, Any], 
         assert end.test_error == pytest.approx(end_alone.test_error, abs=0.02)
 
 
-def test_trials_tell_how_many_train_together(trial: Trial, few: Images) -> None:
+def test_trials_report_how_many_train_together(trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, epochs=1) for seed in SEEDS]
     assert [event.together for event in together(specs, few) if isinstance(event, Started)] == [3, 3, 3]
     assert next(train(specs[0], few)).together == 1
@@ -151,7 +151,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, seed: int, step: int) -> None:
 
 @pytest.mark.usefixtures("exactly")
 @pytest.mark.parametrize("step", [1, 3, 5])
-def test_one_that_diverges_ends_as_alone_and_the_others_do_not_notice(
+def test_a_trial_that_diverges_ends_as_if_alone_and_does_not_affect_the_others(
     step: int, trial: Trial, few: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specs = [trial(seed=seed, epochs=3, lr=0.01) for seed in SEEDS]
@@ -166,7 +166,7 @@ def test_one_that_diverges_ends_as_alone_and_the_others_do_not_notice(
         assert [epoch.loss for epoch in of(spec.key, events, Epoch)] == pytest.approx(losses, rel=1e-10)
 
 
-def test_all_may_diverge(trial: Trial, few: Images) -> None:
+def test_all_trials_of_a_group_can_diverge(trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, lr=1e30) for seed in SEEDS]
     ends = [event for event in together(specs, few) if isinstance(event, Finished)]
     alone = [list(train(spec, few))[-1] for spec in specs]
@@ -194,7 +194,7 @@ def test_each_trial_draws_the_dropout_masks_that_it_draws_alone(dropping: list[T
 
 
 @pytest.mark.parametrize("told", [4, 9])
-def test_dropout_masks_go_on_where_trials_were_stopped(
+def test_dropout_masks_continue_after_trials_were_stopped(
     told: int, dropping: list[TrialSpec], few: Images, tmp_path: Path
 ) -> None:
     whole = list(together(dropping, few, tmp_path / "whole"))
@@ -209,7 +209,7 @@ def test_dropout_masks_go_on_where_trials_were_stopped(
         assert a == b
 
 
-def test_a_net_without_fused_form_is_refused_before_anything_is_told(trial: Trial, few: Images) -> None:
+def test_a_network_without_a_fused_form_is_refused_before_any_event(trial: Trial, few: Images) -> None:
     net = trial().architecture.replace(survival=0.5)
     with pytest.raises(Unfusable, match="Survival"):
         next(together([trial(net=net, seed=seed) for seed in SEEDS], few))
@@ -263,7 +263,9 @@ def test_checkpoints_are_those_of_a_trial_alone(trial: Trial, few: Images, tmp_p
 
 
 @pytest.mark.usefixtures("exactly")
-def test_one_begun_together_may_go_on_alone_and_the_other_way_round(trial: Trial, few: Images, tmp_path: Path) -> None:
+def test_a_trial_started_together_can_resume_alone_and_the_other_way_round(
+    trial: Trial, few: Images, tmp_path: Path
+) -> None:
     specs = [trial(seed=seed, epochs=3, lr=0.01) for seed in SEEDS]
     stopped = together(specs, few, tmp_path / "a")
     list(islice(stopped, 6))
@@ -283,7 +285,9 @@ def test_one_begun_together_may_go_on_alone_and_the_other_way_round(trial: Trial
 
 
 @pytest.mark.usefixtures("exactly")
-def test_those_behind_train_until_all_are_level(trial: Trial, few: Images, tmp_path: Path) -> None:
+def test_trials_at_an_earlier_step_train_until_all_are_at_the_same_step(
+    trial: Trial, few: Images, tmp_path: Path
+) -> None:
     specs = [trial(seed=seed, epochs=4, lr=0.01) for seed in SEEDS]
     ahead = train(specs[2], few, folder=tmp_path / specs[2].key)
     list(islice(ahead, 3))
@@ -299,7 +303,7 @@ def test_those_behind_train_until_all_are_level(trial: Trial, few: Images, tmp_p
 
 
 @pytest.mark.usefixtures("exactly")
-def test_each_leaves_the_warm_up_behind_its_own_epoch(trial: Trial, few: Images) -> None:
+def test_each_trial_leaves_the_warm_up_after_its_own_epoch(trial: Trial, few: Images) -> None:
     """Rates differ between seeds for an epoch or more: each has those that it has alone."""
     first = {
         seed: next(e.train_error for e in train(trial(seed=seed, epochs=1, lr=0.005), few) if isinstance(e, Epoch))
@@ -319,7 +323,7 @@ def test_each_leaves_the_warm_up_behind_its_own_epoch(trial: Trial, few: Images)
         assert [epoch.loss for epoch in of(spec.key, events, Epoch)] == pytest.approx(losses, rel=1e-10)
 
 
-def test_members_of_one_rate_and_step_go_together(trial: Trial) -> None:
+def test_members_with_one_learning_rate_and_step_train_together(trial: Trial) -> None:
     members = [Member.of(trial(seed=seed), None, "cpu") for seed in range(4)]
     for member, (step, warming_up) in zip(members, [(14, True), (7, True), (7, False), (7, True)], strict=True):
         member.state.step, member.state.warming_up = step, warming_up
