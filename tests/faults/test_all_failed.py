@@ -1,4 +1,4 @@
-"""A study of which nothing came out well: status 1, reasons counted, and where the first traceback is."""
+"""A study whose trials all failed: status 1, counted reasons, and the path of the first traceback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ seeds: 2
 
 @pytest.fixture
 def doomed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
-    """Every trial raises in its first step: there is no compiler."""
+    """Every trial raises in its first step, because there is no compiler."""
     monkeypatch.chdir(tmp_path)
 
     def missing(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""No room: at whatever byte or step a write breaks off, what was there stays, and the trial goes on or says why not."""
+"""A full disk: if a write fails at any byte or operation, existing files stay, and the trial continues or fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Trial = Callable[..., TrialSpec]
 
 
 def failing_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """From the n-th on, every operation on files fails, as on a full disk; the names of those that were asked for."""
+    """Let every file operation from the n-th on fail, as on a full disk. Return the names of the operations."""
     asked: list[str] = []
 
     def may_fail(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +46,7 @@ def failing_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def refused(write: Callable[[], Any]) -> Any:
-    """The file that could not be written, or None."""
+    """Return the file that could not be written, or None."""
     try:
         write()
     except OSError as error:
@@ -61,7 +61,7 @@ def saves(folder: Path, trial: Trial) -> Callable[[int], None]:
 
 
 def steps(folder: Path, trial: Trial) -> list[int]:
-    """Of the checkpoints that are there, the newest first."""
+    """The steps of the existing checkpoints, the newest first."""
     model = build(trial().architecture)
     optimizer = sgd(model, trial().recipe)
     there = [folder / name for name in checkpoint.GENERATIONS if (folder / name).exists()]
@@ -173,7 +173,7 @@ def test_a_trial_whose_weights_cannot_be_written_fails_and_its_training_is_not_l
 
 
 def test_a_text_file_is_either_complete_or_unchanged(tmp_path: Path) -> None:
-    """Manifests, studies, tables: all are written by one function."""
+    """Manifests, studies and tables are all written by one function."""
     path = tmp_path / "manifest.json"
     for number in range(1, 12):
         atomic.write_text(path, "before")

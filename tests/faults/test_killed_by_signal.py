@@ -1,4 +1,4 @@
-"""A trial that kills its own process, as a fault of a library does: tried once more, then failed; the others go on."""
+"""A trial that kills its own process, as a faulty library does, is tried once more and then fails; others continue."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SIGSEGV = -11
 
 
 class Place:
-    """Where commands run, in which trials die as is asked for."""
+    """Runs commands in which chosen trials kill their process."""
 
     def __init__(self, folder: Path, run: Commands) -> None:
         self.folder, self.run, self.deaths = folder, run, folder / "deaths"
@@ -65,7 +65,7 @@ class Place:
             return connection.execute(query).fetchall()
 
     def keys(self, study: str) -> list[str]:
-        """Of its trials, in the order in which they were done."""
+        """The keys of a run's trials in the order of their ends."""
         return [key for (key,) in self.rows(f"whole-{study}", "SELECT key FROM trials ORDER BY started, key")]
 
     def ends(self, out: str) -> dict[str, tuple[str, str]]:
@@ -77,7 +77,7 @@ class Place:
         return self.rows(out, ends) + self.rows(out, epochs)
 
     def left(self, out: str) -> list[str]:
-        """Files about deaths that are still there."""
+        """The records of deaths that are left."""
         return sorted(path.name for path in (self.folder / out / "checkpoints").glob("*/*.txt"))
 
 

@@ -1,4 +1,4 @@
-"""Workers of Ray's that a signal kills from within: the trial that did it fails, with the reason, and no other."""
+"""Ray workers that a trial kills by a signal: only this trial fails, with the reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIED = f"killed by SIGSEGV, {LIBRARY}"
 
 @dataclass
 class Heard:
-    """What was heard of a run on Ray."""
+    """The events of a run on Ray."""
 
     events: list[Event] = field(default_factory=list)
 
@@ -42,7 +42,7 @@ class Heard:
 
 
 def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any) -> Heard:
-    """Do jobs one at a time, in which trials kill their process as often as `doomed` says."""
+    """Run jobs one at a time, in which trials kill their process as often as `doomed` says."""
     from search.running.ray import cluster, runner
 
     deaths, heard = folder / "deaths", Heard()
@@ -105,14 +105,14 @@ def test_with_no_retries_the_driver_says_what_killed_the_worker(trial: Trial, tm
 
 
 class Bomb:
-    """Kills who unpickles it, as a library that is faulty kills who imports it."""
+    """Kills the process that unpickles it, as a faulty library kills the process that imports it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.kill, (Here(), signal.SIGSEGV)
 
 
 class Here:
-    """The number of the process that unpickles it."""
+    """Unpickles to the number of the process."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.getpid, ()

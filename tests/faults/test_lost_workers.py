@@ -1,4 +1,4 @@
-"""Workers that hang, that Ray ends for want of memory, that raise: bounded tries, a reason, and where it happened."""
+"""Workers that hang, raise, or that Ray kills for lack of memory: limited attempts, a reason, and where it happened."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_process_that_does_not_hang_leaves_no_record(tmp_path: Path) -> None:
 
 
 def kept(folder: Path, script: str, specs: list[TrialSpec], **environment: str) -> list[dict[str, Any]]:
-    """What a run on a Ray of its own tells."""
+    """The events of a run on its own local Ray."""
     (folder / "specs.json").write_text(json.dumps([spec.model_dump(mode="json") for spec in specs]))
     command = [sys.executable, "-c", RUNS + script, str(folder / "specs.json"), str(folder / "checkpoints")]
     alone = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | environment
@@ -129,7 +129,7 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_worker_that_ray_kills_for_lack_of_memory_gets_one_more_attempt(trial: Trial, tmp_path: Path) -> None:
-    """Ray's own monitor, told that its node is full at a hundredth of its memory."""
+    """With Ray's own monitor, configured to see a full node at a hundredth of its memory."""
     settings = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "200"}
     told = kept(tmp_path, "run(retries=5)", [trial(epochs=2000)], **settings)
     end = told[-1]

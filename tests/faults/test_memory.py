@@ -1,4 +1,4 @@
-"""No memory: known for what it is, tried once more, then told with what helps; the trials behind go on."""
+"""A lack of memory is recognised, the trial is tried once more, then fails with advice; later trials continue."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ for event in work(Job(trials=specs), Resources(), Path(sys.argv[2])):
 
 
 def run(specs: list[TrialSpec], folder: Path, *words: str) -> list[dict[str, Any]]:
-    """What a process tells that may take 48 MiB more than it needs for the last of the trials."""
+    """The events of a process that can allocate 48 MiB more than it needs for the last of the trials."""
     (folder / "specs.json").write_text(json.dumps([spec.model_dump(mode="json") for spec in specs]))
     command = [sys.executable, "-c", WORKS, str(folder / "specs.json"), str(folder / "checkpoints"), *words]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
@@ -58,7 +58,7 @@ def run(specs: list[TrialSpec], folder: Path, *words: str) -> list[dict[str, Any
 
 @pytest.fixture(scope="module")
 def large(trial: Trial) -> TrialSpec:
-    """A trial whose first maps take 140 x 768 x 8 x 8 numbers each, 28 MB: far more of them than fit."""
+    """A trial whose first feature maps have 140 x 768 x 8 x 8 numbers each, 28 MB; they do not all fit."""
     return trial(net=trial().architecture.assign({"width": 48, "stages.*.units": 1}), batch_size=180, epochs=1)
 
 

@@ -1,4 +1,4 @@
-"""Who watches a run may hang or break: the display, the terminal, the energy counters. No trial notices."""
+"""What watches a run can hang or fail (display, terminal, energy counters), and no trial is affected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ seeds: 1
 
 
 class Hangs(io.StringIO):
-    """A terminal that somebody stopped with Ctrl-S."""
+    """A terminal that was stopped with Ctrl-S."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def run(folder: Path, err: int) -> subprocess.CompletedProcess[bytes]:
 @pytest.mark.long
 @pytest.mark.parametrize("reader", ["gone", "asleep"])
 def test_a_run_whose_stderr_is_not_read_completes(reader: str, tmp_path: Path) -> None:
-    """A pipe that was closed, and one that is full."""
+    """With a pipe that was closed, and one that is full."""
     back, to = os.pipe()
     if reader == "gone":
         os.close(back)

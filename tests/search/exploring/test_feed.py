@@ -1,4 +1,4 @@
-"""A search, driven: what is asked for, stopped, told, confirmed, and gone on with."""
+"""A search feed: proposals, early stopping, events, confirmation and resuming."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPACE: dict[str, Any] = {
 }
 
 Fate = Callable[[TrialSpec, int], Event]
-"""What a worker tells at an epoch of a trial."""
+"""The event that a worker reports for a trial and an epoch."""
 
 
 def study(**changes: Any) -> Search:
@@ -63,12 +63,12 @@ def explore(study: Search, images: Images, store: Store) -> SearchFeed:
 
 
 def luck(spec: TrialSpec) -> float:
-    """Between 0 and 1, evenly, by network and seed."""
+    """A number between 0 and 1, uniformly distributed, from network and seed."""
     return int(sha256(spec.key.encode()).hexdigest()[:8], 16) / 16**8
 
 
 def well(spec: TrialSpec, epoch: int, epochs: int = 9) -> Event:
-    """Falls to an error that more MACs make smaller, and that a seed moves."""
+    """Errors that fall over the epochs; the last one is smaller for more MACs, and depends on the seed."""
     error = 1e4 / complexity(spec.architecture).macs + luck(spec) / 100 + 0.5 * (1 - epoch / epochs)
     if epoch > epochs:
         return Finished(spec.key, "complete", test_error=error, validation_error=error, latency_ms=1.0, seconds=1.0)
@@ -76,7 +76,7 @@ def well(spec: TrialSpec, epoch: int, epochs: int = 9) -> Event:
 
 
 def drive(feed: SearchFeed, fate: Fate = well, *, at_once: int = 1, stop_after: float = math.inf) -> list[TrialSpec]:
-    """Do a feed's jobs as `at_once` workers would, an event of each in turn; the trials as they were begun."""
+    """Run a feed's jobs as `at_once` workers would, one event of each in turn; return the trials in order of starts."""
     begun: list[TrialSpec] = []
     running: dict[str, tuple[TrialSpec, int]] = {}
     told = 0
@@ -243,7 +243,7 @@ def test_events_of_a_trial_after_it_was_stopped_change_nothing(digits: Images, s
 
 @pytest.mark.long
 def test_of_two_thousand_trials_that_end_in_every_way_none_is_in_a_wrong_state(digits: Images, store: Store) -> None:
-    """A tenth NaN, a tenth lost, and a tenth worth stopping, four at a time, cut off and gone on with."""
+    """A tenth have NaN, a tenth are lost, a tenth are stopped early. Four run at a time, and the run is interrupted."""
     axes = {f"stages.{stage}.units": {"low": 1, "high": 13} for stage in range(3)}
     wanted = study(
         space={**SPACE, "axes": axes},

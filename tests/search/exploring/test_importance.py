@@ -1,4 +1,4 @@
-"""An axis is as important as the objective depends on it; what a forest cannot explain has no importances."""
+"""An axis is as important as the objective depends on it. Without an explanation by the forest there are none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a process is set up for its GPU, by a torch that says it has one: what needs none to be tried."""
+"""How a process is set up for its GPU, tested without a GPU: torch is made to report one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GB = 10**9
 
 
 class Memory:
-    """Of a GPU of 10 GB; this process has 2 of them, and uses 1."""
+    """For a GPU of 10 GB, of which this process may use 2 GB and uses 1 GB."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, free: int, fraction: float = 1.0) -> None:
         self.held: list[Split] = []
@@ -98,7 +98,7 @@ def test_a_job_gets_its_fraction_of_the_memory_and_cudnn_measures(
 
 @pytest.fixture
 def another_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As a program may have set it before."""
+    """As if a program had set it before."""
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     convolutions, products = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
     before = convolutions.fp32_precision, products.fp32_precision
@@ -163,7 +163,7 @@ TOO_OLD = "The NVIDIA driver on your system is too old (found version 11040). Pl
 
 
 def old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As torch has it: GPUs are counted by another library, and cannot be used."""
+    """As torch behaves: another library counts the GPUs, and they cannot be used."""
 
     def init() -> None:
         raise RuntimeError(f"{TOO_OLD}\nby downloading and installing a new version")

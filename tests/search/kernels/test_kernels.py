@@ -1,4 +1,4 @@
-"""Kernels are checked before they train, in processes that may die; what is wrong is avoided, refused and reported."""
+"""Kernels are checked before they train, in separate processes. Wrong ones are avoided and reported, or refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ for channels in range(1, 18):
         for kernel in (Kernel(single, ((channels, 8, 8),)), Kernel(form(single, 3), ((3 * channels, 8, 8),))):
             print(error(kernel, conditions)[0], kernel.name)
 """
-"""Checks 1x1 convolutions with a stride in this process: with oneDNN's fault it dies, or one is wrong."""
+"""Checks strided 1x1 convolutions in this process: with oneDNN's fault it dies, or one is wrong."""
 
 NETS = {**FUSABLE, "dropout": {"unit.shortcut": "dropout"}, "three colours": {"input_shape": [3, 8, 8]}}
 
@@ -131,7 +131,7 @@ def test_a_route_does_not_replace_the_weights_that_the_optimiser_has() -> None:
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
-    """One whose children have the fault that the test names."""
+    """A fork server whose children have the fault that the test names."""
     for name, value in bad_kernels.environment(tmp_path, request.param).items():
         monkeypatch.setenv(name, value)
     brief = "from search.kernels import fork_server; fork_server.SECONDS = 2; fork_server.serve()"
@@ -202,7 +202,7 @@ RECIPE = {"base": "digits", "epochs": 2, "batch_size": 32}
 
 
 def results(out: Path) -> list[float]:
-    """All that it measured, without what names it."""
+    """Everything that a run measured, without identifiers."""
     return [value for row in numbers(out) for value in row.values() if isinstance(value, float)]
 
 
@@ -247,7 +247,7 @@ def test_a_wrong_kernel_whose_routes_cannot_be_checked_is_refused(
     tiny_net: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Ends:
-        """A fork server that finds every kernel wrong, and ends when it is asked for a route."""
+        """A fork server that finds every kernel wrong, and ends when a route is requested."""
 
         def ask(self, request: dict[str, Any]) -> list[Verdict]:
             return [] if request["route"] else [Verdict(name, 0.5, "output") for name in request["kernels"]]

@@ -1,4 +1,4 @@
-"""How many jobs a cluster's nodes have room for."""
+"""How many jobs fit a cluster's nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network of a run, by its arm's name, its key, or the beginning of that; with the weights of its best trial."""
+"""Find a network of a run by its arm's name, its key or the first digits of its key, with its best trial's weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search.running.choice import choose as choose_stored
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Transitions A, B and C in the smallest net, two seeds each."""
+    """Transitions A, B and C in the smallest network, two seeds each."""
     out = tmp_path_factory.mktemp("choice") / "run"
     changes = {"width": 0.125, "stages.*.units": 1, "recipe.epochs": 1, "seeds": 2}
     api.run(load("transitions", changes=changes), out, inline=True)

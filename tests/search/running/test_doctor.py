@@ -1,4 +1,4 @@
-"""`resnet-space doctor`: what a machine has is reported, and what is wrong with it is found, with what to do."""
+"""`resnet-space doctor` reports what a machine has, finds what is wrong with it, and gives advice."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_check_has_findings_and_advice_if_something_is_wrong(check: str) -
 
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the check that takes seconds."""
+    """All checks but the one that takes seconds."""
     monkeypatch.setattr(doctor, "CHECKS", {name: CHECKS[name] for name in LIGHT})
 
 

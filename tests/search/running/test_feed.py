@@ -1,4 +1,4 @@
-"""A sweep does what the store does not have finished, and stores what happens at once."""
+"""Unfinished trials are run, and every event is stored at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def specs(trial: Trial) -> list[TrialSpec]:
 
 
 class Runner:
-    """Does every trial at once, and remembers which."""
+    """A runner that completes every trial immediately, and records which."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -51,7 +51,7 @@ def singly(specs: Sequence[TrialSpec]) -> list[Job]:
 
 
 def ignore(_: Event) -> None:
-    """Nobody watches."""
+    """No display."""
 
 
 def test_a_run_ends_with_every_trial_stored(store: Store, specs: list[TrialSpec]) -> None:

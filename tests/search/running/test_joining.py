@@ -1,4 +1,4 @@
-"""Joining Ray: from an empty folder, and with one line where it does not start."""
+"""Joining Ray from an empty folder, and one-line errors if it does not start."""
 
 from __future__ import annotations
 

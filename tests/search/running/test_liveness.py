@@ -1,4 +1,4 @@
-"""Who is at work on a run, for those who only read: by the folder's lock, or by the drivers of a shared store."""
+"""Which driver works on a run, seen by readers: from the folder's lock, or from the drivers of a shared store."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NFS = "server:/runs / nfs4 rw 0 0\n"
 
 @contextmanager
 def driver(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, that holds the folder's lock."""
+    """Another process that holds the folder's lock."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -53,8 +53,8 @@ def driver(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def state(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """All files of a folder, when they were written, and what is in them. But SQLite counts readers in a file of its
-    own, while there is one that writes."""
+    """All files of a folder with their times and contents, except the -shm file, in which SQLite counts readers while
+    a process writes."""
     files = [path for path in folder.iterdir() if path.is_file() and not path.name.endswith("-shm")]
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
@@ -65,7 +65,7 @@ def presence(folder: Path, store: Store) -> Liveness:
 
 @pytest.fixture
 def store(tmp_path: Path, trial: Trial) -> Iterator[Store]:
-    """A folder's own, with a trial that runs and one that waits."""
+    """A folder's own store, with one running and one waiting trial."""
     specs = [trial(seed=seed) for seed in range(2)]
     with closing(Store.at(tmp_path)) as opened:
         opened.add(specs)
@@ -106,7 +106,7 @@ def test_reading_the_status_creates_no_file(tmp_path: Path) -> None:
 
 
 def test_another_process_with_the_same_number_is_not_the_driver(tmp_path: Path) -> None:
-    """After a restart of the machine, say."""
+    """For example after a restart of the machine."""
     with held(tmp_path, "first"):
         pass
     found = seen(tmp_path)

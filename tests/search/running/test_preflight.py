@@ -1,4 +1,4 @@
-"""What is looked at before the first trial: each thing that is wrong is said in a line."""
+"""The checks before the first trial report each problem in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one sees while trials run: counts, time left, and not a byte on stdout."""
+"""The progress display: counts and time left, and nothing on stdout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.trials.events import Epoch, Finished, Started
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that changes only when it is set."""
 
     now = 0.0
 
@@ -21,7 +21,7 @@ class Clock:
 
 
 def shown(*, total: int = 4, already: int = 0, terminal: bool = False) -> tuple[Progress, Clock, io.StringIO]:
-    """A display of trials of 100 steps, named by their keys in capitals."""
+    """A display of trials of 100 steps. Their names are their keys in capitals."""
     clock, out = Clock(), io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=200, highlight=False)
     progress = Progress(total=total, already=already, steps=100, console=console, clock=clock)

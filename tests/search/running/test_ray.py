@@ -1,4 +1,4 @@
-"""On Ray: the numbers of an inline run, workers that are lost and replaced, and trials that fail alone."""
+"""Runs on Ray: the same numbers as inline, lost workers are replaced, and trials fail alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RETRIES = 1
 
 @dataclass
 class Sweep:
-    """What a run on Ray told, and where it kept its checkpoints."""
+    """The events of a run on Ray, and the place of its checkpoints."""
 
     jobs: dict[str, Job]
     checkpoints: Path
@@ -57,12 +57,12 @@ class Sweep:
         return ends[0]
 
     def starts(self, name: str, trial: int = 0) -> list[int]:
-        """The step of every time that a worker took the trial up."""
+        """The step of each start of the trial by a worker."""
         return [event.step for event in self.of(name, trial) if isinstance(event, Started)]
 
 
 def kill_workers() -> None:
-    """SIGKILL, and wait until they are gone."""
+    """Kill processes by SIGKILL, and wait until they have ended."""
     there = workers(os.getpid())
     for pid in there:
         os.kill(pid, signal.SIGKILL)
@@ -72,7 +72,7 @@ def kill_workers() -> None:
 
 
 def measured(events: list[Event]) -> list[tuple[Any, ...]]:
-    """What was told at last of every epoch, and the end, without clocks."""
+    """The last event of every epoch, and the end, without durations."""
     clocks = ("seconds", "images_per_second", "traceback", "latency_ms")
     told = {
         (type(event).__name__, getattr(event, "epoch", 0)): tuple(
@@ -86,7 +86,7 @@ def measured(events: list[Event]) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def jobs(trial: Trial, tiny_net: Architecture, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
-    """One of each fate. Dropout draws random numbers, so that a lost random state would show."""
+    """One trial for each outcome. Dropout draws random numbers, so a lost random state would be noticed."""
     dropout = tiny_net.replace(shortcut={"kind": "dropout", "p": 0.5})
     file = tmp_path_factory.mktemp("data") / "gone.npz"
     np.savez(file, x=np.zeros((60, 8, 8), "uint8"), y=np.arange(60) % 10)
@@ -106,7 +106,7 @@ def jobs(trial: Trial, tiny_net: Architecture, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """All of them in one run, one at a time, so that the worker there is the one of the trial that tells."""
+    """All trials in one run, one at a time, so that the only worker is that of the trial that reports."""
     from search.running.ray import runner
 
     result = Sweep(jobs, tmp_path_factory.mktemp("ray"))
@@ -131,7 +131,7 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def inlined(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """The same trials in this process, without kills."""
+    """The same trials inline, without kills."""
     names = ("two seeds", "killed once", "behind them", "wrong in a step")
     result = Sweep(jobs, tmp_path_factory.mktemp("inline"))
     inline.run(
@@ -274,7 +274,7 @@ def test_trials_that_train_together_have_the_same_numbers_on_ray_and_inline(
 
 
 def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large head without a GPU beside a small node with one: a trial that needs both would wait for ever."""
+    """A large node without a GPU and a small one with a GPU: a trial that needs both would wait for ever."""
     from search.running.ray import cluster
 
     nodes = [
@@ -313,7 +313,7 @@ def test_the_cause_is_the_last_failures_without_its_time(text: str, reason: str,
 
 @pytest.mark.slow
 def test_an_error_while_reporting_ends_the_run(trial: Trial, tmp_path: Path) -> None:
-    """A store that cannot be written must not be run past."""
+    """A run must not continue if its store cannot be written."""
     from search.running.ray import runner
 
     def full(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Two drivers share jobs: each does what the other has not in hand, and waits for the rest."""
+"""Two drivers share jobs: each runs what the other does not hold, and waits for the rest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def complete(key: str, error: float = 0.25) -> Finished:
 
 
 def does(store: Store, done: list[str]) -> Callable[[Feed], None]:
-    """A runner that does every job it is given, and remembers which."""
+    """A runner that completes every job of its feed, and records which."""
 
     def run(feed: Feed) -> None:
         while job := feed.next():
@@ -46,7 +46,7 @@ def does(store: Store, done: list[str]) -> Callable[[Feed], None]:
 
 
 def ignore(_: Event) -> None:
-    """Nobody watches."""
+    """No display."""
 
 
 def test_two_drivers_at_the_same_time_run_each_trial_once(driver: Open, specs: list[TrialSpec]) -> None:

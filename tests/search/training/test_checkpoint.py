@@ -1,4 +1,4 @@
-"""A killed trial goes on where it was, bit for bit; a checkpoint is whole or the one before, and never runs code."""
+"""A killed trial resumes bit for bit. A checkpoint is either complete or the previous one, and never runs code."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def spec_of(recipe: str, trial: Trial) -> TrialSpec:
 
 
 def measured(events: list[Event]) -> list[tuple[Any, ...]]:
-    """Everything that was measured, without clocks."""
+    """Everything that was measured, without durations."""
     clocks = ("seconds", "images_per_second", "latency_ms")
     return [
         tuple(getattr(event, field.name) for field in fields(event) if field.name not in clocks)
@@ -58,7 +58,7 @@ def measured(events: list[Event]) -> list[tuple[Any, ...]]:
 def undisturbed(
     request: pytest.FixtureRequest, trial: Trial, digits: Images, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[TrialSpec, list[tuple[Any, ...]], bytes]:
-    """A spec, what it tells without a break, and its weights."""
+    """A spec, its events when undisturbed, and its weights."""
     folder = tmp_path_factory.mktemp("undisturbed")
     spec = spec_of(request.param, trial)
     events = list(train(spec, digits, folder=folder))
@@ -161,7 +161,7 @@ def test_a_trial_killed_with_sigkill_ends_with_the_same_bits(trial: Trial, digit
 
 
 class Gadget:
-    """What a planted pickle would do: run a command of its author's choice."""
+    """What a planted pickle would do: run any command."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -242,7 +242,7 @@ def test_a_state_is_loaded_as_it_was_saved(trial: Trial, tmp_path: Path) -> None
 
 
 def test_momenta_have_the_memory_layout_of_their_parameters(trial: Trial, tmp_path: Path) -> None:
-    """Or the optimiser's fused step would take another path, with other roundings."""
+    """Otherwise the optimiser's fused step would take another path, with other rounding."""
     model, optimizer = beginning(trial(), "cpu")
     for parameter in model.parameters():
         parameter.grad = torch.rand_like(parameter)

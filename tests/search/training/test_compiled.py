@@ -1,4 +1,4 @@
-"""What is compiled: whole batches alone, for one shape, and every network of a process."""
+"""What is compiled: only full batches, once per shape, and every network of a process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Trial = Callable[..., TrialSpec]
 
 
 class Backend:
-    """Compiles nothing, and counts: graphs by the shapes of their images, and calls of them."""
+    """Compiles nothing, and counts graphs and their calls by the shapes of their images."""
 
     def __init__(self) -> None:
         self.graphs: list[torch.Size] = []
@@ -79,7 +79,7 @@ def test_compiling_changes_no_number_if_the_backend_changes_none(
 def test_a_network_in_bf16_is_compiled_once_too_and_computes_the_same(
     seeds: int, trial: Trial, digits: Images, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With bf16 on a CPU, as a GPU has it."""
+    """With bf16 on a CPU, as on a GPU."""
     autocast = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
     monkeypatch.setattr(training, "autocast", lambda *_: autocast())
     monkeypatch.setattr(step, "autocast", lambda *_: autocast())

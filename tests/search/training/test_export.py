@@ -1,4 +1,4 @@
-"""What is taken away computes what was trained, in every format, and is whole or not there."""
+"""An export computes what was trained, in every format, and is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ every_format = pytest.mark.parametrize("suffix", FORMATS)
 
 
 def trained_once(net: Architecture, folder: Path) -> Path:
-    """Weights that are not those of the beginning, with running means and variances to match."""
+    """Weights that are not the initial ones, with running means and variances to match."""
     torch.manual_seed(1)
     model = build(net)
     with torch.no_grad():
@@ -73,7 +73,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def take(weights: Path, out: Path) -> Take:
-    """`take("net.py")`: `NET`, with its weights unless others are given, into `out`."""
+    """`take("net.py")` exports `NET` into `out`, with its weights unless others are given."""
 
     def make(name: str, weights: Path | None = weights, **facts: str | int | float) -> list[Path]:
         return export(NET, out / name, weights=weights, facts=facts)
@@ -92,7 +92,7 @@ def logits(model: nn.Module, net: Architecture) -> Tensor:
 
 
 def expected(net: Architecture, weights: Path) -> Tensor:
-    """What torch computes with the trial's weights."""
+    """The logits of torch with the trial's weights."""
     model = build(net)
     model.load_state_dict(load_file(weights))
     return logits(model.eval(), net)
@@ -204,7 +204,7 @@ def test_the_weights_of_the_preferred_trial_that_is_complete_are_found(out: Path
 
 
 def all_shortcuts(order: OrderName, branch: str, transition: str) -> Architecture:
-    """A net with a stage for each shortcut, and a change of shape in each but the first."""
+    """A network with a stage for each shortcut; each stage but the first changes the shape."""
     stages = [
         {**STAGE, "channels": 8 + 4 * index, "stride": 2 if index in (1, 3) else 1, "unit": {"shortcut": kind}}
         for index, kind in enumerate(SHORTCUTS)

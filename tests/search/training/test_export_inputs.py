@@ -1,4 +1,4 @@
-"""What is taken away says how its images are to be normalised: a raw image gives what the trained network gives."""
+"""An export says how to normalise images, so raw images give the logits of the trained network."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def ran(resnet_space: Cli) -> tuple[Tensor, Tensor]:
 
 
 def scaled(raw: Tensor, facts: dict[str, str], of: str) -> Tensor:
-    """What somebody does who has read the names of the facts alone."""
+    """Normalise images as the names of the facts alone suggest."""
     x = raw.numpy().astype(np.float64) / (255 if of == "div255" else 1)
     mean, std = (np.array(json.loads(facts[f"{moment}_{of}"]))[:, None, None] for moment in ("mean", "std"))
     return torch.from_numpy(((x - mean) / std).astype(np.float32))

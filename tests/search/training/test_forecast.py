@@ -1,4 +1,4 @@
-"""What training will take: bytes by what a backward pass keeps, seconds by a few real steps."""
+"""Forecasts of training: bytes from saved activations, seconds from a few real steps."""
 
 from __future__ import annotations
 

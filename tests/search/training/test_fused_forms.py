@@ -1,4 +1,4 @@
-"""Networks fused into one compute, and learn, what each does alone; what has no fused form is refused."""
+"""Fused networks compute and learn the same as single ones. Networks without a fused form are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def net(request: pytest.FixtureRequest, tiny_net: Architecture) -> Architecture:
 
 
 def networks(net: Architecture) -> list[nn.Module]:
-    """A seed each, with normalisations that differ from one another, as trained ones do."""
+    """One network per seed, with different normalisations, as after training."""
     made: list[nn.Module] = []
     for seed in SEEDS:
         model = build(net, seed).to(memory_format=torch.channels_last)
@@ -99,7 +99,7 @@ def test_fusing_draws_no_random_number_and_does_not_change_the_networks(tiny_net
 
 
 class Layouts(TorchDispatchMode):
-    """Counts kernels that are given images with the channels first and images with the channels last."""
+    """Counts kernels that get channels-first and channels-last images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Layouts(TorchDispatchMode):
 
 @pytest.mark.parametrize("number", [1, len(SEEDS)], ids=["alone", "fused"])
 def test_a_step_keeps_its_images_channels_last_throughout(number: int, net: Architecture) -> None:
-    """Kernels that meet both layouts take twice as long. The gradient of a mean has the one that torch gives it."""
+    """Kernels that get both layouts take twice as long. torch chooses the layout of the gradient of a mean."""
     models, xs = networks(net)[:number], pictures(net)[:number]
     model = fuse(models) if number > 1 else models[0]
     with Layouts() as layouts:
@@ -167,14 +167,14 @@ def test_networks_of_two_shapes_are_refused(tiny_net: Architecture) -> None:
 
 
 class Scaled(Unit):
-    """A unit of somebody's own."""
+    """A user-defined unit."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * x.mean()
 
 
 class Squared(IdentityShortcut):
-    """A formula of somebody's own."""
+    """A user-defined formula."""
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + f @ f

@@ -1,4 +1,4 @@
-"""Whether trials are faster together, and what a worker makes of it."""
+"""Whether trials are faster together, and what a worker decides from that."""
 
 from __future__ import annotations
 

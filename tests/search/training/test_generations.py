@@ -1,4 +1,4 @@
-"""Two checkpoints: a damaged one is never taken up, is told, and the one before stands in; a group stays a group."""
+"""Two checkpoints: a damaged one is reported and never used, and the previous one is loaded. Groups stay groups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLOCKS = ("seconds", "images_per_second", "latency_ms")
 
 
 def numbers(events: Sequence[Event], key: str | None = None) -> list[dict[str, Any]]:
-    """What was measured, of all trials or of one."""
+    """Everything that was measured, of all trials or of one."""
     return [
         {name: value for name, value in vars(event).items() if name not in CLOCKS}
         for event in events
@@ -42,19 +42,19 @@ def notices(events: Sequence[Event]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def spec(trial: Trial) -> TrialSpec:
-    """Dropout draws random numbers, so that a wrong random state would show."""
+    """Dropout draws random numbers, so a wrong random state would be noticed."""
     return trial(net=trial().architecture.replace(shortcut={"kind": "dropout", "p": 0.5}), epochs=4)
 
 
 @pytest.fixture(scope="module")
 def whole(spec: TrialSpec, digits: Images) -> list[Event]:
-    """What the trial tells undisturbed."""
+    """The events of the undisturbed trial."""
     return list(train(spec, digits))
 
 
 @pytest.fixture(scope="module")
 def halfway(spec: TrialSpec, digits: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its folder when it was killed behind its third epoch, step 21; the checkpoint before is of step 14."""
+    """The trial's folder after a kill after its third epoch, step 21. The previous checkpoint is of step 14."""
     folder = tmp_path_factory.mktemp("halfway")
     stopped = train(spec, digits, folder=folder)
     list(islice(stopped, 4))
@@ -140,7 +140,7 @@ def test_a_kill_between_the_two_renames_leaves_a_checkpoint_to_resume_from(
 
 
 def test_a_change_of_any_byte_is_detected(there: Path, spec: TrialSpec) -> None:
-    """A bit anywhere: in the weights, the names, the archive's directory, the digest. torch by itself takes most."""
+    """Change a bit in weights, names, the archive's directory or the digest. torch alone accepts most changes."""
     content = (there / NAME).read_bytes()
     model = build(spec.architecture)
     optimizer = sgd(model, spec.recipe)
@@ -179,7 +179,7 @@ def few(digits: Images) -> Images:
 
 @pytest.fixture(scope="module", params=[{}, {"warm_up": {"lr": 0.005, "until_error": 0.9}}], ids=["plain", "warm-up"])
 def group(request: pytest.FixtureRequest, trial: Trial) -> list[TrialSpec]:
-    """With the warm-up, one that leaves it earlier goes ahead of the others, and alone."""
+    """With a warm-up, a trial that leaves it earlier trains before the others, and alone."""
     return [trial(seed=seed, epochs=4, **request.param) for seed in SEEDS]
 
 
@@ -197,7 +197,7 @@ def undisturbed(
 
 
 class Killed(BaseException):
-    """What no code of ours catches."""
+    """An exception that our code does not catch."""
 
 
 @pytest.mark.parametrize("saves", [1, 2, 5, 10])
@@ -209,7 +209,7 @@ def test_a_group_killed_between_its_checkpoints_ends_with_the_same_bits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of twelve checkpoints; then behind the next one, when those that were apart have been brought together."""
+    """At each of twelve checkpoints, and again after the next one, when separate trials have been joined."""
     save, left = checkpoint.save, saves
 
     def mortal(*arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""Which trials train together: those of one shape that wait, as far as no worker idles."""
+"""Which trials train together: waiting ones of one shape, unless a worker would be idle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GATE = {"kind": "exclusive_gate"}
 
 @pytest.fixture(scope="module")
 def arms(trial: Trial, tiny_net: Architecture) -> list[TrialSpec]:
-    """Three seeds of two networks, a seed of each before the next seed."""
+    """Three seeds of two networks, ordered by seed."""
     return [trial(net=net, seed=seed) for seed in range(3) for net in (tiny_net, tiny_net.replace(shortcut=GATE))]
 
 
@@ -66,7 +66,7 @@ def test_one_arm_is_divided_between_two_workers(arms: list[TrialSpec]) -> None:
 
 
 def test_an_arm_that_is_left_over_is_divided_between_workers(arms: list[TrialSpec], trial: Trial) -> None:
-    """Or else one worker trains all of it while the others wait."""
+    """Otherwise one worker trains all of them while the others wait."""
     third = [trial(net=arms[0].architecture.assign({"width": 4}), seed=seed) for seed in range(3)]
     found = make_jobs([*arms, *third], Resources(fuse="auto"), workers=2, steps=1000)
     assert sorted(len(job.trials) for job in found) == [1, 2, 3, 3]
@@ -104,7 +104,7 @@ def test_networks_that_cannot_be_fused_and_compiled_ones_are_jobs_of_one(trial: 
 
 
 def test_long_jobs_come_first(trial: Trial, tiny_net: Architecture) -> None:
-    """Or else a worker is left alone with one at the end."""
+    """Otherwise one worker is still busy at the end while the others wait."""
     doubled = trial(net=tiny_net.assign({"stages.*.units": 2}))
     wide = [trial(net=tiny_net.assign({"width": 4}), seed=seed) for seed in range(2)]
     found = make_jobs([trial(), doubled, *wide], Resources(fuse="auto"), workers=1, steps=1000)

@@ -1,4 +1,4 @@
-"""What a signal that kills a process leaves, and what is said of it: real processes and real signals."""
+"""Records of processes that a signal kills, and their descriptions, with real processes and real signals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ with DeathRecord(Path("folder/fatal.txt")).recording():
 
 
 def dies(what: str, folder: Path) -> int:
-    """The status of a process that does this with its deaths kept in `folder/fatal.txt`."""
+    """Return the status of a process that does this and records its deaths in `folder/fatal.txt`."""
     # No core files.
     command = [sys.executable, "-c", f"import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)){DIES}", what]
     root = str(Path(__file__).parents[2])

@@ -1,4 +1,4 @@
-"""What is done for all layers at once is what torch does layer by layer, to the bit."""
+"""Operations for all layers at once have the same results as torch layer by layer, to the bit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ALONE: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def _bf16_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a trial asks for bf16 it has it, as on a GPU."""
+    """Let trials that ask for bf16 compute in it, as on a GPU."""
 
     def autocast(recipe: Recipe, _: str) -> torch.autocast:
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.autocast == "bf16")
@@ -54,7 +54,7 @@ def layer_by_layer(specs: Sequence[TrialSpec], **settings: Any) -> Group:
 
 
 def trained(some: Group) -> list[Tensor]:
-    """Losses, and after a few steps all that the network and its optimiser hold."""
+    """Return losses, and the state of network and optimiser after a few steps."""
     shape, random = some.members[0].spec.architecture.input_shape, torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     found = []
@@ -101,7 +101,7 @@ def test_a_layer_that_computes_in_float64_uses_uncast_weights(tiny_net: Architec
 
 
 class Calls(TorchDispatchMode):
-    """Counts what torch's kernels are called for."""
+    """Counts the operations that torch's kernels are called for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Calls(TorchDispatchMode):
 
 
 def calls(some: Group) -> Counter[Any]:
-    """Of a step."""
+    """The counts of one step."""
     seeds = len(some.members)
     with Calls() as found:
         step(some, [torch.randn(BATCH, 1, 8, 8)] * seeds, [torch.zeros(BATCH, dtype=torch.long)] * seeds, "cpu")

@@ -1,4 +1,4 @@
-"""How signals propagate: what is measured is what 1603.05027 derives, and measuring changes nothing."""
+"""Signal propagation: the measured values are those derived in 1603.05027, and measuring changes nothing."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_halved_shortcuts_carry_nothing_through_depth_and_make_gradients_uneven(
     halved = deep.assign({"unit.shortcut": {"kind": "constant_scaling", "shortcut_scale": 0.5, "branch_scale": 0.5}})
 
     def through(net: Architecture) -> tuple[float, float]:
-        """The shortcuts' product, and the gradient at the first unit over that at the last."""
+        """The product of the shortcuts' gains, and the gradient at the first unit divided by that at the last."""
         found = measure(build(net, seed=0), X, Y)
         gradient = [value or 0.0 for value in found.gradient]
         return math.prod(value or 0.0 for value in found.gain), gradient[0] / gradient[-1]

@@ -1,4 +1,4 @@
-"""Checkpoints by the clock: how often they are written, by whom, and that what was not saved is learned again alike."""
+"""Timed checkpoints: how often and by which thread they are written. Unsaved epochs are repeated with the same bits."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def few(digits: Images) -> Images:
 
 @pytest.fixture(scope="module")
 def spec(trial: Trial) -> TrialSpec:
-    """Dropout draws random numbers, so that a wrong random state would show."""
+    """Dropout draws random numbers, so a wrong random state would be noticed."""
     return trial(net=trial().architecture.replace(shortcut={"kind": "dropout", "p": 0.5}), epochs=6)
 
 
 @pytest.fixture(scope="module")
 def whole(spec: TrialSpec, few: Images, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], bytes]:
-    """What the trial reports undisturbed, and its weights."""
+    """The events of the undisturbed trial, and its weights."""
     folder = tmp_path_factory.mktemp("whole")
     return numbers(list(train(spec, few, folder=folder))), (folder / WEIGHTS).read_bytes()
 
 
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The steps of checkpoints that are written from here on."""
+    """Record the steps of checkpoints that are written from now on."""
     steps, write = list[int](), checkpoint.write
 
     def noted(folder: Any, snapshot: checkpoint.Snapshot) -> None:
@@ -67,7 +67,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_checkpoint_is_written_when_its_interval_is_over_and_after_the_last_epoch(
     seconds: float, epochs: list[int], spec: TrialSpec, few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock on which an epoch takes a second."""
+    """With a clock on which an epoch takes one second."""
     done = list[Epoch]()
     monkeypatch.setattr(saving, "time", SimpleNamespace(monotonic=lambda: len(done) + 1.0 if begun else 0.0))
     begun, steps = list[Event](), saved(monkeypatch)
@@ -143,7 +143,7 @@ def test_a_worker_that_leaves_its_job_leaves_checkpoints(fuse: Any, trial: Trial
 
 @pytest.fixture
 def aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a GPU: a thread of its own writes."""
+    """A separate thread writes, as on a GPU."""
     monkeypatch.setattr(training, "CheckpointWriter", partial(CheckpointWriter, aside=True))
 
 
@@ -151,7 +151,7 @@ def aside(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_training_continues_while_a_checkpoint_is_written_and_waits_before_the_next(
     spec: TrialSpec, few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The thread that writes waits for two more epochs: the copy that it has must not have changed by then."""
+    """The writing thread waits for two more epochs: its copy must not have changed by then."""
     every_second(monkeypatch)
     write, go, contents = checkpoint.write, threading.Event(), list[tuple[bool, bytes]]()
 

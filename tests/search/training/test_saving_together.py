@@ -1,4 +1,4 @@
-"""Checkpoints by the clock of trials that train together: all of one epoch; members get what they need, once."""
+"""Timed checkpoints of trials that train together: all are of one epoch, and members get their tensors once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def few(digits: Images) -> Images:
 
 @pytest.fixture(scope="module", params=[{}, {"warm_up": {"lr": 0.005, "until_error": 0.9}}], ids=["plain", "warm-up"])
 def group(request: pytest.FixtureRequest, trial: Trial) -> list[TrialSpec]:
-    """With the warm-up, one that leaves it earlier trains alone until the others have left it too."""
+    """With a warm-up, a trial that leaves it earlier trains alone until the others have left it too."""
     return [trial(seed=seed, epochs=6, **request.param) for seed in SEEDS]
 
 
@@ -119,7 +119,7 @@ def test_members_of_a_group_with_a_diverged_one_have_the_same_bits_after_a_kill(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The second of three diverges in the third epoch; `left` go on after a kill, which comes when `last` has reported
+    """The second of three diverges in the third epoch; `left` resume after a kill, which comes when `last` has reported
     `epoch`."""
     specs = [trial(seed=seed, epochs=5) for seed in SEEDS]
     unharmed = training.batches
@@ -146,7 +146,7 @@ def test_members_of_a_group_with_a_diverged_one_have_the_same_bits_after_a_kill(
 
 @pytest.fixture
 def aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a GPU: a thread of its own writes."""
+    """A separate thread writes, as on a GPU."""
     monkeypatch.setattr(training, "CheckpointWriter", partial(CheckpointWriter, aside=True))
 
 
@@ -192,7 +192,7 @@ class Copies(TorchDispatchMode):
 
 
 def test_members_get_their_weights_in_a_few_calls_and_once(trial: Trial) -> None:
-    """One a tensor and member before: 3 * (weights, statistics and momenta)."""
+    """It was one call per tensor and member before: 3 * (weights, statistics and momenta)."""
     members = [Member.of(trial(seed=seed), None, "cpu") for seed in SEEDS]
     group = Group(members)
     for weight in group.weights:

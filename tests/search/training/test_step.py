@@ -1,4 +1,4 @@
-"""A step recorded is the step that it is a record of; what cannot be recorded goes kernel by kernel."""
+"""A recorded step gives the same numbers. Steps that cannot be recorded are computed kernel by kernel."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Trial = Callable[..., TrialSpec]
 
 
 class Played(RecordedStepper):
-    """With the kernels that a graph would launch, launched one by one: all of a recording but CUDA's part."""
+    """Launch a graph's kernels one by one: everything of a recording but CUDA's part."""
 
     def aside(self, xs: Sequence[Tensor], ys: Sequence[Tensor]) -> StepResult:
         return step(self.group, xs, ys, self.device)
@@ -57,7 +57,7 @@ def group(specs: Sequence[TrialSpec], device: str = "cpu") -> Group:
 
 
 def numbers(take: Callable[..., StepResult], specs: Sequence[TrialSpec], images: Images, device: str = "cpu") -> Tensor:
-    """Losses and mistakes of an epoch whose last batch is smaller, at a rate that falls."""
+    """Losses and wrong predictions of an epoch with a smaller last batch and a falling learning rate."""
     split = type(images.train)(images.train.x[:300], images.train.y[:300])
     order = [
         batches(split, batch_size=32, mean=images.mean, std=images.std, seed=spec.seed, device=device) for spec in specs
@@ -82,7 +82,7 @@ def test_copied_batches_and_a_learning_rate_tensor_change_no_number(seeds: int, 
 
 
 def test_a_smaller_batch_is_never_the_one_that_is_recorded(trial: Trial, digits: Images) -> None:
-    """Of four batches an epoch the fourth, after those before recording, has 4 images."""
+    """The fourth batch of each epoch, after the warm-up steps, has 4 images."""
     specs = [trial()]
     played = Played(group(specs), "cpu")
     small = replace(digits, train=Split(digits.train.x[:100], digits.train.y[:100]))
@@ -166,7 +166,7 @@ def test_steps_outside_of_graphs_share_one_stream(
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
-    """A CPU on which recording is tried, and fails."""
+    """A CPU on which recording is attempted and fails."""
     monkeypatch.setattr(step_module, "why_not_recorded", lambda *_: "")
     return FakeCuda(monkeypatch, RuntimeError(UNSUPPORTED))
 
@@ -215,7 +215,7 @@ def test_a_group_is_released_before_the_next_is_created(
 
 
 def poisoned(bad: int, split: Split, **settings: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches, those of one seed not finite."""
+    """Batches; those of one seed are not finite."""
     for x, y in batches(split, **settings):
         yield (x * float("nan") if settings.get("seed") == bad else x), y
 

@@ -1,4 +1,4 @@
-"""Training: the same numbers for the same spec, pairs by seed, honest splits, divergence told with its step."""
+"""Training: the same numbers for the same spec, pairing by seed, separate splits, and divergence with its step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CROP = {"pad": 1, "flip": True}
 
 
 def ended(events: list[Event]) -> Finished:
-    """How it ended, and that it ended once."""
+    """Return the end of a trial, and check that there is only one."""
     ends = [event for event in events if isinstance(event, Finished)]
     assert len(ends) == 1
     assert events[-1] is ends[0]
@@ -35,7 +35,7 @@ def ended(events: list[Event]) -> Finished:
 
 
 def numbers(events: list[Event]) -> list[tuple[Any, ...]]:
-    """All that was measured, without clocks."""
+    """Everything that was measured, without durations."""
     clocks = ("seconds", "images_per_second", "traceback", "latency_ms")
     return [
         tuple(getattr(event, field.name) for field in fields(event) if field.name not in clocks)
@@ -46,7 +46,7 @@ def numbers(events: list[Event]) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Tensor]]:
-    """Every batch that enters a training, as it enters."""
+    """Record every batch of a training run."""
     batches_seen: list[tuple[Tensor, Tensor]] = []
 
     def watched(split: Split, **settings: Any) -> Iterator[tuple[Tensor, Tensor]]:
@@ -150,7 +150,7 @@ def test_training_error_and_loss_are_means_over_the_images_seen(
 
 
 class Guarded(Split):
-    """A split that says so when its images are read."""
+    """A split that records when its images are read."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "x":

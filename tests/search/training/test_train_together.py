@@ -1,4 +1,4 @@
-"""Trials that train together: the numbers each has alone, but for rounding, and no trial's end is another's affair."""
+"""Trials that train together have the numbers of single ones except for rounding, and end independently."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def of(key: str, events: Sequence[Event], kind: type[Any]) -> list[Any]:
 
 
 def numbers(events: Sequence[Event]) -> list[tuple[Any, ...]]:
-    """All that was measured, without clocks."""
+    """Everything that was measured, without durations."""
     clocks = ("seconds", "images_per_second", "latency_ms")
     return [
         tuple(value for name, value in vars(event).items() if name not in clocks)
@@ -55,7 +55,7 @@ def numbers(events: Sequence[Event]) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def few(digits: Images) -> Images:
-    """Three batches of 32 an epoch, and 50 images to measure by: what is tested here is how alike trials are."""
+    """Three batches of 32 per epoch and 50 images for validation: only the agreement of trials is tested here."""
     sizes = {"train": 32 * AN_EPOCH, "validation": 50, "test": 50}
     cut = {name: Split(getattr(digits, name).x[:size], getattr(digits, name).y[:size]) for name, size in sizes.items()}
     return replace(digits, **cut)
@@ -63,7 +63,7 @@ def few(digits: Images) -> Images:
 
 @pytest.fixture
 def exactly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Train in float64. In float32 a ReLU or a maximum that stands on its kink may fall to either side by rounding."""
+    """Train in float64. In float32, rounding can move the input of a ReLU or a maximum across its kink."""
 
     def doubled(split: Split, **settings: Any) -> Iterator[tuple[Tensor, Tensor]]:
         return ((x.double(), y) for x, y in batches(split, **settings))
@@ -76,7 +76,7 @@ def exactly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def differences(specs: Sequence[TrialSpec], images: Images, root: Path) -> Iterator[tuple[str, float]]:
-    """By name, how far each tensor is from the one that its trial has alone, as a fraction where it is above 1."""
+    """Return by name how far each tensor is from the trial's own one; relatively for values above 1."""
     list(together(specs, images, root / "together"))
     for spec in specs:
         list(train(spec, images, folder=root / "alone"))
@@ -138,7 +138,7 @@ def test_a_trials_seconds_are_its_share(trial: Trial, few: Images) -> None:
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, seed: int, step: int) -> None:
-    """One seed's images are no numbers at one step."""
+    """The images of one seed are NaN at one step."""
 
     unharmed = training.batches
 
@@ -219,7 +219,7 @@ def test_a_network_without_a_fused_form_is_refused_before_any_event(trial: Trial
 def undisturbed(
     request: pytest.FixtureRequest, trial: Trial, few: Images, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[TrialSpec], list[Event], Path]:
-    """Trials, what they tell without a break, and where their weights are."""
+    """Trials, their events when undisturbed, and the folders of their weights."""
     folder = tmp_path_factory.mktemp("undisturbed")
     specs = [trial(seed=seed, steps=8, **request.param) for seed in SEEDS]
     return specs, list(together(specs, few, folder)), folder
@@ -304,7 +304,7 @@ def test_trials_at_an_earlier_step_train_until_all_are_at_the_same_step(
 
 @pytest.mark.usefixtures("exactly")
 def test_each_trial_leaves_the_warm_up_after_its_own_epoch(trial: Trial, few: Images) -> None:
-    """Rates differ between seeds for an epoch or more: each has those that it has alone."""
+    """Learning rates differ between seeds for an epoch or more, and each seed has the rates that it has alone."""
     first = {
         seed: next(e.train_error for e in train(trial(seed=seed, epochs=1, lr=0.005), few) if isinstance(e, Epoch))
         for seed in SEEDS

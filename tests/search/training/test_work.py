@@ -1,4 +1,4 @@
-"""One job where it is: events in order, errors told and not raised, and no numbers from other data than planned."""
+"""One job in this process: events in order, errors reported and not raised, and no numbers from other data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def on_npz(tiny_net: Architecture, tmp_path: Path, trial: Trial) -> TrialSpec:
-    """A trial on a file of the user's own."""
+    """A trial on a file of the user."""
     data = npz(tmp_path / "a.npz")
     spec = trial(net=tiny_net.assign({"classes": 3}), data=data, epochs=1)
     return TrialSpec.of(spec.model_dump() | {"fingerprint": load(data).fingerprint})
@@ -46,7 +46,7 @@ def on_npz(tiny_net: Architecture, tmp_path: Path, trial: Trial) -> TrialSpec:
 
 @pytest.fixture
 def broken(tiny_net: Architecture, trial: Trial) -> TrialSpec:
-    """A trial that raises in its first step: ten digits, and a net that knows two."""
+    """A trial that raises in its first step: ten classes, and a network for two."""
     return trial(net=tiny_net.assign({"classes": 2}))
 
 
