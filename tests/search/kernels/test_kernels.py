@@ -33,7 +33,7 @@ import torch
 from resnet_space.chains import conv
 from resnet_space.layers import Convolution
 from resnet_space.fused import form
-from search.kernels.layers import Conditions, Kernel, error
+from search.kernels.layers import Conditions, Kernel, relative_error
 
 conditions = Conditions(batch=128, device="cpu", threads=int(sys.argv[1]), precision="float32")
 torch.set_num_threads(conditions.threads)
@@ -41,7 +41,7 @@ for channels in range(1, 18):
     for width in (8, 16):
         single = conv(Convolution((1, 1), channels, width, 2)).to("meta")
         for kernel in (Kernel(single, ((channels, 8, 8),)), Kernel(form(single, 3), ((3 * channels, 8, 8),))):
-            print(error(kernel, conditions)[0], kernel.name)
+            print(relative_error(kernel, conditions)[0], kernel.name)
 """
 """Checks strided 1x1 convolutions in this process: with oneDNN's fault it dies, or one is wrong."""
 
@@ -134,7 +134,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     """A fork server whose children have the fault that the test names."""
     for name, value in bad_kernels.environment(tmp_path, request.param).items():
         monkeypatch.setenv(name, value)
-    brief = "from search.kernels import fork_server; fork_server.SECONDS = 2; fork_server.serve()"
+    brief = "from search.kernels import fork_server; fork_server.KERNEL_SECONDS = 2; fork_server.serve()"
     made = ForkServer([sys.executable, "-c", brief])
     yield made
     made.close()
