@@ -129,7 +129,7 @@ def test_the_python_file_computes_the_same_logits(weights: Path, take: Take, out
 def test_without_weights_the_python_file_is_the_only_file(take: Take, out: Path) -> None:
     assert take("net.py", weights=None) == [out / "net.py"]
     assert list(files(out)) == ["net.py"]
-    assert "drawn, not trained" in (out / "net.py").read_text("utf-8")
+    assert "random, not trained" in (out / "net.py").read_text("utf-8")
     assert logits(defined(out / "net.py")["network"](), NET).shape == (5, 10)
 
 
@@ -293,7 +293,7 @@ def test_a_missing_package_says_what_to_install(package: str, take: Take, monkey
 @pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
 def test_without_weights_it_says_that_no_trial_is_complete(suffix: str, take: Take, out: Path) -> None:
     with pytest.raises(
-        InputError, match=rf"net{suffix}: there are no weights .* no trial of it is complete .* goes on"
+        InputError, match=rf"net{suffix}: there are no weights .* no trial of it is complete .* resumes the run"
     ):
         take(f"net{suffix}", weights=None)
     assert files(out) == {}
