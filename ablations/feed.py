@@ -15,7 +15,7 @@ from search.running.feed import unfinished
 from search.running.progress import Progress
 from search.running.share import Share
 from search.store.store import Store
-from search.training.jobs import Before, jobs
+from search.training.jobs import PastJobs, make_jobs
 from search.trials.events import FINISHED, Event, Finished
 from search.trials.record import TrialRecord
 from search.trials.trial import Job, TrialSpec
@@ -59,13 +59,13 @@ class AblationFeed:
         self.workers = workers
 
     def next(self) -> Job | None:
-        self.todo += self.share.back()
+        self.todo += self.share.reclaimed()
         self._refill()
         if self.todo:
             self.jobs.extend(self._grouped(self.todo))
             self.todo = []
         while self.jobs:
-            if job := self.share.take(self.jobs.popleft()):
+            if job := self.share.claim(self.jobs.popleft()):
                 self.running |= {spec.key for spec in job.trials}
                 self.progress.names |= {spec.key: self.plan.name_of(spec) for spec in job.trials}
                 return job
@@ -81,7 +81,7 @@ class AblationFeed:
 
     def _ended_elsewhere(self, trials: int) -> None:
         self.news = True
-        self.progress.ended_elsewhere(trials)
+        self.progress.add_ended_elsewhere(trials)
 
     def _waiting(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
         """Those that have not ended."""
@@ -90,9 +90,9 @@ class AblationFeed:
 
     def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
         plan = self.plan
-        before = Before.of(record for record in self.store.records() if record.key in plan.trials)
+        before = PastJobs.of(record for record in self.store.records() if record.key in plan.trials)
         resources = plan.study.resources
-        return jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
+        return make_jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
 
     def _refill(self) -> None:
         """More trials, where the results ask for more; those that are stored already pass at once."""
@@ -104,7 +104,7 @@ class AblationFeed:
         self.asked |= wanted.keys()
         self.store.add(more)
         self.todo = self._waiting(more)
-        self.progress.more(sum(spec.key not in self.counted for spec in more))
+        self.progress.add_trials(sum(spec.key not in self.counted for spec in more))
 
     def _wanted(self) -> dict[str, TrialSpec]:
         """All trials that the results ask for so far, by key."""

@@ -87,7 +87,7 @@ class AblationPlan(Plan):
     def facts(self) -> dict[str, Any]:
         return {"planned": self.study.plan_hash}
 
-    def counted(self, store: Store) -> tuple[int, int]:
+    def count_trials(self, store: Store) -> tuple[int, int]:
         known = {record.key: record.status for record in store.records() if record.key in self.trials}
         total = len(known.keys() | {spec.key for spec in self.first})
         return total, sum(status in FINISHED for status in known.values())

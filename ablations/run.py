@@ -13,7 +13,7 @@ from ablations.study import Ablation
 from ablations.summary import Agreement, ArmSummary, agreement, summarise
 from resnet_space import Architecture
 from search.files.folder import RunFolder
-from search.running.liveness import Presence
+from search.running.liveness import Liveness
 from search.store import membership
 from search.store.store import Store
 from search.trials.events import Probe
@@ -62,7 +62,7 @@ class AblationRun:
             wanted,
             curves[curves["key"].isin(keys)],
             [probe for probe in store.propagation() if probe.key in keys],
-            Presence.of(folder, standing).counts,
+            Liveness.of(folder, standing).counts,
             standing.reasons,
             others,
         )

@@ -24,7 +24,7 @@ from rich.console import Console
 from resnet_space import complexity
 from search.data import DataSet, Images, load
 from search.exploring.feed import SearchFeed
-from search.exploring.history import recall
+from search.exploring.history import restore_history
 from search.exploring.plan import SearchPlan
 from search.exploring.study import Search
 from search.running.progress import Progress
@@ -110,7 +110,7 @@ def stock(feed: SearchFeed, url: str, asked: Counter[bool]) -> Callable[[], floa
     scales = {path: scale(axis) for path, axis in feed.space.axes.items()}
     sampler = optuna.samplers.TPESampler(seed=0)
     study = optuna.create_study(storage=url, directions=["minimize"] * 2, sampler=sampler)
-    history = recall(feed.study, feed.space, feed.store.records()).history
+    history = restore_history(feed.study, feed.space, feed.store.records()).history
     study.add_trials(
         optuna.trial.create_trial(
             values=outcome.values,

@@ -24,9 +24,9 @@ from torch.nn import functional
 
 from resnet_space import Architecture, build
 from search.data import Images, Split, batches
-from search.training.forecast import now
+from search.training.forecast import device_time
 from search.training.members import Group, Member, beginning
-from search.training.step import BEFORE_RECORDING, autocast, stepping
+from search.training.step import WARMUP_STEPS, autocast, make_stepper
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
 
@@ -67,7 +67,7 @@ def ours(make: Make, device: str, *, compiled: bool, recorded: bool) -> Step:
     spec = make(compile=compiled)
     group = Group([Member.of(spec, None, device)])
     group.model.train()
-    take = stepping(group, device, recorded=recorded)
+    take = make_stepper(group, device, recorded=recorded)
     return lambda x, y: take([x], [y], spec.recipe.lr)[0]
 
 
@@ -171,14 +171,14 @@ def _epochs(net: Architecture, images: Images, size: Size, start: Start) -> Call
     feed = itertools.chain.from_iterable(orders)
 
     def steps(number: int) -> float:
-        began = now(size.device)
+        began = device_time(size.device)
         losses = [take(x, y) for x, y in itertools.islice(feed, number)]
         finite = bool(torch.stack(losses).isfinite().all())
         taken = time.perf_counter() - began
         assert finite, "losses are not finite"
         return taken / number
 
-    steps(BEFORE_RECORDING + 2)
+    steps(WARMUP_STEPS + 2)
     return lambda: -(-IMAGES // size.batch) * steps(size.steps)
 
 

@@ -19,7 +19,7 @@ from measuring import Goal, Measured, main, ratio
 
 from resnet_space import Architecture, preset
 from search.data import DataSet, Images, load
-from search.training.fusing_pays import MARGIN, pace
+from search.training.fusion_speedup import MIN_SPEEDUP, time_steps
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
 
@@ -78,12 +78,13 @@ def measured(cases: Iterable[Case], device: str, pairs: int) -> Iterator[Measure
         settings: dict[str, Any] = {"size": size, "channels": channels, "classes": case.net.classes}
         data = DataSet(name="fake", samples=4 * case.batch, validation=0.1, **settings)
         images = load(data)
-        taken = pace(case.specs(images, data), images, device, pairs, recorded=case.recorded)
+        taken = time_steps(case.specs(images, data), images, device, pairs, recorded=case.recorded)
         facts = {"seeds": case.seeds, "batch": case.batch, "key": case.net.key, "recorded": case.recorded}
         name = f"{case.name}, {case.seeds} seeds, batch {case.batch}"
         found = ratio(name, case.goal, taken, names=("alone_s", "together_s"), **facts)
         yield Measured(
-            **vars(found) | {"details": {**found.details, "chosen": "together" if found.value >= MARGIN else "alone"}}
+            **vars(found)
+            | {"details": {**found.details, "chosen": "together" if found.value >= MIN_SPEEDUP else "alone"}}
         )
 
 

@@ -54,9 +54,9 @@ def plain(number: int) -> Callable[[], float]:
 
 
 def measure(quick: bool) -> Iterator[Measured]:
-    from search.running import ray_runner
+    from search.running.ray import cluster
 
-    ray = ray_runner.ray
+    ray = cluster.ray
     few, rounds = (2, 1) if quick else (20, ROUNDS)
     many = 50 if quick else 200
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

@@ -63,7 +63,7 @@ def trial(pipe: Connection) -> None:
 
     from search.data import DataSet, batches, load
     from search.training.members import Group, Member
-    from search.training.step import stepping
+    from search.training.step import make_stepper
     from search.trials.recipe import Recipe
     from search.trials.trial import TrialSpec
 
@@ -74,7 +74,7 @@ def trial(pipe: Connection) -> None:
     spec = TrialSpec(architecture=DEMO, recipe=recipe, data=data, fingerprint=images.fingerprint, seed=0)
     group = Group([Member.of(spec, None, "cpu")])
     group.model.train()
-    take = stepping(group, "cpu")
+    take = make_stepper(group, "cpu")
     x, y = next(batches(images.train, batch_size=64, mean=images.mean, std=images.std, seed=0))
     while asked := pipe.recv():
         steps, threads = asked

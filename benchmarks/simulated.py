@@ -89,7 +89,7 @@ def run_trials(
 ) -> SweepResult:
     """Run `number` trials of `seconds` each on the connected Ray; the gate opens when `at_first` trials have
     started."""
-    from search.running import ray_runner
+    from search.running.ray import runner as ray_runner
 
     found, began, started = SweepResult(), time.monotonic(), 0
     opened = began
@@ -146,11 +146,11 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2, help="concurrent trials per node")
     given = parser.parse_args()
 
-    from search.running import ray_runner
+    from search.running.ray.cluster import ray
 
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     if given.nodes == 1:
-        ray_runner.ray.init(address="local", num_cpus=given.slots, **quiet)
+        ray.init(address="local", num_cpus=given.slots, **quiet)
     else:
         from ray.cluster_utils import Cluster
 
@@ -158,12 +158,12 @@ def main() -> None:
         for _ in range(given.nodes - 1):
             cluster.add_node(num_cpus=given.slots)
         cluster.wait_for_nodes()
-        ray_runner.ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as folder:
         found = run_trials(
             Path(folder), given.number, seconds=given.seconds, at_first=min(given.number, given.nodes * given.slots)
         )
-    ray_runner.ray.shutdown()
+    ray.shutdown()
     print(json.dumps(asdict(found)))
 
 

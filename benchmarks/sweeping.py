@@ -1,4 +1,4 @@
-"""A list of jobs driven to its end: what benchmarks and tests run, where there is no study with a feed of its own."""
+"""Run a list of jobs to its end, for benchmarks and tests that have no study with a feed of its own."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from search.trials.trial import Job
 
 log = logging.getLogger(__name__)
 
-News = Callable[[Event], None]
-"""Takes in what happened, once each."""
+Listener = Callable[[Event], None]
+"""Receives every event once."""
 
 
 class Listed:
-    """The feed of a list that is known beforehand: all of it, or this driver's share."""
+    """A feed of jobs that are known from the start: all of them, or with `share` those that this driver can claim."""
 
-    def __init__(self, jobs: Iterable[Job], tell: News, share: Share | None = None) -> None:
+    def __init__(self, jobs: Iterable[Job], tell: Listener, share: Share | None = None) -> None:
         self._todo, self._tell, self._share = deque(jobs), tell, share
 
     def begin(self, workers: int) -> None:
-        """Nothing: the jobs are what they are."""
+        """Do nothing: the jobs do not depend on the number of workers."""
 
     def next(self) -> Job | None:
         if self._share is None:
             return self._todo.popleft() if self._todo else None
-        self._todo.extend(Job(trials=(spec,)) for spec in self._share.back())
+        self._todo.extend(Job(trials=(spec,)) for spec in self._share.reclaimed())
         while self._todo:
-            if job := self._share.take(self._todo.popleft()):
+            if job := self._share.claim(self._todo.popleft()):
                 return job
         return None
 
@@ -49,10 +49,10 @@ class Listed:
         return False
 
 
-def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: News) -> None:
-    """Do what the store does not have finished, beside other drivers that may do the same.
+def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: Listener) -> None:
+    """Run the jobs that the store does not have as finished. Other drivers can do the same at the same time.
 
-    Events go to the store, and the news among them to `tell`.
+    Every event goes to the store. `tell` receives those that were new to the store.
     """
     store.add(spec for job in jobs for spec in job.trials)
     store.reclaim()

@@ -13,7 +13,7 @@ from ablations.run import AblationRun
 from reports import markdown
 from reports.page import Picture
 from resnet_space import api
-from search.running.progress import clock_face
+from search.running.progress import format_duration
 
 HERE = Path(__file__).parent
 BEGINS = "<!-- What follows is written by docs/results.py. -->"
@@ -38,7 +38,7 @@ def section(folder: Path) -> str:
             *(f"#{line}" if line.startswith("#") else line for line in lines),
             "",
             *(each for line in background if line for each in (markdown.escape(line), "")),
-            f"`resnet-space run {run.study.name}`: {len(taken)} trials, {clock_face(sum(taken))} of training, "
+            f"`resnet-space run {run.study.name}`: {len(taken)} trials, {format_duration(sum(taken))} of training, "
             f"median {taken[len(taken) // 2]:.0f} s a trial, one thread each; commit {_commit(run)}.",
         ]
     )

@@ -17,11 +17,11 @@ from search.exploring.plan import SearchPlan
 from search.running import capacity
 from search.running.inline import check
 from search.running.plan import Plan
-from search.running.progress import clock_face
+from search.running.progress import format_duration
 from search.samplers.survey import reach
-from search.training.forecast import available, by_macs, memory, seconds_a_trial
-from search.training.fusing_pays import gain
-from search.training.jobs import jobs, shape
+from search.training.forecast import interpolated_seconds, memory_of_step, seconds_per_trial, total_memory
+from search.training.fusion_speedup import speedup
+from search.training.jobs import fusion_shape, make_jobs
 from search.trials.trial import Job, TrialSpec
 
 CALIBRATED = 5
@@ -77,7 +77,7 @@ class Outlook:
 def of_ablation(plan: AblationPlan) -> Outlook:
     """Its arms, and whether trials train together."""
     study, nets = plan.study, plan.architectures
-    waiting = jobs(plan.first, study.resources, workers=_at_once(plan), steps=plan.steps)
+    waiting = make_jobs(plan.first, study.resources, workers=_at_once(plan), steps=plan.steps)
     rows, faster = _rows(plan, nets, [job.trials for job in waiting])
     more = f", up to {study.most_seeds} where comparisons are open" if study.adaptive else ""
     by_key = {row.key: row for row in rows}
@@ -196,8 +196,8 @@ def blocks(found: Outlook) -> list[Block]:
     time = []
     if found.seconds is not None:
         time = [
-            f"about {clock_face(found.seconds)} of training, by a short calibration on this machine; "
-            f"{clock_face(found.seconds / found.at_once)} by the clock with {found.at_once} side by side"
+            f"about {format_duration(found.seconds)} of training, by a short calibration on this machine; "
+            f"{format_duration(found.seconds / found.at_once)} by the clock with {found.at_once} side by side"
         ]
     return [
         Text(found.lines),
@@ -224,10 +224,10 @@ def _rows(
     known: dict[tuple[str, int], tuple[float | None, float]] = {}
     for net in [] if _lacking(plan) else (distinct[index] for index in sorted(timed)):
         specs = by_key[net.key]
-        alike = shape(net) or net.key, len(specs)
+        alike = fusion_shape(net) or net.key, len(specs)
         if alike not in known:
-            factor = gain(specs, plan.images, resources, steps=plan.steps)
-            known[alike] = factor, seconds_a_trial(specs[0], plan.images, resources) / (factor or 1)
+            factor = speedup(specs, plan.images, resources, steps=plan.steps)
+            known[alike] = factor, seconds_per_trial(specs[0], plan.images, resources) / (factor or 1)
         factor, seconds = known[alike]
         measured.append((complexity(net).macs, seconds))
         if len(specs) > 1:
@@ -239,8 +239,8 @@ def _rows(
             depth=net.depth,
             params=complexity(net).params,
             macs=complexity(net).macs,
-            seconds=by_macs(measured, complexity(net).macs) if measured else None,
-            bytes=memory(net, plan.study.recipe).total,
+            seconds=interpolated_seconds(measured, complexity(net).macs) if measured else None,
+            bytes=memory_of_step(net, plan.study.recipe).total,
         )
         for name, net in nets.items()
     ]
@@ -274,7 +274,7 @@ def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Job] = ()) -> li
     resources = plan.study.resources
     if lacking := _lacking(plan):
         return [f"not timed here: {lacking}"]
-    room = available(resources.device) * (min(resources.gpus, 1) or 1)
+    room = total_memory(resources.device) * (min(resources.gpus, 1) or 1)
     # By `auto` only those train together that have room.
     certain = waiting if resources.fuse != "auto" else ()
     together = {spec.architecture.key: len(job.trials) for job in reversed(certain) for spec in job.trials}

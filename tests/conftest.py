@@ -121,10 +121,10 @@ def trial(tiny_net: "Architecture", digits: "Images") -> Callable[..., "TrialSpe
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """A Ray of this machine's own with two CPUs, which `ray_runner` finds and leaves running."""
-    from search.running import ray_runner  # sets what ray reads when it is imported
+    """A Ray of this machine's own with two CPUs, which `search.running.ray` finds and leaves running."""
+    from search.running.ray import cluster  # sets what ray reads when it is imported
 
-    ray = ray_runner.ray
+    ray = cluster.ray
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
@@ -141,7 +141,7 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     from ablations.run import AblationRun
     from ablations.study import Ablation
     from resnet_space import api
-    from search.running.plan import opened
+    from search.running.plan import start_run
     from search.trials.events import Epoch, Finished
 
     def make(results: dict[str, list[Any]], *, folder: str = "run", epochs: int = 0, **fields: Any) -> AblationRun:
@@ -165,7 +165,7 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
             }
         )
         plan = AblationPlan.of(study, digits)
-        with opened(plan, tmp_path / folder) as (_, store):
+        with start_run(plan, tmp_path / folder) as (_, store):
             for name, values in results.items():
                 for seed, value in enumerate(values):
                     spec = plan.spec(plan.architectures[name], seed)

@@ -167,7 +167,7 @@ import sys
 sys.path.append({str(ROOT / "benchmarks")!r})
 from pathlib import Path
 from resnet_space.errors import InputError
-from search.running import ray_runner
+from search.running.ray import cluster, runner
 from search.data import DataSet
 from search.running.preflight import Preflight
 from search.trials.resources import Resources
@@ -175,10 +175,10 @@ from sweeping import Listed
 from search.trials.trial import Job, TrialSpec
 
 spec = TrialSpec.from_json(sys.argv[1])
-ray_runner.ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+cluster.ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 preflight = Preflight(Path(sys.argv[2]), spec.data, spec.fingerprint)
 try:
-    ray_runner.run(
+    runner.run(
         Listed([Job(trials=(spec,))], print), resources=Resources(), checkpoints=preflight.checkpoints,
         preflight=preflight,
     )

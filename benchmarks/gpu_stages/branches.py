@@ -17,9 +17,9 @@ from torch import Tensor
 
 from gpu_stages.record import Failure
 from search.data import Images, batches
-from search.training.forecast import now
+from search.training.forecast import device_time
 from search.training.members import Group, Member
-from search.training.step import BEFORE_RECORDING, step, stepping
+from search.training.step import WARMUP_STEPS, make_stepper, step
 from search.trials.trial import TrialSpec
 
 NETS = ("resnet20", "resnet110")
@@ -54,7 +54,7 @@ class Branches:
             self.xs, self.ys = [x.clone() for x in xs], [y.clone() for y in ys]
         for place, batch in zip([*self.xs, *self.ys], [*xs, *ys], strict=True):
             place.copy_(batch)
-        if self.launch is None and self.taken >= BEFORE_RECORDING and self.streams:
+        if self.launch is None and self.taken >= WARMUP_STEPS and self.streams:
             self.launch = self.record()
         self.taken += 1
         return torch.cat(self.launch() if self.launch else self.forked())
@@ -127,8 +127,8 @@ def paces(net: str, specs: list[TrialSpec], images: Images, size: Size) -> Itera
     """Yield the seconds of a step of all networks: as branches, as one graph after another, and fused in one graph."""
     xs, ys = next(iter(_together(specs, images, size)))
     branches = Branches([_group([spec], size.device) for spec in specs], size.device)
-    alone = [stepping(_group([spec], size.device), size.device, recorded=True) for spec in specs]
-    fused = stepping(_group(specs, size.device), size.device, recorded=True)
+    alone = [make_stepper(_group([spec], size.device), size.device, recorded=True) for spec in specs]
+    fused = make_stepper(_group(specs, size.device), size.device, recorded=True)
     sides: dict[str, Callable[[], object]] = {
         "branches": lambda: branches(xs, ys, 0.05),
         "one after another": lambda: [take([x], [y], 0.05) for take, x, y in zip(alone, xs, ys, strict=True)],
@@ -137,16 +137,16 @@ def paces(net: str, specs: list[TrialSpec], images: Images, size: Size) -> Itera
     memory = {}
     for name, side in sides.items():
         before = torch.cuda.memory_reserved() if size.device == "cuda" else 0
-        for _ in range(BEFORE_RECORDING + 2):
+        for _ in range(WARMUP_STEPS + 2):
             side()
         memory[name] = (torch.cuda.memory_reserved() - before) / 2**20 if size.device == "cuda" else 0.0
 
     def timed(side: Callable[[], object]) -> Callable[[], float]:
         def seconds() -> float:
-            began = now(size.device)
+            began = device_time(size.device)
             for _ in range(size.steps):
                 side()
-            return (now(size.device) - began) / size.steps
+            return (device_time(size.device) - began) / size.steps
 
         return seconds
 
@@ -168,7 +168,7 @@ def _group(specs: Sequence[TrialSpec], device: str) -> Group:
 
 def _alone(spec: TrialSpec, images: Images, size: Size) -> tuple[Tensor, list[Tensor]]:
     """Return losses and weights of a network that is recorded alone."""
-    take = stepping(_group([spec], size.device), size.device, recorded=True)
+    take = make_stepper(_group([spec], size.device), size.device, recorded=True)
     losses = [take(*batch, 0.05)[0] for batch in _together([spec], images, size)]
     return torch.cat(losses), [weight.detach() for weight in take.group.weights]
 

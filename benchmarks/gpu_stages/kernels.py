@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from gpu_stages.record import Failure
 from search.data import Images, batches
-from search.training.forecast import now
+from search.training.forecast import device_time
 from search.training.members import Group, Member
 from search.training.step import step
 
@@ -38,13 +38,13 @@ def profiled(name: str, seeds: int, images: Images, size: Size) -> Iterator[Meas
     x, y = next(batches(split, batch_size=size.batch, seed=0, device=size.device, **moments))
     for _ in range(STEPS):
         step(group, [x] * seeds, [y] * seeds, size.device)
-    now(size.device)
+    device_time(size.device)
     on_gpu = size.device == "cuda"
     activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]
     with profile(activities=activities) as seen:
         for _ in range(STEPS):
             step(group, [x] * seeds, [y] * seeds, size.device)
-        now(size.device)
+        device_time(size.device)
     wanted = DeviceType.CUDA if on_gpu else DeviceType.CPU
     kernels = [event for event in seen.key_averages() if event.device_type == wanted]
     taken = {event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total for event in kernels}

@@ -16,9 +16,9 @@ from sizes import Size
 from gpu_stages.record import Failure
 from search.data import Images, batches
 from search.kernels.gpu import choose_kernels
-from search.training.forecast import now
+from search.training.forecast import device_time
 from search.training.members import Group, Member
-from search.training.step import BEFORE_RECORDING, stepping
+from search.training.step import WARMUP_STEPS, make_stepper
 from search.trials.trial import TrialSpec
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -50,19 +50,19 @@ def compared(case: str, specs: list[TrialSpec], images: Images, size: Size) -> M
 def steps(specs: list[TrialSpec], images: Images, size: Size, layout: torch.memory_format) -> Callable[[], float]:
     """Warm up, and return a function that measures the seconds of a step."""
     group = with_layout([Member.of(spec, None, size.device) for spec in specs], layout)
-    take = stepping(group, size.device, recorded=True)
+    take = make_stepper(group, size.device, recorded=True)
     split = images.train.to(size.device)
     moments = {"mean": images.mean, "std": images.std, "device": size.device}
     x, y = next(batches(split, batch_size=size.batch, seed=0, **moments))
     xs, ys = [x] * len(specs), [y] * len(specs)
 
     def seconds(number: int) -> float:
-        began = now(size.device)
+        began = device_time(size.device)
         for _ in range(number):
             take(xs, ys, specs[0].recipe.lr)
-        return (now(size.device) - began) / number
+        return (device_time(size.device) - began) / number
 
-    seconds(BEFORE_RECORDING + 2)
+    seconds(WARMUP_STEPS + 2)
     return lambda: seconds(size.steps)
 
 

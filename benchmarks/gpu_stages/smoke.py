@@ -15,7 +15,7 @@ from gpu_stages.record import Failure
 from search.data import Images, batches
 from search.training.execution import Execution
 from search.training.members import Group, Member
-from search.training.step import stepping
+from search.training.step import make_stepper
 from search.training.train import train_together
 from search.trials.events import Epoch, Finished
 from search.trials.trial import TrialSpec
@@ -65,7 +65,7 @@ def losses(specs: list[TrialSpec], images: Images, device: str, *, recorded: boo
     """Return the losses of every step and member, with a falling learning rate."""
     group = Group([Member.of(spec, None, device) for spec in specs])
     group.model.train()
-    take = stepping(group, device, recorded=recorded)
+    take = make_stepper(group, device, recorded=recorded)
     split = images.train.to(device)
     orders = [
         batches(

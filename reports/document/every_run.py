@@ -8,7 +8,7 @@ from typing import Any
 from ablations.published import Published
 from reports.page import Block, Cell, Facts, Grid, Section, Text
 from reports.runs import Run
-from search.running.progress import clock_face
+from search.running.progress import format_duration
 from search.trials.events import FINISHED
 
 Fact = tuple[str, str]
@@ -104,4 +104,4 @@ def _training(run: Run) -> str:
         return "no trial has ended"
     hosts = sorted({record.host for record in run.records if record.host})
     where = f", on {len(hosts)} machines" if len(hosts) > 1 else ""
-    return f"{len(taken)} trials, {clock_face(sum(taken))} in all, median {taken[len(taken) // 2]:.1f} s{where}"
+    return f"{len(taken)} trials, {format_duration(sum(taken))} in all, median {taken[len(taken) // 2]:.1f} s{where}"

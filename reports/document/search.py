@@ -73,8 +73,8 @@ def how_it_went(run: SearchRun) -> Iterator[str]:
         yield f"confirmed with {run.study.confirm} fresh seeds: {sure} of {len(run.front)} networks on the front."
     if run.study.reference:
         point = ", ".join(f"{name} = {front.objective_text(name, v)}" for name, v in run.study.reference.items())
-        if run.reference_inside:
-            yield f"no hypervolume: {run.reference_inside}"
+        if run.reference_problem:
+            yield f"no hypervolume: {run.reference_problem}"
         else:
             yield (
                 f"hypervolume of the search's trials: {run.trace[-1] if len(run.trace) else 0:.1%} "
@@ -90,7 +90,7 @@ def figures(run: SearchRun, published: Sequence[Published]) -> Section | None:
     if table:
         blocks.insert(max((at for at, cost in enumerate(costs, 1) if cost in COSTS), default=len(costs)), table)
     blocks += filter(None, (search_figures.hypervolume_picture(run), search_figures.importance_picture(run)))
-    if unexplained := [f"No importance of axes for {name}: {reason}." for name, reason in run.unexplained]:
+    if unexplained := [f"No importance of axes for {name}: {reason}." for name, reason in run.without_importance]:
         blocks.append(Text(unexplained))
     return Section("Figures", blocks, paper=[table] if table else []) if blocks else None
 

@@ -40,7 +40,7 @@ def front_picture(run: SearchRun, cost: str, published: Sequence[Published] = ()
 
 def hypervolume_picture(run: SearchRun) -> Picture | None:
     """None without a reference point that all trials keep to."""
-    if not run.study.reference or run.reference_inside or not len(run.trace):
+    if not run.study.reference or run.reference_problem or not len(run.trace):
         return None
     caption = "The hypervolume after each trial, as a share of the box below the reference point."
     return Picture("hypervolume", lambda: hypervolume.hypervolume(run.trace, ended=run.ended), caption)

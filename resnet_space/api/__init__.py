@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reports.runs import Run
     from search.files.bucket import Place
     from search.running.feed import Runner
-    from search.running.liveness import Presence
+    from search.running.liveness import Liveness
     from search.running.plan import Plan
     from search.running.preflight import Preflight
     from search.running.signals import Stop
@@ -101,17 +101,20 @@ def run(
         KeyboardInterrupt: it was stopped. What is stored stays, and the same call continues from there.
     """
     from resnet_space.api.kinds import KINDS
-    from search.running.plan import opened
+    from search.running.plan import start_run
     from search.running.preflight import Preflight
     from search.running.progress import Progress
 
     planned, out = plan(study, download=download), out or Path("runs") / study.name
-    with opened(planned, out, storage=storage, checkpoints=checkpoints, retry_failed=retry_failed) as (folder, store):
+    with start_run(planned, out, storage=storage, checkpoints=checkpoints, retry_failed=retry_failed) as (
+        folder,
+        store,
+    ):
         for field, before, now in folder.changes:
             say(f"{field} is {now!r} now, and was {before!r} in {out}")
         for notice in planned.notices:
             say(notice)
-        total, already = planned.counted(store)
+        total, already = planned.count_trials(store)
         progress = Progress(total=total, already=already, steps=planned.steps)
         feed = KINDS[study.kind].feed.load()(planned, store, progress)
         runner = _runner(Preflight.of(planned, store, folder.checkpoints, say=say), planned, inline, address)
@@ -120,8 +123,8 @@ def run(
                 if not feed.idle:
                     (stop.kept_by(runner) if stop else runner)(feed)
         finally:
-            if progress.machines:
-                folder.update_session(kernels=progress.machines)
+            if progress.machine_lines:
+                folder.update_session(kernels=progress.machine_lines)
     return open_run(out, storage, checkpoints)
 
 
@@ -143,7 +146,7 @@ def open_run(path: Path, storage: str | None = None, checkpoints: str | None = N
 class State(NamedTuple):
     """How far a run is."""
 
-    presence: Presence
+    presence: Liveness
     """Trials by status, and whether a driver is at work on them."""
     left_out: int | None
     """Stored trials that are not of this run; None where that is not known."""
@@ -159,7 +162,7 @@ def status(path: Path, storage: str | None = None) -> State:
     """
     from search.files import failures
     from search.files.folder import RunFolder
-    from search.running.liveness import Presence
+    from search.running.liveness import Liveness
     from search.store.membership import count_foreign
     from search.store.status import read_run_status
 
@@ -171,7 +174,7 @@ def status(path: Path, storage: str | None = None) -> State:
         with closing(Store.of(folder, storage)) as store:
             found = store.run_status()
     traceback = failures.first_traceback(found.failed, folder.checkpoints)
-    return State(Presence.of(folder, found), count_foreign(folder, storage), traceback)
+    return State(Liveness.of(folder, found), count_foreign(folder, storage), traceback)
 
 
 def first_traceback(run: Run) -> Place | None:
@@ -334,6 +337,6 @@ def _runner(preflight: Preflight, planned: Plan, inline: bool, address: str | No
         from search.running import inline as here
 
         return partial(here.run, **settings)
-    from search.running import ray_runner
+    from search.running.ray import runner
 
-    return partial(ray_runner.run, **settings, address=address)
+    return partial(runner.run, **settings, address=address)

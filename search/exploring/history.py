@@ -1,4 +1,4 @@
-"""What a search knows from its store: who asked for what, and what became of it."""
+"""Restore the history of a search from its store: its proposals and their results."""
 
 from __future__ import annotations
 
@@ -20,56 +20,59 @@ from search.trials.trial import TrialSpec
 
 
 @dataclass
-class Recollection:
-    """Stored trials, sorted by what they are to a search that goes on."""
+class SearchHistory:
+    """The stored trials of a search, grouped by what a resumed search does with them."""
 
     history: list[tuple[Proposal, Outcome | None]] = field(default_factory=list)
-    """What was asked for, in order, and what became of it; None for what is still to be trained."""
+    """Proposals in order, each with its outcome; None if it is still to be trained."""
     unfinished: list[TrialSpec] = field(default_factory=list)
     nets: dict[str, Architecture] = field(default_factory=dict)
-    """Every network of the space that is stored, by key."""
-    aside: list[str] = field(default_factory=list)
-    """Trials that the space, or its constraints, no longer have."""
-    forgotten: list[str] = field(default_factory=list)
-    """Trials that were refused, and no longer would be."""
+    """Every stored network that is in the space, by key."""
+    set_aside: list[str] = field(default_factory=list)
+    """Keys of trials that the space or its constraints exclude now."""
+    to_forget: list[str] = field(default_factory=list)
+    """Keys of trials that were refused as infeasible, and are feasible now."""
     ended: dict[str, TrialRecord] = field(default_factory=dict)
-    """Every trial that has an end, aside or not, by key."""
+    """Every finished trial, set aside or not, by key."""
     seconds: float = 0.0
     """Training time of all trials, over all devices."""
     wall_seconds: float = 0.0
-    """Time in which any trial was running."""
+    """Time in which at least one trial was running."""
 
 
-def recall(study: Search, space: Space, records: Iterable[TrialRecord]) -> Recollection:
-    """What the run's stored trials are in this space; those that were asked for in another keep what is still valid."""
-    found, intervals = Recollection(), []
+def restore_history(study: Search, space: Space, records: Iterable[TrialRecord]) -> SearchHistory:
+    """Return the history of a run in this space. A trial proposed for another space counts if this one has it too."""
+    found, intervals = SearchHistory(), []
     ordered = sorted(records, key=lambda record: (record.proposal is None, (record.proposal or {}).get("number", 0)))
     for record in ordered:
         found.seconds += record.seconds or 0.0
         if record.started:
             intervals.append((_utc(record.started), _utc(record.finished or record.started)))
         net = record.network
-        assignment = _still_there(space, net, record)
+        assignment = _assignment_in(space, net, record)
         if record.status == "infeasible" and assignment is not None and space.feasible(net) is None:
-            found.forgotten.append(record.key)
+            found.to_forget.append(record.key)
             continue
         if record.status in FINISHED:
             found.ended[record.key] = record
         if assignment is None:
-            found.aside.append(record.key)
+            found.set_aside.append(record.key)
             continue
         found.nets[net.key] = net
         if record.proposal:
             proposal = Proposal(record.proposal["number"], assignment, net, record.seed, record.reason)
-            found.history.append((proposal, outcome(study, net, end_of(record), space)))
+            found.history.append((proposal, outcome(study, net, end_event(record), space)))
         if record.status not in FINISHED:
             found.unfinished.append(TrialSpec.of(record.spec))
-    found.wall_seconds = _union(intervals)
+    found.wall_seconds = _covered_seconds(intervals)
     return found
 
 
 def outcome(study: Search, net: Architecture, end: Finished | None, space: Space) -> Outcome | None:
-    """How a trial's end looks to a sampler. An end without all objectives, or with NaN, is no complete one."""
+    """Return a trial's result for the sampler, or None if it has not ended.
+
+    A complete trial without a value of every objective, or with NaN, counts as failed.
+    """
     if end is None:
         return None
     if end.status == "infeasible":
@@ -85,37 +88,37 @@ def outcome(study: Search, net: Architecture, end: Finished | None, space: Space
 
 
 def _results(net: Architecture, end: Finished) -> Lookup:
-    """What expressions and objectives find: measures of the trial, then the network's own."""
+    """Return a lookup of values by name: measured values of the trial first, then those of its network."""
     measured = {"error": end.validation_error, "latency_ms": end.latency_ms}
     own = measure(net)
     return lambda name: measured[name] if name in measured else own(name)
 
 
-def early(objectives: Iterable[str]) -> tuple[str, ...]:
-    """What of the objectives is known after every epoch: the error, and what a network's description tells."""
+def epoch_objectives(objectives: Iterable[str]) -> tuple[str, ...]:
+    """Return the objectives that are known after every epoch: the error, and those of the network's description."""
     return ("error", *(name for name in objectives if OBJECTIVES[name].known_before))
 
 
 def costs(net: Architecture, objectives: Iterable[str]) -> tuple[float, ...]:
-    """A network's values of `early`, behind the error."""
+    """Return a network's values of `epoch_objectives`, without the error, which comes first."""
     cost = complexity(net)
-    return tuple(float(getattr(cost, name)) for name in early(objectives)[1:])
+    return tuple(float(getattr(cost, name)) for name in epoch_objectives(objectives)[1:])
 
 
-def _still_there(space: Space, net: Architecture, record: TrialRecord) -> Assignment | None:
-    """The assignment that a stored network has in this space, or None."""
+def _assignment_in(space: Space, net: Architecture, record: TrialRecord) -> Assignment | None:
+    """Return the assignment of a stored network in this space, or None if it has none."""
     asked: dict[str, Any] = (record.proposal or {}).get("assignment", {})
     try:
         if record.proposal and space.architecture(asked).key == net.key:
             return None if record.status != "infeasible" and space.feasible(net) else asked
     except InputError:
-        # Of another space; it may be written otherwise in this one.
+        # The assignment is of another space; this one can write the network in another way.
         pass
     return space.locate(net)
 
 
-def end_of(record: TrialRecord) -> Finished | None:
-    """The event that ended a stored trial, None before there was one."""
+def end_event(record: TrialRecord) -> Finished | None:
+    """Return the event that ended a stored trial, or None if it has not ended."""
     if record.status not in FINISHED:
         return None
     return Finished(
@@ -130,12 +133,12 @@ def end_of(record: TrialRecord) -> Finished | None:
 
 
 def _utc(time: datetime) -> datetime:
-    """SQLite forgets the zone; the store writes UTC."""
+    """Return the time in UTC: SQLite drops the zone, and the store writes UTC."""
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _union(intervals: list[tuple[datetime, datetime]]) -> float:
-    """Seconds covered by any of the intervals."""
+def _covered_seconds(intervals: list[tuple[datetime, datetime]]) -> float:
+    """Return how many seconds are covered by at least one of the intervals."""
     covered, until = 0.0, None
     for begin, end in sorted(intervals):
         begin = begin if until is None else max(begin, until)

@@ -21,14 +21,15 @@ from resnet_space.errors import InputError, unknown
 from resnet_space.fields import governs
 from search.samplers.forests import answers
 
-LEAST_TRIALS = 20
-"""Different assignments with a value, below which there is no importance."""
-MOST_TRIALS = 1000
-"""With a value, above which so many are drawn: more would move no share by what its std says, and take minutes."""
+MIN_TRIALS = 20
+"""With fewer different assignments that have a value, no importance is computed."""
+MAX_TRIALS = 1000
+"""From more trials with a value, this number is drawn. More would change no share by more than its std, and take
+minutes."""
 FOLDS = 5
 TREES = 100
 ABSENT = "absent"
-"""An axis that does not count. No value is written so: as JSON a word has quotes."""
+"""The value of an axis that does not count. It differs from every other value: in JSON a word has quotes."""
 
 Matrix = NDArray[np.float64]
 
@@ -41,28 +42,30 @@ def importance(
     seed: int = 0,
     repeats: int = 10,
 ) -> pd.DataFrame:
-    """One row an axis and objective: axis, objective, importance, std, r2, reason.
+    """Return one row per axis and objective: axis, objective, importance, std, r2, reason.
 
     importance_a = max(0, mean over `repeats` of (MSE with axis a permuted) - MSE), divided by the sum over the axes;
-    std over the repeats, divided alike. MSE is that of a forest on trials that it was not grown on (`FOLDS`-fold
-    cross-validation, trials of the same assignment in the same fold), so that an axis of noise has an importance of
-    about 0, whatever the forest made of it. r2 = 1 - MSE / variance is the same forest's. It is said beside every
-    importance, because one from a forest that explains nothing is worth nothing: with r2 <= 0, below `LEAST_TRIALS`
-    different assignments, or for an objective that does not vary, importance and std are NaN and `reason` says why.
+    std over the repeats, divided by the same sum. MSE is that of a forest on trials that it was not trained on
+    (`FOLDS`-fold cross-validation, trials of the same assignment in the same fold), so an axis without effect has an
+    importance of about 0 even if the forest overfits it. r2 = 1 - MSE / variance is that of the same forest. It is in
+    every row, because importances from a forest that explains nothing mean nothing: with r2 <= 0, fewer than
+    `MIN_TRIALS` different assignments, or an objective that does not vary, importance and std are NaN and `reason`
+    says why.
 
-    An axis that does not count is the value "absent". A conditional axis (a gate's bias) is permuted among the trials
-    in which it counts, and the error is taken over all: what counts in a tenth of the trials explains little of the
-    whole. When an axis that others wait for is permuted, they go along: an axis that no longer counts is absent, one
-    that starts to count takes the value of another trial. So every permuted trial is an assignment of the space,
-    and the kind of a shortcut is not hidden behind its bias being absent.
+    An axis that does not count has the value "absent". A conditional axis (a gate's bias) is permuted among the trials
+    in which it counts, but the error is over all trials: an axis that counts in a tenth of the trials explains little
+    of the total. If other axes depend on the permuted axis, they follow it: an axis that no longer counts becomes
+    absent, one that starts to count takes the value of another trial. So every permuted trial is an assignment of the
+    space, and an absent bias does not reveal the kind of its shortcut.
 
-    Of more than `MOST_TRIALS` so many are drawn, by `seed`, the same ones for every objective that all have.
-    `values` holds one number for each assignment; those that are not finite are left out. What is correlated among the
-    trials shares its importance. Breiman 2001, "Random Forests", Machine Learning 45, section 10; held-out as in
+    From more than `MAX_TRIALS` trials, this number is drawn by `seed`; objectives with values in the same trials get
+    the same draw. `values` has one number per assignment; numbers that are not finite are left out. Correlated axes
+    share their importance. Breiman 2001, "Random Forests", Machine Learning 45, section 10; held-out data as in
     Fisher, Rudin and Dominici 2019, 1801.01489.
 
     Raises:
-        InputError: an assignment that is drawn and not of the space, more or fewer values than assignments, no repeats.
+        InputError: a drawn assignment is not of the space, the numbers of values and assignments differ, or
+            `repeats` is below 1.
     """
     if repeats < 1:
         raise InputError(f"repeats must be at least 1, not {repeats}")
@@ -76,11 +79,11 @@ def importance(
 def _explain(
     space: Space, assignments: Sequence[Assignment], name: str, column: Sequence[float], seed: int, repeats: int
 ) -> list[dict[str, Any]]:
-    """One record an axis, for one objective."""
+    """Return one record per axis, for one objective."""
     y = np.asarray(column, dtype=np.float64)
     taken = np.flatnonzero(np.isfinite(y))
-    if len(taken) > MOST_TRIALS:
-        taken = taken[sorted(Random(seed).sample(range(len(taken)), MOST_TRIALS))]
+    if len(taken) > MAX_TRIALS:
+        taken = taken[sorted(Random(seed).sample(range(len(taken)), MAX_TRIALS))]
     rows, y = [_of_space(space, assignments[int(i)]) for i in taken], y[taken]
     mean, std, r2, reason = _measured(space, rows, y, seed, repeats)
     return [
@@ -92,12 +95,12 @@ def _explain(
 def _measured(
     space: Space, rows: list[Assignment], y: Matrix, seed: int, repeats: int
 ) -> tuple[Matrix, Matrix, float, str]:
-    """Importance and std by axis, r2, and the reason why there are none."""
+    """Return importance and std by axis, r2, and the reason if importances are NaN, else ""."""
     none = np.full(len(space.axes), np.nan)
     x = _encoded(space, rows)
     distinct, same = np.unique(x, axis=0, return_inverse=True) if rows else (x, np.zeros(0, dtype=int))
-    if len(distinct) < LEAST_TRIALS:
-        return none, none, math.nan, f"{len(distinct)} different assignments with a value, of {LEAST_TRIALS} needed"
+    if len(distinct) < MIN_TRIALS:
+        return none, none, math.nan, f"{len(distinct)} different assignments with a value, of {MIN_TRIALS} needed"
     if math.isclose(y.min(), y.max()):
         return none, none, math.nan, "the same value everywhere"
     rng = np.random.default_rng(seed)
@@ -107,7 +110,7 @@ def _measured(
     ]
 
     def losses(changed: Matrix) -> Matrix:
-        """MSE of each table of a stack, shape (tables, rows, columns)."""
+        """Return the MSE of each table of a stack of shape (tables, rows, columns)."""
         guess = np.empty(changed.shape[:2])
         for k, forest in enumerate(forests):
             held = changed[:, fold == k]
@@ -129,7 +132,7 @@ def _measured(
 def _permuted(
     space: Space, rows: list[Assignment], x: Matrix, axis: str, repeats: int, rng: np.random.Generator
 ) -> Matrix:
-    """`repeats` tables, encoded, in which the rows where the axis counts have exchanged its values."""
+    """Return `repeats` encoded tables, in which the axis is permuted among the rows where it counts."""
     changed = np.repeat(x[None], repeats, axis=0)
     counts = np.array([i for i, row in enumerate(rows) if axis in row], dtype=int)
     if any(axis in space.when.get(other, {}) or governs(axis, other) for other in space.axes):
@@ -149,7 +152,7 @@ def _permuted(
 
 
 def _value(row: Assignment, pools: Mapping[str, Sequence[Any]], rng: np.random.Generator, path: str, axis: Axis) -> Any:
-    """The row's own value; where it has none, that of any trial that has one, or else any of the axis."""
+    """Return the row's own value. Without one: the value of a random trial that has one, or any value of the axis."""
     if path in row:
         return row[path]
     pool = pools[path]
@@ -157,7 +160,7 @@ def _value(row: Assignment, pools: Mapping[str, Sequence[Any]], rng: np.random.G
 
 
 def _of_space(space: Space, assignment: Assignment) -> Assignment:
-    """The assignment without what does not count, in the axes' own values: 1.0 where 1 is meant is the same."""
+    """Return the assignment without axes that do not count, with the axes' own values: 1.0 becomes 1 if 1 is meant."""
     for path in assignment:
         if path not in space.axes:
             raise unknown("axis", path, space.axes, path="assignments")
@@ -171,7 +174,7 @@ def _of_space(space: Space, assignment: Assignment) -> Assignment:
 
 
 def _encoded(space: Space, rows: Sequence[Assignment]) -> Matrix:
-    """Shape (rows, columns), the axes side by side: a number is a column, a word a column for each that there is."""
+    """Return shape (rows, columns): one column per axis of numbers, and one per word of an axis of words."""
     x = np.zeros((len(rows), sum(_width(axis) for axis in space.axes.values())))
     for (path, axis), columns in zip(space.axes.items(), _columns(space).values(), strict=True):
         words = _words(axis)
@@ -179,7 +182,7 @@ def _encoded(space: Space, rows: Sequence[Assignment]) -> Matrix:
             if words:
                 x[i, columns.start + words[json.dumps(row[path]) if path in row else ABSENT]] = 1
             else:
-                x[i, columns] = row[path] if path in row else _below(axis)
+                x[i, columns] = row[path] if path in row else _absent_number(axis)
     return x
 
 
@@ -193,14 +196,14 @@ def _width(axis: Axis) -> int:
 
 
 def _words(axis: Axis) -> dict[str, int]:
-    """The places of an axis's values and of none, if they are not all numbers."""
+    """Return the column of each word of an axis, and of `ABSENT`; empty if all its values are numbers."""
     if isinstance(axis, Choices) and not all(_is_number(option) for option in axis.options):
         return {word: i for i, word in enumerate([*map(json.dumps, axis.options), ABSENT])}
     return {}
 
 
-def _below(axis: Axis) -> float:
-    """A number that stands for "absent": one split tells it from all of the axis's."""
+def _absent_number(axis: Axis) -> float:
+    """Return a number for "absent" that is below all values of the axis, so one split separates it."""
     ends = axis.options if isinstance(axis, Choices) else (axis.at(0), axis.at((axis.count or 3) - 1))
     return float(2 * min(ends) - max(ends) - 1)
 

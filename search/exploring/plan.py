@@ -1,4 +1,4 @@
-"""A search with its data at hand."""
+"""A search together with its data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search.trials.trial import TrialSpec
 
 @dataclass(frozen=True)
 class SearchPlan(Plan):
-    """A search, its images, and its space as they make it."""
+    """A search, its images, and its space for images of that shape."""
 
     study: Search
     images: Images
@@ -29,27 +29,27 @@ class SearchPlan(Plan):
         """Compile the study.
 
         Raises:
-            InputError: the space has no network for these images, or none that keeps the constraints.
+            InputError: the space has no network for these images, or none that satisfies the constraints.
         """
         plan = cls(study, images)
         try:
             plan.space.sample(study.seed)
         except InputError:
-            # Looks further, and says which constraint nothing meets, and what comes nearest.
+            # It samples more, and its error says which constraint no network satisfies, and how near they come.
             reach(plan.space)
         return plan
 
     @cached_property
     def space(self) -> Space:
-        return self.study.bounded(self.images.shape, self.images.classes)
+        return self.study.space_for(self.images.shape, self.images.classes)
 
-    def counted(self, store: Store) -> tuple[int, int]:
+    def count_trials(self, store: Store) -> tuple[int, int]:
         counts = membership.run_status(self.identity.own_records(store.records()), store.run_status()).counts
         ended = sum(counts[status] for status in FINISHED if status != "infeasible")
         there = ended + counts["waiting"] + counts["running"]
         return max(self.study.budget.trials or 0, there), ended
 
     def name_of(self, spec: TrialSpec) -> str:
-        """Which network it is, what that costs, and the seed."""
+        """Return the network's key, its costs and the seed: "ab12 (depth 20, 40.8 M MACs), seed 0"."""
         net = spec.architecture
         return f"{net.key} (depth {net.depth}, {complexity(net).macs / 1e6:.3g} M MACs), seed {spec.seed}"

@@ -1,4 +1,4 @@
-"""The study that searches a space: what is to be small, what must be kept to, how long to look."""
+"""The study that searches a space: its objectives, constraints and budget."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Corner = Annotated[float, Field(gt=0, le=1e30)]
 
 
 class Budget(Description):
-    """When a search has asked enough: what is spent first ends it. Running trials go on to their ends.
+    """When a search proposes no more networks: as soon as one limit is reached. Running trials continue to their end.
 
-    `trials` counts networks that were begun; one over a complexity constraint never is. `device_hours` are hours of
-    GPUs, or of CPUs where a trial asks for no GPU, over all trials; `wall_hours` those in which any trial ran. The
-    confirmation of the front comes on top.
+    `trials` counts trained networks; one that breaks a complexity constraint is not trained. `device_hours` sums over
+    all trials the hours of GPUs, or of CPUs if trials ask for no GPU. `wall_hours` is the time in which at least one
+    trial ran. The confirmation of the front is not counted. Example: `{trials: 50, wall_hours: 2}`.
     """
 
     trials: Positive | None = None
@@ -34,18 +34,18 @@ class Budget(Description):
     wall_hours: Above0 | None = None
 
     @model_validator(mode="after")
-    def _ends(self) -> Self:
+    def _has_a_limit(self) -> Self:
         if self.trials is None and self.device_hours is None and self.wall_hours is None:
             raise InputError("give trials, device_hours or wall_hours: a search without a budget has no end")
         return self
 
 
 class Search(Study):
-    """A space, what is to be small, what it must keep to, and how long to look.
+    """A space, the objectives to minimise, constraints, and a budget.
 
-    `constraints` about the architecture and its costs are kept before training: a network that breaks one is never
-    begun. Those about results (`latency_ms <= 5`) hold on the front. The front is then trained anew with `confirm`
-    fresh seeds. `reference` is the point that hypervolumes are measured against.
+    `constraints` on the architecture and its costs (`params <= 300000`) are checked before training: a network that
+    breaks one is never trained. Constraints on results (`latency_ms <= 5`) select the front. The networks of the front
+    are then trained again with `confirm` fresh seeds. `reference` is the reference point of hypervolumes.
 
     Raises:
         InputError: an unknown objective or the same one twice, a constraint that does not parse, no budget.
@@ -76,14 +76,14 @@ class Search(Study):
     sampler: AnySampler = DEFAULT
     stopping: AnyStopping = NoStopping()
     replicates: Annotated[NumberOfSeeds, Field(ge=1)] = 1
-    """Seeds of each network while searching."""
+    """Seeds of each network during the search."""
     confirm: Annotated[NumberOfSeeds, Field(ge=0)] = 3
     reference: dict[str, Corner] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Of the sampler; trials are numbered seeds of their own, from 0."""
+    """Seed of the sampler. Trials have their own seeds, numbered from 0."""
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
+    def _is_consistent(self) -> Self:
         for text in self.constraints:
             try:
                 Expression(text, NAMES_OF_RESULTS)
@@ -106,23 +106,24 @@ class Search(Study):
 
     @property
     def confirmation_seeds(self) -> range:
-        """Seeds that no network was chosen by."""
+        """The fresh seeds: those that no network was selected with."""
         return range(self.replicates, self.replicates + self.confirm)
 
     @property
     def result_constraint(self) -> Expression | None:
-        late = [text for text in self.constraints if not _before_training(text)]
-        return Expression(" and ".join(f"({text})" for text in late), NAMES_OF_RESULTS) if late else None
+        """The constraints on results as one expression; None if there are none."""
+        texts = [text for text in self.constraints if not _before_training(text)]
+        return Expression(" and ".join(f"({text})" for text in texts), NAMES_OF_RESULTS) if texts else None
 
-    def bounded(self, shape: tuple[int, int, int], classes: int) -> Space:
-        """The space for images of this shape, with the constraints that hold before training.
+    def space_for(self, shape: tuple[int, int, int], classes: int) -> Space:
+        """Return the space for images of this shape, with the constraints that are checked before training.
 
         Raises:
-            InputError: the space says of images or classes what is not so.
+            InputError: the space sets another shape or number of classes, or has them as an axis.
         """
         for name in ("input_shape", "classes"):
             if any(path.split(".")[0] == name for path in self.space.axes):
-                raise InputError(f"space.axes.{name}: is the data's, and no axis")
+                raise InputError(f"space.axes.{name}: is given by the data, and cannot be an axis")
         early = [text for text in self.constraints if _before_training(text)]
         space = Space.of(
             self.space.to_dict()

@@ -1,9 +1,9 @@
-"""Kernels checked in processes of their own, which may die of them.
+"""Check kernels in separate processes, because a faulty kernel can kill its process.
 
-A fork server is a process that has imported torch and computes nothing. It forks a child that checks kernels; if one
-kills the child or is wrong, each is checked in a child of its own, since what it overwrites may be another's memory.
-`python -m search.kernels.fork_server` is one: it reads a request, a line of JSON, and prints a line of JSON for each
-kernel.
+A fork server is a process that has imported torch and computes nothing itself. For each request it forks a child that
+checks the kernels. If one kills the child or is wrong, every kernel is checked again in a child of its own: a kernel
+can overwrite memory of another one. `python -m search.kernels.fork_server` is a server: it reads requests, one line of
+JSON each, and prints one line of JSON per kernel.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from search.kernels.layers import Conditions, Kernel
 
-SECONDS = 60
-"""That a kernel may take. One that takes longer hangs."""
+KERNEL_SECONDS = 60
+"""Timeout for the check of a kernel. One that takes longer counts as hanging."""
 
 IDLE_SECONDS = 300
-"""Without a request, after which a server ends."""
+"""A server ends after this time without a request."""
 
 COMMAND = (sys.executable, "-P", "-m", "search.kernels.fork_server")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check of a kernel found."""
+    """The result of checking one kernel. Its fields are stored as JSON."""
 
     kernel: str
     error: float | None = None
-    """The largest relative error; None where there is no result."""
+    """The largest relative error; None if there is no result."""
     place: str = ""
-    """Of what."""
+    """Which result has that error, for example "gradient of weight"."""
     died: str = ""
-    """The signal that ended the process, such as SIGSEGV; SIGALRM where it took too long."""
+    """The signal that killed the process, such as SIGSEGV; SIGALRM if it took too long."""
     problem: str = ""
-    """Why there is no verdict, such as a lack of memory."""
+    """Why the kernel could not be checked, such as a lack of memory."""
 
     def sound(self, tolerance: float) -> bool:
-        """Whether nothing speaks against the kernel."""
+        """Return whether no fault was found."""
         return bool(self.problem) or (not self.died and self.error is not None and self.error <= tolerance)
 
 
 class ForkServer:
-    """The parent's side. The process is started when it is first asked, and again when it has ended."""
+    """The client of a fork server. It starts the process at the first request, and again if it has ended."""
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self.command = command
         self.process: subprocess.Popen[str] | None = None
 
     def ask(self, request: dict[str, Any]) -> Iterator[Verdict]:
-        """A verdict for each kernel that is named; none of the rest if the server ends before it has answered."""
+        """Yield a verdict for each kernel of the request, fewer if the server ends before it has answered."""
         with suppress(OSError):
             process = self._started()
             assert process.stdin is not None
@@ -74,7 +74,7 @@ class ForkServer:
                 yield Verdict(**answer)
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """Kill the process, if there is one."""
         if self.process:
             self.process.kill()
             self.process.communicate()
@@ -92,7 +92,7 @@ class ForkServer:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 encoding="utf-8",
-                # One thread: a process that has started others cannot be forked. Idle ones of a child do not spin.
+                # One thread: a process with more cannot be forked safely. Passive: a child's idle threads do not spin.
                 env={
                     **os.environ,
                     "OMP_NUM_THREADS": "1",
@@ -105,11 +105,11 @@ class ForkServer:
 
 
 def serve() -> None:
-    """Be a fork server until standard input ends, or nothing is asked for long."""
+    """Run a fork server until standard input ends, or there is no request for `IDLE_SECONDS`."""
     import torch
 
     torch.set_num_threads(1)
-    # Children look for garbage among their own objects alone: to look at shared ones is to copy their pages.
+    # Garbage collections of children skip the shared objects: to visit them copies their memory pages.
     gc.freeze()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while True:
@@ -119,7 +119,7 @@ def serve() -> None:
         if not line:
             return
         _answer(json.loads(line))
-        _say("over")
+        _print("over")
 
 
 def _answer(request: dict[str, Any]) -> None:
@@ -129,29 +129,29 @@ def _answer(request: dict[str, Any]) -> None:
     conditions = Conditions(**request["conditions"])
     known = {kernel.name: kernel for kernel in kernels(Architecture.of(request["net"]), request["networks"])}
     wanted = [known[name] for name in request["kernels"]]
-    found = _in_a_child(wanted, conditions, request["route"])
+    found = _check_in_child(wanted, conditions, request["route"])
     if len(found) < len(wanted) or not all(verdict.sound(conditions.tolerance) for verdict in found):
-        # One that overwrites memory may have harmed another: each in a child of its own shows which it is.
+        # One kernel can have overwritten memory of another: checks in separate children show which one is faulty.
         suspects = {verdict.kernel: verdict for verdict in found}
-        alone = [_in_a_child([kernel], conditions, request["route"])[0] for kernel in wanted]
+        alone = [_check_in_child([kernel], conditions, request["route"])[0] for kernel in wanted]
         if all(verdict.sound(conditions.tolerance) for verdict in alone):
             alone = [suspects.get(verdict.kernel, verdict) for verdict in alone]
         found = alone
     for verdict in found:
-        _say(asdict(verdict))
+        _print(asdict(verdict))
 
 
-def _in_a_child(some: Sequence[Kernel], conditions: Conditions, route: str) -> list[Verdict]:
-    """Verdicts on kernels that one child checks, in order, up to the first that ends it."""
+def _check_in_child(some: Sequence[Kernel], conditions: Conditions, route: str) -> list[Verdict]:
+    """Return the verdicts of one child on these kernels, in order, up to the first that kills it."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
         with os.fdopen(writing, "w", encoding="utf-8") as answers:
             for kernel in some:
-                answers.write(json.dumps(asdict(_checked(kernel, conditions, route))) + "\n")
+                answers.write(json.dumps(asdict(_check(kernel, conditions, route))) + "\n")
                 answers.flush()
-        # No clean-up: it would be the parent's.
+        # No clean-up: the exit handlers are the parent's.
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as answers:
@@ -164,30 +164,30 @@ def _in_a_child(some: Sequence[Kernel], conditions: Conditions, route: str) -> l
     return found
 
 
-def _checked(kernel: Kernel, conditions: Conditions, route: str) -> Verdict:
+def _check(kernel: Kernel, conditions: Conditions, route: str) -> Verdict:
     import torch
 
-    from search.kernels.layers import error
+    from search.kernels.layers import relative_error
 
-    signal.alarm(SECONDS)
+    signal.alarm(KERNEL_SECONDS)
     torch.set_num_threads(conditions.threads)
     if conditions.device != "cpu":
         from search.kernels.gpu import choose_kernels
 
-        # As in a job's process.
+        # The same settings as in a job's process.
         choose_kernels()
     try:
-        off, place = error(kernel, conditions, route)
+        off, place = relative_error(kernel, conditions, route)
     except Exception as reason:
         return Verdict(kernel.name, problem=f"{type(reason).__name__}: {next(iter(str(reason).splitlines()), '')}")
     finally:
-        # Overwritten memory is noticed where it is given back.
+        # Corrupted memory is noticed when it is freed.
         gc.collect()
         signal.alarm(0)
     return Verdict(kernel.name, error=off, place=place)
 
 
-def _say(answer: object) -> None:
+def _print(answer: object) -> None:
     print(json.dumps(answer), flush=True)
 
 

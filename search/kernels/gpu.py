@@ -1,4 +1,4 @@
-"""The GPU that this process trains on: whether torch can use it, its settings, its room, and whether it has bf16."""
+"""The GPU that this process trains on: whether torch can use it, its settings, free memory and bf16."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from search.data import Split
 from search.trials.recipe import Recipe
 from search.trials.resources import Resources
 
-PART = 0.5
-"""Of the memory that is left: a split takes that much at the most, since a step needs room as well."""
+MAX_SPLIT_FRACTION = 0.5
+"""A split is copied to the GPU only if it takes at most this fraction of the free memory: a step needs memory too."""
 
 
 def prepare(resources: Resources) -> None:
-    """Set this process up for a job on its GPU; nothing on a CPU.
+    """Set up this process for a job on its GPU. Do nothing on a CPU.
 
-    A job with a fraction of a GPU gets that fraction of its memory: one that needs more runs out of memory, and the
-    others do not.
+    A job with a fraction of a GPU gets that fraction of its memory. If it needs more, it runs out of memory, and the
+    other jobs on the GPU do not.
     """
     if resources.device != "cuda" or not torch.cuda.is_available():
         return
@@ -28,21 +28,21 @@ def prepare(resources: Resources) -> None:
 
 
 def choose_kernels() -> None:
-    """How CUDA's libraries choose kernels: cuDNN measures, for each shape, which of its own is the fastest.
+    """Set how CUDA's libraries choose kernels: cuDNN measures for each shape which of its kernels is the fastest.
 
-    A recipe of float32 means TF32 in convolutions, whose inputs then have 10 bits of mantissa and whose sums are
-    float32, and float32 in matrix products: torch's defaults, also where this process had others. By torch's newer
-    settings: where they mean the defaults, they agree with the older ones, which its compiler reads in some versions.
+    float32 in a recipe means torch's defaults: TF32 in convolutions (inputs with 10 bits of mantissa, sums in float32),
+    and float32 in matrix products. They are set here in case this process had others. These are torch's newer settings;
+    with the default values they agree with the older ones, which torch's compiler reads in some versions.
     """
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = "ieee"
 
 
-def unusable() -> str:
-    """Why torch can use no GPU of this machine, in a line, such as a driver that is too old for it; empty if it can."""
+def why_unusable() -> str:
+    """Return in one line why torch cannot use any GPU here, for example that the driver is too old; "" if it can."""
     with warnings.catch_warnings():
-        # Said once more as a warning.
+        # torch gives the same reason as a warning, too.
         warnings.simplefilter("ignore")
         if torch.cuda.is_available():
             return ""
@@ -53,9 +53,9 @@ def unusable() -> str:
     return "it sees none"
 
 
-def room(device: str) -> int:
-    """Bytes that this process may still allocate on a GPU, what it keeps and does not use included."""
-    # By its number: not all of these take a name without one.
+def free_bytes(device: str) -> int:
+    """Return how many bytes this process can still allocate on a GPU, including cached memory that it does not use."""
+    # By index: not all of these functions take a device name without one.
     index = torch.device(device).index
     number = torch.cuda.current_device() if index is None else index
     free, total = torch.cuda.mem_get_info(number)
@@ -64,20 +64,19 @@ def room(device: str) -> int:
     return int(min(free + torch.cuda.memory_reserved(number) - used, own))
 
 
-def near(split: Split, device: str) -> Split:
-    """A split on the device that trains; where it is, if a GPU has no room for it: then batches are gathered on the
-    host."""
-    if not device.startswith("cuda") or split.nbytes > PART * room(device):
+def on_device(split: Split, device: str) -> Split:
+    """Return the split on the device, or as it is if the GPU has no space: batches are then gathered on the host."""
+    if not device.startswith("cuda") or split.nbytes > MAX_SPLIT_FRACTION * free_bytes(device):
         return split
     return split.to(device)
 
 
-def bf16(recipe: Recipe, device: str) -> bool:
-    """Whether a trial computes in bf16: its recipe asks for it, and the device is a GPU that has it."""
+def uses_bf16(recipe: Recipe, device: str) -> bool:
+    """Return whether a trial computes in bf16: its recipe asks for it, and the device is a GPU that supports it."""
     return recipe.autocast == "bf16" and device.startswith("cuda") and has_bf16()
 
 
 @cache
 def has_bf16() -> bool:
-    """Whether the GPU computes in bf16. Taken to be so where this process sees no GPU, as a driver may."""
+    """Return whether the GPU supports bf16. True if this process sees no GPU, as on a driver without one."""
     return not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,4 +1,4 @@
-"""Whether this machine's kernels are right: checked once for each machine, torch and kernel, and kept in the cache."""
+"""Whether this machine's kernels are right. Each kernel is checked once per machine and torch, and cached."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data.places import cache_folder
 from search.kernels.fork_server import ForkServer, Verdict
-from search.kernels.gpu import bf16
+from search.kernels.gpu import uses_bf16
 from search.kernels.layers import Conditions, Kernel, kernels
 from search.kernels.workarounds import ROUTES, Detours
 from search.machine.processor import KERNEL_VARIABLES, processor
@@ -26,91 +26,93 @@ from search.trials.recipe import Recipe
 from search.trials.resources import Resources
 
 FORMAT = 1
-"""Raise it when checks come to mean something else."""
+"""Increase it if the meaning of a check changes: cached verdicts are then no longer used."""
 
 log = logging.getLogger(__name__)
 
 
-class Faulty(InputError):
+class FaultyKernel(InputError):
     """A kernel is wrong on this machine, and there is no way around it."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What checks found of the kernels of some networks."""
+class KernelReport:
+    """What the checks found about the kernels of some networks."""
 
     detours: Detours = field(default_factory=dict)
     lines: tuple[str, ...] = ()
-    """A line for people for each kernel that is wrong here."""
+    """One line for people per wrong kernel."""
 
-    def __or__(self, other: Found) -> Found:
-        return Found({**self.detours, **other.detours}, tuple(dict.fromkeys([*self.lines, *other.lines])))
+    def __or__(self, other: KernelReport) -> KernelReport:
+        return KernelReport({**self.detours, **other.detours}, tuple(dict.fromkeys([*self.lines, *other.lines])))
 
 
-def sound(net: Architecture, conditions: Conditions, networks: int = 1) -> Found:
-    """Check the kernels that a network, or several fused, train with, those that are not known yet.
+def check_kernels(net: Architecture, conditions: Conditions, networks: int = 1) -> KernelReport:
+    """Check the kernels that a network, or several fused ones, train with. Cached verdicts are not checked again.
 
-    A layer with a kernel that is wrong or kills its process gets a route on which all of its kernels are right.
+    A layer whose kernel is wrong or kills its process gets a route on which all kernels of the layer are right.
 
     Raises:
-        Faulty: a layer has none.
+        FaultyKernel: a layer has no such route.
         Unfusable: the networks have no fused form.
     """
-    return _sound(net, conditions, networks, cache_folder())
+    return _check_kernels(net, conditions, networks, cache_folder())
 
 
-def refused(nets: Iterable[Architecture], conditions: Conditions) -> list[str]:
-    """Check the kernels of networks, each trained alone: lines on those that are wrong and cannot be avoided.
+def unavoidable_faults(nets: Iterable[Architecture], conditions: Conditions) -> list[str]:
+    """Check the kernels of networks that train alone, and return a line for each fault that cannot be avoided.
 
-    None where this process sees no GPU, as a task of Ray that asks for none: who trains there checks them.
+    Nothing is checked for a GPU if this process sees none, as in a Ray task without GPUs: the worker checks it later.
     """
     if conditions.device != "cpu" and not torch.cuda.is_available():
         return []
     found: dict[str, None] = {}
     for net in nets:
         try:
-            sound(net, conditions)
-        except Faulty as error:
+            check_kernels(net, conditions)
+        except FaultyKernel as error:
             found |= dict.fromkeys(str(error).splitlines())
     return [*found]
 
 
 def conditions_of(recipe: Recipe, resources: Resources) -> Conditions:
-    """Those that a trial trains under."""
+    """Return the conditions of a trial's kernels."""
     device = resources.device
-    precision = "bf16" if bf16(recipe, device) else "float32"
+    precision = "bf16" if uses_bf16(recipe, device) else "float32"
     return Conditions(recipe.batch_size, device, resources.threads, precision)
 
 
-# By the folder, since what is known of a machine is kept there.
+# The folder is an argument because it holds the cached verdicts.
 @lru_cache(maxsize=4096)
-def _sound(net: Architecture, conditions: Conditions, networks: int, folder: Path) -> Found:
-    check = _Check(net, networks, conditions, Kept(folder / "kernels" / f"{machine(conditions.device)}.jsonl"))
+def _check_kernels(net: Architecture, conditions: Conditions, networks: int, folder: Path) -> KernelReport:
+    check = _Checker(
+        net, networks, conditions, VerdictCache(folder / "kernels" / f"{machine_id(conditions.device)}.jsonl")
+    )
     own = kernels(net, networks)
     bad = {verdict.kernel: verdict for verdict in check(own) if not verdict.sound(conditions.tolerance)}
     detours: dict[str, str] = {}
     lines: list[str] = []
     unavoidable: list[str] = []
-    for layer in dict.fromkeys(kernel.written for kernel in own if kernel.name in bad):
-        alike = [kernel for kernel in own if kernel.written == layer]
+    for layer in dict.fromkeys(kernel.layer_text for kernel in own if kernel.name in bad):
+        alike = [kernel for kernel in own if kernel.layer_text == layer]
         for route in ROUTES:
             verdicts = check(alike, route)
-            # A route that could not be checked is none.
+            # A route counts only if every kernel could be checked.
             if len(verdicts) == len(alike) and all(verdict.sound(conditions.tolerance) for verdict in verdicts):
                 detours[layer] = route
                 break
-        found = [said(bad[kernel.name], conditions) for kernel in alike if kernel.name in bad]
+        found = [fault_line(bad[kernel.name], conditions) for kernel in alike if kernel.name in bad]
         if layer in detours:
             lines += [f"{line}; avoided: computed {detours[layer]}" for line in found]
         else:
-            unavoidable += [f"{line}; {' and '.join(ROUTES)} are no better" for line in found]
+            unavoidable += [f"{line}; {' and '.join(ROUTES)} are not right either" for line in found]
     if unavoidable:
-        raise Faulty("\n".join([*unavoidable, "run `resnet-space doctor`; another torch or machine may be right"]))
-    return Found(detours, tuple(lines))
+        raise FaultyKernel("\n".join([*unavoidable, "run `resnet-space doctor`; try another torch version or machine"]))
+    return KernelReport(detours, tuple(lines))
 
 
-def said(verdict: Verdict, conditions: Conditions) -> str:
-    """A bad verdict as a line for people."""
+def fault_line(verdict: Verdict, conditions: Conditions) -> str:
+    """Return a line for people about a kernel that is not sound."""
     kernel = f"kernel {verdict.kernel} ({conditions})"
     if verdict.died == "SIGALRM":
         return f"{kernel} hangs"
@@ -122,16 +124,16 @@ def said(verdict: Verdict, conditions: Conditions) -> str:
     )
 
 
-class _Check:
-    """Verdicts on kernels of a network: those that are kept, and the others by the fork server."""
+class _Checker:
+    """Gives verdicts on kernels of a network: from the cache, or else from the fork server."""
 
-    def __init__(self, net: Architecture, networks: int, conditions: Conditions, kept: Kept) -> None:
-        self.net, self.networks, self.conditions, self.kept = net, networks, conditions, kept
+    def __init__(self, net: Architecture, networks: int, conditions: Conditions, cached: VerdictCache) -> None:
+        self.net, self.networks, self.conditions, self.cached = net, networks, conditions, cached
 
     def __call__(self, some: Collection[Kernel], route: str = "") -> list[Verdict]:
-        """On those of them that could be checked."""
+        """Return the verdicts on those kernels that could be checked."""
         full = {kernel.name: self._full_name(kernel, route) for kernel in some}
-        found = self.kept.read(full.values())
+        found = self.cached.read(full.values())
         unknown = [name for name in full if full[name] not in found]
         if unknown:
             request = {
@@ -141,14 +143,14 @@ class _Check:
                 "conditions": asdict(self.conditions),
                 "route": route,
             }
-            fresh = {full[verdict.kernel]: verdict for verdict in server().ask(request)}
+            fresh = {full[verdict.kernel]: verdict for verdict in fork_server().ask(request)}
             problems = {verdict.problem for verdict in fresh.values()} - {""}
             if len(fresh) < len(unknown):
                 problems.add("the process that checks them ended")
             if problems:
                 log.warning("some kernels could not be checked on this machine: %s", "; ".join(sorted(problems)))
             fresh = {name: verdict for name, verdict in fresh.items() if not verdict.problem}
-            self.kept.add(fresh)
+            self.cached.add(fresh)
             found |= fresh
         return [found[name] for name in full.values() if name in found]
 
@@ -157,14 +159,14 @@ class _Check:
         return f"{kernel.name}, {number} images, {self.conditions}{', ' if route else ''}{route}"
 
 
-class Kept:
-    """Verdicts on this machine, a line of JSON each; a file that several processes append to."""
+class VerdictCache:
+    """A file of verdicts on this machine's kernels, one line of JSON each. Several processes append to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self, wanted: Iterable[str]) -> dict[str, Verdict]:
-        """Those of them that are known. Lines that are not whole are passed over."""
+        """Return the cached verdicts among those wanted, by name. Incomplete lines are skipped."""
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines()
         except OSError:
@@ -180,7 +182,7 @@ class Kept:
         return found
 
     def add(self, verdicts: Mapping[str, Verdict]) -> None:
-        """Keep more of them, as far as the file can be written."""
+        """Add verdicts to the file; if it cannot be written, log a warning."""
         text = "".join(json.dumps([name, asdict(verdict)]) + "\n" for name, verdict in verdicts.items())
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,16 +193,16 @@ class Kept:
 
 
 @cache
-def server() -> ForkServer:
-    """This process's own, which ends with it."""
+def fork_server() -> ForkServer:
+    """Return this process's fork server, which ends with it."""
     made = ForkServer()
     atexit.register(made.close)
     return made
 
 
 @cache
-def machine(device: str) -> str:
-    """16 hex digits of what kernels depend on: processor or GPU, torch and its libraries, environment variables."""
+def machine_id(device: str) -> str:
+    """Return 16 hex digits that identify what kernels depend on: processor or GPU, torch, libraries, environment."""
     parts = [str(FORMAT), torch.__version__, torch.__config__.show(), torch.backends.cpu.get_cpu_capability()]
     parts += sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(KERNEL_VARIABLES))
     if device == "cpu":

@@ -1,4 +1,4 @@
-"""Ways around a kernel that is wrong on this machine: the same layer in another memory layout, or in float64."""
+"""Workarounds for a wrong kernel: compute the same layer in another memory layout, or in float64."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import torch
 from torch import Tensor, nn
 
 Detours = Mapping[str, str]
-"""By a layer as `written` has it, the route that it takes."""
+"""The route of each layer that needs one, by the text that `describe` gives: `{"Conv2d(...) [...]": "in float64"}`."""
 
-NONE: Detours = {}
+NO_DETOURS: Detours = {}
 
 
-def written(layer: nn.Module) -> str:
-    """A layer as text that says all that it computes by: its settings, and the shapes of its weights."""
+def describe(layer: nn.Module) -> str:
+    """Return a layer as text with all that determines its kernels: its settings, and the shapes of its weights."""
     weights = ["x".join(map(str, weight.shape)) for weight in layer.parameters()]
     return f"{layer!r} [{', '.join(weights)}]" if weights else repr(layer)
 
 
-def follow(model: nn.Module, detours: Detours) -> None:
-    """Have each layer of a network that has a detour take it."""
+def apply_detours(model: nn.Module, detours: Detours) -> None:
+    """Set the route of each layer of a network that has one in `detours`."""
     for layer in model.modules() if detours else ():
-        if not [*layer.children()] and (route := detours.get(written(layer))):
-            take(layer, route)
+        if not [*layer.children()] and (route := detours.get(describe(layer))):
+            set_route(layer, route)
 
 
-def take(layer: nn.Module, route: str) -> None:
-    """Have a layer compute by a route of `ROUTES`. Its weights and their names stay, and copies of it do the same."""
+def set_route(layer: nn.Module, route: str) -> None:
+    """Make a layer compute by a route of `ROUTES`. Its weights and their names stay, and copies keep the route."""
     # A bound method: `copy.deepcopy` binds it to the copy.
     layer.forward = MethodType(ROUTES[route], layer)
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """(N, C, H, W) as training keeps it in memory; anything else as it is."""
+    """Return a tensor (N, C, H, W) in the memory layout of training, and any other tensor unchanged."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
-def _by(change: Callable[[Tensor], Tensor], layer: nn.Module, *inputs: Tensor | None) -> Tensor:
-    """The layer's own forward pass on changed inputs, weights and statistics; what it does to the latter is kept."""
+def _forward_changed(change: Callable[[Tensor], Tensor], layer: nn.Module, *inputs: Tensor | None) -> Tensor:
+    """Run the layer's forward pass on changed inputs, weights and statistics, and copy updated statistics back."""
     twin = object.__new__(type(layer))
     twin.__dict__ = {name: value for name, value in vars(layer).items() if name != "forward"}
     for kind in ("_parameters", "_buffers"):
@@ -61,7 +61,7 @@ def _changed(change: Callable[[Tensor], Tensor], tensor: Any) -> Any:
 
 
 ROUTES: dict[str, Callable[..., Tensor]] = {
-    "channels first": partial(_by, Tensor.contiguous),
-    "in float64": partial(_by, Tensor.double),
+    "channels first": partial(_forward_changed, Tensor.contiguous),
+    "in float64": partial(_forward_changed, Tensor.double),
 }
-"""In the order in which they are tried: the first is about as fast, the second several times slower."""
+"""The routes in the order of attempts: the first is about as fast as the layer, the second several times slower."""

@@ -1,4 +1,4 @@
-"""The network that someone chose in a run: by its key, the beginning of it, or its arm's name."""
+"""Find a network of a run by its key, the first digits of its key, or the name of its arm."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from search.store.stored import StoredRun
 from search.training.export import weights_of
 from search.trials.study import Study
 
-UNKNOWN = (
-    "mean and deviation of the images, by which the input is normalised, and the names of the classes are not known: "
-    "an earlier version ran all sessions, and did not store them; the same `resnet-space run` again stores them"
+UNKNOWN_INPUTS = (
+    "the mean and standard deviation that normalise the images, and the names of the classes, are not known: an "
+    "earlier version ran all sessions and did not store them; the same `resnet-space run` command stores them now"
 )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A network, the weights of its best trial, and what is known of that; no weights where none is complete.
+    """A network, and the weights and facts of its best trial. Without a complete trial there are no weights.
 
-    `inputs` are None where an earlier version did not store what its images were; `notes` are for whoever takes it.
+    `inputs` is None if an earlier version did not store what its images were. `notes` are lines for the user.
     """
 
     net: Architecture
@@ -36,19 +36,19 @@ class Choice:
 
 
 def choose(stored: StoredRun, name: str) -> Choice:
-    """Find a network of a run. Its best trial is that of least validation error.
+    """Return a network of a run. Its best trial is the one with the lowest validation error.
 
-    A bucket is asked for weights only where the caller named it: the sender of a folder must not choose whom this
-    machine calls.
+    Weights are read from a bucket only if the caller named the bucket: a folder that somebody sent must not make this
+    machine call an address.
 
     Raises:
-        InputError: no network of it, or more than one, goes by that name; a manifest whose data are not the network's.
+        InputError: no network or more than one has that name, or the manifest's data do not fit the network.
     """
     folder, study, store = stored
     frame, own = store.frame(), membership.identity(study.recipe, folder, store)
     rows = zip(frame["key"], frame["architecture"], frame["seed"], strict=True)
-    mine = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
-    left_out, frame = membership.foreign_note(len(frame) - sum(mine)), frame[mine]
+    of_this_run = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
+    left_out, frame = membership.foreign_note(len(frame) - sum(of_this_run)), frame[of_this_run]
     if frame.empty and left_out:
         raise InputError(f"{folder.path}: no trials yet; {left_out}")
     keys = sorted(set(frame["architecture"]))
@@ -62,7 +62,7 @@ def choose(stored: StoredRun, name: str) -> Choice:
         (best,) = trials[trials["key"] == weights.parent.name].to_dict("records")
         facts |= {"trial": weights.parent.name, "seed": int(best["seed"])}
         facts |= {name: float(best[name]) for name in ("validation_error", "test_error")}
-    return Choice(net, weights, facts, inputs, [note for note in (left_out, "" if inputs else UNKNOWN) if note])
+    return Choice(net, weights, facts, inputs, [note for note in (left_out, "" if inputs else UNKNOWN_INPUTS) if note])
 
 
 def _inputs(folder: RunFolder, study: Study, net: Architecture) -> Inputs | None:
@@ -78,7 +78,9 @@ def _key(name: str, arms: Mapping[str, str], keys: list[str]) -> str:
         return arms[name]
     found = [key for key in keys if key.startswith(name)] if name else []
     if len(found) > 1:
-        raise InputError(f"--arm {name}: {len(found)} networks begin so: {', '.join(found[:5])}; give more of the key")
+        raise InputError(
+            f"--arm {name}: {len(found)} networks have a key that starts so: {', '.join(found[:5])}; give more digits"
+        )
     if not found:
         raise unknown("network", name, [*arms, *keys], path="--arm")
     return found[0]

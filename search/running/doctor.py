@@ -1,4 +1,4 @@
-"""What a machine has, and what is wrong with it: one row a check, for a person and for a report of a fault."""
+"""Checks of a machine: what it has and what is wrong with it, for its user and for bug reports."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ PACKAGES = (
     "pyarrow",
 )
 
-VARIABLES = (*KERNEL_VARIABLES, "OMP_", "GOMP_", "KMP_", "TORCH_NUM_THREADS")
-"""Beginnings of the environment variables that change threads and kernels."""
+VARIABLE_PREFIXES = (*KERNEL_VARIABLES, "OMP_", "GOMP_", "KMP_", "TORCH_NUM_THREADS")
+"""Prefixes of the environment variables that change threads and kernels."""
 
-DISK = 1_000_000_000
-SHM = 1_000_000_000
-FILES = 4096
-"""Bytes free, and open files, below which larger runs fail."""
+MIN_DISK_BYTES = 1_000_000_000
+MIN_SHM_BYTES = 1_000_000_000
+MIN_OPEN_FILES = 4096
+"""With fewer free bytes or fewer open files, larger runs fail."""
 
-SOCKET = "/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
-"""What Ray adds to its temporary folder for a socket."""
+SOCKET_SUFFIX = "/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
+"""The path of Ray's longest socket below its temporary folder."""
 
-SOCKET_BYTES = 107
-"""Of the path of a socket at the most, on Linux."""
+MAX_SOCKET_PATH_BYTES = 107
+"""The limit of Linux for the path of a socket."""
 
 RAY_PORT = 6379
 
-NETS: dict[str, dict[str, object]] = {
+SAMPLE_NETWORKS: dict[str, dict[str, object]] = {
     "resnet20": {"input_shape": [3, 32, 32], "stages.*.units": 1},
     "resnet56": {"input_shape": [1, 8, 8], "width": 0.5, "stages.*.units": 1, "unit.shortcut": "exclusive_gate"},
     "preresnet20": {"input_shape": [1, 28, 28], "width": 0.25, "stages.*.units": 1, "transition": "B"},
@@ -61,19 +61,19 @@ NETS: dict[str, dict[str, object]] = {
     "resnext29_8x64d": {"input_shape": [3, 16, 16], "width": 0.125, "stages.*.units": 1},
     "resnet50": {"input_shape": [3, 32, 32], "width": 0.5, "stages.*.units": 1},
 }
-"""Presets, changed to be small, whose kernels stand for those of common studies: basic units, bottlenecks, groups,
-gates, projections of 4 channels and more, a stem with a pooling."""
+"""Presets with changes that make them small. Together they have the kernels of common studies: basic units,
+bottlenecks, groups, gates, projections from 4 channels up, and a stem with pooling."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check, for example `Finding("cache", "12 MB free", "wrong", "make room")`."""
 
     name: str
     text: str
     level: Level = "ok"
     advice: str = ""
-    """What to do, where something is not as it should be."""
+    """What to do if something is wrong."""
 
     @property
     def line(self) -> str:
@@ -81,26 +81,23 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Every check's findings, the quick ones first.
-
-    A check that cannot be made is a finding too: it says why.
-    """
+    """Yield the findings of every check, the fast checks first. A check that fails itself is a finding too."""
     for name, check in CHECKS.items():
         try:
             yield from check()
         except Exception as error:
             why = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-            yield Finding(name, f"could not be looked at: {why}", "note", "report this")
+            yield Finding(name, f"could not be checked: {why}", "note", "report this")
 
 
 def summary(findings: Iterable[Finding]) -> dict[str, Any]:
-    """For programs: `{ok, findings: [{name, text, level, advice}, ...]}`."""
+    """Return the findings for programs: `{ok, findings: [{name, text, level, advice}, ...]}`."""
     rows = [asdict(finding) for finding in findings]
     return {"ok": all(row["level"] != "wrong" for row in rows), "findings": rows}
 
 
 def versions() -> Iterator[Finding]:
-    """Packages, Python, system, and whether torch and torchvision fit together."""
+    """Check packages, Python and system, and whether torchvision fits torch."""
     found = []
     for package in PACKAGES:
         try:
@@ -119,12 +116,12 @@ def versions() -> Iterator[Finding]:
             "torchvision",
             f"cannot be imported: {why}",
             "wrong",
-            "install the torchvision that was made for this torch, both from the same place",
+            "install the torchvision that was built for this torch, both from the same source",
         )
 
 
 def processors() -> Iterator[Finding]:
-    """Processor, instruction sets, cores, and the threads that torch takes."""
+    """Check processor, instruction sets, cores, and the number of threads that torch uses."""
     import torch
 
     own = processor()
@@ -132,81 +129,82 @@ def processors() -> Iterator[Finding]:
     yield Finding("instruction sets", f"{torch.backends.cpu.get_cpu_capability()}: {' '.join(own['isa']) or 'unknown'}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
-    given = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)]
+    given = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLE_PREFIXES)]
     text = (
-        f"{cores} cores for this process of {os.cpu_count()}; torch takes {threads} by default, a trial resources.cpus"
+        f"this process has {cores} of {os.cpu_count()} cores; torch uses {threads} threads by default, and a trial "
+        "uses resources.cpus"
     )
     if threads > cores:
-        advice = f"more threads than cores are many times slower: set OMP_NUM_THREADS={cores}"
+        advice = f"with more threads than cores torch is many times slower: set OMP_NUM_THREADS={cores}"
         yield Finding("threads", text, "wrong", advice)
     else:
         yield Finding("threads", text)
-    yield Finding("environment", ", ".join(given) or "no variable that changes threads or kernels")
+    yield Finding("environment", ", ".join(given) or "no variable changes threads or kernels")
 
 
 def memory() -> Iterator[Finding]:
-    """Memory of the machine, and what this process may still take of it."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield Finding("memory", f"{_size(whole)}, of which {_size(available_bytes())} are available to this process")
+    """Report the machine's memory, and how much of it this process can still use."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Finding("memory", f"{_size(total)}, of which {_size(available_bytes())} are available to this process")
 
 
 def disks() -> Iterator[Finding]:
-    """Room where runs, the cache and temporary files are written, and shared memory."""
+    """Check free space for runs, the cache and temporary files, and in shared memory."""
     places = {"working directory": Path(), "cache": cache_folder(), "temporary files": _temporary()}
     for name, place in places.items():
         yield _disk(name, place)
     shm = Path("/dev/shm")
     if shm.is_dir():
         free = shutil.disk_usage(shm).free
-        small = free < SHM
-        advice = "Ray keeps its objects there: give the container more, such as docker run --shm-size=2g"
+        small = free < MIN_SHM_BYTES
+        advice = "Ray keeps its objects there: give the container more, for example docker run --shm-size=2g"
         yield Finding("/dev/shm", f"{_size(free)} free", "note" if small else "ok", advice if small else "")
 
 
 def _temporary() -> Path:
-    """Where temporary folders are made."""
+    """Return the folder in which temporary folders are created."""
     with tempfile.TemporaryDirectory() as made:
         return Path(made).parent
 
 
 def _disk(name: str, place: Path) -> Finding:
-    there = next((path for path in (place, *place.absolute().parents) if path.exists()), Path("/"))
-    text = f"{place.absolute()}, {_size(shutil.disk_usage(there).free)} free"
-    if not os.access(there, os.W_OK):
-        return Finding(name, f"{text}, cannot be written", "wrong", _elsewhere(name))
-    if shutil.disk_usage(there).free < DISK:
-        return Finding(name, text, "wrong", f"make room, or {_elsewhere(name)}")
+    existing = next((path for path in (place, *place.absolute().parents) if path.exists()), Path("/"))
+    text = f"{place.absolute()}, {_size(shutil.disk_usage(existing).free)} free"
+    if not os.access(existing, os.W_OK):
+        return Finding(name, f"{text}, cannot be written", "wrong", _other_folder(name))
+    if shutil.disk_usage(existing).free < MIN_DISK_BYTES:
+        return Finding(name, text, "wrong", f"make room, or {_other_folder(name)}")
     return Finding(name, text)
 
 
-def _elsewhere(name: str) -> str:
-    ways = {"cache": "name another folder by RESNET_SPACE_CACHE", "temporary files": "name another folder by TMPDIR"}
-    return ways.get(name, "choose another --out")
+def _other_folder(name: str) -> str:
+    variables = {"cache": "RESNET_SPACE_CACHE", "temporary files": "TMPDIR"}
+    return f"set {variables[name]} to another folder" if name in variables else "choose another --out"
 
 
 def limits() -> Iterator[Finding]:
-    """Open files, and the length of the paths of Ray's sockets."""
+    """Check the limit of open files, and the length of the paths of Ray's sockets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = soft < FILES
-    advice = f"a run on Ray may need more: ulimit -n {min(hard, 65536) if hard > 0 else 65536}"
-    yield Finding("open files", f"{soft} at the most", "note" if few else "ok", advice if few else "")
+    few = soft < MIN_OPEN_FILES
+    advice = f"a run on Ray can need more: ulimit -n {min(hard, 65536) if hard > 0 else 65536}"
+    yield Finding("open files", f"at most {soft}", "note" if few else "ok", advice if few else "")
     folder = os.environ.get("RAY_TMPDIR") or str(_temporary())
-    length = len(os.fsencode(folder + SOCKET))
-    text = f"{folder}; the longest path of a socket there has {length} bytes of at most {SOCKET_BYTES}"
-    if length > SOCKET_BYTES:
-        yield Finding("temporary path", text, "wrong", "Ray cannot start there: name a shorter folder by RAY_TMPDIR")
+    length = len(os.fsencode(folder + SOCKET_SUFFIX))
+    text = f"{folder}; its longest socket path has {length} bytes, the limit is {MAX_SOCKET_PATH_BYTES}"
+    if length > MAX_SOCKET_PATH_BYTES:
+        yield Finding("temporary path", text, "wrong", "Ray cannot start there: set RAY_TMPDIR to a shorter path")
     else:
         yield Finding("temporary path", text)
 
 
 def gpus() -> Iterator[Finding]:
-    """GPUs, their memory, and the libraries for them."""
+    """Check GPUs, their memory, and CUDA's libraries."""
     import torch
 
     driver = Path("/proc/driver/nvidia/version")
     if not torch.cuda.is_available():
         if driver.exists():
-            text = f"none that torch can use, though there is a driver: {driver.read_text().splitlines()[0]}"
+            text = f"none that torch can use, although there is a driver: {driver.read_text().splitlines()[0]}"
             advice = f"install a torch for this driver (this one is for CUDA {torch.version.cuda})"
             yield Finding("GPU", text, "wrong", advice)
         else:
@@ -221,7 +219,7 @@ def gpus() -> Iterator[Finding]:
 
 
 def ray_ports() -> Iterator[Finding]:
-    """Whether a Ray listens on this machine, and which one the environment names."""
+    """Report whether a Ray cluster listens on this machine, and which one `RAY_ADDRESS` names."""
     address = os.environ.get("RAY_ADDRESS")
     with socket.socket() as probe:
         probe.settimeout(1)
@@ -231,7 +229,7 @@ def ray_ports() -> Iterator[Finding]:
 
 
 def datasets() -> Iterator[Finding]:
-    """Data sets that are found without being named a place."""
+    """Report which data sets are found without `--data-root`."""
     from search.data.description import DataSet
 
     found, absent = [], []
@@ -249,64 +247,64 @@ def datasets() -> Iterator[Finding]:
 
 
 def known_faults() -> Iterator[Finding]:
-    """Faults of these versions on this processor that are known, from `FAULTS`."""
+    """Report the rows of `FAULTS` that apply to this processor."""
     isa = processor()["isa"]
     for fault in FAULTS:
         if fault.applies(isa):
-            yield Finding("known fault", f"{fault.text} ({fault.source})", "note", fault.here)
+            yield Finding("known fault", f"{fault.text} ({fault.source})", "note", fault.effect)
 
 
 def numerics() -> Iterator[Finding]:
-    """The kernels of common networks, alone and fused, against float64: on every device, with one and all threads."""
+    """Compare the kernels of common networks with float64: single and fused, on each device, with 1 and all threads."""
     import torch
 
     from resnet_space import preset
     from search.kernels.layers import Conditions, kernels
-    from search.kernels.soundness import Faulty, sound
+    from search.kernels.soundness import FaultyKernel, check_kernels
 
     threads = sorted({1, torch.get_num_threads()})
     checks = [Conditions(8, "cpu", number, "float32") for number in threads]
     if torch.cuda.is_available():
         checks += [Conditions(8, "cuda", 1, precision) for precision in ("float32", "bf16")]
-    nets = [preset(name).assign(changes) for name, changes in NETS.items()]
+    nets = [preset(name).assign(changes) for name, changes in SAMPLE_NETWORKS.items()]
     for conditions in checks:
         number, bad = 0, False
         for net in nets:
             for networks in (1, 2):
                 number += len(kernels(net, networks))
                 try:
-                    lines = sound(net, conditions, networks).lines
-                except Faulty as error:
+                    lines = check_kernels(net, conditions, networks).lines
+                except FaultyKernel as error:
                     bad = True
                     first, *_ = str(error).splitlines()
-                    yield Finding("numerics", first, "wrong", "another torch, or another machine, may be right")
+                    yield Finding("numerics", first, "wrong", "try another torch version or another machine")
                     continue
                 for line in lines:
                     bad = True
-                    yield Finding("numerics", line, "wrong", "trials here avoid it; report it to the library's makers")
+                    yield Finding("numerics", line, "wrong", "trials avoid it; report it to the library's authors")
         if not bad:
             yield Finding("numerics", f"{number} kernels agree with float64 ({conditions})")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of a library that is known, and where it is met."""
+    """A known fault of a library."""
 
     text: str
     source: str
     applies: Callable[[list[str]], bool]
-    """By the processor's instruction sets."""
-    here: str
-    """What this package does about it."""
+    """Whether it affects a processor, given its instruction sets."""
+    effect: str
+    """What it means for users of this package."""
 
 
 FAULTS = (
     Fault(
-        "oneDNN's weight gradient of a 1x1 convolution with a stride, channels last, is wrong or crashes with AVX2 and "
-        "2 to 6 input channels, in torch 2.3 to 2.15 at least",
+        "oneDNN's weight gradient of a strided 1x1 convolution in channels-last layout is wrong or crashes, with AVX2 "
+        "and 2 to 6 input channels, at least in torch 2.3 to 2.15",
         "https://github.com/uxlfoundation/oneDNN/issues/6035",
         lambda isa: "avx2" in isa and ("avx512f" not in isa or os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2"),
-        "networks of this package do not meet it; code of your own may",
+        "networks of this package avoid it; your own code can be affected",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""What a runner is fed with: jobs, one at a time, and who hears what becomes of them."""
+"""What a runner gets its jobs from, one at a time, and tells every event."""
 
 from __future__ import annotations
 
@@ -11,32 +11,39 @@ from search.trials.trial import Job
 
 
 class Feed(Protocol):
-    """What is to be done, asked for one job at a time, and told what happens."""
+    """Hands out jobs and receives their events. A runner drives it like this:
+
+    feed.begin(workers=1)
+    while (job := feed.next()) or not feed.over:
+        for event in work(job, ...):
+            if feed.tell(event):
+                break  # stop this job
+    """
 
     def begin(self, workers: int) -> None:
-        """Told ahead of the first `next`: how many jobs there may be side by side."""
+        """Receive the number of jobs that can run at the same time, before the first `next`."""
 
     def next(self) -> Job | None:
-        """The next job; None if there is none now."""
+        """Return the next job, or None if there is none now."""
 
     @property
     def idle(self) -> bool:
-        """Before the first `next`: whether there is nothing to do, so that no runner is needed."""
+        """Valid before the first `next`: True if there is nothing to do, so no runner is needed."""
 
     @property
     def over(self) -> bool:
-        """Valid after `next` returned None: whether no further job will ever come."""
+        """Valid after `next` returned None: True if no further job will ever come."""
 
     def tell(self, event: Event) -> bool:
-        """Take an event in; whether the trial's job should be stopped here."""
+        """Receive an event, and return whether the trial's job should be stopped now."""
 
 
 Runner = Callable[[Feed], None]
-"""Does a feed's jobs: `inline.run` or `ray_runner.run`, with their settings bound."""
+"""Runs all jobs of a feed, for example `partial(inline.run, resources=resources, checkpoints=folder)`."""
 
 
 def unfinished(jobs: Sequence[Job], store: Store) -> list[Job]:
-    """The jobs with those of their trials that have not ended, without jobs that have none."""
+    """Return the jobs reduced to their unfinished trials, without jobs that have none."""
     done = {record.key for record in store.records() if record.status in FINISHED}
     left = [tuple(spec for spec in job.trials if spec.key not in done) for job in jobs]
     return [job.model_copy(update={"trials": trials}) for job, trials in zip(jobs, left, strict=True) if trials]

@@ -1,4 +1,4 @@
-"""Run jobs in this process, one after another: for a debugger, or where there is no Ray."""
+"""Run jobs in this process, one after another: for debugging, or without Ray."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 
 from resnet_space.errors import InputError
 from search.files.bucket import Place
-from search.kernels.gpu import unusable
+from search.kernels.gpu import why_unusable
 from search.running.feed import Feed
 from search.running.preflight import Preflight
 from search.running.share import PAUSE_SECONDS
@@ -17,18 +17,18 @@ from search.trials.resources import Resources
 
 
 def run(feed: Feed, *, resources: Resources, checkpoints: Place, preflight: Preflight | None = None) -> None:
-    """Do every job here, telling each event as it happens.
+    """Run all jobs of the feed in this process, and report each event to the feed as it happens.
 
     Raises:
-        InputError: this machine has not the CPUs or GPUs that one job asks for, or is not what `preflight` asks for.
+        InputError: this machine lacks the CPUs or GPUs that one job asks for, or fails a check of `preflight`.
     """
     check(resources)
     if preflight:
-        preflight.here(1)
+        preflight.check_this_machine(1)
     feed.begin(1)
     while (job := feed.next()) or not feed.over:
         if job is None:
-            # Another driver has what is left.
+            # Another driver runs the trials that are left.
             time.sleep(PAUSE_SECONDS)
             continue
         with closing(work(job, resources, checkpoints)) as events:
@@ -38,7 +38,11 @@ def run(feed: Feed, *, resources: Resources, checkpoints: Place, preflight: Pref
 
 
 def check(resources: Resources) -> None:
-    """Raise unless one job fits this machine."""
+    """Check that one job fits this machine.
+
+    Raises:
+        InputError: it has too few CPUs or GPUs, or torch cannot use its GPUs.
+    """
     import torch
 
     have = {"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()}
@@ -46,5 +50,5 @@ def check(resources: Resources) -> None:
         asked = getattr(resources, name)
         if asked > number:
             raise InputError(f"resources.{name}: a trial asks for {asked:g}, and this machine has {number}")
-    if resources.gpus and (why := unusable()):
-        raise InputError(f"resources.gpus: torch {torch.__version__} can use no GPU of this machine: {why}")
+    if resources.gpus and (why := why_unusable()):
+        raise InputError(f"resources.gpus: torch {torch.__version__} cannot use any GPU of this machine: {why}")

@@ -1,4 +1,4 @@
-"""Whether anybody is at work on a run: a trial that is marked as running is not, once its driver is gone."""
+"""Whether a driver is working on a run. A trial that is marked as running is interrupted if its driver is gone."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from search.training import killed
 
 
 @dataclass(frozen=True)
-class Presence:
-    """How a run stands, seen together with who drives it."""
+class Liveness:
+    """The stored status of a run, together with what is known of its drivers."""
 
     folder: RunFolder
     standing: RunStatus
     seen: DriverState
 
     @classmethod
-    def of(cls, folder: RunFolder, standing: RunStatus) -> Presence:
+    def of(cls, folder: RunFolder, standing: RunStatus) -> Liveness:
         return cls(folder, standing, driver_state(folder.path))
 
     @property
     def interrupted(self) -> list[tuple[str, str]]:
-        """(key, job) of trials that are marked as running, and whose driver is gone."""
+        """(key, job) of trials that are marked as running although their driver is gone."""
         return [(key, job) for key, owner, job in self.standing.running if not self._has_driver(owner)]
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Trials of every status; interrupted ones wait."""
+        """The number of trials by status. Interrupted trials count as waiting."""
         counts, number = self.standing.counts, len(self.interrupted)
         return {**counts, "running": counts["running"] - number, "waiting": counts["waiting"] + number}
 
     @property
-    def died(self) -> dict[Path, str]:
-        """What signals killed the processes of interrupted trials, by the file that says where."""
+    def deaths(self) -> dict[Path, str]:
+        """The signals that killed the processes of interrupted trials, by the file with the traceback."""
         checkpoints = self._checkpoints() if self.interrupted else None
         records = [
-            killed.Record.of(checkpoints, name, file)
+            killed.DeathRecord.of(checkpoints, name, file)
             for key, job in self.interrupted
-            for name, file in ((key, killed.NAME), (job, killed.TOGETHER))
+            for name, file in ((key, killed.TRIAL_FILE), (job, killed.GROUP_FILE))
         ]
         return {record.path: why for record in records if record.path and (why := record.last)}
 
     @property
     def lines(self) -> list[str]:
-        """For people: who is at work, and what to do where nobody is."""
+        """Lines for people: which driver is at work, and what to do if none is."""
         counts, stopped = self.counts, len(self.interrupted)
         lines = []
         if self.seen.alive:
@@ -58,23 +58,23 @@ class Presence:
         elif self.seen.alive is None:
             if counts["running"]:
                 who = self.seen.label if self.seen.driver else "its driver"
-                lines.append(f"running, as far as is known: whether {who} is alive cannot be seen from here")
+                lines.append(f"running, as far as is known: this machine cannot see whether {who} is alive")
         elif counts["waiting"]:
             what = (
                 f"{_trials(stopped)} interrupted" if stopped else f"{_trials(counts['waiting'], 'is', 'are')} waiting"
             )
             was = f" ({self.seen.label} is gone)" if self.seen.driver else ""
-            lines.append(f"no driver is at work here{was}; {what}: the same `resnet-space run` command goes on")
+            lines.append(f"no driver is at work here{was}; {what}: the same `resnet-space run` command resumes the run")
         if self.standing.shared and counts["running"] and self.seen.alive is False:
             lines.append(
-                f"{_trials(counts['running'], 'is', 'are')} with drivers of other folders; whether those are alive, "
-                "a driver that waits for them finds out within a minute"
+                f"{_trials(counts['running'], 'is', 'are')} run by drivers of other folders; a driver that waits for "
+                "them finds out within a minute whether those are alive"
             )
-        return [*lines, *(f"{why}: {path}" for path, why in self.died.items())]
+        return [*lines, *(f"{why}: {path}" for path, why in self.deaths.items())]
 
     def as_json(self) -> dict[str, Any]:
-        """For programs. `driver` is the folder's own, None where there is none known; `alive` is None where that cannot
-        be known; `interrupted` are among those that wait."""
+        """The same for programs. `driver` is the folder's own driver or None, `alive` is None if that cannot be known,
+        and interrupted trials count as waiting too."""
         reasons = [{"status": status, "reason": why, "trials": n} for status, why, n in self.standing.reasons]
         driver = self.seen.driver
         who = driver and {"host": driver.host, "process": driver.process, "began": driver.began}
@@ -83,11 +83,11 @@ class Presence:
             "interrupted": len(self.interrupted),
             "driver": who and {"alive": self.seen.alive, **who},
             "reasons": reasons,
-            "killed": [{"reason": why, "file": str(path)} for path, why in self.died.items()],
+            "killed": [{"reason": why, "file": str(path)} for path, why in self.deaths.items()],
         }
 
     def _checkpoints(self) -> Place:
-        """Where the last session had them; a bucket is not asked, since what is looked for is on this machine."""
+        """The last session's place of checkpoints. A bucket is not contacted: records of deaths are on this machine."""
         sessions = self.folder.read_manifest()["sessions"]
         bucket = sessions[-1].get("checkpoints") if sessions else None
         return Bucket.of(bucket) if bucket else self.folder.checkpoints
@@ -96,10 +96,10 @@ class Presence:
         own, alive = self.seen.driver, self.seen.alive
         if not self.standing.shared:
             return alive is not False
-        # Those that may live: it takes a while to see whether they do.
+        # Drivers that can still be alive: it takes up to a minute to see that one is not.
         others = set(self.standing.drivers) - ({own.name} if own else set())
         if owner is None:
-            # A search's, which has one driver.
+            # A trial of a search, which has only one driver.
             return alive is not False or bool(others)
         return alive is not False if own and owner == own.name else owner in others
 

@@ -1,4 +1,4 @@
-"""A study with its data at hand: what will be run, before it is run."""
+"""A study together with its data: which trials will run, before any of them does."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
 
 class Plan(ABC):
-    """What every kind of study says of its trials once its data are there."""
+    """What every kind of study provides once its data are loaded. `SearchPlan` and `AblationPlan` are the two kinds."""
 
     study: Study
     images: Images
 
     @abstractmethod
-    def counted(self, store: Store) -> tuple[int, int]:
-        """Trials there will be, as far as is known now, and how many of them have ended."""
+    def count_trials(self, store: Store) -> tuple[int, int]:
+        """Return (number of trials in all, as far as known now; how many of them have ended)."""
 
     @abstractmethod
     def name_of(self, spec: TrialSpec) -> str:
-        """A trial's name for people."""
+        """Return a trial's name for people, for example "projection, seed 2"."""
 
     @cached_property
     def identity(self) -> Identity:
-        """What all of its trials have in common."""
+        """What all trials of the study have in common: the recipe and the data's fingerprint."""
         from search.trials.identity import Identity
 
         return Identity(self.study.recipe, self.images.fingerprint)
 
     def spec(self, net: Architecture, seed: int) -> TrialSpec:
-        """The trial of a network."""
+        """Return the trial of a network with a seed."""
         from search.trials.trial import TrialSpec
 
         return TrialSpec(
@@ -60,49 +60,49 @@ class Plan(ABC):
 
     @property
     def notices(self) -> list[str]:
-        """What the user should know before it begins."""
+        """Lines that the user should read before the first trial."""
         return []
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the manifest keeps of each session, beside versions and machine."""
+        """What the manifest stores for each session, in addition to versions and machine."""
         return {}
 
     @property
     def epochs(self) -> int:
-        """Passes over the training split, begun or whole, of one trial."""
-        return -(-self.steps // self._an_epoch)
+        """Epochs of one trial; a partial last one counts."""
+        return -(-self.steps // self._steps_per_epoch)
 
     @property
     def steps(self) -> int:
         """Optimiser steps of one trial."""
-        return self.study.recipe.total_steps(self._an_epoch)
+        return self.study.recipe.total_steps(self._steps_per_epoch)
 
     @property
-    def _an_epoch(self) -> int:
-        # Where it is needed: it loads torch, and `status` reads a folder without.
+    def _steps_per_epoch(self) -> int:
+        # Imported here: it loads torch, and `status` reads a folder without torch.
         from search.data import steps_per_epoch
 
         return steps_per_epoch(len(self.images.train), self.study.recipe.batch_size)
 
 
 @contextmanager
-def opened(
+def start_run(
     plan: Plan, out: Path, *, storage: str | None = None, checkpoints: str | None = None, retry_failed: bool = False
 ) -> Iterator[tuple[RunFolder, Store]]:
-    """The folder and the store of a plan's run, begun or gone on with.
+    """Yield the folder and the store of a plan's run, which is created or resumed.
 
     Args:
-        storage: a database URL in place of the folder's own SQLite.
-        checkpoints: a bucket's URL in place of the folder's own `checkpoints/`.
-        retry_failed: trials that failed wait again.
+        storage: a database URL; default: an SQLite file in the folder.
+        checkpoints: a bucket's URL; default: `checkpoints/` in the folder.
+        retry_failed: set failed trials back to waiting.
 
     Raises:
-        InputError: the folder is another study's, or another driver's, or of other data, or cannot be written; the
-            storage is none.
+        InputError: the folder belongs to another study, is held by another driver, has other data or cannot be
+            written; or `storage` would not last.
     """
     if storage and storage.startswith("sqlite") and (storage.endswith("://") or "memory" in storage):
-        raise InputError(f"storage {storage!r}: would be gone with this process; name a file: sqlite:///trials.db")
+        raise InputError(f"storage {storage!r}: would be lost with this process; name a file: sqlite:///trials.db")
     folder, study = RunFolder(out.resolve(), checkpoints), plan.study.model_dump(mode="json")
     folder.check(study, changeable=plan.study.CHANGEABLE)
     driver = new_driver()
@@ -127,15 +127,17 @@ def opened(
                 try:
                     yield folder, store
                 except KeyboardInterrupt:
-                    # What was under way waits.
+                    # Interrupted trials wait again.
                     store.reclaim()
                     raise
             folder.update_session(joules=energy.joules)
-            _tidy(folder.checkpoints, store)
+            _remove_old_checkpoints(folder.checkpoints, store)
 
 
-def _tidy(checkpoints: Place, store: Store) -> None:
-    """Remove the checkpoints of trials that none will go on from: stopped, or ended as their driver was killed."""
-    from search.training.checkpoint import sweep_up
+def _remove_old_checkpoints(checkpoints: Place, store: Store) -> None:
+    """Remove checkpoints that nothing resumes from: of stopped trials, and of trials that ended as a driver died."""
+    from search.training.checkpoint import remove_leftovers
 
-    sweep_up(checkpoints, {each.key for each in store.records() if each.status in ("complete", "pruned", "diverged")})
+    remove_leftovers(
+        checkpoints, {each.key for each in store.records() if each.status in ("complete", "pruned", "diverged")}
+    )

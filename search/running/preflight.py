@@ -1,5 +1,4 @@
-"""What a run needs of the machines it goes on, looked at before its first trial: folder, disk, data, versions,
-kernels."""
+"""Checks before the first trial: does every machine have what the run needs (folder, disk, data, versions, kernels)?"""
 
 from __future__ import annotations
 
@@ -27,89 +26,93 @@ if TYPE_CHECKING:
     from search.running.plan import Plan
     from search.store.store import Store
 
-MARGIN = 100_000_000
-"""Bytes that are to stay free beside what is reckoned: the store, reports, logs."""
+RESERVE_BYTES = 100_000_000
+"""Free space required in addition to checkpoints and weights: for the store, reports and logs."""
 
 GRACE_SECONDS = 5.0
-"""How long a network file system may take to show a node what another wrote."""
+"""How long a network file system can take to show a node what another node wrote."""
 
-TOKEN = ".preflight-"
-"""What the folder's name begins with that every node must find in the run's."""
+TOKEN_PREFIX = ".preflight-"
+"""Prefix of the temporary folder that every node must find in the run's checkpoint folder."""
 
 PACKAGE = "resnet-space"
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What is asked. `each` and `kept` are bytes: of one trial's checkpoint, and of all weights there will be."""
+    """What the machines of a run must have."""
 
     checkpoints: Place
     data: DataSet
     fingerprint: str
-    each: int = 0
-    kept: int = 0
-    patience: float = 60.0
-    """Seconds that a node may take to answer."""
-    data_patience: float = 900.0
-    """Seconds that a node may take to read the data set, which it does once, and trials then find it there."""
+    checkpoint_bytes: int = 0
+    """Size of one trial's checkpoint."""
+    weight_bytes: int = 0
+    """Size of the weights of all trials that are not finished."""
+    answer_seconds: float = 60.0
+    """Timeout for a node's answer."""
+    data_seconds: float = 900.0
+    """Timeout for a node to read the data set. Its trials then find the data in its cache."""
     say: Callable[[str], None] = print
     nets: tuple[Architecture, ...] = ()
     """Networks that will be trained, as far as they are known."""
     conditions: Conditions | None = None
-    """What their kernels are chosen by."""
+    """The conditions under which their kernels run; None: kernels are not checked."""
 
     @classmethod
     def of(cls, plan: Plan, store: Store, checkpoints: Place, say: Callable[[str], None]) -> Preflight:
-        """For what the store has on its list and has not finished; a search's networks are not known beforehand."""
+        """Return the needs of a store's unfinished trials. The later networks of a search are not known yet."""
         from search.kernels.soundness import conditions_of
         from search.trials.events import FINISHED
 
         trials = store.frame()
         left = trials.loc[~trials["status"].isin(FINISHED), "params"]
         # Weights and momenta in float32.
-        each = 8 * int(left.max()) if len(left) else 0
+        checkpoint_bytes = 8 * int(left.max()) if len(left) else 0
         described = store.architectures(trials.loc[left.index, "architecture"].unique().tolist())
         return cls(
             checkpoints,
             plan.study.data,
             plan.images.fingerprint,
-            each,
+            checkpoint_bytes,
             4 * int(left.sum()),
             say=say,
             nets=tuple(map(Architecture.of, described.values())),
             conditions=conditions_of(plan.study.recipe, plan.study.resources),
         )
 
-    def here(self, workers: int) -> None:
-        """Look at this machine, which has loaded the data and is the only one.
+    def check_this_machine(self, workers: int) -> None:
+        """Check this machine, the only one of the run. It has loaded the data already.
 
         Raises:
             InputError: the folder cannot be written, the disk is too full, torch cannot use the GPU that trials ask
                 for, or a kernel is wrong.
         """
         with self.token() as asked:
-            self.judge({"this machine": answer(asked)}, workers)
+            self.check_answers({"this machine": check_node(asked)}, workers)
         if self.conditions and self.conditions.device != "cpu":
-            from search.kernels.gpu import unusable
+            from search.kernels.gpu import why_unusable
 
-            if why := unusable():
-                self.refuse({"this machine": [f"resources.gpus: torch can use no GPU here: {why}"]}, 1)
+            if why := why_unusable():
+                self.raise_if_any({"this machine": [f"resources.gpus: torch cannot use any GPU here: {why}"]}, 1)
         if self.conditions:
-            from search.kernels.soundness import refused
+            from search.kernels.soundness import unavoidable_faults
 
-            self.refuse({"this machine": found} if (found := refused(self.nets, self.conditions)) else {}, 1)
+            self.raise_if_any(
+                {"this machine": found} if (found := unavoidable_faults(self.nets, self.conditions)) else {}, 1
+            )
 
     @contextmanager
     def token(self) -> Iterator[dict[str, Any]]:
-        """What every node is asked: to find in the run's folder what was written here just now.
+        """Write a secret into the run's folder, and yield what nodes need to find it: `{folder, word}`.
 
         Raises:
             InputError: the folder cannot be written here.
         """
-        for left in self.checkpoints.glob(f"{TOKEN}*"):
-            # By a driver that was killed here; of those that live, this is the folder's only one.
-            clear(left)
-        folder, word = self.checkpoints / f"{TOKEN}{secrets.token_hex(8)}", secrets.token_hex(16)
+        for leftover in self.checkpoints.glob(f"{TOKEN_PREFIX}*"):
+            # Of a driver that was killed: no other living driver has this folder.
+            remove_folder(leftover)
+        folder, word = self.checkpoints / f"{TOKEN_PREFIX}{secrets.token_hex(8)}", secrets.token_hex(16)
         try:
             try:
                 write_file(folder / "driver", word.encode())
@@ -119,75 +122,79 @@ class Preflight:
                 ) from None
             yield {"folder": folder, "word": word}
         finally:
-            clear(folder)
+            remove_folder(folder)
 
     @property
     def _other(self) -> str:
         return f"choose another {'--out' if isinstance(self.checkpoints, Path) else '--checkpoints'}"
 
-    def judge(self, answers: Mapping[str, Mapping[str, Any]], workers: int) -> None:
-        """Say what differs a little, and raise for what will not do; `answers` by the nodes' names.
+    def check_answers(self, answers: Mapping[str, Mapping[str, Any]], workers: int) -> None:
+        """Judge the answers of `check_node`, by node name: report small differences, and raise for serious ones.
 
         Raises:
-            InputError: a line for each node that is not ready, with all that is wrong there.
+            InputError: one line for each problem of each node that is not ready.
         """
         own = versions()
         wrong: dict[str, list[str]] = {}
         for name, found in answers.items():
-            refused, noted = compared(own, found["versions"])
+            refused, noted = compare_versions(own, found["versions"])
             for note in noted:
-                self.say(f"{name} has {note}: numbers may differ in their last digits")
+                self.say(f"{name} has {note}: numbers can differ in their last digits")
             lines = [f"has {each}" for each in refused] + ([found["folder"]] if found["folder"] else [])
             if not found["folder"] and (full := self._too_full(found["free"], workers)):
                 lines.append(full)
             if lines:
                 wrong[name] = lines
-        self.refuse(wrong, len(answers))
+        self.raise_if_any(wrong, len(answers))
 
-    def refuse(self, wrong: Mapping[str, Sequence[str]], nodes: int) -> None:
-        """Raise, if anything is wrong anywhere."""
+    def raise_if_any(self, wrong: Mapping[str, Sequence[str]], nodes: int) -> None:
+        """Check that no node has a problem. `wrong` has the problems by node name, `nodes` is the number of nodes.
+
+        Raises:
+            InputError: one line for each problem.
+        """
         if wrong:
             lines = [f"{name}: {line}" for name, some in wrong.items() for line in some]
             head = [f"{len(wrong)} of {nodes} nodes cannot take trials:"] if nodes > 1 else []
             raise InputError("\n".join([*head, *lines]))
 
     def _too_full(self, free: int | None, workers: int) -> str:
-        # The last two, and a new one until it is whole.
-        needed = workers * 3 * self.each + self.kept + MARGIN
+        # A trial keeps two checkpoints, and has a third one while it writes it.
+        needed = workers * 3 * self.checkpoint_bytes + self.weight_bytes + RESERVE_BYTES
         if free is None or free >= needed:
             return ""
         return (
-            f"{_size(free)} are free at {self.checkpoints}, and the run may take {_size(needed)} ({workers} trials at "
-            f"a time with three checkpoints of {_size(self.each)}, and {_size(self.kept)} of weights that "
-            "stay); make room, or choose another --out"
+            f"{_size(free)} are free at {self.checkpoints}, and the run can take {_size(needed)} ({workers} trials at "
+            f"a time with three checkpoints of {_size(self.checkpoint_bytes)} each, and {_size(self.weight_bytes)} of "
+            "weights); make room, or choose another --out"
         )
 
 
-def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """On a node: its versions, its free disk, and what is wrong with the run's folder there, if anything is.
+def check_node(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Run on a node: return its versions, its free disk space, and what is wrong with the run's folder there.
 
-    A bucket has room for all.
+    `free` is None in a bucket, whose space is not limited; `folder` is "" if nothing is wrong.
     """
     folder: Place = asked["folder"]
     wrong, free = "", None
     try:
         if isinstance(folder, Path):
-            _awaited(folder / "driver")
+            _wait_for(folder / "driver")
         if (folder / "driver").read_bytes() != asked["word"].encode():
-            wrong = "is another folder than where the run was begun"
+            wrong = "is not the folder in which the run was started"
         (folder / f"{platform.node()}-{os.getpid()}").write_text(asked["word"])
         if isinstance(folder, Path):
             free = shutil.disk_usage(folder).free
     except FileNotFoundError:
-        wrong = "is not there, or not the folder in which the run was begun"
+        wrong = "does not exist, or is not the folder in which the run was started"
     except OSError as error:
         wrong = f"cannot be written ({error.strerror or error})"
-    told = f"{folder.parent} {wrong}; checkpoints need a folder that all nodes share: choose another --out"
-    return {"versions": versions(), "free": free, "folder": told if wrong else ""}
+    line = f"{folder.parent} {wrong}; checkpoints need a folder that all nodes share: choose another --out"
+    return {"versions": versions(), "free": free, "folder": line if wrong else ""}
 
 
-def clear(folder: Place) -> None:
-    """Remove a folder with all that is in it, as far as that can be done."""
+def remove_folder(folder: Place) -> None:
+    """Remove a folder with its contents, and ignore errors."""
     if isinstance(folder, Path):
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -195,31 +202,35 @@ def clear(folder: Place) -> None:
         folder.remove()
 
 
-def data_there(data: Mapping[str, Any], fingerprint: str) -> str:
-    """On a node: what is wrong with the data set there; "" if it is the one that the trials were planned with."""
+def check_node_data(data: Mapping[str, Any], fingerprint: str) -> str:
+    """Run on a node: return what is wrong with its data set, or "" if it is the one that was planned with."""
     from search.data import load
 
     try:
         found = load(DataSet.of(dict(data))).fingerprint
     except InputError as error:
-        return f"{error}; or have it in a folder that all nodes share, and name that with --data-root"
+        return f"{error}; or put it in a folder that all nodes share, and pass that as --data-root"
     if found != fingerprint:
-        return f"data set {data['name']!r} is another one there (fingerprint {found}, and {fingerprint} here)"
+        return f"data set {data['name']!r} has other contents there (fingerprint {found}, and {fingerprint} here)"
     return ""
 
 
-def kernels_there(nets: Sequence[Mapping[str, Any]], conditions: Mapping[str, Any]) -> list[str]:
-    """On a node: lines on kernels of these networks that are wrong there and cannot be avoided. Both are plain data."""
+def check_node_kernels(nets: Sequence[Mapping[str, Any]], conditions: Mapping[str, Any]) -> list[str]:
+    """Run on a node: return a line for each kernel of these networks that is wrong there and cannot be avoided.
+
+    Networks and conditions are plain data, as `model_dump` and `asdict` give them.
+    """
     from search.kernels.layers import Conditions
-    from search.kernels.soundness import refused
+    from search.kernels.soundness import unavoidable_faults
 
-    return refused(map(Architecture.of, nets), Conditions(**conditions))
+    return unavoidable_faults(map(Architecture.of, nets), Conditions(**conditions))
 
 
-def compared(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Versions that differ too much for one run, and those that differ a little: "torch 2.9.0, and 2.8.1 is here".
+def compare_versions(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return (versions that differ too much for one run, versions that differ a little).
 
-    Too much is another minor version of Python or torch, and any other code of this package.
+    Too much is another minor version of Python or torch, or any other code of this package. An entry reads "torch
+    2.9.0, and 2.8.1 is here".
     """
     refused: list[str] = []
     noted: list[str] = []
@@ -233,7 +244,7 @@ def compared(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[list[st
 
 @cache
 def versions() -> dict[str, str]:
-    """Of what makes a trial's numbers: Python, torch and this package, the last with a hash of its code."""
+    """Return the versions that change a trial's numbers: Python, torch, and this package with a hash of its code."""
     return {
         "python": platform.python_version(),
         "torch": metadata.version("torch"),
@@ -242,7 +253,7 @@ def versions() -> dict[str, str]:
 
 
 def _own_version() -> str:
-    """The installed version; of a checkout that is only on the import path, that is what it says."""
+    """Return the installed version, or "not installed" for a checkout that is only on the import path."""
     try:
         return metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:
@@ -250,10 +261,13 @@ def _own_version() -> str:
 
 
 def _code() -> str:
-    """8 hex digits of SHA-256 over the modules that describe and train networks: a checkout's version says little."""
+    """Return 8 hex digits of the SHA-256 of the modules that describe and train networks.
+
+    The version alone does not identify a checkout.
+    """
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(path for room in ("resnet_space", "search") for path in (root / room).rglob("*.py")):
-        # Not the bytes as they are: a checkout on another system may end its lines otherwise.
+        # Lines, not bytes: a checkout on another system can have other line ends.
         digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + b"\n".join(path.read_bytes().splitlines()))
     return digest.hexdigest()[:8]
 
@@ -262,10 +276,10 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _awaited(path: Path) -> None:
+def _wait_for(path: Path) -> None:
     end = time.monotonic() + GRACE_SECONDS
     while not path.exists() and time.monotonic() < end:
-        # A network file system may remember for a while that a folder was not there; listing makes it look again.
+        # A network file system can cache for a while that a folder does not exist; listing its parent refreshes that.
         if path.parent.parent.is_dir():
             os.listdir(path.parent.parent)
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What one sees while trials run: a live display on a terminal, plain lines elsewhere. All of it on stderr."""
+"""The progress of a run, on stderr: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rich.text import Text
 from search.running.screen import Screen, Stderr
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 
-QUIET = 60.0
-"""Seconds without a word that are never told."""
+MIN_SILENCE_SECONDS = 60.0
+"""A trial that has been silent for less time than this is never reported as silent."""
 
-LONG = 10
-"""A trial is silent when it has told nothing for so many times the longest pause so far."""
+SILENCE_FACTOR = 10
+"""A trial is silent if it has reported nothing for this many times the longest pause so far."""
 
 
 class Progress:
-    """Counts events of trials of so many `steps`. Use it as a context.
+    """Counts the events of `total` trials and shows how far they are. Use it as a context manager.
 
-    What it shows is shown aside: a terminal that hangs, or has gone, is no trial's affair.
+    It writes in a thread of its own, so a terminal that hangs or was closed does not affect trials.
     """
 
     def __init__(
@@ -35,24 +35,26 @@ class Progress:
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`already` trials of `total` are finished in the store, and each trial takes `steps` optimiser steps."""
         self.total, self.already, self.steps, self.clock = total, already, steps, clock
         self.console = console or Stderr()
-        self.screen = Screen(self.look)
+        self.screen = Screen(self.report_silent_trials)
         self.began = clock()
         self.names: dict[str, str] = {}
-        """Of trials, for people, by key; one without a name is shown by its key."""
+        """Names of trials for people, by key. A trial without a name is shown by its key."""
         self.running: dict[str, Epoch | None] = {}
         self.together: dict[str, int] = {}
-        self.carried: dict[str, float] = {}
-        """Parts of trials that a session before this one did."""
-        self.heard: dict[str, float] = {}
-        """When running trials told something last."""
+        """How many trials train together with a trial, itself included, by key."""
+        self.done_before: dict[str, float] = {}
+        """The fraction of a trial that earlier sessions did, by key."""
+        self.last_heard: dict[str, float] = {}
+        """When a running trial reported last, by key."""
         self.longest_pause = 0.0
         self.silent: set[str] = set()
-        self.machines: list[str] = []
-        """What was shown of machines."""
-        self.shown: set[str] = set()
-        """Notices that are shown once."""
+        self.machine_lines: list[str] = []
+        """Notices about machines that have been shown."""
+        self.once_shown: set[str] = set()
+        """Notices to be shown once that have been shown."""
         self.ended: Counter[str] = Counter()
         self.best: tuple[float, str] | None = None
         self.live = Live(console=self.console, get_renderable=self.render, refresh_per_second=4, transient=True)
@@ -72,70 +74,76 @@ class Progress:
         self.screen.__exit__()
 
     def say(self, line: str) -> None:
-        """Have a line printed."""
+        """Print a line, from the display's thread."""
         self.screen.do(lambda: self.console.print(line, soft_wrap=True, markup=False))
 
     def tell(self, event: Event) -> None:
-        """Take an event in, and print a line where a trial ends."""
-        self._hear(event)
+        """Receive an event, and print a line if a trial ended or has a notice."""
+        self._note_time(event)
         match event:
             case Started():
                 self.running[event.key] = None
                 self.together[event.key] = event.together
-                # Once: what a lost worker did in this session is no gift of one before.
-                self.carried.setdefault(event.key, event.step / self.steps)
+                # Only at the first start in this session: a restart after a lost worker resumes this session's work.
+                self.done_before.setdefault(event.key, event.step / self.steps)
             case Epoch():
                 self.running[event.key] = event
-                self._better(event.validation_error, event.key)
+                self._update_best(event.validation_error, event.key)
             case Notice(host=""):
-                if not event.once or event.text not in self.shown:
+                if not event.once or event.text not in self.once_shown:
                     self.say(f"{self._name(event.key)}: {event.text}")
-                self.shown.add(event.text)
+                self.once_shown.add(event.text)
             case Notice():
                 line = f"{event.host}: {event.text}"
-                if line not in self.machines:
-                    self.machines.append(line)
+                if line not in self.machine_lines:
+                    self.machine_lines.append(line)
                     self.say(line)
             case Finished():
                 self.running.pop(event.key, None)
                 self.ended[event.status] += 1
                 self.say(self._line(event))
 
-    def look(self) -> None:
-        """Say which trials have been silent for much longer than any was; once, until they are heard again."""
+    def report_silent_trials(self) -> None:
+        """Print which trials have been silent for much longer than any before, once until they report again."""
         now = self.clock()
-        for key, heard in list(self.heard.items()):
+        for key, heard in list(self.last_heard.items()):
             pause = now - heard
-            if self.longest_pause and pause > max(QUIET, LONG * self.longest_pause) and key not in self.silent:
+            if (
+                self.longest_pause
+                and pause > max(MIN_SILENCE_SECONDS, SILENCE_FACTOR * self.longest_pause)
+                and key not in self.silent
+            ):
                 self.silent.add(key)
-                longest = clock_face(self.longest_pause)
-                self.say(f"{self._name(key)}: silent for {clock_face(pause)}; the longest pause so far was {longest}")
+                longest = format_duration(self.longest_pause)
+                self.say(
+                    f"{self._name(key)}: silent for {format_duration(pause)}; the longest pause so far was {longest}"
+                )
 
-    def _hear(self, event: Event) -> None:
+    def _note_time(self, event: Event) -> None:
         now = self.clock()
-        if isinstance(event, Epoch) and event.key in self.heard:
-            self.longest_pause = max(self.longest_pause, now - self.heard[event.key])
-        self.heard[event.key] = now
+        if isinstance(event, Epoch) and event.key in self.last_heard:
+            self.longest_pause = max(self.longest_pause, now - self.last_heard[event.key])
+        self.last_heard[event.key] = now
         self.silent.discard(event.key)
         if isinstance(event, Finished):
-            del self.heard[event.key]
+            del self.last_heard[event.key]
 
-    def more(self, trials: int) -> None:
-        """There are more trials to do than was known, or fewer."""
+    def add_trials(self, trials: int) -> None:
+        """Add to the number of trials; a negative number makes it smaller."""
         self.total += trials
 
     def note(self, line: str) -> None:
-        """Say something, above the display."""
+        """Print a line above the display, from the caller's thread."""
         self.console.print(line, soft_wrap=True)
 
-    def ended_elsewhere(self, trials: int) -> None:
-        """So many were done by another driver."""
+    def add_ended_elsewhere(self, trials: int) -> None:
+        """Count trials that another driver has finished."""
         self.already += trials
 
     def _name(self, key: str) -> str:
         return self.names.get(key, key)
 
-    def _better(self, error: float, key: str) -> None:
+    def _update_best(self, error: float, key: str) -> None:
         if self.best is None or error < self.best[0]:
             self.best = (error, self._name(key))
 
@@ -143,21 +151,21 @@ class Progress:
         done = self.already + self.ended.total()
         what = event.reason if event.test_error is None else f"test error {event.test_error:6.2%}"
         left = self.seconds_left()
-        ahead = f", {clock_face(left)} left" if left and done < self.total else ""
+        remaining = f", {format_duration(left)} left" if left and done < self.total else ""
         others = self.together.get(event.key, 1) - 1
-        beside = f", together with {others} other{'s' * (others > 1)}" if others else ""
-        ended = f"{self._name(event.key)}: {event.status}, {what}, {event.seconds:.0f} s{beside}"
-        return f"[{done}/{self.total}] {ended}{ahead}"
+        group = f", together with {others} other{'s' * (others > 1)}" if others else ""
+        ended = f"{self._name(event.key)}: {event.status}, {what}, {event.seconds:.0f} s{group}"
+        return f"[{done}/{self.total}] {ended}{remaining}"
 
     def seconds_left(self) -> float | None:
-        """Time left at this session's pace, counting the parts of running trials; None before there is a pace."""
+        """Return the time left at this session's speed, or None before one is known. Parts of trials count."""
         parts = sum(epoch.step / self.steps for epoch in self.running.values() if epoch)
-        done = self.ended.total() + parts - sum(self.carried.values())
-        ahead = self.total - self.already - self.ended.total() - parts
-        return (self.clock() - self.began) / done * ahead if done > 0.01 else None
+        done = self.ended.total() + parts - sum(self.done_before.values())
+        remaining = self.total - self.already - self.ended.total() - parts
+        return (self.clock() - self.began) / done * remaining if done > 0.01 else None
 
     def render(self) -> Text:
-        """The live display: a line of counts, and a line a running trial."""
+        """Return the live display: a line of counts, then one line per running trial."""
         bad = ", ".join(f"{n} {status}" for status, n in self.ended.items() if status != "complete")
         waiting = self.total - self.already - self.ended.total() - len(self.running)
         left = self.seconds_left()
@@ -166,7 +174,7 @@ class Progress:
             f"{len(self.running)} running",
             f"{waiting} waiting",
             *([bad] if bad else []),
-            f"{clock_face(left)} left" if left is not None else "starting",
+            f"{format_duration(left)} left" if left is not None else "starting",
             *([f"best so far {self.best[0]:.2%} ({self.best[1]}, validation)"] if self.best else []),
         ]
         lines = [" | ".join(head)]
@@ -181,8 +189,8 @@ class Progress:
         return Text("\n".join(lines))
 
 
-def clock_face(seconds: float) -> str:
-    """3:05, or 1:02:03 past an hour."""
+def format_duration(seconds: float) -> str:
+    """Return a duration as M:SS or H:MM:SS: 185 s is "3:05", 3723 s is "1:02:03"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""Writes for people, done aside: who trains never waits for a terminal, and never ends of one."""
+"""Display output in its own thread: training never waits for a terminal, and never fails because of one."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from typing import IO
 
 from rich.console import Console
 
-MOST = 10_000
-"""Writes that wait; of a pipe that nobody reads, more are dropped."""
+MAX_WAITING = 10_000
+"""Pending writes. If nobody reads the pipe, further ones are dropped."""
 
-PATIENCE = 3.0
-"""Seconds that are waited for the last of them."""
+CLOSE_SECONDS = 3.0
+"""Time that `Screen` waits at its end for pending writes."""
 
-OFTEN = 5.0
-"""Seconds between two looks at the clock."""
+IDLE_SECONDS = 5.0
+"""Time without an action after which `idle` is called."""
 
 
 class Screen:
-    """A thread that does what it is given, in order. As a context: before and after, things are done at once.
+    """A thread that runs display actions in order. Outside of its context, they run in the caller's thread.
 
-    `idle` is called now and then. What raises, such as a pipe that was closed, is the end of all showing.
+    `idle` is called when there was no action for `IDLE_SECONDS`. An action that raises, for example because the pipe
+    was closed, ends all display.
     """
 
     def __init__(self, idle: Callable[[], None]) -> None:
         self.idle = idle
         self.broken = False
-        self._todo: Queue[Callable[[], None] | None] = Queue(MOST)
+        self._todo: Queue[Callable[[], None] | None] = Queue(MAX_WAITING)
         self._thread: Thread | None = None
 
     def __enter__(self) -> Screen:
@@ -43,11 +44,11 @@ class Screen:
         if self._thread:
             with suppress(Full):
                 self._todo.put_nowait(None)
-            self._thread.join(PATIENCE)
+            self._thread.join(CLOSE_SECONDS)
             self._thread = None
 
     def do(self, action: Callable[[], None]) -> None:
-        """Have it done soon, or not at all."""
+        """Queue an action. It is dropped if the queue is full."""
         if self._thread is None:
             self._try(action)
             return
@@ -57,7 +58,7 @@ class Screen:
     def _work(self) -> None:
         while True:
             try:
-                action = self._todo.get(timeout=OFTEN)
+                action = self._todo.get(timeout=IDLE_SECONDS)
             except Empty:
                 action = self.idle
             if action is None:
@@ -73,17 +74,17 @@ class Screen:
 
 
 class Stderr(Console):
-    """The console of progress. One whose reader has gone is quiet; rich's own would end the process."""
+    """The console for progress. If its reader is gone it becomes quiet; rich's console would end the process."""
 
     def __init__(self) -> None:
-        super().__init__(file=_own(), stderr=True, highlight=False, markup=False)
+        super().__init__(file=_own_handle(), stderr=True, highlight=False, markup=False)
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
 
-def _own() -> IO[str] | None:
-    """stderr under a handle of our own: a write that hangs would hold the lock that Python needs to exit."""
+def _own_handle() -> IO[str] | None:
+    """Return stderr under another handle: a write that hangs on Python's own holds the lock that it needs to exit."""
     stream = sys.__stderr__
     if stream is None or sys.stderr is not stream:
         return None

@@ -1,4 +1,4 @@
-"""Where a trial was after an epoch: two generations, so that kill and damage leave one to go on from."""
+"""Checkpoints of a trial after an epoch. Two generations are kept, so one is left after a kill or damage."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ WEIGHTS = "weights.safetensors"
 DIGEST = hashlib.sha256().digest_size
 
 
-class Damaged(Exception):
-    """A checkpoint that is not as it was written, or is another network's; it has been put aside."""
+class DamagedCheckpoint(Exception):
+    """A checkpoint that has changed since it was written, or is another network's. It has been moved away."""
 
 
 @dataclass
 class State:
-    """What a training knows besides weights, momenta and random states."""
+    """The state of a training run, without weights, momenta and random states."""
 
     step: int = 0
     warming_up: bool = True
     history: list[Epoch] = field(default_factory=list)
 
     before: int = 0
-    """The step of the checkpoint before, 0 where there was none."""
+    """The step of the previous checkpoint, 0 if there is none."""
     level: dict[str, int] = field(default_factory=dict)
-    """The steps, by key, of all that trained together when it was written: none of them may be at an earlier one."""
+    """The steps, by key, of all trials that trained together when this was written. None of them can resume earlier."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,23 @@ class Snapshot:
 
     content: dict[str, Any]
     copied: torch.cuda.Event | None = None
-    """When all of it is there, on a GPU."""
+    """On a GPU, the event after which all of it has been copied."""
 
 
 def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State:
-    """Put model, optimiser and torch's random generators back where the checkpoint left them.
+    """Restore model, optimiser and torch's random generators from a checkpoint, and return its state.
 
     Raises:
-        FileNotFoundError: there is none.
-        Damaged: why; it is put aside, and parts of the model may have been overwritten.
+        FileNotFoundError: there is no checkpoint.
+        DamagedCheckpoint: it cannot be used; the reason is the message. It is moved away, and parts of the model can
+            be overwritten.
         Unreachable: it is in a bucket that does not answer.
     """
     try:
         # weights_only: tensors and plain containers, never code.
-        data: dict[str, Any] = torch.load(io.BytesIO(_whole(path)), map_location="cpu", weights_only=True)
+        data: dict[str, Any] = torch.load(io.BytesIO(_verified(path)), map_location="cpu", weights_only=True)
         history = [Epoch(**epoch) for epoch in data["history"]]
-        # Those without this field were written after every epoch.
+        # Earlier versions had no such field, and wrote a checkpoint after every epoch.
         before = int(data.get("before", history[-2].step if len(history) > 1 else 0))
         level = {str(key): int(step) for key, step in data.get("level", {}).items()}
         state = State(data["step"], data["warming_up"], history, before, level)
@@ -76,7 +77,7 @@ def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device
             raise ValueError("it is another network's")
         model.load_state_dict(weights)
         optimizer.load_state_dict(
-            {"state": _remembered(momenta, list(model.parameters())), "param_groups": data["param_groups"]}
+            {"state": _optimizer_state(momenta, list(model.parameters())), "param_groups": data["param_groups"]}
         )
         torch.set_rng_state(data["rng"])
         if device.startswith("cuda") and data["cuda_rng"] is not None:
@@ -84,10 +85,10 @@ def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device
     except (FileNotFoundError, Unreachable, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        # A checkpoint is only time saved: without it the trial goes on from the one before, or starts anew.
+        # A checkpoint only saves time: without it the trial resumes from the previous one, or starts again.
         with suppress(OSError):
             path.replace(path.with_suffix(".damaged"))  # type: ignore[arg-type]  # of one kind
-        raise Damaged(next(iter(str(error).splitlines()), type(error).__name__)) from error
+        raise DamagedCheckpoint(next(iter(str(error).splitlines()), type(error).__name__)) from error
     return state
 
 
@@ -99,10 +100,10 @@ def save(
     device: str,
     rng: Tensor | None = None,
 ) -> None:
-    """Write a checkpoint; the one that was the newest is the one before. The arguments are those of `snapshot`.
+    """Write a checkpoint, and keep the newest one so far as the previous one. The arguments are those of `snapshot`.
 
     Raises:
-        OSError: it could not be written; the newest is still there.
+        OSError: it could not be written; the newest one so far is unchanged.
     """
     write(folder, snapshot(model, optimizer, state, device, rng))
 
@@ -110,16 +111,16 @@ def save(
 def snapshot(
     model: nn.Module, optimizer: torch.optim.Optimizer, state: State, device: str, rng: Tensor | None = None
 ) -> Snapshot:
-    """A checkpoint's content as it is now. From a GPU it is still on its way, and training may go on.
+    """Return the content of a checkpoint as it is now. From a GPU it is copied while training continues.
 
-    `rng` is the state of the generator that training draws from, by default torch's own.
+    `rng` is the state of the generator that training draws from; default: torch's own.
     """
     learned = optimizer.state_dict()
     momenta = {f"{place}.{name}": each for place, own in learned["state"].items() for name, each in own.items()}
     content = {
         "model": packed(model.state_dict()),
         "momenta": packed(momenta),
-        # A rate may be a tensor that the next step writes to.
+        # Copied: a learning rate can be a tensor, and the next step writes to it.
         "param_groups": copy.deepcopy(learned["param_groups"]),
         "rng": torch.get_rng_state() if rng is None else rng,
         "cuda_rng": torch.cuda.get_rng_state() if device.startswith("cuda") else None,
@@ -140,28 +141,29 @@ def snapshot(
 
 
 def write(folder: Place, snapshot: Snapshot) -> None:
-    """Write a snapshot as `save` does, in whichever thread.
+    """Write a snapshot as `save` does, from any thread.
 
-    The file is torch's archive and its SHA-256: torch itself reads an archive with a flipped bit as if it were whole.
+    The file is torch's archive followed by its SHA-256: torch itself reads an archive with a flipped bit without error.
 
     Raises:
-        OSError: it could not be written; the newest is still there.
+        OSError: it could not be written; the newest one so far is unchanged.
     """
     if snapshot.copied:
         snapshot.copied.synchronize()
     archive = io.BytesIO()
     torch.save(snapshot.content, archive)
-    write_file(folder / NAME, sealed(archive.getvalue()), backup=folder / BEFORE)
+    write_file(folder / NAME, with_digest(archive.getvalue()), backup=folder / BEFORE)
 
 
-def sealed(archive: bytes) -> bytes:
-    """The content of a checkpoint's file: an archive with its digest behind it."""
+def with_digest(archive: bytes) -> bytes:
+    """Return the content of a checkpoint's file: the archive, followed by its digest."""
     return archive + hashlib.sha256(archive).digest()
 
 
 def packed(tensors: Mapping[str, Tensor]) -> list[tuple[list[tuple[str, list[int]]], Tensor]]:
-    """Tensors of each type behind one another as one, with names and shapes: an archive of hundreds takes two or
-    three times as long to make.
+    """Concatenate the tensors of each type into one, and return each with the names and shapes of its parts.
+
+    An archive of hundreds of separate tensors takes two or three times as long to write.
     """
     kinds: dict[torch.dtype, list[str]] = {}
     for name, tensor in tensors.items():
@@ -176,7 +178,7 @@ def packed(tensors: Mapping[str, Tensor]) -> list[tuple[list[tuple[str, list[int
 
 
 def unpacked(kinds: Iterable[tuple[list[tuple[str, list[int]]], Tensor]]) -> dict[str, Tensor]:
-    """What was packed, by name."""
+    """Return the tensors that `packed` joined, by name."""
     found: dict[str, Tensor] = {}
     for names, whole in kinds:
         parts = torch.split(whole, [prod(shape) for _, shape in names])
@@ -184,8 +186,8 @@ def unpacked(kinds: Iterable[tuple[list[tuple[str, list[int]]], Tensor]]) -> dic
     return found
 
 
-def _remembered(momenta: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> dict[int, dict[str, Tensor]]:
-    """An optimiser's state by its parameters' places, each tensor lying in memory as its parameter does."""
+def _optimizer_state(momenta: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> dict[int, dict[str, Tensor]]:
+    """Return an optimiser's state by parameter index. Each tensor gets the memory layout of its parameter."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in momenta.items():
         place, _, own = name.partition(".")
@@ -194,16 +196,16 @@ def _remembered(momenta: Mapping[str, Tensor], parameters: Sequence[nn.Parameter
     return state
 
 
-def step_back(folder: Place) -> None:
-    """Make the checkpoint before the newest; without one, there is none."""
+def restore_previous(folder: Place) -> None:
+    """Make the previous checkpoint the newest. If there is none, remove the newest."""
     try:
         (folder / BEFORE).replace(folder / NAME)  # type: ignore[arg-type]  # of one kind
     except FileNotFoundError:
         (folder / NAME).unlink()
 
 
-def keep_weights(folder: Place, model: nn.Module) -> None:
-    """Leave the trained weights.
+def save_weights(folder: Place, model: nn.Module) -> None:
+    """Write the trained weights to `weights.safetensors` in the trial's folder.
 
     Raises:
         OSError: they could not be written.
@@ -214,22 +216,21 @@ def keep_weights(folder: Place, model: nn.Module) -> None:
     write_file(folder / WEIGHTS, as_bytes(tensors))
 
 
-def drop(folder: Place) -> None:
-    """Remove the checkpoints of a trial that has ended, whose momenta are of no more use, and what is half written."""
+def remove_checkpoints(folder: Place) -> None:
+    """Remove the checkpoints of a trial that has ended, and incomplete files: nothing resumes from them."""
     _remove(folder.glob("*"))
 
 
-def sweep_up(checkpoints: Place, ended: Collection[str]) -> None:
-    """The same for these trials, by looking once: a kill may have come between a trial's end and that. It may have left
-    a record of deaths too."""
-    _remove((path for path in checkpoints.glob("*/*") if path.parent.name in ended), (*GENERATIONS, *killed.NAMES))
+def remove_leftovers(checkpoints: Place, ended: Collection[str]) -> None:
+    """Do the same for several ended trials: a kill can have prevented it, and can have left a record of deaths."""
+    _remove((path for path in checkpoints.glob("*/*") if path.parent.name in ended), (*GENERATIONS, *killed.FILES))
 
 
 def _remove(paths: Iterable[Place], names: Collection[str] = GENERATIONS) -> None:
-    # Of a bucket that does not answer they stay: they are of no use, and no harm.
+    # In a bucket that does not answer they stay, which does no harm.
     with suppress(Unreachable):
         left = [path for path in paths if path.name in names or TEMPORARY_NAME.fullmatch(path.name)]
-        # By their names: the newest is the last to go.
+        # In order of their names, so that the newest is removed last.
         for path in sorted(left, key=lambda path: path.name):
             path.unlink(missing_ok=True)
 
@@ -238,9 +239,9 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in tensors.items()}
 
 
-def _whole(path: Place) -> bytes:
+def _verified(path: Place) -> bytes:
     content = path.read_bytes()
     archive = content[:-DIGEST]
-    if sealed(archive) != content:
-        raise ValueError("it is not as it was written: its digest is another")
+    if with_digest(archive) != content:
+        raise ValueError("it has changed since it was written: its digest does not match")
     return archive

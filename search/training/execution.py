@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from search.kernels.workarounds import NONE, Detours
+from search.kernels.workarounds import NO_DETOURS, Detours
 from search.trials.resources import Resources
 
 
@@ -17,7 +17,7 @@ class Execution:
     """Whether the activations of branches are computed again in the backward pass, not kept (see `build`)."""
     recorded: bool = False
     """Whether a step on CUDA is launched as one graph, if it can be recorded; why not is reported as a `Notice`."""
-    detours: Detours = field(default_factory=lambda: NONE)
+    detours: Detours = field(default_factory=lambda: NO_DETOURS)
     """For layers whose kernels are wrong on this machine (see `soundness`)."""
     checkpoint_seconds: float = 0
     """Between two checkpoints, at least: they are written after an epoch, by default after each."""

@@ -1,4 +1,4 @@
-"""Take a network away: as Python that builds it, as its weights, or as ONNX. A format is a function in a table."""
+"""Export a network as Python code that builds it, as its weights, or as ONNX. `FORMATS` has a function per format."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from search.training.checkpoint import WEIGHTS
 
 ONNX_EXTRAS = ("onnx", "onnxscript", "onnxruntime")
 
-ONNX_BYTES = 2_000_000_000
-"""Weights beyond this do not fit one ONNX file: protobuf, which it is written in, ends at 2 GiB."""
+MAX_ONNX_BYTES = 2_000_000_000
+"""Larger weights do not fit one ONNX file: its encoding, protobuf, is limited to 2 GiB."""
 
 TOLERANCE = 1e-4
-"""What onnxruntime's logits may differ from torch's by: their largest difference over max(1, their largest size)."""
+"""The allowed difference between the logits of onnxruntime and torch: max |a - b| / max(1, max |b|)."""
 
 BATCHES = (1, 3)
-"""Batch sizes of that comparison; the network is traced with another."""
+"""The batch sizes of that comparison. The network is traced with another one."""
 
 Facts = dict[str, str]
 Format = Callable[[Architecture, Path, Place | None, Facts, Inputs | None], list[Path]]
@@ -43,22 +43,22 @@ def export(
     facts: Mapping[str, str | int | float] | None = None,
     inputs: Inputs | None = None,
 ) -> list[Path]:
-    """Write the network to `to`, in the format that its suffix names; the paths of all that belongs to it.
+    """Write the network to `to`, in the format of its suffix, and return the paths of all files that were written.
 
-    `weights` is a trial's `weights.safetensors`. `facts` (errors, MACs, where it is from) go along as they are, in
-    comments or metadata, with the network's key; so do `inputs`, what its images must be, where that is known. Files
-    are whole or not there, and `to` comes last. It is overwritten if it exists; a file beside it is not: one that holds
-    the same stays, one that holds something else is refused.
+    `weights` is a trial's `weights.safetensors`. `facts` (errors, MACs, source) and `inputs` (what the images must be)
+    are written as comments or metadata, with the network's key. Each file is written completely or not at all, `to`
+    last. `to` is overwritten if it exists. A companion file is not: one with the same content stays, and one with
+    another content is an error.
 
     Raises:
-        InputError: no such format or folder, a file cannot be written, no weights where the format needs them, weights
-            of another network, or what only ONNX can meet: see `as_onnx`.
+        InputError: the format or folder does not exist, a file cannot be written, the format needs weights and there
+            are none, they are another network's, or an error of ONNX: see `as_onnx`.
     """
     form = FORMATS.get(to.suffix.lower())
     if form is None:
         raise unknown("format", to.suffix or to.name, FORMATS, path=str(to))
     if not to.parent.is_dir():
-        raise InputError(f"{to.parent}: no such folder; make it, or choose another")
+        raise InputError(f"{to.parent}: no such folder; create it, or choose another")
     named = {_text(name): _text(value) for name, value in (facts or {}).items()}
     try:
         return form(net, to, weights, {"key": net.key} | named | {"key": net.key}, inputs)
@@ -67,9 +67,9 @@ def export(
 
 
 def weights_of(checkpoints: Place, keys: Sequence[str]) -> Place | None:
-    """The weights that the first of these trials left; None if none did.
+    """Return the weights of the first of these trials that has any, or None.
 
-    `keys` are trials' keys, the preferred ones first.
+    `keys` are the trials' keys in order of preference.
     """
     paths = (checkpoints / key / WEIGHTS for key in keys)
     return next((path for path in paths if path.is_file()), None)
@@ -78,20 +78,20 @@ def weights_of(checkpoints: Place, keys: Sequence[str]) -> Place | None:
 def as_python(
     net: Architecture, to: Path, weights: Place | None, facts: Facts, inputs: Inputs | None = None
 ) -> list[Path]:
-    """A module whose `network()` builds the network, with a `.safetensors` beside it if there are weights.
+    """Write a module whose `network()` builds the network, and a `.safetensors` next to it if there are weights.
 
-    With `inputs` it has MEAN, STD and CLASSES, and `normalise(images)` makes of images what `network()` takes.
+    With `inputs` the module has MEAN, STD and CLASSES, and a `normalise(images)` whose result `network()` takes.
 
-    Everything that is not this function's own text stands in it as a literal, or as a comment of one printable line.
+    All text from outside is written as a literal, or as a comment of one printable line.
     """
     if to.stem in sys.stdlib_module_names or to.stem in sys.modules:
-        # A script's own folder is searched first.
-        raise InputError(f"{to}: would be imported in place of the module {to.stem!r}; choose another name")
-    beside = to.with_suffix(".safetensors")
+        # Python searches a script's folder first.
+        raise InputError(f"{to}: would be imported instead of the module {to.stem!r}; choose another name")
+    companion = to.with_suffix(".safetensors")
     both = facts | _texts(inputs)
-    written = [_weights_beside(beside, trained(net, weights).state_dict(), both)] if weights else []
+    written = [_write_companion_weights(companion, load_trained(net, weights).state_dict(), both)] if weights else []
     data = net.model_dump(mode="json", exclude_none=True)
-    # The docstring's line comes first: a comment in the first line or two can change a file's encoding.
+    # The docstring comes first: a comment in the first two lines can change a file's encoding.
     lines = [
         '"""A residual network, written by resnet-space: run it to see what the network costs."""',
         "",
@@ -105,13 +105,13 @@ def as_python(
         "ARCHITECTURE = Architecture.of(",
         indent(pformat(data, width=110, sort_dicts=False), "    "),
         ")",
-        *([f"WEIGHTS = Path(__file__).with_name({beside.name!r})"] if weights else []),
+        *([f"WEIGHTS = Path(__file__).with_name({companion.name!r})"] if weights else []),
         *(_normalisation(inputs) if inputs else []),
         "",
         "",
         "def network() -> torch.nn.Module:",
         f'    """Normalised images (N, {", ".join(map(str, net.input_shape))}) to logits (N, {net.classes}); '
-        f"{'the weights are the trained ones' if weights else 'the weights are drawn, not trained'}."
+        f"{'the weights are trained' if weights else 'the weights are random, not trained'}."
         f'{" Images come from `normalise`, logits are in the order of CLASSES." if inputs else ""}"""',
         "    net = build(ARCHITECTURE)",
         *(["    net.load_state_dict(load_file(WEIGHTS))"] if weights else []),
@@ -129,7 +129,7 @@ def as_python(
 
 
 def _normalisation(inputs: Inputs) -> list[str]:
-    """Lines of Python: what images are normalised by, as literals, and how."""
+    """Return lines of Python with the mean and standard deviation as literals, and a function that normalises."""
     checked = (
         [
             "    if images.dtype != torch.uint8:",
@@ -140,7 +140,7 @@ def _normalisation(inputs: Inputs) -> list[str]:
     )
     return [
         *(f"{name} = {pformat(value, width=110)}" for name, value in (("MEAN", inputs.mean), ("STD", inputs.std))),
-        f'"""A number a channel, of pixels as the data have them: {inputs.units}."""',
+        f'"""One number per channel, for pixels as the data have them: {inputs.units}."""',
         f"CLASSES = {pformat(inputs.classes, width=110)}",
         "",
         "",
@@ -158,46 +158,46 @@ def _normalisation(inputs: Inputs) -> list[str]:
 def as_safetensors(
     net: Architecture, to: Path, weights: Place | None, facts: Facts, inputs: Inputs | None = None
 ) -> list[Path]:
-    """The weights under the names of `build(net).state_dict()`, with a `.yaml` of the architecture beside them.
+    """Write the weights under the names of `build(net).state_dict()`, and a `.yaml` of the architecture next to them.
 
-    Facts and inputs are in the file's metadata, the inputs also in comments on top of the YAML.
+    Facts and inputs are in the file's metadata, the inputs also in comments at the top of the YAML.
     """
-    tensors = trained(net, _needed(net, to, weights)).state_dict()
-    beside = to.with_suffix(".yaml")
+    tensors = load_trained(net, _required(net, to, weights)).state_dict()
+    companion = to.with_suffix(".yaml")
     head = [f"# {_one_line(name)}: {_one_line(value)}" for name, value in _texts(inputs).items()]
 
     def same() -> bool:
-        # A description of one's own says nothing of images; what says something else of them is another network's.
-        return Architecture.from_yaml(beside).key == net.key and _said(beside) in ([], head)
+        # A file that the user wrote has no such comments. With other comments it belongs to another network.
+        return Architecture.from_yaml(companion).key == net.key and _input_comments(companion) in ([], head)
 
-    _beside(beside, same, lambda: write_text(beside, "\n".join([*head, net.to_yaml()])))
+    _write_companion(companion, same, lambda: write_text(companion, "\n".join([*head, net.to_yaml()])))
     _write_weights(to, tensors, facts | _texts(inputs))
-    return [to, beside]
+    return [to, companion]
 
 
 def as_onnx(
     net: Architecture, to: Path, weights: Place | None, facts: Facts, inputs: Inputs | None = None
 ) -> list[Path]:
-    """One file: `images` (N, C, H, W) float32, normalised as in training, to `logits` (N, classes), for any N.
+    """Write one file that maps `images` (N, C, H, W), float32 and normalised as in training, to `logits` (N, classes).
 
-    The network is in evaluation mode, and facts and inputs are in the model's metadata. What was written is checked by
-    ONNX's own checker, and run by onnxruntime on random images in two batch sizes against torch.
+    N is free. The network is in evaluation mode, and facts and inputs are in the model's metadata. The file is checked
+    with ONNX's checker, and its logits are compared with torch's on random images in two batch sizes.
 
     Raises:
-        InputError: a package of the `onnx` extra is missing, the weights do not fit a file, its name is no text, or the
-            logits differ.
+        InputError: a package of the `onnx` extra is missing, the weights do not fit a file, its name is not valid
+            text, or the logits differ.
     """
-    weights = _needed(net, to, weights)
+    weights = _required(net, to, weights)
     text(str(to))
     try:
         onnx = {name: import_module(name) for name in ONNX_EXTRAS}["onnx"]
     except ImportError as error:
         raise InputError(f"{to}: .onnx needs more packages ({error}); pip install 'resnet-space[onnx]'") from None
-    model = trained(net, weights)
+    model = load_trained(net, weights)
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
-    if size > ONNX_BYTES:
+    if size > MAX_ONNX_BYTES:
         raise InputError(
-            f"{to}: {size / 1e9:.3g} GB of weights; .onnx takes at most {ONNX_BYTES / 1e9:.3g} GB; "
+            f"{to}: {size / 1e9:.3g} GB of weights; .onnx takes at most {MAX_ONNX_BYTES / 1e9:.3g} GB; "
             f"export to .safetensors"
         )
     proto = torch.onnx.export(
@@ -210,7 +210,7 @@ def as_onnx(
         verbose=False,
     ).model_proto  # type: ignore[union-attr]  # None is what it returns without dynamo
     graph = proto.graph
-    # Every node says where its line of Python lies on this machine; a network is for strangers.
+    # Every node has the path of its line of Python on this machine, which others should not see.
     for part in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
@@ -222,8 +222,8 @@ def as_onnx(
         off = difference(path, model, net.input_shape)
         if not off <= TOLERANCE:
             raise InputError(
-                f"{to}: not written, since onnxruntime's logits differ from torch's by {off:.2g}, which may be at most "
-                f"{TOLERANCE:g}; export to .safetensors"
+                f"{to}: not written, since onnxruntime's logits differ from torch's by {off:.2g}, and {TOLERANCE:g} is "
+                "allowed; export to .safetensors"
             )
 
     replace(to, write)
@@ -231,12 +231,12 @@ def as_onnx(
 
 
 FORMATS: dict[str, Format] = {".py": as_python, ".safetensors": as_safetensors, ".onnx": as_onnx}
-"""What a network can be taken away as, by the suffix of the file."""
+"""The export formats, by the suffix of the file."""
 
 
 @torch.no_grad()
 def difference(onnx_file: Path, model: nn.Module, input_shape: tuple[int, int, int]) -> float:
-    """max |a - b| / max(1, max |b|), a the logits of an ONNX file and b the model's; NaN where one is not finite."""
+    """Return max |a - b| / max(1, max |b|), with a the logits of an ONNX file and b the model's; NaN if not finite."""
     run = import_module("onnxruntime").InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"]).run
     random = torch.Generator().manual_seed(0)
     off = torch.zeros((), dtype=torch.float64)
@@ -248,8 +248,8 @@ def difference(onnx_file: Path, model: nn.Module, input_shape: tuple[int, int, i
     return float(off)
 
 
-def trained(net: Architecture, weights: Place) -> nn.Module:
-    """The network with these weights, in evaluation mode. Torch's random generator stays where it was.
+def load_trained(net: Architecture, weights: Place) -> nn.Module:
+    """Return the network with these weights, in evaluation mode. Torch's random generator does not change.
 
     Raises:
         InputError: the file cannot be read, or is another network's.
@@ -258,7 +258,7 @@ def trained(net: Architecture, weights: Place) -> nn.Module:
     from safetensors.torch import load
 
     try:
-        # Not `load_file`: it says that a file is not there when it may not be read.
+        # Not `load_file`: it reports a file without read permission as missing.
         tensors = load(weights.read_bytes())
     except (SafetensorError, OSError) as error:
         raise InputError(f"{weights}: {error.strerror if isinstance(error, OSError) else error}") from None
@@ -268,19 +268,19 @@ def trained(net: Architecture, weights: Place) -> nn.Module:
     wrong = [name for name in needs | has if has.get(name) != needs.get(name)]
     if wrong:
         raise InputError(
-            f"{weights}: not the weights of network {net.key}; {len(wrong)} tensors are missing, too many or of "
-            f"another shape, such as {wrong[0]!r}: {has.get(wrong[0])} there, {needs.get(wrong[0])} in the network"
+            f"{weights}: not the weights of network {net.key}; {len(wrong)} tensors are missing, superfluous or of "
+            f"another shape, such as {wrong[0]!r}: {has.get(wrong[0])} in the file, {needs.get(wrong[0])} in the net"
         )
     model.load_state_dict(tensors)
     return model.eval().requires_grad_(False)
 
 
-def _needed(net: Architecture, to: Path, weights: Place | None) -> Place:
+def _required(net: Architecture, to: Path, weights: Place | None) -> Place:
     if weights is None:
         raise InputError(
             f"{to}: there are no weights of network {net.key} here: no trial of it is complete (the same `resnet-space "
-            "run` goes on where it stopped), or they are in a bucket: name it by --checkpoints; or export to .py, "
-            "which needs none"
+            "run` command resumes the run), or they are in a bucket: pass it as --checkpoints; or export to .py, which "
+            "needs no weights"
         )
     return weights
 
@@ -288,26 +288,30 @@ def _needed(net: Architecture, to: Path, weights: Place | None) -> Place:
 def _write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
     from safetensors.torch import save
 
-    # Not `save_file`: its errors do not say what the system said.
+    # Not `save_file`: its errors hide the system's message.
     replace(path, lambda temporary: temporary.write_bytes(save(dict(tensors), dict(facts))))
 
 
-def _weights_beside(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> Path:
+def _write_companion_weights(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> Path:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     def same() -> bool:
         try:
-            there = load(path.read_bytes())
+            existing = load(path.read_bytes())
         except SafetensorError:
             return False
-        return there.keys() == tensors.keys() and all(torch.equal(there[name], tensors[name]) for name in there)
+        return existing.keys() == tensors.keys() and all(torch.equal(existing[name], tensors[name]) for name in tensors)
 
-    return _beside(path, same, lambda: _write_weights(path, tensors, facts))
+    return _write_companion(path, same, lambda: _write_weights(path, tensors, facts))
 
 
-def _beside(path: Path, same: Callable[[], bool], write: Callable[[], Any]) -> Path:
-    """Write a file that nobody named, unless there is one."""
+def _write_companion(path: Path, same: Callable[[], bool], write: Callable[[], Any]) -> Path:
+    """Write a file that the user did not name, unless it exists with the `same` content.
+
+    Raises:
+        InputError: it exists with another content.
+    """
     if not path.exists():
         write()
         return path
@@ -316,12 +320,12 @@ def _beside(path: Path, same: Callable[[], bool], write: Callable[[], Any]) -> P
     except InputError:
         kept = False
     if not kept:
-        raise InputError(f"{path}: is there already, and holds something else; move it away, or choose another name")
+        raise InputError(f"{path}: exists already with other contents; move it away, or choose another name")
     return path
 
 
-def _said(description: Path) -> list[str]:
-    """The comments of a YAML file that say what images must be."""
+def _input_comments(description: Path) -> list[str]:
+    """Return the comments of a YAML file that describe the images."""
     begins = tuple(f"# {name}: " for name in FACT_NAMES)
     return [line for line in description.read_text(encoding="utf-8").split("\n") if line.startswith(begins)]
 
@@ -331,10 +335,10 @@ def _texts(inputs: Inputs | None) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """The value as text that UTF-8 can write."""
+    """Return the value as text that UTF-8 can encode."""
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _one_line(text: str) -> str:
-    """The text itself, or its literal if a character in it is not printable: an end of a line, above all."""
+    """Return the text itself, or its Python literal if a character is not printable, such as a line end."""
     return text if text.isprintable() else ascii(text)

@@ -1,4 +1,4 @@
-"""What training will take, before it begins: seconds by a short calibration, bytes by what a backward pass keeps."""
+"""Forecast the cost of training: seconds from a short calibration, bytes from what autograd saves for a batch."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ from torch.nn import functional
 from resnet_space import Architecture, build, complexity
 from resnet_space.modules import Survival
 from search.data import Images, Split, batches, steps_per_epoch
-from search.kernels.gpu import near
-from search.kernels.soundness import conditions_of, sound
+from search.kernels.gpu import on_device
+from search.kernels.soundness import check_kernels, conditions_of
 from search.training.members import Group, Member
-from search.training.step import stepping
+from search.training.step import make_stepper
 from search.training.train import errors
 from search.trials.recipe import Recipe
 from search.trials.resources import Resources
 from search.trials.trial import TrialSpec
 
-STEPS = 4
-"""Optimiser steps that a calibration takes the median of, after as many to warm up, in which a step is recorded."""
+CALIBRATION_STEPS = 4
+"""A calibration takes the median of this number of steps, after the same number of warm-up steps with a recording."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one training: parameters, their gradients and momenta; and what the backward pass keeps of a batch."""
+    """Bytes that one training run takes.
+
+    `weights` are for parameters, their gradients and momenta, `activations` for what is saved for the backward pass.
+    """
 
     weights: int
     activations: int
@@ -42,29 +45,30 @@ class Memory:
         return self.weights + self.activations
 
 
-def memory(net: Architecture, recipe: Recipe) -> Memory:
-    """Bytes of one training step in float32, without what the libraries take for themselves.
+def memory_of_step(net: Architecture, recipe: Recipe) -> Memory:
+    """Return the bytes of one training step in float32, without the libraries' own memory.
 
-    Activations: what autograd keeps for a batch, each storage once; on torch's meta device, where that takes no memory.
+    Activations are what autograd saves for a batch, each storage counted once. They are found on torch's meta device,
+    where they take no memory.
     """
-    return Memory(weights=weights(net), activations=_kept(net, recipe.batch_size))
+    return Memory(weights=weight_bytes(net), activations=_activation_bytes(net, recipe.batch_size))
 
 
-def weights(net: Architecture) -> int:
-    """Bytes of its parameters, their gradients and momenta, in float32."""
+def weight_bytes(net: Architecture) -> int:
+    """Return the bytes of a network's parameters, their gradients and momenta, in float32."""
     return 3 * 4 * complexity(net).params
 
 
-class Kept:
-    """What forward passes keep for the backward ones, each storage once."""
+class SavedTensors:
+    """The tensors that forward passes save for backward passes, each storage once."""
 
     def __init__(self) -> None:
-        # By the object: on the meta device nothing has an address. Held, or its id would be given again.
+        # By object id: on the meta device nothing has an address. The storage is kept, or its id could be used again.
         self.storages: dict[int, torch.UntypedStorage] = {}
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note what is kept while it lasts."""
+        """Note what autograd saves within this context."""
         with torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor):
             yield
 
@@ -74,18 +78,18 @@ class Kept:
         return tensor
 
     def bytes(self, model: nn.Module) -> int:
-        """Of all of it but the model's parameters."""
+        """Return the bytes of all saved storages, without the model's parameters."""
         own = {id(parameter.untyped_storage()) for parameter in model.parameters()}
         return sum(storage.nbytes() for place, storage in self.storages.items() if place not in own)
 
 
-def _kept(net: Architecture, images: int) -> int:
-    """Bytes that a forward pass keeps for the backward one, parameters aside."""
-    kept = Kept()
+def _activation_bytes(net: Architecture, images: int) -> int:
+    """Return the bytes that a forward pass saves for the backward pass, without parameters."""
+    kept = SavedTensors()
     with torch.device("meta"):
         model = build(net).train()
         for part in model.modules():
-            # A batch may skip no branch, and on this device there is nothing to draw.
+            # The most memory: no branch is skipped. The meta device has no random numbers anyway.
             part.train(not isinstance(part, Survival))
         with kept.noting():
             logits = model(torch.zeros(images, *net.input_shape))
@@ -93,41 +97,43 @@ def _kept(net: Architecture, images: int) -> int:
     return kept.bytes(model)
 
 
-def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> float:
-    """How long a whole trial takes here: the median of a few real steps, times their number; a look at the validation
-    split after each epoch, and one at the test split. Where the recipe compiles, it is timed as if it did not.
+def seconds_per_trial(spec: TrialSpec, images: Images, resources: Resources) -> float:
+    """Return how long a trial takes on this machine.
+
+    It is the median of a few real steps, times the number of steps, plus the measured validation after each epoch, plus
+    a test. A recipe that compiles is timed without compiling.
 
     Raises:
-        Faulty: a kernel is wrong on this machine, and there is no way around it.
+        FaultyKernel: a kernel is wrong on this machine, and there is no way around it.
     """
     recipe, device = spec.recipe, resources.device
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
-    with threads(resources.threads), torch.random.fork_rng(devices=gpus):
+    with torch_threads(resources.threads), torch.random.fork_rng(devices=gpus):
         plain = spec.model_copy(update={"recipe": recipe.model_copy(update={"compile": False})})
-        detours = sound(spec.architecture, conditions_of(recipe, resources)).detours
+        detours = check_kernels(spec.architecture, conditions_of(recipe, resources)).detours
         group = Group([Member.of(plain, None, device, detours=detours)])
         recorded = resources.use_graphs and not resources.recompute
-        take, split = stepping(group, device, recorded=recorded), near(images.train, device)
+        take, split = make_stepper(group, device, recorded=recorded), on_device(images.train, device)
         group.model.train()
         taken = []
-        began = now(device)
-        # From step to step, so that the making of a batch counts as well.
+        began = device_time(device)
+        # From one step to the next, so that creating the batch counts too.
         for x, y in _batches(spec, images, split, device):
             take([x], [y], recipe.lr)
-            taken.append(now(device) - began)
+            taken.append(device_time(device) - began)
             began += taken[-1]
-        errors(group.model, near(images.validation, device), images, recipe, device)
-        looking = now(device) - began
-    an_epoch = steps_per_epoch(len(split), recipe.batch_size)
-    total = recipe.total_steps(an_epoch)
-    a_test = looking * len(images.test) / len(images.validation)
-    return median(taken[STEPS:]) * total + looking * -(-total // an_epoch) + a_test
+        errors(group.model, on_device(images.validation, device), images, recipe, device)
+        validation = device_time(device) - began
+    per_epoch = steps_per_epoch(len(split), recipe.batch_size)
+    total = recipe.total_steps(per_epoch)
+    test = validation * len(images.test) / len(images.validation)
+    return median(taken[CALIBRATION_STEPS:]) * total + validation * -(-total // per_epoch) + test
 
 
 def _batches(spec: TrialSpec, images: Images, split: Split, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The trial's own batches, as many as a calibration needs."""
+    """Yield the trial's first batches, as many as a calibration needs."""
     done = epoch = 0
-    while done < 2 * STEPS:
+    while done < 2 * CALIBRATION_STEPS:
         for batch in batches(
             split,
             batch_size=spec.recipe.batch_size,
@@ -140,21 +146,21 @@ def _batches(spec: TrialSpec, images: Images, split: Split, device: str) -> Iter
         ):
             yield batch
             done += 1
-            if done == 2 * STEPS:
+            if done == 2 * CALIBRATION_STEPS:
                 return
         epoch += 1
 
 
-def now(device: str) -> float:
-    """The clock, once the device has done what it was given."""
+def device_time(device: str) -> float:
+    """Wait until the device has finished its work, and return the time."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 @contextmanager
-def threads(number: int) -> Iterator[None]:
-    """torch with so many threads."""
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch use this number of threads within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -163,10 +169,11 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def by_macs(measured: Sequence[tuple[int, float]], macs: int) -> float:
-    """Seconds for a network of so many MACs: a line between the measured ones on both sides, level outside of them.
+def interpolated_seconds(measured: Sequence[tuple[int, float]], macs: int) -> float:
+    """Return seconds for a network with this number of MACs, from measured (MACs, seconds) of others.
 
-    Of several with as many MACs (shortcuts differ in what is not counted as one) the mean.
+    Linear between the two nearest measured networks, constant outside of their range. Measurements with equal MACs are
+    averaged: shortcuts can differ in operations that MACs do not count.
     """
     alike = {at: [seconds for other, seconds in measured if other == at] for at, _ in measured}
     points = [(at, fmean(alike[at])) for at in sorted(alike)]
@@ -176,8 +183,8 @@ def by_macs(measured: Sequence[tuple[int, float]], macs: int) -> float:
     return points[0][1] if macs < points[0][0] else points[-1][1]
 
 
-def available(device: str) -> int:
-    """Bytes of memory that this machine, or its first GPU, has in all."""
+def total_memory(device: str) -> int:
+    """Return the bytes of memory of this machine, or of its first GPU."""
     if device.startswith("cuda"):
         return int(torch.cuda.get_device_properties(0).total_memory)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,6 +1,6 @@
-"""Trials that wait, as jobs: those of one shape go together, as far as no worker idles.
+"""Group waiting trials into jobs: trials of one shape train together, unless a worker would be idle.
 
-Of one shape are an arm's seeds, and arms that differ in nothing but where their weights begin, such as a gate's bias.
+Trials have one shape if they are seeds of an arm, or of arms that differ only in initial values such as a gate's bias.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from search.trials.record import TrialRecord
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
-MOST = 8
-"""Trials in a job, where it is not said."""
+MAX_TRIALS_PER_JOB = 8
+"""The limit for trials in a job if `resources.fuse` is `auto`."""
 
-FEWEST_STEPS = 200
-"""Of a shorter trial, to measure whether it is faster together would be too large a part."""
+MIN_STEPS_TO_MEASURE = 200
+"""For shorter trials, the measurement whether they are faster together would take too large a part of the time."""
 
 
 @dataclass(frozen=True)
-class Before:
-    """What was decided of trials that were handed out: it holds for them when they go on, and for more seeds."""
+class PastJobs:
+    """Decisions about trials that have started. They hold when these trials resume, and for more seeds."""
 
     job: Mapping[str, str] = field(default_factory=dict)
-    """By a trial's key, the job that it was in."""
+    """The job that a trial was in, by the trial's key."""
     faster: Mapping[str, bool] = field(default_factory=dict)
-    """By a network's key, whether its trials were found to be faster together."""
+    """Whether a network's trials were measured to be faster together, by the network's key."""
 
     @classmethod
-    def of(cls, records: Iterable[TrialRecord]) -> Before:
+    def of(cls, records: Iterable[TrialRecord]) -> PastJobs:
         begun = [record for record in records if record.job]
         jobs = {record.key: str(record.job) for record in begun}
         sizes = Counter(jobs.values())
@@ -50,41 +50,41 @@ class Before:
         return cls(jobs, faster)
 
 
-NOTHING = Before()
+NO_PAST_JOBS = PastJobs()
 
 
-def jobs(
+def make_jobs(
     specs: Sequence[TrialSpec],
     resources: Resources,
     *,
     workers: int,
     steps: int,
     probes: tuple[int, ...] = (),
-    before: Before = NOTHING,
+    before: PastJobs = NO_PAST_JOBS,
 ) -> list[Job]:
-    """Trials that wait as jobs, those of one shape together where they may be; `steps` is the length of a trial.
+    """Group waiting trials into jobs, those of one shape together if allowed. `steps` is the length of a trial.
 
-    Those that were in one job before are again, so that a run that goes on gives the numbers of an undisturbed one.
+    Trials that were in one job before are in one job again, so a resumed run has the numbers of an undisturbed one.
     """
     apart: dict[tuple[str, str], list[TrialSpec]] = {}
     for spec in specs:
-        alike = shape(spec.architecture) if at_most(spec, resources, steps) > 1 else spec.architecture.key
+        alike = fusion_shape(spec.architecture) if max_together(spec, resources, steps) > 1 else spec.architecture.key
         apart.setdefault((before.job.get(spec.key, ""), alike), []).append(spec)
-    # Long ones first, so that no worker is left alone with one at the end; of equals, whose first trial stands first.
+    # Long jobs first, so that no worker is busy alone at the end. Of equal ones, in order of their first trials.
     places = {spec.key: place for place, spec in enumerate(specs)}
 
     def turn(named: tuple[str, list[TrialSpec]]) -> tuple[int, int]:
-        return -length(named[1]), places[named[1][0].key]
+        return -job_length(named[1]), places[named[1][0].key]
 
     arms = sorted(((job, mates) for (job, _), mates in apart.items()), key=turn)
-    # So many are left when every worker has had as many as every other: they are divided to keep all busy.
+    # The arms left over when all workers have had the same number: they are split to keep all workers busy.
     last = len(arms) % workers
     parted: list[tuple[str, list[TrialSpec]]] = []
     for place, (job, mates) in enumerate(arms):
-        most = at_most(mates[0], resources, steps) if len(mates) > 1 else 1
-        beside = last if place >= len(arms) - last else workers
-        number = -(-len(mates) // most) if job else parts(beside, len(mates), most, workers)
-        parted += [(job if number == 1 else "", part) for part in divided(mates, number)]
+        most = max_together(mates[0], resources, steps) if len(mates) > 1 else 1
+        side_by_side = last if place >= len(arms) - last else workers
+        number = -(-len(mates) // most) if job else parts_per_arm(side_by_side, len(mates), most, workers)
+        parted += [(job if number == 1 else "", part) for part in split_evenly(mates, number)]
     parted.sort(key=turn)
     faster = before.faster if resources.fuse == "auto" else {}
     return [
@@ -93,24 +93,25 @@ def jobs(
     ]
 
 
-def at_most(spec: TrialSpec, resources: Resources, steps: int) -> int:
-    """How many trials like this one may train together, before anything is measured."""
-    asked = asked_for(spec, resources, steps)
-    return asked if asked > 1 and shape(spec.architecture) else 1
+def max_together(spec: TrialSpec, resources: Resources, steps: int) -> int:
+    """Return how many trials like this one can train together, before anything is measured."""
+    asked = max_together_by_settings(spec, resources, steps)
+    return asked if asked > 1 and fusion_shape(spec.architecture) else 1
 
 
-def asked_for(spec: TrialSpec, resources: Resources, steps: int) -> int:
-    """The same, whatever the network is."""
+def max_together_by_settings(spec: TrialSpec, resources: Resources, steps: int) -> int:
+    """Return the same limit for any network, from the settings and the length of the trial alone."""
     fuse = resources.fuse
-    if fuse == "off" or (fuse == "auto" and (spec.recipe.compile or steps < FEWEST_STEPS)):
+    if fuse == "off" or (fuse == "auto" and (spec.recipe.compile or steps < MIN_STEPS_TO_MEASURE)):
         return 1
-    return MOST if fuse == "auto" else fuse
+    return MAX_TRIALS_PER_JOB if fuse == "auto" else fuse
 
 
-def parts(arms: int, trials: int, most: int, workers: int) -> int:
-    """Into how many jobs each of so many arms is divided, to be done soonest.
+def parts_per_arm(arms: int, trials: int, most: int, workers: int) -> int:
+    """Return into how many jobs to split each of `arms` arms of `trials` trials, to finish soonest.
 
-    Rounds of `workers` jobs, k trials together taken to be sqrt(k) times as fast as alone; of equals the fewest jobs.
+    Time is counted in rounds of `workers` jobs, where k fused trials take sqrt(k) times as long as one. If several
+    numbers are equal, the smallest is returned.
     """
 
     def rounds(number: int) -> float:
@@ -121,23 +122,25 @@ def parts(arms: int, trials: int, most: int, workers: int) -> int:
     return min(numbers, key=rounds)
 
 
-def length(specs: Sequence[TrialSpec]) -> int:
-    """How long trials of one shape may take together, beside others of as many steps, in steps of sqrt(2): those that
-    are about as long keep their order."""
+def job_length(specs: Sequence[TrialSpec]) -> int:
+    """Return how long trials of one shape take together, compared with others of the same number of steps.
+
+    It is a logarithm to the base sqrt(2), rounded, so that jobs of about the same length keep their order.
+    """
     return round(2 * math.log2(math.sqrt(len(specs)) * complexity(specs[0].architecture).macs))
 
 
-def divided(specs: Sequence[TrialSpec], number: int) -> list[list[TrialSpec]]:
-    """In order, in so many parts that differ by one at the most, larger ones first."""
+def split_evenly(specs: Sequence[TrialSpec], number: int) -> list[list[TrialSpec]]:
+    """Split the trials in order into `number` parts. Their sizes differ by at most one, larger parts first."""
     each, more = divmod(len(specs), number)
     ends = [part * each + min(part, more) for part in range(number + 1)]
     return [list(specs[begin:end]) for begin, end in pairwise(ends)]
 
 
-# Every arm of a study is asked for again with every seed, and takes some hundredths of a second.
+# Cached: it is called for every seed of every arm, and takes some hundredths of a second.
 @lru_cache(maxsize=4096)
-def shape(net: Architecture) -> str:
-    """What networks have in common that can be fused; empty of one that cannot be."""
+def fusion_shape(net: Architecture) -> str:
+    """Return a hash that is equal for networks that can be fused together; "" if a network cannot be fused."""
     with torch.device("meta"):
         model = build(net)
     found = hashlib.sha256(repr(model).encode()).hexdigest()

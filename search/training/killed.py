@@ -1,9 +1,9 @@
-"""Processes that a signal kills as they train: what is left of such a death, how often it came, what is said of it.
+"""Training processes that a signal kills: record each death, count them, and describe them.
 
-A fault of a library, such as a kernel that writes past its memory, ends the process by SIGSEGV or SIGABRT. There is no
-exception then, and nothing can be reported any more; but Python's `faulthandler` still writes a traceback into a file
-that was opened before. The next process finds it there, and so does a driver that lost a worker. SIGKILL, of the
-kernel's out-of-memory killer for one, leaves nothing.
+A fault of a library, such as a kernel that writes past its memory, kills the process by SIGSEGV or SIGABRT. There is no
+exception, and the process can report nothing. But Python's `faulthandler` still writes a traceback into a file that was
+opened before. The next process finds it there, and so does a driver that lost a worker. SIGKILL, for example from the
+kernel's out-of-memory killer, leaves nothing.
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ from search.files import failures
 from search.files.bucket import Place
 from search.trials.events import Finished
 
-NAME = "fatal.txt"
-"""Of a trial, in its folder."""
-TOGETHER = "fatal-together.txt"
-"""Of trials that train as one network, in the folder that has the name of their job."""
-NAMES = (NAME, TOGETHER)
+TRIAL_FILE = "fatal.txt"
+"""The record of a trial, in its folder."""
+GROUP_FILE = "fatal-together.txt"
+"""The record of trials that train as one network, in a folder with the name of their job."""
+FILES = (TRIAL_FILE, GROUP_FILE)
 
-TRIES = 2
-"""A trial that has killed its process so often is not tried again."""
+MAX_DEATHS = 2
+"""A trial that has killed this number of processes is not tried again."""
 
 BEGAN = re.compile(r"^process \d+ on .*\n", re.MULTILINE)
 DIED = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 STACK = re.compile(r"^(Current thread|Thread) .*\(most recent call first\):\n(?:  File \"(.+)\", line)?", re.MULTILINE)
 PACKAGE = re.compile(r"[\\/](?:site|dist)-packages[\\/](\w+)")
 
-MOST_BYTES = 2**20
-"""Of a file that are read: somebody else may have written it."""
+MAX_BYTES = 2**20
+"""The limit for reading a record: somebody else can have written the file."""
 
 
-class Record:
-    """The deaths that a trial, or a group of them, has brought upon its processes."""
+class DeathRecord:
+    """The record of processes that a trial, or a group of trials, has killed."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
 
     @classmethod
-    def of(cls, checkpoints: Place | None, key: str, name: str = NAME) -> Record:
-        """Beside the checkpoints; on this machine where those are in a bucket, which no dying process can write to."""
-        # A key that somebody sent might be a path.
+    def of(cls, checkpoints: Place | None, key: str, name: str = TRIAL_FILE) -> DeathRecord:
+        """Return the record next to the checkpoints. If those are in a bucket, it is in this machine's cache, because a
+        dying process cannot write to a bucket."""
+        # A key from outside can be a path.
         if checkpoints is None or not key.isalnum():
             return cls(None)
         if isinstance(checkpoints, Path):
@@ -63,13 +64,13 @@ class Record:
 
     @property
     def text(self) -> str:
-        """All of it; nothing where there is none."""
+        """The contents of the file; "" without one."""
         try:
             file = self._open(os.O_RDONLY)
         except OSError:
             return ""
         try:
-            return os.read(file, MOST_BYTES).decode(errors="replace")
+            return os.read(file, MAX_BYTES).decode(errors="replace")
         except OSError:
             return ""
         finally:
@@ -77,17 +78,20 @@ class Record:
 
     @property
     def deaths(self) -> list[str]:
-        """What each was, in a line, the first one first."""
+        """One line per death, in order."""
         return [why for each in _processes(self.text) if (why := reason(each))]
 
     @property
     def last(self) -> str | None:
-        """What killed the process that was here last; None if that was no signal, or it lives."""
+        """What killed the last process; None if no signal did, or it is alive."""
         return next((reason(each) for each in reversed(_processes(self.text))), None)
 
-    def end(self, key: str, checkpoints: Place | None) -> Finished:
-        """The end of a trial that is not tried again. Its traceback is beside its checkpoints, as that of an error; and
-        whoever has it tried again, with `--retry-failed`, begins to count anew."""
+    def give_up(self, key: str, checkpoints: Place | None) -> Finished:
+        """Return the end of a trial that is not tried again, and remove the record.
+
+        The traceback is left next to the checkpoints, as for an exception. If the trial is run again with
+        `--retry-failed`, its deaths are counted from zero.
+        """
         text = self.text
         if checkpoints:
             failures.write_traceback(checkpoints / key, text)
@@ -96,12 +100,12 @@ class Record:
         return Finished(key, "failed", why, traceback=text)
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Meanwhile, a signal that kills this process is written here. Of a process that lives on nothing stays."""
+    def recording(self) -> Iterator[None]:
+        """Record a signal that kills this process within the context. Without one, nothing is left."""
         try:
             file = self._begin()
         except OSError:
-            # A full disk, for one. A death then leaves nothing, as SIGKILL does.
+            # For example a full disk. A death then leaves no record, as with SIGKILL.
             yield
             return
         before = faulthandler.is_enabled()
@@ -113,21 +117,21 @@ class Record:
             faulthandler.disable()
             killed.look_in(None)
             if before:
-                # Which file it was cannot be asked for.
+                # faulthandler does not say which file it used before.
                 faulthandler.enable(file=killed.stream)
             os.close(file)
             if not self.deaths:
                 self.forget()
 
     def forget(self) -> None:
-        """Remove it, and its folder if there is nothing else in it."""
+        """Remove the file, and its folder if that is empty."""
         if self.path:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
                 self.path.parent.rmdir()
 
     def _begin(self) -> int:
-        """The file, opened for what this process may die of."""
+        """Open the file for this process, and return its descriptor."""
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self._open(os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -142,12 +146,15 @@ class Record:
     def _open(self, flags: int) -> int:
         if self.path is None:
             raise FileNotFoundError
-        # A link, planted in a folder that somebody sent, would be written through.
+        # A link in a folder that somebody sent must not redirect the write.
         return os.open(self.path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o644)
 
 
 def reason(text: str) -> str | None:
-    """Why the process ended that wrote this, in a line that is the same for all that ended so; None if it did not."""
+    """Return in one line which signal killed the process that wrote this text, or None if none did.
+
+    The line has no process numbers or times, so equal deaths have equal lines.
+    """
     died = DIED.search(text)
     if died is None:
         return None
@@ -157,13 +164,15 @@ def reason(text: str) -> str | None:
 
 
 def _library(text: str) -> str | None:
-    """The package of the function that was called last, by the thread that died or, where that was not one of Python's,
-    by any; None if it is in none, or not known."""
+    """Return the installed package whose function the dying thread called last, or None.
+
+    If the dying thread was not one of Python's, the stacks of all threads are searched.
+    """
     stacks = [(kind == "Current thread", PACKAGE.search(file)) for kind, file in STACK.findall(text)]
     current = [found for is_current, found in stacks if is_current]
     return next((found[1] for found in current or [found for _, found in stacks] if found), None)
 
 
 def _processes(text: str) -> list[str]:
-    """What each process left, without those that are still there or left nothing."""
+    """Return the text of each process in a record."""
     return BEGAN.split(text)[1:]

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from resnet_space import build
 from resnet_space.fused import Parted, copy_all, divided, draw_from, fuse, join, parted, unfuse
 from search.files.bucket import Place
-from search.kernels.workarounds import NONE, Detours, follow
+from search.kernels.workarounds import NO_DETOURS, Detours, apply_detours
 from search.training import checkpoint
-from search.training.launches import ForAll
+from search.training.launches import BatchedLaunches
 from search.trials.events import Notice
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
@@ -47,7 +47,7 @@ class Member:
         device: str,
         *,
         recompute: bool = False,
-        detours: Detours = NONE,
+        detours: Detours = NO_DETOURS,
         generations: Sequence[str] = checkpoint.GENERATIONS,
     ) -> Member:
         """The trial where the first of its checkpoints that can be read left it, or at its beginning."""
@@ -60,7 +60,7 @@ class Member:
                 break
             except FileNotFoundError:
                 continue
-            except checkpoint.Damaged as why:
+            except checkpoint.DamagedCheckpoint as why:
                 found.append(f"{path.name} is damaged ({why})")
                 member.model, member.optimizer = begin()
         member.rng, member.saved = torch.get_rng_state(), member.state.step
@@ -76,14 +76,14 @@ class Member:
 
 
 def beginning(
-    spec: TrialSpec, device: str, *, recompute: bool = False, detours: Detours = NONE
+    spec: TrialSpec, device: str, *, recompute: bool = False, detours: Detours = NO_DETOURS
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The seed's network, with layers whose kernels are wrong here on their detours, and its optimiser, before the
     first step."""
     # Dropout draws from the global generator as it trains; the weights have generators of their own.
     torch.manual_seed(spec.seed)
     model = build(spec.architecture, spec.seed, recompute=recompute).to(memory_format=torch.channels_last).to(device)
-    follow(model, detours)
+    apply_detours(model, detours)
     return model, sgd(model, spec.recipe)
 
 
@@ -112,7 +112,9 @@ def furthest_behind(members: Sequence[Member], total: int) -> list[Member]:
     return [member for member in going if member.place == first.place]
 
 
-def level(members: Sequence[Member], device: str, *, recompute: bool = False, detours: Detours = NONE) -> list[Member]:
+def level(
+    members: Sequence[Member], device: str, *, recompute: bool = False, detours: Detours = NO_DETOURS
+) -> list[Member]:
     """The members, each one checkpoint back whose newest was written together with another's that is not there.
 
     So it is after a kill between two members' checkpoints. They take the epochs since then together again, as they
@@ -133,7 +135,7 @@ def level(members: Sequence[Member], device: str, *, recompute: bool = False, de
             # Or else it is lost, and this would be the trial's beginning in its place.
             known = back.state.step == member.state.before
             if known and _reached(back.state.level, newest):
-                checkpoint.step_back(member.folder)
+                checkpoint.restore_previous(member.folder)
                 back.notices = member.notices
                 member = back
         found.append(member)
@@ -163,7 +165,7 @@ class Group:
     layout = torch.channels_last
     """How images lie in memory as they come in, and so in all layers behind. `beginning` lays weights the same way."""
 
-    def __init__(self, members: Sequence[Member], detours: Detours = NONE) -> None:
+    def __init__(self, members: Sequence[Member], detours: Detours = NO_DETOURS) -> None:
         """Raises `fused.Unfusable` for several that cannot be."""
         self.members = list(members)
         self.recipe = members[0].spec.recipe
@@ -173,13 +175,13 @@ class Group:
         self.model, self.optimizer = members[0].model, members[0].optimizer
         if not self.alone:
             self.model = fuse([member.model for member in members])
-            follow(self.model, detours)
+            apply_detours(self.model, detours)
             self.optimizer = sgd(self.model, self.recipe)
             self.generators = [torch.Generator() for _ in members]
             draw_from(self.model, self.generators)
         # Listed once: to ask a network of hundreds of modules for them takes as long as some of its layers.
         self.weights = list(self.model.parameters())
-        self.for_all = ForAll(self.model)
+        self.for_all = BatchedLaunches(self.model)
         if not self.alone:
             owned = zip(*(member.model.parameters() for member in members), strict=True)
             self.learned: Parted = list(zip(self.weights, owned, strict=True))

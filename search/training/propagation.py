@@ -1,4 +1,4 @@
-"""How signals propagate through a network: what 1603.05027 explains its results by, measured unit by unit."""
+"""How signals propagate through a network, measured per unit: the quantities in the explanations of 1603.05027."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch.nn import functional
 from resnet_space.modules import ResidualNet, Unit
 
 IMAGES = 64
-"""Of the training split that are looked at: the first ones, the same for every arm and seed."""
+"""The first images of the training split, the same for every arm and seed."""
 
 
 @dataclass
 class Signals:
-    """One number a unit, from the first to the last; None where there is none (not finite, or no ReLU).
+    """One number per unit, from first to last; None if it is not finite, or the unit has no ReLU.
 
-    With x the unit's input, h(x) what its shortcut carries to the sum, and y' its output, all over one batch:
+    x is the unit's input, h(x) its shortcut's term of the sum, and y' its output, all over one batch.
     """
 
     gradient: list[float | None] = field(default_factory=list)
@@ -31,17 +31,22 @@ class Signals:
     variance: list[float | None] = field(default_factory=list)
     """var(y'), over batch, channels and pixels together."""
     dead: list[float | None] = field(default_factory=list)
-    """The share of a unit's ReLU outputs (channel and pixel) that are 0 for every image."""
+    """The fraction of a unit's ReLU outputs (channel and pixel) that are 0 for every image."""
 
 
 def measure(model: nn.Module, x: Tensor, y: Tensor) -> Signals:
-    """Signals of one batch, images x (N, C, H, W) with labels y (N,), forward and back, in training mode.
+    """Return the signals of one batch, images x (N, C, H, W) and labels y (N,), forward and backward in training mode.
 
-    The model is left as it was, gradients, running statistics and random generators included.
+    The model does not change, including gradients, running statistics and random generators.
     """
     assert isinstance(model, ResidualNet)
     devices = [x.device] if x.is_cuda else []
-    with torch.random.fork_rng(devices=devices), torch.enable_grad(), _as_it_was(model), _watched(model) as units:
+    with (
+        torch.random.fork_rng(devices=devices),
+        torch.enable_grad(),
+        _restored_after(model),
+        _recorded_units(model) as units,
+    ):
         loss = functional.cross_entropy(model(x), y)
         gradients = torch.autograd.grad(loss, [unit.x for unit in units], allow_unused=True)
     found = Signals()
@@ -54,8 +59,8 @@ def measure(model: nn.Module, x: Tensor, y: Tensor) -> Signals:
 
 
 @contextmanager
-def _as_it_was(model: ResidualNet) -> Iterator[None]:
-    """In training mode, all that is looked at there; behind it modes and running statistics are those of before."""
+def _restored_after(model: ResidualNet) -> Iterator[None]:
+    """Set training mode without recomputation within the context, and restore modes and running statistics after it."""
     modes = [(part, part.training) for part in model.modules()]
     statistics = [(buffer, buffer.clone()) for buffer in model.buffers()]
     recomputed = [(unit, unit.recompute) for unit in model.units]
@@ -74,7 +79,7 @@ def _as_it_was(model: ResidualNet) -> Iterator[None]:
 
 
 @dataclass
-class _Watched:
+class _UnitSignals:
     x: Tensor
     gain: Tensor
     variance: Tensor
@@ -82,21 +87,21 @@ class _Watched:
 
 
 @contextmanager
-def _watched(model: ResidualNet) -> Iterator[list[_Watched]]:
-    """While a batch goes through: what its units see, in order."""
-    seen: list[_Watched] = []
+def _recorded_units(model: ResidualNet) -> Iterator[list[_UnitSignals]]:
+    """Record the signals of the units, in order, while a batch passes through the network."""
+    seen: list[_UnitSignals] = []
     handles = []
 
     def enter(unit: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         (x,) = inputs
-        # In front of the first unit nothing needs a gradient in a net whose stem is frozen.
+        # Before the first unit nothing needs a gradient if the stem is frozen.
         x = x if x.requires_grad else x.requires_grad_()
         nothing = torch.zeros((), device=x.device)
-        seen.append(_Watched(x, nothing, nothing))
+        seen.append(_UnitSignals(x, nothing, nothing))
         return (x,)
 
     def combined(part: nn.Module, inputs: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
-        """In front of the sum: the shortcut's share of it alone, F put at zero."""
+        """Before the sum: compute the shortcut's term alone, with F set to zero."""
         carried, branch, gate = inputs
         unit = seen[-1]
         if carried is not None and branch is not None:

@@ -1,4 +1,4 @@
-"""When the checkpoints of members are written, and by which thread."""
+"""When members' checkpoints are written, and by which thread."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from search.trials.events import Notice
 log = logging.getLogger(__name__)
 
 
-class Saving:
-    """Writes members' checkpoints, all of them at one epoch.
+class CheckpointWriter:
+    """Writes the checkpoints of all members after an epoch.
 
-    On a CPU the thread that trains writes them. On a GPU a thread of its own does, from copies, while the next steps
-    are computed; those of one epoch are written before copies are made for the next.
+    On a CPU the training thread writes them. On a GPU a separate thread writes them from copies, while the next steps
+    are computed. All checkpoints of one epoch are written before copies for another one are made.
     """
 
     def __init__(self, device: str, every: float, *, aside: bool | None = None) -> None:
-        """`every` is the least number of seconds between two checkpoints that nothing else asks for. `aside` is whether
-        they are written by a thread of their own, by default on a GPU."""
+        """`every` is the number of seconds between two regular checkpoints. `aside` is whether a separate thread writes
+        them; default: only on a GPU."""
         self.device, self.every = device, every
         aside = device.startswith("cuda") if aside is None else aside
         self.thread = ThreadPoolExecutor(1, "checkpoints") if aside else None
@@ -36,9 +36,9 @@ class Saving:
         return time.monotonic() - self.last >= self.every
 
     def save(self, members: Sequence[Member], gone: Mapping[str, int] | None = None) -> list[Notice]:
-        """Write a checkpoint of each member that has gone on since its newest one, and return what there is to report.
+        """Write a checkpoint of each member that has trained since its newest one, and return notices of failures.
 
-        `gone` are the steps, by key, of those that have just left.
+        `gone` has the steps, by key, of members that have just left the group.
         """
         notices = self.wait()
         level = {member.spec.key: member.state.step for member in members} | dict(gone or {})
@@ -55,33 +55,33 @@ class Saving:
         self.last = time.monotonic()
         return notices
 
-    def news(self) -> list[Notice]:
-        """What there is to report of checkpoints that have been written since, without waiting."""
+    def finished_notices(self) -> list[Notice]:
+        """Return notices about checkpoints that have been written since the last call, without waiting."""
         return self.wait() if all(future.done() for _, _, future in self.writing) else []
 
     def wait(self) -> list[Notice]:
-        """Wait until what is being written is written, and return what there is to report."""
+        """Wait until all checkpoints are written, and return notices of failures."""
         writing, self.writing = self.writing, []
         return [notice for member, step, future in writing for notice in _outcome(member, step, future.result)]
 
-    def leave(self, members: Sequence[Member]) -> None:
-        """The same as `save` at an end after which nothing is reported: what there is goes to the log."""
+    def save_at_exit(self, members: Sequence[Member]) -> None:
+        """Do the same as `save` when nothing can be reported any more: notices go to the log."""
         for notice in [*self.save(members), *self.wait()]:
             log.warning("%s", notice.text)
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait until all checkpoints are written, and end the thread."""
         if self.thread:
             self.thread.shutdown()
 
 
 def _outcome(member: Member, step: int, write: Callable[[], None]) -> list[Notice]:
-    """A checkpoint that cannot be written is reported, once: a trial that could go on must not end of it."""
+    """Write a checkpoint, and return a notice if that fails the first time: the trial must continue without it."""
     try:
         write()
     except OSError as error:
         first, member.unsaved = not member.unsaved, True
-        text = f"{checkpoint.NAME}: {error.strerror or error}; goes on without a new one"
+        text = f"{checkpoint.NAME}: {error.strerror or error}; training continues without a new checkpoint"
         return [Notice(member.spec.key, text)] if first else []
     member.saved, member.unsaved = step, False
     return []

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from resnet_space.fused import Unfusable, refusal
 from search.data import Images, Split, batches, steps_per_epoch
 from search.files.bucket import Place
-from search.kernels.gpu import near
+from search.kernels.gpu import on_device
 from search.training import checkpoint, propagation
 from search.training.execution import Execution
 from search.training.members import Group, Member, furthest_behind, level
-from search.training.saving import Saving
-from search.training.step import Eager, autocast, stepping
+from search.training.saving import CheckpointWriter
+from search.training.step import EagerStepper, autocast, make_stepper
 from search.trials.events import Epoch, Event, Finished, Probe, Started
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
@@ -76,14 +76,14 @@ def train_together(
     Raises:
         Unfusable: the networks cannot be fused.
     """
-    with closing(Saving(execution.device, execution.checkpoint_seconds)) as saving:
+    with closing(CheckpointWriter(execution.device, execution.checkpoint_seconds)) as saving:
         yield from _train(specs, images, saving, folders, probes, execution)
 
 
 def _train(
     specs: Sequence[TrialSpec],
     images: Images,
-    saving: Saving,
+    saving: CheckpointWriter,
     folders: Sequence[Place | None],
     probes: Collection[int],
     execution: Execution,
@@ -95,21 +95,21 @@ def _train(
         yield Started(member.spec.key, platform.node(), device, member.state.step, together=len(members))
         yield from member.notices
         yield from member.state.history
-    split, validation = near(images.train, device), near(images.validation, device)
+    split, validation = on_device(images.train, device), on_device(images.validation, device)
     total = recipe.total_steps(steps_per_epoch(len(split), recipe.batch_size))
     if 0 in probes:
         for member in members:
             if not member.state.history:
                 yield probe(member.spec.key, 0, member.model, split, images)
 
-    take: Eager | None = None
+    take: EagerStepper | None = None
     while behind := furthest_behind(members, total):
         if take is None or take.group.members != behind:
             if take is not None:
                 take.group.hand_back()
             # First the group before is released, with its graph: there may be no room for both.
             take = None
-            take = stepping(Group(behind, execution.detours), device, recorded=execution.recorded)
+            take = make_stepper(Group(behind, execution.detours), device, recorded=execution.recorded)
         done = epoch(take, split, images, total)
         take.group.note_generators()
         # With whoever leaves, since the others go on in another group: after a kill, none of them begins with them.
@@ -118,7 +118,7 @@ def _train(
             take.group.hand_back()
         seconds = (time.monotonic() - done.began) / len(behind)
 
-        told: list[Event] = [*take.reported(), *saving.news()]
+        told: list[Event] = [*take.reported(), *saving.finished_notices()]
         gone = dict[str, int]()
         measured = errors(take.group.model, validation, images, recipe, device, networks=len(behind))
         for member, event in zip(behind, judged(behind, done, measured, seconds), strict=True):
@@ -137,7 +137,7 @@ def _train(
         except GeneratorExit:
             # Nobody asks for more, as after a signal: what was learned since is not to be learned again.
             take.group.hand_back()
-            saving.leave(members)
+            saving.save_at_exit(members)
             raise
 
     yield from saving.wait()
@@ -185,7 +185,7 @@ class Done:
     seen: int
 
 
-def epoch(take: Eager, split: Split, images: Images, total: int) -> Done:
+def epoch(take: EagerStepper, split: Split, images: Images, total: int) -> Done:
     """One epoch of a group, or less where `total` steps end in it."""
     members, recipe, device = take.group.members, take.group.recipe, take.device
     state = members[0].state
@@ -269,7 +269,7 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
         latencies[net] = latency_ms(model, images.shape, recipe, device)
     try:
         if member.folder:
-            checkpoint.keep_weights(member.folder, model)
+            checkpoint.save_weights(member.folder, model)
     except OSError as problem:
         # Its checkpoint stays, so that trying again is no training.
         reason = f"its weights could not be kept: {problem.strerror or problem}"
@@ -285,7 +285,7 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
     )
     if member.folder:
         # Asked for more, so the end was taken; a kill before that costs another look at the test split, no training.
-        checkpoint.drop(member.folder)
+        checkpoint.remove_checkpoints(member.folder)
 
 
 def spent(member: Member) -> float:

@@ -1,4 +1,4 @@
-"""One job, done where it is: the data loaded once a process, trials one after another, errors told and not raised."""
+"""Run one job in this process: load the data once, train its trials, and report errors instead of raising them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from search.data import DataSet, Images, load, steps_per_epoch
 from search.files import failures
 from search.files.bucket import Place
 from search.kernels.gpu import prepare
-from search.kernels.soundness import Found
+from search.kernels.soundness import KernelReport
 from search.training import killed
 from search.training.execution import Execution
-from search.training.fusing_pays import checked, gain
+from search.training.fusion_speedup import check_job_kernels, speedup
 from search.training.out_of_memory import out_of_memory
 from search.training.out_of_memory import reason as shortage
 from search.training.train import train, train_together
@@ -34,66 +34,70 @@ log = logging.getLogger(__name__)
 
 
 def work(job: Job, resources: Resources, checkpoints: Place | None) -> Generator[Event]:
-    """The events of a job's trials: together where that is faster, else one after another.
+    """Train a job's trials, together if that is faster, else one after another, and yield their events.
 
-    An exception ends its trial as `failed`, with reason and traceback, and the job goes on: the next try would only
-    fail again. But for want of memory it is tried once more, alone. What must not be swallowed (a killed worker,
-    Ctrl-C) is no `Exception`. Closed after an epoch, it leaves a checkpoint of that epoch.
+    An exception ends its trial as `failed`, with reason and traceback, and the job continues: another attempt would
+    only fail again. After a lack of memory the trial is tried once more, alone. Ctrl-C and the end of a worker are not
+    `Exception`s, and are raised. If the generator is closed after an epoch, it writes a checkpoint of that epoch.
 
-    What kills this process by a signal is found by the next one: trials that trained together then go one by one, and a
-    trial that has killed two of its processes is `failed`.
+    If a signal kills this process, the next process finds a record of it: trials that trained together then train one
+    by one, and a trial that has killed two processes is `failed`.
     """
     import torch
 
     torch.set_num_threads(resources.threads)
     with suppress(RuntimeError):
-        # What is wrong with a GPU ends the trials that want it, with a reason.
+        # An error of a GPU is raised again by the trials that use it, which end with a reason.
         prepare(resources)
     ended: set[str] = set()
     tries = 2
-    group = killed.Record.of(checkpoints, job.name, killed.TOGETHER)
+    group = killed.DeathRecord.of(checkpoints, job.name, killed.GROUP_FILE)
     try:
-        with closing(_together(job, resources, checkpoints, group)) as events:
+        with closing(_train_together(job, resources, checkpoints, group)) as events:
             for event in events:
                 ended |= {event.key} if isinstance(event, Finished) else set()
                 yield event
     except Exception as error:
-        # Of one trial, or of all as one, such as a lack of memory: each on its own shows whose it is.
-        log.warning("trials that trained together go on one after another (%s)", type(error).__name__)
+        # Either one trial failed, or all together, for example for lack of memory. Training each alone shows which.
+        log.warning("trials that trained together now train one after another (%s)", type(error).__name__)
         tries = 1 if out_of_memory(error) else 2
     for spec in job.trials:
         if spec.key not in ended:
-            yield from _alone(spec, job, resources, checkpoints, tries)
+            yield from _train_alone(spec, job, resources, checkpoints, tries)
     group.forget()
 
 
-def _alone(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place | None, tries: int) -> Generator[Event]:
-    """The events of one trial, unless it has killed its process too often."""
-    record = killed.Record.of(checkpoints, spec.key)
+def _train_alone(
+    spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place | None, tries: int
+) -> Generator[Event]:
+    """Train one trial, unless it has killed its process too often, and yield its events."""
+    record = killed.DeathRecord.of(checkpoints, spec.key)
     deaths = record.deaths
-    if len(deaths) >= killed.TRIES:
-        yield record.end(spec.key, checkpoints)
+    if len(deaths) >= killed.MAX_DEATHS:
+        yield record.give_up(spec.key, checkpoints)
         return
     if deaths:
         yield Notice(spec.key, f"{deaths[-1]}; tried once more")
-    with record.kept(), closing(_tried(spec, job, resources, checkpoints, tries)) as events:
+    with record.recording(), closing(_attempts(spec, job, resources, checkpoints, tries)) as events:
         for event in events:
             if isinstance(event, Finished):
                 record.forget()
             yield event
 
 
-def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place | None, tries: int) -> Generator[Event]:
-    """The events of one trial, its failure one of them."""
+def _attempts(
+    spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place | None, tries: int
+) -> Generator[Event]:
+    """Train one trial in up to `tries` attempts, and yield its events; a failure is the last of them."""
     folder = checkpoints / spec.key if checkpoints else None
     for left in reversed(range(tries)):
         try:
             images = _images(spec.data, spec.fingerprint)
-            found = checked([spec], resources)
-            yield from _noticed(spec, found)
+            found = check_job_kernels([spec], resources)
+            yield from _kernel_notices(spec, found)
             execution = Execution.of(resources, found.detours)
             if left == 0 and tries > 1:
-                # The second time without: a graph keeps its memory, and the last batch of an epoch needs more.
+                # Not in the second attempt: a graph keeps its memory, and the last batch of an epoch needs more.
                 execution = replace(execution, recorded=False)
             yield from train(spec, images, folder=folder, probes=job.probes, execution=execution)
             return
@@ -105,21 +109,21 @@ def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
                     failures.write_traceback(folder, traceback.format_exc())
                 yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())
                 return
-        # Behind the except: with the error go the tensors that its frames held.
-        _free()
+        # After the except clause: the tensors that the error's frames held are free now.
+        _free_memory()
         yield Notice(spec.key, f"{reason}; tried once more")
 
 
-def _noticed(spec: TrialSpec, found: Found) -> Iterator[Notice]:
-    """What is wrong with this machine's kernels, and avoided."""
+def _kernel_notices(spec: TrialSpec, found: KernelReport) -> Iterator[Notice]:
+    """Return notices about wrong kernels of this machine that are avoided."""
     return (Notice(spec.key, line, platform.node()) for line in found.lines)
 
 
-def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Generator[Event]:
-    """The events of a process that ends itself if one lets wait for `resources.silent` seconds.
+def with_timeout(events: Iterator[Event], resources: Resources, folder: Place) -> Generator[Event]:
+    """Yield the events, and end this process if the next one takes longer than `resources.silent` seconds.
 
-    Where it hung is then written in `folder`, or on this machine's own disk where that is in a bucket.
-    The clock is C's, and runs on where Python is stuck.
+    Before it ends, it writes where it hung into `folder`, or into a temporary folder if that is in a bucket. The timer
+    is in C, so it works even if Python hangs.
     """
     if resources.silent is None:
         yield from events
@@ -142,38 +146,40 @@ def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Gen
         place.rmdir()
 
 
-def _free() -> None:
-    """Give back what was allocated and is not in use."""
+def _free_memory() -> None:
+    """Release memory that is allocated and not in use."""
     import torch
 
     gc.collect()
     if torch.cuda.is_available():
-        # Refused where a recording failed.
+        # It raises after a failed recording.
         with suppress(RuntimeError):
             torch.cuda.empty_cache()
 
 
-def _together(job: Job, resources: Resources, checkpoints: Place | None, record: killed.Record) -> Generator[Event]:
-    """The events of a job whose trials train as one network; none of one whose trials do not."""
+def _train_together(
+    job: Job, resources: Resources, checkpoints: Place | None, record: killed.DeathRecord
+) -> Generator[Event]:
+    """Train a job's trials together and yield their events; yield none if they should train one by one."""
     first = job.trials[0]
     if len(job.trials) == 1 or resources.fuse == "off":
         return
     if deaths := record.deaths:
-        yield Notice(first.key, f"{deaths[-1]}; trials that trained together go on one after another")
+        yield Notice(first.key, f"{deaths[-1]}; trials that trained together now train one after another")
         return
-    with record.kept():
-        yield from _as_one(job, resources, checkpoints)
+    with record.recording():
+        yield from _train_fused(job, resources, checkpoints)
 
 
-def _as_one(job: Job, resources: Resources, checkpoints: Place | None) -> Iterator[Event]:
-    """The same, where nothing speaks against it but that it may not be faster."""
+def _train_fused(job: Job, resources: Resources, checkpoints: Place | None) -> Iterator[Event]:
+    """Do the same if it is faster; nothing else prevents it."""
     first = job.trials[0]
     images = _images(first.data, first.fingerprint)
     steps = first.recipe.total_steps(steps_per_epoch(len(images.train), first.recipe.batch_size))
-    faster = job.together if job.together is not None else gain(job.trials, images, resources, steps=steps)
+    faster = job.together if job.together is not None else speedup(job.trials, images, resources, steps=steps)
     if faster:
-        found = checked(job.trials, resources)
-        yield from _noticed(first, found)
+        found = check_job_kernels(job.trials, resources)
+        yield from _kernel_notices(first, found)
         folders = [checkpoints / spec.key if checkpoints else None for spec in job.trials]
         execution = Execution.of(resources, found.detours)
         yield from train_together(job.trials, images, folders=folders, probes=job.probes, execution=execution)
@@ -183,9 +189,9 @@ def _as_one(job: Job, resources: Resources, checkpoints: Place | None) -> Iterat
 def _images(data: DataSet, fingerprint: str) -> Images:
     images = load(data)
     if images.fingerprint != fingerprint:
-        # Its numbers would be stored under a name that means other data.
+        # The results would be stored under the fingerprint of other data.
         raise InputError(
-            f"data set {data.name!r} is not what it was when the trial was planned "
-            f"(fingerprint {images.fingerprint} here, {fingerprint} there)"
+            f"data set {data.name!r} has changed since the trial was planned "
+            f"(fingerprint {images.fingerprint} now, {fingerprint} then)"
         )
     return images

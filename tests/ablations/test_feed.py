@@ -214,7 +214,7 @@ def test_a_round_waits_for_the_one_before(plan: AblationPlan, store: Store) -> N
 
 def test_a_round_that_is_stored_already_is_counted_once(plan: AblationPlan, store: Store) -> None:
     drive(plan, store, noisy, most=10)
-    total, ended = plan.counted(store)
+    total, ended = plan.count_trials(store)
     assert (total, ended) == (11, 10)
     progress = Progress(total=total, already=ended, steps=1)
     feed = AblationFeed(plan, store, progress)
@@ -272,7 +272,7 @@ def test_trials_of_other_data_are_in_no_look_and_in_no_summary(
     other = replace(plan, images=replace(plan.images, fingerprint="f" * 16))
     apart = {"base": 0.1, "clear": 0.7, "open": 0.4}
     others = drive(other, store, lambda arm, seed: apart[arm])
-    assert plan.counted(store) == (9, 0)
+    assert plan.count_trials(store) == (9, 0)
     asked = drive(plan, store, noisy)
     assert asked[9:] == [(arm, seed) for seed in range(3, 6) for arm in ("base", "open")]
     RunFolder(tmp_path).add_session(fingerprint=plan.images.fingerprint)

@@ -1,4 +1,4 @@
-"""A study of which nothing came out well: status 1, reasons counted, and where the first traceback is."""
+"""A study whose trials all failed: status 1, counted reasons, and the path of the first traceback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ seeds: 2
 
 @pytest.fixture
 def doomed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
-    """Every trial raises in its first step: there is no compiler."""
+    """Every trial raises in its first step, because there is no compiler."""
     monkeypatch.chdir(tmp_path)
 
     def missing(*_: object, **__: object) -> None:
@@ -45,7 +45,7 @@ def test_all_trials_failed_is_status_1_with_reasons_counted_and_a_traceback(doom
     assert "Trials: 4 failed." in Path("run/report/report.md").read_text()
 
 
-def test_status_tells_where_the_first_traceback_is(doomed: Result) -> None:
+def test_status_shows_where_the_first_traceback_is(doomed: Result) -> None:
     told = CliRunner().invoke(app, ["status", "run"], catch_exceptions=False)
     assert told.exit_code == 0
     [line] = [line for line in told.stdout.splitlines() if line.startswith("first traceback: ")]
@@ -56,7 +56,7 @@ def test_status_tells_where_the_first_traceback_is(doomed: Result) -> None:
     assert Path(data["traceback"]).is_file()
 
 
-def test_what_failed_and_is_complete_now_has_no_traceback_to_read(
+def test_a_trial_that_failed_and_is_complete_now_has_no_traceback(
     doomed: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.compile", lambda model, **settings: model)

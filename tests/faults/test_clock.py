@@ -1,4 +1,4 @@
-"""A clock that is set back, or jumps: durations are measured by one that is not, and no trial is the worse for it."""
+"""If the wall clock is set back or jumps, durations are measured with another clock, and trials are not affected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODULES = sorted(
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_module_measures_by_the_clock_on_the_wall(path: Path) -> None:
+def test_no_module_measures_durations_with_the_wall_clock(path: Path) -> None:
     called = {
         ast.unparse(node.func)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -40,7 +40,7 @@ def test_no_module_measures_by_the_clock_on_the_wall(path: Path) -> None:
 def test_a_clock_that_goes_backwards_changes_no_number(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of every look at it, it is an hour earlier."""
+    """A clock that is an hour earlier each time it is read."""
     now, seconds = datetime(2026, 10, 25, 3, tzinfo=UTC), time.time()
 
     class Backwards(datetime):

@@ -1,4 +1,4 @@
-"""No room: at whatever byte or step a write breaks off, what was there stays, and the trial goes on or says why not."""
+"""A full disk: if a write fails at any byte or operation, existing files stay, and the trial continues or fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Trial = Callable[..., TrialSpec]
 
 
 def failing_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """From the n-th on, every operation on files fails, as on a full disk; the names of those that were asked for."""
+    """Let every file operation from the n-th on fail, as on a full disk. Return the names of the operations."""
     asked: list[str] = []
 
     def may_fail(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +46,7 @@ def failing_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def refused(write: Callable[[], Any]) -> Any:
-    """The file that could not be written, or None."""
+    """Return the file that could not be written, or None."""
     try:
         write()
     except OSError as error:
@@ -61,14 +61,14 @@ def saves(folder: Path, trial: Trial) -> Callable[[int], None]:
 
 
 def steps(folder: Path, trial: Trial) -> list[int]:
-    """Of the checkpoints that are there, the newest first."""
+    """The steps of the existing checkpoints, the newest first."""
     model = build(trial().architecture)
     optimizer = sgd(model, trial().recipe)
     there = [folder / name for name in checkpoint.GENERATIONS if (folder / name).exists()]
     return [checkpoint.load(path, model, optimizer, "cpu").step for path in there]
 
 
-def test_a_checkpoint_cut_off_at_any_byte_leaves_the_two_before(trial: Trial, tmp_path: Path) -> None:
+def test_a_checkpoint_cut_off_at_any_byte_leaves_the_two_earlier_ones(trial: Trial, tmp_path: Path) -> None:
     save = saves(tmp_path, trial)
     save(7)
     save(14)
@@ -84,7 +84,7 @@ def test_a_checkpoint_cut_off_at_any_byte_leaves_the_two_before(trial: Trial, tm
     assert steps(tmp_path, trial) == [21, 14]
 
 
-def test_a_checkpoint_that_fails_at_any_operation_leaves_one_to_go_on_from(trial: Trial, tmp_path: Path) -> None:
+def test_a_checkpoint_that_fails_at_any_operation_leaves_one_to_resume_from(trial: Trial, tmp_path: Path) -> None:
     for number in range(1, 20):
         folder = tmp_path / str(number)
         save = saves(folder, trial)
@@ -105,19 +105,19 @@ def test_a_checkpoint_that_fails_at_any_operation_leaves_one_to_go_on_from(trial
     assert steps(folder, trial) == [21, 14]
 
 
-def test_weights_cut_off_at_any_byte_leave_those_that_were_there(trial: Trial, tmp_path: Path) -> None:
+def test_weights_cut_off_at_any_byte_leave_the_existing_ones(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
-    checkpoint.keep_weights(tmp_path, model)
+    checkpoint.save_weights(tmp_path, model)
     before = (tmp_path / WEIGHTS).read_bytes()
     for limit in range(0, len(before), len(before) // 9):
         with pytest.raises(OSError, match="File too large") as failure, no_file_longer_than(limit):
-            checkpoint.keep_weights(tmp_path, build(trial().architecture, seed=1))
+            checkpoint.save_weights(tmp_path, build(trial().architecture, seed=1))
         assert failure.value.filename == str(tmp_path / WEIGHTS)
         assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS]
         assert (tmp_path / WEIGHTS).read_bytes() == before
 
 
-def test_a_report_cut_off_at_any_file_leaves_those_that_were_there(ablation: Callable[..., Any]) -> None:
+def test_a_report_cut_off_at_any_file_leaves_the_existing_files(ablation: Callable[..., Any]) -> None:
     run = ablation({"a": [0.1, 0.2], "b": [0.3, 0.4]})
     folder = report(run, ["md", "html", "csv"])[0].parent
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -132,7 +132,9 @@ def test_a_report_cut_off_at_any_file_leaves_those_that_were_there(ablation: Cal
         assert after[named] == before[named]
 
 
-def test_a_trial_goes_on_without_checkpoints_and_says_so_once(trial: Trial, digits: Images, tmp_path: Path) -> None:
+def test_a_trial_continues_without_checkpoints_and_reports_it_once(
+    trial: Trial, digits: Images, tmp_path: Path
+) -> None:
     whole = [event for event in train(trial(), digits) if isinstance(event, Epoch)]
     events: list[Event] = []
     with no_file_longer_than(1000):
@@ -142,7 +144,7 @@ def test_a_trial_goes_on_without_checkpoints_and_says_so_once(trial: Trial, digi
                 # Somebody makes room before the weights are kept.
                 resource.setrlimit(resource.RLIMIT_FSIZE, (-1, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     told = [event.text for event in events if isinstance(event, Notice)]
-    assert told == ["checkpoint.pt: File too large; goes on without a new one"]
+    assert told == ["checkpoint.pt: File too large; training continues without a new checkpoint"]
     assert [(e.loss, e.validation_error) for e in events if isinstance(e, Epoch)] == [
         (e.loss, e.validation_error) for e in whole
     ]
@@ -151,7 +153,7 @@ def test_a_trial_goes_on_without_checkpoints_and_says_so_once(trial: Trial, digi
     assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS]
 
 
-def test_a_trial_whose_weights_cannot_be_kept_fails_and_its_training_is_not_lost(
+def test_a_trial_whose_weights_cannot_be_written_fails_and_its_training_is_not_lost(
     trial: Trial, digits: Images, tmp_path: Path
 ) -> None:
     *_, whole = train(trial(), digits)
@@ -170,8 +172,8 @@ def test_a_trial_whose_weights_cannot_be_kept_fails_and_its_training_is_not_lost
     assert (again.status, again.test_error) == ("complete", whole.test_error)
 
 
-def test_a_text_is_whole_or_the_one_before(tmp_path: Path) -> None:
-    """Manifests, studies, tables: all are written by one function."""
+def test_a_text_file_is_either_complete_or_unchanged(tmp_path: Path) -> None:
+    """Manifests, studies and tables are all written by one function."""
     path = tmp_path / "manifest.json"
     for number in range(1, 12):
         atomic.write_text(path, "before")

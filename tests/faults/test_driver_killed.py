@@ -1,4 +1,4 @@
-"""A driver that is killed at any moment, again and again: the same trials with the same numbers, and nothing twice."""
+"""A driver that is killed again and again at any moment: the same trials with the same numbers, and none twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRIALS = 6
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Commands, Path, float]]:
-    """A way to run commands, a folder with the study's run in `whole`, and the seconds that it took."""
+    """A function that runs commands, a folder with the undisturbed run in `whole`, and its seconds."""
     folder = tmp_path_factory.mktemp("mortal")
     (folder / "study.yaml").write_text(STUDY)
     commands = Commands(folder)
@@ -45,7 +45,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Comm
 
 
 def rows(run: Path, table: str, leave: tuple[str, ...]) -> list[tuple[object, ...]]:
-    """All that a run stored, without what clocks say, and which driver it was."""
+    """Everything that a run stored, without times and drivers."""
     with closing(sqlite3.connect(run / "trials.db")) as connection:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in leave]
         return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall(), key=str)
@@ -55,7 +55,7 @@ CLOCKS = ("seconds", "images_per_second", "latency_ms", "started", "finished", "
 
 
 def same(run: Path, whole: Path) -> None:
-    """The same set of trials, epochs and weights, to the bit, and all of them once."""
+    """Check for the same trials, epochs and weights, to the bit, and each of them once."""
     for table in ("trials", "epochs"):
         assert rows(run, table, CLOCKS) == rows(whole, table, CLOCKS)
     kept = {path.relative_to(whole): path.read_bytes() for path in (whole / "checkpoints").rglob("*.*")}
@@ -70,7 +70,7 @@ def attempts(run: Path) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_driver_killed_again_and_again_ends_with_what_an_undisturbed_one_has(
+def test_a_driver_killed_repeatedly_has_the_results_of_an_undisturbed_one(
     undisturbed: tuple[Commands, Path, float],
 ) -> None:
     commands, folder, seconds = undisturbed
@@ -87,13 +87,13 @@ def test_a_driver_killed_again_and_again_ends_with_what_an_undisturbed_one_has(
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_driver_of_rays_workers_killed_ends_with_what_an_undisturbed_one_has(
+def test_a_killed_driver_of_ray_workers_has_the_results_of_an_undisturbed_one(
     undisturbed: tuple[Commands, Path, float], ray_cluster: None
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import cluster
 
     _, folder, _ = undisturbed
-    address = ray_runner.ray.get_runtime_context().gcs_address
+    address = cluster.ray.get_runtime_context().gcs_address
     command = ["-m", "resnet_space", "run", "study.yaml", "--out", "on-ray", "--address", address]
     with forks.Child(command, cwd=folder) as driver:
         assert driver.stderr

@@ -1,4 +1,4 @@
-"""A trial that kills its own process, as a fault of a library does: tried once more, then failed; the others go on."""
+"""A trial that kills its own process, as a faulty library does, is tried once more and then fails; others continue."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SIGSEGV = -11
 
 
 class Place:
-    """Where commands run, in which trials die as is asked for."""
+    """Runs commands in which chosen trials kill their process."""
 
     def __init__(self, folder: Path, run: Commands) -> None:
         self.folder, self.run, self.deaths = folder, run, folder / "deaths"
@@ -65,7 +65,7 @@ class Place:
             return connection.execute(query).fetchall()
 
     def keys(self, study: str) -> list[str]:
-        """Of its trials, in the order in which they were done."""
+        """The keys of a run's trials in the order of their ends."""
         return [key for (key,) in self.rows(f"whole-{study}", "SELECT key FROM trials ORDER BY started, key")]
 
     def ends(self, out: str) -> dict[str, tuple[str, str]]:
@@ -77,7 +77,7 @@ class Place:
         return self.rows(out, ends) + self.rows(out, epochs)
 
     def left(self, out: str) -> list[str]:
-        """Files about deaths that are still there."""
+        """The records of deaths that are left."""
         return sorted(path.name for path in (self.folder / out / "checkpoints").glob("*/*.txt"))
 
 
@@ -96,7 +96,7 @@ def test_a_trial_that_kills_its_process_once_is_tried_again_and_has_the_numbers_
     first, second = place.keys("study")
     doom(place.deaths, first)
     assert place.run("run study.yaml --inline --out once") == SIGSEGV
-    assert place.left("once") == [killed.NAME]
+    assert place.left("once") == [killed.TRIAL_FILE]
     place.run.printed()
     assert place.run("run study.yaml --inline --out once") == 0
     assert f"{DIED}; tried once more" in place.run.printed()
@@ -107,7 +107,7 @@ def test_a_trial_that_kills_its_process_once_is_tried_again_and_has_the_numbers_
 
 
 @pytest.mark.slow
-def test_one_that_kills_it_twice_fails_with_the_reason_and_the_others_are_done(place: Place) -> None:
+def test_a_trial_that_kills_it_twice_fails_with_the_reason_and_the_others_are_run(place: Place) -> None:
     first, second = place.keys("study")
     doom(place.deaths, first, times=2)
     assert [place.run("run study.yaml --inline --out twice") for _ in range(3)] == [SIGSEGV, SIGSEGV, 1]
@@ -136,7 +136,7 @@ def test_of_trials_that_train_together_only_the_one_that_kills_fails(where: str,
     ends = [place.run(f"run together.yaml --inline --out {out}") for _ in range(4)]
     assert ends == [SIGSEGV, SIGSEGV, SIGSEGV, 1], place.run.printed()
     printed = place.run.printed()
-    assert f"{DIED}; trials that trained together go on one after another" in printed
+    assert f"{DIED}; trials that trained together now train one after another" in printed
     found = place.ends(out)
     assert found.pop(guilty) == ("failed", DIED)
     assert set(found.values()) == {("complete", "")}
@@ -145,7 +145,7 @@ def test_of_trials_that_train_together_only_the_one_that_kills_fails(where: str,
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_without_the_trial_that_kills(place: Place) -> None:
+def test_a_search_continues_without_the_trial_that_kills_its_process(place: Place) -> None:
     guilty, *others = place.keys("search")
     doom(place.deaths, guilty, times=2)
     assert [place.run("run search.yaml --inline --out searched") for _ in range(3)] == [SIGSEGV, SIGSEGV, 1]
@@ -153,7 +153,7 @@ def test_a_search_goes_on_without_the_trial_that_kills(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_status_says_that_nobody_is_at_work_and_what_killed_the_driver(place: Place) -> None:
+def test_status_says_that_no_driver_is_at_work_and_what_killed_it(place: Place) -> None:
     first, _ = place.keys("study")
     doom(place.deaths, first)
     assert place.run("run study.yaml --inline --out seen") == SIGSEGV
@@ -162,10 +162,10 @@ def test_status_says_that_nobody_is_at_work_and_what_killed_the_driver(place: Pl
     found = json.loads(place.run.printed())
     assert (found["running"], found["waiting"], found["interrupted"]) == (0, 2, 1)
     assert found["driver"]["alive"] is False
-    assert found["killed"] == [{"reason": DIED, "file": f"seen/checkpoints/{first}/{killed.NAME}"}]
+    assert found["killed"] == [{"reason": DIED, "file": f"seen/checkpoints/{first}/{killed.TRIAL_FILE}"}]
     assert place.run("status seen") == 0
     printed = place.run.printed()
-    assert "is gone); 1 trial was interrupted: the same `resnet-space run` command goes on" in printed
-    assert f"{DIED}: seen/checkpoints/{first}/{killed.NAME}" in printed
+    assert "is gone); 1 trial was interrupted: the same `resnet-space run` command resumes the run" in printed
+    assert f"{DIED}: seen/checkpoints/{first}/{killed.TRIAL_FILE}" in printed
     assert place.run("report seen") == 0
     assert "2 waiting" in (place.folder / "seen/report/report.md").read_text()

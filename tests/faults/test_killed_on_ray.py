@@ -1,4 +1,4 @@
-"""Workers of Ray's that a signal kills from within: the trial that did it fails, with the reason, and no other."""
+"""Ray workers that a trial kills by a signal: only this trial fails, with the reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIED = f"killed by SIGSEGV, {LIBRARY}"
 
 @dataclass
 class Heard:
-    """What was heard of a run on Ray."""
+    """The events of a run on Ray."""
 
     events: list[Event] = field(default_factory=list)
 
@@ -42,14 +42,14 @@ class Heard:
 
 
 def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any) -> Heard:
-    """Do jobs one at a time, in which trials kill their process as often as `doomed` says."""
-    from search.running import ray_runner
+    """Run jobs one at a time, in which trials kill their process as often as `doomed` says."""
+    from search.running.ray import cluster, runner
 
     deaths, heard = folder / "deaths", Heard()
     for name, times in doomed.items():
         doom(deaths, name, times)
     # Workers cannot import what tests are made with.
-    ray_runner.ray.cloudpickle.register_pickle_by_value(deadly)
+    cluster.ray.cloudpickle.register_pickle_by_value(deadly)
 
     def work(job: Job, resources: Resources, checkpoints: Any) -> Generator[Event]:
         from search.training.work import work as really
@@ -58,18 +58,18 @@ def run(jobs: list[Job], folder: Path, doomed: dict[str, int], **resources: Any)
             yield from really(job, resources, checkpoints)
 
     try:
-        ray_runner.run(
+        runner.run(
             Listed(jobs, heard.events.append),
             resources=Resources(at_once=1, checkpoint_seconds=0, **resources),
             checkpoints=folder / "checkpoints",
             work=work,
         )
     finally:
-        ray_runner.ray.cloudpickle.unregister_pickle_by_value(deadly)
+        cluster.ray.cloudpickle.unregister_pickle_by_value(deadly)
     return heard
 
 
-def test_a_trial_that_kills_its_worker_is_tried_once_more_whatever_the_retries_and_fails_alone(
+def test_a_trial_that_kills_its_worker_gets_one_more_attempt_with_any_retries_and_fails_alone(
     trial: Trial, tmp_path: Path
 ) -> None:
     once, twice, sound = (trial(seed=seed, epochs=3) for seed in range(3))
@@ -105,21 +105,21 @@ def test_with_no_retries_the_driver_says_what_killed_the_worker(trial: Trial, tm
 
 
 class Bomb:
-    """Kills who unpickles it, as a library that is faulty kills who imports it."""
+    """Kills the process that unpickles it, as a faulty library kills the process that imports it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.kill, (Here(), signal.SIGSEGV)
 
 
 class Here:
-    """The number of the process that unpickles it."""
+    """Unpickles to the number of the process."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.getpid, ()
 
 
-def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, tmp_path: Path) -> None:
-    from search.running import ray_runner
+def test_a_worker_that_dies_before_it_starts_counts_as_lost(trial: Trial, tmp_path: Path) -> None:
+    from search.running.ray import cluster, runner
 
     bomb, heard = Bomb(), Heard()
 
@@ -127,22 +127,22 @@ def test_a_worker_that_dies_before_it_begins_is_lost_as_any_other(trial: Trial, 
         raise AssertionError(bomb)
 
     spec = trial(seed=7)
-    ray_runner.ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    cluster.ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     try:
-        ray_runner.run(
+        runner.run(
             Listed([Job(trials=(spec,))], heard.events.append),
             resources=Resources(at_once=1, retries=1),
             checkpoints=tmp_path,
             work=work,
         )
     finally:
-        ray_runner.ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+        cluster.ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     lost = "worker lost 2 times: The actor died unexpectedly before finishing this task."
     assert heard.end(spec) == ("failed", lost)
 
 
-def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: Trial, tmp_path: Path) -> None:
-    from search.running import ray_runner
+def test_a_stopped_trial_leaves_no_record_of_deaths(trial: Trial, tmp_path: Path) -> None:
+    from search.running.ray import runner
 
     class Stopping(Listed):
         def tell(self, event: Event) -> bool:
@@ -150,7 +150,7 @@ def test_a_trial_that_is_stopped_leaves_nothing_of_deaths_it_did_not_die(trial: 
 
     heard = Heard()
     jobs = [Job(trials=(trial(seed=seed, epochs=200),)) for seed in (8, 9)]
-    ray_runner.run(
+    runner.run(
         Stopping(jobs, heard.events.append), resources=Resources(at_once=1), checkpoints=tmp_path / "checkpoints"
     )
     assert len([event for event in heard.events if isinstance(event, Started)]) == 2

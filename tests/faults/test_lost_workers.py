@@ -1,4 +1,4 @@
-"""Workers that hang, that Ray ends for want of memory, that raise: bounded tries, a reason, and where it happened."""
+"""Workers that hang, raise, or that Ray kills for lack of memory: limited attempts, a reason, and where it happened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sweeping
 
 from search.files import failures
 from search.training import out_of_memory
-from search.training.work import watched
+from search.training.work import with_timeout
 from search.trials.events import Event, Finished, Started
 from search.trials.resources import Resources
 from search.trials.trial import TrialSpec
@@ -26,7 +26,7 @@ import sys, time
 from pathlib import Path
 from search.trials.resources import Resources
 from search.trials.events import Started
-from search.training.work import watched
+from search.training.work import with_timeout
 
 def events():
     yield Started("a", "host", "cpu")
@@ -36,7 +36,7 @@ def hangs_for_ever():
     # In C, without letting other threads run.
     sum(range(10**15))
 
-told = watched(events(), Resources(silent=1), Path(sys.argv[1]))
+told = with_timeout(events(), Resources(silent=1), Path(sys.argv[1]))
 print(next(told), flush=True)
 time.sleep(1.5)  # Between events its clock stands: what its driver does is no silence of the worker's.
 print("asked", flush=True)
@@ -44,7 +44,7 @@ next(told)
 """
 
 
-def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Path) -> None:
+def test_a_process_that_hangs_ends_itself_and_records_where_it_hung(tmp_path: Path) -> None:
     ran = forks.run(["-c", HANGS, tmp_path])
     assert ran.returncode == 1
     assert ran.stdout.splitlines()[-1] == "asked"
@@ -53,15 +53,15 @@ def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Pat
     assert "in hangs_for_ever" in report
 
 
-def test_one_that_does_not_hang_leaves_nothing(tmp_path: Path) -> None:
+def test_a_process_that_does_not_hang_leaves_no_record(tmp_path: Path) -> None:
     events: list[Event] = [Started("a", "host", "cpu"), Finished("a", "complete")]
-    assert list(watched(iter(events), Resources(silent=100), tmp_path)) == events
-    assert list(watched(iter(events), Resources(), tmp_path)) == events
+    assert list(with_timeout(iter(events), Resources(silent=100), tmp_path)) == events
+    assert list(with_timeout(iter(events), Resources(), tmp_path)) == events
     assert list(tmp_path.iterdir()) == []
 
 
 def kept(folder: Path, script: str, specs: list[TrialSpec], **environment: str) -> list[dict[str, Any]]:
-    """What a run on a Ray of its own tells."""
+    """The events of a run on its own local Ray."""
     (folder / "specs.json").write_text(json.dumps([spec.model_dump(mode="json") for spec in specs]))
     command = ["-c", RUNS + script, folder / "specs.json", folder / "checkpoints"]
     alone = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | environment
@@ -77,7 +77,7 @@ RUNS = f"""
 import json, sys
 sys.path.append({BENCHMARKS!r})
 from pathlib import Path
-from search.running import ray_runner
+from search.running.ray import runner
 from search.trials.resources import Resources
 from sweeping import Listed
 from search.trials.events import as_plain
@@ -92,13 +92,13 @@ def run(tell=lambda event: None, **resources):
         print(json.dumps(as_plain(event)), file=out, flush=True)
         tell(event)
     feed = Listed([Job(trials=(spec,)) for spec in specs], told)
-    ray_runner.run(feed, resources=Resources(**resources), checkpoints=Path(sys.argv[2]))
+    runner.run(feed, resources=Resources(**resources), checkpoints=Path(sys.argv[2]))
 """
 
 SILENT = """
 from search.training import train
 
-class Slow(ray_runner.Worker):
+class Slow(runner.Worker):
     def take(self, job):
         # One seed's first batch never comes: a file system that hangs.
         import time
@@ -111,7 +111,7 @@ class Slow(ray_runner.Worker):
         train.unharmed = unharmed
         super().take(job)
 
-ray_runner.Worker = Slow
+runner.Worker = Slow
 run(silent=8, retries=1, at_once=1)
 """
 
@@ -132,12 +132,12 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_worker_that_ray_ends_for_want_of_memory_gets_one_more_try(trial: Trial, tmp_path: Path) -> None:
-    """Ray's own monitor, told that its node is full at a hundredth of its memory."""
+def test_a_worker_that_ray_kills_for_lack_of_memory_gets_one_more_attempt(trial: Trial, tmp_path: Path) -> None:
+    """With Ray's own monitor, configured to see a full node at a hundredth of its memory."""
     settings = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "200"}
     told = kept(tmp_path, "run(retries=5)", [trial(epochs=2000)], **settings)
     end = told[-1]
     assert (end["event"], end["status"]) == ("Finished", "failed")
     assert end["reason"].startswith("out of memory: worker lost 2 times: ")
-    assert end["reason"].endswith(out_of_memory.HELPS)
+    assert end["reason"].endswith(out_of_memory.ADVICE)
     assert [event["event"] for event in told].count("Notice") == 1

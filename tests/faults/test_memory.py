@@ -1,4 +1,4 @@
-"""No memory: known for what it is, tried once more, then told with what helps; the trials behind go on."""
+"""A lack of memory is recognised, the trial is tried once more, then fails with advice; later trials continue."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ for event in work(Job(trials=specs), Resources(), Path(sys.argv[2])):
 
 
 def run(specs: list[TrialSpec], folder: Path, *words: str) -> list[dict[str, Any]]:
-    """What a process tells that may take 48 MiB more than it needs for the last of the trials."""
+    """The events of a process that can allocate 48 MiB more than it needs for the last of the trials."""
     (folder / "specs.json").write_text(json.dumps([spec.model_dump(mode="json") for spec in specs]))
     command = [sys.executable, "-c", WORKS, str(folder / "specs.json"), str(folder / "checkpoints"), *words]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
@@ -58,12 +58,12 @@ def run(specs: list[TrialSpec], folder: Path, *words: str) -> list[dict[str, Any
 
 @pytest.fixture(scope="module")
 def large(trial: Trial) -> TrialSpec:
-    """A trial whose first maps take 140 x 768 x 8 x 8 numbers each, 28 MB: far more of them than fit."""
+    """A trial whose first feature maps have 140 x 768 x 8 x 8 numbers each, 28 MB; they do not all fit."""
     return trial(net=trial().architecture.assign({"width": 48, "stages.*.units": 1}), batch_size=180, epochs=1)
 
 
 @pytest.mark.slow
-def test_a_trial_for_which_there_is_no_memory_is_tried_twice_and_fails_and_the_next_one_trains(
+def test_a_trial_without_enough_memory_is_tried_twice_and_fails_and_the_next_one_trains(
     large: TrialSpec, trial: Trial, tmp_path: Path
 ) -> None:
     told = run([large, trial(epochs=1)], tmp_path)
@@ -73,14 +73,14 @@ def test_a_trial_for_which_there_is_no_memory_is_tried_twice_and_fails_and_the_n
     [end] = [event for event in told if event["trial"] == 0 and event["event"] == "Finished"]
     assert end["status"] == "failed"
     assert end["reason"].startswith("out of memory: ")
-    assert end["reason"].endswith(out_of_memory.HELPS)
+    assert end["reason"].endswith(out_of_memory.ADVICE)
     assert "Traceback" in (tmp_path / "checkpoints" / large.key / "traceback.txt").read_text()
     [behind] = [event for event in told if event["trial"] == 1 and event["event"] == "Finished"]
     assert behind["status"] == "complete", behind["reason"]
 
 
 @pytest.mark.slow
-def test_a_trial_for_which_there_is_memory_the_second_time_is_complete(
+def test_a_trial_with_enough_memory_at_the_second_attempt_is_complete(
     large: TrialSpec, trial: Trial, tmp_path: Path
 ) -> None:
     told = run([large, trial(epochs=1)], tmp_path, "room comes")
@@ -90,7 +90,7 @@ def test_a_trial_for_which_there_is_memory_the_second_time_is_complete(
     assert [event["status"] for event in told if event["event"] == "Finished"] == ["complete", "complete"]
 
 
-def test_trials_that_ran_out_together_are_tried_alone_and_not_again(
+def test_trials_that_ran_out_of_memory_together_are_tried_alone_once(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
@@ -100,7 +100,7 @@ def test_trials_that_ran_out_together_are_tried_alone_and_not_again(
         torch.empty(2**52, dtype=torch.uint8)
         yield Started("never", "host", "cpu")
 
-    monkeypatch.setattr("search.training.work.gain", lambda *_, **__: 2.0)
+    monkeypatch.setattr("search.training.work.speedup", lambda *_, **__: 2.0)
     monkeypatch.setattr("search.training.work.train_together", too_large)
     monkeypatch.setattr("search.training.work.train", too_large)
     events = list(work(Job(trials=(trial(seed=1), trial(seed=2))), Resources(fuse=2), None))
@@ -118,7 +118,7 @@ def raised(action: Callable[[], Any]) -> BaseException:
     raise AssertionError("there was room")
 
 
-def test_what_torch_and_numpy_say_for_want_of_memory_is_known() -> None:
+def test_out_of_memory_errors_of_torch_and_numpy_are_recognised() -> None:
     by_torch = raised(lambda: torch.empty(2**52, dtype=torch.uint8))
     by_numpy = raised(lambda: np.empty(2**52, dtype=np.uint8))
     assert isinstance(by_torch, RuntimeError)
@@ -128,14 +128,14 @@ def test_what_torch_and_numpy_say_for_want_of_memory_is_known() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("size mismatch"), OSError(errno.ENOSPC, "full"), ValueError("memory")])
-def test_other_errors_are_not_for_want_of_memory(error: Exception) -> None:
+def test_other_errors_are_not_taken_for_out_of_memory(error: Exception) -> None:
     assert not out_of_memory.out_of_memory(error)
 
 
-def test_reasons_of_trials_that_lack_memory_alike_are_one() -> None:
+def test_equal_out_of_memory_errors_have_equal_reasons() -> None:
     text = (
         "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 1 GiB of which 3 MiB is free."
         " Process {} has 997.00 MiB memory in use."
     )
     reasons = {out_of_memory.reason(text.format(process)) for process in (7, 8)}
-    assert reasons == {f"out of memory: tried to allocate 20.00 MiB; {out_of_memory.HELPS}"}
+    assert reasons == {f"out of memory: tried to allocate 20.00 MiB; {out_of_memory.ADVICE}"}

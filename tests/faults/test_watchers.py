@@ -1,4 +1,4 @@
-"""Who watches a run may hang or break: the display, the terminal, the energy counters. No trial notices."""
+"""What watches a run can hang or fail (display, terminal, energy counters), and no trial is affected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ seeds: 1
 
 
 class Hangs(io.StringIO):
-    """A terminal that somebody stopped with Ctrl-S."""
+    """A terminal that was stopped with Ctrl-S."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ def shown(out: io.StringIO, clock: Callable[[], float] = lambda: 0.0) -> Progres
     return Progress(total=2, already=0, steps=10, console=console, clock=clock)
 
 
-def test_a_terminal_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.running.screen.PATIENCE", 0.05)
+def test_a_terminal_that_hangs_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.running.screen.CLOSE_SECONDS", 0.05)
     out = Hangs()
     with shown(out) as progress:
         for number in range(20_000):
@@ -69,7 +69,7 @@ def test_a_terminal_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) 
     out.released.set()
 
 
-def test_a_terminal_that_is_gone_ends_the_showing_and_nothing_else() -> None:
+def test_a_closed_terminal_ends_the_display_and_nothing_else() -> None:
     with shown(Breaks()) as progress:
         for key in "ab":
             progress.tell(Started(key, "host", "cpu"))
@@ -78,7 +78,7 @@ def test_a_terminal_that_is_gone_ends_the_showing_and_nothing_else() -> None:
     assert progress.ended["complete"] == 2
 
 
-def test_what_raises_aside_does_not_raise_here() -> None:
+def test_an_error_in_the_display_thread_is_not_raised_in_the_caller() -> None:
     def fails() -> None:
         raise RuntimeError("no such colour")
 
@@ -98,8 +98,8 @@ def run(folder: Path, err: int) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("reader", ["gone", "asleep"])
-def test_a_run_whose_stderr_nobody_reads_ends_well(reader: str, tmp_path: Path) -> None:
-    """A pipe that was closed, and one that is full."""
+def test_a_run_whose_stderr_is_not_read_completes(reader: str, tmp_path: Path) -> None:
+    """With a pipe that was closed, and one that is full."""
     back, to = os.pipe()
     if reader == "gone":
         os.close(back)
@@ -120,7 +120,7 @@ def test_a_run_whose_stderr_nobody_reads_ends_well(reader: str, tmp_path: Path) 
     assert done.stdout.count("plain") > 0
 
 
-def test_one_that_is_silent_for_long_is_told_once_until_it_is_heard_again() -> None:
+def test_a_trial_that_is_silent_for_long_is_reported_once_until_it_reports_again() -> None:
     now = 0.0
     out = io.StringIO()
     progress = shown(out, lambda: now)
@@ -128,7 +128,7 @@ def test_one_that_is_silent_for_long_is_told_once_until_it_is_heard_again() -> N
     def after(seconds: float) -> list[str]:
         nonlocal now
         now += seconds
-        progress.look()
+        progress.report_silent_trials()
         return out.getvalue().splitlines()
 
     progress.tell(Started("a", "host", "cpu"))
@@ -137,7 +137,7 @@ def test_one_that_is_silent_for_long_is_told_once_until_it_is_heard_again() -> N
     for number in (1, 2):
         after(20)
         progress.tell(Epoch("a", number, 5, 0.1, 2.0, 0.5, 0.5, 1.0, 100.0))
-    assert after(progress_module.LONG * 20) == []
+    assert after(progress_module.SILENCE_FACTOR * 20) == []
     line = "a: silent for 3:21; the longest pause so far was 0:20"
     assert after(1) == [line]
     assert after(500) == [line], "once"
@@ -147,7 +147,7 @@ def test_one_that_is_silent_for_long_is_told_once_until_it_is_heard_again() -> N
     assert [text for text in after(1_000_000) if "silent" in text] == [line]
 
 
-def test_a_counter_of_energy_that_hangs_costs_seconds_and_gives_no_number(tmp_path: Path) -> None:
+def test_an_energy_counter_that_hangs_costs_seconds_and_gives_no_number(tmp_path: Path) -> None:
     package = tmp_path / "intel-rapl:0"
     package.mkdir()
     # Who reads a pipe that nobody writes to waits for ever.
@@ -158,7 +158,7 @@ def test_a_counter_of_energy_that_hangs_costs_seconds_and_gives_no_number(tmp_pa
     assert energy.joules is None
 
 
-def test_counters_of_energy_that_break_give_no_number(
+def test_energy_counters_that_fail_give_no_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_: object) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from search.data import Images, batches
 from search.training.members import Group, Member
-from search.training.step import BEFORE_RECORDING, Recorded, stepping
+from search.training.step import WARMUP_STEPS, RecordedStepper, make_stepper
 from search.trials.trial import TrialSpec
 
 Specs = Callable[..., list[TrialSpec]]
@@ -34,7 +34,7 @@ def losses(
     specs: Sequence[TrialSpec], images: Images, device: str, *, recorded: bool = False, **settings: Any
 ) -> Tensor:
     """(steps, seeds) of an epoch whose last batch is smaller, at a rate that falls."""
-    take = stepping(group(specs, device, **settings), device, recorded=recorded)
+    take = make_stepper(group(specs, device, **settings), device, recorded=recorded)
     split = images.train.to(device)
     orders = [
         batches(
@@ -52,7 +52,7 @@ def losses(
     for number, own in enumerate(zip(*orders, strict=True)):
         xs, ys = zip(*own, strict=True)
         found.append(take(xs, ys, specs[0].recipe.lr / (1 + number))[0])
-    if recorded and isinstance(take, Recorded):
+    if recorded and isinstance(take, RecordedStepper):
         assert take.launch is not None, "it was recorded"
     return torch.stack(found).float().cpu()
 
@@ -84,12 +84,12 @@ def test_every_batch_norm_counts_every_step(
 ) -> None:
     some = specs(seeds, autocast=autocast)
     trained = group(some, device)
-    take = stepping(trained, device, recorded=recorded)
+    take = make_stepper(trained, device, recorded=recorded)
     x, y = torch.randn(BATCH, *some[0].architecture.input_shape), torch.zeros(BATCH, dtype=torch.long)
-    for _ in range(BEFORE_RECORDING + 3):
+    for _ in range(WARMUP_STEPS + 3):
         take([x.to(device)] * seeds, [y.to(device)] * seeds, 0.01)
     counts = {name: int(n) for name, n in trained.model.named_buffers() if name.endswith("num_batches_tracked")}
-    assert counts == dict.fromkeys(counts, BEFORE_RECORDING + 3) != {}
+    assert counts == dict.fromkeys(counts, WARMUP_STEPS + 3) != {}
 
 
 @AUTOCAST
@@ -118,7 +118,7 @@ def test_a_graph_draws_dropout_anew_at_each_step_as_its_kernels_do(device: str, 
 
 def test_stochastic_depth_is_not_recorded_and_learns(device: str, specs: Specs, images: Images) -> None:
     some = specs(changes={"unit.survival": 0.5})
-    assert not isinstance(stepping(group(some, device), device, recorded=True), Recorded)
+    assert not isinstance(make_stepper(group(some, device), device, recorded=True), RecordedStepper)
     assert losses(some, images, device, recorded=True).isfinite().all()
 
 

@@ -14,7 +14,7 @@ from reports.numbers import engineering
 from reports.outlook import blocks
 from reports.page import Text
 from search.data import Images
-from search.training.forecast import memory
+from search.training.forecast import memory_of_step
 
 SKIPPING = {"set": {"unit.survival": 0.5}}
 
@@ -46,8 +46,8 @@ def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
     factors = {"identity": 2.0, "skipping": None}
     plan = planned(digits, {"identity": {}, "skipping": SKIPPING}, fuse=2)
     names = {net.key: name for name, net in plan.architectures.items()}
-    monkeypatch.setattr(outlook, "gain", lambda specs, *_, **__: factors[names[specs[0].architecture.key]])
-    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 10.0)
+    monkeypatch.setattr(outlook, "speedup", lambda specs, *_, **__: factors[names[specs[0].architecture.key]])
+    monkeypatch.setattr(outlook, "seconds_per_trial", lambda *_: 10.0)
     found = outlook.of_ablation(plan)
     assert found.facts["together"] == {"trials": 2, "times_as_fast": {"identity": 2.0}}
     assert "up to 2 trials train as one network, 2.0 to 2.0 times as fast, for 1 of 1 networks timed" in lines(found)
@@ -56,7 +56,7 @@ def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
 
 
 def test_a_plan_says_where_trials_are_not_faster_together(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlook, "gain", lambda *_, **__: None)
+    monkeypatch.setattr(outlook, "speedup", lambda *_, **__: None)
     found = outlook.of_ablation(planned(digits, {"identity": {}}, fuse=2))
     assert "trials go one after another: together they are not faster here" in lines(found)
 
@@ -70,8 +70,8 @@ def test_a_plan_is_silent_where_trials_may_not_train_together(arms: dict[str, An
 
 def test_arms_that_train_together_are_timed_once(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     timed = []
-    monkeypatch.setattr(outlook, "gain", lambda specs, *_, **__: float(len(specs)))
-    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: timed.append(12.0) or 12.0)
+    monkeypatch.setattr(outlook, "speedup", lambda specs, *_, **__: float(len(specs)))
+    monkeypatch.setattr(outlook, "seconds_per_trial", lambda *_: timed.append(12.0) or 12.0)
     gates = {
         f"bias {bias}": {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": bias}}} for bias in (0, -3)
     }
@@ -90,16 +90,16 @@ def test_a_plan_says_what_memory_a_job_needs_and_what_its_fraction_of_a_gpu_has(
     digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outlook, "check", lambda _: None)
-    monkeypatch.setattr(outlook, "gain", lambda *_, **__: None)
-    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 1.0)
+    monkeypatch.setattr(outlook, "speedup", lambda *_, **__: None)
+    monkeypatch.setattr(outlook, "seconds_per_trial", lambda *_: 1.0)
     plan = planned(digits, {"identity": {}}, gpus=0.3)
-    needed = memory(plan.architectures["identity"], plan.study.recipe).total
-    monkeypatch.setattr(outlook, "available", lambda device: {"cuda": 2 * needed}[device])
+    needed = memory_of_step(plan.architectures["identity"], plan.study.recipe).total
+    monkeypatch.setattr(outlook, "total_memory", lambda device: {"cuda": 2 * needed}[device])
     there = f"{engineering(0.6 * needed)}B there"
     assert outlook.of_ablation(plan).misfits == [
         f"identity does not fit: {engineering(needed)}B of memory asked for, {there}"
     ]
-    monkeypatch.setattr(outlook, "available", lambda _: 4 * needed)
+    monkeypatch.setattr(outlook, "total_memory", lambda _: 4 * needed)
     assert outlook.of_ablation(plan).misfits == []
 
 
@@ -108,11 +108,11 @@ def test_trials_that_must_train_as_one_network_need_the_memory_of_all(
     fuse: int | str, misfits: int, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outlook, "check", lambda _: None)
-    monkeypatch.setattr(outlook, "gain", lambda *_, **__: None)
-    monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 1.0)
+    monkeypatch.setattr(outlook, "speedup", lambda *_, **__: None)
+    monkeypatch.setattr(outlook, "seconds_per_trial", lambda *_: 1.0)
     plan = planned(digits, {"identity": {}}, gpus=0.3, fuse=fuse)
-    needed = memory(plan.architectures["identity"], plan.study.recipe).total
-    monkeypatch.setattr(outlook, "available", lambda _: 5 * needed)
+    needed = memory_of_step(plan.architectures["identity"], plan.study.recipe).total
+    monkeypatch.setattr(outlook, "total_memory", lambda _: 5 * needed)
     line = (
         f"identity, 2 trials as one network, does not fit: {engineering(2 * needed)}B of memory asked for, "
         f"{engineering(1.5 * needed)}B there"

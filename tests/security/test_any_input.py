@@ -225,7 +225,7 @@ def test_a_garbled_checkpoint_is_put_aside(tmp_path: Path) -> None:
         whole = (tmp_path / checkpoint.NAME).read_bytes() == content
         try:
             checkpoint.load(tmp_path / checkpoint.NAME, model, optimizer, "cpu")
-        except checkpoint.Damaged:
+        except checkpoint.DamagedCheckpoint:
             assert not whole
             assert not (tmp_path / checkpoint.NAME).exists()
         else:

@@ -150,14 +150,12 @@ def test_a_filter_is_parsed_and_never_run(text: str) -> None:
 
 
 def test_ray_starts_no_dashboard_and_restores_nothing_from_a_folder() -> None:
-    module = ROOT / "search" / "running" / "ray_runner.py"
-    [init] = [call for name, call in calls(module) if name == "ray.init"]
+    made = [each for path in (ROOT / "search" / "running" / "ray").glob("*.py") for each in calls(path)]
+    [init] = [call for name, call in made if name == "ray.init"]
     assert keywords(init)["include_dashboard"] == "None if address else False"
     assert "dashboard_host" not in keywords(init)
-    assert not {"tune.Tuner.restore", "tune.Tuner.can_restore", "tune.ExperimentAnalysis"} & {
-        n for n, _ in calls(module)
-    }
-    [run] = [call for name, call in calls(module) if name == "tune.RunConfig"]
+    assert not {"tune.Tuner.restore", "tune.Tuner.can_restore", "tune.ExperimentAnalysis"} & {n for n, _ in made}
+    [run] = [call for name, call in made if name == "tune.RunConfig"]
     assert keywords(run)["storage_path"] == "scratch", "a temporary folder of its own, not the run's"
 
 

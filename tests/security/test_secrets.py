@@ -61,7 +61,7 @@ def test_a_database_that_we_do_not_speak_to_is_refused(url: str) -> None:
 def test_a_run_whose_trials_would_be_gone_is_refused(url: str, runs: Path, tmp_path: Path, resnet_space: Cli) -> None:
     result = resnet_space("run", runs / "ablation.yaml", "--out", tmp_path / "run", "--inline", "--storage", url)
     assert result.status == 2
-    assert "would be gone with this process; name a file: sqlite:///trials.db" in result.err
+    assert "would be lost with this process; name a file: sqlite:///trials.db" in result.err
 
 
 def test_no_variable_of_the_environment_is_stored_or_reported(

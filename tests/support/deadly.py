@@ -53,6 +53,6 @@ def deadly(folder: Path) -> Iterator[None]:
     with (
         patch.object(work, "train", dying(work.train)),
         patch.object(work, "train_together", dying(work.train_together)),
-        patch.object(work, "gain", measured),
+        patch.object(work, "speedup", measured),
     ):
         yield

@@ -28,7 +28,7 @@ class FakeCuda:
         self.recording = False
         self.generator = Generator(self)
         monkeypatch.setattr(torch.cuda, "default_generators", (self.generator,))
-        monkeypatch.setattr(stepping_module, "UNDERWAY", [])
+        monkeypatch.setattr(stepping_module, "RECORDING", [])
         self.real_step = stepping_module.step
         for name in ("Stream", "stream", "current_stream", "CUDAGraph", "graph"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, name))
@@ -67,7 +67,7 @@ class FakeCuda:
             self.generator.captured = False
             self.current = before
 
-    def step(self, *arguments: Any) -> stepping_module.Told:
+    def step(self, *arguments: Any) -> stepping_module.StepResult:
         if self.recording:
             self.generator.captured = True
             if self.fails:

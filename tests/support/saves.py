@@ -12,7 +12,7 @@ import pytest
 
 from search.data import Images, Split
 from search.training.execution import Execution
-from search.training.saving import Saving
+from search.training.saving import CheckpointWriter
 from search.trials.events import Epoch, Event, Finished
 
 NEVER = 1e6
@@ -50,7 +50,7 @@ def numbers(events: Sequence[Event], key: str | None = None) -> list[Any]:
 def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock, checkpoints are due after every second epoch of a group."""
     asked = count(1)
-    monkeypatch.setattr(Saving, "due", property(lambda _: next(asked) % 2 == 0))
+    monkeypatch.setattr(CheckpointWriter, "due", property(lambda _: next(asked) % 2 == 0))
 
 
 def writers() -> list[str]:

@@ -1,4 +1,4 @@
-"""A search, driven: what is asked for, stopped, told, confirmed, and gone on with."""
+"""A search feed: proposals, early stopping, events, confirmation and resuming."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPACE: dict[str, Any] = {
 }
 
 Fate = Callable[[TrialSpec, int], Event]
-"""What a worker tells at an epoch of a trial."""
+"""The event that a worker reports for a trial and an epoch."""
 
 
 def study(**changes: Any) -> Search:
@@ -58,17 +58,17 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def explore(study: Search, images: Images, store: Store) -> SearchFeed:
     plan = SearchPlan.of(study, images)
-    total, already = plan.counted(store)
+    total, already = plan.count_trials(store)
     return SearchFeed(plan, store, Progress(total=total, already=already, steps=plan.steps))
 
 
 def luck(spec: TrialSpec) -> float:
-    """Between 0 and 1, evenly, by network and seed."""
+    """A number between 0 and 1, uniformly distributed, from network and seed."""
     return int(sha256(spec.key.encode()).hexdigest()[:8], 16) / 16**8
 
 
 def well(spec: TrialSpec, epoch: int, epochs: int = 9) -> Event:
-    """Falls to an error that more MACs make smaller, and that a seed moves."""
+    """Errors that fall over the epochs; the last one is smaller for more MACs, and depends on the seed."""
     error = 1e4 / complexity(spec.architecture).macs + luck(spec) / 100 + 0.5 * (1 - epoch / epochs)
     if epoch > epochs:
         return Finished(spec.key, "complete", test_error=error, validation_error=error, latency_ms=1.0, seconds=1.0)
@@ -76,7 +76,7 @@ def well(spec: TrialSpec, epoch: int, epochs: int = 9) -> Event:
 
 
 def drive(feed: SearchFeed, fate: Fate = well, *, at_once: int = 1, stop_after: float = math.inf) -> list[TrialSpec]:
-    """Do a feed's jobs as `at_once` workers would, an event of each in turn; the trials as they were begun."""
+    """Run a feed's jobs as `at_once` workers would, one event of each in turn; return the trials in order of starts."""
     begun: list[TrialSpec] = []
     running: dict[str, tuple[TrialSpec, int]] = {}
     told = 0
@@ -107,7 +107,7 @@ def numbered(records: list[TrialRecord]) -> list[TrialRecord]:
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_a_search_begins_as_many_trials_as_its_budget_says(at_once: int, digits: Images, store: Store) -> None:
+def test_a_search_starts_as_many_trials_as_its_budget_allows(at_once: int, digits: Images, store: Store) -> None:
     begun = drive(explore(study(), digits, store), at_once=at_once)
     assert len(begun) == len({spec.architecture.key for spec in begun}) == 8
     assert store.counts()["complete"] == 8
@@ -123,7 +123,7 @@ def test_hours_end_a_search_too(digits: Images, store: Store) -> None:
     assert len(begun) == 3, "nine epochs of a second each: the third trial passes 20 s"
 
 
-def test_a_network_over_the_budget_is_never_begun_and_stored_as_infeasible(digits: Images, store: Store) -> None:
+def test_a_network_over_a_cost_limit_is_never_trained_and_stored_as_infeasible(digits: Images, store: Store) -> None:
     limit = 120_000
     begun = drive(explore(study(constraints=[f"macs <= {limit}"], budget={"trials": 100}), digits, store))
     assert begun
@@ -134,7 +134,7 @@ def test_a_network_over_the_budget_is_never_begun_and_stored_as_infeasible(digit
     assert all(f"macs <= {limit}" in record.reason for record in refused)
 
 
-def test_the_front_is_confirmed_with_fresh_seeds_until_all_of_it_is(digits: Images, store: Store) -> None:
+def test_every_network_of_the_final_front_is_confirmed_with_fresh_seeds(digits: Images, store: Store) -> None:
     wanted = study(confirm=2)
     begun = drive(explore(wanted, digits, store), at_once=2)
     assert {spec.seed for spec in begun[:8]} == {0}
@@ -163,7 +163,7 @@ def test_a_finished_search_has_nothing_to_do(digits: Images, store: Store) -> No
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "local"])
 @pytest.mark.parametrize("stop_after", [5, 33, 70])
-def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(
+def test_an_interrupted_search_resumes_as_if_undisturbed(
     sampler: str, stop_after: int, digits: Images, store: Store, tmp_path: Path
 ) -> None:
     wanted = study(sampler=sampler, stopping={"kind": "mo_asha", "grace": 1}, confirm=1)
@@ -177,7 +177,7 @@ def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(
     whole.close()
 
 
-def test_a_larger_budget_goes_on_behind_the_smaller_one(digits: Images, store: Store) -> None:
+def test_a_larger_budget_continues_after_the_smaller_one(digits: Images, store: Store) -> None:
     first = drive(explore(study(budget={"trials": 4}), digits, store))
     more = drive(explore(study(budget={"trials": 8}), digits, store))
     assert not {spec.key for spec in first} & {spec.key for spec in more}
@@ -195,7 +195,7 @@ def test_another_space_keeps_the_trials_it_still_has_and_sets_the_others_aside(d
     assert len(store.results()) == 27, "and back again"
 
 
-def test_a_constraint_that_is_lifted_frees_what_it_refused(digits: Images, store: Store) -> None:
+def test_removing_a_constraint_allows_the_networks_it_refused(digits: Images, store: Store) -> None:
     drive(explore(study(constraints=["macs <= 120000"], budget={"trials": 27}), digits, store))
     assert store.counts()["infeasible"]
     drive(explore(study(budget={"trials": 27}), digits, store))
@@ -230,7 +230,7 @@ def test_pruned_trials_are_stored_with_their_rung_and_are_on_no_front(digits: Im
     assert 0 < run.saved.fraction < 1
 
 
-def test_what_a_worker_tells_of_a_trial_after_it_was_stopped_changes_nothing(digits: Images, store: Store) -> None:
+def test_events_of_a_trial_after_it_was_stopped_change_nothing(digits: Images, store: Store) -> None:
     wanted = study(stopping={"kind": "asha", "grace": 1, "reduction": 2}, budget={"trials": 27})
     feed = explore(wanted, digits, store)
     drive(feed, at_once=2)
@@ -243,7 +243,7 @@ def test_what_a_worker_tells_of_a_trial_after_it_was_stopped_changes_nothing(dig
 
 @pytest.mark.long
 def test_of_two_thousand_trials_that_end_in_every_way_none_is_in_a_wrong_state(digits: Images, store: Store) -> None:
-    """A tenth NaN, a tenth lost, and a tenth worth stopping, four at a time, cut off and gone on with."""
+    """A tenth have NaN, a tenth are lost, a tenth are stopped early. Four run at a time, and the run is interrupted."""
     axes = {f"stages.{stage}.units": {"low": 1, "high": 13} for stage in range(3)}
     wanted = study(
         space={**SPACE, "axes": axes},
@@ -286,7 +286,7 @@ def test_of_two_thousand_trials_that_end_in_every_way_none_is_in_a_wrong_state(d
     assert not feed.running
 
 
-def test_trials_of_another_recipe_change_nothing_and_are_in_no_number(
+def test_trials_of_another_recipe_are_not_counted_and_change_nothing(
     digits: Images, store: Store, tmp_path: Path
 ) -> None:
     (tmp_path / "alone").mkdir()
@@ -300,7 +300,7 @@ def test_trials_of_another_recipe_change_nothing_and_are_in_no_number(
 
     others = drive(explore(study(recipe={"base": "digits", "epochs": 8}), digits, store), perfect)
     plan = SearchPlan.of(study(confirm=1), digits)
-    assert plan.counted(store) == (8, 0)
+    assert plan.count_trials(store) == (8, 0)
     assert drive(explore(study(confirm=1), digits, store)) == undisturbed
     beside = SearchRun.of(study(confirm=1), RunFolder(tmp_path), store)
     assert [point.key for point in beside.front] == [point.key for point in run.front]

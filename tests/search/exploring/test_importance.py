@@ -1,4 +1,4 @@
-"""An axis is as important as the objective depends on it; what a forest cannot explain has no importances."""
+"""An axis is as important as the objective depends on it. Without an explanation by the forest there are none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from resnet_space import Space
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from search.exploring.importance import LEAST_TRIALS, importance
+from search.exploring.importance import MIN_TRIALS, importance
 
 KIND, BIAS, ORDER = "unit.shortcut.kind", "unit.shortcut.gate_bias", "unit.order"
 
@@ -52,26 +52,26 @@ def measured(space: Space, value: Callable[[Assignment], float], count: int = 80
         ("stages.*.units", lambda row: row["stages.*.units"] / 9),
     ],
 )
-def test_the_axis_that_the_objective_depends_on_has_it_all(axis: str, value: Callable[[Assignment], float]) -> None:
+def test_the_only_axis_that_matters_has_all_importance(axis: str, value: Callable[[Assignment], float]) -> None:
     table = measured(FREE, value)
     assert table.loc[axis, "importance"] > 0.95
     assert table["r2"].min() > 0.8
     assert set(table["reason"]) == {""}
 
 
-def test_two_axes_share_by_what_they_explain() -> None:
+def test_two_axes_share_importance_by_what_they_explain() -> None:
     found = measured(FREE, lambda row: row["width"] + row["stages.*.units"] / 9)["importance"]
     assert found["width"] > found["stages.*.units"] > 0.05 > found[ORDER]
 
 
-def test_importances_are_shares_with_a_spread() -> None:
+def test_importances_are_fractions_with_a_standard_deviation() -> None:
     table = measured(FREE, lambda row: row["width"] + row["stages.*.units"] / 9)
     assert table["importance"].sum() == pytest.approx(1)
     assert table["importance"].min() >= 0
     assert 0 < table.loc["width", "std"] < table.loc["width", "importance"]
 
 
-def test_noise_has_no_importances_and_says_so() -> None:
+def test_noise_has_no_importances_and_a_reason() -> None:
     noise = Random(2)
     table = measured(FREE, lambda row: noise.random())
     assert table["importance"].isna().all()
@@ -80,7 +80,7 @@ def test_noise_has_no_importances_and_says_so() -> None:
     assert table["reason"].str.startswith("the forest explains nothing: R² -0.").all()
 
 
-def test_a_kind_has_what_is_not_its_bias() -> None:
+def test_a_kind_has_the_importance_that_its_bias_has_not() -> None:
     found = measured(GATED, lambda row: float(row[KIND] == "identity"))["importance"]
     assert found[KIND] > 0.95
     assert found[BIAS] < 0.02
@@ -98,7 +98,7 @@ def test_a_kind_is_not_hidden_behind_its_bias_being_absent() -> None:
     assert found[ORDER] == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_conditional_axis_has_what_it_does_where_it_counts() -> None:
+def test_a_conditional_axis_is_important_if_it_matters_when_it_counts() -> None:
     # The mean over gates is an identity's value, so that the kind by itself does little.
     found = measured(GATED, lambda row: (row.get(BIAS, -4) + 4) / 4, count=160)["importance"]
     assert found[BIAS] > found[KIND] > found["width"]
@@ -121,7 +121,7 @@ def test_an_axis_that_counts_in_few_trials_explains_little() -> None:
     assert of_bias(gates) > 3 * of_bias(few) > 0
 
 
-def test_what_does_not_count_changes_nothing() -> None:
+def test_axes_that_do_not_count_change_nothing() -> None:
     rows = drawn(GATED)
     values = {"error": [float(row["width"]) for row in rows]}
     full = [{BIAS: -3.0} | row for row in rows]
@@ -129,7 +129,7 @@ def test_what_does_not_count_changes_nothing() -> None:
     pd.testing.assert_frame_equal(importance(GATED, full, values), importance(GATED, rows, values))
 
 
-def test_an_axis_that_no_trial_had_may_start_to_count() -> None:
+def test_an_axis_that_no_trial_had_can_start_to_count() -> None:
     when = {"width": {KIND: "exclusive_gate", ORDER: "original"}}
     orders = ["original", "full_preactivation"]
     space = Space.of(
@@ -146,7 +146,7 @@ def test_an_axis_that_no_trial_had_may_start_to_count() -> None:
     assert table.loc["width", "importance"] == 0
 
 
-def test_the_same_seed_is_the_same_table_and_another_objective_changes_nothing() -> None:
+def test_the_same_seed_gives_the_same_table_with_or_without_other_objectives() -> None:
     rows = drawn(FREE, 40)
     width, units = [float(row["width"]) for row in rows], [float(row["stages.*.units"]) for row in rows]
     alone = importance(FREE, rows, {"error": width}, seed=3)
@@ -158,12 +158,12 @@ def test_the_same_seed_is_the_same_table_and_another_objective_changes_nothing()
 
 def test_too_few_trials_have_no_importances() -> None:
     every = drawn(FREE, 60)
-    rows = [row for i, row in enumerate(every) if row not in every[:i]][:LEAST_TRIALS]
+    rows = [row for i, row in enumerate(every) if row not in every[:i]][:MIN_TRIALS]
     enough = importance(FREE, rows, {"error": [float(row["width"]) for row in rows]})
     few = importance(FREE, rows[1:], {"error": [float(row["width"]) for row in rows[1:]]})
     assert enough["importance"].notna().all()
     assert few["importance"].isna().all()
-    assert set(few["reason"]) == {f"{LEAST_TRIALS - 1} different assignments with a value, of {LEAST_TRIALS} needed"}
+    assert set(few["reason"]) == {f"{MIN_TRIALS - 1} different assignments with a value, of {MIN_TRIALS} needed"}
 
 
 def test_seeds_of_one_network_are_one_assignment() -> None:
@@ -173,7 +173,7 @@ def test_seeds_of_one_network_are_one_assignment() -> None:
     assert table["reason"].str.startswith("5 different assignments").all()
 
 
-def test_networks_that_are_known_by_heart_are_not_explained() -> None:
+def test_memorised_networks_are_not_explained() -> None:
     networks, luck = drawn(GATED, 40), Random(3)
     values = [luck.random() for _ in networks]
     table = importance(GATED, networks * 5, {"error": values * 5})
@@ -193,7 +193,7 @@ def test_an_objective_that_never_changes_has_no_importances() -> None:
     assert set(importance(FREE, rows, {"error": [0.1] * 30})["reason"]) == {"the same value everywhere"}
 
 
-def test_no_trials_and_no_objectives_are_tables_too() -> None:
+def test_no_trials_or_no_objectives_give_empty_tables() -> None:
     nothing = importance(FREE, [], {"error": []})
     assert nothing["axis"].tolist() == list(FREE.axes)
     assert nothing["reason"].str.startswith("0 different").all()
@@ -210,7 +210,7 @@ def test_no_trials_and_no_objectives_are_tables_too() -> None:
         ([], [], 0, "repeats must be at least 1, not 0"),
     ],
 )
-def test_what_is_not_of_the_space_is_refused(
+def test_an_assignment_outside_of_the_space_is_refused(
     rows: list[Assignment], values: list[float], repeats: int, message: str
 ) -> None:
     with pytest.raises(InputError) as caught:

@@ -24,7 +24,7 @@ from search.files import bucket, failures
 from search.files.bucket import Bucket, Place, Unreachable
 from search.running.preflight import Preflight
 from search.training import checkpoint
-from search.training.checkpoint import BEFORE, NAME, WEIGHTS, Damaged, State
+from search.training.checkpoint import BEFORE, NAME, WEIGHTS, DamagedCheckpoint, State
 from search.training.members import sgd
 from search.training.train import train
 from search.trials.events import Finished, Notice, Started
@@ -68,11 +68,11 @@ def test_two_generations_of_checkpoints_are_kept(place: Place, kept: Any, step_o
     for step in (7, 14, 21):
         kept(step)
     assert [step_of(place / "a" / name) for name in (NAME, BEFORE)] == [21, 14]
-    checkpoint.step_back(place / "a")
+    checkpoint.restore_previous(place / "a")
     assert step_of(place / "a" / NAME) == 14
     with pytest.raises(FileNotFoundError):
         step_of(place / "a" / BEFORE)
-    checkpoint.step_back(place / "a")
+    checkpoint.restore_previous(place / "a")
     with pytest.raises(FileNotFoundError):
         step_of(place / "a" / NAME)
 
@@ -81,7 +81,7 @@ def test_a_damaged_checkpoint_is_moved_away(place: Place, kept: Any, step_of: An
     kept(7)
     content = (place / "a" / NAME).read_bytes()
     (place / "a" / NAME).write_bytes(content[:-1])
-    with pytest.raises(Damaged, match="it is not as it was written"):
+    with pytest.raises(DamagedCheckpoint, match="it has changed since it was written"):
         step_of(place / "a" / NAME)
     assert not (place / "a" / NAME).is_file()
     assert (place / "a" / "checkpoint.damaged").is_file()
@@ -90,13 +90,13 @@ def test_a_damaged_checkpoint_is_moved_away(place: Place, kept: Any, step_of: An
 def test_only_checkpoints_of_finished_trials_are_removed(place: Place, kept: Any, trial: Trial) -> None:
     kept(7)
     kept(14)
-    checkpoint.keep_weights(place / "a", build(trial().architecture))
+    checkpoint.save_weights(place / "a", build(trial().architecture))
     (place / "a" / ".checkpoint.pt.123").write_text("half written")
-    checkpoint.sweep_up(place, {"b"})
+    checkpoint.remove_leftovers(place, {"b"})
     assert len(list(place.glob("*/*"))) == 4
-    checkpoint.sweep_up(place, {"a", "b"})
+    checkpoint.remove_leftovers(place, {"a", "b"})
     assert [path.name for path in place.glob("*/*")] == [WEIGHTS]
-    checkpoint.drop(place / "a")
+    checkpoint.remove_checkpoints(place / "a")
 
 
 def test_glob_finds_files_at_the_depth_of_the_pattern(place: Place) -> None:
@@ -126,7 +126,9 @@ def test_a_resumed_trial_ends_with_the_same_bits_as_one_that_never_stopped(
 
 def test_preflight_accepts_a_working_bucket_and_leaves_no_files(place: Place, digits: Images) -> None:
     bucket.write_file(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
-    Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, each=10**6).here(2)
+    Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, checkpoint_bytes=10**6).check_this_machine(
+        2
+    )
     assert list(place.glob("*/*")) == []
 
 
@@ -172,7 +174,7 @@ def test_a_missing_bucket_is_refused_before_the_first_trial(s3: Server, digits: 
     there = s3.url("there").replace("there", "elsewhere")
     preflight = Preflight(Bucket.of(there), DataSet(name="digits", limit=200), digits.fingerprint)
     with pytest.raises(InputError, match=r"s3://elsewhere/runs: cannot be written here \(.+\); choose another --check"):
-        preflight.here(1)
+        preflight.check_this_machine(1)
 
 
 @pytest.mark.usefixtures("credentials")
@@ -190,7 +192,7 @@ def test_a_bucket_that_stops_answering_is_reported_once_and_training_continues(
         assert [type(event).__name__ for event in told] == ["Started", "Epoch", "Epoch", "Notice", "Epoch", "Epoch"]
         assert isinstance(told[3], Notice)
         assert told[3].text.startswith(f"{NAME}: ")
-        assert told[3].text.endswith("; goes on without a new one")
+        assert told[3].text.endswith("; training continues without a new checkpoint")
         end = next(events)
         assert isinstance(end, Finished)
         assert (end.status, end.reason[:28]) == ("failed", "its weights could not be kep")
@@ -249,6 +251,6 @@ def test_a_run_keeps_its_checkpoints_in_a_bucket_and_export_reads_weights_from_i
     assert any(one.keys() == weights.keys() and all(torch.equal(one[k], weights[k]) for k in one) for one in there)
     unasked = resnet_space("export", "here", "--arm", "A, zero padding", "--to", "A.safetensors")
     assert unasked.status == 2
-    assert "or they are in a bucket: name it by --checkpoints" in unasked.err
+    assert "or they are in a bucket: pass it as --checkpoints" in unasked.err
     moved = resnet_space("run", *study, "--set", "data.limit=200", "--inline", "--out", "here")
     assert moved.err.startswith("checkpoints is None now, and was 's3://")

@@ -16,7 +16,7 @@ import pytest
 
 from resnet_space.errors import InputError
 from search.files.lock import lock_folder
-from search.running.plan import opened
+from search.running.plan import start_run
 from search.store.store import Store
 from search.trials.events import Started
 from search.trials.trial import TrialSpec
@@ -95,7 +95,7 @@ def test_trials_of_a_dead_driver_are_free_at_once_for_the_next_driver_of_its_fol
     plan = api.plan(studies.load(str(tmp_path / "run" / "study.yaml")))
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     spec = trial()
-    with opened(plan, tmp_path / "run", storage=url) as (folder, store):
+    with start_run(plan, tmp_path / "run", storage=url) as (folder, store):
         dead = store.claims.driver
         store.add([spec])
         store.claim([spec.key])
@@ -109,5 +109,5 @@ def test_trials_of_a_dead_driver_are_free_at_once_for_the_next_driver_of_its_fol
     other.claims.driver = dead
     other.claim([spec.key])
     other.close()
-    with opened(plan, folder.path, storage=url) as (_, store):
+    with start_run(plan, folder.path, storage=url) as (_, store):
         assert store.claim([spec.key]) == {spec.key}

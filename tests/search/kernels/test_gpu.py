@@ -1,4 +1,4 @@
-"""How a process is set up for its GPU, by a torch that says it has one: what needs none to be tried."""
+"""How a process is set up for its GPU, tested without a GPU: torch is made to report one."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from search.running.preflight import Preflight
 from search.running.progress import Progress
 from search.training import train as training
 from search.training import work as work_module
+from search.training.execution import Execution
 from search.training.train import errors, side_by_side
 from search.training.work import work
 from search.trials.events import Event, Finished, Notice
@@ -33,7 +34,7 @@ GB = 10**9
 
 
 class Memory:
-    """Of a GPU of 10 GB; this process has 2 of them, and uses 1."""
+    """For a GPU of 10 GB, of which this process may use 2 GB and uses 1 GB."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, free: int, fraction: float = 1.0) -> None:
         self.held: list[Split] = []
@@ -61,23 +62,25 @@ class Memory:
         (0, 1.0, 1 * GB),
     ],
 )
-def test_the_room_is_what_is_free_within_the_process_s_fraction(
+def test_free_bytes_are_limited_to_the_process_s_fraction(
     free: int, fraction: float, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Memory(monkeypatch, free, fraction)
-    assert gpu.room("cuda") == expected
+    assert gpu.free_bytes("cuda") == expected
 
 
 @pytest.mark.parametrize(("size", "there"), [(1.9 * GB, True), (2.1 * GB, False)])
-def test_a_split_goes_to_a_gpu_that_has_room_for_it(size: float, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_is_moved_to_a_gpu_with_enough_memory(
+    size: float, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = Memory(monkeypatch, free=3 * GB)
     split = Split(torch.empty(int(size) // 4, 1, 2, 2, dtype=torch.uint8, device="meta"), torch.empty(0))
-    gpu.near(split, "cuda")
+    gpu.on_device(split, "cuda")
     assert (memory.held == [split]) is there
 
 
-def test_on_a_cpu_a_split_is_the_one_that_was_given(digits: Images) -> None:
-    assert gpu.near(digits.train, "cpu") is digits.train
+def test_on_a_cpu_a_split_is_returned_unchanged(digits: Images) -> None:
+    assert gpu.on_device(digits.train, "cpu") is digits.train
 
 
 @pytest.mark.parametrize(("gpus", "fraction"), [(0.3, 0.3), (1, 1.0), (2, 1.0)])
@@ -96,7 +99,7 @@ def test_a_job_gets_its_fraction_of_the_memory_and_cudnn_measures(
 
 @pytest.fixture
 def another_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As a program may have set it before."""
+    """As if a program had set it before."""
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     convolutions, products = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
     before = convolutions.fp32_precision, products.fp32_precision
@@ -129,9 +132,9 @@ def test_a_gpu_s_kernels_are_checked_with_the_precision_of_a_job(device: str, mo
         seen.append((torch.backends.cudnn.benchmark, torch.backends.cudnn.conv.fp32_precision))
         return 0.0, "output"
 
-    monkeypatch.setattr(kernels, "error", error)
+    monkeypatch.setattr(kernels, "relative_error", error)
     [kernel] = [each for each in kernels.kernels(preset("resnet20")) if each.name.startswith("Linear(")]
-    fork_server._checked(kernel, kernels.Conditions(8, device, 1, "float32"), "")
+    fork_server._check(kernel, kernels.Conditions(8, device, 1, "float32"), "")
     assert seen == [(True, "tf32") if device == "cuda" else (False, "ieee")]
 
 
@@ -151,7 +154,7 @@ def test_a_gpu_that_cannot_be_set_up_fails_the_trials_and_not_the_job(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", busy)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    monkeypatch.setattr(work_module, "checked", lambda *_: busy(1))
+    monkeypatch.setattr(work_module, "check_job_kernels", lambda *_: busy(1))
     (end,) = work(Job(trials=(trial(),)), Resources(gpus=1), None)
     assert isinstance(end, Finished)
     assert (end.status, "busy or unavailable" in end.reason) == ("failed", True)
@@ -161,7 +164,7 @@ TOO_OLD = "The NVIDIA driver on your system is too old (found version 11040). Pl
 
 
 def old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As torch has it: GPUs are counted by another library, and cannot be used."""
+    """As torch behaves: another library counts the GPUs, and they cannot be used."""
 
     def init() -> None:
         raise RuntimeError(f"{TOO_OLD}\nby downloading and installing a new version")
@@ -171,23 +174,25 @@ def old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "init", init)
 
 
-def test_a_driver_that_is_too_old_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_is_too_old_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     old_driver(monkeypatch)
     with pytest.raises(InputError) as refused:
         inline.check(Resources(gpus=1))
-    assert str(refused.value) == f"resources.gpus: torch {torch.__version__} can use no GPU of this machine: {TOO_OLD}"
+    assert (
+        str(refused.value) == f"resources.gpus: torch {torch.__version__} cannot use any GPU of this machine: {TOO_OLD}"
+    )
     inline.check(Resources())
 
 
-def test_no_driver_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match=r"^resources\.gpus: a trial asks for 1, and this machine has 0$"):
         inline.check(Resources(gpus=1))
-    assert "\n" not in gpu.unusable() != ""
+    assert "\n" not in gpu.why_unusable() != ""
 
 
-def test_a_run_on_this_machine_is_refused_where_torch_cannot_use_the_gpu(
+def test_a_run_on_this_machine_is_refused_if_torch_cannot_use_the_gpu(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old_driver(monkeypatch)
@@ -196,8 +201,8 @@ def test_a_run_on_this_machine_is_refused_where_torch_cannot_use_the_gpu(
     (tmp_path / "run").mkdir()
     preflight = Preflight(tmp_path / "run", spec.data, spec.fingerprint, conditions=conditions)
     with pytest.raises(InputError) as refused:
-        preflight.here(1)
-    assert str(refused.value) == f"this machine: resources.gpus: torch can use no GPU here: {TOO_OLD}"
+        preflight.check_this_machine(1)
+    assert str(refused.value) == f"this machine: resources.gpus: torch cannot use any GPU here: {TOO_OLD}"
 
 
 @pytest.mark.parametrize(
@@ -231,8 +236,8 @@ def test_a_trial_that_ran_out_of_memory_is_tried_again_without_a_graph(
 ) -> None:
     recorded: list[bool] = []
 
-    def short(*_: Any, **how: Any) -> None:
-        recorded.append(how["recorded"])
+    def short(*_: Any, execution: Execution, **__: Any) -> None:
+        recorded.append(execution.recorded)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(work_module, "train", short)
@@ -261,7 +266,7 @@ def test_graphs_are_recorded_on_a_gpu_unless_they_are_off(
     assert Resources().graphs == "auto"
 
 
-def test_what_holds_for_other_trials_too_is_shown_once() -> None:
+def test_a_notice_that_holds_for_other_trials_is_shown_once() -> None:
     said: list[str] = []
     progress = Progress(total=2, already=0, steps=1)
     progress.names = {"a": "A", "b": "B"}

@@ -1,4 +1,4 @@
-"""Kernels are checked before they train, in processes that may die; what is wrong is avoided, refused and reported."""
+"""Kernels are checked before they train, in separate processes. Wrong ones are avoided and reported, or refused."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from resnet_space.fused import fuse
 from search.files.folder import RunFolder
 from search.kernels import soundness
 from search.kernels.fork_server import ForkServer, Verdict
-from search.kernels.layers import IDLE, RANDOM, Conditions, error, kernels
-from search.kernels.soundness import Kept, machine, refused
-from search.kernels.workarounds import ROUTES, follow, take, written
+from search.kernels.layers import IDLE_LAYERS, RANDOM_LAYERS, Conditions, kernels, relative_error
+from search.kernels.soundness import VerdictCache, machine_id, unavoidable_faults
+from search.kernels.workarounds import ROUTES, apply_detours, describe, set_route
 
 HERE = Conditions(batch=32, device="cpu", threads=1, precision="float32")
 
@@ -33,7 +33,7 @@ import torch
 from resnet_space.chains import conv
 from resnet_space.layers import Convolution
 from resnet_space.fused import form
-from search.kernels.layers import Conditions, Kernel, error
+from search.kernels.layers import Conditions, Kernel, relative_error
 
 conditions = Conditions(batch=128, device="cpu", threads=int(sys.argv[1]), precision="float32")
 torch.set_num_threads(conditions.threads)
@@ -41,9 +41,9 @@ for channels in range(1, 18):
     for width in (8, 16):
         single = conv(Convolution((1, 1), channels, width, 2)).to("meta")
         for kernel in (Kernel(single, ((channels, 8, 8),)), Kernel(form(single, 3), ((3 * channels, 8, 8),))):
-            print(error(kernel, conditions)[0], kernel.name)
+            print(relative_error(kernel, conditions)[0], kernel.name)
 """
-"""Checks 1x1 convolutions with a stride in this process: with oneDNN's fault it dies, or one is wrong."""
+"""Checks strided 1x1 convolutions in this process: with oneDNN's fault it dies, or one is wrong."""
 
 NETS = {**FUSABLE, "dropout": {"unit.shortcut": "dropout"}, "three colours": {"input_shape": [3, 8, 8]}}
 
@@ -78,34 +78,34 @@ def test_every_layer_that_computes_is_among_the_kernels(number: int, net: Archit
     model = build(net, 0) if number == 1 else fuse([build(net, seed) for seed in range(number)])
     parts = [part for part in model.modules() if not [*part.children()]]
     kinds = nn.Conv2d | nn.BatchNorm2d | nn.MaxPool2d | nn.Linear
-    assert {written(part) for part in parts if isinstance(part, kinds)} <= {
-        kernel.written for kernel in kernels(net, number)
+    assert {describe(part) for part in parts if isinstance(part, kinds)} <= {
+        kernel.layer_text for kernel in kernels(net, number)
     }
-    assert not any(isinstance(kernel.layer, IDLE + RANDOM) for kernel in kernels(net, number))
+    assert not any(isinstance(kernel.layer, IDLE_LAYERS + RANDOM_LAYERS) for kernel in kernels(net, number))
 
 
 @pytest.mark.parametrize("number", [1, 3], ids=["alone", "fused"])
-def test_every_kernel_agrees_with_float64_as_it_is_and_by_every_route(number: int, net: Architecture) -> None:
+def test_every_kernel_agrees_with_float64_directly_and_on_every_route(number: int, net: Architecture) -> None:
     if number > 1 and net.blueprint.units[0].shortcut.drop:
         number = 1
     for kernel in kernels(net, number):
         for route in ("", *ROUTES):
-            off, place = error(kernel, HERE, route)
+            off, place = relative_error(kernel, HERE, route)
             assert off < 1e-5, (kernel.name, route, place)
 
 
 def test_every_kernel_of_bf16_is_off_by_no_more_than_its_rounding(tiny_net: Architecture) -> None:
     conditions = replace(HERE, precision="bf16")
-    errors = {kernel.name: error(kernel, conditions)[0] for kernel in kernels(tiny_net)}
+    errors = {kernel.name: relative_error(kernel, conditions)[0] for kernel in kernels(tiny_net)}
     assert {name: off for name, off in errors.items() if off > conditions.tolerance} == {}
     assert max(errors.values()) > HERE.tolerance, "the same check takes what float32 would not"
 
 
-def test_a_layer_on_a_detour_keeps_names_statistics_and_its_own_weights_in_copies(tiny_net: Architecture) -> None:
+def test_a_copied_layer_on_a_detour_keeps_its_names_statistics_and_weights(tiny_net: Architecture) -> None:
     import copy
 
     model, other = build(tiny_net, 0), build(tiny_net, 0)
-    follow(other, {written(part): "in float64" for part in other.modules() if isinstance(part, nn.BatchNorm2d)})
+    apply_detours(other, {describe(part): "in float64" for part in other.modules() if isinstance(part, nn.BatchNorm2d)})
     twin = copy.deepcopy(other)
     x = torch.randn(16, *tiny_net.input_shape)
     torch.testing.assert_close(other(x), model(x), atol=1e-5, rtol=1e-4)
@@ -120,10 +120,10 @@ def test_a_layer_on_a_detour_keeps_names_statistics_and_its_own_weights_in_copie
     torch.testing.assert_close(twin(x), build(tiny_net, 0)(x), atol=1e-5, rtol=1e-4)
 
 
-def test_a_route_leaves_the_weights_where_the_optimiser_has_them() -> None:
+def test_a_route_does_not_replace_the_weights_that_the_optimiser_has() -> None:
     layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     weight = layer.weight
-    take(layer, "channels first")
+    set_route(layer, "channels first")
     layer(torch.randn(2, 3, 8, 8)).sum().backward()
     assert layer.weight is weight
     assert weight.grad is not None
@@ -131,10 +131,10 @@ def test_a_route_leaves_the_weights_where_the_optimiser_has_them() -> None:
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
-    """One whose children have the fault that the test names."""
+    """A fork server whose children have the fault that the test names."""
     for name, value in bad_kernels.environment(tmp_path, request.param).items():
         monkeypatch.setenv(name, value)
-    brief = "from search.kernels import fork_server; fork_server.SECONDS = 2; fork_server.serve()"
+    brief = "from search.kernels import fork_server; fork_server.KERNEL_SECONDS = 2; fork_server.serve()"
     made = ForkServer([sys.executable, "-c", brief])
     yield made
     made.close()
@@ -166,7 +166,7 @@ def verdicts(server: ForkServer, net: Architecture, networks: int = 1) -> dict[s
     ],
     indirect=["server"],
 )
-def test_a_kernel_that_lies_dies_or_hangs_is_found_and_no_other(
+def test_a_kernel_that_is_wrong_dies_or_hangs_is_found_and_no_other(
     server: ForkServer, networks: int, layer: str, died: str, tiny_net: Architecture
 ) -> None:
     found = verdicts(server, tiny_net, networks)
@@ -202,7 +202,7 @@ RECIPE = {"base": "digits", "epochs": 2, "batch_size": 32}
 
 
 def results(out: Path) -> list[float]:
-    """All that it measured, without what names it."""
+    """Everything that a run measured, without identifiers."""
     return [value for row in numbers(out) for value in row.values() if isinstance(value, float)]
 
 
@@ -233,7 +233,7 @@ def test_a_run_with_a_wrong_kernel_has_the_numbers_of_a_right_one_and_reports_it
 
 
 @pytest.mark.slow
-def test_a_kernel_that_is_wrong_in_every_way_is_refused_before_the_first_trial(tmp_path: Path) -> None:
+def test_a_kernel_that_is_wrong_on_every_route_is_refused_before_the_first_trial(tmp_path: Path) -> None:
     environment = bad_kernels.environment(tmp_path, "lie_always conv2d 8")
     with Run(write(tmp_path), tmp_path / "run", "--inline", environment=environment) as run:
         assert run.end() == 2
@@ -247,25 +247,25 @@ def test_a_wrong_kernel_whose_routes_cannot_be_checked_is_refused(
     tiny_net: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Ends:
-        """A fork server that finds every kernel wrong, and ends when it is asked for a route."""
+        """A fork server that finds every kernel wrong, and ends when a route is requested."""
 
         def ask(self, request: dict[str, Any]) -> list[Verdict]:
             return [] if request["route"] else [Verdict(name, 0.5, "output") for name in request["kernels"]]
 
     monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path))
-    monkeypatch.setattr(soundness, "server", Ends)
-    with pytest.raises(soundness.Faulty, match=r"output has a relative error of 0\.5, and 0\.0001 is allowed"):
-        soundness.sound(tiny_net, HERE)
+    monkeypatch.setattr(soundness, "fork_server", Ends)
+    with pytest.raises(soundness.FaultyKernel, match=r"output has a relative error of 0\.5, and 0\.0001 is allowed"):
+        soundness.check_kernels(tiny_net, HERE)
 
 
-def test_a_process_that_sees_no_gpu_leaves_the_check_to_those_that_do(tiny_net: Architecture) -> None:
+def test_a_process_that_sees_no_gpu_does_not_check_kernels_for_it(tiny_net: Architecture) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert refused([tiny_net], replace(HERE, device="cuda")) == []
+    assert unavoidable_faults([tiny_net], replace(HERE, device="cuda")) == []
 
 
-def test_verdicts_are_kept_and_a_line_that_is_torn_is_passed_over(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "there" / "machine.jsonl")
+def test_verdicts_are_cached_and_an_incomplete_line_is_skipped(tmp_path: Path) -> None:
+    kept = VerdictCache(tmp_path / "there" / "machine.jsonl")
     assert kept.read(["a"]) == {}
     kept.add({"a": Verdict("a", 0.5, "output"), "b": Verdict("b", died="SIGSEGV")})
     with kept.path.open("a") as file:
@@ -274,9 +274,9 @@ def test_verdicts_are_kept_and_a_line_that_is_torn_is_passed_over(tmp_path: Path
 
 
 def test_another_setting_of_the_library_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.cache_clear()
-    before = machine("cpu")
-    machine.cache_clear()
+    machine_id.cache_clear()
+    before = machine_id("cpu")
+    machine_id.cache_clear()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-    assert machine("cpu") != before
-    machine.cache_clear()
+    assert machine_id("cpu") != before
+    machine_id.cache_clear()

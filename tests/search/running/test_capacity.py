@@ -1,4 +1,4 @@
-"""How many jobs a cluster's nodes have room for."""
+"""How many jobs fit a cluster's nodes."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def test_a_fraction_is_of_one_gpu(gpus: float, number: int) -> None:
     assert workers([{"CPU": 8, "GPU": 3}], Resources(cpus=1, gpus=gpus)) == number
 
 
-def test_cpus_and_gpus_of_different_nodes_make_no_room() -> None:
+def test_cpus_and_gpus_of_different_nodes_do_not_fit_a_job() -> None:
     with pytest.raises(InputError, match="no node of the cluster has both"):
         check([{"CPU": 8}, {"CPU": 1, "GPU": 1}], Resources(cpus=2, gpus=1))

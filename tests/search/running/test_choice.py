@@ -1,4 +1,4 @@
-"""A network of a run, by its arm's name, its key, or the beginning of that; with the weights of its best trial."""
+"""Find a network of a run by its arm's name, its key or the first digits of its key, with its best trial's weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search.running.choice import choose as choose_stored
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Transitions A, B and C in the smallest net, two seeds each."""
+    """Transitions A, B and C in the smallest network, two seeds each."""
     out = tmp_path_factory.mktemp("choice") / "run"
     changes = {"width": 0.125, "stages.*.units": 1, "recipe.epochs": 1, "seeds": 2}
     api.run(load("transitions", changes=changes), out, inline=True)
@@ -28,7 +28,7 @@ def choose(folder: Path, name: str) -> Choice:
         return choose_stored(stored, name)
 
 
-def test_an_arm_is_chosen_by_its_name_and_by_its_key(folder: Path) -> None:
+def test_an_arm_is_found_by_its_name_and_by_its_key(folder: Path) -> None:
     study = load("transitions")
     name = next(iter(study.model_dump()["arms"]))
     by_name = choose(folder, name)
@@ -36,7 +36,7 @@ def test_an_arm_is_chosen_by_its_name_and_by_its_key(folder: Path) -> None:
     assert choose(folder, by_name.net.key[:8]) == by_name
 
 
-def test_the_weights_are_those_of_the_trial_of_least_validation_error(folder: Path) -> None:
+def test_the_weights_are_those_of_the_trial_with_the_lowest_validation_error(folder: Path) -> None:
     choice = choose(folder, next(iter(load("transitions").model_dump()["arms"])))
     assert choice.weights
     assert choice.weights.is_file()
@@ -45,6 +45,6 @@ def test_the_weights_are_those_of_the_trial_of_least_validation_error(folder: Pa
 
 
 @pytest.mark.parametrize("name", ["nobody", ""])
-def test_a_name_that_no_network_has_is_told_those_there_are(folder: Path, name: str) -> None:
+def test_an_unknown_name_is_refused_with_the_existing_names(folder: Path, name: str) -> None:
     with pytest.raises(InputError, match="--arm: unknown network"):
         choose(folder, name)

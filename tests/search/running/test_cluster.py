@@ -1,4 +1,4 @@
-"""On several nodes: `--address`, a node that is lost, and nodes that are not fit for trials, by name."""
+"""Runs on several nodes: `--address`, a lost node, and nodes that fail the preflight checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONG: dict[str, Any] = {
     "recipe": {"base": "digits", "epochs": 80, "batch_size": 32},
     "resources": {"checkpoint_seconds": 0},
 }
-"""Two trials that are not done in an instant, with checkpoints after every epoch."""
+"""Two trials that take some time, with checkpoints after every epoch."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    """A head without CPUs, and two workers with one each, behind a token."""
+    """A head node without CPUs and two worker nodes with one CPU each, protected by a token."""
     with Nodes() as started:
         started.worker()
         started.worker()
@@ -46,8 +46,8 @@ def nodes() -> Iterator[Nodes]:
 
 
 def on_both_nodes(run: Run) -> None:
-    """Wait until each of two nodes, with a CPU each, has a trial of the two. A worker of Ray takes seconds to start, in
-    which a trial may be over: the first stands still until the second has begun."""
+    """Wait until each of two nodes, with one CPU each, runs one of the two trials. A Ray worker takes seconds to start,
+    and a trial could end in that time, so the first process is paused until the second has started."""
     first, *others = run.until(lambda: training(os.getpid()))
     run.until(run.epochs)
     with nullcontext() if others else still(first):
@@ -78,7 +78,7 @@ def test_a_run_that_is_stopped_on_a_cluster_leaves_it_free_for_the_next(
     assert numbers(tmp_path / "run") == numbers(undisturbed)
 
 
-def test_a_cluster_with_a_token_takes_nobody_without(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_cluster_with_a_token_refuses_a_driver_without_it(nodes: Nodes, tmp_path: Path) -> None:
     stranger = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
     with Run(write(tmp_path), tmp_path / "run", "--address", nodes.address, environment=stranger) as run:
         assert run.end() == 2, run.stderr
@@ -88,7 +88,7 @@ def test_a_cluster_with_a_token_takes_nobody_without(nodes: Nodes, tmp_path: Pat
 
 
 def test_nodes_that_are_not_fit_are_refused_by_name_before_the_first_trial(tmp_path: Path) -> None:
-    """A node with a folder of its own where the run's is, and one with another torch."""
+    """One node has its own folder at the path of the run's folder, and one has another torch."""
     shared = tmp_path / "shared"
     shared.mkdir()
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
@@ -114,7 +114,7 @@ def test_nodes_that_are_not_fit_are_refused_by_name_before_the_first_trial(tmp_p
 
 
 def test_nodes_without_the_data_or_with_others_are_refused_by_name_before_the_first_trial(tmp_path: Path) -> None:
-    """A node with an empty folder where the data are, and one with other images under their name."""
+    """One node has an empty data folder, and one has other images under the same name."""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mounts of one's own here")
     folders = [tmp_path / name for name in ("data", "others", "none")]
@@ -135,7 +135,7 @@ def test_nodes_without_the_data_or_with_others_are_refused_by_name_before_the_fi
     first, *lines = (line for line in run.stderr.splitlines() if line.startswith("error: "))
     assert first == "error: 2 of 3 nodes cannot take trials:", run.stderr
     told = sorted(re.sub(r"node \S+ \(\w{8}\)", "node N", line.removeprefix("error: ")) for line in lines)
-    assert "is another one there (fingerprint " in told[0]
+    assert "has other contents there (fingerprint " in told[0]
     assert "images.npz" in told[1]
     assert "--data-root" in told[1]
     assert stored(tmp_path / "run")[2]["waiting"] == 4
@@ -152,8 +152,8 @@ def test_a_node_whose_kernels_are_wrong_is_refused_by_name_before_the_first_tria
     assert stored(tmp_path / "run")[2]["waiting"] == 4
 
 
-def test_a_trial_of_a_removed_node_goes_on_elsewhere_behind_its_checkpoint(tmp_path: Path, undisturbed: Path) -> None:
-    """On `ray.cluster_utils.Cluster`: its node is not told, it is gone."""
+def test_a_trial_of_a_removed_node_resumes_on_another_after_its_checkpoint(tmp_path: Path, undisturbed: Path) -> None:
+    """With `ray.cluster_utils.Cluster`, which removes a node without notifying it."""
     from ray.cluster_utils import Cluster
 
     # Its nodes take SIGTERM for themselves, in this process.
@@ -178,10 +178,10 @@ def test_a_trial_of_a_removed_node_goes_on_elsewhere_behind_its_checkpoint(tmp_p
     _goes_on(out, before, undisturbed)
 
 
-def test_a_trial_of_a_lost_node_goes_on_elsewhere_also_where_they_share_no_file_system(
+def test_a_trial_of_a_lost_node_resumes_on_another_without_a_shared_file_system(
     bucket_url: str, tmp_path: Path, undisturbed: Path
 ) -> None:
-    """Each worker has a disk of its own where the driver has the run's folder; checkpoints are in a bucket."""
+    """Each worker has its own disk at the path of the driver's run folder; checkpoints are in a bucket."""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mounts of one's own here")
     out = tmp_path / "run"
@@ -202,7 +202,7 @@ def test_a_trial_of_a_lost_node_goes_on_elsewhere_also_where_they_share_no_file_
 
 
 def _goes_on(out: Path, before: Any, undisturbed: Path) -> None:
-    """Of two trials one was begun twice, and none of the epochs there were before."""
+    """One of two trials was started twice, and no stored epoch was repeated."""
     trials, after, counts = stored(out)
     assert counts["complete"] == 2
     assert sorted(trials["attempts"]) == [1, 2]

@@ -1,4 +1,4 @@
-"""A disk that is full, at whichever write: what was stored stays, one line says so, and the next run goes on."""
+"""A disk that is full at any write: stored events stay, one line reports it, and the next run resumes."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def specs(trial: Trial) -> list[TrialSpec]:
 
 
 def told_on(folder: Path, specs: list[TrialSpec], broken: AbstractContextManager[None]) -> int:
-    """Tell a store all there is of some trials, on a disk that is broken meanwhile, and then on one that is not.
+    """Report all events of some trials to a store on a broken disk, and then on a repaired one.
 
-    What is said and stored is looked at on the way. How many events had been acknowledged when the first write failed:
-    -2 where the store could not be made, -1 where the trials could not be put on its list, and all if none failed.
+    Messages and stored rows are checked on the way. Return how many events had been acknowledged at the first failed
+    write: -2 if the store could not be created, -1 if the trials could not be added, and all if no write failed.
     """
     folder.mkdir()
     told = [event for spec in specs for event in events(spec)]
@@ -83,7 +83,7 @@ def told_on(folder: Path, specs: list[TrialSpec], broken: AbstractContextManager
 
 
 @pytest.mark.long
-def test_at_whichever_write_the_disk_is_full_what_was_acknowledged_stays_and_the_rest_follows(
+def test_if_the_disk_is_full_at_any_write_acknowledged_events_stay_and_the_rest_follow(
     specs: list[TrialSpec], tmp_path: Path
 ) -> None:
     whole = told_on(tmp_path / "whole", specs, nullcontext())
@@ -96,10 +96,10 @@ def test_at_whichever_write_the_disk_is_full_what_was_acknowledged_stays_and_the
 
 @pytest.mark.long
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
-def test_at_whichever_write_the_disk_fails_once_what_was_acknowledged_stays_and_the_rest_follows(
+def test_if_the_disk_fails_once_at_any_write_acknowledged_events_stay_and_the_rest_follow(
     code: int, specs: list[TrialSpec], tmp_path: Path
 ) -> None:
-    """SQLite's own writes and cuts of files, those of its log and its index too: every one of them, one a round."""
+    """Each write and truncation by SQLite, also of its log and its index, fails in one round."""
     stops = []
     with hooked() as writes:
         for number in count(1):
@@ -119,7 +119,7 @@ main()
 
 
 @pytest.mark.long
-def test_a_run_on_a_full_disk_stops_with_one_line_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+def test_a_run_on_a_full_disk_stops_with_one_line_and_resumes_when_there_is_space(tmp_path: Path) -> None:
     run = ["run", "transitions", "--seeds", "1", "--epochs", "1", "--inline", "--out", str(tmp_path / "run")]
     tiny = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "data.limit=200"]
     # Room for the tables, and not for three trials.

@@ -1,4 +1,4 @@
-"""`resnet-space doctor`: what a machine has is reported, and what is wrong with it is found, with what to do."""
+"""`resnet-space doctor` reports what a machine has, finds what is wrong with it, and gives advice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def found(check: str, name: str) -> Finding:
 
 
 @pytest.mark.parametrize("check", LIGHT)
-def test_every_check_finds_something_and_says_what_to_do_where_it_is_wrong(check: str) -> None:
+def test_every_check_has_findings_and_advice_if_something_is_wrong(check: str) -> None:
     findings = list(CHECKS[check]())
     assert findings or check == "known faults"
     assert all(finding.text for finding in findings)
@@ -38,12 +38,12 @@ def test_every_check_finds_something_and_says_what_to_do_where_it_is_wrong(check
 
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the check that takes seconds."""
+    """All checks but the one that takes seconds."""
     monkeypatch.setattr(doctor, "CHECKS", {name: CHECKS[name] for name in LIGHT})
 
 
 @pytest.mark.usefixtures("light")
-def test_as_json_it_has_what_a_report_of_a_fault_needs(resnet_space: Cli) -> None:
+def test_the_json_output_has_what_a_bug_report_needs(resnet_space: Cli) -> None:
     done = resnet_space("doctor", "--json")
     told = json.loads(done.out)
     names = {finding["name"] for finding in told["findings"]}
@@ -67,7 +67,7 @@ def test_a_machine_with_nothing_wrong_is_status_0(resnet_space: Cli, monkeypatch
     assert (done.status, done.out.splitlines()) == (0, ["ok     disk: 9 GB free"])
 
 
-def test_a_check_that_cannot_be_made_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> Iterator[Finding]:
         yield Finding("first", "fine")
         raise OSError("no such thing")
@@ -75,7 +75,7 @@ def test_a_check_that_cannot_be_made_is_a_finding(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(doctor, "CHECKS", {"odd": broken})
     [first, second] = examine()
     assert first.text == "fine"
-    assert (second.level, second.text) == ("note", "could not be looked at: OSError: no such thing")
+    assert (second.level, second.text) == ("note", "could not be checked: OSError: no such thing")
 
 
 def test_more_threads_than_cores_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_a_torchvision_that_does_not_fit_its_torch_is_wrong(monkeypatch: pytest.
     assert "operator torchvision::nms does not exist" in finding.text
 
 
-def test_onednns_fault_is_known_of_processors_without_avx512(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onednns_known_fault_is_listed_on_processors_without_avx512(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     [fault] = [fault for fault in FAULTS if "6035" in fault.source]
     assert fault.applies(["avx", "avx2", "fma"])

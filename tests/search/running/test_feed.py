@@ -1,4 +1,4 @@
-"""A sweep does what the store does not have finished, and stores what happens at once."""
+"""Unfinished trials are run, and every event is stored at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def specs(trial: Trial) -> list[TrialSpec]:
 
 
 class Runner:
-    """Does every trial at once, and remembers which."""
+    """A runner that completes every trial immediately, and records which."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -52,10 +52,10 @@ def singly(specs: Sequence[TrialSpec]) -> list[Job]:
 
 
 def ignore(_: Event) -> None:
-    """Nobody watches."""
+    """No display."""
 
 
-def test_a_sweep_ends_with_every_trial_stored(store: Store, specs: list[TrialSpec]) -> None:
+def test_a_run_ends_with_every_trial_stored(store: Store, specs: list[TrialSpec]) -> None:
     runner, told = Runner(), list[Event]()
     sweep(singly(specs), store, runner, told.append)
     assert store.counts()["complete"] == 4
@@ -64,7 +64,7 @@ def test_a_sweep_ends_with_every_trial_stored(store: Store, specs: list[TrialSpe
     assert {record.seed: record.test_error for record in store.records()} == {0: 0.0, 1: 0.1, 2: 0.2, 3: 0.3}
 
 
-def test_finished_trials_are_not_done_again(store: Store, specs: list[TrialSpec]) -> None:
+def test_finished_trials_are_not_repeated(store: Store, specs: list[TrialSpec]) -> None:
     sweep(singly(specs[:2]), store, Runner(), ignore)
     before, runner = store.records(), Runner()
     sweep(singly(specs), store, runner, ignore)
@@ -72,19 +72,19 @@ def test_finished_trials_are_not_done_again(store: Store, specs: list[TrialSpec]
     assert [record for record in store.records() if record in before] == before
 
 
-def test_a_sweep_with_nothing_to_do_starts_no_runner(store: Store, specs: list[TrialSpec]) -> None:
+def test_a_run_with_nothing_to_do_starts_no_runner(store: Store, specs: list[TrialSpec]) -> None:
     sweep(singly(specs), store, Runner(), ignore)
     sweep(singly(specs), store, lambda *_: pytest.fail("started"), ignore)
 
 
 @pytest.mark.parametrize("status", FINISHED)
-def test_however_a_trial_ended_it_is_not_done_again(status: Status, store: Store, specs: list[TrialSpec]) -> None:
+def test_a_trial_with_any_end_is_not_repeated(status: Status, store: Store, specs: list[TrialSpec]) -> None:
     store.add(specs[:1])
     store.write(Finished(specs[0].key, status, "why"))
     assert unfinished(singly(specs[:2]), store) == singly(specs[1:2])
 
 
-def test_trials_that_a_dead_driver_left_running_are_done(store: Store, specs: list[TrialSpec]) -> None:
+def test_running_trials_of_a_dead_driver_are_run_again(store: Store, specs: list[TrialSpec]) -> None:
     store.add(specs)
     store.write(Started(specs[0].key, "host", "cpu"))
     runner = Runner()
@@ -94,7 +94,7 @@ def test_trials_that_a_dead_driver_left_running_are_done(store: Store, specs: li
     assert (record.status, record.attempts) == ("complete", 2)
 
 
-def test_what_a_dead_driver_left_running_waits_while_the_runner_starts(store: Store, specs: list[TrialSpec]) -> None:
+def test_running_trials_of_a_dead_driver_wait_while_the_runner_starts(store: Store, specs: list[TrialSpec]) -> None:
     store.add(specs[:2])
     store.write(Started(specs[0].key, "host", "cpu"))
     counts: list[dict[str, int]] = []
@@ -102,7 +102,7 @@ def test_what_a_dead_driver_left_running_waits_while_the_runner_starts(store: St
     assert (counts[0]["running"], counts[0]["waiting"]) == (0, 2)
 
 
-def test_a_job_with_some_seeds_finished_does_the_rest(store: Store, specs: list[TrialSpec]) -> None:
+def test_a_job_with_some_finished_seeds_runs_the_others(store: Store, specs: list[TrialSpec]) -> None:
     jobs = [Job(trials=tuple(specs[:3])), Job(trials=tuple(specs[3:]))]
     store.add(specs)
     store.write(Finished(specs[1].key, "complete", test_error=0.5))
@@ -114,7 +114,7 @@ def test_a_job_with_some_seeds_finished_does_the_rest(store: Store, specs: list[
     assert kept.test_error == 0.5
 
 
-def test_only_news_is_told(store: Store, specs: list[TrialSpec]) -> None:
+def test_only_new_events_are_reported(store: Store, specs: list[TrialSpec]) -> None:
     def twice(feed: Feed) -> None:
         job = feed.next()
         assert job
@@ -126,7 +126,7 @@ def test_only_news_is_told(store: Store, specs: list[TrialSpec]) -> None:
     assert len(told) == 3
 
 
-def test_an_event_is_stored_before_it_is_told(store: Store, specs: list[TrialSpec]) -> None:
+def test_an_event_is_stored_before_it_is_reported(store: Store, specs: list[TrialSpec]) -> None:
     statuses: list[str] = []
     sweep(singly(specs[:1]), store, Runner(), lambda _: statuses.append(store.records()[0].status))
     assert statuses == ["running", "running", "complete"]
@@ -155,7 +155,7 @@ def test_a_runner_that_raises_leaves_the_store_readable(
     assert runner.done == [spec.key for spec in specs[1:]]
 
 
-def test_a_sweep_stopped_inline_and_begun_again_has_the_numbers_of_one_that_was_not(
+def test_a_run_stopped_inline_and_resumed_has_the_numbers_of_an_undisturbed_one(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
     jobs = singly([trial(seed=seed, epochs=3) for seed in range(2)])

@@ -1,4 +1,4 @@
-"""Who is at work on a run, for those who only read: by the folder's lock, or by the drivers of a shared store."""
+"""Which driver works on a run, seen by readers: from the folder's lock, or from the drivers of a shared store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from verbs import Cli
 from search.files import lock
 from search.files.folder import RunFolder
 from search.files.lock import driver_state, lock_folder
-from search.running.liveness import Presence
+from search.running.liveness import Liveness
 from search.store.store import Store
 from search.trials.events import Started
 from search.trials.trial import TrialSpec
@@ -42,7 +42,7 @@ NFS = "server:/runs / nfs4 rw 0 0\n"
 
 @contextmanager
 def driver(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, that holds the folder's lock."""
+    """Another process that holds the folder's lock."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -53,19 +53,19 @@ def driver(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def state(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """All files of a folder, when they were written, and what is in them. But SQLite counts readers in a file of its
-    own, while there is one that writes."""
+    """All files of a folder with their times and contents, except the -shm file, in which SQLite counts readers while
+    a process writes."""
     files = [path for path in folder.iterdir() if path.is_file() and not path.name.endswith("-shm")]
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def presence(folder: Path, store: Store) -> Presence:
-    return Presence.of(RunFolder(folder), store.run_status())
+def presence(folder: Path, store: Store) -> Liveness:
+    return Liveness.of(RunFolder(folder), store.run_status())
 
 
 @pytest.fixture
 def store(tmp_path: Path, trial: Trial) -> Iterator[Store]:
-    """A folder's own, with a trial that runs and one that waits."""
+    """A folder's own store, with one running and one waiting trial."""
     specs = [trial(seed=seed) for seed in range(2)]
     with closing(Store.at(tmp_path)) as opened:
         opened.add(specs)
@@ -74,7 +74,7 @@ def store(tmp_path: Path, trial: Trial) -> Iterator[Store]:
         yield opened
 
 
-def test_a_driver_is_seen_while_it_lives_and_is_gone_when_it_was_killed(tmp_path: Path, store: Store) -> None:
+def test_a_driver_is_seen_as_alive_until_it_is_killed(tmp_path: Path, store: Store) -> None:
     with driver(tmp_path) as process:
         before = state(tmp_path)
         found = presence(tmp_path, store)
@@ -88,25 +88,25 @@ def test_a_driver_is_seen_while_it_lives_and_is_gone_when_it_was_killed(tmp_path
         assert (found.counts["running"], found.counts["waiting"], len(found.interrupted)) == (0, 2, 1)
         assert found.lines == [
             f"no driver is at work here (process {process.pid} on {socket.gethostname()}, {since(found)}, is gone); "
-            "1 trial was interrupted: the same `resnet-space run` command goes on"
+            "1 trial was interrupted: the same `resnet-space run` command resumes the run"
         ]
         assert state(tmp_path) == before
 
 
-def since(found: Presence) -> str:
+def since(found: Liveness) -> str:
     assert found.seen.driver
     return f"since {found.seen.driver.began}"
 
 
-def test_looking_makes_no_file(tmp_path: Path) -> None:
+def test_reading_the_status_creates_no_file(tmp_path: Path) -> None:
     assert driver_state(tmp_path).alive is None
     (tmp_path / ".driver.json").write_text(json.dumps({"host": "a", "process": 1, "began": "then", "name": "a:1:x"}))
     assert driver_state(tmp_path).alive is False, "copied, without its lock"
     assert [path.name for path in tmp_path.iterdir()] == [".driver.json"]
 
 
-def test_another_process_of_the_same_number_is_no_driver(tmp_path: Path) -> None:
-    """After a restart of the machine, say."""
+def test_another_process_with_the_same_number_is_not_the_driver(tmp_path: Path) -> None:
+    """For example after a restart of the machine."""
     with lock_folder(tmp_path, "first"):
         pass
     found = driver_state(tmp_path)
@@ -116,7 +116,7 @@ def test_another_process_of_the_same_number_is_no_driver(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("host", "alive"), [("elsewhere", None), (socket.gethostname(), False)])
-def test_a_lock_of_another_machine_may_not_be_seen_on_a_network_file_system(
+def test_a_lock_of_another_machine_can_be_invisible_on_a_network_file_system(
     host: str, alive: bool | None, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with lock_folder(tmp_path, "first"):
@@ -129,11 +129,11 @@ def test_a_lock_of_another_machine_may_not_be_seen_on_a_network_file_system(
     assert (found.counts["running"], len(found.interrupted)) == ((1, 0) if alive is None else (0, 1))
     if alive is None:
         [line] = found.lines
-        assert line.startswith("running, as far as is known: whether process ")
-        assert line.endswith("is alive cannot be seen from here")
+        assert line.startswith("running, as far as is known: this machine cannot see whether process ")
+        assert line.endswith(" is alive")
 
 
-def test_a_driver_that_begins_while_somebody_looks_gets_the_lock(tmp_path: Path) -> None:
+def test_a_driver_that_starts_while_the_status_is_read_gets_the_lock(tmp_path: Path) -> None:
     with lock_folder(tmp_path, "first"):
         pass
     file = os.open(tmp_path / ".lock", os.O_RDONLY)
@@ -144,12 +144,12 @@ def test_a_driver_that_begins_while_somebody_looks_gets_the_lock(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mevil", "plain"])
-def test_what_is_in_the_file_is_shown_without_its_escapes(name: str, tmp_path: Path, store: Store) -> None:
+def test_the_contents_of_the_file_are_shown_without_escape_sequences(name: str, tmp_path: Path, store: Store) -> None:
     (tmp_path / ".driver.json").write_text(json.dumps({"host": name, "process": 1, "began": "then", "name": "x"}))
     assert "\x1b" not in "".join(presence(tmp_path, store).lines)
 
 
-def test_on_a_shared_store_the_list_of_drivers_says_whose_trials_run(tmp_path: Path, trial: Trial) -> None:
+def test_on_a_shared_store_the_list_of_drivers_shows_which_trials_run(tmp_path: Path, trial: Trial) -> None:
     specs = {name: trial(seed=seed) for seed, name in enumerate(["mine", "other", "buried"])}
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     (tmp_path / "run").mkdir()
@@ -168,7 +168,7 @@ def test_on_a_shared_store_the_list_of_drivers_says_whose_trials_run(tmp_path: P
         found = presence(tmp_path / "run", store)
         assert sorted(key for key, _ in found.interrupted) == sorted([specs["buried"].key, specs["mine"].key])
         assert found.counts["running"] == 1
-        assert found.lines[-1].startswith("1 trial is with drivers of other folders; whether those are alive, ")
+        assert found.lines[-1].startswith("1 trial is run by drivers of other folders; a driver that waits for them ")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What is looked at before the first trial: each thing that is wrong is said in a line."""
+"""The checks before the first trial report each problem in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resnet_space.errors import InputError
 from search.data import DataSet, Images
 from search.running import inline
 from search.running import preflight as preflight_module
-from search.running.preflight import Preflight, answer, compared, data_there, versions
+from search.running.preflight import Preflight, check_node, check_node_data, compare_versions, versions
 from search.store.store import Store
 from search.trials.events import Event
 from search.trials.resources import Resources
@@ -28,37 +28,37 @@ def preflight(tmp_path: Path, digits: Images) -> Preflight:
     return Preflight(tmp_path / "checkpoints", DataSet(name="digits", limit=200), digits.fingerprint)
 
 
-def test_a_machine_that_is_ready_is_passed_and_nothing_stays(preflight: Preflight) -> None:
-    preflight.here(1)
+def test_a_machine_that_is_ready_passes_and_no_file_is_left(preflight: Preflight) -> None:
+    preflight.check_this_machine(1)
     assert list(preflight.checkpoints.iterdir()) == []
 
 
-def test_what_a_killed_driver_left_is_swept_up(preflight: Preflight) -> None:
+def test_files_of_a_killed_driver_are_removed(preflight: Preflight) -> None:
     left = preflight.checkpoints / ".preflight-0123456789abcdef"
     left.mkdir(parents=True)
     (left / "driver").write_text("gone")
-    preflight.here(1)
+    preflight.check_this_machine(1)
     assert list(preflight.checkpoints.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, preflight: Preflight) -> None:
     (tmp_path / "checkpoints").write_text("a file")
     with pytest.raises(InputError, match=r"checkpoints: cannot be written here \(.+\); choose another --out"):
-        preflight.here(1)
+        preflight.check_this_machine(1)
 
 
-def test_a_disk_too_full_is_refused_with_what_it_would_take(tmp_path: Path) -> None:
-    wants = Preflight(tmp_path, DataSet(name="digits"), "", each=10**18, kept=5 * 10**17)
+def test_a_disk_that_is_too_full_is_refused_with_the_bytes_needed(tmp_path: Path) -> None:
+    wants = Preflight(tmp_path, DataSet(name="digits"), "", checkpoint_bytes=10**18, weight_bytes=5 * 10**17)
     with pytest.raises(InputError) as refused:
-        wants.here(2)
+        wants.check_this_machine(2)
     text = str(refused.value)
-    assert f"are free at {tmp_path}, and the run may take 6500000000.1 GB" in text
-    assert "2 trials at a time with three checkpoints of 1000000000.0 GB, and 500000000.0 GB of weights" in text
+    assert f"are free at {tmp_path}, and the run can take 6500000000.1 GB" in text
+    assert "2 trials at a time with three checkpoints of 1000000000.0 GB each, and 500000000.0 GB of weights" in text
 
 
 def test_nothing_begins_on_a_machine_that_is_not_ready(trial: Trial, tmp_path: Path) -> None:
     told: list[Event] = []
-    wants = Preflight(tmp_path, DataSet(name="digits"), "", each=10**18)
+    wants = Preflight(tmp_path, DataSet(name="digits"), "", checkpoint_bytes=10**18)
     with pytest.raises(InputError, match="make room"):
         inline.run(
             Listed([Job(trials=(trial(),))], told.append),
@@ -69,19 +69,17 @@ def test_nothing_begins_on_a_machine_that_is_not_ready(trial: Trial, tmp_path: P
     assert told == []
 
 
-def test_a_node_with_another_folder_of_that_name_is_told_from_one_that_shares_it(
-    preflight: Preflight, tmp_path: Path
-) -> None:
+def test_a_node_with_another_folder_of_the_same_name_is_recognised(preflight: Preflight, tmp_path: Path) -> None:
     with preflight.token() as asked:
-        assert answer(asked)["folder"] == ""
-        other = answer({**asked, "word": "that of another driver"})
-        assert "is another folder than where the run was begun; checkpoints need a folder that all" in other["folder"]
+        assert check_node(asked)["folder"] == ""
+        other = check_node({**asked, "word": "that of another driver"})
+        assert "is not the folder in which the run was started; checkpoints need a folder that all" in other["folder"]
 
 
-def test_a_node_that_does_not_see_the_folder_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_does_not_see_the_folder_reports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.running.preflight.GRACE_SECONDS", 0.0)
-    told = answer({"folder": tmp_path / "runs/.preflight-0", "word": "0"})["folder"]
-    assert told.startswith(f"{tmp_path}/runs is not there, or not the folder in which the run was begun; ")
+    told = check_node({"folder": tmp_path / "runs/.preflight-0", "word": "0"})["folder"]
+    assert told.startswith(f"{tmp_path}/runs does not exist, or is not the folder in which the run was started; ")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +98,11 @@ def test_a_node_that_does_not_see_the_folder_says_so(tmp_path: Path, monkeypatch
         ),
     ],
 )
-def test_versions_that_differ_much_are_refused_and_little_noted(
+def test_large_version_differences_are_refused_and_small_ones_noted(
     there: dict[str, str], refused: list[str], noted: list[str]
 ) -> None:
     here = {"python": "3.11.7", "torch": "2.11.0", "resnet-space": "0.1.0 (code a)"}
-    assert compared(here, {**here, **there}) == (refused, noted)
+    assert compare_versions(here, {**here, **there}) == (refused, noted)
 
 
 def test_a_checkout_that_is_not_installed_has_the_hash_of_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +121,7 @@ def test_every_node_that_is_not_ready_is_named_with_all_that_is_wrong(preflight:
     fine = {"versions": versions(), "free": 10**12, "folder": ""}
     old = {**fine, "versions": {**versions(), "torch": "1.0.0"}, "folder": "/runs is not there"}
     with pytest.raises(InputError) as refused:
-        preflight.judge({"node a": fine, "node b": old, "node c": {**fine, "free": 10}}, 1)
+        preflight.check_answers({"node a": fine, "node b": old, "node c": {**fine, "free": 10}}, 1)
     first, *lines = str(refused.value).splitlines()
     assert first == "2 of 3 nodes cannot take trials:"
     assert lines[0] == f"node b: has torch 1.0.0, and {versions()['torch']} is here"
@@ -131,22 +129,26 @@ def test_every_node_that_is_not_ready_is_named_with_all_that_is_wrong(preflight:
     assert lines[2].startswith("node c: 0 MB are free")
 
 
-def test_a_patch_of_torch_is_said_and_not_refused(preflight: Preflight, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_patch_version_of_torch_is_noted_and_not_refused(
+    preflight: Preflight, capsys: pytest.CaptureFixture[str]
+) -> None:
     patched = {**versions(), "torch": f"{versions()['torch']}.post1"}
-    preflight.judge({"node a": {"versions": patched, "free": 10**12, "folder": ""}}, 1)
+    preflight.check_answers({"node a": {"versions": patched, "free": 10**12, "folder": ""}}, 1)
     assert "node a has torch" in capsys.readouterr().out
 
 
-def test_data_that_are_missing_or_others_are_said_with_how_to_get_them(digits: Images, tmp_path: Path) -> None:
-    assert data_there({"name": "digits", "limit": 200}, digits.fingerprint) == ""
-    assert "is another one there (fingerprint" in data_there({"name": "digits", "limit": 100}, digits.fingerprint)
-    missing = data_there({"name": "cifar10", "root": str(tmp_path)}, "")
+def test_missing_or_different_data_are_reported_with_advice(digits: Images, tmp_path: Path) -> None:
+    assert check_node_data({"name": "digits", "limit": 200}, digits.fingerprint) == ""
+    assert "has other contents there (fingerprint" in check_node_data(
+        {"name": "digits", "limit": 100}, digits.fingerprint
+    )
+    missing = check_node_data({"name": "cifar10", "root": str(tmp_path)}, "")
     assert str(tmp_path) in missing
     assert "--download" in missing
-    assert missing.endswith("or have it in a folder that all nodes share, and name that with --data-root")
+    assert missing.endswith("or put it in a folder that all nodes share, and pass that as --data-root")
 
 
-def test_what_a_run_keeps_is_reckoned_from_what_it_has_not_finished(
+def test_required_bytes_are_computed_from_unfinished_trials(
     ablation: Callable[..., AblationRun], tmp_path: Path
 ) -> None:
     from ablations.plan import AblationPlan
@@ -161,6 +163,6 @@ def test_what_a_run_keeps_is_reckoned_from_what_it_has_not_finished(
     finally:
         store.close()
     assert len(params) == 2
-    assert found.kept == 4 * params.sum()
-    assert found.each == 8 * params.max()
+    assert found.weight_bytes == 4 * params.sum()
+    assert found.checkpoint_bytes == 8 * params.max()
     assert found.fingerprint == plan.images.fingerprint

@@ -1,4 +1,4 @@
-"""What one sees while trials run: counts, time left, and not a byte on stdout."""
+"""The progress display: counts and time left, and nothing on stdout."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import io
 import pytest
 from rich.console import Console
 
-from search.running.progress import Progress, clock_face
+from search.running.progress import Progress, format_duration
 from search.trials.events import Epoch, Finished, Started
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that changes only when it is set."""
 
     now = 0.0
 
@@ -21,7 +21,7 @@ class Clock:
 
 
 def shown(*, total: int = 4, already: int = 0, terminal: bool = False) -> tuple[Progress, Clock, io.StringIO]:
-    """A display of trials of 100 steps, named by their keys in capitals."""
+    """A display of trials of 100 steps. Their names are their keys in capitals."""
     clock, out = Clock(), io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=200, highlight=False)
     progress = Progress(total=total, already=already, steps=100, console=console, clock=clock)
@@ -50,8 +50,8 @@ def complete(key: str) -> Finished:
         (360_000, "100:00:00"),
     ],
 )
-def test_time_reads_as_on_a_clock(seconds: float, face: str) -> None:
-    assert clock_face(seconds) == face
+def test_durations_are_minutes_and_seconds_or_hours_too(seconds: float, face: str) -> None:
+    assert format_duration(seconds) == face
 
 
 def test_a_line_says_how_a_trial_ended_and_how_many_are_done() -> None:
@@ -101,7 +101,7 @@ def test_a_line_ends_in_the_time_left() -> None:
     assert out.getvalue().endswith(", 2:10 left\n")
 
 
-def test_there_is_no_time_left_before_there_is_a_pace() -> None:
+def test_no_time_left_is_shown_before_a_speed_is_known() -> None:
     progress, clock, _ = shown()
     clock.now = 100
     assert progress.seconds_left() is None
@@ -109,7 +109,7 @@ def test_there_is_no_time_left_before_there_is_a_pace() -> None:
     assert progress.seconds_left() is None
 
 
-def test_time_left_is_at_the_pace_so_far_and_counts_parts() -> None:
+def test_time_left_uses_the_speed_so_far_and_counts_parts_of_trials() -> None:
     progress, clock, _ = shown(total=4)
     for key in "ab":
         progress.tell(Started(key, "host", "cpu"))
@@ -119,7 +119,7 @@ def test_time_left_is_at_the_pace_so_far_and_counts_parts() -> None:
     assert progress.seconds_left() == pytest.approx(30 / 1.5 * 2.5)
 
 
-def test_trials_stored_before_are_no_work_of_this_session() -> None:
+def test_trials_stored_before_do_not_count_as_work_of_this_session() -> None:
     progress, clock, _ = shown(total=10, already=8)
     progress.tell(Started("a", "host", "cpu"))
     clock.now = 40
@@ -127,7 +127,7 @@ def test_trials_stored_before_are_no_work_of_this_session() -> None:
     assert progress.seconds_left() == pytest.approx(40)
 
 
-def test_the_part_that_a_session_before_did_does_not_inflate_the_pace() -> None:
+def test_parts_of_trials_from_an_earlier_session_do_not_raise_the_speed() -> None:
     progress, clock, _ = shown(total=2)
     progress.tell(Started("a", "host", "cpu", step=80))
     progress.tell(epoch("a", 80))
@@ -140,7 +140,7 @@ def test_the_part_that_a_session_before_did_does_not_inflate_the_pace() -> None:
     assert progress.seconds_left() == pytest.approx(20 / 0.2)
 
 
-def test_a_worker_lost_in_this_session_did_its_part_in_this_session() -> None:
+def test_the_work_of_a_worker_lost_in_this_session_counts_for_this_session() -> None:
     progress, clock, _ = shown(total=1)
     progress.tell(Started("a", "host", "cpu"))
     progress.tell(epoch("a", 50))
@@ -178,7 +178,7 @@ def test_brackets_in_a_name_are_text_in_the_display() -> None:
     assert "  [/B]: starting" in progress.render().plain
 
 
-def test_on_a_terminal_the_display_lives_only_inside() -> None:
+def test_on_a_terminal_the_live_display_runs_only_within_the_context() -> None:
     progress, _, out = shown(terminal=True)
     inside: list[bool] = []
     with progress:
@@ -190,7 +190,7 @@ def test_on_a_terminal_the_display_lives_only_inside() -> None:
     assert "1 running" in out.getvalue()
 
 
-def test_the_display_ends_where_the_run_breaks_off() -> None:
+def test_the_display_ends_if_the_run_is_interrupted() -> None:
     progress, _, _ = shown(terminal=True)
     with pytest.raises(KeyboardInterrupt), progress:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""On Ray: the numbers of an inline run, workers that are lost and replaced, and trials that fail alone."""
+"""Runs on Ray: the same numbers as inline, lost workers are replaced, and trials fail alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data import DataSet, load
 from search.running import inline
-from search.running.lost_workers import cause
+from search.running.ray.lost_workers import failure_cause
 from search.training.checkpoint import WEIGHTS
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 from search.trials.resources import Resources
@@ -39,7 +39,7 @@ RETRIES = 1
 
 @dataclass
 class Sweep:
-    """What a run on Ray told, and where it kept its checkpoints."""
+    """The events of a run on Ray, and the place of its checkpoints."""
 
     jobs: dict[str, Job]
     checkpoints: Path
@@ -57,12 +57,12 @@ class Sweep:
         return ends[0]
 
     def starts(self, name: str, trial: int = 0) -> list[int]:
-        """The step of every time that a worker took the trial up."""
+        """The step of each start of the trial by a worker."""
         return [event.step for event in self.of(name, trial) if isinstance(event, Started)]
 
 
 def kill_workers() -> None:
-    """SIGKILL, and wait until they are gone."""
+    """Kill processes by SIGKILL, and wait until they have ended."""
     there = workers(os.getpid())
     for pid in there:
         os.kill(pid, signal.SIGKILL)
@@ -72,7 +72,7 @@ def kill_workers() -> None:
 
 
 def measured(events: list[Event]) -> list[tuple[Any, ...]]:
-    """What was told at last of every epoch, and the end, without clocks."""
+    """The last event of every epoch, and the end, without durations."""
     clocks = ("seconds", "images_per_second", "traceback", "latency_ms")
     told = {
         (type(event).__name__, getattr(event, "epoch", 0)): tuple(
@@ -86,7 +86,7 @@ def measured(events: list[Event]) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def jobs(trial: Trial, tiny_net: Architecture, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
-    """One of each fate. Dropout draws random numbers, so that a lost random state would show."""
+    """One trial for each outcome. Dropout draws random numbers, so a lost random state would be noticed."""
     dropout = tiny_net.replace(shortcut={"kind": "dropout", "p": 0.5})
     file = tmp_path_factory.mktemp("data") / "gone.npz"
     np.savez(file, x=np.zeros((60, 8, 8), "uint8"), y=np.arange(60) % 10)
@@ -106,8 +106,8 @@ def jobs(trial: Trial, tiny_net: Architecture, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """All of them in one run, one at a time, so that the worker there is the one of the trial that tells."""
-    from search.running import ray_runner
+    """All trials in one run, one at a time, so that the only worker is that of the trial that reports."""
+    from search.running.ray import runner
 
     result = Sweep(jobs, tmp_path_factory.mktemp("ray"))
     names = {spec.key: name for name, job in jobs.items() for spec in job.trials}
@@ -124,14 +124,14 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
 
     resources = Resources(at_once=1, retries=RETRIES, checkpoint_seconds=0)
     with redirect_stdout(io.StringIO()) as stdout:
-        ray_runner.run(Listed(jobs.values(), tell), resources=resources, checkpoints=result.checkpoints)
+        runner.run(Listed(jobs.values(), tell), resources=resources, checkpoints=result.checkpoints)
     result.printed = stdout.getvalue()
     return result
 
 
 @pytest.fixture(scope="module")
 def inlined(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """The same trials in this process, without kills."""
+    """The same trials inline, without kills."""
     names = ("two seeds", "killed once", "behind them", "wrong in a step")
     result = Sweep(jobs, tmp_path_factory.mktemp("inline"))
     inline.run(
@@ -163,7 +163,7 @@ def test_events_arrive_in_order(swept: Sweep) -> None:
     assert isinstance(end, Finished)
 
 
-def test_a_job_of_two_seeds_tells_of_both(swept: Sweep) -> None:
+def test_a_job_of_two_seeds_reports_both(swept: Sweep) -> None:
     assert [swept.end("two seeds", trial).status for trial in (0, 1)] == ["complete"] * 2
     assert swept.end("two seeds", 0).test_error != swept.end("two seeds", 1).test_error
 
@@ -177,7 +177,7 @@ def test_a_lost_worker_is_replaced_and_the_trial_ends_with_the_same_numbers(swep
     assert measured(swept.of("killed once")) == measured(inlined.of("killed once"))
 
 
-def test_a_lost_worker_is_told(swept: Sweep) -> None:
+def test_a_lost_worker_is_reported(swept: Sweep) -> None:
     [note] = [event.text for event in swept.of("killed once") if isinstance(event, Notice)]
     assert note.startswith("its worker was lost, and is replaced: ")
 
@@ -197,11 +197,11 @@ def test_nothing_is_printed_on_stdout_even_when_workers_die(swept: Sweep) -> Non
     assert swept.printed == ""
 
 
-def test_trials_behind_a_failed_one_finish(swept: Sweep) -> None:
+def test_trials_after_a_failed_one_finish(swept: Sweep) -> None:
     assert swept.end("behind them").status == "complete"
 
 
-def test_an_error_in_a_step_is_told_and_not_tried_again(swept: Sweep, inlined: Sweep) -> None:
+def test_an_error_in_a_step_is_reported_and_not_retried(swept: Sweep, inlined: Sweep) -> None:
     end = swept.end("wrong in a step")
     assert len(swept.starts("wrong in a step")) == 1
     assert end.status == "failed"
@@ -210,7 +210,7 @@ def test_an_error_in_a_step_is_told_and_not_tried_again(swept: Sweep, inlined: S
     assert end.reason == inlined.end("wrong in a step").reason
 
 
-def test_data_gone_from_the_worker_is_told_and_not_tried_again(swept: Sweep) -> None:
+def test_data_that_a_worker_lacks_are_reported_and_not_retried(swept: Sweep) -> None:
     assert [type(event) for event in swept.of("data gone")] == [Finished]
     end = swept.end("data gone")
     assert end.status == "failed"
@@ -228,15 +228,15 @@ def test_data_gone_from_the_worker_is_told_and_not_tried_again(swept: Sweep) -> 
 def test_more_than_any_node_has_is_refused_before_anything_begins(
     asked: dict[str, float], message: str, trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import runner
 
     told: list[Event] = []
     feed = Listed([Job(trials=(trial(),))], told.append)
     for begun in ("Tuner", "with_parameters"):
-        monkeypatch.setattr(ray_runner.tune, begun, lambda *_, **__: pytest.fail("a run began"))
+        monkeypatch.setattr(runner.tune, begun, lambda *_, **__: pytest.fail("a run began"))
     monkeypatch.setattr(feed, "begin", lambda _: pytest.fail("the feed was told to begin"))
     with pytest.raises(InputError, match=message):
-        ray_runner.run(feed, resources=Resources(**asked), checkpoints=tmp_path)
+        runner.run(feed, resources=Resources(**asked), checkpoints=tmp_path)
     assert told == []
     assert list(tmp_path.iterdir()) == []
 
@@ -250,24 +250,24 @@ def test_more_than_any_node_has_is_refused_before_anything_begins(
         ([{"CPU": 64.0}], {"at_once": 3}, 3),
     ],
 )
-def test_a_feed_is_told_how_many_jobs_there_is_room_for(
+def test_a_feed_receives_the_number_of_jobs_that_fit(
     nodes: list[dict[str, float]], asked: dict[str, float], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import cluster
 
-    monkeypatch.setattr(ray_runner.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
-    assert ray_runner.workers(Resources(**asked)) == number
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
+    assert cluster.workers(Resources(**asked)) == number
 
 
 @pytest.mark.long
-def test_trials_that_train_together_give_on_ray_the_numbers_that_they_give_here(
+def test_trials_that_train_together_have_the_same_numbers_on_ray_and_inline(
     ray_cluster: None, trial: Trial, tmp_path: Path
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import runner
 
     job = Job(trials=(trial(seed=1), trial(seed=2)))
     resources, there, here = Resources(fuse=2), list[Event](), list[Event]()
-    ray_runner.run(Listed([job], there.append), resources=resources, checkpoints=tmp_path / "there")
+    runner.run(Listed([job], there.append), resources=resources, checkpoints=tmp_path / "there")
     inline.run(Listed([job], here.append), resources=resources, checkpoints=tmp_path / "here")
     assert {event.together for event in there if isinstance(event, Started)} == {2}
     for spec in job.trials:
@@ -276,19 +276,19 @@ def test_trials_that_train_together_give_on_ray_the_numbers_that_they_give_here(
 
 
 def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large head without a GPU beside a small node with one: a trial that needs both would wait for ever."""
-    from search.running import ray_runner
+    """A large node without a GPU and a small one with a GPU: a trial that needs both would wait for ever."""
+    from search.running.ray import cluster
 
     nodes = [
         {"Alive": True, "Resources": {"CPU": 64.0}},
         {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}},
         {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
     ]
-    monkeypatch.setattr(ray_runner.ray, "nodes", lambda: nodes)
-    ray_runner.check(Resources(cpus=4, gpus=1))
-    ray_runner.check(Resources(cpus=64))
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: nodes)
+    cluster.check(Resources(cpus=4, gpus=1))
+    cluster.check(Resources(cpus=64))
     with pytest.raises(InputError, match="a trial asks for 8 CPUs and 1 GPUs, and no node of the cluster has both"):
-        ray_runner.check(Resources(cpus=8, gpus=1))
+        cluster.check(Resources(cpus=8, gpus=1))
 
 
 @pytest.mark.parametrize(
@@ -309,21 +309,21 @@ def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_the_cause_is_the_last_failures_without_its_time(text: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "error.txt").write_text(text)
-    assert cause(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
-    assert cause(SimpleNamespace(error_file=None)) == "no reason given"
+    assert failure_cause(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
+    assert failure_cause(SimpleNamespace(error_file=None)) == "no reason given"
 
 
 @pytest.mark.slow
-def test_an_error_while_telling_ends_the_run(trial: Trial, tmp_path: Path) -> None:
-    """A store that cannot be written must not be run past."""
-    from search.running import ray_runner
+def test_an_error_while_reporting_ends_the_run(trial: Trial, tmp_path: Path) -> None:
+    """A run must not continue if its store cannot be written."""
+    from search.running.ray import runner
 
     def full(event: Event) -> None:
         raise OSError("disk full")
 
     try:
         with pytest.raises(Exception, match="disk full"):
-            ray_runner.run(Listed([Job(trials=(trial(),))], full), resources=Resources(), checkpoints=tmp_path)
+            runner.run(Listed([Job(trials=(trial(),))], full), resources=Resources(), checkpoints=tmp_path)
     finally:
         kill_workers()  # a run that has a cluster of its own shuts it down; this one is shared
 
@@ -336,7 +336,7 @@ import sys
 sys.path.append({BENCHMARKS!r})
 from pathlib import Path
 from resnet_space.errors import InputError
-from search.running import ray_runner
+from search.running.ray import cluster, runner
 from search.trials.resources import Resources
 from sweeping import Listed
 from search.trials.events import Finished
@@ -350,16 +350,16 @@ def tell(event):
 
 for address in ("127.0.0.1:1", "nonsense"):
     try:
-        ray_runner.run(Listed([job], tell), resources=Resources(), checkpoints=folder, address=address)
+        runner.run(Listed([job], tell), resources=Resources(), checkpoints=folder, address=address)
     except InputError as error:
         print("refused:", error, file=sys.stderr)
-ray_runner.run(Listed([job], tell), resources=Resources(), checkpoints=folder)
-print("still up" if ray_runner.ray.is_initialized() else "shut down", file=sys.stderr)
+runner.run(Listed([job], tell), resources=Resources(), checkpoints=folder)
+print("still up" if cluster.ray.is_initialized() else "shut down", file=sys.stderr)
 """
 
 
 @pytest.mark.long
-def test_alone_it_starts_and_stops_a_ray_of_its_own_and_prints_nothing_on_stdout(trial: Trial, tmp_path: Path) -> None:
+def test_a_run_starts_and_stops_a_local_ray_and_prints_nothing_on_stdout(trial: Trial, tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
     file.write_text(trial(epochs=1).to_json())
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}

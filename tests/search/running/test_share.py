@@ -1,4 +1,4 @@
-"""Two drivers share jobs: each does what the other has not in hand, and waits for the rest."""
+"""Two drivers share jobs: each runs what the other does not hold, and waits for the rest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def complete(key: str, error: float = 0.25) -> Finished:
 
 
 def does(store: Store, done: list[str]) -> Callable[[Feed], None]:
-    """A runner that does every job it is given, and remembers which."""
+    """A runner that completes every job of its feed, and records which."""
 
     def run(feed: Feed) -> None:
         while job := feed.next():
@@ -47,10 +47,10 @@ def does(store: Store, done: list[str]) -> Callable[[Feed], None]:
 
 
 def ignore(_: Event) -> None:
-    """Nobody watches."""
+    """No display."""
 
 
-def test_two_sweeps_side_by_side_do_each_trial_once(driver: Open, specs: list[TrialSpec]) -> None:
+def test_two_drivers_at_the_same_time_run_each_trial_once(driver: Open, specs: list[TrialSpec]) -> None:
     first, second = driver(), driver()
     jobs = [Job(trials=tuple(specs[begin : begin + 2])) for begin in (0, 2, 4)]
     done: list[str] = []
@@ -68,7 +68,7 @@ def test_two_sweeps_side_by_side_do_each_trial_once(driver: Open, specs: list[Tr
     assert first.counts()["complete"] == len(specs)
 
 
-def test_what_another_driver_has_is_waited_for_and_taken_up_if_it_dies(
+def test_trials_of_another_driver_are_waited_for_and_claimed_if_it_dies(
     driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock
 ) -> None:
     first, second = driver(), driver()
@@ -84,7 +84,7 @@ def test_what_another_driver_has_is_waited_for_and_taken_up_if_it_dies(
     assert job.trials == tuple(specs[3:])
     assert feed.next() is None
     assert not feed.over
-    where = "in the hands of another driver (process 77 on anvil); waited for when there is nothing else to do"
+    where = "held by another driver (process 77 on anvil); this one waits for them when it has nothing else to do"
     assert notes == [f"3 trials are {where}"]
 
     first.write(complete(keys[0]))

@@ -1,4 +1,4 @@
-"""Thousands of trials through one driver: nothing piles up."""
+"""Thousands of trials in one driver do not use more and more memory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TRIALS = 5000
 
 
 def empty(job: Job, resources: Resources, checkpoints: Path) -> Generator[Event]:
-    """A job without training."""
+    """A simulated job without training."""
     for spec in job.trials:
         yield Started(spec.key, "nowhere", "cpu")
         yield Finished(spec.key, "complete", "", 0.5, 0.5, 1.0, 0.0)
 
 
 def resident() -> int:
-    """Pages of this process that are in memory."""
+    """The resident memory pages of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1])
 
 
@@ -36,10 +36,10 @@ def resident() -> int:
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's account of memory")
-def test_a_driver_of_many_trials_does_not_grow(
+def test_the_memory_of_a_driver_of_many_trials_does_not_grow(
     trial: Trial, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.running import ray_runner
+    from search.running.ray import runner as ray_runner
 
     scratch = tmp_path_factory.mktemp("scratch")
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))

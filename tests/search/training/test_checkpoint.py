@@ -1,4 +1,4 @@
-"""A killed trial goes on where it was, bit for bit; a checkpoint is whole or the one before, and never runs code."""
+"""A killed trial resumes bit for bit. A checkpoint is either complete or the previous one, and never runs code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from resnet_space import build
 from search.data import Images
 from search.training import checkpoint
-from search.training.checkpoint import NAME, WEIGHTS, State, sealed
+from search.training.checkpoint import NAME, WEIGHTS, State, with_digest
 from search.training.members import beginning
 from search.training.train import train
 from search.trials.events import Epoch, Event, Finished, Notice, Started
@@ -44,7 +44,7 @@ def spec_of(recipe: str, trial: Trial) -> TrialSpec:
 
 
 def measured(events: list[Event]) -> list[tuple[Any, ...]]:
-    """Everything that was measured, without clocks."""
+    """Everything that was measured, without durations."""
     clocks = ("seconds", "images_per_second", "latency_ms")
     return [
         tuple(getattr(event, field.name) for field in fields(event) if field.name not in clocks)
@@ -57,7 +57,7 @@ def measured(events: list[Event]) -> list[tuple[Any, ...]]:
 def undisturbed(
     request: pytest.FixtureRequest, trial: Trial, digits: Images, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[TrialSpec, list[tuple[Any, ...]], bytes]:
-    """A spec, what it tells without a break, and its weights."""
+    """A spec, its events when undisturbed, and its weights."""
     folder = tmp_path_factory.mktemp("undisturbed")
     spec = spec_of(request.param, trial)
     events = list(train(spec, digits, folder=folder))
@@ -92,7 +92,7 @@ def test_a_trial_stopped_again_and_again_ends_with_the_same_bits(
     assert (tmp_path / WEIGHTS).read_bytes() == weights
 
 
-def test_a_resumed_trial_starts_behind_its_checkpoint_and_tells_its_history(
+def test_a_resumed_trial_starts_after_its_checkpoint_and_reports_its_history(
     trial: Trial, digits: Images, tmp_path: Path
 ) -> None:
     stopped = train(trial(epochs=4), digits, folder=tmp_path)
@@ -104,7 +104,7 @@ def test_a_resumed_trial_starts_behind_its_checkpoint_and_tells_its_history(
     assert again[:2] == before[1:], "the very same epochs, clocks too"
 
 
-def test_a_trial_whose_end_was_not_taken_is_not_trained_again(
+def test_a_trial_whose_end_was_not_received_is_not_trained_again(
     trial: Trial, digits: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = train(trial(), digits, folder=tmp_path)
@@ -159,7 +159,7 @@ def test_a_trial_killed_with_sigkill_ends_with_the_same_bits(trial: Trial, digit
 
 
 class Gadget:
-    """What a planted pickle would do: run a command of its author's choice."""
+    """What a planted pickle would do: run any command."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -169,23 +169,23 @@ class Gadget:
 
 
 def pickled(gadget: Gadget) -> bytes:
-    return sealed(pickle.dumps(gadget))
+    return with_digest(pickle.dumps(gadget))
 
 
 def in_an_archive(gadget: Gadget) -> bytes:
     buffer = io.BytesIO()
     torch.save({"model": gadget, "step": 0}, buffer)
-    return sealed(buffer.getvalue())
+    return with_digest(buffer.getvalue())
 
 
 def in_the_old_format(gadget: Gadget) -> bytes:
     buffer = io.BytesIO()
     torch.save({"model": gadget}, buffer, _use_new_zipfile_serialization=False)
-    return sealed(buffer.getvalue())
+    return with_digest(buffer.getvalue())
 
 
 @pytest.mark.parametrize("plant", [pickled, in_an_archive, in_the_old_format])
-def test_a_planted_pickle_is_put_aside_and_never_run(
+def test_a_planted_pickle_is_moved_away_and_never_run(
     plant: Callable[[Gadget], bytes], trial: Trial, digits: Images, tmp_path: Path
 ) -> None:
     (tmp_path / NAME).write_bytes(plant(Gadget(tmp_path / "owned")))
@@ -201,7 +201,7 @@ def test_the_planted_pickle_would_have_worked(tmp_path: Path) -> None:
     assert (tmp_path / "owned").exists()
 
 
-def test_a_write_that_is_interrupted_leaves_the_checkpoint_before(
+def test_an_interrupted_write_leaves_the_previous_checkpoint(
     trial: Trial, digits: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped = train(trial(), digits, folder=tmp_path)
@@ -219,7 +219,7 @@ def test_a_write_that_is_interrupted_leaves_the_checkpoint_before(
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_state_comes_back_as_it_was_saved(trial: Trial, tmp_path: Path) -> None:
+def test_a_state_is_loaded_as_it_was_saved(trial: Trial, tmp_path: Path) -> None:
     epoch = Epoch("k", 1, 7, 0.1, 2.0, 0.9, 0.8, 0.5, 400.0)
     model = build(trial().architecture)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -239,8 +239,8 @@ def test_state_comes_back_as_it_was_saved(trial: Trial, tmp_path: Path) -> None:
     assert all(bool((buffer == 1).all()) for buffer in buffers)
 
 
-def test_momenta_lie_in_memory_as_their_parameters_do(trial: Trial, tmp_path: Path) -> None:
-    """Or the optimiser's fused step would take another path, with other roundings."""
+def test_momenta_have_the_memory_layout_of_their_parameters(trial: Trial, tmp_path: Path) -> None:
+    """Otherwise the optimiser's fused step would take another path, with other rounding."""
     model, optimizer = beginning(trial(), "cpu")
     for parameter in model.parameters():
         parameter.grad = torch.rand_like(parameter)
@@ -255,7 +255,7 @@ def test_momenta_lie_in_memory_as_their_parameters_do(trial: Trial, tmp_path: Pa
 
 
 @given(st.lists(st.tuples(st.sampled_from(DTYPES), st.lists(st.integers(0, 3), max_size=3))))
-def test_what_was_packed_is_unpacked(tensors: list[tuple[torch.dtype, list[int]]]) -> None:
+def test_unpacking_restores_packed_tensors(tensors: list[tuple[torch.dtype, list[int]]]) -> None:
     named = {str(number): torch.rand(shape).mul(9).to(dtype) for number, (dtype, shape) in enumerate(tensors)}
     found = checkpoint.unpacked(checkpoint.packed(named))
     assert found.keys() == named.keys()

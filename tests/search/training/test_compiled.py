@@ -1,4 +1,4 @@
-"""What is compiled: whole batches alone, for one shape, and every network of a process."""
+"""What is compiled: only full batches, once per shape, and every network of a process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Trial = Callable[..., TrialSpec]
 
 
 class Backend:
-    """Compiles nothing, and counts: graphs by the shapes of their images, and calls of them."""
+    """Compiles nothing, and counts graphs and their calls by the shapes of their images."""
 
     def __init__(self) -> None:
         self.graphs: list[torch.Size] = []
@@ -54,7 +54,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_whole_batches_are_compiled_once_and_the_smaller_last_one_is_not(
+def test_full_batches_are_compiled_once_and_the_smaller_last_one_is_not(
     seeds: int, trial: Trial, digits: Images, backend: Backend
 ) -> None:
     specs = [trial(seed=seed, epochs=2, lr=0.01, compile=True) for seed in range(seeds)]
@@ -66,7 +66,7 @@ def test_whole_batches_are_compiled_once_and_the_smaller_last_one_is_not(
     assert backend.sizes == {32}
 
 
-def test_compiling_changes_no_number_where_the_backend_changes_none(
+def test_compiling_changes_no_number_if_the_backend_changes_none(
     trial: Trial, digits: Images, backend: Backend
 ) -> None:
     found = [list(train(trial(epochs=1, compile=compiled), digits))[-1] for compiled in (False, True)]
@@ -79,7 +79,7 @@ def test_compiling_changes_no_number_where_the_backend_changes_none(
 def test_a_network_in_bf16_is_compiled_once_too_and_computes_the_same(
     seeds: int, trial: Trial, digits: Images, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With bf16 on a CPU, as a GPU has it."""
+    """With bf16 on a CPU, as on a GPU."""
     autocast = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
     monkeypatch.setattr(training, "autocast", lambda *_: autocast())
     monkeypatch.setattr(step, "autocast", lambda *_: autocast())
@@ -113,7 +113,7 @@ def test_seeds_of_a_network_are_compiled_once(trial: Trial, backend: Backend) ->
     assert backend.calls == {0: 10}
 
 
-def test_a_trial_that_is_not_compiled_does_not_ask_the_compiler_to_forget(
+def test_a_trial_that_is_not_compiled_does_not_reset_the_compiler(
     trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.compiler, "reset", lambda: pytest.fail("loads the compiler, which takes seconds"))

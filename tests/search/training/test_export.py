@@ -1,4 +1,4 @@
-"""What is taken away computes what was trained, in every format, and is whole or not there."""
+"""An export computes what was trained, in every format, and is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from resnet_space.orders import ORDERS, OrderName
 from resnet_space.shortcuts import SHORTCUTS
 from search.training import checkpoint
 from search.training import export as module
-from search.training.export import FORMATS, difference, export, trained, weights_of
+from search.training.export import FORMATS, difference, export, load_trained, weights_of
 
 Take = Callable[..., list[Path]]
 
@@ -40,7 +40,7 @@ every_format = pytest.mark.parametrize("suffix", FORMATS)
 
 
 def trained_once(net: Architecture, folder: Path) -> Path:
-    """Weights that are not those of the beginning, with running means and variances to match."""
+    """Weights that are not the initial ones, with running means and variances to match."""
     torch.manual_seed(1)
     model = build(net)
     with torch.no_grad():
@@ -48,7 +48,7 @@ def trained_once(net: Architecture, folder: Path) -> Path:
             parameter.add_(0.1 * torch.randn_like(parameter))
         for _ in range(3):
             model(torch.randn(16, *net.input_shape))
-    checkpoint.keep_weights(folder, model)
+    checkpoint.save_weights(folder, model)
     return folder / checkpoint.WEIGHTS
 
 
@@ -73,7 +73,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def take(weights: Path, out: Path) -> Take:
-    """`take("net.py")`: `NET`, with its weights unless others are given, into `out`."""
+    """`take("net.py")` exports `NET` into `out`, with its weights unless others are given."""
 
     def make(name: str, weights: Path | None = weights, **facts: str | int | float) -> list[Path]:
         return export(NET, out / name, weights=weights, facts=facts)
@@ -92,7 +92,7 @@ def logits(model: nn.Module, net: Architecture) -> Tensor:
 
 
 def expected(net: Architecture, weights: Path) -> Tensor:
-    """What torch computes with the trial's weights."""
+    """The logits of torch with the trial's weights."""
     model = build(net)
     model.load_state_dict(load_file(weights))
     return logits(model.eval(), net)
@@ -126,10 +126,10 @@ def test_the_python_file_computes_the_same_logits(weights: Path, take: Take, out
     assert torch.equal(logits(network, NET), expected(NET, weights))
 
 
-def test_without_weights_the_python_file_stands_alone(take: Take, out: Path) -> None:
+def test_without_weights_the_python_file_is_the_only_file(take: Take, out: Path) -> None:
     assert take("net.py", weights=None) == [out / "net.py"]
     assert list(files(out)) == ["net.py"]
-    assert "drawn, not trained" in (out / "net.py").read_text("utf-8")
+    assert "random, not trained" in (out / "net.py").read_text("utf-8")
     assert logits(defined(out / "net.py")["network"](), NET).shape == (5, 10)
 
 
@@ -142,7 +142,7 @@ def test_the_python_file_describes_the_same_network(net: Architecture, out: Path
     assert defined(out / "net.py")["ARCHITECTURE"] == net
 
 
-def test_the_facts_head_the_python_file(take: Take, out: Path) -> None:
+def test_the_facts_are_at_the_top_of_the_python_file(take: Take, out: Path) -> None:
     take("net.py", error=0.0625, arm="größer", macs=12)
     comments = re.findall("^# (.*)$", (out / "net.py").read_text("utf-8"), flags=re.MULTILINE)
     assert comments == [f"key: {NET.key}", "error: 0.0625", "arm: größer", "macs: 12"]
@@ -172,21 +172,21 @@ def test_the_name_of_a_file_is_never_code(stem: str, take: Take, out: Path) -> N
 
 @pytest.mark.parametrize("stem", ["torch", "resnet_space", "random"])
 def test_a_name_that_hides_a_module_is_refused(stem: str, take: Take) -> None:
-    with pytest.raises(InputError, match=rf"{stem}\.py: would be imported in place of the module '{stem}'; choose"):
+    with pytest.raises(InputError, match=rf"{stem}\.py: would be imported instead of the module '{stem}'; choose"):
         take(f"{stem}.py")
 
 
 # Weights
 
 
-def test_weights_and_description_make_the_network_again(weights: Path, take: Take, out: Path) -> None:
+def test_weights_and_description_rebuild_the_network(weights: Path, take: Take, out: Path) -> None:
     assert take("net.safetensors") == [out / "net.safetensors", out / "net.yaml"]
     model = build(Architecture.from_yaml(out / "net.yaml"))
     model.load_state_dict(load_file(out / "net.safetensors"), strict=True)
     assert torch.equal(logits(model.eval(), NET), expected(NET, weights))
 
 
-def test_weights_carry_key_and_facts(take: Take, out: Path) -> None:
+def test_weights_have_key_and_facts_as_metadata(take: Take, out: Path) -> None:
     take("net.safetensors", error=0.5, key="another", x="\ud800")
     with safe_open(out / "net.safetensors", framework="pt") as file:
         assert file.metadata() == {"key": NET.key, "error": "0.5", "x": "\\ud800"}
@@ -194,7 +194,7 @@ def test_weights_carry_key_and_facts(take: Take, out: Path) -> None:
 
 def test_the_weights_of_the_preferred_trial_that_is_complete_are_found(out: Path) -> None:
     for key in ("a", "b"):
-        checkpoint.keep_weights(out / "checkpoints" / key, build(NET))
+        checkpoint.save_weights(out / "checkpoints" / key, build(NET))
     (out / "checkpoints" / "c").mkdir()
     assert weights_of(out / "checkpoints", ["c", "b", "a"]) == out / "checkpoints" / "b" / checkpoint.WEIGHTS
     assert weights_of(out / "checkpoints", ["c"]) is None
@@ -204,7 +204,7 @@ def test_the_weights_of_the_preferred_trial_that_is_complete_are_found(out: Path
 
 
 def all_shortcuts(order: OrderName, branch: str, transition: str) -> Architecture:
-    """A net with a stage for each shortcut, and a change of shape in each but the first."""
+    """A network with a stage for each shortcut; each stage but the first changes the shape."""
     stages = [
         {**STAGE, "channels": 8 + 4 * index, "stride": 2 if index in (1, 3) else 1, "unit": {"shortcut": kind}}
         for index, kind in enumerate(SHORTCUTS)
@@ -254,27 +254,27 @@ def test_onnx_is_one_file_with_facts_and_no_paths(take: Take, out: Path, capfd: 
         assert str(place).encode() not in content["net.onnx"]
 
 
-def test_the_difference_to_other_weights_is_seen(weights: Path, take: Take, out: Path) -> None:
+def test_other_weights_give_a_large_difference(weights: Path, take: Take, out: Path) -> None:
     take("net.onnx")
     larger = {name: 1.5 * tensor for name, tensor in load_file(weights).items()}
     save_file(larger, out / "larger")
-    same, other = trained(NET, weights), trained(NET, out / "larger")
+    same, other = load_trained(NET, weights), load_trained(NET, out / "larger")
     assert difference(out / "net.onnx", same, NET.input_shape) <= 1e-4
     assert difference(out / "net.onnx", other, NET.input_shape) > 0.1
 
 
-def test_a_difference_that_is_too_large_leaves_what_was_there(weights: Path, take: Take, out: Path) -> None:
+def test_a_difference_that_is_too_large_leaves_the_existing_file(weights: Path, take: Take, out: Path) -> None:
     (out / "net.onnx").write_bytes(b"before")
     tensors = load_file(weights)
     tensors["head.2.bias"][0] = torch.nan
     save_file(tensors, out.parent / "broken")
-    with pytest.raises(InputError, match=r"net\.onnx: not written, .* differ from torch's by nan, which may be at "):
+    with pytest.raises(InputError, match=r"net\.onnx: not written, .* differ from torch's by nan, and 0.0001 is al"):
         take("net.onnx", weights=out.parent / "broken")
     assert files(out) == {"net.onnx": b"before"}
 
 
 def test_weights_too_large_for_one_file_are_refused(take: Take, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ONNX_BYTES", 2000)
+    monkeypatch.setattr(module, "MAX_ONNX_BYTES", 2000)
     with pytest.raises(InputError, match=r"net\.onnx: \S+ GB of weights; \.onnx takes at most 2e-06 GB; export to "):
         take("net.onnx")
     assert files(out) == {}
@@ -293,7 +293,7 @@ def test_a_missing_package_says_what_to_install(package: str, take: Take, monkey
 @pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
 def test_without_weights_it_says_that_no_trial_is_complete(suffix: str, take: Take, out: Path) -> None:
     with pytest.raises(
-        InputError, match=rf"net{suffix}: there are no weights .* no trial of it is complete .* goes on"
+        InputError, match=rf"net{suffix}: there are no weights .* no trial of it is complete .* resumes the run"
     ):
         take(f"net{suffix}", weights=None)
     assert files(out) == {}
@@ -318,13 +318,13 @@ def test_weights_that_cannot_be_read_are_named(damage: bytes | None, suffix: str
 
 
 @pytest.mark.parametrize("name", ["net.onx", "net.onnxx", "net", ".py", "net.pt"])
-def test_an_unknown_suffix_lists_those_there_are(name: str, take: Take) -> None:
+def test_an_unknown_suffix_is_refused_with_the_known_ones(name: str, take: Take) -> None:
     with pytest.raises(InputError, match=r"unknown format '\S+'; .*allowed: \.py, \.safetensors, \.onnx$"):
         take(name)
 
 
 @every_format
-def test_a_folder_that_is_not_there_is_named_and_not_made(suffix: str, take: Take, out: Path) -> None:
+def test_a_missing_folder_is_named_and_not_created(suffix: str, take: Take, out: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such folder"):
         take(f"nowhere/net{suffix}")
     assert files(out) == {}
@@ -332,14 +332,14 @@ def test_a_folder_that_is_not_there_is_named_and_not_made(suffix: str, take: Tak
 
 @every_format
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_says_so(suffix: str, take: Take, out: Path) -> None:
+def test_a_folder_without_write_permission_is_reported(suffix: str, take: Take, out: Path) -> None:
     out.chmod(0o500)
     with pytest.raises(InputError, match=f"net{suffix}: Permission denied"):
         take(f"net{suffix}")
 
 
 @every_format
-def test_a_write_that_breaks_off_leaves_what_was_there(suffix: str, take: Take, out: Path) -> None:
+def test_a_write_that_fails_leaves_the_existing_file(suffix: str, take: Take, out: Path) -> None:
     (out / f"net{suffix}").write_bytes(b"before")
     with no_file_longer_than(500), pytest.raises(InputError, match=f"net{suffix}: File too large"):
         take(f"net{suffix}")
@@ -358,7 +358,7 @@ def test_the_file_that_was_named_is_replaced(suffix: str, take: Take, out: Path)
     assert b"0.25" in (out / f"net{suffix}").read_bytes()
 
 
-def test_formats_of_one_network_share_a_name(take: Take, out: Path) -> None:
+def test_formats_of_one_network_can_share_a_name(take: Take, out: Path) -> None:
     for name in ("net.safetensors", "net.py", "net.safetensors"):
         take(name, a=1, b=2, c=3, d=4)
     assert sorted(files(out)) == ["net.py", "net.safetensors", "net.yaml"]
@@ -380,14 +380,14 @@ def test_a_file_that_was_not_named_is_not_overwritten(
 ) -> None:
     content = text.encode() if text else other_weights.read_bytes()
     (out / beside).write_bytes(content)
-    with pytest.raises(InputError, match=f"{beside}: is there already, and holds something else; move it away, or cho"):
+    with pytest.raises(InputError, match=f"{beside}: exists already with other contents; move it away, or cho"):
         take(name)
     assert files(out) == {beside: content}
 
 
-def test_random_numbers_of_torch_are_left_alone(weights: Path) -> None:
+def test_random_numbers_of_torch_do_not_change(weights: Path) -> None:
     torch.manual_seed(3)
     drawn = torch.rand(4)
     torch.manual_seed(3)
-    trained(NET, weights)
+    load_trained(NET, weights)
     assert torch.equal(torch.rand(4), drawn)

@@ -1,4 +1,4 @@
-"""What is taken away says how its images are to be normalised: a raw image gives what the trained network gives."""
+"""An export says how to normalise images, so raw images give the logits of the trained network."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def ran(resnet_space: Cli) -> tuple[Tensor, Tensor]:
 
 
 def scaled(raw: Tensor, facts: dict[str, str], of: str) -> Tensor:
-    """What somebody does who has read the names of the facts alone."""
+    """Normalise images as the names of the facts alone suggest."""
     x = raw.numpy().astype(np.float64) / (255 if of == "div255" else 1)
     mean, std = (np.array(json.loads(facts[f"{moment}_{of}"]))[:, None, None] for moment in ("mean", "std"))
     return torch.from_numpy(((x - mean) / std).astype(np.float32))
@@ -114,7 +114,7 @@ def test_python_gives_the_trained_networks_logits_for_raw_images(floats: bool, r
     assert len(taken["MEAN"]) == len(taken["STD"]) == 3
 
 
-def test_a_run_of_an_earlier_version_is_taken_away_and_what_is_not_known_is_said(resnet_space: Cli) -> None:
+def test_a_run_of_an_earlier_version_is_exported_and_unknown_facts_are_reported(resnet_space: Cli) -> None:
     arrays()
     ran(resnet_space)
     manifest = json.loads(Path("r/manifest.json").read_text())
@@ -122,7 +122,10 @@ def test_a_run_of_an_earlier_version_is_taken_away_and_what_is_not_known_is_said
     Path("r/manifest.json").write_text(json.dumps(manifest))
     taken = resnet_space("export", "r", "--arm", "plain", "--to", "net.py")
     assert taken.status == 0
-    assert "mean and deviation of the images, by which the input is normalised, " in taken.err
+    assert (
+        "the mean and standard deviation that normalise the images, and the names of the classes, are not known: "
+        in taken.err
+    )
     assert "normalise" not in runpy.run_path("net.py")
     assert resnet_space("run", "d.yaml", "--inline", "--out", "r").status == 0
     Path("net.py").unlink()
@@ -157,7 +160,7 @@ def test_a_manifest_whose_data_are_not_the_networks_is_refused(
     assert not Path("net.py").exists()
 
 
-def test_the_names_say_of_which_pixels_a_mean_is() -> None:
+def test_the_names_of_facts_say_which_pixels_a_mean_is_of() -> None:
     assert INPUTS.facts == {
         "input": "float32 (N, 1, 8, 8): (pixels - mean) / std, channel by channel",
         "image": "grey; uint8, 0 to 255",
@@ -173,7 +176,7 @@ def test_the_names_say_of_which_pixels_a_mean_is() -> None:
     assert floats["image"] == "grey; float32, in the units of the data"
 
 
-def test_of_picture_folders_it_says_how_a_picture_becomes_an_image(tmp_path: Path) -> None:
+def test_for_picture_folders_the_facts_say_how_a_picture_becomes_an_image(tmp_path: Path) -> None:
     for label in ("cat", "dog"):
         (tmp_path / "train" / label).mkdir(parents=True)
         for number in range(10):
@@ -190,7 +193,7 @@ def test_of_picture_folders_it_says_how_a_picture_becomes_an_image(tmp_path: Pat
 def untrained(folder: Path) -> Path:
     from search.training import checkpoint
 
-    checkpoint.keep_weights(folder, build(NET))
+    checkpoint.save_weights(folder, build(NET))
     return folder / checkpoint.WEIGHTS
 
 
@@ -201,7 +204,7 @@ def take(tmp_path: Path) -> Callable[..., list[Path]]:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_names_of_classes_are_never_code_and_come_back_as_they_are(suffix: str, tmp_path: Path) -> None:
+def test_names_of_classes_are_never_code_and_are_read_back_unchanged(suffix: str, tmp_path: Path) -> None:
     names = ('"""\nraise SystemExit(7)', "größer \u202e\ud800")
     out = tmp_path / f"net{suffix}"
     export(NET, out, weights=untrained(tmp_path / "trial"), inputs=replace(INPUTS, classes=names))
@@ -219,7 +222,7 @@ def test_names_of_classes_are_never_code_and_come_back_as_they_are(suffix: str, 
     assert tuple(json.loads(facts["classes"])) == names
 
 
-def test_the_description_beside_weights_says_it_too_and_reads_as_before(take: Any, tmp_path: Path) -> None:
+def test_the_description_next_to_weights_has_the_facts_too_and_can_be_read(take: Any, tmp_path: Path) -> None:
     take("net.safetensors")
     text = (tmp_path / "net.yaml").read_text()
     assert text.startswith("# input: float32 (N, 1, 8, 8): (pixels - mean) / std, channel by channel\n# image: grey; ")
@@ -227,17 +230,17 @@ def test_the_description_beside_weights_says_it_too_and_reads_as_before(take: An
     assert Architecture.from_yaml(tmp_path / "net.yaml") == NET
 
 
-def test_a_description_that_says_something_else_of_images_is_not_left_beside(take: Any, tmp_path: Path) -> None:
+def test_a_description_with_other_facts_about_images_is_not_left_next_to_weights(take: Any, tmp_path: Path) -> None:
     take("net.safetensors")
     take("net.safetensors")
-    with pytest.raises(InputError, match=r"net\.yaml: is there already, and holds something else"):
+    with pytest.raises(InputError, match=r"net\.yaml: exists already with other contents"):
         take("net.safetensors", replace(INPUTS, mean=(3.0,)))
     (tmp_path / "net.yaml").write_text(f"# my own\n{NET.to_yaml()}")
     take("net.safetensors")
     assert (tmp_path / "net.yaml").read_text().startswith("# my own\n"), "it says nothing of images"
 
 
-def test_pixels_that_somebody_has_scaled_already_are_refused(take: Any, tmp_path: Path) -> None:
+def test_pixels_that_are_scaled_already_are_refused(take: Any, tmp_path: Path) -> None:
     take("net.py")
     normalised = runpy.run_path(str(tmp_path / "net.py"))["normalise"]
     assert normalised(torch.full((1, 1, 8, 8), 102, dtype=torch.uint8)).unique().tolist() == [2.0]

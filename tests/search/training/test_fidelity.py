@@ -1,4 +1,4 @@
-"""Fast is not different: fused seeds learn as in the loop of tutorials, by another network of the same shape."""
+"""Fast training gives the same results: fused seeds learn as with a tutorial's loop and a separate implementation."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from search.trials.trial import TrialSpec
 SEEDS = 5
 EPOCHS = 10
 CHANCE = 0.01
-"""That means of one and the same are called different; a curve's are as many tests as it has points."""
+"""The probability that equal means are called different. A curve has as many tests as points."""
 
 
 def few(split: Split) -> Split:
-    """What is measured by, not what is learned from."""
+    """Images for validation, which are not trained on."""
     return Split(split.x[:1000], split.y[:1000])
 
 
 def ours(data: DataSet, images: Images, recipe: Recipe) -> Tensor:
-    """(2, seeds, epochs): losses and validation errors of seeds that train as one network."""
+    """Shape (2, seeds, epochs): losses and validation errors of seeds that train as one network."""
     net = preset("resnet20").assign({"stages.*.units": 1, "width": 0.25, "input_shape": list(images.shape)})
     shared: dict[str, Any] = {"architecture": net, "recipe": recipe, "data": data, "fingerprint": images.fingerprint}
     specs = [TrialSpec(seed=seed, **shared) for seed in range(SEEDS)]
@@ -53,13 +53,13 @@ def tutorials(images: Images, recipe: Recipe) -> Tensor:
 
 
 def differ(one: Tensor, other: Tensor) -> bool:
-    """Whether means over seeds of two curves, (seeds, epochs), are further apart at some point than chance has it."""
+    """Whether the means over seeds of two curves, (seeds, epochs), differ significantly at any point."""
     points = stats.ttest_ind(one.numpy(), other.numpy(), equal_var=False).pvalue
     return bool(points.min() < CHANCE / len(points))
 
 
 @pytest.mark.long
-def test_digits_are_learned_as_in_the_tutorials_loop() -> None:
+def test_digits_are_learned_as_with_the_tutorials_loop() -> None:
     data = DataSet(name="digits")
     recipe = Recipe.of({"epochs": EPOCHS, "batch_size": 64, "lr": 0.05})
     expected = compared(data, recipe)
@@ -71,12 +71,12 @@ def test_digits_are_learned_as_in_the_tutorials_loop() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason=f"there is no {DEBIAN}")
-def test_clothes_are_learned_as_in_the_tutorials_loop() -> None:
+def test_clothes_are_learned_as_with_the_tutorials_loop() -> None:
     compared(DataSet(name="fashion-mnist", limit=5000), Recipe.of({"epochs": EPOCHS, "batch_size": 128, "lr": 0.1}))
 
 
 def compared(data: DataSet, recipe: Recipe) -> Tensor:
-    """The tutorials' curves, once ours are found to be no others."""
+    """Return the tutorial's curves, after a check that ours do not differ."""
     images = load(data)
     images = replace(images, validation=few(images.validation), test=few(images.test))
     found, expected = ours(data, images, recipe), tutorials(images, recipe)

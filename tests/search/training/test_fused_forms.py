@@ -1,4 +1,4 @@
-"""Networks fused into one compute, and learn, what each does alone; what has no fused form is refused."""
+"""Fused networks compute and learn the same as single ones. Networks without a fused form are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def net(request: pytest.FixtureRequest, tiny_net: Architecture) -> Architecture:
 
 
 def networks(net: Architecture) -> list[nn.Module]:
-    """A seed each, with normalisations that differ from one another, as trained ones do."""
+    """One network per seed, with different normalisations, as after training."""
     made: list[nn.Module] = []
     for seed in SEEDS:
         model = build(net, seed).to(memory_format=torch.channels_last)
@@ -76,7 +76,7 @@ def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(n
             torch.testing.assert_close(found, buffer, atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_back_and_forth_changes_no_bit(net: Architecture) -> None:
+def test_fusing_and_unfusing_changes_no_bit(net: Architecture) -> None:
     alone = networks(net)
     back = [build(net).to(memory_format=torch.channels_last) for _ in SEEDS]
     unfuse(parted(fuse(alone), back))
@@ -85,7 +85,7 @@ def test_back_and_forth_changes_no_bit(net: Architecture) -> None:
         assert [tensor.stride() for tensor in one.parameters()] == [tensor.stride() for tensor in other.parameters()]
 
 
-def test_fusing_draws_no_random_number_and_leaves_the_networks_alone(tiny_net: Architecture) -> None:
+def test_fusing_draws_no_random_number_and_does_not_change_the_networks(tiny_net: Architecture) -> None:
     alone, before = networks(tiny_net), torch.get_rng_state()
     together, kept = fuse(alone), copy.deepcopy(alone[0])
     assert torch.equal(torch.get_rng_state(), before)
@@ -95,7 +95,7 @@ def test_fusing_draws_no_random_number_and_leaves_the_networks_alone(tiny_net: A
 
 
 class Layouts(TorchDispatchMode):
-    """Counts kernels that are given images with the channels first and images with the channels last."""
+    """Counts kernels that get channels-first and channels-last images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,8 +110,8 @@ class Layouts(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("number", [1, len(SEEDS)], ids=["alone", "fused"])
-def test_a_step_lays_its_images_channels_last_throughout(number: int, net: Architecture) -> None:
-    """Kernels that meet both layouts take twice as long. The gradient of a mean has the one that torch gives it."""
+def test_a_step_keeps_its_images_channels_last_throughout(number: int, net: Architecture) -> None:
+    """Kernels that get both layouts take twice as long. torch chooses the layout of the gradient of a mean."""
     models, xs = networks(net)[:number], pictures(net)[:number]
     model = fuse(models) if number > 1 else models[0]
     with Layouts() as layouts:
@@ -121,7 +121,7 @@ def test_a_step_lays_its_images_channels_last_throughout(number: int, net: Archi
     assert layouts.both <= means
 
 
-def test_what_has_no_fused_form_is_refused_by_its_place(tiny_net: Architecture) -> None:
+def test_a_layer_without_a_fused_form_is_refused_with_its_path(tiny_net: Architecture) -> None:
     net = tiny_net.replace(survival=0.5)
     assert refusal(build(net)) == "units.0.survival: Survival has no fused form"
     with pytest.raises(Unfusable, match="Survival has no fused form"):
@@ -140,7 +140,7 @@ def test_dropout_draws_in_each_network_the_masks_that_it_draws_alone(tiny_net: A
         assert torch.equal(generator.get_state(), torch.get_rng_state()), "so many numbers, and no more"
 
 
-def test_dropout_is_refused_where_activations_are_computed_anew(tiny_net: Architecture) -> None:
+def test_dropout_is_refused_if_activations_are_recomputed(tiny_net: Architecture) -> None:
     assert "drawn anew" in refusal(build(tiny_net.replace(shortcut={"kind": "dropout", "p": 0.5}), recompute=True))
 
 
@@ -148,7 +148,7 @@ def test_what_can_be_fused_is_not_refused(net: Architecture) -> None:
     assert refusal(build(net)) == ""
 
 
-def test_each_of_several_gates_begins_at_its_own_bias(tiny_net: Architecture) -> None:
+def test_each_of_several_gates_starts_with_its_own_bias(tiny_net: Architecture) -> None:
     gates = [tiny_net.replace(shortcut={"kind": "exclusive_gate", "gate_bias": bias}) for bias in (0, -3, -6)]
     nets = [build(gate, seed=seed).eval() for seed, gate in enumerate(gates)]
     xs = pictures(tiny_net)
@@ -163,14 +163,14 @@ def test_networks_of_two_shapes_are_refused(tiny_net: Architecture) -> None:
 
 
 class Scaled(Unit):
-    """A unit of somebody's own."""
+    """A user-defined unit."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * x.mean()
 
 
 class Squared(IdentityShortcut):
-    """A formula of somebody's own."""
+    """A user-defined formula."""
 
     fusing = "none"
 
@@ -184,7 +184,7 @@ def test_a_module_that_derives_from_a_known_one_is_refused(tiny_net: Architectur
     assert refusal(model) == "units.1: Scaled has no fused form"
 
 
-def test_a_formula_that_says_that_it_does_not_fuse_is_refused(tiny_net: Architecture) -> None:
+def test_a_formula_that_is_not_known_to_be_elementwise_is_refused(tiny_net: Architecture) -> None:
     model = build(tiny_net)
     part = model.get_submodule("units.2.h.sum")
     assert isinstance(part, Sum)
@@ -193,7 +193,7 @@ def test_a_formula_that_says_that_it_does_not_fuse_is_refused(tiny_net: Architec
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (4,)])
-def test_a_known_module_with_a_parameter_more_is_refused(shape: tuple[int, ...], tiny_net: Architecture) -> None:
+def test_a_known_module_with_an_extra_parameter_is_refused(shape: tuple[int, ...], tiny_net: Architecture) -> None:
     model = build(tiny_net)
     model.get_submodule("units.0.h.sum").scale = nn.Parameter(torch.ones(shape))
     assert refusal(model) == "units.0.h.sum: Sum has parameters that its fused form does not know"
@@ -210,5 +210,5 @@ def test_a_known_module_with_a_parameter_more_is_refused(shape: tuple[int, ...],
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
-def test_what_mixes_networks_or_is_not_known_is_refused(part: nn.Module, why: str) -> None:
+def test_a_module_that_mixes_networks_or_is_unknown_is_refused(part: nn.Module, why: str) -> None:
     assert refusal(nn.Sequential(nn.ReLU(), part)) == f"1: {why} has no fused form"

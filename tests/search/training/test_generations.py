@@ -1,4 +1,4 @@
-"""Two checkpoints: a damaged one is never taken up, is told, and the one before stands in; a group stays a group."""
+"""Two checkpoints: a damaged one is reported and never used, and the previous one is loaded. Groups stay groups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLOCKS = ("seconds", "images_per_second", "latency_ms")
 
 
 def numbers(events: Sequence[Event], key: str | None = None) -> list[dict[str, Any]]:
-    """What was measured, of all trials or of one."""
+    """Everything that was measured, of all trials or of one."""
     return [
         {name: value for name, value in vars(event).items() if name not in CLOCKS}
         for event in events
@@ -42,19 +42,19 @@ def notices(events: Sequence[Event]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def spec(trial: Trial) -> TrialSpec:
-    """Dropout draws random numbers, so that a wrong random state would show."""
+    """Dropout draws random numbers, so a wrong random state would be noticed."""
     return trial(net=trial().architecture.replace(shortcut={"kind": "dropout", "p": 0.5}), epochs=4)
 
 
 @pytest.fixture(scope="module")
 def whole(spec: TrialSpec, digits: Images) -> list[Event]:
-    """What the trial tells undisturbed."""
+    """The events of the undisturbed trial."""
     return list(train(spec, digits))
 
 
 @pytest.fixture(scope="module")
 def halfway(spec: TrialSpec, digits: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its folder when it was killed behind its third epoch, step 21; the checkpoint before is of step 14."""
+    """The trial's folder after a kill after its third epoch, step 21. The previous checkpoint is of step 14."""
     folder = tmp_path_factory.mktemp("halfway")
     stopped = train(spec, digits, folder=folder)
     list(islice(stopped, 4))
@@ -80,12 +80,12 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "flipped": flipped,
     "empty": lambda _: b"",
     "zeros": lambda content: bytes(len(content)),
-    "no checkpoint": lambda _: checkpoint.sealed(b"an essay on ResNets"),
+    "no checkpoint": lambda _: checkpoint.with_digest(b"an essay on ResNets"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_checkpoint_is_told_and_the_one_before_stands_in(
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(
     damage: Callable[[bytes], bytes], there: Path, spec: TrialSpec, whole: list[Event], digits: Images
 ) -> None:
     content = damage((there / NAME).read_bytes())
@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_stands_in(
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_if_both_are_damaged_the_trial_begins_anew_and_says_so(
+def test_if_both_checkpoints_are_damaged_the_trial_starts_again_and_reports_it(
     damage: Callable[[bytes], bytes], there: Path, spec: TrialSpec, whole: list[Event], digits: Images
 ) -> None:
     for name in (NAME, BEFORE):
@@ -116,7 +116,7 @@ def test_if_both_are_damaged_the_trial_begins_anew_and_says_so(
     assert numbers(again) == numbers(whole)
 
 
-def test_another_networks_checkpoint_is_not_taken_up(
+def test_another_networks_checkpoint_is_not_used(
     there: Path, spec: TrialSpec, whole: list[Event], digits: Images, trial: Trial, tmp_path: Path
 ) -> None:
     other = trial(net=spec.architecture.assign({"stages.*.units": 2}))
@@ -129,7 +129,7 @@ def test_another_networks_checkpoint_is_not_taken_up(
     assert numbers(again) == numbers(whole)
 
 
-def test_a_kill_between_the_two_renames_leaves_one_to_go_on_from(
+def test_a_kill_between_the_two_renames_leaves_a_checkpoint_to_resume_from(
     there: Path, spec: TrialSpec, whole: list[Event], digits: Images
 ) -> None:
     (there / NAME).replace(there / BEFORE)
@@ -139,8 +139,8 @@ def test_a_kill_between_the_two_renames_leaves_one_to_go_on_from(
     assert numbers(again) == numbers(whole)
 
 
-def test_every_byte_counts(there: Path, spec: TrialSpec) -> None:
-    """A bit anywhere: in the weights, the names, the archive's directory, the digest. torch by itself takes most."""
+def test_a_change_of_any_byte_is_detected(there: Path, spec: TrialSpec) -> None:
+    """Change a bit in weights, names, the archive's directory or the digest. torch alone accepts most changes."""
     content = (there / NAME).read_bytes()
     model = build(spec.architecture)
     optimizer = sgd(model, spec.recipe)
@@ -149,7 +149,7 @@ def test_every_byte_counts(there: Path, spec: TrialSpec) -> None:
         bad = bytearray(content)
         bad[at] ^= 1 << at % 8
         (there / NAME).write_bytes(bad)
-        with pytest.raises(checkpoint.Damaged, match="its digest is another"):
+        with pytest.raises(checkpoint.DamagedCheckpoint, match="its digest does not match"):
             checkpoint.load(there / NAME, model, optimizer, "cpu")
 
 
@@ -159,7 +159,7 @@ def test_nothing_of_a_checkpoint_is_left_when_the_trial_has_ended(there: Path, s
     assert [path.name for path in there.iterdir()] == [WEIGHTS]
 
 
-def test_without_a_checkpoint_there_is_none_to_load(trial: Trial, tmp_path: Path) -> None:
+def test_loading_without_a_checkpoint_raises(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
     with pytest.raises(FileNotFoundError):
         checkpoint.load(tmp_path / NAME, model, sgd(model, trial().recipe), "cpu")
@@ -179,7 +179,7 @@ def few(digits: Images) -> Images:
 
 @pytest.fixture(scope="module", params=[{}, {"warm_up": {"lr": 0.005, "until_error": 0.9}}], ids=["plain", "warm-up"])
 def group(request: pytest.FixtureRequest, trial: Trial) -> list[TrialSpec]:
-    """With the warm-up, one that leaves it earlier goes ahead of the others, and alone."""
+    """With a warm-up, a trial that leaves it earlier trains before the others, and alone."""
     return [trial(seed=seed, epochs=4, **request.param) for seed in SEEDS]
 
 
@@ -197,7 +197,7 @@ def undisturbed(
 
 
 class Killed(BaseException):
-    """What no code of ours catches."""
+    """An exception that our code does not catch."""
 
 
 @pytest.mark.parametrize("saves", [1, 2, 5, 10])
@@ -209,7 +209,7 @@ def test_a_group_killed_between_its_checkpoints_ends_with_the_same_bits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of twelve checkpoints; then behind the next one, when those that were apart have been brought together."""
+    """At each of twelve checkpoints, and again after the next one, when separate trials have been joined."""
     save, left = checkpoint.save, saves
 
     def mortal(*arguments: Any) -> None:
@@ -250,7 +250,7 @@ def test_a_group_of_which_one_checkpoint_is_damaged_ends_with_the_same_bits(
         assert (tmp_path / spec.key / WEIGHTS).read_bytes() == content
 
 
-def test_one_far_ahead_does_not_begin_anew_for_one_that_does(trial: Trial, few: Images, tmp_path: Path) -> None:
+def test_a_trial_far_ahead_does_not_restart_for_one_that_does(trial: Trial, few: Images, tmp_path: Path) -> None:
     specs = [trial(seed=seed, epochs=4) for seed in SEEDS]
     list(islice(train(specs[2], few, folder=tmp_path / specs[2].key), 4))
     (tmp_path / specs[2].key / BEFORE).write_bytes(b"garbage")
@@ -259,7 +259,7 @@ def test_one_far_ahead_does_not_begin_anew_for_one_that_does(trial: Trial, few: 
     assert {event.status for event in events if isinstance(event, Finished)} == {"complete"}
 
 
-def test_state_that_was_saved_twice_has_the_one_before(trial: Trial, tmp_path: Path) -> None:
+def test_a_state_that_was_saved_twice_has_the_previous_step(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
     optimizer = sgd(model, trial().recipe)
     for step in (7, 14, 21):

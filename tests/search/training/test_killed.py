@@ -1,4 +1,4 @@
-"""What a signal that kills a process leaves, and what is said of it: real processes and real signals."""
+"""Records of processes that a signal kills, and their descriptions, with real processes and real signals."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 
 from search.files.bucket import Bucket
 from search.training import killed
-from search.training.killed import LIBRARY, Record, reason
+from search.training.killed import LIBRARY, DeathRecord, reason
 
 DIES = """
 import ctypes, mmap, os, resource, signal, sys, threading
 from pathlib import Path
-from search.training.killed import Record
+from search.training.killed import DeathRecord
 
 def without_end(n):
     return max([n], key=without_end)
@@ -42,13 +42,13 @@ def elsewhere():
     libc.pthread_create(ctypes.byref(thread), None, libc.abort, None)
     threading.Event().wait()
 
-with Record(Path("folder/fatal.txt")).kept():
+with DeathRecord(Path("folder/fatal.txt")).recording():
     eval(sys.argv[1])
 """
 
 
 def dies(what: str, folder: Path) -> int:
-    """The status of a process that does this with its deaths kept in `folder/fatal.txt`."""
+    """Return the status of a process that does this and records its deaths in `folder/fatal.txt`."""
     # No core files.
     command = [sys.executable, "-c", f"import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)){DIES}", what]
     root = str(Path(__file__).parents[2])
@@ -73,14 +73,14 @@ def dies(what: str, folder: Path) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="numbers of signals differ")
 def test_what_kills_a_process_is_known_to_the_next_one(what: str, number: int, name: str, tmp_path: Path) -> None:
     assert dies(what, tmp_path) == -number
-    record = Record(tmp_path / "folder" / "fatal.txt")
+    record = DeathRecord(tmp_path / "folder" / "fatal.txt")
     assert record.last is not None
     assert record.last.startswith(f"killed by {name}, ")
     assert record.deaths == [record.last]
 
 
-def test_deaths_are_counted_and_one_that_left_nothing_is_none(tmp_path: Path) -> None:
-    record = Record(tmp_path / "folder" / "fatal.txt")
+def test_deaths_are_counted_and_one_without_a_record_is_not(tmp_path: Path) -> None:
+    record = DeathRecord(tmp_path / "folder" / "fatal.txt")
     dies("os.abort()", tmp_path)
     assert dies("os.kill(os.getpid(), signal.SIGKILL)", tmp_path) == -9
     assert record.last is None, "what killed the last one is not known"
@@ -89,7 +89,7 @@ def test_deaths_are_counted_and_one_that_left_nothing_is_none(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("what", ["None", "1 / 0", "sys.exit(3)"])
-def test_a_process_that_ends_by_itself_leaves_nothing(what: str, tmp_path: Path) -> None:
+def test_a_process_that_ends_normally_leaves_no_record(what: str, tmp_path: Path) -> None:
     assert dies(what, tmp_path) >= 0
     assert list(tmp_path.iterdir()) == []
 
@@ -142,35 +142,35 @@ def test_a_reason_names_the_signal_and_the_library_that_was_called_last(text: st
     assert "\n" not in found
 
 
-def test_nothing_is_said_of_what_is_no_such_file(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_record_gives_no_reason(tmp_path: Path) -> None:
     for content in (b"", b"an essay", b"\xff\0" * 1000, b"process 7 on host, now\n"):
         (tmp_path / "fatal.txt").write_bytes(content)
-        assert Record(tmp_path / "fatal.txt").deaths == []
-        assert Record(tmp_path / "fatal.txt").last is None
+        assert DeathRecord(tmp_path / "fatal.txt").deaths == []
+        assert DeathRecord(tmp_path / "fatal.txt").last is None
 
 
 def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("as it was")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "fatal.txt").symlink_to(tmp_path / "precious")
-    with Record(tmp_path / "folder" / "fatal.txt").kept():
+    with DeathRecord(tmp_path / "folder" / "fatal.txt").recording():
         assert (tmp_path / "precious").read_text() == "as it was"
 
 
-def test_where_nothing_can_be_written_work_goes_on(tmp_path: Path) -> None:
+def test_if_no_record_can_be_written_work_continues(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with Record(tmp_path / "file" / "fatal.txt").kept():
+    with DeathRecord(tmp_path / "file" / "fatal.txt").recording():
         pass
-    with Record(None).kept():
+    with DeathRecord(None).recording():
         pass
 
 
-def test_a_handler_that_was_there_is_there_again(tmp_path: Path) -> None:
+def test_an_earlier_fault_handler_is_enabled_again(tmp_path: Path) -> None:
     was = faulthandler.is_enabled()
     try:
         for before in (True, False):
             faulthandler.enable(file=2) if before else faulthandler.disable()
-            with Record(tmp_path / "folder" / "fatal.txt").kept():
+            with DeathRecord(tmp_path / "folder" / "fatal.txt").recording():
                 assert faulthandler.is_enabled()
             assert faulthandler.is_enabled() == before
     finally:
@@ -178,18 +178,18 @@ def test_a_handler_that_was_there_is_there_again(tmp_path: Path) -> None:
             faulthandler.enable(file=2)
 
 
-def test_beside_a_bucket_it_is_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_bucket_the_record_is_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path))
-    here, there = (Record.of(Bucket.of(f"s3://mine/{name}"), "0" * 16) for name in ("a", "b"))
+    here, there = (DeathRecord.of(Bucket.of(f"s3://mine/{name}"), "0" * 16) for name in ("a", "b"))
     assert here.path
     assert here.path.is_relative_to(tmp_path)
     assert here.path != there.path
-    with here.kept():
+    with here.recording():
         assert here.text.startswith(f"process {os.getpid()} on ")
     assert here.text == ""
 
 
 @pytest.mark.parametrize("key", ["../../etc", "", "a/b", "."])
-def test_a_key_that_is_a_path_has_none(key: str, tmp_path: Path) -> None:
-    assert Record.of(tmp_path, key).path is None
-    assert killed.NAME not in {path.name for path in tmp_path.rglob("*")}
+def test_a_key_that_is_a_path_has_no_record(key: str, tmp_path: Path) -> None:
+    assert DeathRecord.of(tmp_path, key).path is None
+    assert killed.TRIAL_FILE not in {path.name for path in tmp_path.rglob("*")}

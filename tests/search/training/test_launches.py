@@ -1,4 +1,4 @@
-"""What is done for all layers at once is what torch does layer by layer, to the bit."""
+"""Operations for all layers at once have the same results as torch layer by layer, to the bit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_space import Architecture
-from search.kernels.workarounds import written
+from search.kernels.workarounds import describe
 from search.training import step as step_module
 from search.training.members import Group, Member
 from search.training.step import step
@@ -33,7 +33,7 @@ ALONE: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def _bf16_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a trial asks for bf16 it has it, as on a GPU."""
+    """Let trials that ask for bf16 compute in it, as on a GPU."""
 
     def autocast(recipe: Recipe, _: str) -> torch.autocast:
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.autocast == "bf16")
@@ -54,7 +54,7 @@ def layer_by_layer(specs: Sequence[TrialSpec], **settings: Any) -> Group:
 
 
 def trained(some: Group) -> list[Tensor]:
-    """Losses, and after a few steps all that the network and its optimiser hold."""
+    """Return losses, and the state of network and optimiser after a few steps."""
     shape, random = some.members[0].spec.architecture.input_shape, torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     found = []
@@ -73,7 +73,7 @@ def same_bits(some: Group, other: Group) -> bool:
 
 @pytest.mark.parametrize("autocast", ["none", "bf16"])
 @pytest.mark.parametrize("changes", [*FUSABLE.values(), *ALONE.values()], ids=[*FUSABLE, *ALONE])
-def test_steps_have_the_bits_that_they_have_layer_by_layer(
+def test_steps_have_the_same_bits_as_layer_by_layer(
     changes: dict[str, Any], autocast: str, tiny_net: Architecture, trial: Trial
 ) -> None:
     spec = trial(net=tiny_net.assign(changes), autocast=autocast)
@@ -82,26 +82,26 @@ def test_steps_have_the_bits_that_they_have_layer_by_layer(
 
 @pytest.mark.parametrize("autocast", ["none", "bf16"])
 @pytest.mark.parametrize("changes", FUSABLE.values(), ids=FUSABLE)
-def test_steps_of_fused_networks_too(
+def test_steps_of_fused_networks_have_the_same_bits_too(
     changes: dict[str, Any], autocast: str, tiny_net: Architecture, trial: Trial
 ) -> None:
     specs = [trial(net=tiny_net.assign(changes), autocast=autocast, seed=seed) for seed in range(2)]
     assert same_bits(group(specs), layer_by_layer(specs))
 
 
-def test_steps_that_compute_activations_again_too(trial: Trial) -> None:
+def test_steps_that_recompute_activations_have_the_same_bits_too(trial: Trial) -> None:
     spec = trial(autocast="bf16")
     assert same_bits(group([spec], recompute=True), layer_by_layer([spec], recompute=True))
 
 
-def test_a_layer_that_computes_in_float64_does_so_from_all_digits(tiny_net: Architecture, trial: Trial) -> None:
+def test_a_layer_that_computes_in_float64_uses_uncast_weights(tiny_net: Architecture, trial: Trial) -> None:
     spec = trial(net=tiny_net, autocast="bf16")
-    wide = {written(layer): "in float64" for layer in group([spec]).model.modules() if isinstance(layer, nn.Conv2d)}
+    wide = {describe(layer): "in float64" for layer in group([spec]).model.modules() if isinstance(layer, nn.Conv2d)}
     assert same_bits(group([spec], detours=wide), layer_by_layer([spec], detours=wide))
 
 
 class Calls(TorchDispatchMode):
-    """Counts what torch's kernels are called for."""
+    """Counts the operations that torch's kernels are called for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Calls(TorchDispatchMode):
 
 
 def calls(some: Group) -> Counter[Any]:
-    """Of a step."""
+    """The counts of one step."""
     seeds = len(some.members)
     with Calls() as found:
         step(some, [torch.randn(BATCH, 1, 8, 8)] * seeds, [torch.zeros(BATCH, dtype=torch.long)] * seeds, "cpu")
@@ -122,7 +122,7 @@ def calls(some: Group) -> Counter[Any]:
 
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("units", [1, 3])
-def test_counts_and_casts_take_as_many_launches_whatever_the_depth(
+def test_counts_and_casts_take_the_same_number_of_launches_at_any_depth(
     units: int, seeds: int, tiny_net: Architecture, trial: Trial
 ) -> None:
     net = tiny_net.assign({"stages.*.units": units})
@@ -136,7 +136,7 @@ def test_counts_and_casts_take_as_many_launches_whatever_the_depth(
     assert found[torch.ops.aten.clone] == before[torch.ops.aten.clone], "gradients are handed on, and not copied"
 
 
-def test_a_forward_pass_that_fails_leaves_the_network_its_own_weights_and_counts(trial: Trial) -> None:
+def test_a_forward_pass_that_fails_restores_the_networks_weights_and_counts(trial: Trial) -> None:
     some = group([trial(autocast="bf16")])
     before = {name: tensor.clone() for name, tensor in some.model.state_dict().items()}
     with pytest.raises(RuntimeError), torch.autocast("cpu", dtype=torch.bfloat16):

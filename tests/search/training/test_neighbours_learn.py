@@ -1,4 +1,4 @@
-"""Every neighbour of residual networks learns to read digits: in a few epochs, to under 10 % of errors."""
+"""Every neighbour of residual networks learns digits to under 10 % error in a few epochs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_every_neighbour_has_a_laptop_form() -> None:
 
 NETS = {name: preset(name).assign({"input_shape": [1, 8, 8], **changes}) for name, changes in FORMS.items()}
 ONCE = {net.key: name for name, net in reversed(NETS.items())}
-"""Dense nets differ in numbers that their laptop form has alike."""
+"""Presets of dense networks differ only in numbers that their laptop forms share."""
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""How signals propagate: what is measured is what 1603.05027 derives, and measuring changes nothing."""
+"""Signal propagation: the measured values are those derived in 1603.05027, and measuring changes nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def gains(shortcut: Any) -> list[float | None]:
     return [found[unit] for unit in ALIKE]
 
 
-def test_there_is_a_number_a_unit() -> None:
+def test_there_is_one_number_per_unit() -> None:
     assert {len(values) for values in vars(signals()).values()} == {9}
 
 
@@ -46,7 +46,7 @@ def test_an_identity_carries_everything_and_no_shortcut_nothing() -> None:
     assert gains("none") == [0] * 6
 
 
-def test_a_constant_is_the_gain_that_it_is() -> None:
+def test_the_gain_of_a_constant_shortcut_is_the_constant() -> None:
     assert gains({"kind": "constant_scaling", "shortcut_scale": 0.5, "branch_scale": 1}) == pytest.approx([0.5] * 6)
 
 
@@ -57,14 +57,14 @@ def test_a_gate_carries_what_its_bias_leaves(kind: str, bias: float, least: floa
     assert all(least <= (gain or 0) <= most for gain in gains({"kind": kind, "gate_bias": bias}))
 
 
-def test_dropped_pixels_count_as_the_scaling_that_they_stand_for() -> None:
+def test_dropped_pixels_count_as_the_equivalent_scaling() -> None:
     # Half of them are 0, the others are doubled: the root mean square grows by sqrt 2.
     torch.manual_seed(0)
     found = gains({"kind": "dropout", "p": 0.5})
     assert found[:2] == pytest.approx([2**0.5] * 2, rel=0.1), "where maps are not tiny"
 
 
-def test_where_zeros_are_padded_the_mean_square_is_spread_over_them() -> None:
+def test_padded_zeros_lower_the_mean_square() -> None:
     found = signals().gain
     assert found[3] is not None
     assert 0.5 < found[3] < 0.9
@@ -100,7 +100,7 @@ def test_halved_shortcuts_carry_nothing_through_depth_and_make_gradients_uneven(
     halved = deep.assign({"unit.shortcut": {"kind": "constant_scaling", "shortcut_scale": 0.5, "branch_scale": 0.5}})
 
     def through(net: Architecture) -> tuple[float, float]:
-        """The shortcuts' product, and the gradient at the first unit over that at the last."""
+        """The product of the shortcuts' gains, and the gradient at the first unit divided by that at the last."""
         found = measure(build(net, seed=0), X, Y)
         gradient = [value or 0.0 for value in found.gradient]
         return math.prod(value or 0.0 for value in found.gain), gradient[0] / gradient[-1]
@@ -125,7 +125,7 @@ def test_measuring_leaves_the_model_and_the_generators_as_they_were(shortcut: An
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
 
 
-def test_what_is_not_finite_is_no_number() -> None:
+def test_values_that_are_not_finite_become_none() -> None:
     model = build(NET, seed=0)
     with torch.no_grad():
         model.head[-1].weight.fill_(float("inf"))

@@ -1,4 +1,4 @@
-"""Checkpoints by the clock: how often they are written, by whom, and that what was not saved is learned again alike."""
+"""Timed checkpoints: how often and by which thread they are written. Unsaved epochs are repeated with the same bits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search.training import checkpoint, saving
 from search.training import train as training
 from search.training.checkpoint import NAME, WEIGHTS
 from search.training.execution import Execution
-from search.training.saving import Saving
+from search.training.saving import CheckpointWriter
 from search.training.train import train
 from search.training.work import work
 from search.trials.events import Epoch, Event, Notice, Started
@@ -36,19 +36,19 @@ def few(digits: Images) -> Images:
 
 @pytest.fixture(scope="module")
 def spec(trial: Trial) -> TrialSpec:
-    """Dropout draws random numbers, so that a wrong random state would show."""
+    """Dropout draws random numbers, so a wrong random state would be noticed."""
     return trial(net=trial().architecture.replace(shortcut={"kind": "dropout", "p": 0.5}), epochs=6)
 
 
 @pytest.fixture(scope="module")
 def whole(spec: TrialSpec, few: Images, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], bytes]:
-    """What the trial reports undisturbed, and its weights."""
+    """The events of the undisturbed trial, and its weights."""
     folder = tmp_path_factory.mktemp("whole")
     return numbers(list(train(spec, few, folder=folder))), (folder / WEIGHTS).read_bytes()
 
 
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The steps of checkpoints that are written from here on."""
+    """Record the steps of checkpoints that are written from now on."""
     steps, write = list[int](), checkpoint.write
 
     def noted(folder: Any, snapshot: checkpoint.Snapshot) -> None:
@@ -65,10 +65,10 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(
     ("seconds", "epochs"), [(0, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 6]), (2.5, [3, 6]), (4, [4, 6]), (NEVER, [6])]
 )
-def test_a_checkpoint_is_written_when_its_seconds_are_over_and_after_the_last_epoch(
+def test_a_checkpoint_is_written_when_its_interval_is_over_and_after_the_last_epoch(
     seconds: float, epochs: list[int], spec: TrialSpec, few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock on which an epoch takes a second."""
+    """With a clock on which an epoch takes one second."""
     done = list[Epoch]()
     monkeypatch.setattr(saving, "time", SimpleNamespace(monotonic=lambda: len(done) + 1.0 if begun else 0.0))
     begun, steps = list[Event](), saved(monkeypatch)
@@ -94,7 +94,7 @@ def test_the_last_checkpoint_is_there_before_the_test_split_is_measured(
 
 
 @pytest.mark.parametrize("told", [1, 2, 4, 6])
-def test_who_stops_asking_leaves_a_checkpoint_of_the_last_epoch(
+def test_closing_the_events_leaves_a_checkpoint_of_the_last_epoch(
     told: int, spec: TrialSpec, whole: tuple[list[Any], bytes], few: Images, tmp_path: Path
 ) -> None:
     stopped = train(spec, few, folder=tmp_path, execution=AT_THE_END)
@@ -109,7 +109,7 @@ def test_who_stops_asking_leaves_a_checkpoint_of_the_last_epoch(
 
 
 @pytest.mark.parametrize("told", [2, 3, 4, 6])
-def test_a_killed_trial_learns_again_what_it_had_not_saved_with_the_same_bits(
+def test_a_killed_trial_repeats_unsaved_epochs_with_the_same_bits(
     told: int,
     spec: TrialSpec,
     whole: tuple[list[Any], bytes],
@@ -144,15 +144,15 @@ def test_a_worker_that_leaves_its_job_leaves_checkpoints(fuse: Any, trial: Trial
 
 @pytest.fixture
 def aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a GPU: a thread of its own writes."""
-    monkeypatch.setattr(training, "Saving", partial(Saving, aside=True))
+    """A separate thread writes, as on a GPU."""
+    monkeypatch.setattr(training, "CheckpointWriter", partial(CheckpointWriter, aside=True))
 
 
 @pytest.mark.usefixtures("aside")
-def test_training_goes_on_while_one_is_written_and_waits_before_the_next(
+def test_training_continues_while_a_checkpoint_is_written_and_waits_before_the_next(
     spec: TrialSpec, few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The thread that writes waits for two more epochs: the copy that it has must not have changed by then."""
+    """The writing thread waits for two more epochs: its copy must not have changed by then."""
     every_second(monkeypatch)
     write, go, contents = checkpoint.write, threading.Event(), list[tuple[bool, bytes]]()
 
@@ -191,7 +191,7 @@ def put(path: Path, content: bytes) -> Path:
 
 
 @pytest.mark.usefixtures("aside")
-def test_one_that_another_thread_could_not_write_is_reported_once(
+def test_a_checkpoint_that_another_thread_could_not_write_is_reported_once(
     spec: TrialSpec, whole: tuple[list[Any], bytes], few: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
@@ -201,14 +201,14 @@ def test_one_that_another_thread_could_not_write_is_reported_once(
     events = list(train(spec, few, folder=tmp_path))
     kinds = [type(event) for event in events]
     assert [event.text for event in events if isinstance(event, Notice)] == [
-        f"{NAME}: No space left on device; goes on without a new one"
+        f"{NAME}: No space left on device; training continues without a new checkpoint"
     ]
     assert kinds.index(Notice) in (2, 3), "at the epoch after, at the latest"
     assert (numbers(events), (tmp_path / WEIGHTS).read_bytes()) == whole
 
 
 @pytest.mark.parametrize("threads", [True, False])
-def test_one_that_cannot_be_written_as_a_trial_is_left_goes_to_the_log(
+def test_a_checkpoint_that_cannot_be_written_at_the_end_of_a_job_is_logged(
     threads: bool,
     spec: TrialSpec,
     few: Images,
@@ -219,11 +219,11 @@ def test_one_that_cannot_be_written_as_a_trial_is_left_goes_to_the_log(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training, "Saving", partial(Saving, aside=threads))
+    monkeypatch.setattr(training, "CheckpointWriter", partial(CheckpointWriter, aside=threads))
     monkeypatch.setattr(checkpoint, "write", full)
     stopped = train(spec, few, folder=tmp_path, execution=AT_THE_END)
     list(islice(stopped, 2))
     stopped.close()  # type: ignore[attr-defined]
     assert [record.message for record in caplog.records if record.name == saving.__name__] == [
-        f"{NAME}: No space left on device; goes on without a new one"
+        f"{NAME}: No space left on device; training continues without a new checkpoint"
     ]

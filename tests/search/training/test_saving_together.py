@@ -1,4 +1,4 @@
-"""Checkpoints by the clock of trials that train together: all of one epoch; members get what they need, once."""
+"""Timed checkpoints of trials that train together: all are of one epoch, and members get their tensors once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from search.training import train as training
 from search.training.checkpoint import WEIGHTS
 from search.training.execution import Execution
 from search.training.members import Group, Member
-from search.training.saving import Saving
+from search.training.saving import CheckpointWriter
 from search.training.train import train_together
 from search.trials.events import Epoch, Event, Started
 from search.trials.trial import TrialSpec
@@ -37,7 +37,7 @@ def few(digits: Images) -> Images:
 
 @pytest.fixture(scope="module", params=[{}, {"warm_up": {"lr": 0.005, "until_error": 0.9}}], ids=["plain", "warm-up"])
 def group(request: pytest.FixtureRequest, trial: Trial) -> list[TrialSpec]:
-    """With the warm-up, one that leaves it earlier trains alone until the others have left it too."""
+    """With a warm-up, a trial that leaves it earlier trains alone until the others have left it too."""
     return [trial(seed=seed, epochs=6, **request.param) for seed in SEEDS]
 
 
@@ -88,7 +88,7 @@ def test_a_group_killed_between_checkpoints_that_are_epochs_apart_ends_with_the_
 
 
 @pytest.mark.parametrize("told", [3, 5, 8, 10, 14])
-def test_a_group_that_is_left_goes_on_from_its_last_epoch_with_the_same_bits(
+def test_a_group_that_was_closed_resumes_after_its_last_epoch_with_the_same_bits(
     told: int, group: list[TrialSpec], undisturbed: tuple[list[Event], list[bytes]], few: Images, tmp_path: Path
 ) -> None:
     stopped = together(group, few, tmp_path, execution=AT_THE_END)
@@ -111,7 +111,7 @@ def test_a_group_that_is_left_goes_on_from_its_last_epoch_with_the_same_bits(
     [(0, 3, (0, 1, 2)), (2, 3, (0, 2)), (2, 4, (0, 2))],
     ids=["before its end is reported", "after", "an epoch later"],
 )
-def test_others_of_a_group_that_one_left_by_diverging_have_the_same_bits_after_a_kill(
+def test_members_of_a_group_with_a_diverged_one_have_the_same_bits_after_a_kill(
     last: int,
     epoch: int,
     left: Sequence[int],
@@ -120,7 +120,7 @@ def test_others_of_a_group_that_one_left_by_diverging_have_the_same_bits_after_a
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The second of three diverges in the third epoch; `left` go on after a kill, which comes when `last` has reported
+    """The second of three diverges in the third epoch; `left` resume after a kill, which comes when `last` has reported
     `epoch`."""
     specs = [trial(seed=seed, epochs=5) for seed in SEEDS]
     unharmed = training.batches
@@ -147,14 +147,14 @@ def test_others_of_a_group_that_one_left_by_diverging_have_the_same_bits_after_a
 
 @pytest.fixture
 def aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a GPU: a thread of its own writes."""
-    monkeypatch.setattr(training, "Saving", partial(Saving, aside=True))
+    """A separate thread writes, as on a GPU."""
+    monkeypatch.setattr(training, "CheckpointWriter", partial(CheckpointWriter, aside=True))
 
 
 @pytest.mark.usefixtures("aside")
 @pytest.mark.parametrize("told", [4, 8, 13])
 @pytest.mark.parametrize("seconds", [0, NEVER])
-def test_written_by_another_thread_they_are_the_same(
+def test_checkpoints_written_by_another_thread_are_the_same(
     seconds: float,
     told: int,
     group: list[TrialSpec],
@@ -192,8 +192,8 @@ class Copies(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_members_get_what_they_learned_by_a_few_calls_and_once(trial: Trial) -> None:
-    """One a tensor and member before: 3 * (weights, statistics and momenta)."""
+def test_members_get_their_weights_in_a_few_calls_and_once(trial: Trial) -> None:
+    """It was one call per tensor and member before: 3 * (weights, statistics and momenta)."""
     members = [Member.of(trial(seed=seed), None, "cpu") for seed in SEEDS]
     group = Group(members)
     for weight in group.weights:
@@ -227,7 +227,7 @@ def test_members_get_what_they_learned_by_a_few_calls_and_once(trial: Trial) -> 
     ],
     ids=str,
 )
-def test_members_get_what_they_learned_where_it_is_needed(
+def test_members_get_their_weights_when_they_are_needed(
     settings: dict[str, Any],
     epochs: list[int],
     trial: Trial,

@@ -1,4 +1,4 @@
-"""Training: the same numbers for the same spec, pairs by seed, honest splits, divergence told with its step."""
+"""Training: the same numbers for the same spec, pairing by seed, separate splits, and divergence with its step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CROP = {"pad": 1, "flip": True}
 
 
 def ended(events: list[Event]) -> Finished:
-    """How it ended, and that it ended once."""
+    """Return the end of a trial, and check that there is only one."""
     ends = [event for event in events if isinstance(event, Finished)]
     assert len(ends) == 1
     assert events[-1] is ends[0]
@@ -36,7 +36,7 @@ def ended(events: list[Event]) -> Finished:
 
 
 def numbers(events: list[Event]) -> list[tuple[Any, ...]]:
-    """All that was measured, without clocks."""
+    """Everything that was measured, without durations."""
     clocks = ("seconds", "images_per_second", "traceback", "latency_ms")
     return [
         tuple(getattr(event, field.name) for field in fields(event) if field.name not in clocks)
@@ -47,7 +47,7 @@ def numbers(events: list[Event]) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Tensor]]:
-    """Every batch that enters a training, as it enters."""
+    """Record every batch of a training run."""
     batches_seen: list[tuple[Tensor, Tensor]] = []
 
     def watched(split: Split, **settings: Any) -> Iterator[tuple[Tensor, Tensor]]:
@@ -118,7 +118,7 @@ def test_a_small_net_learns_digits(trial: Trial) -> None:
     assert end.test_error < 0.1, "chance is 0.9"
 
 
-def test_events_tell_start_epochs_and_end_in_order(trial: Trial, digits: Images) -> None:
+def test_events_report_start_epochs_and_end_in_order(trial: Trial, digits: Images) -> None:
     start, *epochs, end = train(trial(epochs=2), digits)
     assert isinstance(start, Started)
     assert (start.step, start.device) == (0, "cpu")
@@ -131,7 +131,7 @@ def test_events_tell_start_epochs_and_end_in_order(trial: Trial, digits: Images)
 
 
 @pytest.mark.parametrize(("steps", "behind"), [(1, [1]), (7, [7]), (10, [7, 10]), (15, [7, 14, 15])])
-def test_the_last_epoch_is_partial_where_steps_are_no_multiple(
+def test_the_last_epoch_is_partial_if_steps_are_not_a_multiple(
     steps: int, behind: list[int], trial: Trial, digits: Images
 ) -> None:
     events = list(train(trial(steps=steps), digits))
@@ -151,7 +151,7 @@ def test_training_error_and_loss_are_means_over_the_images_seen(
 
 
 class Guarded(Split):
-    """A split that says so when its images are read."""
+    """A split that records when its images are read."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "x":
@@ -163,7 +163,7 @@ class Guarded(Split):
         return self
 
 
-def test_the_test_split_is_read_at_the_end_alone(trial: Trial, digits: Images) -> None:
+def test_the_test_split_is_read_only_at_the_end(trial: Trial, digits: Images) -> None:
     happened: list[str] = []
     guarded = Guarded(digits.test.x, digits.test.y).calling(lambda: happened.append("test read"))
     for event in train(trial(epochs=2), replace(digits, test=guarded)):
@@ -240,7 +240,7 @@ def test_weights_that_the_last_step_blew_up_are_diverged_and_not_complete(
     assert not (tmp_path / checkpoint.WEIGHTS).exists()
 
 
-def test_the_weights_left_behind_reproduce_the_test_error(trial: Trial, digits: Images, tmp_path: Path) -> None:
+def test_the_saved_weights_reproduce_the_test_error(trial: Trial, digits: Images, tmp_path: Path) -> None:
     spec = trial(epochs=2)
     end = ended(list(train(spec, digits, folder=tmp_path)))
     model = build(spec.architecture)
@@ -261,6 +261,6 @@ def test_error_is_the_fraction_of_wrong_answers_in_evaluation_mode(
 
 
 def test_without_a_folder_nothing_is_written(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("save", "keep_weights", "load", "drop"):
+    for name in ("save", "save_weights", "load", "remove_checkpoints"):
         monkeypatch.setattr(checkpoint, name, lambda *_: pytest.fail("touched a checkpoint"))
     assert ended(list(train(trial(epochs=1), digits))).status == "complete"

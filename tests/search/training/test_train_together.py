@@ -1,4 +1,4 @@
-"""Trials that train together: the numbers each has alone, but for rounding, and no trial's end is another's affair."""
+"""Trials that train together have the numbers of single ones except for rounding, and end independently."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def of(key: str, events: Sequence[Event], kind: type[Any]) -> list[Any]:
 
 
 def numbers(events: Sequence[Event]) -> list[tuple[Any, ...]]:
-    """All that was measured, without clocks."""
+    """Everything that was measured, without durations."""
     clocks = ("seconds", "images_per_second", "latency_ms")
     return [
         tuple(value for name, value in vars(event).items() if name not in clocks)
@@ -55,7 +55,7 @@ def numbers(events: Sequence[Event]) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def few(digits: Images) -> Images:
-    """Three batches of 32 an epoch, and 50 images to measure by: what is tested here is how alike trials are."""
+    """Three batches of 32 per epoch and 50 images for validation: only the agreement of trials is tested here."""
     sizes = {"train": 32 * AN_EPOCH, "validation": 50, "test": 50}
     cut = {name: Split(getattr(digits, name).x[:size], getattr(digits, name).y[:size]) for name, size in sizes.items()}
     return replace(digits, **cut)
@@ -63,7 +63,7 @@ def few(digits: Images) -> Images:
 
 @pytest.fixture
 def exactly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Train in float64. In float32 a ReLU or a maximum that stands on its kink may fall to either side by rounding."""
+    """Train in float64. In float32, rounding can move the input of a ReLU or a maximum across its kink."""
 
     def doubled(split: Split, **settings: Any) -> Iterator[tuple[Tensor, Tensor]]:
         return ((x.double(), y) for x, y in batches(split, **settings))
@@ -76,7 +76,7 @@ def exactly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def differences(specs: Sequence[TrialSpec], images: Images, root: Path) -> Iterator[tuple[str, float]]:
-    """By name, how far each tensor is from the one that its trial has alone, as a fraction where it is above 1."""
+    """Return by name how far each tensor is from the trial's own one; relatively for values above 1."""
     list(together(specs, images, root / "together"))
     for spec in specs:
         list(train(spec, images, folder=root / "alone"))
@@ -104,7 +104,7 @@ def test_in_float32_they_are_within_a_hundred_thousandth(name: str, trial: Trial
 
 
 @pytest.mark.parametrize("recipe", [{"nesterov": True}, {"momentum": 0.0}, {"weight_decay": 0.0}], ids=str)
-def test_what_is_told_of_a_trial_is_what_it_tells_alone(recipe: dict[str, Any], trial: Trial, few: Images) -> None:
+def test_a_trial_reports_the_same_together_as_alone(recipe: dict[str, Any], trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, epochs=2, lr=0.01, **recipe) for seed in SEEDS]
     events = list(together(specs, few, probes=(0, 2)))
     for spec in specs:
@@ -124,7 +124,7 @@ def test_what_is_told_of_a_trial_is_what_it_tells_alone(recipe: dict[str, Any], 
         assert end.test_error == pytest.approx(end_alone.test_error, abs=0.02)
 
 
-def test_trials_tell_how_many_train_together(trial: Trial, few: Images) -> None:
+def test_trials_report_how_many_train_together(trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, epochs=1) for seed in SEEDS]
     assert [event.together for event in together(specs, few) if isinstance(event, Started)] == [3, 3, 3]
     assert next(train(specs[0], few)).together == 1
@@ -138,7 +138,7 @@ def test_a_trials_seconds_are_its_share(trial: Trial, few: Images) -> None:
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, seed: int, step: int) -> None:
-    """One seed's images are no numbers at one step."""
+    """The images of one seed are NaN at one step."""
 
     unharmed = training.batches
 
@@ -151,7 +151,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, seed: int, step: int) -> None:
 
 @pytest.mark.usefixtures("exactly")
 @pytest.mark.parametrize("step", [1, 3, 5])
-def test_one_that_diverges_ends_as_alone_and_the_others_do_not_notice(
+def test_a_trial_that_diverges_ends_as_if_alone_and_does_not_affect_the_others(
     step: int, trial: Trial, few: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specs = [trial(seed=seed, epochs=3, lr=0.01) for seed in SEEDS]
@@ -166,7 +166,7 @@ def test_one_that_diverges_ends_as_alone_and_the_others_do_not_notice(
         assert [epoch.loss for epoch in of(spec.key, events, Epoch)] == pytest.approx(losses, rel=1e-10)
 
 
-def test_all_may_diverge(trial: Trial, few: Images) -> None:
+def test_all_trials_of_a_group_can_diverge(trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, lr=1e30) for seed in SEEDS]
     ends = [event for event in together(specs, few) if isinstance(event, Finished)]
     alone = [list(train(spec, few))[-1] for spec in specs]
@@ -194,7 +194,7 @@ def test_each_trial_draws_the_dropout_masks_that_it_draws_alone(dropping: list[T
 
 
 @pytest.mark.parametrize("told", [4, 9])
-def test_dropout_masks_go_on_where_trials_were_stopped(
+def test_dropout_masks_continue_after_trials_were_stopped(
     told: int, dropping: list[TrialSpec], few: Images, tmp_path: Path
 ) -> None:
     whole = list(together(dropping, few, tmp_path / "whole"))
@@ -209,7 +209,7 @@ def test_dropout_masks_go_on_where_trials_were_stopped(
         assert a == b
 
 
-def test_a_net_without_fused_form_is_refused_before_anything_is_told(trial: Trial, few: Images) -> None:
+def test_a_network_without_a_fused_form_is_refused_before_any_event(trial: Trial, few: Images) -> None:
     net = trial().architecture.replace(survival=0.5)
     with pytest.raises(Unfusable, match="Survival"):
         next(together([trial(net=net, seed=seed) for seed in SEEDS], few))
@@ -219,7 +219,7 @@ def test_a_net_without_fused_form_is_refused_before_anything_is_told(trial: Tria
 def undisturbed(
     request: pytest.FixtureRequest, trial: Trial, few: Images, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[TrialSpec], list[Event], Path]:
-    """Trials, what they tell without a break, and where their weights are."""
+    """Trials, their events when undisturbed, and the folders of their weights."""
     folder = tmp_path_factory.mktemp("undisturbed")
     specs = [trial(seed=seed, steps=8, **request.param) for seed in SEEDS]
     return specs, list(together(specs, few, folder)), folder
@@ -263,7 +263,9 @@ def test_checkpoints_are_those_of_a_trial_alone(trial: Trial, few: Images, tmp_p
 
 
 @pytest.mark.usefixtures("exactly")
-def test_one_begun_together_may_go_on_alone_and_the_other_way_round(trial: Trial, few: Images, tmp_path: Path) -> None:
+def test_a_trial_started_together_can_resume_alone_and_the_other_way_round(
+    trial: Trial, few: Images, tmp_path: Path
+) -> None:
     specs = [trial(seed=seed, epochs=3, lr=0.01) for seed in SEEDS]
     stopped = together(specs, few, tmp_path / "a")
     list(islice(stopped, 6))
@@ -283,7 +285,9 @@ def test_one_begun_together_may_go_on_alone_and_the_other_way_round(trial: Trial
 
 
 @pytest.mark.usefixtures("exactly")
-def test_those_behind_train_until_all_are_level(trial: Trial, few: Images, tmp_path: Path) -> None:
+def test_trials_at_an_earlier_step_train_until_all_are_at_the_same_step(
+    trial: Trial, few: Images, tmp_path: Path
+) -> None:
     specs = [trial(seed=seed, epochs=4, lr=0.01) for seed in SEEDS]
     ahead = train(specs[2], few, folder=tmp_path / specs[2].key)
     list(islice(ahead, 3))
@@ -299,8 +303,8 @@ def test_those_behind_train_until_all_are_level(trial: Trial, few: Images, tmp_p
 
 
 @pytest.mark.usefixtures("exactly")
-def test_each_leaves_the_warm_up_behind_its_own_epoch(trial: Trial, few: Images) -> None:
-    """Rates differ between seeds for an epoch or more: each has those that it has alone."""
+def test_each_trial_leaves_the_warm_up_after_its_own_epoch(trial: Trial, few: Images) -> None:
+    """Learning rates differ between seeds for an epoch or more, and each seed has the rates that it has alone."""
     first = {
         seed: next(e.train_error for e in train(trial(seed=seed, epochs=1, lr=0.005), few) if isinstance(e, Epoch))
         for seed in SEEDS
@@ -319,7 +323,7 @@ def test_each_leaves_the_warm_up_behind_its_own_epoch(trial: Trial, few: Images)
         assert [epoch.loss for epoch in of(spec.key, events, Epoch)] == pytest.approx(losses, rel=1e-10)
 
 
-def test_members_of_one_rate_and_step_go_together(trial: Trial) -> None:
+def test_members_with_one_learning_rate_and_step_train_together(trial: Trial) -> None:
     members = [Member.of(trial(seed=seed), None, "cpu") for seed in range(4)]
     for member, (step, warming_up) in zip(members, [(14, True), (7, True), (7, False), (7, True)], strict=True):
         member.state.step, member.state.warming_up = step, warming_up

@@ -1,4 +1,4 @@
-"""One job where it is: events in order, errors told and not raised, and no numbers from other data than planned."""
+"""One job in this process: events in order, errors reported and not raised, and no numbers from other data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def on_npz(tiny_net: Architecture, tmp_path: Path, trial: Trial) -> TrialSpec:
-    """A trial on a file of the user's own."""
+    """A trial on a file of the user."""
     data = npz(tmp_path / "a.npz")
     spec = trial(net=tiny_net.assign({"classes": 3}), data=data, epochs=1)
     return TrialSpec.of(spec.model_dump() | {"fingerprint": load(data).fingerprint})
@@ -46,11 +46,11 @@ def on_npz(tiny_net: Architecture, tmp_path: Path, trial: Trial) -> TrialSpec:
 
 @pytest.fixture
 def broken(tiny_net: Architecture, trial: Trial) -> TrialSpec:
-    """A trial that raises in its first step: ten digits, and a net that knows two."""
+    """A trial that raises in its first step: ten classes, and a network for two."""
     return trial(net=tiny_net.assign({"classes": 2}))
 
 
-def test_a_job_tells_its_trials_one_after_another(trial: Trial, digits: Images) -> None:
+def test_a_job_reports_its_trials_one_after_another(trial: Trial, digits: Images) -> None:
     specs = (trial(seed=0, epochs=2), trial(seed=1, epochs=2))
     events = list(work(Job(trials=specs), Resources(), None))
     kinds = [type(event) for event in events]
@@ -59,7 +59,7 @@ def test_a_job_tells_its_trials_one_after_another(trial: Trial, digits: Images) 
     assert events[-1].test_error == list(train(specs[1], digits))[-1].test_error
 
 
-def test_an_error_is_told_with_reason_and_traceback_and_the_job_goes_on(trial: Trial, broken: TrialSpec) -> None:
+def test_an_error_is_reported_with_reason_and_traceback_and_the_job_continues(trial: Trial, broken: TrialSpec) -> None:
     good = trial(epochs=1)
     events = list(work(Job(trials=(broken, good)), Resources(), None))
     failed, complete = (event for event in events if isinstance(event, Finished))
@@ -70,7 +70,7 @@ def test_an_error_is_told_with_reason_and_traceback_and_the_job_goes_on(trial: T
     assert (complete.key, complete.status) == (good.key, "complete")
 
 
-def test_what_must_not_be_swallowed_is_not(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_not_swallowed(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -79,7 +79,7 @@ def test_what_must_not_be_swallowed_is_not(trial: Trial, monkeypatch: pytest.Mon
         list(work(Job(trials=(trial(),)), Resources(), None))
 
 
-def test_an_error_without_words_has_its_name_for_a_reason(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_without_a_message_has_its_class_name_as_reason(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     def silent(*_: object, **__: object) -> None:
         raise ArithmeticError
 
@@ -89,7 +89,7 @@ def test_an_error_without_words_has_its_name_for_a_reason(trial: Trial, monkeypa
     assert end.reason.startswith("ArithmeticError")
 
 
-def test_data_that_are_gone_fail_the_trial(on_npz: TrialSpec, tmp_path: Path) -> None:
+def test_missing_data_fail_the_trial(on_npz: TrialSpec, tmp_path: Path) -> None:
     (tmp_path / "a.npz").unlink()
     (end,) = work(Job(trials=(on_npz,)), Resources(), None)
     assert isinstance(end, Finished)
@@ -101,11 +101,11 @@ def test_other_data_under_the_same_name_fail_the_trial(on_npz: TrialSpec, tmp_pa
     (end,) = work(Job(trials=(on_npz,)), Resources(), None)
     assert isinstance(end, Finished)
     assert end.status == "failed"
-    assert "is not what it was when the trial was planned" in end.reason
+    assert "has changed since the trial was planned" in end.reason
     assert on_npz.fingerprint in end.reason
 
 
-def test_a_process_that_loaded_the_data_before_they_changed_loads_them_anew(on_npz: TrialSpec, tmp_path: Path) -> None:
+def test_a_process_that_loaded_the_data_before_they_changed_loads_them_again(on_npz: TrialSpec, tmp_path: Path) -> None:
     assert list(work(Job(trials=(on_npz,)), Resources(), None))[-1].status == "complete"
     fingerprint = load(npz(tmp_path / "a.npz", seed=1)).fingerprint
     now = TrialSpec.of(on_npz.model_dump() | {"fingerprint": fingerprint})
@@ -121,7 +121,7 @@ def test_each_trial_has_a_folder_of_its_key(trial: Trial, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("cpus", "threads"), [(0.5, 1), (1, 1), (2.0, 2), (3.9, 3)])
-def test_torch_gets_as_many_threads_as_the_trial_has_whole_cpus(cpus: float, threads: int, trial: Trial) -> None:
+def test_torch_gets_as_many_threads_as_the_trial_has_full_cpus(cpus: float, threads: int, trial: Trial) -> None:
     before = torch.get_num_threads()
     try:
         next(work(Job(trials=(trial(epochs=1),)), Resources(cpus=cpus), None))
@@ -130,7 +130,7 @@ def test_torch_gets_as_many_threads_as_the_trial_has_whole_cpus(cpus: float, thr
         torch.set_num_threads(before)
 
 
-def test_a_gpu_is_used_where_one_is_asked_for() -> None:
+def test_a_gpu_is_used_if_one_is_asked_for() -> None:
     assert (Resources().device, Resources(gpus=0.5).device) == ("cpu", "cuda")
 
 
@@ -151,6 +151,6 @@ def test_more_than_the_machine_has_is_refused_before_any_training(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_traceback_with_a_name_that_is_no_text_is_left_as_text(tmp_path: Path) -> None:
+def test_a_traceback_with_a_name_that_is_not_text_is_written_as_text(tmp_path: Path) -> None:
     failures.write_traceback(tmp_path / "trial", "No such file: a\udce9.png")
     assert (tmp_path / "trial" / failures.TRACEBACK_FILE).read_text(encoding="utf-8") == "No such file: a\\udce9.png"

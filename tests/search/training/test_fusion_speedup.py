@@ -1,4 +1,4 @@
-"""Whether trials are faster together, and what a worker makes of it."""
+"""Whether trials are faster together, and what a worker decides from that."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from resnet_space import Architecture
 from resnet_space.fused import Unfusable
 from search.data import Images
-from search.training import fusing_pays
+from search.training import fusion_speedup
 from search.training import jobs as jobs_module
 from search.training import work as work_module
-from search.training.forecast import memory
-from search.training.fusing_pays import gain, pace
-from search.training.jobs import jobs
+from search.training.forecast import memory_of_step
+from search.training.fusion_speedup import speedup, time_steps
+from search.training.jobs import make_jobs
 from search.training.members import Group
 from search.training.work import work
 from search.trials.events import Epoch, Event, Finished, Started
@@ -32,42 +32,46 @@ def seeds(trial: Trial, **changes: Any) -> list[TrialSpec]:
 
 
 @pytest.mark.parametrize(("factor", "found"), [(2.0, 2.0), (1.05, None), (0.5, None)])
-def test_by_itself_what_is_not_clearly_faster_together_goes_one_by_one(
+def test_by_default_trials_that_are_not_clearly_faster_together_train_one_by_one(
     factor: float, found: float | None, trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fusing_pays, "pace", lambda *_, **__: [(9.0, 1.0), (factor, 9.0), (factor, 1.0)])
-    assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == found
-    assert gain(seeds(trial), digits, Resources(fuse=2), steps=1000) == factor
-    assert gain(seeds(trial), digits, Resources(fuse="off"), steps=1000) is None
-    assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=10) is None
-    assert gain(seeds(trial)[:1], digits, Resources(fuse=2), steps=1000) is None
+    monkeypatch.setattr(fusion_speedup, "time_steps", lambda *_, **__: [(9.0, 1.0), (factor, 9.0), (factor, 1.0)])
+    assert speedup(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == found
+    assert speedup(seeds(trial), digits, Resources(fuse=2), steps=1000) == factor
+    assert speedup(seeds(trial), digits, Resources(fuse="off"), steps=1000) is None
+    assert speedup(seeds(trial), digits, Resources(fuse="auto"), steps=10) is None
+    assert speedup(seeds(trial)[:1], digits, Resources(fuse=2), steps=1000) is None
 
 
-def test_a_moment_s_noise_parts_no_seeds(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_disturbance_does_not_separate_seeds(
+    trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
     measured = iter([[(2.0, 4.0), (2.0, 4.0)], [(2.0, 4.0), (2.0, 1.0)]])
-    monkeypatch.setattr(fusing_pays, "pace", lambda *_, **__: next(measured))
-    assert gain(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == 2.0
+    monkeypatch.setattr(fusion_speedup, "time_steps", lambda *_, **__: next(measured))
+    assert speedup(seeds(trial), digits, Resources(fuse="auto"), steps=1000) == 2.0
 
 
-def test_what_has_no_room_goes_one_by_one(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_that_need_too_much_memory_train_one_by_one(
+    trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
     specs = seeds(trial)
-    asked = len(specs) * memory(specs[0].architecture, specs[0].recipe).total
-    assert pace(specs, digits, "cpu", 1, room=asked)
-    with pytest.raises(Unfusable, match=f"{len(specs)} networks take {asked} bytes, and there is room for"):
-        pace(specs, digits, "cpu", 1, room=asked - 1)
-    monkeypatch.setattr(fusing_pays, "available", lambda _: 1_000_000)
-    assert gain(specs, digits, Resources(fuse="auto"), steps=1000) is None
+    asked = len(specs) * memory_of_step(specs[0].architecture, specs[0].recipe).total
+    assert time_steps(specs, digits, "cpu", 1, room=asked)
+    with pytest.raises(Unfusable, match=f"{len(specs)} networks take {asked} bytes, and {asked - 1} are available"):
+        time_steps(specs, digits, "cpu", 1, room=asked - 1)
+    monkeypatch.setattr(fusion_speedup, "total_memory", lambda _: 1_000_000)
+    assert speedup(specs, digits, Resources(fuse="auto"), steps=1000) is None
 
 
 def test_the_measurement_draws_no_random_number_and_gives_seconds_of_both(trial: Trial, digits: Images) -> None:
     before = torch.get_rng_state()
-    taken = pace(seeds(trial), digits, "cpu", 2)
+    taken = time_steps(seeds(trial), digits, "cpu", 2)
     assert torch.equal(torch.get_rng_state(), before)
     assert len(taken) == 2
     assert all(seconds > 0 for pair in taken for seconds in pair)
 
 
-def test_what_computes_something_else_together_is_found_out(
+def test_a_fused_network_that_computes_something_else_is_detected(
     trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def swapped(self: Group, images: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -76,8 +80,8 @@ def test_what_computes_something_else_together_is_found_out(
     logits = Group.logits
     monkeypatch.setattr(Group, "logits", swapped)
     with pytest.raises(Unfusable, match="losses of the first step"):
-        pace(seeds(trial), digits, "cpu", 1)
-    assert gain(seeds(trial), digits, Resources(fuse=2), steps=1000) is None
+        time_steps(seeds(trial), digits, "cpu", 1)
+    assert speedup(seeds(trial), digits, Resources(fuse=2), steps=1000) is None
 
 
 def kinds(events: Sequence[Event]) -> list[tuple[int, str]]:
@@ -86,10 +90,10 @@ def kinds(events: Sequence[Event]) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_worker_does_as_its_job_says(
+def test_a_worker_follows_the_decision_of_its_job(
     together: bool, trial: Trial, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(work_module, "gain", never)
+    monkeypatch.setattr(work_module, "speedup", never)
     job = Job(trials=tuple(seeds(trial, epochs=1)), together=together)
     started = [event for event in work(job, Resources(), tmp_path) if isinstance(event, Started)]
     assert {event.together for event in started} == {2 if together else 1}
@@ -99,8 +103,8 @@ def never(*_: Any, **__: Any) -> float:
     raise AssertionError("measured")
 
 
-def test_a_worker_trains_a_job_together_where_it_is_told_to(trial: Trial, tmp_path: Path) -> None:
-    (job,) = jobs(seeds(trial, epochs=2), Resources(fuse=2), workers=1, steps=14)
+def test_a_worker_trains_a_job_together_if_the_settings_say_so(trial: Trial, tmp_path: Path) -> None:
+    (job,) = make_jobs(seeds(trial, epochs=2), Resources(fuse=2), workers=1, steps=14)
     events = list(work(job, Resources(fuse=2), tmp_path))
     each = [(0, "Epoch"), (1, "Epoch")]
     assert kinds(events) == [(0, "Started"), (1, "Started"), *each, *each, (0, "Finished"), (1, "Finished")]
@@ -108,24 +112,24 @@ def test_a_worker_trains_a_job_together_where_it_is_told_to(trial: Trial, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(spec.key for spec in job.trials)
 
 
-def test_a_worker_trains_one_by_one_where_together_is_slower(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusing_pays, "pace", lambda *_, **__: [(1.0, 1.0)])
-    monkeypatch.setattr(jobs_module, "FEWEST_STEPS", 10)
-    (job,) = jobs(seeds(trial, steps=10), Resources(fuse="auto"), workers=1, steps=10)
+def test_a_worker_trains_one_by_one_if_together_is_slower(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion_speedup, "time_steps", lambda *_, **__: [(1.0, 1.0)])
+    monkeypatch.setattr(jobs_module, "MIN_STEPS_TO_MEASURE", 10)
+    (job,) = make_jobs(seeds(trial, steps=10), Resources(fuse="auto"), workers=1, steps=10)
     events = list(work(job, Resources(fuse="auto"), None))
     assert {event.together for event in events if isinstance(event, Started)} == {1}
     assert [event.status for event in events if isinstance(event, Finished)] == ["complete", "complete"]
 
 
-def test_an_error_of_trials_that_train_together_is_told_of_each(trial: Trial, tiny_net: Architecture) -> None:
+def test_an_error_of_trials_that_train_together_is_reported_for_each(trial: Trial, tiny_net: Architecture) -> None:
     broken = seeds(trial, net=tiny_net.assign({"classes": 2}))
-    (job,) = jobs(broken, Resources(fuse=2), workers=1, steps=21)
+    (job,) = make_jobs(broken, Resources(fuse=2), workers=1, steps=21)
     ends = [event for event in work(job, Resources(fuse=2), None) if isinstance(event, Finished)]
     assert [(end.key, end.status) for end in ends] == [(spec.key, "failed") for spec in broken]
     assert all(end.reason.startswith("IndexError") for end in ends)
 
 
-def test_trials_whose_group_breaks_go_on_one_by_one_behind_their_checkpoints(
+def test_trials_whose_group_fails_resume_one_by_one_after_their_checkpoints(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hand_back, done = Group.hand_back, list[int]()
@@ -138,7 +142,7 @@ def test_trials_whose_group_breaks_go_on_one_by_one_behind_their_checkpoints(
 
     monkeypatch.setattr(Group, "hand_back", breaks)
     resources = Resources(fuse=2, checkpoint_seconds=0)
-    (job,) = jobs(seeds(trial, epochs=3), resources, workers=1, steps=21)
+    (job,) = make_jobs(seeds(trial, epochs=3), resources, workers=1, steps=21)
     events = list(work(job, resources, tmp_path))
     assert done == [2, 2, 1, 1, 1, 1]
     assert [event.step for event in events if isinstance(event, Started)] == [0, 0, 7, 7]

@@ -1,0 +1,171 @@
+"""Measure whether a job's trials train faster fused into one network, on the machine that will train them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from resnet_space.fused import Unfusable
+from search.data import Images, batches
+from search.kernels.soundness import FaultyKernel, KernelReport, check_kernels, conditions_of
+from search.kernels.workarounds import NO_DETOURS, Detours
+from search.training.forecast import SavedTensors, device_time, torch_threads, total_memory, weight_bytes
+from search.training.jobs import max_together_by_settings
+from search.training.members import Group, Member
+from search.training.step import WARMUP_STEPS, make_stepper
+from search.trials.resources import Resources
+from search.trials.trial import TrialSpec
+
+TIMED_PAIRS = 2
+"""Pairs of steps (alone, together) that are timed, after one pair to warm up. The fastest of each kind counts."""
+
+MAX_MEASUREMENTS = 2
+"""Measurements are repeated up to this number until fused is faster: other processes only make steps slower."""
+
+MIN_SPEEDUP = 1.1
+"""Fused must be faster by this factor. A smaller gain cannot be relied on."""
+
+MEMORY_FRACTION = 0.5
+"""The fraction of a worker's memory that fused networks can take: only the memory of tensors is known in advance."""
+
+LOSS_TOLERANCE = {"cpu": 1e-3, "cuda": 0.05}
+"""The relative difference allowed between losses of one step, by device: float32 sums in another order on a CPU, bf16
+and TF32 on a GPU."""
+
+
+def speedup(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, steps: int) -> float | None:
+    """Measure by which factor a job's trials are faster together, or return None if they should train one by one.
+
+    None is returned if `resources.fuse` is off, if it is `auto` and they are not clearly faster or need too much
+    memory, and if their networks cannot be fused.
+    """
+    auto = resources.fuse == "auto"
+    if len(specs) < 2 or max_together_by_settings(specs[0], resources, steps) < 2:
+        return None
+    room = memory_per_worker(resources) if auto else None
+    for _ in range(MAX_MEASUREMENTS):
+        try:
+            detours = check_job_kernels(specs, resources).detours
+            with torch_threads(resources.threads):
+                recorded = resources.use_graphs and not resources.recompute
+                taken = time_steps(
+                    specs, images, resources.device, TIMED_PAIRS, recorded=recorded, room=room, detours=detours
+                )
+        except (Unfusable, FaultyKernel):
+            return None
+        factor = min(alone for alone, _ in taken) / min(together for _, together in taken)
+        if factor >= MIN_SPEEDUP or not auto:
+            return factor
+    return None
+
+
+def check_job_kernels(specs: Sequence[TrialSpec], resources: Resources) -> KernelReport:
+    """Check the kernels of trials that can be fused, those of a single network and those of the fused one.
+
+    Raises:
+        FaultyKernel: a kernel is wrong on this machine, and there is no way around it.
+        Unfusable: they cannot be fused.
+    """
+    first = specs[0]
+    conditions = conditions_of(first.recipe, resources)
+    alone = check_kernels(first.architecture, conditions)
+    return alone | check_kernels(first.architecture, conditions, len(specs)) if len(specs) > 1 else alone
+
+
+def memory_per_worker(resources: Resources) -> float:
+    """Return the bytes that the networks of one worker can take together."""
+    device = resources.device
+    own = min(resources.gpus, 1) if device == "cuda" else min(resources.cpus / (os.cpu_count() or 1), 1)
+    return MEMORY_FRACTION * own * total_memory(device)
+
+
+def time_steps(
+    specs: Sequence[TrialSpec],
+    images: Images,
+    device: str,
+    pairs: int,
+    *,
+    recorded: bool = False,
+    room: float | None = None,
+    detours: Detours = NO_DETOURS,
+) -> list[tuple[float, float]]:
+    """Return pairs of seconds: for one step of every trial one after another, and for one step of all together.
+
+    Both are measured in turn. Only the first trial is timed alone, and its time multiplied: all have the same kernels.
+    With `recorded`, steps are CUDA graphs if they can be recorded. `room` is the memory they can take, in bytes.
+
+    Raises:
+        Unfusable: they cannot be fused, the fused network computes something else, or together they would take more
+            memory than `room`.
+    """
+    gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=gpus):
+        members = [Member.of(spec, None, device, detours=detours) for spec in specs]
+        together, alone = Group(members, detours), [Group([member]) for member in members]
+        for group in (together, *alone):
+            group.model.train()
+        xs, ys = zip(*(_first_batch(spec, images, device) for spec in specs), strict=True)
+        rate = specs[0].recipe.lr
+
+        all_take, *each_takes = (make_stepper(group, device, recorded=recorded) for group in (together, *alone))
+
+        def apart(number: int) -> Tensor:
+            take = each_takes[number]
+            take.group.draw_on()
+            return take([xs[number]], [ys[number]], rate)[0]
+
+        losses = [_step_within_memory(room, specs, alone[0].model, partial(apart, 0))]
+        losses += [apart(number) for number in range(1, len(specs))]
+        _check_losses(torch.cat(losses), all_take(xs, ys, rate)[0], LOSS_TOLERANCE["cuda" if gpus else "cpu"])
+        taken = []
+        for _ in range((WARMUP_STEPS if recorded else 0) + pairs):
+            began = device_time(device)
+            apart(0)
+            between = device_time(device)
+            all_take(xs, ys, rate)
+            taken.append((len(specs) * (between - began), device_time(device) - between))
+        return taken[-pairs:]
+
+
+def _step_within_memory(
+    room: float | None, specs: Sequence[TrialSpec], first: nn.Module, step: Callable[[], Tensor]
+) -> Tensor:
+    """Take a step of the first network and return its loss; check from the memory it saves that all fit in `room`."""
+    if room is None:
+        return step()
+    kept = SavedTensors()
+    with kept.noting():
+        loss = step()
+    asked = len(specs) * (weight_bytes(specs[0].architecture) + kept.bytes(first))
+    if asked > room:
+        raise Unfusable(f"{len(specs)} networks take {asked} bytes, and {room:.0f} are available")
+    return loss
+
+
+def _first_batch(spec: TrialSpec, images: Images, device: str) -> tuple[Tensor, Tensor]:
+    """Return the trial's first batch."""
+    return next(
+        batches(
+            images.train,
+            batch_size=spec.recipe.batch_size,
+            mean=images.mean,
+            std=images.std,
+            seed=spec.seed,
+            augmentation=spec.recipe.augmentation,
+            device=device,
+        )
+    )
+
+
+def _check_losses(apart: Tensor, joined: Tensor, tolerance: float) -> None:
+    """Check that fused networks have the losses of single ones, so that an error in fusing is noticed.
+
+    Raises:
+        Unfusable: they have not.
+    """
+    if not torch.allclose(joined, apart, rtol=tolerance, atol=tolerance, equal_nan=True):
+        raise Unfusable(f"losses of the first step are {joined.tolist()} together and {apart.tolist()} alone")
