@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from resnet_space.axes import plain
+from resnet_space.axes import plain_data
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 
@@ -17,7 +17,7 @@ MOST_LEVELS = 100
 
 def _writable(value: Any) -> Any:
     """Refuses what no file can hold again, such as NaN."""
-    plain(value)
+    plain_data(value)
     return value
 
 
@@ -27,7 +27,7 @@ Changes = Annotated[dict[str, Any], BeforeValidator(_writable)]
 
 def _levels(value: Any) -> Any:
     """Lists and mappings only, and of mappings those whose levels have names and set values by path."""
-    plain(value)
+    plain_data(value)
     if not isinstance(value, list | tuple | Mapping):
         raise InputError(f"must be a list of values, or a mapping of names to values by path, not {value!r}")
     if isinstance(value, Mapping):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ablations.published import Published
 from resnet_space import Architecture
-from resnet_space.counts import counts
+from resnet_space.counts import known_complexity
 from resnet_space.paths import split
 from resnet_space.presets import PRESETS
 
@@ -52,7 +52,7 @@ def cost(row: Published, name: CostName) -> Cost | None:
     if printed is not None:
         return Cost(printed, counted=False)
     net = network(row)
-    return None if net is None else Cost(getattr(counts(net), name), counted=True)
+    return None if net is None else Cost(getattr(known_complexity(net), name), counted=True)
 
 
 def placed(row: Published, name: CostName) -> tuple[float, float] | None:

@@ -101,7 +101,7 @@ class Ablation(Study):
     published: Reference | None = None
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
+    def _check_consistent(self) -> Self:
         if bool(self.arms) == bool(self.factors):
             raise InputError("give arms, or factors and a design; not both" if self.arms else "give arms or factors")
         if len(self.arms) > MOST_CELLS:

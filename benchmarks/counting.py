@@ -84,7 +84,7 @@ def _whole(net: Architecture) -> float:
 
 
 def _by_units(net: Architecture) -> float:
-    counter.forget()
+    counter.clear_caches()
     fresh, began = Architecture.from_yaml(net.to_yaml()), time.perf_counter()
     complexity(fresh)
     return time.perf_counter() - began

@@ -14,7 +14,7 @@ from reports.course import course
 from reports.notes import footnotes, ill, verdicts
 from reports.query import Answer
 from reports.tables import HEADINGS, NUMERIC, cells
-from resnet_space.errors import plain
+from resnet_space.errors import printable
 from search.exploring.run import SearchRun
 from search.trials.events import FINISHED
 
@@ -67,7 +67,7 @@ def grid(
     bold: Sequence[bool] = (),
 ) -> Table:
     """Rows of texts as a rich table, the columns of numbers to the right."""
-    made = Table(title=plain(title), title_justify="left", header_style="bold")
+    made = Table(title=printable(title), title_justify="left", header_style="bold")
     for heading in headings:
         made.add_column(heading, justify="right" if heading in numeric else "left", no_wrap=heading in numeric)
     for index, row in enumerate(rows):

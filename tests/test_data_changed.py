@@ -15,7 +15,7 @@ from verbs import Cli, Result
 
 from ablations.run import AblationRun
 from resnet_space import api, documents
-from resnet_space.api.folders import reading
+from resnet_space.api.folders import open_folder
 from search.machine.processor import processor
 from search.running.choice import choose
 from search.store.membership import left_out
@@ -129,7 +129,7 @@ def test_a_folder_that_was_mixed_up_counts_the_data_that_it_began_with(
     assert line in front.err
     assert all(point["error"] > 0 for point in json.loads(front.out)), "those of the other data have none"
     key = json.loads(front.out)[0]["key"]
-    with reading(Path("r")) as stored_run:
+    with open_folder(Path("r")) as stored_run:
         choice = choose(stored_run, key)
     assert choice.facts["trial"] in errors
     assert line in choice.notes[0]

@@ -52,9 +52,9 @@ def test_a_reference_is_shown_without_key_and_depth(resnet_space: Cli) -> None:
     ("arguments", "says"),
     [
         (("list", "published", "--dataset", "cifar-10"), "unknown data set 'cifar-10'; did you mean 'cifar10'?"),
-        (("list", "presets", "--dataset", "cifar10"), "only what is published stands by data set"),
-        (("show", "alexnet", "--set", "width=2"), "only our own nets change"),
-        (("report", "a", "b", "--published", "cifar10"), "goes with the report of one run"),
+        (("list", "presets", "--dataset", "cifar10"), "can only be used with the list published, not with presets"),
+        (("show", "alexnet", "--set", "width=2"), "is a network of torchvision and cannot be changed"),
+        (("report", "a", "b", "--published", "cifar10"), "can only be used with one run, not with two"),
         (("report", "a", "--published", "imagenett"), "did you mean 'imagenet'?"),
     ],
 )
@@ -211,7 +211,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("report", "nowhere"), "nowhere: no run's folder"),
     (("repair", "nowhere"), "nowhere: no run's folder"),
     (("report", "nowhere", "nowhere"), "nowhere: no run's folder"),
-    (("report", "a", "b", "c"), "3 folders; give one to report on, or two to compare"),
+    (("report", "a", "b", "c"), "3 folders; give one for its report, or two to compare"),
 ]
 
 
@@ -229,7 +229,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     ("", "study.yaml: a study is a mapping of fields"),
     ("- a\n", "study.yaml: a study is a mapping of fields"),
     (STUDY + "name: twice\n", 'study.yaml:7: found duplicate key "name"'),
-    (STUDY + "lr: &a 1\nb: *a\n", "aliases are not taken"),
+    (STUDY + "lr: &a 1\nb: *a\n", "aliases are not allowed"),
     (STUDY + "notes: !!python/name:os.getcwd\n", "tag"),
     (STUDY + "question: [a\n", "study.yaml:"),
     (STUDY.replace("baseline: a", "baseline: b"), "study.yaml: baseline: unknown arm 'b'; "),

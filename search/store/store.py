@@ -275,9 +275,9 @@ class Store:
     def describe(self, key: str) -> Lookup:
         """What expressions find in a network's description, by its key."""
         from resnet_space import Architecture
-        from resnet_space.fields import measure
+        from resnet_space.fields import lookup_of
 
-        return measure(Architecture.of(self.architectures([key])[key]))
+        return lookup_of(Architecture.of(self.architectures([key])[key]))
 
     def curves(self) -> pd.DataFrame:
         """One row a trial and epoch."""

@@ -12,7 +12,7 @@ from search.trials.study import Study
 
 
 class StoredRun(NamedTuple):
-    """To be read, also while it runs; `resnet_space.api.folders.reading` opens it and closes its store."""
+    """To be read, also while it runs; `resnet_space.api.folders.open_folder` opens it and closes its store."""
 
     folder: RunFolder
     study: Study

@@ -40,7 +40,7 @@ def test_plain_word_is_what_yaml_1_2_says(text, value):
 )
 def test_duplicate_keys_are_refused(text):
     assert "duplicate key" in refusal(text)
-    assert "each key may stand once" in refusal(text)
+    assert "give each key once" in refusal(text)
 
 
 def test_duplicate_key_is_refused_with_its_line():

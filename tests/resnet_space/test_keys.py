@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_space import PRESETS, Architecture, build, preset
-from resnet_space.blueprint import draw
+from resnet_space.blueprint import make_blueprint
 from resnet_space.modules import Unit
 from resnet_space.shortcuts import SHORTCUTS, ConstantScaling, DropoutShortcut
 
@@ -287,7 +287,7 @@ def test_key_does_not_depend_on_what_was_described_before():
 def test_key_is_16_hex_digits_of_the_blueprint(net):
     assert len(net.key) == 16
     assert int(net.key, 16) >= 0
-    assert net.key == draw(net).key
+    assert net.key == make_blueprint(net).key
 
 
 def test_copy_with_a_change_has_the_key_of_the_change():

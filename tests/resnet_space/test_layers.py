@@ -11,13 +11,13 @@ from resnet_space.layers import (
     Convolution,
     Parallel,
     Pool,
+    chain_text,
     convolutions,
     depth,
+    map_channels,
     out_channels,
     out_size,
-    read,
-    spelt,
-    with_channels,
+    parse_chain,
 )
 
 NET = {"input_shape": [1, 8, 8], "stages": [{"units": 1, "channels": 8}], "transition": "B"}
@@ -29,7 +29,7 @@ def written(layers, **stage):
 
 
 def test_text_spells_convolutions_poolings_and_paths():
-    chain = read("3x3/2 valid 32, [max 3x3 | 1x7 16 in 2 groups, avg 3x3], 1x1 8 linear", 3)
+    chain = parse_chain("3x3/2 valid 32, [max 3x3 | 1x7 16 in 2 groups, avg 3x3], 1x1 8 linear", 3)
     assert chain == (
         Convolution((3, 3), 3, 32, stride=2, valid=True),
         Parallel(((Pool("max", (3, 3)),), (Convolution((1, 7), 32, 16, groups=2), Pool("avg", (3, 3))))),
@@ -38,7 +38,7 @@ def test_text_spells_convolutions_poolings_and_paths():
 
 
 def test_c_is_the_stages_channels_and_s_its_stride():
-    (first, second) = read("3x3/s c/4, 1x1 3*c/2", 8, channels=16, stride=2)
+    (first, second) = parse_chain("3x3/s c/4, 1x1 3*c/2", 8, channels=16, stride=2)
     assert (first.channels, first.stride, second.channels) == (4, 2, 24)
     strides = [unit.chain[0].stride for unit in written("3x3/s c", stride=2).blueprint.units]
     assert strides == [2, 1]
@@ -51,7 +51,7 @@ def test_widths_that_are_written_scale_with_the_net_and_shares_by_themselves():
 
 
 def test_depth_is_that_of_the_longest_path():
-    chain = read("1x1 4, [3x3 4 | 3x3 4, 3x3 4, [1x3 2 | 3x1 2] | avg 3x3], 1x1 8", 3)
+    chain = parse_chain("1x1 4, [3x3 4 | 3x3 4, 3x3 4, [1x3 2 | 3x1 2] | avg 3x3], 1x1 8", 3)
     assert depth(chain) == 1 + 3 + 1
     assert len([*convolutions(chain)]) == 7
 
@@ -71,27 +71,27 @@ chains = st.lists(layers, min_size=1, max_size=3).map(", ".join)
 
 @given(chains)
 def test_a_chain_spells_the_text_that_it_was_read_from(text):
-    chain = read(text, 4)
-    assert spelt(chain) == text
-    assert read(spelt(chain), 4) == chain
+    chain = parse_chain(text, 4)
+    assert chain_text(chain) == text
+    assert parse_chain(chain_text(chain), 4) == chain
     assert out_channels(chain, 4) >= 1
 
 
 @given(st.text(alphabet="[]|,x/ 0123456789csmaxvgilidnergroup*", max_size=40))
 def test_any_other_text_is_refused_with_words(text):
     try:
-        chain = read(text, 4, channels=8)
+        chain = parse_chain(text, 4, channels=8)
     except InputError:
         return
-    assert read(spelt(chain), 4) == chain
+    assert parse_chain(chain_text(chain), 4) == chain
 
 
 @given(chains, st.integers(1, 3))
 def test_changing_channels_keeps_the_shape_of_a_text(text, factor):
-    wider = with_channels(text, lambda channels: factor * channels)
+    wider = map_channels(text, lambda channels: factor * channels)
     pattern = r"(?<![x\d])\d+(?![\dx])"
     assert re.sub(pattern, "N", wider) == re.sub(pattern, "N", text)
-    mine, theirs = ([conv.channels for conv in convolutions(read(each, 4))] for each in (wider, text))
+    mine, theirs = ([conv.channels for conv in convolutions(parse_chain(each, 4))] for each in (wider, text))
     assert mine == [factor * channels for channels in theirs]
 
 
@@ -104,13 +104,13 @@ def test_changing_channels_keeps_the_shape_of_a_text(text, factor):
         ("conv 8", "a layer is a convolution, as in 3x3/2 64, or a pooling, as in max 3x3/2"),
         ("", "a layer is a convolution, as in 3x3/2 64, or a pooling, as in max 3x3/2"),
         ("3x3 8,", "a layer is a convolution, as in 3x3/2 64, or a pooling, as in max 3x3/2"),
-        ("max 2x2/2", "an even window, 2x2/2, cannot keep the map's size; say valid behind it"),
+        ("max 2x2/2", "an even window, 2x2/2, cannot keep the map's size; write valid after it"),
         ("[3x3 8", "']' was expected, not ''"),
         ("3x3 8]", "',' or the end was expected, not ']'"),
-        ("3x3 8 lineer", "unexpected 'lineer' behind 3x3 8"),
+        ("3x3 8 lineer", "unexpected 'lineer' after 3x3 8"),
         ("3x3 8 in 3 groups", "3 groups do not divide 8 channels"),
-        ("[" * 9 + "3x3 8" + "]" * 9, "brackets more than 8 deep"),
-        ("3x3 8, " * 300 + "3x3 8", "layers have at most 2000"),
+        ("[" * 9 + "3x3 8" + "]" * 9, "brackets are nested more than 8 deep"),
+        ("3x3 8, " * 300 + "3x3 8", "at most 2000 are allowed"),
     ],
 )
 def test_message_says_what_was_expected(text, message):
@@ -121,10 +121,14 @@ def test_message_says_what_was_expected(text, message):
 @pytest.mark.parametrize(
     ("layers", "stage", "message"),
     [
-        ("3x3 6", {}, "stages.0.channels: the branch puts out 6 channels, and the stage has 8"),
-        ("3x3 c/3", {}, "unit.branch.layers: 3x3 c/3: c/3 of 8 channels is no whole number"),
+        ("3x3 6", {}, "stages.0.channels: the branch has 6 output channels, and the stage has 8"),
+        ("3x3 c/3", {}, "unit.branch.layers: 3x3 c/3: c/3 of 8 channels is not a whole number"),
         ("3x3/2 c", {}, "stages.0.unit.branch: ends in a map of 4x4, and the shortcut in one of 8x8; write /s"),
-        ("[3x3 4 | 3x3/2 4]", {}, "the paths of [3x3 4 | 3x3/2 4] end in maps of 4x4, 8x8; they must be of one size"),
+        (
+            "[3x3 4 | 3x3/2 4]",
+            {},
+            "the paths of [3x3 4 | 3x3/2 4] end in maps of 4x4, 8x8; they must have the same size",
+        ),
         ("9x9 valid c", {}, "stages.0.unit.branch: 9x9 valid 8 does not fit on a map of 8x8"),
         ("3x3 c", {"stride": 2}, "ends in a map of 8x8, and the shortcut in one of 4x4; write /s"),
     ],

@@ -206,7 +206,7 @@ def test_branch_is_there_or_not_in_training_as_often_as_its_survival_says():
 
 @pytest.mark.parametrize("shortcut", ["none", "concatenation"])
 def test_a_unit_that_is_nothing_but_its_branch_cannot_lose_it(shortcut):
-    with pytest.raises(InputError, match=r"unit.survival: without the branch nothing is left of"):
+    with pytest.raises(InputError, match=r"unit.survival: .* passes nothing on when the branch is dropped"):
         small(shortcut=shortcut, survival=0.5, order="full_preactivation", branch="single")
 
 
@@ -266,7 +266,7 @@ def test_fixup_of_one_convolution_has_no_other_to_scale():
 
 
 def test_zero_init_is_refused_where_a_way_through_the_branch_has_no_bn():
-    with pytest.raises(InputError, match="there is none in it"):
+    with pytest.raises(InputError, match="not every path through the branch has one"):
         small(shortcut="zero_init", branch={"kind": "written", "layers": "[3x3/s c | max 3x3/s], 1x1 c linear"})
 
 
@@ -289,7 +289,9 @@ def test_fixup_scales_the_first_convolutions_and_zeroes_the_last_ones_and_the_cl
 
 
 def test_zero_init_needs_a_normalisation():
-    with pytest.raises(InputError, match=r"zero_init begins with the branch's last BN at 0, and there is none in it"):
+    with pytest.raises(
+        InputError, match=r"zero_init sets the branch's last BN to 0, but not every path through the branch has one"
+    ):
         small(shortcut="zero_init", normalisation="none")
 
 

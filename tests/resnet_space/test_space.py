@@ -15,7 +15,7 @@ from resnet_space.architecture import Architecture
 from resnet_space.axes import Axis, Choices, Range
 from resnet_space.errors import InputError
 from resnet_space.shortcuts import SHORTCUTS
-from resnet_space.space import Size, Space
+from resnet_space.space import Space, SpaceSize
 
 TINY = {
     "input_shape": [1, 8, 8],
@@ -124,7 +124,7 @@ def test_json_schema_takes_every_way_of_writing_axes() -> None:
     }
     jsonschema.validate(data, Space.model_json_schema())
     # In a net of one-unit stages the order with a ReLU alone in front is the original one.
-    assert Space.of(data).size == Size(raw=15, active=15, distinct=12, infeasible=0)
+    assert Space.of(data).size == SpaceSize(raw=15, active=15, distinct=12, infeasible=0)
 
 
 def test_space_travels_by_pickle() -> None:
@@ -137,18 +137,18 @@ def test_space_travels_by_pickle() -> None:
 
 def test_inactive_axes_are_counted_in_the_product_and_folded_after() -> None:
     found = tiny({KINDS: ["identity", "exclusive_gate", "none"], BIAS: {"low": -8, "high": 0, "step": 2}})
-    assert found.size == Size(raw=15, active=7, distinct=7, infeasible=0)
+    assert found.size == SpaceSize(raw=15, active=7, distinct=7, infeasible=0)
 
 
 def test_equivalent_nets_are_folded_and_failures_counted() -> None:
     found = tiny({"unit.branch.cardinality": [1, 3, 8], "transition": "all"}, set=BOTTLENECK | {KINDS: "none"})
-    assert found.size == Size(raw=9, active=9, distinct=2, infeasible=3)
+    assert found.size == SpaceSize(raw=9, active=9, distinct=2, infeasible=3)
 
 
 def test_when_switches_an_axis_off() -> None:
     axes = {"unit.order": ["original", "full_preactivation"], "transition": ["A", "B"]}
     found = tiny(axes, when={"unit.order": {"transition": "B"}})
-    assert found.size == Size(raw=4, active=3, distinct=3, infeasible=0)
+    assert found.size == SpaceSize(raw=4, active=3, distinct=3, infeasible=0)
     assert [net.transition for net in found.enumerate()] == ["A", "B", "B"]
 
 
@@ -159,7 +159,9 @@ def test_space_without_axes_is_its_base() -> None:
 def test_continuous_range_has_no_size_and_no_enumeration_but_samples() -> None:
     found = tiny({KINDS: ["exclusive_gate"], BIAS: {"low": -8, "high": 0}})
     assert found.size is None
-    with pytest.raises(InputError, match=r"axes.unit.shortcut.gate_bias: a continuous range has no end; give it"):
+    with pytest.raises(
+        InputError, match=r"axes.unit.shortcut.gate_bias: a continuous range cannot be enumerated; give it"
+    ):
         found.enumerate()
     net = found.sample(3)
     assert -8 <= net.unit.shortcut.model_dump()["gate_bias"] <= 0
@@ -168,9 +170,9 @@ def test_continuous_range_has_no_size_and_no_enumeration_but_samples() -> None:
 
 
 def test_very_large_space_is_not_counted_but_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space, "COUNTED", 5)
+    monkeypatch.setattr(space, "MAX_COUNTED", 5)
     found = tiny({"classes": {"low": 1, "high": 10}})
-    assert found.size == Size(raw=10, active=None, distinct=None, infeasible=None)
+    assert found.size == SpaceSize(raw=10, active=None, distinct=None, infeasible=None)
     assert found.contains(found.sample(0))
     assert not found.contains(Architecture.of(TINY | {"classes": 11}))
 
@@ -238,7 +240,7 @@ def test_suggested_number_is_snapped_to_the_grid() -> None:
 def test_assignment_may_name_axes_that_do_not_count_but_must_name_those_that_do() -> None:
     found = tiny({KINDS: ["identity", "exclusive_gate"], BIAS: [-6, 0]})
     assert found.architecture({KINDS: "identity", BIAS: 0}).key == Architecture.of(TINY).key
-    with pytest.raises(InputError, match=f"{BIAS}: no value; this axis counts here"):
+    with pytest.raises(InputError, match=f"{BIAS}: no value; this axis is active here and needs one"):
         found.architecture({KINDS: "exclusive_gate"})
     with pytest.raises(InputError, match=r"unknown axis 'unit\.order'"):
         found.architecture({"unit.order": "original"})
@@ -256,7 +258,7 @@ def test_equivalent_net_is_contained_however_it_is_written() -> None:
 
 def test_whole_shortcuts_are_values_too() -> None:
     found = tiny({"unit.shortcut": ["identity", {"kind": "exclusive_gate", "gate_bias": -6}], BIAS: [-6, -1]})
-    assert found.size == Size(raw=4, active=3, distinct=3, infeasible=0)
+    assert found.size == SpaceSize(raw=4, active=3, distinct=3, infeasible=0)
 
 
 def test_neighbours_take_one_step_along_numbers_and_any_other_word() -> None:
@@ -321,7 +323,7 @@ def test_value_may_be_a_description() -> None:
             "axes: unit.shortcut.kind: unknown shortcut 'projecton'; did you mean 'conv1x1'? allowed: identity",
         ),
         ({KINDS: []}, "axes: unit.shortcut.kind: no values; give at least one"),
-        ({KINDS: ["none", "none"]}, "unit.shortcut.kind: 'none' stands twice; each value may stand once"),
+        ({KINDS: ["none", "none"]}, "unit.shortcut.kind: 'none' is given twice; give each value once"),
         ({BIAS: {"low": 3, "high": 1}}, "unit.shortcut.gate_bias: low 3 is above high 1; exchange them"),
         ({BIAS: {"low": 0, "high": 1, "log": True}}, "log needs low greater than 0, not 0"),
         ({BIAS: {"low": 0, "high": 1, "step": 0}}, "step 0 must be greater than 0"),
@@ -337,16 +339,16 @@ def test_value_may_be_a_description() -> None:
         ({"stages.*.units": [0]}, "stages.*.units: must be at least 1, not 0"),
         (
             {"stages.*.units": {"low": 1, "high": 2.5}},
-            "high 2.5 must be a whole number where integer is true",
+            "high 2.5 must be a whole number, since integer is true",
         ),
-        ({"stages.7.units": [1]}, "'7' is no index of a list of 2; allowed: 0 to 1, or *"),
+        ({"stages.7.units": [1]}, "'7' is not an index of a list of 2; allowed: 0 to 1, or *"),
         (
             {"unit.shortcut": [{"kind": "exclusive_gate", "gate_bis": 1}]},
             "unit.shortcut: gate_bis: unknown field",
         ),
         (
             {"width": {"low": 1, "high": 2}},
-            "width: is rounded to whole channels, so it has no continuous range",
+            "width: must not be a continuous range, since channels are rounded",
         ),
     ],
 )
@@ -375,9 +377,9 @@ def test_axis_error_has_path_value_and_remedy(axes: dict[str, Any], message: str
         ),
         (
             {"when": {"unit.order": {"transition": "A"}, "transition": {"unit.order": "original"}}},
-            "when: unit.order, transition wait for each other",
+            "when: unit.order, transition depend on each other in a circle",
         ),
-        ({"when": {"unit.order": {"unit.order": "original"}}}, "wait for each other"),
+        ({"when": {"unit.order": {"unit.order": "original"}}}, "depend on each other in a circle"),
         ({"constraints": ["macs <"]}, "constraints: macs <: column 7: a value was expected"),
         ({"constrains": []}, "unknown field 'constrains'; did you mean 'constraints'?"),
     ],

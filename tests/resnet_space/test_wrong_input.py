@@ -121,7 +121,7 @@ MESSAGES = {
     ),
     stages(
         "[{units: 1, channels: 16}, {units: 1, channels: 8}]"
-    ): "stages.1.channels: transition A pads with channels, and cannot go from 16 down to 8; use transition B",
+    ): "stages.1.channels: transition A pads channels and cannot reduce them from 16 to 8; use transition B",
     stages("[{units: 1, channels: 16, stride: 64}]"): "stages.0.stride: 64 would shrink a map of 32x32 to nothing",
     stages(
         "[{units: 1, channels: 16}]\ninput_shape: [3, 1, 9]\nstem: {stride: 2}"
@@ -197,11 +197,11 @@ def test_wrong_preset_or_change_is_refused(act, message):
         ("unit.kind", "basic", "unit.kind: unknown field 'kind'; allowed: shortcut, order, normalisation, branch, survival"),
         ("unitt.order", "original", f"unitt: unknown field 'unitt'; did you mean 'unit'? allowed: {FIELDS}"),
         ("unit.shortcut.gate_bias", -6, MESSAGES[shortcut("{kind: identity, gate_bias: -6}")]),
-        ("stages.9.units", 1, "stages.9.units: '9' is no index of a list of 3; allowed: 0 to 2, or *"),
-        ("stages.-1.units", 1, "stages.-1.units: '-1' is no index of a list of 3; allowed: 0 to 2, or *"),
-        ("stages.units", 1, "stages.units: 'units' is no index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.9.units", 1, "stages.9.units: '9' is not an index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.-1.units", 1, "stages.-1.units: '-1' is not an index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.units", 1, "stages.units: 'units' is not an index of a list of 3; allowed: 0 to 2, or *"),
         ("stages.0.units", 0, "stages.0.units: must be at least 1, not 0"),
-        ("stages.1.channels", 8, "stages.1.channels: transition A pads with channels, and cannot go from 16 down to 8; "
+        ("stages.1.channels", 8, "stages.1.channels: transition A pads channels and cannot reduce them from 16 to 8; "
         "use transition B"),
         ("stages.0.units.x", 1, "stages.0.units.x: 3 has no parts"),
         ("classes.x", 1, "classes.x: 10 has no parts"),

@@ -9,29 +9,29 @@ import pytest
 
 from resnet_space import Architecture, complexity, preset
 from resnet_space.api import catalogue, shipped
-from resnet_space.counts import counts, table
+from resnet_space.counts import known_complexity, stored_counts
 
 
 @pytest.mark.long
 def test_the_counts_that_are_shipped_are_the_counters() -> None:
-    assert dict(table()) == shipped.counted(), "python -m resnet_space.api.shipped"
+    assert dict(stored_counts()) == shipped.counted(), "python -m resnet_space.api.shipped"
 
 
 def test_the_lists_that_are_shipped_are_what_is_there() -> None:
-    for name, (headings, rows) in shipped.listed().items():
+    for name, (headings, rows) in shipped.make_lists().items():
         assert catalogue.listing(name) == (headings, [*rows]), "python -m resnet_space.api.shipped"
 
 
 def test_a_network_that_is_not_shipped_is_counted(tiny_net: Architecture) -> None:
-    assert tiny_net.key not in table()
-    assert counts(tiny_net) == complexity(tiny_net)
+    assert tiny_net.key not in stored_counts()
+    assert known_complexity(tiny_net) == complexity(tiny_net)
 
 
 def test_a_shipped_count_is_found_by_what_the_network_is_and_not_by_its_name() -> None:
     same = preset("resnet110").assign(
         {"unit.shortcut": {"kind": "constant_scaling", "shortcut_scale": 1, "branch_scale": 1}}
     )
-    assert counts(same) is table()[preset("resnet110").key]
+    assert known_complexity(same) is stored_counts()[preset("resnet110").key]
 
 
 @pytest.mark.parametrize("verb", [["list"], ["list", "studies"], ["list", "published"], ["show", "resnet110"]])

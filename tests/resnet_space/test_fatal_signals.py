@@ -13,12 +13,12 @@ from pathlib import Path
 import processes
 import pytest
 
-from resnet_space.killed import LIBRARY, SIGNALS
+from resnet_space.fatal_signals import LIBRARY, SIGNALS
 
 COMMAND = """
 import os, resource, signal, sys
 from pathlib import Path
-from resnet_space import __main__, cli, killed
+from resnet_space import __main__, cli, fatal_signals
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 def a_verb():
@@ -73,22 +73,25 @@ def test_a_traceback_in_a_file_is_named_if_it_is_of_this_process(tmp_path: Path)
         ("old.txt", ""),
         ("none.txt", ""),
     ):
-        ran = command(f"killed.look_in(Path('{file}')); os.kill(os.getpid(), 9)", tmp_path)
+        ran = command(f"fatal_signals.set_traceback_file(Path('{file}')); os.kill(os.getpid(), 9)", tmp_path)
         assert ran.stderr == said
-    back = command("killed.look_in(Path('old.txt')); killed.look_in(None); os.abort()", tmp_path)
+    back = command(
+        "fatal_signals.set_traceback_file(Path('old.txt')); fatal_signals.set_traceback_file(None); os.abort()",
+        tmp_path,
+    )
     assert back.stderr.endswith(f"error: killed by SIGABRT, {LIBRARY}\n")
 
 
 def test_what_stands_in_a_file_is_no_program(tmp_path: Path) -> None:
     (tmp_path / "a$(touch evil).txt").write_text("process 1 on a\nFatal Python error: $(touch evil)`touch evil`\n")
-    ran = command("killed.look_in(Path('a$(touch evil).txt')); os.kill(os.getpid(), 9)", tmp_path)
+    ran = command("fatal_signals.set_traceback_file(Path('a$(touch evil).txt')); os.kill(os.getpid(), 9)", tmp_path)
     assert ran.stderr == ""
     assert not (tmp_path / "evil").exists()
 
 
 @pytest.mark.parametrize("what", ["pass", "os.abort()"])
 def test_no_process_is_left(what: str, tmp_path: Path) -> None:
-    said = "print(killed._waits, flush=True); "
+    said = "print(fatal_signals._reporter, flush=True); "
     waits = int(command(said + what, tmp_path).stdout)
     end = time.monotonic() + 10
     while processes.command(waits) and time.monotonic() < end:
@@ -103,9 +106,9 @@ def test_where_there_is_no_shell_a_traceback_is_all(tmp_path: Path) -> None:
 
 
 def test_in_a_process_that_nobody_watches_nothing_changes() -> None:
-    from resnet_space import killed
+    from resnet_space import fatal_signals
 
     was = faulthandler.is_enabled()
-    killed.look_in(Path("anywhere"))
+    fatal_signals.set_traceback_file(Path("anywhere"))
     assert faulthandler.is_enabled() == was
-    assert killed.stream == 2
+    assert fatal_signals.stream == 2
