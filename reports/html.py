@@ -140,7 +140,7 @@ def _arms(run: AblationRun) -> Grid:
     rows = []
     for arm, texts in zip(run.summaries, tables.cells(run), strict=True):
         name, params, macs, error, n, points, outcome, published = texts
-        found = run.about(arm.arm)
+        found = run.finding_of(arm.arm)
         is_control = arm.arm == run.study.control
         rows.append(
             [

@@ -79,7 +79,7 @@ def of_ablation(run: AblationRun, published_rows: Sequence[Published] = ()) -> s
             marks.append(f"$^{{{_letter(len(footnotes))}}}$")
         error = escape(percent(arm.mean, arm.std)).replace(" ", "~")
         bold = f"\\textbf{{{error}}}" if arm.arm == best else error
-        found = run.about(arm.arm)
+        found = run.finding_of(arm.arm)
         row = [
             escape(arm.arm) + (" (baseline)" if arm.arm == run.study.control else ""),
             engineering(arm.params),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ablations import effects, spending
+from ablations import alpha_spending, effects
 from ablations.run import AblationRun
 from ablations.summary import ArmSummary
 from reports.origin import origin
@@ -81,9 +81,9 @@ def spent(run: AblationRun) -> str:
     """How far a study that adds seeds has gone."""
     study = run.study
     most = max((arm.planned for arm in run.summaries), default=study.least_seeds)
-    done, looks = len(study.looked(most)), len(study.looks)
+    done, looks = len(study.analyses_up_to(most)), len(study.analyses)
     extra = sum(max(0, arm.planned - study.least_seeds) for arm in {arm.key: arm for arm in run.summaries}.values())
     return (
         f"seeds: {study.least_seeds} for every arm, up to {most} for open ones, {extra} trials more; "
-        f"{done} of {looks} looks, {spending.spent(done, looks):.0%} of alpha spent."
+        f"{done} of {looks} looks, {alpha_spending.spent(done, looks):.0%} of alpha spent."
     )

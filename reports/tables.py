@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ablations.findings import POINTS, Finding
 from ablations.run import AblationRun
-from ablations.study import MATCHED
+from ablations.study import MATCHED_SUFFIX
 from ablations.summary import ArmSummary
 from reports.numerals import engineering, percent, published
 
@@ -41,7 +41,7 @@ def cells(run: AblationRun) -> list[tuple[str, ...]]:
             engineering(arm.macs),
             marked(percent(arm.mean, arm.std), arm.arm),
             marked(f"{arm.n}", arm.arm),
-            marked(points(found), arm.arm, found.versus) if (found := run.about(arm.arm)) else "",
+            marked(points(found), arm.arm, found.versus) if (found := run.finding_of(arm.arm)) else "",
             arm.outcome,
             published(arm.published),
         )
@@ -85,12 +85,12 @@ def both_ways(run: AblationRun) -> list[tuple[str, ...]]:
         (
             name,
             engineering(arm.macs),
-            points(run.about(name)),
-            engineering(by_name[f"{name}{MATCHED}"].macs),
-            points(run.about(f"{name}{MATCHED}")),
+            points(run.finding_of(name)),
+            engineering(by_name[f"{name}{MATCHED_SUFFIX}"].macs),
+            points(run.finding_of(f"{name}{MATCHED_SUFFIX}")),
         )
         for name, arm in by_name.items()
-        if f"{name}{MATCHED}" in by_name
+        if f"{name}{MATCHED_SUFFIX}" in by_name
     ]
 
 

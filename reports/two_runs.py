@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ablations.findings import POINTS
-from ablations.two_runs import ALIKE, TwoRuns
+from ablations.two_runs import MACS_TOLERANCE, TwoRuns
 from reports import comparisons, figures, markdown, numerals, tables
 from reports.comparisons import Distribution
 from reports.page import Cell, Grid, Page, Picture, Section, render
@@ -61,8 +61,8 @@ def answer(found: TwoRuns) -> str:
     else:
         verdict = "differ" if same.p <= 0.05 else "are not shown to differ"
         lines.append(
-            f"At equal MACs (within {ALIKE:.0%}) the distributions of errors over {len(same.first)} networks each "
-            f"{verdict}: D = {same.statistic:.2f}, p = {tables.p(same.p)} (Kolmogorov-Smirnov)."
+            f"At equal MACs (within {MACS_TOLERANCE:.0%}) the distributions of errors over {len(same.first)} networks "
+            f"each {verdict}: D = {same.statistic:.2f}, p = {tables.p(same.p)} (Kolmogorov-Smirnov)."
         )
     return " ".join(lines)
 

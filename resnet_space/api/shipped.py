@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ablations.placing import network
 from ablations.published import catalogue as published
+from ablations.published_costs import network
 from resnet_space import Complexity, complexity, counts
 from resnet_space.api import catalogue
 from resnet_space.presets import PRESETS

@@ -20,7 +20,7 @@ from ablations.designs import (
     OneAtATime,
     changes,
 )
-from ablations.factors import Factor, written
+from ablations.factors import Factor, value_text
 from resnet_space import InputError, preset
 from resnet_space.description import Description
 
@@ -66,7 +66,7 @@ def test_levels_of_a_list_are_named_as_they_are_written() -> None:
         "exclusive_gate, gate_bias -6": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -6}},
     }
     assert list(WIDTH.choices) == ["0.5", "1", "2"]
-    assert [written(value) for value in (True, None, [1, 8], 1e-5)] == ["true", "null", "[1, 8]", "1e-05"]
+    assert [value_text(value) for value in (True, None, [1, 8], 1e-5)] == ["true", "null", "[1, 8]", "1e-05"]
 
 
 def test_levels_with_names_set_several_paths_together() -> None:
@@ -82,13 +82,13 @@ def test_levels_with_names_set_several_paths_together() -> None:
         ),
         (
             {"levels": ["original", "full_preactivation"]},
-            "factors.order: a list of levels needs the path where they go; or name the levels in a mapping",
+            "factors.order: a list of levels needs the path that they set; or name the levels in a mapping",
         ),
         (
             {"path": "width", "levels": {"a": {"width": 1}, "b": {"width": 2}}},
-            "factors.order: levels with names set paths of their own; leave the path 'width' out, or give a list",
+            "factors.order: named levels set their own paths; leave out the path 'width', or give a list",
         ),
-        ({"path": "width", "levels": [1, 2, 1.0]}, "factors.order.levels: '1' stands twice; levels must differ"),
+        ({"path": "width", "levels": [1, 2, 1.0]}, "factors.order.levels: '1' is given twice; levels must differ"),
         (
             {"levels": {"a": {"width": 1}, "b": {"width": 1.0}}},
             "factors.order.levels: 'a' and 'b' are the same; levels must differ",
@@ -117,15 +117,19 @@ def test_a_factor_that_cannot_vary_is_refused_by_name(data: dict[str, Any], mess
     ("one", "other", "how"),
     [
         ("unit.order", "unit.order", "both set unit.order"),
-        ("unit.shortcut", "unit.shortcut.gate_bias", "set unit.shortcut and unit.shortcut.gate_bias, of which one"),
-        ("stages.*.units", "stages.0.units", "set stages.*.units and stages.0.units, of which one"),
+        (
+            "unit.shortcut",
+            "unit.shortcut.gate_bias",
+            "set unit.shortcut and unit.shortcut.gate_bias, one of which is part",
+        ),
+        ("stages.*.units", "stages.0.units", "set stages.*.units and stages.0.units, one of which is part"),
     ],
 )
 @pytest.mark.parametrize("kind", ["one_at_a_time", "leave_one_out", "ladder", "factorial", "fractional"])
 def test_two_factors_that_set_the_same_are_refused_by_every_design(one: str, other: str, how: str, kind: str) -> None:
     both = {name: Factor(path=path, levels=(1, 2)) for name, path in (("a", one), ("b", other), ("c", "classes"))}
     design = DESIGNS[kind].of({"resolution": 3} if kind == "fractional" else {})
-    with pytest.raises(InputError, match="what two factors set must be apart") as error:
+    with pytest.raises(InputError, match="factors must set different paths") as error:
         design.compile(both, {})
     assert str(error.value).startswith(f"factors: 'a' and 'b' {how}")
 

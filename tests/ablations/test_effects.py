@@ -15,8 +15,8 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from ablations.effects import (
-    LEAST_BOOT,
-    MOST_FLIPPED,
+    MAX_SIGN_FLIP_PAIRS,
+    MIN_BOOTSTRAP_PAIRS,
     TESTS,
     Difference,
     Values,
@@ -128,10 +128,10 @@ def test_sign_flip_counts_what_a_list_of_all_signs_counts(whole: list[int]) -> N
 
 
 def test_sign_flip_counts_many_pairs_and_says_where_it_stops() -> None:
-    assert of(*range(1, MOST_FLIPPED + 1), test="sign_flip").p == pytest.approx(2.0 ** (1 - MOST_FLIPPED))
-    more = of(*range(1, MOST_FLIPPED + 2), test="sign_flip")
+    assert of(*range(1, MAX_SIGN_FLIP_PAIRS + 1), test="sign_flip").p == pytest.approx(2.0 ** (1 - MAX_SIGN_FLIP_PAIRS))
+    more = of(*range(1, MAX_SIGN_FLIP_PAIRS + 2), test="sign_flip")
     assert more.p is None
-    assert more.why_no_p == "sign_flip counts up to 40 pairs, and there are 41"
+    assert more.why_no_p == "sign_flip takes at most 40 pairs, and there are 41"
 
 
 @quick
@@ -246,10 +246,10 @@ def test_two_pairs_have_an_interval_and_no_p() -> None:
     assert found.size is None
 
 
-@pytest.mark.parametrize("n", [2, LEAST_BOOT - 1, LEAST_BOOT])
+@pytest.mark.parametrize("n", [2, MIN_BOOTSTRAP_PAIRS - 1, MIN_BOOTSTRAP_PAIRS])
 def test_a_few_pairs_have_no_bootstrap(n: int) -> None:
     found = of(*(0.01 * number for number in range(n)))
-    assert ((found.boot_low is None), (found.boot_high is None)) == (n < LEAST_BOOT,) * 2
+    assert ((found.boot_low is None), (found.boot_high is None)) == (n < MIN_BOOTSTRAP_PAIRS,) * 2
 
 
 @pytest.mark.parametrize("test", TESTS)
@@ -266,7 +266,7 @@ def test_the_same_difference_everywhere_has_no_t_and_says_so() -> None:
     assert (found.delta, found.std, found.low, found.high) == (0.1, 0, 0.1, 0.1)
     assert (found.boot_low, found.boot_high) == (0.1, 0.1)
     assert found.p is None
-    assert found.why_no_p == "all 6 differences are 0.1: without any spread there is no t"
+    assert found.why_no_p == "all 6 differences are 0.1: without spread there is no t"
     assert no_worse(found, 0.2) is equivalent(found, 0.2) is None
     assert found.size is None
 
@@ -287,7 +287,7 @@ def test_the_same_difference_everywhere_has_the_least_p_of_a_count(test: str) ->
     [
         (lambda: of(0.1, test="wilcoxn"), "test: unknown test 'wilcoxn'; did you mean 'wilcoxon'? allowed: paired_t,"),
         (lambda: of(0.1, confidence=95), "confidence: 95; must be between 0 and 1"),
-        (lambda: of(0.1, float("nan")), "seed 1: nan is no result"),
+        (lambda: of(0.1, float("nan")), "seed 1: nan is not a finite number"),
         (lambda: no_worse(of(0.1, 0.2, 0.3), 0), "margin: 0; must be above 0"),
         (lambda: equivalent(of(0.1), float("inf")), "margin: inf; must be above 0"),
         (lambda: holm([0.1, 1.5]), "p: 1.5; must be between 0 and 1"),

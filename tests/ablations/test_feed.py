@@ -90,10 +90,10 @@ def by_two(plan: AblationPlan) -> AblationPlan:
 
 def test_seeds_are_added_so_many_at_a_time(plan: AblationPlan, store: Store) -> None:
     plan = by_two(plan)
-    assert plan.study.looks == (3, 5, 6)
+    assert plan.study.analyses == (3, 5, 6)
     asked = drive(plan, store, noisy)
     assert asked[9:] == [(arm, seed) for seed in range(3, 6) for arm in ("base", "open")]
-    assert [len(plan.study.looked(seeds)) for seeds in (2, 3, 4, 5, 6)] == [1, 1, 1, 2, 3]
+    assert [len(plan.study.analyses_up_to(seeds)) for seeds in (2, 3, 4, 5, 6)] == [1, 1, 1, 2, 3]
 
 
 def test_nothing_is_added_where_all_is_resolved(plan: AblationPlan, store: Store) -> None:
@@ -109,7 +109,7 @@ def test_a_run_that_goes_on_asks_for_what_it_would_have_asked_for(plan: Ablation
     whole.close()
     for each in (plan, by_two(plan)):
         for stop in (4, 9, 10, 12):
-            folder = tmp_path / f"{stop} {len(each.study.looks)}"
+            folder = tmp_path / f"{stop} {len(each.study.analyses)}"
             folder.mkdir()
             store = Store.at(folder)
             before = drive(each, store, noisy, most=stop)

@@ -43,7 +43,7 @@ def test_a_family_is_not_adjusted_where_the_study_says_that_it_is_none(ablation:
     assert [found.p_adjusted for found in alone.findings] == [found.p for found in alone.findings]
     assert [found.resolved for found in alone.findings] == [True, True]
     assert [found.resolved for found in family.findings] == [False, False]
-    assert any("p <= 0.05 for each comparison by itself" in note for note in footnotes(alone))
+    assert any("p <= 0.05 for each comparison separately" in note for note in footnotes(alone))
     assert any("p <= 0.05 by Holm over its family" in note for note in footnotes(family))
 
 
@@ -79,7 +79,7 @@ def test_trials_that_did_not_end_well_are_told_and_in_no_mean(ablation: Make) ->
     assert found.bad == {"other": 1}
     assert found.difference.n == 3
     assert found.difference.missing == (1,)
-    assert found.verdict.startswith("1 of other did not end well;")
+    assert found.verdict.startswith("1 of other diverged or failed;")
     assert run.best is None
 
 
@@ -129,7 +129,7 @@ def test_an_unfinished_run_says_so(ablation: Make) -> None:
         ({"measure": "test_eror"}, "unknown measure 'test_eror'; did you mean 'test_error'?"),
         ({"test": "paired"}, "unknown test 'paired'; did you mean 'paired_t'?"),
         ({"compare": ["identity"]}, "'identity' is compared with itself"),
-        ({"compare": ["dropout 0.5", "dropout 0.5"]}, "a contrast is there twice"),
+        ({"compare": ["dropout 0.5", "dropout 0.5"]}, "a contrast is given twice"),
     ],
 )
 def test_wrong_plans_are_refused_by_name(planned: dict[str, Any], message: str) -> None:
@@ -140,13 +140,13 @@ def test_wrong_plans_are_refused_by_name(planned: dict[str, Any], message: str) 
 
 
 def test_seeds_that_are_added_need_contrasts_to_be_added_for(ablation: Make) -> None:
-    with pytest.raises(InputError, match=r"seeds: more seeds are added for planned contrasts"):
+    with pytest.raises(InputError, match=r"seeds: a range needs planned contrasts"):
         ablation(CLEAR, seeds={"min": 3, "max": 5})
 
 
 def test_a_contrast_with_another_arm_than_the_baseline_is_told_as_such(ablation: Make) -> None:
     run = ablation(CLEAR, planned={"compare": [{"arm": "bad", "versus": "like"}]})
-    assert (run.about("bad").versus, run.about("like").versus) == ("like", "base")
+    assert (run.finding_of("bad").versus, run.finding_of("like").versus) == ("like", "base")
     assert any("or of the arm that it was planned to be compared with" in note for note in footnotes(run))
     alone = ablation(CLEAR, folder="alone", planned={"compare": ["bad"]})
     assert not any("planned to be compared with" in note for note in footnotes(alone))

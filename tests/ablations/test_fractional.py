@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ablations.designs import Design, Fractional
 from ablations.factors import Factor
-from ablations.fractional import LETTERS, Fraction, by_generators, by_resolution, spelt
+from ablations.fractional import LETTERS, Fraction, by_generators, by_resolution, word_text
 from resnet_space import InputError
 
 
@@ -141,23 +141,23 @@ def test_long_relations_are_told_by_generators_and_aliases_of_two_factors() -> N
         (
             5,
             {"generators": ["D=AB", "E=AB"]},
-            "design.generators: would make D = E, two main effects that nothing tells apart; "
-            "give every generated factor a word of its own, of two letters or more",
+            "design.generators: would make D = E, main effects that cannot be distinguished; "
+            "give each generated factor a different word of two or more letters",
         ),
         (
             3,
             {"generators": ["C=A"]},
-            "design.generators: would make A = C, two main effects that nothing tells apart; "
-            "give every generated factor a word of its own, of two letters or more",
+            "design.generators: would make A = C, main effects that cannot be distinguished; "
+            "give each generated factor a different word of two or more letters",
         ),
         (3, {"generators": ["D=AB"]}, "design.generators: D=AB: unknown letter 'D'; allowed: A, B, C"),
         (
             3,
             {"generators": ["AB"]},
-            "design.generators: 'AB' must be a letter and the word that it is equal to, as in 'D=ABC'",
+            "design.generators: 'AB' must be a letter and the word that it equals, as in 'D=ABC'",
         ),
-        (3, {"generators": ["C=ABA"]}, "design.generators: 'C=ABA' has a letter twice; twice is not at all"),
-        (5, {"generators": ["D=AB", "D=AC"]}, "design.generators: D is generated twice; each factor may be once"),
+        (3, {"generators": ["C=ABA"]}, "design.generators: 'C=ABA' has a letter twice; give each letter once"),
+        (5, {"generators": ["D=AB", "D=AC"]}, "design.generators: D is generated twice; generate each factor once"),
         (
             5,
             {"generators": ["D=AB", "E=AD"]},
@@ -166,7 +166,7 @@ def test_long_relations_are_told_by_generators_and_aliases_of_two_factors() -> N
         (
             14,
             {"generators": ["O=ABC"]},
-            "design.generators: leave 8192 cells; at most 4096 are allowed; give more generators",
+            "design.generators: 8192 cells remain; at most 4096 are allowed; give more generators",
         ),
         (1, {"resolution": 3}, "factors: a fraction needs at least 3 of them, not 1; design: factorial takes two"),
         (4, {}, "fractional needs either a resolution (3 or more) or generators, as in [D=ABC]"),
@@ -259,4 +259,4 @@ def test_a_fraction_has_at_least_the_resolution_that_was_asked_for(number: int, 
 
 
 def test_words_are_spelt_without_the_letter_of_the_identity() -> None:
-    assert (spelt(0), spelt(0b101), spelt(1 << 8)) == ("I", "AC", "J")
+    assert (word_text(0), word_text(0b101), word_text(1 << 8)) == ("I", "AC", "J")

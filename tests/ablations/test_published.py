@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from ablations.placing import COMPARED, Cost, cost, network, placed
 from ablations.published import Published, catalogue, rows
+from ablations.published_costs import ERROR_METRICS, Cost, cost, cost_and_error, network
 from resnet_space import PRESETS, InputError, complexity, preset
 
 SOURCE = re.compile(r"\d{4}\.\d{4,5} (table \d+|section [\d.]+)|Krizhevsky 2012 (table \d|abstract)")
@@ -79,10 +79,10 @@ def test_a_cost_is_the_paper_s_own_where_it_prints_one_and_counted_where_not() -
 
 
 def test_what_failed_and_errors_of_the_first_five_guesses_have_no_place() -> None:
-    assert placed(row(table="shortcuts", variant="dropout"), "macs") is None
-    assert placed(row(table="top5", model="vgg16"), "macs") is None
-    assert placed(row(table="references", model="vgg16"), "macs") == (15.3e9, 0.2807)
-    assert COMPARED == ("test_error", "top1")
+    assert cost_and_error(row(table="shortcuts", variant="dropout"), "macs") is None
+    assert cost_and_error(row(table="top5", model="vgg16"), "macs") is None
+    assert cost_and_error(row(table="references", model="vgg16"), "macs") == (15.3e9, 0.2807)
+    assert ERROR_METRICS == ("test_error", "top1")
 
 
 def test_a_data_set_has_its_own_rows_and_an_unknown_one_names_the_nearest() -> None:

@@ -3,7 +3,7 @@
 import jsonschema
 import pytest
 
-from ablations.published import of_arms, rows
+from ablations.published import results_of_arms, rows
 from ablations.study import Ablation
 from resnet_space import complexity, documents
 from resnet_space.api.catalogue import SCHEMAS
@@ -30,7 +30,7 @@ def test_every_arm_of_every_form_is_a_network_of_its_own(name: str, form: str) -
     nets = study.architectures(SHAPES[study.data.name], 10)
     assert len({net.key for net in nets.values()}) == len(nets)
     assert study.control in nets
-    assert set(study.listed) <= set(nets)
+    assert set(study.all_arms) <= set(nets)
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -43,7 +43,7 @@ def test_the_laptop_form_comes_first_and_needs_no_download(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ABLATIONS if name not in ("depth", "gate_bias", *BESIDE)])
 def test_every_arm_has_its_row_in_the_paper_s_table(name: str) -> None:
     study = load(name)
-    assert of_arms(study).keys() == study.arms.keys()
+    assert results_of_arms(study).keys() == study.arms.keys()
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -83,7 +83,7 @@ def test_the_paper_form_of_shortcuts_is_the_paper_s() -> None:
 
 
 def test_published_errors_are_fractions_and_fails_have_none() -> None:
-    published = of_arms(load("shortcuts"))
+    published = results_of_arms(load("shortcuts"))
     assert published["identity"].error == pytest.approx(0.0661)
     assert published["dropout 0.5"].error is None
     assert published["dropout 0.5"].fails

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ablations.alpha_spending import interval_confidence, sequential_p, shares, spent
 from ablations.effects import difference, holm
-from ablations.spending import interval_confidence, sequential_p, shares, spent
 from resnet_space import InputError
 
 looks = st.integers(1, 40)
@@ -95,12 +95,12 @@ def test_a_looks_interval_leaves_zero_out_exactly_where_it_claims(look: int) -> 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: shares(0), "looks: 0; must be at least 1"),
-        (lambda: sequential_p([0.1, 0.2], 1), "looks: 2 of 1; must be between 0 and 1"),
+        (lambda: shares(0), "analyses: 0; must be at least 1"),
+        (lambda: sequential_p([0.1, 0.2], 1), "analyses: 2 of 1; must be between 0 and 1"),
         (lambda: sequential_p([0.1, 1.2], 2), "p: 1.2; must be between 0 and 1"),
         (lambda: sequential_p([float("nan")], 2), "p: nan; must be between 0 and 1"),
-        (lambda: spent(3, 2), "looks: 3 of 2; must be between 0 and 2"),
-        (lambda: interval_confidence(0, 2), "looks: 0 of 2; must be between 1 and 2"),
+        (lambda: spent(3, 2), "analyses: 3 of 2; must be between 0 and 2"),
+        (lambda: interval_confidence(0, 2), "analyses: 0 of 2; must be between 1 and 2"),
         (lambda: interval_confidence(1, 2, 95), "confidence: 95; must be between 0 and 1"),
     ],
 )

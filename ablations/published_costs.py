@@ -1,4 +1,4 @@
-"""Where published results stand beside ours: what their networks cost, as the paper prints it or as we count it."""
+"""The costs of published networks, as printed in the paper or counted here, to plot published results with ours."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from resnet_space.presets import PRESETS
 
 CostName = Literal["params", "macs"]
 
-COMPARED = ("test_error", "top1")
-"""The metrics that are what we call an error: the share of images of which the first guess is wrong."""
+ERROR_METRICS = ("test_error", "top1")
+"""The metrics that are comparable with our errors: the share of images whose top-1 prediction is wrong."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Cost:
 
     value: float
     counted: bool
-    """By our counter on the preset; otherwise the figure is the paper's own, as printed."""
+    """Whether our counter counted them on the preset; else they are printed in the paper."""
 
 
 def network(row: Published) -> Architecture | None:
-    """The network of a row, None where it is none of our presets.
+    """Return the network of a row; None if it is not one of our presets.
 
     Raises:
-        InputError: a change that the preset does not take.
+        InputError: the preset does not allow one of the changes.
     """
     return _network(row.preset, row.changes)
 
@@ -44,9 +44,10 @@ def _network(preset: str, changes: tuple[str, ...]) -> Architecture | None:
 
 
 def cost(row: Published, name: CostName) -> Cost | None:
-    """What the network costs: the paper's own figure if it prints one, else counted; None where neither is to be had.
+    """Return the cost of the network: printed in the paper, or else counted; None if neither is available.
 
-    Papers count convolutions and the classifier, ours counts batch normalisation and pooling too: a percent or two.
+    Papers count convolutions and the classifier. Our counter includes batch normalisation and pooling, one or two
+    percent more.
     """
     printed = getattr(row, name)
     if printed is not None:
@@ -55,8 +56,8 @@ def cost(row: Published, name: CostName) -> Cost | None:
     return None if net is None else Cost(getattr(known_complexity(net), name), counted=True)
 
 
-def placed(row: Published, name: CostName) -> tuple[float, float] | None:
-    """(cost, error) of a row, None where it has no place: no such cost, no number, or an error of another kind."""
-    if row.error is None or row.metric not in COMPARED or (found := cost(row, name)) is None:
+def cost_and_error(row: Published, name: CostName) -> tuple[float, float] | None:
+    """Return (cost, error) of a row; None if it has no such cost, no number, or another kind of error."""
+    if row.error is None or row.metric not in ERROR_METRICS or (found := cost(row, name)) is None:
         return None
     return found.value, row.error
