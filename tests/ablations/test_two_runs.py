@@ -1,4 +1,4 @@
-"""Two runs side by side: networks of equal complexity are paired off, each once, and only with their equals."""
+"""Comparison of two runs: networks of equal complexity are paired, each at most once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COSTS = st.lists(st.floats(1e4, 1e7), max_size=12)
 
 @settings(deadline=None)
 @given(COSTS, COSTS)
-def test_pairs_are_of_equal_complexity_and_none_is_in_two(first: list[float], second: list[float]) -> None:
+def test_pairs_have_equal_complexity_and_each_network_is_in_one_pair(first: list[float], second: list[float]) -> None:
     pairs = pair_by_macs(first, second)
     assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
     assert all(
@@ -23,7 +23,7 @@ def test_pairs_are_of_equal_complexity_and_none_is_in_two(first: list[float], se
 
 @settings(deadline=None)
 @given(COSTS, COSTS)
-def test_nobody_is_left_alone_who_has_a_partner_left(first: list[float], second: list[float]) -> None:
+def test_no_network_stays_unpaired_if_a_partner_is_free(first: list[float], second: list[float]) -> None:
     pairs = pair_by_macs(first, second)
     alone_here = [cost for i, cost in enumerate(first) if i not in {i for i, _ in pairs}]
     alone_there = [cost for j, cost in enumerate(second) if j not in {j for _, j in pairs}]
@@ -37,5 +37,5 @@ def test_the_same_networks_are_paired_with_themselves(costs: list[float]) -> Non
 
 
 @pytest.mark.parametrize(("first", "second"), [([], []), ([1e6], []), ([1e6], [2e6])])
-def test_without_equals_there_is_no_pair(first: list[float], second: list[float]) -> None:
+def test_without_networks_of_equal_complexity_there_are_no_pairs(first: list[float], second: list[float]) -> None:
     assert pair_by_macs(first, second) == []

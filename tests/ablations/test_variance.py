@@ -1,4 +1,4 @@
-"""Effects of a design's factors: a published analysis, effects by hand, and tables that cannot tell."""
+"""Analysis of variance: a published analysis, effects computed by hand, and tables with too little data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ablations.effects import difference
 from ablations.variance import Term, analyse_variance, describe_imbalance
 from resnet_space import InputError
 
-# R's `npk`: yields of peas by nitrogen, phosphate and potassium, in six blocks of four plots, in the order of R's rows.
+# `npk` of R: the yields of peas by nitrogen, phosphate and potassium, in six blocks of four plots; rows in the order of R.
 # Venables and Ripley 2002, Modern Applied Statistics with S, § 6.7.
 YIELDS = """49.5 62.8 46.8 57.0 59.8 58.5 55.5 56.0 62.8 55.8 69.5 55.0
 62.0 48.8 45.5 44.2 52.0 51.5 49.8 48.8 57.2 59.0 53.2 56.0"""
@@ -29,7 +29,7 @@ def every(factors: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def crossed(levels: dict[str, str], seeds: int, error: Callable[..., float]) -> pd.DataFrame:
-    """All combinations of one-letter levels, each with all seeds; `error` of the levels' places and the seed."""
+    """All combinations of one-letter levels, with all seeds; `error` is a function of level indices and seed."""
     rows = []
     for places in product(*(range(len(each)) for each in levels.values())):
         named = {name: each[place] for (name, each), place in zip(levels.items(), places, strict=True)}
@@ -77,7 +77,7 @@ def test_nitrogen_adds_the_published_pounds_of_peas(npk: pd.DataFrame) -> None:
     assert nitrogen.effect == pytest.approx(5.616667, abs=5e-7)
 
 
-def test_what_is_confounded_with_blocks_is_not_told_from_them(npk: pd.DataFrame) -> None:
+def test_an_effect_confounded_with_blocks_has_no_degree_of_freedom(npk: pd.DataFrame) -> None:
     *_, all_three = analyse_variance(npk, "NPK", every("NPK"), value="yield", block="block")
     assert all_three == Term(("N", "P", "K"), 0, None, None, 0.0, None, None, None)
 
@@ -106,7 +106,7 @@ def test_one_factor_of_two_levels_with_seeds_as_blocks_is_the_paired_t_test() ->
     )
 
 
-def test_what_a_seed_does_to_all_cells_is_not_taken_for_chance() -> None:
+def test_the_effect_of_a_seed_on_all_cells_is_not_in_the_residual() -> None:
     calm = crossed({"a": "xy", "b": "pq"}, 4, noise(1))
     stormy = calm.assign(error=calm["error"] + 0.1 * calm["seed"])
     for one, other in zip(
@@ -124,7 +124,7 @@ def test_categories_say_which_level_is_the_second() -> None:
     assert analyse_variance(table, "ab", [("a",)])[0].effect == pytest.approx(0.05)
 
 
-def test_names_may_be_any_text() -> None:
+def test_names_can_be_any_text() -> None:
     plain = crossed({"a": "xy", "b": "pq"}, 3, noise())
     odd = plain.rename(columns={"a": "unit.order (new)", "b": 'C("b"):x + 1', "seed": "the seed", "error": "top-1 %"})
     names = ["unit.order (new)", 'C("b"):x + 1']
@@ -140,7 +140,7 @@ def test_more_than_two_levels_have_an_f_and_no_single_effect() -> None:
     assert main.effect is main.low is main.high is both.effect is None
 
 
-def test_a_part_of_a_factor_that_another_does_not_hold_has_no_single_effect() -> None:
+def test_a_factor_that_is_only_partly_confounded_has_no_single_effect() -> None:
     table = crossed({"a": "xyz"}, 4, noise()).assign(b=lambda t: (t["a"] == "z").astype(int))
     some, none = analyse_variance(table, "ab", [("a",), ("b",)])
     assert (some.df, none.df) == (1, 0)
@@ -148,12 +148,12 @@ def test_a_part_of_a_factor_that_another_does_not_hold_has_no_single_effect() ->
     assert some.effect is some.low is none.effect is None
 
 
-# Against statsmodels, in tables that lack rows
+# Comparison with statsmodels, in tables that lack rows
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.sets(st.integers(0, 35), max_size=9), st.integers(0, 100))
-def test_f_and_p_are_statsmodels_of_type_two_whatever_seeds_are_missing(lost: set[int], seed: int) -> None:
+def test_f_and_p_are_those_of_type_two_in_statsmodels_with_any_seeds_missing(lost: set[int], seed: int) -> None:
     levels = {"a": "xy", "b": "pq", "c": "uvw"}
     table = crossed(levels, 3, noise(seed)).drop(index=sorted(lost))
     assume(len(table.groupby(list(levels))) == 12)
@@ -163,7 +163,7 @@ def test_f_and_p_are_statsmodels_of_type_two_whatever_seeds_are_missing(lost: se
         assert (term.df, term.f, term.p) == pytest.approx((row["df"], row["F"], row["PR(>F)"]), rel=1e-6, abs=1e-9)
 
 
-def test_an_interval_leaves_zero_out_exactly_where_p_is_small_also_where_seeds_are_missing() -> None:
+def test_an_interval_excludes_zero_exactly_if_p_is_small_also_with_missing_seeds() -> None:
     seen = set()
     for seed in range(30):
         table = crossed({"a": "xy", "b": "pq"}, 3, noise(seed)).drop(index=[0, 5])
@@ -185,7 +185,7 @@ def test_the_order_of_rows_and_terms_changes_nothing() -> None:
     assert first == pytest.approx(second)
 
 
-def test_shares_are_parts_of_a_whole() -> None:
+def test_shares_are_fractions_of_the_total_variation() -> None:
     table = crossed({"a": "xy", "b": "pq"}, 3, lambda a, b, seed: 0.1 + 0.03 * a + 0.01 * a * b + 0.02 * seed)
     shares = [term.share for term in analyse_variance(table, "ab", every("ab"))]
     # By hand: effects 0.035, 0.005 and 0.005, and seeds with a variance of 2/3 * 0.02².
@@ -196,8 +196,8 @@ def test_shares_are_parts_of_a_whole() -> None:
 # A fraction
 
 
-def test_a_fractions_effects_are_told_with_whatever_they_are_aliases_of() -> None:
-    # D = -ABC, of which the first row is -, -, -, +; AB stands for CD too.
+def test_the_effects_of_a_fraction_include_those_of_their_aliases() -> None:
+    # D = -ABC, whose first row is -, -, -, +; AB is an alias of CD.
     rows = [(a, b, c, 1 ^ a ^ b ^ c) for a, b, c in product((0, 1), repeat=3)]
     table = pd.DataFrame(
         [
@@ -224,16 +224,16 @@ def test_a_fractions_effects_are_told_with_whatever_they_are_aliases_of() -> Non
     assert alias.df == 0
 
 
-def test_an_interaction_may_stand_without_its_factors() -> None:
+def test_an_interaction_can_be_in_the_model_without_its_factors() -> None:
     (both,) = analyse_variance(crossed({"a": "xy", "b": "pq"}, 3, noise()), "ab", [("a", "b")])
     assert both.df == 1
     assert both.f is not None
 
 
-# What cannot be told
+# Effects that cannot be estimated
 
 
-def test_one_seed_of_every_cell_leaves_nothing_to_measure_chance_by() -> None:
+def test_one_seed_per_cell_leaves_no_degree_of_freedom_for_the_residual() -> None:
     terms = analyse_variance(crossed({"a": "xy", "b": "pq"}, 1, noise()), "ab", every("ab"))
     for term in terms:
         assert term.df == 1
@@ -242,7 +242,7 @@ def test_one_seed_of_every_cell_leaves_nothing_to_measure_chance_by() -> None:
     assert sum(term.share for term in terms) == pytest.approx(1)
 
 
-def test_without_any_residual_there_is_no_f() -> None:
+def test_without_a_residual_there_is_no_f() -> None:
     table = crossed({"a": "xy", "b": "pq"}, 3, lambda a, b, seed: 0.1 + 0.03 * a + 0.02 * seed)
     main, other, both = analyse_variance(table, "ab", every("ab"))
     assert main.effect == pytest.approx(0.03)
@@ -250,13 +250,13 @@ def test_without_any_residual_there_is_no_f() -> None:
     assert {main.f, main.p, main.low, other.f, both.f} == {None}
 
 
-def test_a_table_where_nothing_varies_has_shares_of_0() -> None:
+def test_a_table_with_equal_values_has_shares_of_0() -> None:
     terms = analyse_variance(crossed({"a": "xy", "b": "pq"}, 3, lambda *_: 0.1), "ab", every("ab"))
     assert [(term.f, term.share) for term in terms] == [(None, 0)] * 3
     assert [term.effect for term in terms] == pytest.approx([0] * 3)
 
 
-def test_a_level_without_any_row_and_an_empty_table_tell_nothing() -> None:
+def test_a_level_without_rows_and_an_empty_table_give_no_effects() -> None:
     table = crossed({"a": "xy", "b": "pq"}, 3, noise())
     half = table[table["a"] == "x"]
     main, other, both = analyse_variance(half, "ab", every("ab"))
@@ -289,7 +289,7 @@ def test_wrong_tables_are_refused_in_words(wrong: Callable[[pd.DataFrame], objec
 
 
 def lacking(*lost: tuple[str, int], levels: dict[str, str] | None = None) -> str:
-    """Of all cells of two or more factors with three seeds each, less these: (levels, seed)."""
+    """The text for all cells of two or more factors with three seeds each, without the given (levels, seed)."""
     levels = levels or {"order": "xy", "width": "pq"}
     table = crossed(levels, 3, noise())
     cells = table[list(levels)].agg("".join, axis=1)
@@ -297,7 +297,7 @@ def lacking(*lost: tuple[str, int], levels: dict[str, str] | None = None) -> str
     return describe_imbalance(table[~np.array(gone)], list(levels), "seed")
 
 
-def test_a_whole_table_lacks_nothing() -> None:
+def test_a_complete_table_is_balanced() -> None:
     assert lacking() == ""
     assert lacking(levels={"a": "xyz", "b": "pq", "c": "uv"}) == ""
 
@@ -307,7 +307,7 @@ def test_cells_that_lack_a_seed_are_named() -> None:
     assert lacking(("xq", 1), ("yp", 1)) == "2 of 4 cells lack seed 1: order=x, width=q; order=y, width=p"
 
 
-def test_seeds_that_the_same_cells_lack_are_told_together() -> None:
+def test_seeds_that_the_same_cells_lack_are_reported_together() -> None:
     assert lacking(("xq", 0), ("xq", 2)) == "1 of 4 cells lacks seed 0, 2: order=x, width=q"
     assert lacking(("xq", 0), ("yq", 2)) == (
         "1 of 4 cells lacks seed 0: order=x, width=q. 1 of 4 cells lacks seed 2: order=y, width=q"
@@ -320,11 +320,11 @@ def test_many_cells_are_not_all_named() -> None:
     assert text == "5 of 8 cells lack seed 0: a=w, b=p; a=w, b=q; a=x, b=p; a=y, b=p; and 1 more"
 
 
-def test_a_cell_without_any_row_is_missed() -> None:
+def test_a_cell_without_rows_is_reported() -> None:
     assert lacking(("xq", 0), ("xq", 1), ("xq", 2)) == "1 of 4 cells has no row: order=x, width=q"
 
 
-def test_a_fraction_is_whole_by_itself_and_misses_its_own_cells() -> None:
+def test_a_fraction_is_balanced_and_lacks_only_its_own_cells() -> None:
     levels = {"A": "-+", "B": "-+", "C": "-+"}
     table = crossed(levels, 2, noise())
     minus = table[list(levels)].agg("".join, axis=1).str.count("-")

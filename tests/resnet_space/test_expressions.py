@@ -1,4 +1,4 @@
-"""The language of constraints and filters: what it says, what it refuses, and that nothing gets out of it."""
+"""The language of constraints and filters: its meaning, its errors, and that any text is either parsed or refused."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ def test_missing_field_is_neither_true_nor_false(text: str) -> None:
     assert not Expression(text, NAMES).refuted(value)
 
 
-def test_missing_field_does_not_spoil_what_is_decided_without_it() -> None:
+def test_missing_field_does_not_change_a_result_that_does_not_need_it() -> None:
     assert holds("gate_bias > 0 or depth == 20")
     assert Expression("gate_bias > 0 and depth > 20", NAMES).refuted(lookup_of(preset("resnet20")))
 
@@ -135,7 +135,7 @@ def test_network_is_not_counted_unless_a_cost_is_named(monkeypatch: pytest.Monke
         ("", "column 1: a value was expected, but the text ends"),
     ],
 )
-def test_error_points_at_the_place(text: str, message: str) -> None:
+def test_error_has_the_column(text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         Expression(text, NAMES)
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""Equivalent descriptions have one key, and equivalent means equal outputs; others differ in their keys."""
+"""Equivalent descriptions, whose outputs are equal, have one key; others have different keys."""
 
 import copy
 import dataclasses
@@ -185,7 +185,7 @@ ONE_CHANGE = [
 
 
 def outputs(net):
-    """In training, so that dropout shows; from the same seed for weights, batch and dropout."""
+    """The output in training mode, so that dropout has an effect; one seed for weights, batch and dropout."""
     torch.manual_seed(0)
     model = build(net)
     return model(torch.randn(2, *net.input_shape))
@@ -224,7 +224,7 @@ def test_presets_have_different_keys():
     ids=repr,
 )
 def test_canonical_shortcut_computes_what_the_shortcut_does(shortcut):
-    # The blueprint has canonical shortcuts only; here the one that was written runs too.
+    # The blueprint has canonical shortcuts only; here the original one is run too.
     plan = Architecture.of(SMALL).blueprint.units[1]
     carries = {"project": "project", "nothing": "nothing", "transition": "keep", "keep": "keep"}
     carry = carries[shortcut.carry]
@@ -243,7 +243,7 @@ def test_canonical_shortcut_computes_what_the_shortcut_does(shortcut):
 @pytest.mark.parametrize(
     ("name", "key"),
     [
-        # Results are stored under these. A change orphans them all: raise SCHEMA in blueprint.py with it.
+        # Results are stored under these keys. If keys must change, increase SCHEMA in blueprint.py as well.
         ("plain20", "1296f0fae1cd8914"),
         ("resnet20", "d8bc4f47d2174355"),
         ("resnet50", "298b338610b01212"),
@@ -251,11 +251,11 @@ def test_canonical_shortcut_computes_what_the_shortcut_does(shortcut):
         ("resnext50_32x4d", "9ce28d6b903a002d"),
     ],
 )
-def test_key_stays_what_it_was(name, key):
+def test_key_is_unchanged(name, key):
     assert preset(name).key == key
 
 
-def test_key_of_a_gated_net_stays_what_it_was():
+def test_key_of_a_gated_net_is_unchanged():
     assert preset("resnet110", shortcut=GATE).key == "5c9b7e57c204b832"
 
 
@@ -273,12 +273,12 @@ def key_in_another_process(shortcut, *, hash_seed="0"):
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])
-def test_key_is_that_of_any_process(seed):
+def test_key_is_the_same_in_every_process(seed):
     assert key_in_another_process(GATE, hash_seed=seed) == preset("resnet20", shortcut=GATE).key
 
 
 def test_key_does_not_depend_on_what_was_described_before():
-    # -0.0 equals 0.0, so a cache may answer for both: each stands alone in its process here.
+    # -0.0 equals 0.0, so a cache could return one for the other: each runs in its own process here.
     keys = {key_in_another_process(GATE | {"gate_bias": bias}) for bias in (0.0, -0.0)}
     assert len(keys) == 1
 

@@ -1,4 +1,4 @@
-"""Layers as text: what it spells, what it costs, and what is said of a text that is none."""
+"""Layers as text: the chains and costs that texts give, and the errors of wrong texts."""
 
 import re
 
@@ -28,7 +28,7 @@ def written(layers, **stage):
     return Architecture.of(NET | {"stages": [{"units": 2, "channels": 8, **stage}], "unit": unit})
 
 
-def test_text_spells_convolutions_poolings_and_paths():
+def test_text_gives_convolutions_poolings_and_paths():
     chain = parse_chain("3x3/2 valid 32, [max 3x3 | 1x7 16 in 2 groups, avg 3x3], 1x1 8 linear", 3)
     assert chain == (
         Convolution((3, 3), 3, 32, stride=2, valid=True),
@@ -44,7 +44,7 @@ def test_c_is_the_stages_channels_and_s_its_stride():
     assert strides == [2, 1]
 
 
-def test_widths_that_are_written_scale_with_the_net_and_shares_by_themselves():
+def test_written_widths_and_fractions_of_c_scale_with_the_net():
     net = written("[1x1 4 | 1x1 4, 3x3 12], 1x1 c linear").assign({"width": 2})
     assert net.unit.branch.layers == "[1x1 8 | 1x1 8, 3x3 24], 1x1 c linear"
     assert net.blueprint.units[0].chain[-1].channels == 16
@@ -70,7 +70,7 @@ chains = st.lists(layers, min_size=1, max_size=3).map(", ".join)
 
 
 @given(chains)
-def test_a_chain_spells_the_text_that_it_was_read_from(text):
+def test_the_text_of_a_chain_is_the_text_that_it_was_parsed_from(text):
     chain = parse_chain(text, 4)
     assert chain_text(chain) == text
     assert parse_chain(chain_text(chain), 4) == chain
@@ -78,7 +78,7 @@ def test_a_chain_spells_the_text_that_it_was_read_from(text):
 
 
 @given(st.text(alphabet="[]|,x/ 0123456789csmaxvgilidnergroup*", max_size=40))
-def test_any_other_text_is_refused_with_words(text):
+def test_any_other_text_is_an_input_error(text):
     try:
         chain = parse_chain(text, 4, channels=8)
     except InputError:
@@ -133,17 +133,17 @@ def test_message_says_what_was_expected(text, message):
         ("3x3 c", {"stride": 2}, "ends in a map of 8x8, and the shortcut in one of 4x4; write /s"),
     ],
 )
-def test_layers_that_do_not_meet_the_shortcut_are_refused(layers, stage, message):
+def test_layers_that_do_not_fit_the_shortcut_are_refused(layers, stage, message):
     with pytest.raises(InputError, match=re.escape(message)):
         written(layers, **stage)
 
 
-def test_stem_has_no_stage_whose_channels_c_could_be():
+def test_c_is_refused_in_a_stem():
     with pytest.raises(InputError, match="c is a stage's channels, and a stem has none; write a number"):
         Architecture.of(NET | {"stem": {"kind": "written", "layers": "3x3 c"}})
 
 
-def test_without_shortcut_the_branch_makes_the_map():
+def test_without_a_shortcut_the_branch_decides_the_map():
     unit = {"branch": {"kind": "written", "layers": "3x3/2 valid c"}, "shortcut": "none"}
     net = Architecture.of(NET | {"stages": [{"units": 2, "channels": 8}], "unit": unit})
     assert [unit.out_size for unit in net.blueprint.units] == [(3, 3), (1, 1)]

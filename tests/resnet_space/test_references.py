@@ -1,4 +1,4 @@
-"""Torchvision's networks as references: the golden table, to the digit, and what they leave as it was."""
+"""Torchvision's networks as references: the exact costs of the golden table, and no side effects."""
 
 import csv
 from decimal import Decimal
@@ -15,13 +15,13 @@ with (Path(__file__).parent.parent / "golden" / "references.csv").open(encoding=
     ROWS = {row["reference"]: row for row in csv.DictReader(file)}
 
 
-def test_every_reference_has_a_golden_row_and_a_name_of_its_own() -> None:
+def test_every_reference_has_a_golden_row_and_a_name_that_is_not_a_preset() -> None:
     assert [*ROWS] == [*REFERENCES]
     assert not REFERENCES.keys() & PRESETS.keys()
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_reference_costs_what_the_golden_table_says(name: str) -> None:
+def test_reference_has_the_costs_of_the_golden_table(name: str) -> None:
     got = {column: getattr(reference_complexity(name), column) for column in ("params", "macs", "activations")}
     assert got == {column: int(ROWS[name][column]) for column in got}
 
@@ -40,14 +40,14 @@ def test_parameters_are_those_of_torchvisions_published_weights(name: str) -> No
     assert reference_complexity(name).params == int(ROWS[name]["published_params"]) == meta["num_params"]
 
 
-def test_inception_without_its_auxiliary_classifier_lacks_that_one_s_parameters() -> None:
+def test_inception_lacks_the_parameters_of_its_auxiliary_classifier() -> None:
     with torch.device("meta"):
         whole = torchvision.models.inception_v3(weights=None, aux_logits=True, init_weights=False)
     head = sum(weight.numel() for weight in whole.AuxLogits.parameters())
     assert reference_complexity("inception_v3").params == sum(weight.numel() for weight in whole.parameters()) - head
 
 
-def test_vgg16_has_the_macs_that_1512_03385_gives_it() -> None:
+def test_vgg16_has_the_macs_printed_in_1512_03385() -> None:
     operators = reference_complexity("vgg16").by_operator
     assert operators["conv"] == pytest.approx(15.3e9, rel=0.005)
 
@@ -58,7 +58,7 @@ def test_building_a_reference_draws_no_random_number() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_reference_is_told_with_what_was_not_counted() -> None:
+def test_facts_of_a_reference_include_uncounted_operators() -> None:
     told = facts("alexnet")
     assert told["uncounted"] == ["dropout", "max_pool2d", "relu"]
     assert {"key", "depth"}.isdisjoint(told)

@@ -1,6 +1,6 @@
-"""Wrong input ends in one line a mistake: the path, the value, what is allowed, and the nearest that is."""
+"""Wrong input gives one line per mistake: the path, the value, the allowed values, and the nearest name."""
 
-# A message is one line, and stands here as the user sees it.
+# Each message is one line, written here as the user sees it.
 # ruff: noqa: E501
 
 import re
@@ -104,7 +104,7 @@ MESSAGES = {
     NET + "input_shape: [3, 0, 32]\n": "input_shape.1: must be at least 1, not 0",
     shortcut("3"): "unit.shortcut: must be a mapping of fields, not 3",
     shortcut("{gate_bias: -6}"): f"unit.shortcut: needs a 'kind', not {{'gate_bias': -6}}; allowed: {KINDS}",
-    # What cannot be built.
+    # Networks that cannot be built.
     NET
     + "unit: {branch: {kind: bottleneck, width: 8, cardinality: 3}}\n": "unit.branch.cardinality: 3 does not divide "
     "the width 8; nearest that does: 2",
@@ -137,7 +137,7 @@ def test_message_names_path_value_and_what_is_allowed(text):
     assert wrong(text) == MESSAGES[text]
 
 
-def test_every_mistake_has_a_line_of_its_own():
+def test_every_mistake_has_its_own_line():
     lines = wrong(NET + "classes: 0\ntransition: D\nstem: {channels: '3'}\n").splitlines()
     assert lines == [
         "classes: must be at least 1, not 0",
@@ -146,7 +146,7 @@ def test_every_mistake_has_a_line_of_its_own():
     ]
 
 
-def test_long_values_are_cut_short():
+def test_long_values_are_shortened():
     assert len(wrong(NET + f"classes: {'x' * 500}\n")) < 120
 
 
@@ -157,12 +157,12 @@ def test_message_about_a_file_starts_with_its_name(tmp_path):
 
 
 @pytest.mark.parametrize("written", ["1e-3", "1.0e-3", "0.001", "+0.001"])
-def test_number_may_be_written_with_an_exponent(written):
+def test_number_can_have_an_exponent(written):
     net = Architecture.from_yaml(shortcut(f"{{kind: exclusive_gate, gate_bias: {written}}}"))
     assert net.unit.shortcut.gate_bias == 1e-3
 
 
-def test_whole_number_may_stand_for_a_number():
+def test_integer_is_accepted_as_a_float():
     net = Architecture.from_yaml(shortcut("{kind: exclusive_gate, gate_bias: -6}"))
     assert net == Architecture.from_yaml(shortcut("{kind: exclusive_gate, gate_bias: -6.0}"))
     assert isinstance(net.unit.shortcut.gate_bias, float)
