@@ -28,9 +28,9 @@ def test_every_list_prints_its_names(resnet_space: Cli, what: str) -> None:
 
 @pytest.mark.parametrize("what", LISTS)
 def test_every_list_is_json_too(resnet_space: Cli, what: str) -> None:
-    told = json.loads(resnet_space("list", what, "--json").out)
+    printed = json.loads(resnet_space("list", what, "--json").out)
     _, rows = LISTS[what]()
-    assert len(told) == len(rows)
+    assert len(printed) == len(rows)
 
 
 def test_published_results_are_listed_by_data_set(resnet_space: Cli) -> None:
@@ -38,13 +38,13 @@ def test_published_results_are_listed_by_data_set(resnet_space: Cli) -> None:
     assert "resnet110 dropout" in table
     assert "fail" in table
     assert "imagenet" not in table
-    told = json.loads(resnet_space("list", "published", "--dataset", "cifar10", "--json").out)
-    assert {row["dataset"] for row in told} == {"cifar10"}
+    printed = json.loads(resnet_space("list", "published", "--dataset", "cifar10", "--json").out)
+    assert {row["dataset"] for row in printed} == {"cifar10"}
 
 
 def test_a_reference_is_shown_without_key_and_depth(resnet_space: Cli) -> None:
-    told = json.loads(resnet_space("show", "alexnet", "--json").out)
-    assert (told["reference"], told["params"]) == ("alexnet", 61_100_840)
+    printed = json.loads(resnet_space("show", "alexnet", "--json").out)
+    assert (printed["reference"], printed["params"]) == ("alexnet", 61_100_840)
     assert "61,100,840 parameters" in resnet_space("show", "alexnet").out
 
 
@@ -67,15 +67,15 @@ def test_wrong_requests_for_published_results_are_refused(
 
 
 def test_show_prints_json_with_the_required_fields(resnet_space: Cli) -> None:
-    told = json.loads(resnet_space("show", "resnet110", "--json").out)
-    assert {"key", "depth", "params", "macs", "activations", "uncounted", "architecture"} <= told.keys()
-    assert (told["depth"], told["params"]) == (110, 1_727_962)
+    printed = json.loads(resnet_space("show", "resnet110", "--json").out)
+    assert {"key", "depth", "params", "macs", "activations", "uncounted", "architecture"} <= printed.keys()
+    assert (printed["depth"], printed["params"]) == (110, 1_727_962)
 
 
 def test_an_architecture_that_show_printed_is_read_back_from_a_file(resnet_space: Cli, tmp_path: Path) -> None:
-    told = json.loads(resnet_space("show", "preresnet20", "--set", "unit.shortcut=dropout", "--json").out)
-    (tmp_path / "net.json").write_text(json.dumps(told["architecture"]))
-    assert json.loads(resnet_space("show", "net.json", "--json").out) == told
+    printed = json.loads(resnet_space("show", "preresnet20", "--set", "unit.shortcut=dropout", "--json").out)
+    (tmp_path / "net.json").write_text(json.dumps(printed["architecture"]))
+    assert json.loads(resnet_space("show", "net.json", "--json").out) == printed
 
 
 def test_show_prints_stages_and_totals(resnet_space: Cli) -> None:
@@ -118,8 +118,8 @@ def test_a_run_is_reported_in_every_format_and_compared_with_another(resnet_spac
     for folder, epochs in (("short", 1), ("long", 2)):
         done = resnet_space("run", "transitions", "--seeds", 2, *TINY, "--epochs", epochs, "--out", folder)
         assert done.status == 0, done.err
-    told = resnet_space("report", "short", "--format", "html,md,tex,csv,parquet")
-    assert [Path(line).name for line in told.out.split()] == [
+    printed = resnet_space("report", "short", "--format", "html,md,tex,csv,parquet")
+    assert [Path(line).name for line in printed.out.split()] == [
         f"report.{f}" for f in ("html", "md", "tex", "csv", "parquet")
     ]
     both = resnet_space("report", "short", "long", "--format", "html,md")
@@ -166,8 +166,8 @@ def test_a_failed_trial_is_reported_and_gives_status_1(resnet_space: Cli, monkey
     assert result.status == 1
     assert result.out.count("1 of 1 failed") == 3
     assert resnet_space("run", "transitions", "--seeds", 1, *TINY).status == 1, "a failed trial is not retried"
-    told = json.loads(resnet_space("status", "runs/transitions", "--json").out)
-    assert told["reasons"] == [{"status": "failed", "reason": "RuntimeError: the device is on fire", "trials": 3}]
+    printed = json.loads(resnet_space("status", "runs/transitions", "--json").out)
+    assert printed["reasons"] == [{"status": "failed", "reason": "RuntimeError: the device is on fire", "trials": 3}]
     assert resnet_space("run", "transitions", "--seeds", 1, *TINY, "--retry-failed").status == 0
 
 

@@ -17,7 +17,7 @@ from ablations.effects import difference
 from ablations.variance import Term, analyse_variance, describe_imbalance
 from resnet_space import InputError
 
-# `npk` of R: the yields of peas by nitrogen, phosphate and potassium, in six blocks of four plots; rows in the order of R.
+# `npk` of R: yields of peas by nitrogen, phosphate and potassium, in six blocks of four plots; rows as in R.
 # Venables and Ripley 2002, Modern Applied Statistics with S, § 6.7.
 YIELDS = """49.5 62.8 46.8 57.0 59.8 58.5 55.5 56.0 62.8 55.8 69.5 55.0
 62.0 48.8 45.5 44.2 52.0 51.5 49.8 48.8 57.2 59.0 53.2 56.0"""

@@ -14,8 +14,8 @@ from resnet_space.modules import Scalar
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
-# 1603.05027, figure 4, a to e: the branch of two and of three convolutions, and the layers after the addition; the end of
-# the net is that of section 4.
+# 1603.05027, figure 4, a to e: the branch of two and of three convolutions, and the layers after the addition; then
+# the layers at the end of the net, from section 4.
 FIGURE_4 = {
     "original": ("conv bn relu conv bn", "conv bn relu conv bn relu conv bn", "relu", ""),
     "bn_after_addition": ("conv bn relu conv", "conv bn relu conv bn relu conv", "bn relu", ""),
