@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from resnet_space.errors import InputError
-from resnet_space.names import HOME
+from resnet_space.package_names import HOME
 from search.data.places import cache_folder
 from search.running.joining import apart, not_joined, reachable, rooted
 
