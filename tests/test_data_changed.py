@@ -248,7 +248,7 @@ def test_a_session_with_another_torch_and_processor_says_so_as_it_begins(run: Ca
     changed(Path("r"), session=0, torch="1.0.0", name="a processor", device="cpu")
     again = run(ABLATION, "--seeds", "2")
     assert again.status == 0
-    assert "torch is '" in again.err
-    assert "now, and was '1.0.0' in r" in again.err
-    assert "now, and was 'a processor' in r" in again.err
+    assert "torch is now '" in again.err
+    assert "; it was '1.0.0' in r" in again.err
+    assert "; it was 'a processor' in r" in again.err
     assert "2 sessions: torch 1.0.0 on a processor (cpu), torch " in " ".join(again.out.split())
