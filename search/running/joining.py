@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from resnet_space.errors import InputError
-from resnet_space.names import HOME
+from resnet_space.package_names import HOME
 
 PATHS = ("PYTHONPATH", "TMPDIR", "RAY_TMPDIR", "RAY_AUTH_TOKEN_PATH")
 """Environment variables whose relative paths would be looked for in the folder apart. Ray takes an empty one for it."""

@@ -32,7 +32,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from resnet_space import names as packages
+from resnet_space import package_names as packages
 from resnet_space.errors import InputError
 from search.files.bucket import Place
 from search.running import capacity
@@ -136,7 +136,7 @@ def look(preflight: Preflight, resources: Resources, own_cluster: bool = False) 
         and node["Resources"].get("GPU", 0) >= resources.gpus
     }
     if not own_cluster:
-        strangers = _on_each(names, preflight.patience, packages.stranger, None)
+        strangers = _on_each(names, preflight.patience, packages.find_shadowing_package, None)
         preflight.refuse({name: [line] for name, line in strangers.items() if line}, len(names))
     own = ray.get_runtime_context().get_node_id()
     if names.keys() <= {own}:

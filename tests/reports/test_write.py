@@ -88,7 +88,7 @@ def test_parquet_says_the_same_as_csv(ablation: Make) -> None:
 
 
 def test_a_run_without_any_trial_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no run's folder"):
+    with pytest.raises(InputError, match="not a run's folder"):
         open_run(tmp_path / "nothing")
 
 
