@@ -1,4 +1,4 @@
-"""Planned contrasts: which arms are compared, by what and how, written down before the first trial."""
+"""Planned contrasts: which arms are compared, by which measure and test, fixed before the first trial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that arms are compared by, as trials have it; smaller is better."""
+    """A number of each trial that arms are compared by; smaller is better."""
 
     column: str
     heading: str
@@ -29,12 +29,14 @@ MEASURES: dict[str, Measure] = {
     "test_error": Measure("test_error", "test error"),
     "validation_error": Measure("validation_error", "validation error"),
 }
-"""By the name behind `measure`."""
+"""The measures by their names in a study."""
 
 
 class Contrast(Description):
-    """One arm against another, by itself the baseline: whether they differ, or with `no_worse_by`, a fraction, whether
-    the arm is no worse than that. May be written as the arm's bare name.
+    """A comparison of one arm with another. Default for `versus`: the baseline. Short form: the arm's name.
+
+    The question is whether the two differ; with `no_worse_by`, a fraction, whether the arm is worse by less than that:
+    `{arm: no gate, versus: gate, no_worse_by: 0.005}`.
     """
 
     arm: str
@@ -47,13 +49,14 @@ def _named(value: Any) -> Any:
 
 
 class Planned(Description):
-    """The comparisons of a study, which are one family: `alpha` is the chance that any of them misleads, or with
-    `adjust: none` that a certain one does.
+    """The planned comparisons of a study, which form one family.
 
-    `equivalent_within`, a fraction, is the difference that does not matter: what is surely smaller is equivalent.
+    `alpha` is the probability of a false claim in the family; with `adjust: none`, in each single comparison.
+    `equivalent_within`, a fraction, is the largest difference that does not matter: arms are equivalent if their
+    difference is shown to be smaller.
 
     Raises:
-        InputError: an unknown measure, test or adjustment, or the same contrast twice.
+        InputError: an unknown measure, test or adjustment, or a contrast given twice.
     """
 
     measure: str = "test_error"
@@ -74,7 +77,7 @@ class Planned(Description):
         if self.adjust not in ADJUSTMENTS:
             raise unknown("adjustment", self.adjust, ADJUSTMENTS, path="adjust")
         if len(set(self.compare)) < len(self.compare):
-            raise InputError("compare: a contrast is there twice")
+            raise InputError("compare: a contrast is given twice")
         return self
 
     @property
@@ -84,17 +87,20 @@ class Planned(Description):
         return ADJUSTMENTS[self.adjust]
 
     def hash(self, *, baseline: str, seeds: Any) -> str:
-        """16 hex digits that stand for all of it: contrasts, measure, test, level, baseline and number of seeds."""
+        """Return the hash, 16 hex digits, of contrasts, measure, test, alpha, baseline and number of seeds."""
         content = {**self.to_dict(), "baseline": baseline, "seeds": seeds}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 MoreSeeds = Annotated[int, Field(ge=1, le=1000)]
-"""Each is a trial of every arm: beyond, a number is a slip, and its trials fill the memory."""
+"""A number of seeds, each one trial per arm. A larger number is a mistake, and its trials would fill the memory."""
 
 
 class Seeds(Description):
-    """From `min` seeds for every arm up to `max` for those whose comparison is open, `by` so many more at each look."""
+    """A number of seeds that depends on the results, such as `{min: 3, max: 10, by: 2}`.
+
+    Every arm has `min` seeds. After each interim analysis, arms of open comparisons get `by` more seeds, up to `max`.
+    """
 
     min: Annotated[int, Field(ge=3)] = 3
     max: MoreSeeds = 10
@@ -107,13 +113,13 @@ class Seeds(Description):
         return self
 
     @property
-    def looks(self) -> tuple[int, ...]:
-        """Seeds that an arm has at each look, if it stays open; the last step may be a shorter one."""
+    def analyses(self) -> tuple[int, ...]:
+        """The number of seeds at each analysis of a comparison that stays open; the last step can be smaller."""
         return (*range(self.min, self.max, self.by), self.max)
 
 
 NumberOfSeeds = Annotated[
-    # Tags in brackets: no part of the path that a message names.
+    # Tags in brackets are left out of the path in messages.
     Annotated[MoreSeeds, Tag("[number]")] | Annotated[Seeds, Tag("[range]")],
     Discriminator(lambda value: "[range]" if isinstance(value, dict | Seeds) else "[number]"),
 ]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ablations import fractional
-from ablations.factors import Changes, Factor, check_apart, levels_of
+from ablations.factors import Changes, Factor, baseline_levels, check_disjoint
 from resnet_space.catalogues import OneOf
 from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError
@@ -78,8 +78,8 @@ class DesignKind(Kind):
         """
         if not factors:
             raise InputError("factors: a design needs at least one")
-        check_apart(factors)
-        return self._over(factors, levels_of(factors, baseline))
+        check_disjoint(factors)
+        return self._over(factors, baseline_levels(factors, baseline))
 
     def _over(self, factors: Factors, start: dict[str, str]) -> Design:
         raise NotImplementedError
@@ -109,7 +109,7 @@ class LeaveOneOut(DesignKind):
     def compile(self, factors: Factors, baseline: Mapping[str, Any]) -> Design:
         _two_levels(factors, self.kind)
         on = {name: list(factor.choices)[1] for name, factor in factors.items()}
-        for name, level in levels_of(factors, baseline).items():
+        for name, level in baseline_levels(factors, baseline).items():
             if name in baseline and level != on[name]:
                 raise InputError(f"baseline.{name}: leave_one_out starts from all on, {on[name]!r}, not {level!r}")
         return super().compile(factors, on)
@@ -207,7 +207,7 @@ class Fractional(DesignKind):
         if found is None:
             allowed = next(least for least in range(number, 2, -1) if fractional.by_resolution(number, least))
             raise InputError(
-                f"design.resolution: {self.resolution} takes more than {fractional.MOST_RUNS} cells of {number} "
+                f"design.resolution: {self.resolution} takes more than {fractional.MAX_RUNS} cells of {number} "
                 f"factors; allowed: 3 to {allowed}"
             )
         return found
@@ -274,7 +274,7 @@ def _notes(fraction: fractional.Fraction, factors: Factors, within: Sequence[int
 
     def signed(word: int, product: int) -> str:
         low = sum(not within[letter] for letter in fractional.letters(product))
-        return ("-" if low % 2 else "") + fractional.spelt(word)
+        return ("-" if low % 2 else "") + fractional.word_text(word)
 
     number, made, resolution = fraction.number, len(fraction.generators), fraction.resolution
     whole = 1 << made <= MOST_TOLD

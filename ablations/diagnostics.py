@@ -1,4 +1,4 @@
-"""What is recorded beside a trial's numbers, to see why they are what they are."""
+"""Diagnostics: additional measurements of a trial, which help to explain its results."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from resnet_space.description import Description
 
 
 class Diagnostics(Description):
-    """`propagation`: epochs behind which signals are measured, 0 the beginning, negative from the end (-1 the last).
+    """`propagation`: the epochs after which signal propagation is measured.
 
-    May be written as the bare name, for the beginning and the end.
+    0 is before training; negative epochs count from the end, -1 is the last. The short form `diagnostics: propagation`
+    means before training and at the end, [0, -1].
     """
 
     propagation: Annotated[tuple[int, ...], Field(max_length=20)] = ()
 
     def probes(self, epochs: int) -> tuple[int, ...]:
-        """The epochs of a training of so many, in order; those beyond its end are left out."""
+        """Return the epochs of measurements in a training of `epochs` epochs, sorted, without those after its end."""
         wanted = {epoch if epoch >= 0 else epochs + 1 + epoch for epoch in self.propagation}
         return tuple(sorted(epoch for epoch in wanted if 0 <= epoch <= epochs))
 

@@ -1,7 +1,7 @@
-"""Differences of paired results: how large, how sure, and in words why a number is not to be had.
+"""Paired differences between arms: effect, interval, p-value, or the reason why there is none.
 
-An arm's results are errors by seed. Seed k gives all arms the same data order, so arms are compared seed by seed: with
-d = arm - other over the n seeds that both have, of mean delta and sample standard deviation std,
+An arm's results are errors by seed. Seed k gives all arms the same data order, so arms are compared seed by seed. With
+d = arm - other over the n seeds that both arms have, delta the mean of d and std its sample standard deviation,
 t = delta / (std / √n).
 """
 
@@ -18,70 +18,72 @@ from numpy.typing import NDArray
 from resnet_space.errors import InputError, unknown
 
 Values = Mapping[int, float]
-"""A measure, by seed: an error is a fraction, and smaller is better."""
+"""The values of a measure by seed. An error is a fraction; smaller is better."""
 
-LEAST_PAIRS = 3
-"""Below there is no p-value: the spread of two differences says next to nothing."""
-LEAST_BOOT = 5
-"""Below, the bootstrap's interval is far too short."""
-DRAWS = 9999
-"""Of the bootstrap; always the same ones, so that the same results have the same interval."""
-MOST_HELD = 10_000_000
-"""Numbers in memory at a time, of resamples."""
-MOST_FLIPPED = 40
-"""Pairs whose signs are flipped: 2^20 sums of each half."""
+MIN_PAIRS = 3
+"""With fewer pairs there is no p-value: the spread of two differences contains almost no information."""
+MIN_BOOTSTRAP_PAIRS = 5
+"""With fewer pairs, the bootstrap interval is far too short."""
+BOOTSTRAP_DRAWS = 9999
+"""The number of resamples of the bootstrap. They are always the same, so that equal results have equal intervals."""
+MAX_HELD_NUMBERS = 10_000_000
+"""The maximum number of resampled values in memory at a time."""
+MAX_SIGN_FLIP_PAIRS = 40
+"""The maximum number of pairs of `sign_flip`: it computes 2^20 sums of each half."""
 DECIMALS = 12
-"""Differences are rounded to them, which only takes the noise of floating point away: 0.3 - 0.2 is 0.2 - 0.1."""
+"""Differences are rounded to this many decimals, which removes floating-point noise only: 0.3 - 0.2 is 0.2 - 0.1."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """arm - other, over the pairs of seeds that both have."""
+    """arm - other, over the seeds that both have."""
 
     n: int
+    """The number of pairs."""
     missing: tuple[int, ...]
     """Planned seeds that one of the two lacks."""
     delta: float | None
-    """Mean difference; None without a pair."""
+    """The mean difference; None without a pair."""
     std: float | None
-    """Sample standard deviation of the differences; None below two pairs."""
+    """The sample standard deviation of the differences; None below two pairs."""
     low: float | None
-    """delta ± t(n - 1) * std / √n, the paired t interval; None below two pairs, no width where std is 0."""
+    """The paired t interval, delta ± t(n - 1) * std / √n; None below two pairs, of zero width if std is 0."""
     high: float | None
     boot_low: float | None
-    """The bootstrap's interval, which `bootstrap` describes; None below `LEAST_BOOT` pairs."""
+    """The interval of `bootstrap`; None below `MIN_BOOTSTRAP_PAIRS` pairs."""
     boot_high: float | None
     p: float | None
-    """Two-sided; None below `LEAST_PAIRS`, or where the test has none."""
+    """The two-sided p-value; None below `MIN_PAIRS` pairs, or if the test gives none."""
     why_no_p: str
-    """Empty where there is one."""
+    """The reason if p is None, else empty."""
     size: float | None
-    """J(n - 1) * delta / std, the standardised mean difference of pairs, without its bias in small samples.
+    """J(n - 1) * delta / std, the standardised mean difference of pairs, corrected for its bias in small samples.
 
-    J(m) = Γ(m/2) / (√(m/2) * Γ((m - 1)/2)), Hedges 1981, Journal of Educational Statistics 6, 107-128. None where std
-    is 0, and below three pairs, where J is 0.
+    J(m) = Γ(m/2) / (√(m/2) * Γ((m - 1)/2)), Hedges 1981, Journal of Educational Statistics 6, 107-128. None if std is
+    0, and below three pairs, for which J is 0.
     """
 
 
 Test = Callable[[NDArray[np.float64]], float | str]
-"""The two-sided p-value of `LEAST_PAIRS` differences or more, not all 0; or in words why there is none."""
+"""From at least `MIN_PAIRS` differences, not all 0, to the two-sided p-value, or to the reason why there is none."""
 
 
 def paired_t(d: NDArray[np.float64]) -> float | str:
-    """P(|T| >= |t|) of Student's t with n - 1 degrees of freedom; none where all differences are the same."""
+    """Return P(|T| >= |t|) for Student's t with n - 1 degrees of freedom; no p-value if all differences are equal."""
     from scipy import stats
 
     mean, std = _mean_and_std(d)
     if not std:
-        return f"all {len(d)} differences are {mean:g}: without any spread there is no t"
+        return f"all {len(d)} differences are {mean:g}: without spread there is no t"
     return float(2 * stats.t.sf(abs(mean) / (std / sqrt(len(d))), len(d) - 1))
 
 
 def wilcoxon(d: NDArray[np.float64]) -> float:
-    """The signed-rank test, exact with ties: W, the ranks of positive differences added up, over all 2^n signs.
+    """Return the p-value of the signed-rank test with W, the sum of the ranks of positive differences.
 
-    Differences of 0 are left out, equal ones share their mean rank. The least p of n pairs is 2^(1 - n): 0.25 of three,
-    below 0.05 from six. Wilcoxon 1945, Biometrics Bulletin 1, 80-83.
+    It is exact, also with ties: W is compared with its values for all 2^n signs. Differences of 0 are left out; equal
+    ones share their mean rank. The smallest p-value of n pairs is 2^(1 - n): 0.25 for three pairs, below 0.05 from six.
+    Wilcoxon 1945, Biometrics Bulletin 1, 80-83.
     """
     from scipy import stats
 
@@ -98,14 +100,15 @@ def wilcoxon(d: NDArray[np.float64]) -> float:
 
 
 def sign_flip(d: NDArray[np.float64]) -> float | str:
-    """The share of all 2^n choices of signs whose |sum| is at least that of the differences: exact, of no distribution.
+    """Return the share of all 2^n choices of signs whose |sum| is at least that of the differences.
 
-    The least p of n pairs is 2^(1 - n), as of `wilcoxon`. None above `MOST_FLIPPED` pairs, which are too many to count.
-    Fisher 1935, The Design of Experiments, § 21.
+    It is exact and assumes no distribution. The smallest p-value of n pairs is 2^(1 - n), as for `wilcoxon`. Above
+    `MAX_SIGN_FLIP_PAIRS` pairs there is no p-value, since there are too many choices to count. Fisher 1935, The Design
+    of Experiments, § 21.
     """
-    if len(d) > MOST_FLIPPED:
-        return f"sign_flip counts up to {MOST_FLIPPED} pairs, and there are {len(d)}"
-    # A sum over all is one over the first half and one over the second: 2^(n/2) of each, counted in order.
+    if len(d) > MAX_SIGN_FLIP_PAIRS:
+        return f"sign_flip takes at most {MAX_SIGN_FLIP_PAIRS} pairs, and there are {len(d)}"
+    # Each sum is one of the 2^(n/2) sums of the first half plus one of the second half, which are sorted.
     first, second = _signed_sums(d[: len(d) // 2]), np.sort(_signed_sums(d[len(d) // 2 :]))
     least = abs(d.sum()) - 1e-9 * np.abs(d).sum()  # sums that differ by rounding are the same
     inside = np.searchsorted(second, least - first, side="left") - np.searchsorted(second, -least - first, side="right")
@@ -113,7 +116,7 @@ def sign_flip(d: NDArray[np.float64]) -> float | str:
 
 
 TESTS: dict[str, Test] = {"paired_t": paired_t, "wilcoxon": wilcoxon, "sign_flip": sign_flip}
-"""By the name behind `test`. Of differences that are all 0, each has p = 1."""
+"""The tests by their names in a study. If all differences are 0, every test has p = 1."""
 
 
 def difference(
@@ -127,10 +130,10 @@ def difference(
 ) -> Difference:
     """Compare an arm with another over the seeds that both have; `planned` are the seeds that both should have.
 
-    Without `resampled` there is no bootstrap, which takes milliseconds.
+    With `resampled`, compute the bootstrap interval too, which takes milliseconds.
 
     Raises:
-        InputError: an unknown test, a confidence outside (0, 1), or a result that is no number.
+        InputError: an unknown test, a confidence outside (0, 1), or a result that is not a finite number.
     """
     if test not in TESTS:
         raise unknown("test", test, TESTS, path="test")
@@ -138,12 +141,12 @@ def difference(
     for values in (arm, other):
         for seed, value in values.items():
             if not isfinite(value):
-                raise InputError(f"seed {seed}: {value} is no result; leave seeds without one out")
+                raise InputError(f"seed {seed}: {value} is not a finite number; leave out seeds without a result")
     seeds = sorted(set(arm) & set(other))
     missing = tuple(sorted(set(planned) - set(seeds)))
     d = np.round(np.array([arm[seed] - other[seed] for seed in seeds], dtype=float), DECIMALS) + 0.0
     n = len(d)
-    few = f"{n} {'pair' if n == 1 else 'pairs'} of seeds; a test needs {LEAST_PAIRS}" if n < LEAST_PAIRS else ""
+    few = f"{n} {'pair' if n == 1 else 'pairs'} of seeds; a test needs {MIN_PAIRS}" if n < MIN_PAIRS else ""
     if n < 2:
         delta = float(d[0]) if n else None
         return Difference(n, missing, delta, None, None, None, None, None, None, few, None)
@@ -151,7 +154,7 @@ def difference(
 
     mean, std = _mean_and_std(d)
     half = float(stats.t.isf((1 - confidence) / 2, n - 1)) * std / sqrt(n)
-    boot_low, boot_high = bootstrap(d, confidence) if resampled and n >= LEAST_BOOT else (None, None)
+    boot_low, boot_high = bootstrap(d, confidence) if resampled and n >= MIN_BOOTSTRAP_PAIRS else (None, None)
     p = few or (TESTS[test](d) if d.any() else 1.0)
     return Difference(
         n=n,
@@ -164,21 +167,21 @@ def difference(
         boot_high=boot_high,
         p=None if isinstance(p, str) else p,
         why_no_p=p if isinstance(p, str) else "",
-        size=_hedges(n - 1) * mean / std if std and n >= LEAST_PAIRS else None,
+        size=_hedges(n - 1) * mean / std if std and n >= MIN_PAIRS else None,
     )
 
 
 def bootstrap(d: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """The expanded percentile interval of the mean, over `DRAWS` resamples. Hesterberg 2014, 1411.5279.
+    """Return the expanded percentile interval of the mean, of `BOOTSTRAP_DRAWS` resamples. Hesterberg 2014, 1411.5279.
 
-    Quantiles Φ(-√(n / (n - 1)) * t(n - 1; 1 - (1 - confidence) / 2)) and one less that, which are further out than the
-    plain ones by as much as the resamples' spread is too small. Of 3,000 samples of n = 5, 8, 10 and 20, the share
-    whose 95 % interval held the mean:
+    The quantiles are q = Φ(-√(n / (n - 1)) * t(n - 1; 1 - (1 - confidence) / 2)) and 1 - q. They are wider than the
+    plain ones, which corrects the too small spread of the resamples. The share of 3,000 samples of n = 5, 8, 10 and 20
+    whose 95 % interval contained the mean:
 
         normal       this .93 .94 .94 .95   plain percentile .85 .88 .91 .93   BCa .84 .88 .91 .92   t .96 .95 .95 .95
         exponential  this .88 .90 .91 .92   plain percentile .79 .85 .86 .90   BCa .81 .86 .88 .91   t .89 .89 .90 .92
 
-    Where all differences are the same it has no width.
+    If all differences are equal, the interval has zero width.
     """
     from scipy import stats
 
@@ -187,14 +190,14 @@ def bootstrap(d: NDArray[np.float64], confidence: float) -> tuple[float, float]:
         return mean, mean
     n = len(d)
     outside = 2 * stats.norm.sf(sqrt(n / (n - 1)) * stats.t.isf((1 - confidence) / 2, n - 1))
-    # Draws are of the sorted values, and of them or their negatives whichever sort later: neither the order of seeds
-    # nor which of the two arms is named first makes a difference.
+    # Resample the sorted values, or their negatives if these sort later: the interval must depend neither on the order
+    # of seeds nor on which of the two arms comes first.
     up, down = sorted(d.tolist()), sorted((-d).tolist())
     found = stats.bootstrap(
         (np.array(max(up, down)),),
         np.mean,
-        n_resamples=DRAWS,
-        batch=max(1, MOST_HELD // n),
+        n_resamples=BOOTSTRAP_DRAWS,
+        batch=max(1, MAX_HELD_NUMBERS // n),
         confidence_level=1 - outside,
         method="percentile",
         rng=np.random.default_rng(0),
@@ -204,48 +207,49 @@ def bootstrap(d: NDArray[np.float64], confidence: float) -> tuple[float, float]:
 
 
 def no_worse(difference: Difference, margin: float) -> float | None:
-    """One-sided p of H0: delta >= margin, P(T <= (delta - margin) / (std / √n)); small: no worse than the margin.
+    """Return the one-sided p-value of H0: delta >= margin, P(T <= (delta - margin) / (std / √n)).
 
-    A t test, whatever test the difference was made with. None below `LEAST_PAIRS` pairs, or where std is 0.
+    A small p-value shows that the arm is not worse by the margin. It is always a t test, also if the difference used
+    another test. None below `MIN_PAIRS` pairs, or if std is 0.
 
     Raises:
         InputError: a margin that is not above 0.
     """
-    return _below(difference, margin, 1)
+    return _one_sided_p(difference, margin, 1)
 
 
 def equivalent(difference: Difference, margin: float) -> float | None:
-    """p of H0: |delta| >= margin, by two one-sided t tests: the larger p of delta >= margin and delta <= -margin.
+    """Return the p-value of H0: |delta| >= margin, the larger one of the t tests of delta >= margin and <= -margin.
 
-    Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680. None where `no_worse` is.
+    Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680. None if `no_worse` is None.
 
     Raises:
         InputError: a margin that is not above 0.
     """
-    above, below = _below(difference, margin, 1), _below(difference, margin, -1)
+    above, below = _one_sided_p(difference, margin, 1), _one_sided_p(difference, margin, -1)
     return None if above is None or below is None else max(above, below)
 
 
-def _below(found: Difference, margin: float, sign: int) -> float | None:
-    """p of H0: sign * delta >= margin."""
+def _one_sided_p(found: Difference, margin: float, sign: int) -> float | None:
+    """The p-value of H0: sign * delta >= margin."""
     from scipy import stats
 
     if not (isfinite(margin) and margin > 0):
         raise InputError(f"margin: {margin}; must be above 0, as a fraction: 0.003 is 0.3 points")
-    if found.delta is None or not found.std or found.n < LEAST_PAIRS:
+    if found.delta is None or not found.std or found.n < MIN_PAIRS:
         return None
     return float(stats.t.cdf((sign * found.delta - margin) / (found.std / sqrt(found.n)), found.n - 1))
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Holm's adjusted p-values: in ascending order, max over j <= i of min(1, (m - j + 1) * p_j), of m in the family.
+    """Return Holm's adjusted p-values: in ascending order, max over j <= i of min(1, (m - j + 1) * p_j), of m p-values.
 
-    Where p_i <= alpha after it, the chance of a false claim in the whole family is at most alpha, however the tests
-    depend on each other. Holm 1979, Scandinavian Journal of Statistics 6, 65-70. A p that is None stays None and still
-    counts in m: were it left out, an arm whose seeds fail would make the claims about all others easier.
+    If claims are made for adjusted p_i <= alpha, the probability of a false claim in the family is at most alpha, for
+    every dependence between the tests. Holm 1979, Scandinavian Journal of Statistics 6, 65-70. A p-value of None stays
+    None and counts in m; otherwise an arm whose seeds fail would make claims about the others easier.
 
     Raises:
-        InputError: a p outside 0 to 1.
+        InputError: a p-value outside 0 to 1.
     """
     known = sorted((p, place) for place, p in enumerate(ps) if p is not None)
     if wrong := [p for p, _ in known if not 0 <= p <= 1]:
@@ -258,39 +262,39 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def unadjusted(ps: Sequence[float | None]) -> list[float | None]:
-    """Each p as it is: alpha holds for each comparison by itself, and not for all of them together."""
+    """Return the p-values unchanged: alpha then holds for each comparison separately, not for the family."""
     return list(ps)
 
 
 @dataclass(frozen=True)
 class Adjustment:
-    """What is done about a family of comparisons."""
+    """An adjustment of p-values for a family of comparisons."""
 
     adjusted: Callable[[Sequence[float | None]], list[float | None]]
-    """The family's p-values, each to be held against alpha."""
+    """From the p-values of a family to those that are compared with alpha."""
     strictest: Callable[[float, int], float]
-    """Of alpha and the family's size, what is left for any place in it."""
+    """From alpha and the size of the family to the level that is enough for each of its comparisons."""
     holds: str
-    """For what a claim's level holds, in a footnote."""
+    """The text in a footnote on what the level of a claim applies to."""
     mark: str = ""
-    """What stands behind a p that was adjusted."""
+    """The text after an adjusted p-value."""
 
 
 ADJUSTMENTS: dict[str, Adjustment] = {
     "holm": Adjustment(holm, lambda alpha, family: alpha / family, "by Holm over its family", ", adjusted"),
-    "none": Adjustment(unadjusted, lambda alpha, family: alpha, "for each comparison by itself"),
+    "none": Adjustment(unadjusted, lambda alpha, family: alpha, "for each comparison separately"),
 }
-"""By the name behind `adjust`."""
+"""The adjustments by their names in a study."""
 
 
 def pairs_needed(std: float, delta: float, *, alpha: float = 0.05, power: float = 0.8, most: int = 1000) -> int | None:
-    """The least n, from `LEAST_PAIRS`, at which a paired t test finds delta with this power; None above `most`.
+    """Return the smallest n >= `MIN_PAIRS` with which a paired t test detects delta with this power; None above `most`.
 
-    P(|T'| > t(n - 1; 1 - alpha / 2)) >= power, for T' noncentral with n - 1 degrees of freedom and √n * delta / std. Of
-    the difference that was seen it is a rough guide: what was seen by chance is as often too large as too small.
+    P(|T'| > t(n - 1; 1 - alpha / 2)) >= power, with T' noncentral t with n - 1 degrees of freedom and noncentrality
+    √n * delta / std. For an observed delta it is only a rough guide, since the observed delta is itself uncertain.
 
     Raises:
-        InputError: a std that is not above 0, a delta that is no number, or an alpha or power outside (0, 1).
+        InputError: std is not above 0, delta is not finite, or alpha or power is outside (0, 1).
     """
     from scipy import stats
 
@@ -302,19 +306,19 @@ def pairs_needed(std: float, delta: float, *, alpha: float = 0.05, power: float 
     _check_fraction("power", power)
 
     def enough(n: int) -> bool:
-        # By T'², which is a noncentral F: scipy's noncentral t is NaN far from its middle.
+        # Use T'², which has a noncentral F distribution: scipy's noncentral t is NaN in its tails.
         bound = stats.t.isf(alpha / 2, n - 1) ** 2
         return bool(stats.ncf.sf(bound, 1, n - 1, n * (delta / std) ** 2) >= power)
 
-    found = LEAST_PAIRS + bisect_left(range(LEAST_PAIRS, most), True, key=enough)
+    found = MIN_PAIRS + bisect_left(range(MIN_PAIRS, most), True, key=enough)
     return found if found <= most and enough(found) else None
 
 
 def rate(events: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of Clopper and Pearson 1934 (Biometrika 26, 404-413) of a rate; 0 to 1 where there is nothing.
+    """Return the interval of a rate by Clopper and Pearson 1934 (Biometrika 26, 404-413); 0 to 1 without trials.
 
     Raises:
-        InputError: a number below 0, more events than trials, or a confidence outside (0, 1).
+        InputError: a negative number, more events than trials, or a confidence outside (0, 1).
     """
     from scipy import stats
 
@@ -327,10 +331,10 @@ def rate(events: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def rates_differ(events_a: int, of_a: int, events_b: int, of_b: int) -> float:
-    """Fisher's exact two-sided p that two rates are the same; 1 where one is of nothing.
+    """Return Fisher's exact two-sided p-value of H0: two rates are equal; 1 if one of them has no trials.
 
     Raises:
-        InputError: a number below 0, or more events than trials.
+        InputError: a negative number, or more events than trials.
     """
     from scipy import stats
 
@@ -341,7 +345,7 @@ def rates_differ(events_a: int, of_a: int, events_b: int, of_b: int) -> float:
 
 
 def _mean_and_std(d: NDArray[np.float64]) -> tuple[float, float]:
-    """Exact where all are the same: a mean that is rounded would leave a spread."""
+    """Mean and sample standard deviation; exact if all are equal, for which rounding would give a spread above 0."""
     if (d == d[0]).all():
         return float(d[0]), 0.0
     return float(d.mean()), float(d.std(ddof=1))
@@ -352,7 +356,7 @@ def _hedges(m: int) -> float:
 
 
 def _signed_sums(d: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of all 2^n choices of signs."""
+    """The sums of all 2^n choices of signs."""
     sums = np.zeros(1)
     for each in d:
         sums = np.concatenate([sums + each, sums - each])

@@ -1,4 +1,4 @@
-"""What a study varies: factors, each with levels that set values by path."""
+"""The factors of a study, each with levels that set values by path."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from resnet_space.axes import plain
+from resnet_space.axes import plain_data
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 
-MOST_LEVELS = 100
+MAX_LEVELS = 100
 
 
-def _writable(value: Any) -> Any:
-    """Refuses what no file can hold again, such as NaN."""
-    plain(value)
+def _check_writable(value: Any) -> Any:
+    """Refuse values that YAML cannot write, such as NaN."""
+    plain_data(value)
     return value
 
 
-Changes = Annotated[dict[str, Any], BeforeValidator(_writable)]
-"""Values by path, as `Architecture.assign` takes them."""
+Changes = Annotated[dict[str, Any], BeforeValidator(_check_writable)]
+"""Values by path, as for `Architecture.assign`."""
 
 
-def _levels(value: Any) -> Any:
-    """Lists and mappings only, and of mappings those whose levels have names and set values by path."""
-    plain(value)
+def _check_levels(value: Any) -> Any:
+    """Accept lists, and mappings from names of levels to values by path."""
+    plain_data(value)
     if not isinstance(value, list | tuple | Mapping):
         raise InputError(f"must be a list of values, or a mapping of names to values by path, not {value!r}")
     if isinstance(value, Mapping):
@@ -39,15 +39,15 @@ def _levels(value: Any) -> Any:
     return value
 
 
-def _distinct(levels: Levels) -> Levels:
+def _check_distinct(levels: Levels) -> Levels:
     if len(levels) < 2:
         raise InputError("a factor with one level cannot have an effect; give at least two")
-    if len(levels) > MOST_LEVELS:
-        raise InputError(f"takes at most {MOST_LEVELS} of them, not {len(levels)}; space: searches through more")
-    given = levels.items() if isinstance(levels, dict) else [(written(value), value) for value in levels]
+    if len(levels) > MAX_LEVELS:
+        raise InputError(f"{len(levels)} levels; at most {MAX_LEVELS} are allowed; to try more, search a space")
+    given = levels.items() if isinstance(levels, dict) else [(value_text(value), value) for value in levels]
     for (one, sets), (other, same) in combinations(given, 2):
         if one == other:
-            raise InputError(f"{one!r} stands twice; levels must differ")
+            raise InputError(f"{one!r} is given twice; levels must differ")
         if sets == same:
             raise InputError(f"{one!r} and {other!r} are the same; levels must differ")
     return levels
@@ -57,46 +57,44 @@ Levels = tuple[Any, ...] | dict[str, dict[str, Any]]
 
 
 class Factor(Description):
-    """One thing that is varied: a path and the values there, or named levels that set several paths together.
+    """A factor: a path and its values, or named levels that each set one or several paths.
 
     `{path: unit.order, levels: [original, full_preactivation]}`, or
     `{levels: {narrow: {width: 0.5}, wide: {width: 1, unit.branch.width: 32}}}`.
 
     Raises:
-        InputError: (from `of`) less than two levels, two that are the same, a list without a path, or a mapping with.
+        InputError: (from `of`) less than two levels, two equal levels, a list without a path, or a mapping with a path.
     """
 
     path: str | None = None
-    levels: Annotated[Levels, BeforeValidator(_levels), AfterValidator(_distinct)]
+    levels: Annotated[Levels, BeforeValidator(_check_levels), AfterValidator(_check_distinct)]
 
     @model_validator(mode="after")
     def _can_vary(self) -> Self:
         if isinstance(self.levels, tuple) and not self.path:
-            raise InputError("a list of levels needs the path where they go; or name the levels in a mapping")
+            raise InputError("a list of levels needs the path that they set; or name the levels in a mapping")
         if isinstance(self.levels, dict) and self.path is not None:
-            raise InputError(
-                f"levels with names set paths of their own; leave the path {self.path!r} out, or give a list"
-            )
+            raise InputError(f"named levels set their own paths; leave out the path {self.path!r}, or give a list")
         return self
 
     @property
     def choices(self) -> dict[str, Changes]:
-        """Values by path, by the level's name. Values of a list are named as they are written."""
+        """For each level's name, its values by path. The values of a list are named by `value_text`."""
         if isinstance(self.levels, dict):
             return dict(self.levels)
         assert self.path is not None
-        return {written(value): {self.path: value} for value in self.levels}
+        return {value_text(value): {self.path: value} for value in self.levels}
 
     @property
     def paths(self) -> set[str]:
-        """Every path that a level sets."""
+        """All paths that the levels set."""
         return {path for sets in self.choices.values() for path in sets}
 
 
-def written(value: Any) -> str:
-    """A value as text for people.
+def value_text(value: Any) -> str:
+    """Return a value as text for people.
 
-    >>> written({"kind": "exclusive_gate", "gate_bias": -6}), written(0.5), written(True)
+    >>> value_text({"kind": "exclusive_gate", "gate_bias": -6}), value_text(0.5), value_text(True)
     ('exclusive_gate, gate_bias -6', '0.5', 'true')
     """
     if isinstance(value, str):
@@ -104,28 +102,28 @@ def written(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
-        rest = [f"{name} {written(part)}" for name, part in value.items() if name != "kind"]
-        kind = [written(value["kind"])] if "kind" in value else []
+        rest = [f"{name} {value_text(part)}" for name, part in value.items() if name != "kind"]
+        kind = [value_text(value["kind"])] if "kind" in value else []
         return ", ".join([*kind, *rest])
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(written, value))}]"
+        return f"[{', '.join(map(value_text, value))}]"
     return repr(value).removesuffix(".0")
 
 
-def check_apart(factors: Mapping[str, Factor]) -> None:
-    """See that no two factors set the same value, or one a part of what the other sets.
+def check_disjoint(factors: Mapping[str, Factor]) -> None:
+    """Check that no two factors set the same path, and none sets a part of what another sets.
 
     Raises:
-        InputError: they do; both are named, with the path.
+        InputError: two factors overlap; the message names both, and the paths.
     """
     for (one, first), (other, second) in combinations(factors.items(), 2):
         for path, same in _overlaps(sorted(first.paths), sorted(second.paths)):
-            both = f"both set {path}" if path == same else f"set {path} and {same}, of which one holds the other"
-            raise InputError(f"factors: {one!r} and {other!r} {both}; what two factors set must be apart")
+            both = f"both set {path}" if path == same else f"set {path} and {same}, one of which is part of the other"
+            raise InputError(f"factors: {one!r} and {other!r} {both}; factors must set different paths")
 
 
 def _overlaps(paths: Iterable[str], others: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """Pairs that are the same or of which one leads to the other; `*` stands for every index."""
+    """Pairs of equal paths, or of a path and a part of it; `*` is every index."""
     for path in paths:
         for other in others:
             parts = zip(path.split("."), other.split("."), strict=False)
@@ -133,18 +131,18 @@ def _overlaps(paths: Iterable[str], others: Iterable[str]) -> Iterable[tuple[str
                 yield path, other
 
 
-def levels_of(factors: Mapping[str, Factor], baseline: Mapping[str, Any]) -> dict[str, str]:
-    """The baseline's level of every factor; those that are not named are each factor's first.
+def baseline_levels(factors: Mapping[str, Factor], baseline: Mapping[str, Any]) -> dict[str, str]:
+    """Return the baseline's level of every factor. Default: a factor's first level.
 
     Raises:
-        InputError: a factor or a level that is not there; the nearest names.
+        InputError: an unknown factor or level; the message has the nearest names.
     """
     for name, level in baseline.items():
         if name not in factors:
             raise unknown("factor", name, factors, path="baseline")
-        if written(level) not in factors[name].choices:
-            raise unknown("level", written(level), factors[name].choices, path=f"baseline.{name}")
+        if value_text(level) not in factors[name].choices:
+            raise unknown("level", value_text(level), factors[name].choices, path=f"baseline.{name}")
     return {
-        name: written(baseline[name]) if name in baseline else next(iter(factor.choices))
+        name: value_text(baseline[name]) if name in baseline else next(iter(factor.choices))
         for name, factor in factors.items()
     }

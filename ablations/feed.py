@@ -1,4 +1,4 @@
-"""The feed of an ablation: every arm's first seeds, then more for those whose comparison is still open."""
+"""The feed of an ablation: the first seeds of every arm, then more seeds for arms of comparisons that are open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ablations.contrasts import Contrast
 from ablations.effects import Values, unadjusted
-from ablations.findings import look
+from ablations.findings import analyse_contrast
 from ablations.plan import AblationPlan
 from ablations.study import Ablation
 from search.running.feed import unfinished
@@ -22,48 +22,52 @@ from search.trials.trial import Job, TrialSpec
 
 
 class AblationFeed:
-    """Jobs of the study: more seeds for every arm of a comparison that is open at a look, until none is.
+    """The jobs of an ablation: after each interim analysis, more seeds for the arms of open comparisons.
 
-    Which are open follows from the stored results with that look's seeds alone, so a run that goes on, or that has more
-    workers, asks for what any other would have asked for. No worker waits for the slowest arm of a look: a comparison
-    that will be open whatever the others show goes on at once. A study with a fixed number of seeds has one look.
+    For example, with `seeds: {min: 3, max: 10}` every arm is trained with seeds 0, 1 and 2; if arm `b` against baseline
+    `a` is still open, both are trained with seed 3, and so on, until no comparison is open or `max` is reached.
+
+    Which comparisons are open depends only on the stored results with the seeds of that analysis. So a resumed run, or
+    a run with more workers, requests the same trials. No worker waits for the slowest arm of an analysis: a comparison
+    that will be open for all possible results of the other arms continues at once. A study with a fixed number of seeds
+    has one analysis.
     """
 
     def __init__(self, plan: AblationPlan, store: Store, progress: Progress) -> None:
         self.plan, self.store, self.progress = plan, store, progress
         store.add(plan.first)
         store.reclaim()
-        self.todo = self._waiting(plan.first)
+        self.pending = self._unfinished(plan.first)
         self.jobs = deque[Job]()
         self.workers = len(plan.trials)
-        """As many as there can be work for, until a runner says how many it has."""
-        self.asked = {spec.key for spec in plan.first}
-        self.counted = {record.key for record in store.records()}
-        """Trials that the progress knows of from the beginning: later looks of a run that goes on are stored."""
+        """At first the maximum that could have work; `begin` sets the runner's number."""
+        self.requested = {spec.key for spec in plan.first}
+        self.known_at_start = {record.key for record in store.records()}
+        """Trials that the progress counts from the start: in a resumed run, trials of later analyses are stored."""
         self.running: set[str] = set()
-        self.news = True
-        """Whether a trial has ended, here or elsewhere, since it was last looked whether more are asked for."""
-        self.share = Share(store, note=progress.note, ended=self._ended_elsewhere)
+        self.results_changed = True
+        """Whether a trial has ended, here or in another driver, since the last check for more trials."""
+        self.share = Share(store, note=progress.note, ended=self._on_ended_elsewhere)
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to do: no need to start a runner."""
-        self._refill()
-        return not self.todo and not self.jobs
+        """Whether there is nothing to do, so that no runner is needed."""
+        self._request_more()
+        return not self.pending and not self.jobs
 
     @property
     def over(self) -> bool:
-        return not self.todo and not self.jobs and not self.running and not self.share.elsewhere
+        return not self.pending and not self.jobs and not self.running and not self.share.elsewhere
 
     def begin(self, workers: int) -> None:
         self.workers = workers
 
     def next(self) -> Job | None:
-        self.todo += self.share.reclaimed()
-        self._refill()
-        if self.todo:
-            self.jobs.extend(self._grouped(self.todo))
-            self.todo = []
+        self.pending += self.share.reclaimed()
+        self._request_more()
+        if self.pending:
+            self.jobs.extend(self._grouped(self.pending))
+            self.pending = []
         while self.jobs:
             if job := self.share.claim(self.jobs.popleft()):
                 self.running |= {spec.key for spec in job.trials}
@@ -76,17 +80,17 @@ class AblationFeed:
             self.progress.tell(event)
         if isinstance(event, Finished):
             self.running.discard(event.key)
-            self.news = True
+            self.results_changed = True
         return False
 
-    def _ended_elsewhere(self, trials: int) -> None:
-        self.news = True
+    def _on_ended_elsewhere(self, trials: int) -> None:
+        self.results_changed = True
         self.progress.add_ended_elsewhere(trials)
 
-    def _waiting(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
-        """Those that have not ended."""
-        left = unfinished([Job(trials=(spec,)) for spec in specs], self.store)
-        return [spec for job in left for spec in job.trials]
+    def _unfinished(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
+        """The trials that have not ended."""
+        remaining = unfinished([Job(trials=(spec,)) for spec in specs], self.store)
+        return [spec for job in remaining for spec in job.trials]
 
     def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
         plan = self.plan
@@ -94,46 +98,46 @@ class AblationFeed:
         resources = plan.study.resources
         return make_jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
 
-    def _refill(self) -> None:
-        """More trials, where the results ask for more; those that are stored already pass at once."""
-        if len(self.plan.study.looks) == 1 or not self.news or self.todo or self.jobs:
+    def _request_more(self) -> None:
+        """Request more trials if the results need them; trials that are already stored are not run again."""
+        if len(self.plan.study.analyses) == 1 or not self.results_changed or self.pending or self.jobs:
             return
-        self.news = False
+        self.results_changed = False
         wanted = self._wanted()
-        more = [spec for key, spec in wanted.items() if key not in self.asked]
-        self.asked |= wanted.keys()
+        more = [spec for key, spec in wanted.items() if key not in self.requested]
+        self.requested |= wanted.keys()
         self.store.add(more)
-        self.todo = self._waiting(more)
-        self.progress.add_trials(sum(spec.key not in self.counted for spec in more))
+        self.pending = self._unfinished(more)
+        self.progress.add_trials(sum(spec.key not in self.known_at_start for spec in more))
 
     def _wanted(self) -> dict[str, TrialSpec]:
-        """All trials that the results ask for so far, by key."""
+        """All trials that the results need so far, by key."""
         plan, study = self.plan, self.plan.study
         records = [record for record in self.store.records() if record.key in plan.trials]
         ended = {record.key for record in records if record.status in FINISHED}
         wanted = {spec.key: spec for spec in plan.first}
         planned = [study.resolved_contrast(contrast, plan.architectures) for contrast in study.planned.compare]
-        left, all_known = planned, True
-        for had, now in pairwise(study.looks):
-            values = self._values(records, had)
+        still_open, all_known = planned, True
+        for seeds, next_seeds in pairwise(study.analyses):
+            values = self._values(records, seeds)
             all_known = all_known and wanted.keys() <= ended
             if all_known:
-                left = open_contrasts(study, planned, values)
+                still_open = open_contrasts(study, planned, values)
             else:
-                known = [contrast for contrast in left if ended.issuperset(self._keys(contrast, had))]
-                left = surely_open(study, known, values)
-            arms = dict.fromkeys(arm for contrast in left for arm in _arms(contrast))
-            more = [plan.spec(plan.architectures[arm], seed) for seed in range(had, now) for arm in arms]
+                known = [contrast for contrast in still_open if ended.issuperset(self._keys(contrast, seeds))]
+                still_open = surely_open(study, known, values)
+            arms = dict.fromkeys(arm for contrast in still_open for arm in _arms(contrast))
+            more = [plan.spec(plan.architectures[arm], seed) for seed in range(seeds, next_seeds) for arm in arms]
             wanted |= {spec.key: spec for spec in more}
         return wanted
 
     def _keys(self, contrast: Contrast, seeds: int) -> list[str]:
-        """Of the trials that a contrast is made of at a look."""
+        """The keys of the trials that an analysis of a contrast with this number of seeds needs."""
         plan = self.plan
         return [plan.spec(plan.architectures[arm], seed).key for arm in _arms(contrast) for seed in range(seeds)]
 
     def _values(self, records: Iterable[TrialRecord], seeds: int) -> Mapping[str, Values]:
-        """The measure of complete trials with the first seeds, by arm and seed."""
+        """The measure of complete trials with the first `seeds` seeds, by arm and seed."""
         column = self.plan.study.measure.column
         by_net: dict[str, dict[int, float]] = {}
         for record in records:
@@ -144,15 +148,18 @@ class AblationFeed:
 
 
 def open_contrasts(study: Ablation, planned: Sequence[Contrast], values: Mapping[str, Values]) -> list[Contrast]:
-    """Of all planned contrasts those that are not resolved yet, and that more seeds could resolve.
+    """Return the planned contrasts that are not resolved yet and that more seeds could resolve.
 
-    An arm that has no complete trial is not open: what it does with a seed, it does with any.
+    A contrast with an arm that has no complete trial is not open: more seeds of that arm would fail too.
     """
     return _open(study, planned, values, study.planned.adjustment.adjusted)
 
 
 def surely_open(study: Ablation, some: Sequence[Contrast], values: Mapping[str, Values]) -> list[Contrast]:
-    """Those that are open whatever the rest of the family shows: no adjusted p is below its own."""
+    """Return those of some contrasts that are open for all possible results of the rest of the family.
+
+    These are the contrasts with an unadjusted p-value above alpha, since no adjusted p-value is smaller.
+    """
     return _open(study, some, values, unadjusted)
 
 
@@ -163,15 +170,15 @@ def _open(
     adjusted: Callable[[Sequence[float | None]], list[float | None]],
 ) -> list[Contrast]:
     alpha = study.planned.alpha
-    looked = [look(study, contrast, values) for contrast in contrasts]
+    analyses = [analyse_contrast(study, contrast, values) for contrast in contrasts]
 
-    def settled(p: float | None) -> bool:
+    def significant(p: float | None) -> bool:
         return p is not None and p <= alpha
 
     return [
         contrast
-        for contrast, seen, p in zip(contrasts, looked, adjusted([each.p for each in looked]), strict=True)
-        if seen.difference.delta is not None and not settled(p) and not settled(seen.p_differs_more)
+        for contrast, analysis, p in zip(contrasts, analyses, adjusted([each.p for each in analyses]), strict=True)
+        if analysis.difference.delta is not None and not significant(p) and not significant(analysis.p_not_equivalent)
     ]
 
 

@@ -1,58 +1,59 @@
-"""What a comparison found, how sure that is, and what is not resolved: planned contrasts first, all others apart."""
+"""Results of comparisons: differences, p-values, verdicts; first the planned contrasts, then the others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ablations import effects, spending
+from ablations import alpha_spending, effects
 from ablations.contrasts import Contrast
 from ablations.effects import Difference, Values
 from ablations.study import Ablation
 from ablations.summary import ArmSummary
 
 POINTS = 100
-"""Errors are fractions; differences of them are told in points, hundredths."""
+"""Errors are fractions; their differences are reported in percentage points."""
 
 
-MANY = 100
-"""Comparisons of a family beyond which none is resampled, and no number of seeds forecast: that takes minutes."""
+MAX_DETAILED = 100
+"""In families with more comparisons, there is no bootstrap and no number of needed seeds: these would take minutes."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison: arm - versus, a fraction, over the seeds that both have."""
+    """The result of one comparison: arm - versus, a fraction, over the seeds that both have."""
 
     arm: str
     versus: str
     planned: bool
     margin: float | None
-    """With one, the question is whether the arm is no worse than that; without, whether the two differ."""
+    """If given, the question is whether the arm is worse by less than this; else, whether the two differ."""
     difference: Difference
     p: float | None
-    """Of this comparison alone, with what earlier looks have spent; None below three pairs."""
+    """The sequential p-value of this comparison alone; None below three pairs."""
     p_adjusted: float | None
-    """Over its family, the planned contrasts or the others, as the study adjusts them."""
+    """The p-value adjusted over its family, which is the planned contrasts or the others."""
     resolved: bool
+    """Whether `p_adjusted` is at most alpha."""
     equivalent: bool
-    """Whether the difference is surely within what the study says does not matter."""
+    """Whether the difference is shown to be smaller than `equivalent_within` of the study."""
     needed: int | None
-    """Seeds that would resolve a difference of the size and spread that were seen, with a chance of 80 %, whatever its
-    place in the family; None if too many, or resolved."""
+    """The number of seeds that would resolve a difference with the observed mean and spread, with a power of 80 %, for
+    every rank in the family; None if too many, or if resolved."""
     bad: Mapping[str, int]
-    """Trials that diverged or failed, by arm; empty if none."""
+    """The number of trials that diverged or failed, by arm; empty if none did."""
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The result in words."""
         return " ".join(_verdict(self))
 
 
 def _verdict(found: Finding) -> list[str]:
     delta, n = found.difference.delta, found.difference.n
-    words = [f"{number} of {arm} did not end well;" for arm, number in found.bad.items()]
+    words = [f"{number} of {arm} diverged or failed;" for arm, number in found.bad.items()]
     if delta is None:
-        return [*words, "no pair of seeds yet" if not words else "no pair of seeds is left"]
+        return [*words, "no pair of seeds yet" if not words else "no pair of seeds remains"]
     size = f"{abs(POINTS * delta):.2f} points"
     if found.margin is not None:
         within = f"no worse than {POINTS * found.margin:g} points"
@@ -66,18 +67,19 @@ def _verdict(found: Finding) -> list[str]:
 
 
 def findings(study: Ablation, arms: Sequence[ArmSummary]) -> list[Finding]:
-    """Every planned contrast, then every other arm against the baseline, each with its family's adjustment.
+    """Return the results of all planned contrasts, then of all other arms against the baseline.
 
-    Where arms are matched, a planned contrast is one of the matched arms; the raw ones stand among the others.
+    Each of the two families is adjusted separately. If arms are matched to equal complexity, planned contrasts compare
+    the matched arms, and the unmatched arms are among the others.
     """
     by_name = {arm.arm: arm for arm in arms}
     planned = [study.resolved_contrast(contrast, by_name) for contrast in study.planned.compare]
-    told = {(contrast.arm, contrast.versus) for contrast in planned}
+    planned_pairs = {(contrast.arm, contrast.versus) for contrast in planned}
     others = [
         contrast
         for name in by_name
         if (contrast := study.resolved_contrast(Contrast(arm=name), by_name, matched=False)).arm != contrast.versus
-        and (contrast.arm, contrast.versus) not in told
+        and (contrast.arm, contrast.versus) not in planned_pairs
     ]
     return [
         *_family(study, by_name, planned, planned=True),
@@ -89,34 +91,38 @@ def _family(
     study: Ablation, arms: Mapping[str, ArmSummary], contrasts: Sequence[Contrast], *, planned: bool
 ) -> list[Finding]:
     values = {name: arm.measured[study.planned.measure] for name, arm in arms.items()}
-    few = len(contrasts) <= MANY
-    looked = [look(study, contrast, values, resampled=few) for contrast in contrasts]
-    adjusted = study.planned.adjustment.adjusted([each.p for each in looked])
+    few = len(contrasts) <= MAX_DETAILED
+    analyses = [analyse_contrast(study, contrast, values, resampled=few) for contrast in contrasts]
+    adjusted = study.planned.adjustment.adjusted([each.p for each in analyses])
     return [
-        _finding(study, arms, contrast, seen, p_adjusted, planned=planned, family=len(contrasts))
-        for contrast, seen, p_adjusted in zip(contrasts, looked, adjusted, strict=True)
+        _finding(study, arms, contrast, analysis, p_adjusted, planned=planned, family=len(contrasts))
+        for contrast, analysis, p_adjusted in zip(contrasts, analyses, adjusted, strict=True)
     ]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a contrast looks like now. p-values are sequential: they hold however often was looked before."""
+class Analysis:
+    """The analysis of a contrast. p-values are sequential: they are valid for any number of earlier analyses."""
 
     difference: Difference
     p: float | None
-    """That the arms do not differ, or with a margin, that the arm is worse by more."""
-    p_differs_more: float | None
-    """That they differ by more than what does not matter; None where the study does not say what that is."""
+    """For H0: the arms do not differ; with a margin, for H0: the arm is worse by at least the margin."""
+    p_not_equivalent: float | None
+    """For H0: the arms differ by at least `equivalent_within`; None if the study does not set it."""
 
 
-def look(study: Ablation, contrast: Contrast, values: Mapping[str, Values], *, resampled: bool = False) -> Look:
-    """All pairs that there are, and the p-values behind the looks that they make: one with the first seeds, and one
-    with each lot of seeds more that both arms were given."""
+def analyse_contrast(
+    study: Ablation, contrast: Contrast, values: Mapping[str, Values], *, resampled: bool = False
+) -> Analysis:
+    """Analyse a contrast with all pairs of seeds so far; p-values include all analyses made with fewer seeds.
+
+    The first analysis uses the study's first seeds; each further one adds the seeds that both arms were given.
+    """
     assert contrast.versus is not None
-    plan, looks = study.planned, len(study.looks)
+    plan, analyses = study.planned, len(study.analyses)
     arm, versus = values[contrast.arm], values[contrast.versus]
     seeds = max(study.least_seeds, min(max(side, default=-1) + 1 for side in (arm, versus)))
-    looked = study.looked(seeds)
+    so_far = study.analyses_up_to(seeds)
 
     def at(seeds: int, confidence: float = 0.95, *, resampled: bool = False) -> Difference:
         sides = [{seed: error for seed, error in side.items() if seed < seeds} for side in (arm, versus)]
@@ -129,14 +135,14 @@ def look(study: Ablation, contrast: Contrast, values: Mapping[str, Values], *, r
             resampled=resampled,
         )
 
-    now = at(seeds, spending.interval_confidence(len(looked), looks), resampled=resampled)
-    history = [now] if looks == 1 else [at(number) for number in looked]
+    now = at(seeds, alpha_spending.interval_confidence(len(so_far), analyses), resampled=resampled)
+    history = [now] if analyses == 1 else [at(number) for number in so_far]
     ps = [_p(contrast, difference) for difference in history]
     more = [effects.equivalent(each, plan.equivalent_within) for each in history] if plan.equivalent_within else []
-    return Look(
+    return Analysis(
         difference=now,
-        p=spending.sequential_p(ps, looks),
-        p_differs_more=spending.sequential_p(more, looks) if more else None,
+        p=alpha_spending.sequential_p(ps, analyses),
+        p_not_equivalent=alpha_spending.sequential_p(more, analyses) if more else None,
     )
 
 
@@ -148,19 +154,19 @@ def _finding(
     study: Ablation,
     arms: Mapping[str, ArmSummary],
     contrast: Contrast,
-    seen: Look,
+    analysis: Analysis,
     p_adjusted: float | None,
     *,
     planned: bool,
     family: int,
 ) -> Finding:
     assert contrast.versus is not None
-    alpha, difference = study.planned.alpha, seen.difference
+    alpha, difference = study.planned.alpha, analysis.difference
     resolved = p_adjusted is not None and p_adjusted <= alpha
     needed = None
-    if family <= MANY and not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
-        # What is left at the last look for any place in the family.
-        level = study.planned.adjustment.strictest(alpha, family) * spending.shares(len(study.looks))[-1]
+    if family <= MAX_DETAILED and not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
+        # The level of the final analysis for every rank in the family.
+        level = study.planned.adjustment.strictest(alpha, family) * alpha_spending.shares(len(study.analyses))[-1]
         needed = effects.pairs_needed(difference.std, difference.delta, alpha=level)
         needed = needed and max(needed, difference.n + 1)
     return Finding(
@@ -169,20 +175,20 @@ def _finding(
         planned=planned,
         margin=contrast.no_worse_by,
         difference=difference,
-        p=seen.p,
+        p=analysis.p,
         p_adjusted=p_adjusted,
         resolved=resolved,
-        equivalent=seen.p_differs_more is not None and seen.p_differs_more <= alpha,
+        equivalent=analysis.p_not_equivalent is not None and analysis.p_not_equivalent <= alpha,
         needed=needed,
         bad={name: arms[name].bad for name in (contrast.arm, contrast.versus) if arms[name].bad},
     )
 
 
 def best(study: Ablation, arms: Sequence[ArmSummary]) -> str | None:
-    """The arm of least mean, if it is better than each other by the study's test at its level; else None.
+    """Return the arm with the lowest mean if it is better than every other arm by the study's test, else None.
 
-    An intersection-union test: all of the comparisons have to be resolved, so none needs an adjustment. Arms that did
-    not end well, or have trials to come, are no best.
+    This is an intersection-union test: all comparisons must be resolved, so no adjustment is needed. An arm with trials
+    that diverged, failed or are pending is never the best.
     """
     values = {arm.arm: arm.measured[study.planned.measure] for arm in arms}
     known = [arm for arm in arms if arm.mean is not None]
@@ -193,7 +199,7 @@ def best(study: Ablation, arms: Sequence[ArmSummary]) -> str | None:
         return None
     for other in known:
         if other.key != first.key:
-            seen = look(study, Contrast(arm=first.arm, versus=other.arm), values)
-            if seen.p is None or seen.p > study.planned.alpha or (seen.difference.delta or 0.0) >= 0:
+            found = analyse_contrast(study, Contrast(arm=first.arm, versus=other.arm), values)
+            if found.p is None or found.p > study.planned.alpha or (found.difference.delta or 0.0) >= 0:
                 return None
     return first.arm

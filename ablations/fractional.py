@@ -1,10 +1,10 @@
-"""Fractions of two-level factorials, by the arithmetic of words.
+"""Fractional two-level factorial designs, computed with words.
 
-A factor is a letter, an effect is a word: A a main effect, AB an interaction. The product of two words keeps the
-letters that stand in one of them only, since every letter times itself is I. A fraction is given by generators such
-as D = ABC, each a word that is I on every run (ABCD); so are all products of these, the defining relation. Effects
-whose product is in the relation are aliases: no number of runs tells them apart. The resolution is the length of the
-relation's shortest word. Box and Hunter 1961, Technometrics 3, 311-351 and 449-458.
+A factor is a letter, and an effect is a word: A is a main effect, AB an interaction. The product of two words has the
+letters that are in exactly one of them, since every letter times itself is I. A fraction is defined by generators such
+as D = ABC: the word ABCD is I on every run. The defining relation is the set of all products of such words. Two effects
+whose product is in the relation are aliases: they cannot be distinguished, with any number of runs. The resolution is
+the length of the shortest word of the relation. Box and Hunter 1961, Technometrics 3, 311-351 and 449-458.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from itertools import combinations, count
 from resnet_space.errors import InputError, unknown
 
 LETTERS = "ABCDEFGHJKLMNOPQ"
-"""Of factors, in their order; I is the identity."""
-MOST_RUNS = 4096
-MOST_WORDS = 300_000
-"""Words that are looked at in search of a better fraction."""
+"""The letters of the factors, in order; I is the identity."""
+MAX_RUNS = 4096
+MAX_SEARCHED_WORDS = 300_000
+"""The maximum number of words that the search for the best fraction examines."""
 
 Word = int
 """A set of letters, one bit each; the product of two is their XOR."""
@@ -29,7 +29,10 @@ Word = int
 
 @dataclass(frozen=True)
 class Fraction:
-    """2^(k-p) runs of k factors: `generated` maps each of p factors to the word that it is equal to."""
+    """A fraction with 2^(k-p) runs of k factors: `generated` has each of p factors with the word that it equals.
+
+    For example, `Fraction(4, ((3, 0b111),))` is the half fraction of four factors with D = ABC.
+    """
 
     number: int
     generated: tuple[tuple[int, Word], ...]
@@ -40,42 +43,42 @@ class Fraction:
 
     @cached_property
     def basic(self) -> tuple[int, ...]:
-        """The factors that run through all combinations."""
+        """The factors that take all combinations of levels."""
         generated = dict(self.generated)
         return tuple(factor for factor in range(self.number) if factor not in generated)
 
     @cached_property
     def columns(self) -> tuple[Word, ...]:
-        """Every factor as a word of the basic ones; words with the same product of columns are aliases."""
+        """Every factor as a word of basic factors; words whose products of columns are equal are aliases."""
         generated = dict(self.generated)
         return tuple(generated.get(factor, 1 << factor) for factor in range(self.number))
 
     @property
     def generators(self) -> tuple[Word, ...]:
-        """Independent words that are I on every run."""
+        """Independent words that are I on every run; their products are the defining relation."""
         return tuple(word | 1 << factor for factor, word in self.generated)
 
     @cached_property
     def resolution(self) -> int:
-        """The number of letters in the relation's shortest word; k at the most."""
+        """The number of letters in the shortest word of the relation."""
         lengths = (size for size in count(1) for word in words(self.number, size) if not self.column(word))
         return next(lengths)
 
     def column(self, word: Word) -> Word:
-        """What tells a word from others: the word of basic factors that it is an alias of."""
+        """Return the word of basic factors that a word is an alias of; words with equal columns are aliases."""
         product = 0
         for factor in letters(word):
             product ^= self.columns[factor]
         return product
 
     def relation(self) -> list[Word]:
-        """All 2^p - 1 words that are I on every run, the shortest first."""
+        """Return all 2^p - 1 words that are I on every run, the shortest first."""
         return sorted(products(self.generators), key=_short_first)
 
     def classes(self, most: int) -> dict[Word, list[Word]]:
-        """Effects by column, the shortest word first: all words up to `most` letters, and the first of each class.
+        """Return the effects by column, the shortest word first: all words up to `most` letters.
 
-        Longer words are looked at only until every class, of which there are one less than runs, has one.
+        Longer words are added only to classes without a word, until all runs - 1 classes have one.
         """
         found: dict[Word, list[Word]] = {}
         for size in range(1, self.number + 1):
@@ -88,7 +91,7 @@ class Fraction:
         return found
 
     def rows(self, within: Sequence[int]) -> Iterator[tuple[int, ...]]:
-        """The runs, each a level 0 or 1 a factor, of the one fraction of 2^p that holds the run `within`."""
+        """Yield the runs, with a level 0 or 1 per factor, of the one of the 2^p fractions that has the run `within`."""
         for run in range(self.runs):
             level = list(within)
             for place, factor in enumerate(reversed(self.basic)):
@@ -100,11 +103,12 @@ class Fraction:
 
 
 def letters(word: Word) -> Iterator[int]:
+    """Yield the factors of a word, by number."""
     return (factor for factor in range(word.bit_length()) if word >> factor & 1)
 
 
-def spelt(word: Word) -> str:
-    """The word in letters; I for the empty one."""
+def word_text(word: Word) -> str:
+    """Return the letters of a word; I for the empty word."""
     return "".join(LETTERS[factor] for factor in letters(word)) or "I"
 
 
@@ -113,12 +117,12 @@ def _word(text: str) -> Word:
 
 
 def words(number: int, size: int) -> Iterator[Word]:
-    """All words of `size` letters among the first `number`, in the order of the alphabet."""
+    """Yield all words of `size` letters among the first `number`, in alphabetical order."""
     return (sum(1 << factor for factor in chosen) for chosen in combinations(range(number), size))
 
 
 def products(generators: Sequence[Word]) -> list[Word]:
-    """Of any number of them, one at least."""
+    """Return all products of one or more generators."""
     found = [0]
     for word in generators:
         found += [other ^ word for other in found]
@@ -126,11 +130,11 @@ def products(generators: Sequence[Word]) -> list[Word]:
 
 
 def by_generators(number: int, generators: Sequence[str], *, path: str) -> Fraction:
-    """The fraction given by text such as `["D=AB", "E=AC"]`.
+    """Return the fraction of generators such as `["D=AB", "E=AC"]`.
 
     Raises:
-        InputError: not of this form, an unknown letter, a letter generated twice or from one that is generated itself,
-            main effects that would be aliases, or too many runs.
+        InputError: not of this form, an unknown letter, a letter generated twice or from a generated letter, main
+            effects that would be aliases, or too many runs.
     """
     known = LETTERS[:number]
     sides = [_sides(text, known, path) for text in generators]
@@ -138,9 +142,9 @@ def by_generators(number: int, generators: Sequence[str], *, path: str) -> Fract
     basic = [letter for letter in known if letter not in left]
     for text, (letter, right) in zip(generators, sides, strict=True):
         if left.count(letter) > 1:
-            raise InputError(f"{path}: {letter} is generated twice; each factor may be once")
+            raise InputError(f"{path}: {letter} is generated twice; generate each factor once")
         if others := [each for each in right if each in left]:
-            free = ", ".join(basic) or "none are left"
+            free = ", ".join(basic) or "none"
             raise InputError(f"{path}: {text!r} is made of {others[0]}, which is generated; allowed: {free}")
     generated = tuple((LETTERS.index(letter), _word(right)) for letter, right in sides)
     fraction = Fraction(number, generated)
@@ -148,37 +152,37 @@ def by_generators(number: int, generators: Sequence[str], *, path: str) -> Fract
         if not fraction.column(word):
             one, other = (LETTERS[factor] for factor in letters(word))
             raise InputError(
-                f"{path}: would make {one} = {other}, two main effects that nothing tells apart; "
-                "give every generated factor a word of its own, of two letters or more"
+                f"{path}: would make {one} = {other}, main effects that cannot be distinguished; "
+                "give each generated factor a different word of two or more letters"
             )
-    if fraction.runs > MOST_RUNS:
-        raise InputError(f"{path}: leave {fraction.runs} cells; at most {MOST_RUNS} are allowed; give more generators")
+    if fraction.runs > MAX_RUNS:
+        raise InputError(f"{path}: {fraction.runs} cells remain; at most {MAX_RUNS} are allowed; give more generators")
     return fraction
 
 
 def _sides(text: str, known: str, path: str) -> tuple[str, str]:
     form = re.fullmatch(r"\s*(\w)\s*=\s*(\w+)\s*", text)
     if form is None:
-        raise InputError(f"{path}: {text!r} must be a letter and the word that it is equal to, as in 'D=ABC'")
+        raise InputError(f"{path}: {text!r} must be a letter and the word that it equals, as in 'D=ABC'")
     letter, right = form.groups()
     for each in (letter, *right):
         if each not in known:
             raise unknown("letter", each, known, path=f"{path}: {text}")
     if len(set(right)) != len(right):
-        raise InputError(f"{path}: {text!r} has a letter twice; twice is not at all")
+        raise InputError(f"{path}: {text!r} has a letter twice; give each letter once")
     return letter, right
 
 
 @lru_cache(maxsize=64)
 def by_resolution(number: int, resolution: int) -> Fraction | None:
-    """The smallest fraction of at least this resolution; None if none has at most `MOST_RUNS` runs.
+    """Return the smallest fraction with at least this resolution; None if all have more than `MAX_RUNS` runs.
 
-    Of those with as few runs it has the highest resolution, then the fewest of the relation's shortest words, then of
-    the next (minimum aberration, Fries and Hunter 1980, Technometrics 22, 601-608), as far as a search over
-    `MOST_WORDS` words finds them: of up to eleven factors the search is complete enough to find the best.
+    Among fractions of this size it has the highest resolution, then the fewest shortest words in the relation, then the
+    fewest next shortest ones (minimum aberration, Fries and Hunter 1980, Technometrics 22, 601-608). The search
+    examines at most `MAX_SEARCHED_WORDS` words; for up to eleven factors this is enough to find the best fraction.
     """
     for basic in range(2, number):
-        if number < 1 << basic <= MOST_RUNS:
+        if number < 1 << basic <= MAX_RUNS:
             for least in range(number, resolution - 1, -1):
                 found = _search(basic, number - basic, least)
                 if found is not None:
@@ -187,13 +191,13 @@ def by_resolution(number: int, resolution: int) -> Fraction | None:
 
 
 def _search(basic: int, extra: int, resolution: int) -> tuple[Word, ...] | None:
-    """Words for `extra` factors, in order of length and alphabet, by depth first."""
+    """Find words for `extra` generated factors by depth-first search, in order of length and alphabet."""
     candidates = [word for size in range(resolution - 1, basic + 1) for word in words(basic, size)]
     best: tuple[tuple[int, ...], tuple[Word, ...]] | None = None
-    budget = MOST_WORDS
+    budget = MAX_SEARCHED_WORDS
 
     def deeper(chosen: tuple[int, ...], relation: list[int], pattern: tuple[int, ...]) -> None:
-        """`relation` holds the products of those chosen, the empty one too; a generated letter is a bit of its own."""
+        """Extend `chosen`. `relation` has all products of the chosen words, each with its generated letters, and I."""
         nonlocal best, budget
         if best is not None and pattern >= best[0]:
             return

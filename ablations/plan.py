@@ -1,4 +1,4 @@
-"""An ablation with its data at hand."""
+"""The plan of an ablation: its architectures and trials, compiled for the data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ablations.published import of_arms
+from ablations.published import results_of_arms
 from ablations.study import Ablation
 from resnet_space import Architecture
 from search.data import Images
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AblationPlan(Plan):
-    """An ablation with its data at hand: every arm's architecture, and the distinct trials in the order they run."""
+    """An ablation compiled for its data: the architecture of every arm, and the distinct trials in running order."""
 
     study: Ablation
     images: Images
@@ -33,14 +33,14 @@ class AblationPlan(Plan):
         """Compile the study.
 
         Raises:
-            InputError: an arm that is no network, or a published row that is not there.
+            InputError: an arm cannot be built, or a published row does not exist.
         """
-        of_arms(study)
+        results_of_arms(study)
         return cls(study, images, study.architectures(images.shape, images.classes))
 
     @cached_property
     def trials(self) -> dict[str, TrialSpec]:
-        """Distinct trials by key that there may be, a seed of every arm before the next seed."""
+        """All distinct trials that can be needed, by key; each seed of all arms comes before the next seed."""
         trials: dict[str, TrialSpec] = {}
         for seed in range(self.study.most_seeds):
             for net in self.architectures.values():
@@ -50,7 +50,7 @@ class AblationPlan(Plan):
 
     @property
     def first(self) -> list[TrialSpec]:
-        """Those that there will be, whatever is found."""
+        """The trials that are always needed: the first seeds of every arm."""
         return [spec for spec in self.trials.values() if spec.seed < self.study.least_seeds]
 
     @property
@@ -59,16 +59,16 @@ class AblationPlan(Plan):
 
     @property
     def folded(self) -> list[tuple[str, ...]]:
-        """Arms that are one and the same network, and are trained once."""
+        """Groups of arms that are the same network, which is trained once."""
         return [tuple(names) for names in self._by_network.values() if len(names) > 1]
 
     def name_of(self, spec: TrialSpec) -> str:
-        """Its arms, and its seed."""
+        """Return the name of a trial for people: its arms and its seed."""
         return f"{self._arms[spec.architecture.key]}, seed {spec.seed}"
 
     @cached_property
     def _arms(self) -> dict[str, str]:
-        """Names of arms by network."""
+        """The names of the arms, by the network's key."""
         return {key: " = ".join(names) for key, names in self._by_network.items()}
 
     @cached_property

@@ -1,4 +1,4 @@
-"""An ablation's folder, read: what was found so far."""
+"""The results of an ablation so far, read from its folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AblationRun:
-    """An ablation's folder, read: the study, and its trials as they are stored now."""
+    """An ablation's results: the study, and its trials as they are stored now."""
 
     study: Ablation
     folder: RunFolder
@@ -37,21 +37,21 @@ class AblationRun:
     counts: Mapping[str, int]
     reasons: list[tuple[str, str, int]]
     others: int
-    """Stored trials that are not of this run, and in none of the above."""
+    """The number of stored trials that do not belong to this run; they are in none of the fields above."""
 
     @classmethod
     def of(cls, study: Ablation, folder: RunFolder, store: Store) -> AblationRun:
-        """What is stored, also while it runs.
+        """Read the results from the store; the run can still be running.
 
         Raises:
-            InputError: no stored trial is of the run.
+            InputError: no stored trial belongs to the run.
         """
-        _, mine, others = membership.own_trials(study.recipe, folder, store)
-        some = mine[0].network
-        nets = study.architectures(some.input_shape, some.classes)
-        # Several studies may share a database, also the data and the recipe.
+        _, own, others = membership.own_trials(study.recipe, folder, store)
+        example = own[0].network
+        nets = study.architectures(example.input_shape, example.classes)
+        # Several studies can share a database, and also data and recipe.
         arms = {net.key for net in nets.values()}
-        wanted = [record for record in mine if record.architecture in arms and record.seed < study.most_seeds]
+        wanted = [record for record in own if record.architecture in arms and record.seed < study.most_seeds]
         standing, curves = membership.run_status(wanted, store.run_status()), store.curves()
         keys = {record.key for record in wanted}
         return cls(
@@ -69,42 +69,42 @@ class AblationRun:
 
     @cached_property
     def findings(self) -> list[Finding]:
-        """Every planned contrast, then the other arms against the baseline."""
+        """The results of all planned contrasts, then of the other arms against the baseline."""
         found = findings(self.study, self.summaries)
         return found if self.as_planned else [replace(each, planned=False) for each in found]
 
     @cached_property
-    def _told(self) -> dict[str, Finding]:
-        # Planned ones stand first.
+    def _finding_by_arm(self) -> dict[str, Finding]:
+        # Planned contrasts come first, and replace later findings of the same arm.
         return {found.arm: found for found in reversed(self.findings)}
 
-    def about(self, arm: str) -> Finding | None:
-        """What was found of an arm: the planned comparison, or else that with the baseline."""
-        return self._told.get(arm)
+    def finding_of(self, arm: str) -> Finding | None:
+        """Return the finding of an arm: the planned comparison, or else the comparison with the baseline."""
+        return self._finding_by_arm.get(arm)
 
     @cached_property
     def best(self) -> str | None:
-        """The arm that is better than every other, if there is one."""
+        """The arm that is better than every other arm; None if there is none."""
         return best(self.study, self.summaries)
 
     @cached_property
     def agreement(self) -> Agreement | None:
-        """How far the arms rank as the published ones do."""
+        """The rank agreement between our arms and the published ones."""
         return agreement(self.summaries)
 
     @cached_property
     def terms(self) -> list[tuple[Term, tuple[str, ...]]]:
-        """Effects of a design's factors, each with what it cannot be told from; none without main effects."""
+        """The effects of a design's factors, each with its aliases; empty if the design has no main effects."""
         return terms(self.study, self.summaries)
 
     @cached_property
     def variance_notes(self) -> list[str]:
-        """What the effects of factors rest on."""
+        """Notes on the effects of factors, such as their definition and missing cells."""
         return variance_notes(self.study, self.summaries)
 
     @property
     def as_planned(self) -> bool:
-        """Whether the contrasts are those that were stored before the first trial."""
+        """Whether the planned contrasts are the same as those stored before the first trial."""
         sessions = self.folder.read_manifest().get("sessions", [])
         return bool(sessions) and sessions[0].get("planned") == self.study.plan_hash
 

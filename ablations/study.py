@@ -1,4 +1,4 @@
-"""The study that compares: arms over one base net, trained alike, seed by seed."""
+"""The ablation study: arms that change one base net, trained in the same way with the same seeds."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from resnet_space.errors import InputError, unknown
 from resnet_space.numbers import Proportion
 from search.trials.study import Study, check_images
 
-MATCHED = ", matched"
-"""Behind the name of an arm that was rescaled to the same complexity."""
-LONGEST = 100
-"""Characters of the name that somebody gives an arm."""
+MATCHED_SUFFIX = ", matched"
+"""The end of the name of an arm that was rescaled to equal complexity."""
+MAX_NAME_LENGTH = 100
+"""The maximum number of characters in the name of an arm or a factor."""
 
 
 def _net_or_name(value: Any) -> Any:
@@ -48,7 +48,7 @@ Level = Annotated[str | float | bool, BeforeValidator(_level)]
 
 
 ArmOrLevels = Annotated[
-    # Tags in brackets: no part of the path that a message names.
+    # Tags in brackets are left out of the path in messages.
     Annotated[str, Tag("[arm]")] | Annotated[dict[str, Level], Tag("[levels]")],
     Discriminator(lambda value: "[levels]" if isinstance(value, dict) else "[arm]"),
     BeforeValidator(_arm_or_levels),
@@ -56,34 +56,34 @@ ArmOrLevels = Annotated[
 
 
 class Arm(Description):
-    """One architecture under comparison: another net, or changes by path, or both."""
+    """One arm, an architecture to compare: another net, or changes by path, or both."""
 
     net: Annotated[str | dict[str, Any] | None, BeforeValidator(_net_or_name)] = None
     set: Changes = Field(default_factory=dict)
     published: dict[str, Level] = Field(default_factory=dict)
-    """Which row of the published tables is this arm's: values by column."""
+    """The row of the published table for this arm: values by column."""
 
 
 class Reference(Description):
-    """Where the published numbers come from: a table of the catalogue, and what its rows have in common."""
+    """The source of published numbers: a table of the catalogue, and column values that all its rows must have."""
 
     table: str
     match: dict[str, str] = Field(default_factory=dict)
     rows: dict[str, dict[str, Level]] = Field(default_factory=dict)
-    """By arm, as `Arm.published`: for the arms of a design, which stand nowhere in the file."""
+    """Like `Arm.published`, by arm: for the arms of a design, which are not listed in the file."""
 
 
 class Ablation(Study):
-    """Arms over one base net, trained alike, seed by seed.
+    """An ablation: arms that change one base net, trained in the same way with the same seeds.
 
-    `net` is a preset's name or a whole architecture; `set` changes it for every arm, an arm's own `set` wins. Images
-    and classes are the data's. Arms are listed, or made of `factors` by a `design`, which then names the baseline by
-    its levels. With `match`, every arm is trained a second time at equal complexity.
+    `net` is a preset's name or a complete architecture. `set` changes it for every arm; an arm's own `set` overrides
+    it. Image shape and classes come from the data. Arms are listed, or made of `factors` by a `design`; then the
+    baseline is given by its levels. With `match`, every arm is also trained at equal complexity.
     """
 
     CHANGES = "set"
     MERGED = (*Study.MERGED, "set", "arms", "factors")
-    # More seeds are more trials; those that are there stay what they are. Contrasts that change are told apart.
+    # These fields can change in a run's folder: more seeds only add trials, and changed contrasts count as not planned.
     CHANGEABLE = (*Study.CHANGEABLE, "seeds", "planned", "diagnostics", "published", "fail_above")
 
     kind: Literal["ablation"] = "ablation"
@@ -98,33 +98,35 @@ class Ablation(Study):
     planned: Planned = Planned()
     diagnostics: NamedDiagnostics = Diagnostics()
     fail_above: Proportion = 0.2
-    """A mean test error above this fraction is a "fail", as 1603.05027, table 1 reports it."""
+    """A mean test error above this fraction is a "fail", as in 1603.05027, table 1."""
     published: Reference | None = None
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
+    def _check_consistent(self) -> Self:
         if bool(self.arms) == bool(self.factors):
             raise InputError("give arms, or factors and a design; not both" if self.arms else "give arms or factors")
         if len(self.arms) > MOST_CELLS:
             raise InputError(f"arms: {len(self.arms)} of them; at most {MOST_CELLS} are allowed")
         for given in (*self.arms, *self.factors):
-            if len(given) > LONGEST:
-                raise InputError(f"{given[:20]}...: a name of {len(given)} characters; at most {LONGEST} are allowed")
+            if len(given) > MAX_NAME_LENGTH:
+                raise InputError(
+                    f"{given[:20]}...: a name of {len(given)} characters; at most {MAX_NAME_LENGTH} are allowed"
+                )
         if self.arms and not (isinstance(self.baseline, str) and self.baseline in self.arms):
             raise unknown("arm", self.baseline or "", self.arms, path="baseline")
         if self.factors and isinstance(self.baseline, str):
             raise InputError(f"baseline: {self.baseline!r} must map factors to levels, since the study has factors")
-        # What is wrong with a design, or with published rows, is said here and not when arms are first asked for.
-        for listed in self.listed:
-            _check_name(listed)
+        # `all_arms` compiles the design and finds the published rows, so that their errors are raised here.
+        for name_of_arm in self.all_arms:
+            _check_name(name_of_arm)
         for contrast in self.planned.compare:
             for name in (contrast.arm, contrast.versus):
-                if name is not None and name not in self.listed:
-                    raise unknown("arm", name, self.listed, path="planned.compare")
+                if name is not None and name not in self.all_arms:
+                    raise unknown("arm", name, self.all_arms, path="planned.compare")
             if contrast.arm == (contrast.versus or self.control):
                 raise InputError(f"planned.compare: {contrast.arm!r} is compared with itself")
         if self.adaptive and not self.planned.compare:
-            raise InputError("seeds: more seeds are added for planned contrasts, and planned.compare has none")
+            raise InputError("seeds: a range needs planned contrasts, and planned.compare is empty")
         return self
 
     @cached_property
@@ -136,8 +138,8 @@ class Ablation(Study):
         return self.design.compile(self.factors, self.baseline)
 
     @cached_property
-    def listed(self) -> dict[str, Arm]:
-        """Every arm by name, from the file or from the design."""
+    def all_arms(self) -> dict[str, Arm]:
+        """All arms by name, from the file or from the design."""
         arms = self.arms
         if self.compiled is not None:
             arms = {cell.name: Arm(set=changes(cell, self.factors)) for cell in self.compiled.cells}
@@ -171,52 +173,52 @@ class Ablation(Study):
         return self.seeds.max if isinstance(self.seeds, Seeds) else self.seeds
 
     @property
-    def looks(self) -> tuple[int, ...]:
-        """Seeds at each look at the contrasts, as many as there may be."""
-        return self.seeds.looks if isinstance(self.seeds, Seeds) else (self.seeds,)
+    def analyses(self) -> tuple[int, ...]:
+        """The number of seeds at each analysis of the contrasts, for a contrast that stays open."""
+        return self.seeds.analyses if isinstance(self.seeds, Seeds) else (self.seeds,)
 
-    def looked(self, seeds: int) -> tuple[int, ...]:
-        """The looks that so many seeds make; the first in any case."""
-        return tuple(look for look in self.looks if look <= seeds) or self.looks[:1]
+    def analyses_up_to(self, seeds: int) -> tuple[int, ...]:
+        """Return the analyses that are made with at most this number of seeds, at least the first one."""
+        return tuple(number for number in self.analyses if number <= seeds) or self.analyses[:1]
 
     @property
     def measure(self) -> Measure:
-        """What contrasts are about."""
+        """The measure that contrasts compare."""
         return MEASURES[self.planned.measure]
 
     @property
     def plan_hash(self) -> str:
-        """Of what was planned to be compared, to tell whether that was so before the first trial."""
+        """The hash of the planned comparisons, which shows whether they were planned before the first trial."""
         seeds = self.seeds.to_dict() if isinstance(self.seeds, Seeds) else self.seeds
         return self.planned.hash(baseline=self.control, seeds=seeds)
 
     def resolved_contrast(self, contrast: Contrast, arms: Container[str], *, matched: bool = True) -> Contrast:
-        """With the baseline where it names no other, and of arms of equal complexity where there are such."""
+        """Return the contrast with its default filled in (versus the baseline), between matched arms if they exist."""
 
         def side(name: str) -> str:
-            return f"{name}{MATCHED}" if matched and f"{name}{MATCHED}" in arms else name
+            return f"{name}{MATCHED_SUFFIX}" if matched and f"{name}{MATCHED_SUFFIX}" in arms else name
 
         return contrast.model_copy(update={"arm": side(contrast.arm), "versus": side(contrast.versus or self.control)})
 
     @property
     def extent(self) -> str:
-        return f"{len(self.listed)} arms"
+        return f"{len(self.all_arms)} arms"
 
     @property
     def confirmation_seeds(self) -> range:
-        """Every arm's seeds, those that only some have left out."""
+        """The seeds that every arm has."""
         return range(self.least_seeds)
 
     def architectures(self, shape: tuple[int, int, int], classes: int) -> dict[str, Architecture]:
-        """Every arm's architecture, for images of this shape; behind them those matched to the same complexity.
+        """Return the architecture of every arm for images of this shape, then those matched to equal complexity.
 
-        An arm that needs no matching has no second form.
+        An arm that already has this complexity has no matched arm.
 
         Raises:
-            InputError: an arm is no network, or cannot be matched; the message names the arm.
+            InputError: an arm cannot be built or matched; the message names the arm.
         """
         built = {}
-        for name, arm in self.listed.items():
+        for name, arm in self.all_arms.items():
             try:
                 net = _net(self.net if arm.net is None else arm.net)
                 changes = {"input_shape": list(shape), "classes": classes, **self.set, **arm.set}
@@ -227,18 +229,18 @@ class Ablation(Study):
         if self.match is not None:
             target = self.match.target(built[self.control])
             for name, net in list(built.items()):
-                same = match(net, target, self.match, path=f"arms.{name}")
-                if same.key != net.key:
-                    built[f"{name}{MATCHED}"] = same
+                matched = match(net, target, self.match, path=f"arms.{name}")
+                if matched.key != net.key:
+                    built[f"{name}{MATCHED_SUFFIX}"] = matched
         return built
 
 
 def _check_name(name: str) -> None:
-    """An arm's name stands in tables, figures and messages: a line of text, and not another arm's."""
+    """Refuse a name that cannot be shown in tables, figures and messages, or that could be that of a matched arm."""
     if not name.strip() or not name.isprintable():
-        raise InputError(f"arms: {name!r} is no name; allowed: a line of letters, digits and signs")
-    if name.endswith(MATCHED):
-        raise InputError(f"arms: {name!r} ends as the name of a matched arm does; leave {MATCHED!r} out")
+        raise InputError(f"arms: {name!r} is not a name; allowed: one line of printable characters")
+    if name.endswith(MATCHED_SUFFIX):
+        raise InputError(f"arms: {name!r} ends like the name of a matched arm; leave out {MATCHED_SUFFIX!r}")
 
 
 def _net(net: str | dict[str, Any]) -> Architecture:

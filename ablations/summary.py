@@ -1,4 +1,4 @@
-"""What a run has found so far: one row an arm, its trials over seeds beside what was published."""
+"""The results of an ablation so far: one summary per arm, over its seeds, with the published result."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from ablations.contrasts import MEASURES
-from ablations.published import Published, of_arms
+from ablations.published import Published, results_of_arms
 from ablations.study import Ablation
 from resnet_space import Architecture, complexity
 from search.trials.events import FINISHED
 from search.trials.record import TrialRecord
 
 WORST = 1.0
-"""The error that stands for no number in a ranking: all such arms tie, behind everything that was measured."""
+"""The error of an arm without a number in a ranking: all such arms tie, after all arms with a measured error."""
 
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """One arm. Errors are fractions of the test split, over the seeds whose trial is complete."""
+    """The results of one arm. Errors are fractions of the test split, over the seeds whose trial is complete."""
 
     arm: str
     key: str
     params: int
     macs: int
     measured: Mapping[str, Mapping[int, float]]
-    """Of complete trials, by measure and seed."""
+    """The results of complete trials, by measure and seed."""
     ended: Mapping[str, int]
-    """Trials by status."""
+    """The number of trials by status."""
     planned: int
     fail_above: float
     published: Published | None
@@ -48,12 +48,12 @@ class ArmSummary:
 
     @property
     def std(self) -> float | None:
-        """Sample standard deviation over seeds (n - 1), None below two."""
+        """The sample standard deviation over seeds (n - 1); None below two seeds."""
         return stdev(self.errors) if self.n > 1 else None
 
     @property
     def bad(self) -> int:
-        """Trials that diverged or failed: they are in no mean."""
+        """The number of trials that diverged or failed; they are not part of the mean."""
         return self.ended.get("diverged", 0) + self.ended.get("failed", 0)
 
     @property
@@ -62,7 +62,7 @@ class ArmSummary:
 
     @property
     def outcome(self) -> str:
-        """What became of the arm: "fail" as the papers use it, trials that did not end well, what is still to come."""
+        """The state of the arm: "trained" or "fail" (as in the papers), then trials that are incomplete or pending."""
         parts = [
             f"{self.ended[status]} of {self.planned} {status}"
             for status in ("diverged", "failed", "pruned", "infeasible")
@@ -71,21 +71,21 @@ class ArmSummary:
         if self.mean is not None:
             parts.insert(0, "fail" if self.mean > self.fail_above else "trained")
         if self.unfinished:
-            parts.append(f"{self.unfinished} of {self.planned} to come")
+            parts.append(f"{self.unfinished} of {self.planned} pending")
         return ", ".join(parts)
 
     @property
     def rank_error(self) -> float | None:
-        """The error to rank by: an arm with trials that diverged or failed counts as worst; None before any end."""
+        """The error to rank by: `WORST` if trials diverged or failed, else the mean; None if no trial has ended."""
         return WORST if self.bad else self.mean
 
 
 def summarise(study: Ablation, nets: Mapping[str, Architecture], records: Iterable[TrialRecord]) -> list[ArmSummary]:
-    """One summary an arm, in the study's order; arms that are the same network share their trials.
+    """Return one summary per arm, in the study's order; arms that are the same network share their trials.
 
-    `records` are the run's own: others with the same network and seed would take their places.
+    `records` must be the run's own trials, since other trials with the same network and seed would replace them.
     """
-    published = of_arms(study)
+    published = results_of_arms(study)
     by_net: dict[str, list[TrialRecord]] = {}
     for record in sorted(records, key=lambda record: record.seed):
         by_net.setdefault(record.architecture, []).append(record)
@@ -95,7 +95,7 @@ def summarise(study: Ablation, nets: Mapping[str, Architecture], records: Iterab
 def _summary(
     study: Ablation, name: str, net: Architecture, trials: list[TrialRecord], published: Published | None
 ) -> ArmSummary:
-    # A stored trial knows its costs; counting is slow.
+    # A stored trial has its costs; counting is slow.
     cost = trials[0] if trials else complexity(net)
     measured = {
         measure: {
@@ -122,7 +122,7 @@ def _summary(
 class Agreement:
     """Kendall's tau-b between our ranking of arms and the published one.
 
-    What the paper calls "fail" has no number, and ties as worst there; our arms rank by their mean error, those with
+    Arms that the paper reports as "fail" have no number and tie as worst. Our arms rank by their mean error, those with
     trials that diverged or failed as worst. The interval is over bootstrap draws of our seeds, within each arm.
     """
 
@@ -133,7 +133,7 @@ class Agreement:
 
 
 def agreement(summaries: Sequence[ArmSummary], *, draws: int = 500, seed: int = 0) -> Agreement | None:
-    """Rank agreement over the arms that have both; None for fewer than three, or where one side ranks nothing."""
+    """Return the agreement over arms with both results; None for fewer than three arms, or if all of one side tie."""
     import numpy as np
     from scipy.stats import kendalltau
 

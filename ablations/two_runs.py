@@ -1,4 +1,4 @@
-"""Two runs side by side: what became of the networks that both have, and how errors lie at equal complexity."""
+"""Compare two runs: differences on the networks that both have, and distributions of errors at equal complexity."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from search.store import membership
 from search.store.stored import StoredRun
 from search.trials.study import Study
 
-ALIKE = 0.1
-"""Networks of two runs are of equal complexity if their MACs differ by no more than this, as a fraction."""
+MACS_TOLERANCE = 0.1
+"""Networks of two runs have equal complexity if their MACs differ by at most this fraction."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of two runs: its complete trials, by network and seed. Errors are of the test split."""
+class ComparedRun:
+    """One of the two runs: its complete trials, by network and seed. Errors are those of the test split."""
 
     path: Path
     study: Study
     trials: pd.DataFrame
     """`Store.results` of the run's own trials."""
     arms: Mapping[str, str]
-    """Names of networks by key, where an ablation gave them one."""
+    """The names of networks by key, if the run is an ablation."""
     fingerprint: str
-    """Of the data."""
+    """The fingerprint of the data."""
     others: int
-    """Stored trials that are not of the run, and in no number."""
+    """The number of stored trials that do not belong to the run; they are in no result."""
 
     @classmethod
-    def of(cls, stored: StoredRun) -> Side:
-        """One of the two.
+    def of(cls, stored: StoredRun) -> ComparedRun:
+        """Read one of the two runs.
 
         Raises:
-            InputError: it has no complete trial.
+            InputError: the run has no complete trial.
         """
         folder, study, store = stored
         own = membership.identity(study.recipe, folder, store)
@@ -60,22 +60,23 @@ class Side:
 
     @cached_property
     def networks(self) -> pd.DataFrame:
-        """One row a network: its MACs, and its mean test error."""
+        """One row per network: its MACs, and its mean test error."""
         return self.trials.groupby("architecture").agg(macs=("macs", "first"), error=("test_error", "mean"))
 
     def by_seed(self, network: str) -> dict[int, float]:
-        mine = self.trials[self.trials["architecture"] == network]
-        return dict(zip(mine["seed"].astype(int), mine["test_error"], strict=True))
+        """Return the test errors of a network by seed."""
+        trials = self.trials[self.trials["architecture"] == network]
+        return dict(zip(trials["seed"].astype(int), trials["test_error"], strict=True))
 
 
 @dataclass(frozen=True)
 class TwoSamples:
-    """Errors of as many networks of each run, paired off by their MACs, and whether they are drawn alike."""
+    """The errors of equally many networks of each run, paired by MACs, and a test of equal distributions."""
 
     first: list[float]
     second: list[float]
     statistic: float | None
-    """Kolmogorov-Smirnov's D, the greatest distance of the two distribution functions; None below two networks."""
+    """Kolmogorov-Smirnov's D, the largest distance of the two distribution functions; None below two networks."""
     p: float | None
 
 
@@ -83,17 +84,17 @@ class TwoSamples:
 class TwoRuns:
     """A comparison: `second` is compared with `first`."""
 
-    first: Side
-    second: Side
+    first: ComparedRun
+    second: ComparedRun
 
     @classmethod
     def of(cls, first: StoredRun, second: StoredRun) -> TwoRuns:
-        """Raises `InputError` if one of them has no complete trial."""
-        return cls(Side.of(first), Side.of(second))
+        """Read both runs. Raises `InputError` if one of them has no complete trial."""
+        return cls(ComparedRun.of(first), ComparedRun.of(second))
 
     @cached_property
     def changed(self) -> list[tuple[str, Any, Any]]:
-        """(path, in the first, in the second) of what the studies' files have otherwise, but for their arms."""
+        """(path, value in the first, value in the second) for all differences of the studies except their arms."""
         before, now = (
             side.study.model_dump(mode="json", exclude={"arms", "factors"}) for side in (self.first, self.second)
         )
@@ -101,22 +102,22 @@ class TwoRuns:
         return [*differences(before, now), *differences(*prints)]
 
     def named(self, network: str) -> str:
-        """A network's name for people: its arm in either run, or its key."""
+        """Return a network's name for people: its arm in either run, or its key."""
         return self.second.arms.get(network) or self.first.arms.get(network) or network
 
     @cached_property
     def common(self) -> list[str]:
-        """Networks that both runs have."""
+        """The keys of the networks that both runs have."""
         return sorted(set(self.first.networks.index) & set(self.second.networks.index))
 
     def difference(self, network: str) -> Difference:
-        """Test error in the second run less that in the first, over pairs of seeds."""
+        """Return the test error in the second run minus that in the first, over pairs of seeds."""
         before, now = self.first.by_seed(network), self.second.by_seed(network)
         return effects.difference(now, before, planned=sorted(set(before) | set(now)))
 
     @cached_property
     def overall(self) -> Difference:
-        """The mean over common networks, each a pair."""
+        """The difference over common networks, each of which is one pair."""
         sides = [
             dict(enumerate(side.networks["error"].loc[self.common].astype(float).tolist()))
             for side in (self.second, self.first)
@@ -125,31 +126,31 @@ class TwoRuns:
 
     @cached_property
     def at_equal_complexity(self) -> TwoSamples:
-        """Distributions of errors as design spaces are compared in 2003.13678, over networks of equal MACs.
+        """The distributions of errors over networks of equal MACs, as design spaces are compared in 2003.13678.
 
-        Networks are paired off so that the sum of |log MACs - log MACs| is least, none with one that differs by more
-        than `ALIKE`; what finds no partner is left out. The test is Kolmogorov and Smirnov's, exact.
+        Networks are paired to minimise the sum of |log MACs - log MACs|; MACs of a pair differ by at most
+        `MACS_TOLERANCE`, and networks without a partner are left out. The test is the exact Kolmogorov-Smirnov test.
         """
         from scipy.stats import ks_2samp
 
         first, second = self.first.networks, self.second.networks
-        pairs = paired_off(first["macs"].tolist(), second["macs"].tolist())
-        ours = [float(first["error"].iloc[place]) for place, _ in pairs]
-        theirs = [float(second["error"].iloc[place]) for _, place in pairs]
+        pairs = pair_by_macs(first["macs"].tolist(), second["macs"].tolist())
+        first_errors = [float(first["error"].iloc[index]) for index, _ in pairs]
+        second_errors = [float(second["error"].iloc[index]) for _, index in pairs]
         if len(pairs) < 2:
-            return TwoSamples(ours, theirs, None, None)
-        found = ks_2samp(ours, theirs)
-        return TwoSamples(ours, theirs, float(found.statistic), float(found.pvalue))
+            return TwoSamples(first_errors, second_errors, None, None)
+        found = ks_2samp(first_errors, second_errors)
+        return TwoSamples(first_errors, second_errors, float(found.statistic), float(found.pvalue))
 
 
-def paired_off(first: Sequence[float], second: Sequence[float]) -> list[tuple[int, int]]:
-    """Places of as many pairs of equal complexity as there are, nearest ones together."""
+def pair_by_macs(first: Sequence[float], second: Sequence[float]) -> list[tuple[int, int]]:
+    """Return the indices of as many pairs of equal MACs as possible, with the smallest total distance."""
     from scipy.optimize import linear_sum_assignment
 
     if not len(first) or not len(second):
         return []
     apart = np.abs(np.log(np.asarray(first, dtype=float))[:, None] - np.log(np.asarray(second, dtype=float))[None, :])
-    too_far = apart > np.log1p(ALIKE)
-    # A pair that is too far apart costs more than any way round it.
+    too_far = apart > np.log1p(MACS_TOLERANCE)
+    # A pair that is too far apart costs more than any assignment without it.
     rows, columns = linear_sum_assignment(np.where(too_far, 1e6, apart))
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if not too_far[i, j]]

@@ -84,9 +84,9 @@ def _whole(net: Architecture) -> float:
 
 
 def _forget() -> None:
-    """Have networks counted anew from here on."""
-    for kept in (counter._like, counter._unit, counter._ends):
-        kept.cache_clear()
+    """Clear all caches of counts, to measure how long counting takes."""
+    for cached in (counter._representative, counter._unit, counter._stem_and_head):
+        cached.cache_clear()
     counter._COUNTED.clear()
 
 

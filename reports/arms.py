@@ -53,7 +53,7 @@ def rows(run: AblationRun) -> list[dict[str, Any]]:
             "macs": arm.macs,
             "published_error": arm.published.error if arm.published else None,
         }
-        if found := run.about(arm.arm):
+        if found := run.finding_of(arm.arm):
             row |= {
                 "versus": found.versus,
                 "planned": found.planned,

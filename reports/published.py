@@ -7,8 +7,8 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ablations.placing import Cost, cost, placed
 from ablations.published import Published
+from ablations.published_costs import Cost, cost, cost_and_error
 from reports.numbers import engineering, published
 from reports.page import Cell, Grid
 
@@ -58,7 +58,7 @@ def table(rows: Sequence[Published], study: str) -> Grid | None:
 
 def with_a_place(rows: Sequence[Published]) -> list[Published]:
     """The rows that can stand in a figure of error against parameters or MACs."""
-    return [row for row in rows if placed(row, "params") or placed(row, "macs")]
+    return [row for row in rows if cost_and_error(row, "params") or cost_and_error(row, "macs")]
 
 
 def records(rows: Sequence[Published]) -> list[dict[str, Any]]:

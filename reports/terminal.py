@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from rich.table import Table
 
 from reports.page import Block, Cell, Facts, Grid, Mark, Page, Text
-from resnet_space.errors import plain
+from resnet_space.errors import printable
 
 SIGNS: dict[Mark, str] = {"open": "~"}
 """How the legend of a table names a mark; a terminal shows no others."""
@@ -34,7 +34,7 @@ def parts(blocks: Iterable[Block]) -> Iterator[Table | str]:
 
 def _table(grid: Grid) -> Table:
     """Columns of numbers stand to the right, the row of the baseline is bold."""
-    made = Table(title=plain(grid.caption), title_justify="left", header_style="bold")
+    made = Table(title=printable(grid.caption), title_justify="left", header_style="bold")
     for heading in grid.headings:
         made.add_column(
             heading, justify="right" if heading in grid.numeric else "left", no_wrap=heading in grid.numeric

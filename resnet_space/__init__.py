@@ -5,8 +5,8 @@
 >>> net.depth, net.unit.shortcut.kind
 (110, 'exclusive_gate')
 
-Importing this package imports neither torch nor fvcore; `build` and `complexity` do, when they are called. A name comes
-in when it is first asked for, so that the command line need not wait for what it does not use.
+Importing this package imports neither torch nor fvcore; `build` and `complexity` import them when they are called. Each
+name is imported on first use, so that the command line does not wait for modules that it does not need.
 """
 
 from importlib import import_module
@@ -36,8 +36,8 @@ __all__ = [
     "preset",
 ]
 
-# No name here is that of a module: importing `resnet_space.x` puts the module in the attribute's place.
-_HOMES = {
+# None of these names may be the name of a module: importing `resnet_space.x` would replace the attribute by the module.
+_MODULES = {
     "Architecture": "architecture",
     "ResidualUnit": "units",
     "Stage": "units",
@@ -53,9 +53,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"resnet_space.{_HOMES[name]}"), name)
+    return getattr(import_module(f"resnet_space.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The process of a command: `resnet-space`, or `python -m resnet_space` where that is not on the path."""
+"""The entry point of the command line: `resnet-space`, or `python -m resnet_space` if that script is not on PATH."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
-from resnet_space import killed, names
-from resnet_space.errors import plain
+from resnet_space import fatal_signals, package_names
+from resnet_space.errors import printable
 
-SELDOM = 50_000
-"""Objects made between two looks for garbage. Imports make a million of them and next to no garbage: by Python's own
-number, the looks take a fourth of the time that a study takes to begin."""
+GC_THRESHOLD = 50_000
+"""Allocations between two garbage collections. Imports create a million objects and almost no garbage: with Python's
+default threshold, collections take a quarter of the time that a study needs to start."""
 
 
 def process() -> NoReturn:
-    """Run the command line, and end at once with its status."""
-    gc.set_threshold(SELDOM)
-    _streams()
-    names.own_first()
-    if found := _removed() or names.stranger():
+    """Run the command line, then exit at once with its status."""
+    gc.set_threshold(GC_THRESHOLD)
+    _repair_streams()
+    package_names.put_own_packages_first()
+    if found := _working_directory_problem() or package_names.find_shadowing_package():
         with suppress(OSError):
-            print(f"error: {plain(found)}", file=sys.stderr)
-        leave(2)
-    killed.watch()
+            print(f"error: {printable(found)}", file=sys.stderr)
+        exit_quickly(2)
+    fatal_signals.watch()
     status = 0
     try:
-        # Not before: it brings in packages by their names.
+        # Imported only now: it imports packages by name, and `put_own_packages_first` must run before that.
         from resnet_space.cli import main
 
         main()
@@ -39,22 +39,24 @@ def process() -> NoReturn:
         if isinstance(end.code, str):
             raise
         status = end.code or 0
-    leave(status)
+    exit_quickly(status)
 
 
-def _removed() -> str:
-    """What to do where the working directory was removed: torch is not found from there, and Ray does not start."""
+def _working_directory_problem() -> str:
+    """Return an error message if the working directory was removed, else "": torch and Ray do not start from there."""
     try:
         os.getcwd()
     except OSError:
-        return "the working directory is no longer there; go to another one with cd"
+        return "the working directory no longer exists; change to another one with cd"
     return ""
 
 
-def _streams() -> None:
-    """Make standard streams that take whatever is written: what the terminal cannot show, and bytes of a file's name
-    that are no text, are written out, as in `\\xe9`; where one was closed nothing is kept, and no file of ours gets its
-    number."""
+def _repair_streams() -> None:
+    """Make the standard streams accept any text, and replace closed ones by the null device.
+
+    Characters that the terminal cannot show, and bytes of a file name that are not UTF-8, are escaped, as in `\\xe9`.
+    File numbers 0 to 2 are always taken, so that no file opened later gets the number of a standard stream.
+    """
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(opened, True)
     os.close(opened)
@@ -67,9 +69,11 @@ def _streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def leave(status: int) -> NoReturn:
-    """End without taking apart, module by module, what torch and Ray have made: that takes seconds, and frees nothing
-    that the process's end does not."""
+def exit_quickly(status: int) -> NoReturn:
+    """Exit without Python's cleanup of every module, after waiting for threads and exit handlers.
+
+    Cleaning up torch and Ray takes seconds, and frees nothing that the end of the process does not free.
+    """
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.main_thread():
             thread.join()
@@ -78,9 +82,9 @@ def leave(status: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
-        # What was printed did not arrive: Python itself says it so.
+        # The output was not written; Python exits with this status too.
         status = 120
-    killed.unwatch()
+    fatal_signals.unwatch()
     os._exit(status)
 
 

@@ -1,4 +1,4 @@
-"""What a residual network is: stem, stages of residual units, head; as a frozen value without tensors."""
+"""The description of a residual network: stem, stages of residual units, head; a frozen value without tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from resnet_space import paths
-from resnet_space.blueprint import Blueprint, draw
+from resnet_space.blueprint import Blueprint, make_blueprint
 from resnet_space.description import Description
 from resnet_space.errors import InputError
 from resnet_space.numbers import Channels, Side
@@ -22,12 +22,12 @@ from resnet_space.units import ResidualUnit, Stage, Transition, UnitOverride
 class Architecture(Description):
     """A residual network for images of shape `input_shape` = (channels, height, width) and `classes` classes.
 
-    `transition` is what an identity-like shortcut does where the shape changes (1512.03385, section 3.3): A takes every
-    stride-th pixel and pads with zero channels, B projects there by a 1x1 convolution, C projects in every unit.
+    `transition` selects how an identity-like shortcut changes shape (1512.03385, section 3.3): A takes every stride-th
+    pixel and pads with zero channels, B uses a 1x1 convolution there, C uses a 1x1 convolution in every unit.
 
     Raises:
         InputError: (from `of`, `from_yaml`, `replace`, `preset`) a field is wrong, a stride shrinks the map to
-            nothing, or a width or cardinality does not come out even.
+            nothing, or a width or cardinality is not a whole number.
     """
 
     input_shape: tuple[Channels, Side, Side] = (3, 32, 32)
@@ -39,7 +39,7 @@ class Architecture(Description):
 
     @field_validator("input_shape", mode="before")
     @classmethod
-    def _of_three(cls, value: Any) -> Any:
+    def _has_three_numbers(cls, value: Any) -> Any:
         if isinstance(value, (tuple, list)) and len(value) != 3:
             raise ValueError(f"must be [channels, height, width], not {list(value)}")
         return value
@@ -51,21 +51,21 @@ class Architecture(Description):
 
     @cached_property
     def blueprint(self) -> Blueprint:
-        """Every unit with its shapes: what is built, counted and hashed."""
-        return draw(self)
+        """Every unit with its shapes, which is what `build` builds, `complexity` counts and `key` hashes."""
+        return make_blueprint(self)
 
     @property
     def key(self) -> str:
-        """Content hash of the canonical form, 16 hex digits: equal for equivalent descriptions."""
+        """The hash of the canonical form, 16 hex digits; equivalent descriptions have the same key."""
         return self.blueprint.key
 
     @property
     def depth(self) -> int:
-        """Weighted layers as the papers count them: convolutions of stem and branches, and the classifier."""
+        """The number of weighted layers as the papers count them: convolutions of stem and branches, and classifier."""
         return self.blueprint.depth
 
     def replace(self, **changes: Any) -> Architecture:
-        """The same net but for some fields; `shortcut`, `order` and `branch` reach into the unit.
+        """Return a copy of the net with some fields changed; `shortcut`, `order` and `branch` are fields of `unit`.
 
         >>> from resnet_space import preset
         >>> preset("resnet20").replace(order="full_preactivation").unit.order
@@ -77,9 +77,10 @@ class Architecture(Description):
         return self.assign({f"unit.{name}" if name in UNIT_FIELDS else name: to for name, to in changes.items()})
 
     def assign(self, changes: Mapping[str, Any]) -> Architecture:
-        """The net with values set by path, as in YAML and on the command line: `{"unit.shortcut.gate_bias": -6}`.
+        """Return a copy of the net with values set by path: `{"unit.shortcut.gate_bias": -6}`.
 
-        `*` stands for every index (`stages.*.units`). `width` is a path too: it multiplies all channels.
+        Paths are those of YAML and the command line. `*` is every index (`stages.*.units`). The path `width` multiplies
+        all channels.
 
         Raises:
             InputError: unknown path or wrong value.
@@ -92,10 +93,12 @@ class Architecture(Description):
         return net
 
     def widened(self, factor: float) -> Architecture:
-        """The net with the channels of stem, stages and branches multiplied by `factor`, rounded, at least 1.
+        """Return a copy of the net with all channels of stem, stages and branches multiplied by `factor`.
+
+        Products are rounded, and are at least 1.
 
         Raises:
-            InputError: the factor is not a positive number, or widths no longer come out even.
+            InputError: the factor is not a positive number, or a width is no longer divisible as its branch needs.
         """
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
             raise InputError(f"width: must be a positive number, a factor on all channels, not {factor!r}")
@@ -119,4 +122,4 @@ class Architecture(Description):
 UNIT_FIELDS = tuple(ResidualUnit.model_fields)
 
 DERIVED: dict[str, Callable[[Architecture, Any], Architecture]] = {"width": Architecture.widened}
-"""Paths that stand for no single field."""
+"""Paths that are not the path of one field, with the function that sets them."""

@@ -1,4 +1,4 @@
-"""The axes of a search space: the values that a field may take, how one is drawn, and which are adjacent."""
+"""The axes of a search space: the values that a field can take, random draws, and adjacent values."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.fields import Field, field
 
-MOST = 1000
-"""Values of a list."""
-FINEST = 1_000_000
-"""Steps of a range."""
-MOVES = 16
-"""A continuous range's adjacent values lie this part of the range away."""
+MAX_VALUES = 1000
+"""The maximum number of values in a list."""
+MAX_STEPS = 1_000_000
+"""The maximum number of values in a range."""
+MOVES_PER_RANGE = 16
+"""Adjacent values of a continuous range differ by 1/16 of the range."""
 
 
 class Axis(Description):
-    """The values of one field: `count` of them, `at(0)`, `at(1)`, ...; a `count` of None is a continuum."""
+    """The values of one field: `at(0)`, ..., `at(count - 1)`. A `count` of None means a continuous range."""
 
     @property
     def count(self) -> int | None:
@@ -35,31 +35,31 @@ class Axis(Description):
         raise NotImplementedError
 
     def member(self, value: Any) -> Any:
-        """The axis's own value that equals `value` (numbers: up to rounding).
+        """Return the axis's value that equals `value` (for numbers: up to rounding).
 
         Raises:
-            InputError: there is none.
+            InputError: the axis has no such value.
         """
         raise NotImplementedError
 
     def adjacent(self, value: Any) -> tuple[Any, ...]:
-        """The values one move away from a member: next lower and next higher of numbers, else all others."""
+        """Return the values adjacent to a value: the next lower and next higher number; for words, all others."""
         raise NotImplementedError
 
     def values(self) -> Iterator[Any]:
-        """All values; the ends and the middle of a continuum."""
+        """All values; of a continuous range, both ends and the middle."""
         return map(self.at, range(self.count or 3))
 
     def draw(self, rng: Random) -> Any:
-        """One value, each as likely as the next."""
+        """Draw one value at random; all are equally likely."""
         return self.at(rng.randrange(self.count or 1))
 
 
 class Choices(Axis):
-    """Values that are listed, `[identity, none]`: numbers are ordered, of anything else all are adjacent.
+    """A list of values, `[identity, none]`. Adjacent are neighbouring numbers; of other values, all others.
 
     Raises:
-        InputError: no value, the same one twice, or one that YAML cannot write.
+        InputError: no value, a value given twice, or a value that YAML cannot write.
     """
 
     options: tuple[Any, ...]
@@ -71,12 +71,14 @@ class Choices(Axis):
             return data
         if not data:
             raise InputError("no values; give at least one")
-        if len(data) > MOST:
-            raise InputError(f"{len(data)} values; at most {MOST} are listed; or give a range {{low, high, step}}")
-        options = tuple(plain(option) for option in data)
+        if len(data) > MAX_VALUES:
+            raise InputError(
+                f"{len(data)} values; a list has at most {MAX_VALUES}; or give a range {{low, high, step}}"
+            )
+        options = tuple(plain_data(option) for option in data)
         for index, option in enumerate(options):
             if any(_same(option, earlier) for earlier in options[:index]):
-                raise InputError(f"{option!r} stands twice; each value may stand once")
+                raise InputError(f"{option!r} is given twice; give each value once")
         return {"options": options}
 
     @model_serializer
@@ -92,7 +94,7 @@ class Choices(Axis):
 
     def member(self, value: Any) -> Any:
         for option in self.options:
-            if _same(option, plain(value)):
+            if _same(option, plain_data(value)):
                 return option
         raise unknown("value", value, map(str, self.options))
 
@@ -101,19 +103,19 @@ class Choices(Axis):
         if not all(map(_is_number, self.options)):
             return tuple(option for option in self.options if option is not own)
         ranking = sorted(self.options)
-        here = ranking.index(own)
-        return (*ranking[max(here - 1, 0) : here], *ranking[here + 1 : here + 2])
+        index = ranking.index(own)
+        return (*ranking[max(index - 1, 0) : index], *ranking[index + 1 : index + 2])
 
 
 class Range(Axis):
-    """Numbers from `low` to `high`, `high` included where the steps lead to it.
+    """Numbers from `low` to `high`; `high` is included if the steps reach it.
 
-    With `step`: low, low + step, ... With `integer`: the same with step 1, or with `log` the doublings low, 2
-    low, 4 low, ... (cardinalities and widths come in powers of two). With neither: a continuum, drawn evenly,
-    or with `log` evenly in the logarithm. On a field of whole numbers a space sets `integer` by itself.
+    With `step`: low, low + step, ... With `integer`: the same with step 1, or with `log` the powers low, 2 low,
+    4 low, ... (cardinalities and widths are usually powers of two). With neither: a continuous range, drawn uniformly,
+    or with `log` uniformly in the logarithm. For a field of whole numbers, a space sets `integer` automatically.
 
     Raises:
-        InputError: low > high, step <= 0, log with low <= 0 or with a step, or integer with parts of a whole.
+        InputError: low > high, step <= 0, log with low <= 0 or with a step, or integer with a fraction.
     """
 
     low: float
@@ -134,9 +136,9 @@ class Range(Axis):
             raise InputError("log and step exclude each other; list the values instead")
         for name in ("low", "high", "step") if self.integer else ():
             if (getattr(self, name) or 0) % 1:
-                raise InputError(f"{name} {getattr(self, name):g} must be a whole number where integer is true")
-        if (self.count or 0) > FINEST:
-            raise InputError(f"step {self.step or 1:g} is too fine: more than {FINEST:,} values")
+                raise InputError(f"{name} {getattr(self, name):g} must be a whole number, since integer is true")
+        if (self.count or 0) > MAX_STEPS:
+            raise InputError(f"step {self.step or 1:g} is too fine: more than {MAX_STEPS:,} values")
         return self
 
     @property
@@ -149,12 +151,12 @@ class Range(Axis):
 
     def at(self, index: int) -> Any:
         if self.count is None:
-            return self._along(index / 2)
+            return self._at_fraction(index / 2)
         moved = int(self.low) << index if self.log else _exact(self.low) + index * _exact(self.step or 1)
         return int(moved) if self.integer else float(moved)
 
     def draw(self, rng: Random) -> Any:
-        return self._along(rng.random()) if self.count is None else super().draw(rng)
+        return self._at_fraction(rng.random()) if self.count is None else super().draw(rng)
 
     def member(self, value: Any) -> Any:
         if _is_number(value) and self.low <= value <= self.high:
@@ -166,35 +168,41 @@ class Range(Axis):
     def adjacent(self, value: Any) -> tuple[Any, ...]:
         own = self.member(value)
         if self.count is not None:
-            here = self._index(own)
-            return tuple(self.at(index) for index in (here - 1, here + 1) if 0 <= index < self.count)
+            own_index = self._index(own)
+            return tuple(self.at(index) for index in (own_index - 1, own_index + 1) if 0 <= index < self.count)
         if self.low == self.high:
             return ()
-        part = math.log(own / self.low) / math.log(self.high / self.low) if self.log else self._part(own)
-        return tuple(self._along(near) for near in (part - 1 / MOVES, part + 1 / MOVES) if 0 <= near <= 1)
+        fraction = self._fraction_of_range(own)
+        both = (fraction - 1 / MOVES_PER_RANGE, fraction + 1 / MOVES_PER_RANGE)
+        return tuple(self._at_fraction(near) for near in both if 0 <= near <= 1)
 
     def _index(self, value: float) -> int:
         if self.log:
             return round(math.log2(value / self.low))
         return min(round((_exact(value) - _exact(self.low)) / _exact(self.step or 1)), (self.count or 1) - 1)
 
-    def _part(self, value: float) -> float:
+    def _fraction_of_range(self, value: float) -> float:
+        """The inverse of `_at_fraction`."""
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
-    def _along(self, part: float) -> float:
-        """From `low` at 0 to `high` at 1, evenly or evenly in the logarithm."""
+    def _at_fraction(self, fraction: float) -> float:
+        """The number at a fraction of the range, `low` at 0 and `high` at 1, linear or linear in the logarithm."""
         if self.log:
-            between = math.exp(math.log(self.low) * (1 - part) + math.log(self.high) * part)
+            between = math.exp(math.log(self.low) * (1 - fraction) + math.log(self.high) * fraction)
         else:
-            between = self.low * (1 - part) + self.high * part
+            between = self.low * (1 - fraction) + self.high * fraction
         return min(max(between, self.low), self.high)
 
 
-def axis_at(path: str, data: Any) -> Axis:
-    """An axis from a list, a range `{low, high, step, log, integer}`, or `all`: the field's catalogue.
+def make_axis(path: str, data: Any) -> Axis:
+    """Return the axis of a field from a list, a range `{low, high, step, log, integer}`, or `all`.
+
+    `all` is every value of the field's catalogue.
 
     Raises:
-        InputError: no such field, a malformed axis, or a value that the field never takes.
+        InputError: no such field, a malformed axis, or a value that the field can never take.
     """
     at_path = field(path)
     if isinstance(data, str) and data == "all":
@@ -207,57 +215,57 @@ def axis_at(path: str, data: Any) -> Axis:
     elif isinstance(data, list | tuple):
         made = Choices.of(data)
     elif isinstance(data, Mapping):
-        made = Range.of({**data, "integer": True} if at_path.whole else dict(data))
+        made = Range.of({**data, "integer": True} if at_path.integer else dict(data))
     else:
         raise InputError(f"must be a list of values, a range {{low, high, step}}, or all; not {data!r}")
     if made.count is None and path in DERIVED:
-        raise InputError("is rounded to whole channels, so it has no continuous range; give values, or a step")
-    if path in DERIVED and not all(_is_number(value) and value > 0 for value in _ends(made)):
+        raise InputError("must not be a continuous range, since channels are rounded; give values, or a step")
+    if path in DERIVED and not all(_is_number(value) and value > 0 for value in _extreme_values(made)):
         raise InputError("must be positive numbers, factors on all channels")
-    for value in _ends(made):
-        _check(path, value, at_path)
+    for value in _extreme_values(made):
+        _check_value(path, value, at_path)
     return made
 
 
-def _ends(axis: Axis) -> tuple[Any, ...]:
+def _extreme_values(axis: Axis) -> tuple[Any, ...]:
     """All values of a list, the first and the last of a range."""
     return axis.options if isinstance(axis, Choices) else (axis.at(0), axis.at((axis.count or 3) - 1))
 
 
-def plain(value: Any) -> Any:
-    """A value as YAML reads it back: descriptions as mappings, tuples as lists.
+def plain_data(value: Any) -> Any:
+    """Return a value as YAML reads it back: descriptions as mappings, tuples as lists.
 
     Raises:
-        InputError: it is no such value.
+        InputError: YAML cannot write the value.
     """
     if isinstance(value, Description):
         return value.model_dump(mode="json")
     if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
+        return [plain_data(part) for part in value]
     if isinstance(value, Mapping):
-        return {str(name): plain(part) for name, part in value.items()}
+        return {str(name): plain_data(part) for name, part in value.items()}
     if value is None or isinstance(value, str | bool) or _is_number(value):
         return value
     raise InputError(f"{value!r} is neither text, a finite number, true, false, a list nor a mapping")
 
 
-def _check(path: str, value: Any, at_path: Field) -> None:
-    """A value that no kind would take is a slip of the pen, whatever the other axes say."""
+def _check_value(path: str, value: Any, at_path: Field) -> None:
+    """Refuse a value that no kind accepts: it is a mistake for all values of the other axes."""
     leaf = path.rsplit(".", 1)[-1]
     if isinstance(value, str) and at_path.catalogue and value not in at_path.catalogue:
         raise unknown(path.split(".")[-2] if leaf == "kind" else leaf, value, map(str, at_path.catalogue))
-    complaints = []
+    errors = []
     for owner in at_path.owners:
-        # Stages stand or fall with the rest of the net, which is not known yet.
-        lines = [] if path == "stages" else _complaints(owner, {leaf: value})
-        complaints += [
+        # Whether stages are valid depends on the rest of the net, which is not known yet.
+        lines = [] if path == "stages" else _error_lines(owner, {leaf: value})
+        errors += [
             line.removeprefix(leaf).lstrip(".: ") for line in lines if line.startswith((f"{leaf}:", f"{leaf}."))
         ][:1]
-    if complaints and len(complaints) == len(at_path.owners):
-        raise InputError(complaints[0])
+    if errors and len(errors) == len(at_path.owners):
+        raise InputError(errors[0])
 
 
-def _complaints(owner: type[Description], data: dict[str, Any]) -> list[str]:
+def _error_lines(owner: type[Description], data: dict[str, Any]) -> list[str]:
     try:
         owner.of(data)
     except InputError as error:
@@ -275,5 +283,5 @@ def _same(one: Any, other: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def _exact(number: float) -> Fraction:
-    """The decimal number that was written: 0.1 is a tenth."""
+    """The number as an exact decimal: 0.1 is exactly 1/10."""
     return Fraction(repr(float(number)))

@@ -1,8 +1,8 @@
-"""From a description to every unit with its shapes, in canonical form: the one thing that is built, counted, hashed.
+"""From a description to its blueprint: every unit with its shapes, in canonical form. It is built, counted and hashed.
 
-Two descriptions with equal blueprints are the same network, so equivalences live here and nowhere else: a gate that is
-not there has no bias, an unstrided bottleneck does not say where its stride stands, an identity that is projected
-*is* the 1x1 convolution, and a net without a change of shape has no transition.
+Two descriptions with equal blueprints are the same network. All equivalences are defined here and nowhere else. For
+example: an unstrided bottleneck has no position of its stride, an identity shortcut that is projected is the 1x1
+convolution, and a net without a change of shape has no transition.
 """
 
 from __future__ import annotations
@@ -24,47 +24,47 @@ from resnet_space.stems import AnyStem
 from resnet_space.units import ResidualUnit, Stage, Transition
 
 SCHEMA = 2
-"""Part of every key: raised when a change of meaning must not find old results."""
+"""Part of every key; increased when descriptions change their meaning, so that no old results are found."""
 
 MAX_WEIGHTS = 2_000_000_000
-"""More would not fit the memory of the machine that counts them."""
+"""The maximum number of weights in the branches: more would not fit in the memory of the machine that counts them."""
 
 Carry = Literal["keep", "pad", "project", "nothing"]
 
 
 @dataclass(frozen=True)
 class UnitPlan:
-    """One residual unit from (`in_channels`, H, W) to (`out_channels`, `out_size`)."""
+    """One residual unit, from a map (`in_channels`, *`size`) to a map (`out_channels`, *`out_size`)."""
 
     size: Size
-    """(H, W) of the input's map."""
+    """(H, W) of the input."""
     in_channels: int
     channels: int
-    """Of the branch's output."""
+    """The channels of the branch's output."""
     stride: int
     order: OrderName
     normalisation: Normalisation
     shortcut: ShortcutKind
     carry: Carry
-    """How x reaches the sum: as it is, strided and padded with zero channels, by a 1x1 convolution, or not at all."""
+    """How x reaches the sum: unchanged, strided and zero-padded, through a 1x1 convolution, or not at all."""
     shared_first: bool
-    """The order's `first` stands before the fork, so that the shortcut sees it too."""
+    """Whether the order's `first` comes before the fork, so that the shortcut uses its output too."""
     entry: Chain
-    """Layers before the fork, for shortcut and branch alike: what changes the shape where shortcuts concatenate."""
+    """Layers before the fork, shared by shortcut and branch; they change the shape for shortcuts that concatenate."""
     chain: Chain
     squeeze: int | None
-    """Hidden width of squeeze-and-excitation, None without."""
+    """The hidden width of squeeze-and-excitation; None without it."""
     survival: float
-    """Of the branch, in training."""
+    """The survival probability of the branch in training."""
 
     @property
     def ordered(self) -> Order:
-        """Where BN, if any, and ReLU stand."""
+        """The positions of BN, if any, and ReLU."""
         return applied(self.order, self.normalisation)
 
     @property
     def forked(self) -> tuple[int, Size]:
-        """Channels and map at the fork, behind the entry."""
+        """Channels and (H, W) at the fork, after the entry."""
         return layers.out_channels(self.entry, self.in_channels), layers.out_size(self.entry, self.size)
 
     @cached_property
@@ -84,12 +84,12 @@ class Blueprint:
     classes: int
     stem: Chain
     stem_last: str
-    """BN and ReLU behind the stem's last convolution; behind others in it stand both."""
+    """BN and ReLU after the stem's last convolution; after each other convolution of the stem come both."""
     units: tuple[UnitPlan, ...]
 
     @property
     def normalisation(self) -> Normalisation:
-        """Of stem and head: the first unit's."""
+        """The normalisation of stem and head, which is that of the first unit."""
         return self.units[0].normalisation
 
     @property
@@ -118,7 +118,7 @@ class Blueprint:
             "classes": self.classes,
             "stem": [str(layer) for layer in self.stem],
             "stem_last": self.stem_last,
-            "units": [[count, _text(unit)] for count, unit in runs],
+            "units": [[count, _unit_json(unit)] for count, unit in runs],
         }
         return hashlib.sha256(_canonical_json(content).encode()).hexdigest()[:16]
 
@@ -128,16 +128,16 @@ def _canonical_json(content: Any) -> str:
 
 
 @lru_cache(maxsize=65536)
-def _text(unit: UnitPlan) -> str:
-    """All that a unit is. What a shortcut has at its default is left out, so that a new field moves no old key."""
+def _unit_json(unit: UnitPlan) -> str:
+    """A unit as canonical JSON. Defaults of a shortcut are left out, so that a new field changes no old key."""
     shortcut = unit.shortcut.model_dump(exclude_defaults=True) | {"kind": kind_of(type(unit.shortcut))}
-    chains = {name: layers.spelt(getattr(unit, name)) for name in ("entry", "chain")}
+    chains = {name: layers.chain_text(getattr(unit, name)) for name in ("entry", "chain")}
     plain = {field.name: getattr(unit, field.name) for field in fields(unit)}
     return _canonical_json(plain | chains | {"shortcut": shortcut})
 
 
 class Described(Protocol):
-    """What a blueprint is drawn from: the fields of an `Architecture`."""
+    """The fields of an `Architecture` that its blueprint is made from."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]: ...
@@ -158,15 +158,15 @@ class Described(Protocol):
     def transition(self) -> Transition: ...
 
 
-def draw(net: Described) -> Blueprint:
-    """The blueprint of a description.
+def make_blueprint(net: Described) -> Blueprint:
+    """Return the blueprint of a description.
 
     Raises:
-        InputError: a stride shrinks the map to nothing, widths do not come out even, shapes do not meet, or there are
-            too many weights.
+        InputError: a stride shrinks the map to nothing, a width is not divisible, the shapes of branch and shortcut
+            differ, or there are too many weights.
     """
     stem = net.stem.chain(net.input_shape[0], net.input_shape[1:])
-    size = _behind(stem, net.input_shape[1:], "stem")
+    size = _out_size(stem, net.input_shape[1:], "stem")
     channels, units = layers.out_channels(stem, net.input_shape[0]), list[UnitPlan]()
     total = sum(stage.units for stage in net.stages)
     for index, stage in enumerate(net.stages):
@@ -193,19 +193,22 @@ def draw(net: Described) -> Blueprint:
             size, channels = plan.out_size, plan.out_channels
             units.append(plan)
             if number and unit.survival == 1 and channels == plan.in_channels and size == plan.size:
-                # All that follow in the stage are like this one.
+                # The remaining units of the stage are equal to this one.
                 units += [plan] * (stage.units - 1 - number)
                 break
     weights = sum(shape.weights for unit in units for shape in convolutions((*unit.entry, *unit.chain)))
     if weights > MAX_WEIGHTS:
-        raise InputError(f"stages: {weights:.3g} weights in the branches; at most {MAX_WEIGHTS:.3g} are built")
-    units = _in_front(units)
+        raise InputError(f"stages: {weights:.3g} weights in the branches; at most {MAX_WEIGHTS:.3g} are allowed")
+    units = _as_original_order(units)
     order = applied(net.stem.order or units[0].order, units[0].normalisation)
     return Blueprint(net.input_shape, net.classes, stem, order.stem, tuple(units))
 
 
-def _in_front(units: list[UnitPlan]) -> list[UnitPlan]:
-    """A first ReLU that nothing goes around, in any unit, is the ReLU behind the unit before: the original order."""
+def _as_original_order(units: list[UnitPlan]) -> list[UnitPlan]:
+    """Return the units in the original order if that is equivalent.
+
+    If in every unit the first ReLU comes before the fork, it equals the ReLU after the previous unit.
+    """
     if all(unit.order == "relu_only_preactivation" and unit.shared_first for unit in units):
         return [replace(unit, order="original", shared_first=False) for unit in units]
     return units
@@ -226,7 +229,7 @@ def _unit(
     own: bool,
     first: bool,
 ) -> UnitPlan:
-    """One unit's plan; networks of a space have most of theirs in common."""
+    """The plan of one unit; cached, since the networks of a space share most of their units."""
     shortcut = unit.shortcut.canonical()
     entry = unit.shortcut.entry(in_channels, stride)
     stride = 1 if entry else stride
@@ -235,8 +238,8 @@ def _unit(
     carry = _carry(transition, shortcut, reshaped)
     if carry == "pad" and channels < forked:
         raise InputError(
-            f"{where}.channels: transition A pads with channels, and cannot go from {forked} down to "
-            f"{channels}; use transition B"
+            f"{where}.channels: transition A pads channels and cannot reduce them from {forked} to {channels}; "
+            "use transition B"
         )
     if carry == "project" and isinstance(shortcut, IdentityShortcut):
         shortcut = Conv1x1Shortcut()
@@ -255,17 +258,17 @@ def _unit(
         normalisation=unit.normalisation,
         shortcut=shortcut,
         carry=carry,
-        shared_first=_shares(applied(order, unit.normalisation), shortcut, carry, reshaped=reshaped, first=first),
+        shared_first=_shares_first(applied(order, unit.normalisation), shortcut, carry, reshaped=reshaped, first=first),
         entry=entry,
         chain=chain,
         squeeze=max(1, channels // unit.branch.squeeze) if unit.branch.squeeze else None,
         survival=survival,
     )
-    _meet(plan, channels, where)
+    _check_fit(plan, channels, where)
     return plan
 
 
-def _shares(order: Order, shortcut: ShortcutKind, carry: Carry, *, reshaped: bool, first: bool) -> bool:
+def _shares_first(order: Order, shortcut: ShortcutKind, carry: Carry, *, reshaped: bool, first: bool) -> bool:
     return bool(order.first) and shortcut.join == "sum" and (reshaped or first) and carry != "nothing"
 
 
@@ -279,40 +282,42 @@ def _carry(transition: Transition, shortcut: ShortcutKind, reshaped: bool) -> Ca
     return "pad" if transition == "A" else "project"
 
 
-def _meet(plan: UnitPlan, channels: int, where: str) -> None:
-    """Branch and shortcut must fit each other, and what begins or drops the branch must have what it needs."""
+def _check_fit(plan: UnitPlan, channels: int, where: str) -> None:
+    """Check that the shapes of branch and shortcut agree, and that `survival` and the shortcut fit the branch."""
     kind = kind_of(type(plan.shortcut))
     if plan.channels != channels:
         raise InputError(
-            f"{where}.channels: the branch puts out {plan.channels} channels, and the stage has {channels}"
+            f"{where}.channels: the branch has {plan.channels} output channels, and the stage has {channels}"
         )
     _, size = plan.forked
-    end = _behind(plan.chain, size, f"{where}.unit.branch")
-    beside = layers.slid(size, (1, 1), (0, 0), plan.stride)
-    if plan.carry != "nothing" and end != beside:
+    end = _out_size(plan.chain, size, f"{where}.unit.branch")
+    shortcut_size = layers.window_out_size(size, (1, 1), (0, 0), plan.stride)
+    if plan.carry != "nothing" and end != shortcut_size:
         raise InputError(
             f"{where}.unit.branch: ends in a map of {end[0]}x{end[1]}, and the shortcut in one of "
-            f"{beside[0]}x{beside[1]}; write /s where the stage's stride is, and pad"
+            f"{shortcut_size[0]}x{shortcut_size[1]}; write /s for the stage's stride, and pad"
         )
     if plan.survival < 1 and (plan.carry == "nothing" or plan.shortcut.join != "sum"):
         raise InputError(
-            f"unit.survival: without the branch nothing is left of {kind}; take a shortcut that is added to"
+            f"unit.survival: {kind} passes nothing on when the branch is dropped; use a shortcut that is added"
         )
     if plan.shortcut.begins == "zero_bn" and not _has_bn(plan):
-        raise InputError(f"unit.shortcut.kind: {kind} begins with the branch's last BN at 0, and there is none in it")
+        raise InputError(
+            f"unit.shortcut.kind: {kind} sets the branch's last BN to 0, but not every path through the branch has one"
+        )
 
 
 def _has_bn(plan: UnitPlan) -> bool:
-    """Whether every way through the branch goes through BN."""
+    """Whether every path through the branch has a BN."""
     order = plan.ordered
     if "bn" in order.first and not plan.shared_first:
         return True
     if "bn" not in order.between + order.last:
         return False
-    return layers.normalised(plan.chain, within="bn" not in order.last) > 0
+    return layers.count_normalised(plan.chain, within="bn" not in order.last) > 0
 
 
-def _behind(chain: Chain, size: Size, path: str) -> Size:
+def _out_size(chain: Chain, size: Size, path: str) -> Size:
     try:
         return layers.out_size(chain, size)
     except InputError as error:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator
 from resnet_space.catalogues import OneOf
 from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError, unknown
-from resnet_space.layers import Chain, Convolution, Parallel, read, with_channels
+from resnet_space.layers import Chain, Convolution, Parallel, map_channels, parse_chain
 from resnet_space.numbers import Channels
 
 
@@ -172,7 +172,7 @@ class InceptionBranch(WideBranch):
 
 def readable(text: str) -> str:
     """Layers whose text is one, whatever channels go into them."""
-    read(text, 0)
+    parse_chain(text, 0)
     return text
 
 
@@ -191,13 +191,13 @@ class WrittenBranch(BranchKind):
 
     def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
         try:
-            return read(self.layers, in_channels, channels=channels, stride=stride)
+            return parse_chain(self.layers, in_channels, channels=channels, stride=stride)
         except InputError as error:
             raise InputError(f"unit.branch.layers: {error}") from None
 
     def widened(self, factor: Fraction) -> BranchKind:
         return self.model_copy(
-            update={"layers": with_channels(self.layers, lambda channels: max(1, round(channels * factor)))}
+            update={"layers": map_channels(self.layers, lambda channels: max(1, round(channels * factor)))}
         )
 
 

@@ -1,4 +1,4 @@
-"""From a description to a torch module."""
+"""Build the torch module of a description."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def build(net: Architecture, seed: int | None = None, *, recompute: bool = False) -> ResidualNet:
-    """The network as a `torch.nn.Module`: (N, *net.input_shape) float to logits (N, net.classes).
+    """Return the network as a `torch.nn.Module`: from floats (N, *net.input_shape) to logits (N, net.classes).
 
-    Weights: convolutions by He et al. 2015 (1502.01852, fan-out), gates' biases at their `gate_bias`; drawn from
-    torch's global generator or, with a `seed`, so that networks of the same seed share them (`initialise`).
-    With `recompute` a training step computes the branches' activations anew on the way back instead of keeping them:
-    the same numbers in less memory, for about a third more time.
+    Convolutions are initialised after He et al. 2015 (1502.01852, fan-out), the biases of gates to `gate_bias`. Random
+    numbers come from torch's global generator; with a `seed`, networks of the same seed share initial weights, see
+    `initialise`. With `recompute`, the backward pass computes the branches' activations again instead of storing them:
+    the same numbers with less memory, for about a third more time.
     """
     from resnet_space.modules import ResidualNet
 

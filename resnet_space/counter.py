@@ -1,4 +1,4 @@
-"""What a network costs, counted by fvcore on one image in evaluation mode."""
+"""Count parameters, MACs and activations of a network with fvcore, for one image in evaluation mode."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 ELEMENTWISE = ("add", "mul", "rsub", "sigmoid")
-"""Counted by us, one an output element, in a column of their own: the additions, gates and scales of shortcuts."""
+"""Operators of shortcuts (additions, gates, scales). fvcore ignores them; here each output element counts one."""
 
 Shapes = tuple[tuple[int, ...] | None, ...]
-"""Of inputs, without the batch; None where there is none."""
+"""The shapes of a module's inputs, without the batch; None for an input that is None."""
 
 OUTPUTS = "outputs"
-"""The name under which output elements are counted beside operators."""
+"""The name that output elements are counted under, next to the operators."""
 
-LEFT_OUT = ("relu", "max_pool2d", "avg_pool2d", "pad", "slice", "cat", "dropout")
-"""Seen and not counted, by fvcore or by us."""
+UNCOUNTED_OPERATORS = ("relu", "max_pool2d", "avg_pool2d", "pad", "slice", "cat", "dropout")
+"""Operators that are not counted, neither by fvcore nor here; those that ran are reported as `uncounted`."""
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """Counts for one image. See `complexity` for what each one counts."""
+    """The counts for one image; `complexity` defines each of them."""
 
     params: int
     macs: int
@@ -38,36 +38,37 @@ class Complexity:
     elementwise: int
     uncounted: tuple[str, ...]
     by_operator: dict[str, int]
-    """Everything counted, by torch operator: `macs` is the sum of those not in `ELEMENTWISE`."""
+    """All counts by torch operator; `macs` is the sum over those that are not in `ELEMENTWISE`."""
 
 
 def complexity(net: Architecture) -> Complexity:
-    """Parameters, MACs and activations of a network, batch 1, evaluation mode.
+    """Return parameters, MACs and activations of a network, for batch 1 in evaluation mode.
 
-    `params`: weights that are trained. `macs`: fused multiply-adds as fvcore counts them, that is convolutions and the
-    classifier, two an element for batch normalisation, one an input element for the average pooling. `activations`:
-    output elements of convolutions and classifier. `elementwise`: residual additions, gate products and sigmoids, which
-    fvcore leaves out, so that an identity and a gate do not look alike; not part of `macs`. `uncounted`: the operators
-    that ran and are in no count.
+    `params`: trained weights. `macs`: fused multiply-adds as fvcore counts them: convolutions and classifier, two per
+    element for batch normalisation, one per input element for the average pooling. `activations`: output elements of
+    convolutions and classifier. `elementwise`: residual additions, gate products and sigmoids; fvcore ignores them, and
+    they are not part of `macs`, but without them an identity and a gate would differ in parameters only. `uncounted`:
+    operators that ran and are not counted.
 
-    Each distinct unit is gone through once without numbers, each distinct operation in it is counted once by fvcore,
-    and the counts are added up: the totals are those of the whole net.
+    Each distinct unit is traced once, fvcore counts each distinct operation in it once, and the counts are added up:
+    the totals are those of the complete net.
     """
     plan = net.blueprint
-    units = Counter(_like(unit) for unit in plan.units)
-    return _total(
-        [(_unit(unit), count) for unit, count in units.items()] + [(_ends(replace(plan, units=_outer(plan))), 1)]
+    units = Counter(_representative(unit) for unit in plan.units)
+    return _sum_of(
+        [(_unit(unit), count) for unit, count in units.items()]
+        + [(_stem_and_head(replace(plan, units=_first_and_last(plan))), 1)]
     )
 
 
 @lru_cache(maxsize=65536)
-def _like(unit: UnitPlan) -> UnitPlan:
-    """One for all units with the same operators."""
+def _representative(unit: UnitPlan) -> UnitPlan:
+    """The same unit for all units that have the same operators and shapes."""
     return replace(unit, shortcut=unit.shortcut.like(), survival=1.0 if unit.survival == 1 else 0.5)
 
 
-def _total(parts: Sequence[tuple[Complexity, int]]) -> Complexity:
-    """The counts of parts, each so many times."""
+def _sum_of(parts: Sequence[tuple[Complexity, int]]) -> Complexity:
+    """The total of (counts, number of repetitions)."""
     operators: Counter[str] = Counter()
     for part, count in parts:
         operators.update({name: counted * count for name, counted in part.by_operator.items()})
@@ -82,7 +83,7 @@ def _total(parts: Sequence[tuple[Complexity, int]]) -> Complexity:
 
 
 def count(module: nn.Module, *shapes: tuple[int, ...]) -> Complexity:
-    """The same counts for any module, on one zero input of each of `shapes` (without the batch)."""
+    """Return the same counts for any module, with one zero input per shape in `shapes` (without the batch)."""
     training = module.training
     seen, left_out, activations = _trace(module.eval(), shapes)
     module.train(training)
@@ -107,8 +108,8 @@ def _trace(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> tuple[dict[s
         from fvcore.nn import FlopCountAnalysis, jit_handles
 
         handles = {f"aten::{name}": jit_handles.elementwise_flop_counter(0, 1) for name in ELEMENTWISE}
-        handles |= {f"aten::{name}": _seen(name) for name in LEFT_OUT}
-        # The operators whose outputs fvcore calls activations, both counts in one trace.
+        handles |= {f"aten::{name}": _mark_as_run(name) for name in UNCOUNTED_OPERATORS}
+        # For the operators whose outputs fvcore calls activations, one trace gives both counts.
         handles |= {
             f"aten::{name}": _with_outputs(name, handle, jit_handles.generic_activation_jit(OUTPUTS))
             for name, handle in {
@@ -125,9 +126,9 @@ def _trace(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> tuple[dict[s
         by_operator = {name: int(number) for name, number in flops.by_operator().items()}
         outputs = by_operator.pop(OUTPUTS, 0)
         left_out = {name.removeprefix("aten::") for name in flops.unsupported_ops()} | (
-            set(LEFT_OUT) & set(by_operator)
+            set(UNCOUNTED_OPERATORS) & set(by_operator)
         )
-        counted = {name: number for name, number in by_operator.items() if name not in LEFT_OUT}
+        counted = {name: number for name, number in by_operator.items() if name not in UNCOUNTED_OPERATORS}
         return counted, left_out, outputs
 
 
@@ -135,43 +136,44 @@ def _trace(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> tuple[dict[s
 def _unit(plan: UnitPlan) -> Complexity:
     from resnet_space.modules import Unit
 
-    return _by_operation(partial(Unit, plan), (plan.in_channels, *plan.size))
+    return _count_leaves(partial(Unit, plan), (plan.in_channels, *plan.size))
 
 
 @lru_cache(maxsize=65536)
-def _ends(plan: Blueprint) -> Complexity:
-    """Stem and head, one behind the other."""
+def _stem_and_head(plan: Blueprint) -> Complexity:
+    """The counts of stem and head together."""
     from resnet_space.modules import head, stem
 
-    first = _by_operation(partial(stem, plan), plan.input_shape)
-    return _total([(first, 1), (_by_operation(partial(head, plan), (plan.channels, *plan.units[-1].out_size)), 1)])
+    first = _count_leaves(partial(stem, plan), plan.input_shape)
+    return _sum_of([(first, 1), (_count_leaves(partial(head, plan), (plan.channels, *plan.units[-1].out_size)), 1)])
 
 
-def _by_operation(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Complexity:
-    """The counts of a module all of whose work is done in modules without parts, added up over these."""
-    return _total([(_operation(part, shapes), 1) for part, shapes in _ran(build, shape)])
+def _count_leaves(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Complexity:
+    """The counts of a module, added up over its leaf modules; every operation must belong to a leaf module."""
+    return _sum_of([(_count_leaf(part, shapes), 1) for part, shapes in _leaves(build, shape)])
 
 
-def layers(net: Architecture) -> Iterator[tuple[nn.Module, Shapes]]:
-    """What a network's work is done in: modules without parts, each with the shapes of its inputs, without the batch.
+def leaf_modules(net: Architecture) -> Iterator[tuple[nn.Module, Shapes]]:
+    """Yield the leaf modules of a network, each with the shapes of its inputs without the batch.
 
-    Stem and head, and each distinct unit once. They are in evaluation mode, and their weights are zeros.
+    These are the leaf modules of stem and head, and of each distinct unit once. They are in evaluation mode, and their
+    weights are zeros.
     """
     from resnet_space import modules
 
     plan = net.blueprint
-    yield from _ran(partial(modules.stem, plan), plan.input_shape)
-    for unit in dict.fromkeys(_like(unit) for unit in plan.units):
-        yield from _ran(partial(modules.Unit, unit), (unit.in_channels, *unit.size))
-    yield from _ran(partial(modules.head, plan), (plan.channels, *plan.units[-1].out_size))
+    yield from _leaves(partial(modules.stem, plan), plan.input_shape)
+    for unit in dict.fromkeys(_representative(unit) for unit in plan.units):
+        yield from _leaves(partial(modules.Unit, unit), (unit.in_channels, *unit.size))
+    yield from _leaves(partial(modules.head, plan), (plan.channels, *plan.units[-1].out_size))
 
 
-def _ran(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> list[tuple[nn.Module, Shapes]]:
-    """A module's parts that have no parts, in the order in which they run, each with the shapes of its inputs.
+def _leaves(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> list[tuple[nn.Module, Shapes]]:
+    """The leaf modules of a module in the order in which they run, each with the shapes of its inputs.
 
-    It is built on torch's meta device, where nothing is drawn, and run on the CPU with zeros: on the meta device
-    torch would load its compiler for the first addition, and sympy for the first copy, which take longer than all of
-    this.
+    The module is built on torch's meta device, where no weights are drawn, and run on the CPU with zeros. On the meta
+    device torch would load its compiler for the first addition, and sympy for the first copy, which takes longer than
+    the rest of this function.
     """
     import torch
 
@@ -183,32 +185,32 @@ def _ran(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> list[tuple[n
     with torch.device("meta"), torch.no_grad():
         module = build().eval()
         zeros = {
-            name: torch.zeros(there.shape, dtype=there.dtype, device="cpu")
-            for name, there in module.state_dict().items()
+            name: torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
+            for name, tensor in module.state_dict().items()
         }
     module.load_state_dict(zeros, assign=True)
     with torch.no_grad():
-        whole = [part for part in module.modules() if not [*part.children()]]
-        hooks = [part.register_forward_pre_hook(note) for part in whole]
+        leaves = [part for part in module.modules() if not [*part.children()]]
+        hooks = [part.register_forward_pre_hook(note) for part in leaves]
         module(torch.zeros(1, *shape))
     for hook in hooks:
         hook.remove()
     return ran
 
 
-def _operation(module: nn.Module, shapes: Shapes) -> Complexity:
-    """The counts of a module without parts, by fvcore, once for all that are written alike."""
+def _count_leaf(module: nn.Module, shapes: Shapes) -> Complexity:
+    """The counts of a leaf module by fvcore; cached by the module's text and the shapes of its inputs."""
     name = (repr(module), shapes)
     if name not in _COUNTED:
-        _COUNTED[name] = count(_filled(module, shapes), *(shape for shape in shapes if shape is not None))
+        _COUNTED[name] = count(_with_tensor_inputs(module, shapes), *(shape for shape in shapes if shape is not None))
     return _COUNTED[name]
 
 
 _COUNTED: dict[tuple[str, Shapes], Complexity] = {}
 
 
-def _filled(module: nn.Module, shapes: Shapes) -> nn.Module:
-    """The module as one of those inputs alone that are there: a trace takes tensors only."""
+def _with_tensor_inputs(module: nn.Module, shapes: Shapes) -> nn.Module:
+    """The module with the inputs that are None fixed, since a trace accepts tensors only."""
     from torch import nn
 
     class Filled(nn.Module):
@@ -223,13 +225,13 @@ def _filled(module: nn.Module, shapes: Shapes) -> nn.Module:
     return Filled()
 
 
-def _outer(plan: Blueprint) -> tuple[UnitPlan, ...]:
-    """All that stem and head see of the units, so that nets with equal ends share one count."""
+def _first_and_last(plan: Blueprint) -> tuple[UnitPlan, ...]:
+    """The units that stem and head depend on: nets in which these are equal share one count."""
     return (plan.units[0], plan.units[-1])
 
 
 def _with_outputs(name: str, flops: Callable[..., Any], outputs: Callable[..., Any]) -> Any:
-    """A handle that counts an operator's multiply-adds and its output elements."""
+    """A handle for fvcore that counts an operator's multiply-adds and its output elements."""
 
     def both(inputs: Any, found: Any) -> Counter[str]:
         counted = flops(inputs, found)
@@ -240,6 +242,6 @@ def _with_outputs(name: str, flops: Callable[..., Any], outputs: Callable[..., A
     return both
 
 
-def _seen(name: str) -> Any:
-    """A handle that only remembers that the operator ran."""
+def _mark_as_run(name: str) -> Any:
+    """A handle for fvcore that only records that the operator ran."""
     return lambda inputs, outputs: Counter({name: 1})

@@ -1,4 +1,4 @@
-"""Which axes of a space count, given the values of those before them."""
+"""Which axes of a space are active, given the values of other axes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from resnet_space import paths
 from resnet_space.architecture import Architecture
 from resnet_space.axes import Axis, Choices
 from resnet_space.errors import InputError
-from resnet_space.fields import exists, governs
+from resnet_space.fields import governs, has_field
 
 Assignment = dict[str, Any]
-"""A value for every axis that counts."""
+"""A value for every active axis, by path."""
 
 
 class Dependence:
-    """An axis counts where its conditions hold, and where the network has the field at all.
+    """Decides which axes are active: an axis is active if its conditions hold and the network has its field.
+
+    For example, `unit.shortcut.gate_bias` is active only if `unit.shortcut.kind` is a kind with a gate.
 
     Raises:
-        InputError: axes wait for each other.
+        InputError: axes depend on each other in a circle.
     """
 
     def __init__(
@@ -34,20 +36,20 @@ class Dependence:
             for path in axes
         }
         self.order = self._ordered(list(axes))
-        """The axes as written, but each behind those that it depends on."""
+        """The axes in the order given, but each after those that it depends on."""
         self._governors = {path: [other for other in self.order if governs(other, path)] for path in axes}
         self._existing: dict[str, bool] = {}
 
-    def counts(self, path: str, chosen: Assignment) -> bool:
-        """Whether an axis counts, given the values of those before it in `order`."""
+    def is_active(self, path: str, chosen: Assignment) -> bool:
+        """Whether an axis is active, given the values of the active axes before it in `order`."""
         for other, values in self._conditions[path]:
             if other not in chosen or chosen[other] not in values:
                 return False
-        # As text: True, 1 and 1.0 are one key of a dictionary, and not one value.
+        # As text, since True, 1 and 1.0 are different values but the same key of a dictionary.
         case = f"{path} {[chosen.get(other, ...) for other in self._governors[path]]}"
         if case not in self._existing:
             deciding = {other: chosen[other] for other in self._governors[path] if other in chosen}
-            self._existing[case] = exists(path, paths.assign(self._start.model_dump(), deciding))
+            self._existing[case] = has_field(path, paths.assign(self._start.model_dump(), deciding))
         return self._existing[case]
 
     def _ordered(self, left: list[str]) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ class Dependence:
         while left:
             ready = [path for path in left if not any(self._depends(path, other) for other in left)]
             if not ready:
-                raise InputError(f"when: {', '.join(left)} wait for each other; one of them must count by itself")
+                raise InputError(f"when: {', '.join(left)} depend on each other in a circle; remove one condition")
             order.append(ready[0])
             left.remove(ready[0])
         return tuple(order)

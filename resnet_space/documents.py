@@ -1,4 +1,4 @@
-"""YAML 1.2 and JSON in, YAML out: safe, duplicate keys refused, `1e-3` a number, `no` a word."""
+"""Read YAML 1.2 and JSON, write YAML. Safe: no tags, no aliases, no duplicate keys; `1e-3` is a number, `no` a word."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from resnet_space.errors import InputError
 
 MAX_BYTES = 1_000_000
-"""Larger documents are refused: no description comes near, and parsing costs memory many times over."""
-MOST = 10**300
-"""Larger whole numbers are refused: they are no floats."""
-DEEPEST = 50
-"""Lists and mappings inside each other; parsing takes the square of it."""
+"""Larger documents are refused: no description is nearly as large, and parsing needs many times the memory."""
+MAX_INTEGER = 10**300
+"""Larger whole numbers are refused: they cannot be converted to floats."""
+MAX_DEPTH = 50
+"""The maximum nesting of lists and mappings; parsing time grows with its square."""
 
 
 def read(source: str | Path) -> Any:
-    """Parse YAML (of which JSON is a part) from text, or from a path.
+    """Parse YAML, or JSON, which is a subset of it, from text or from a file.
 
-    A `Path`, or a string of one line that ends in .yaml, .yml or .json, is a file; any other string is text.
+    A `Path`, or a one-line string that ends in .yaml, .yml or .json, is a file; any other string is text.
 
     Raises:
-        InputError: no such file, not UTF-8, too large, not YAML, a duplicate key, or a tag that asks for an object.
+        InputError: no such file, not UTF-8, too large, not YAML, a duplicate key, or a tag that would create an object.
     """
     if not is_file(source):
         return _parse(str(source), "text")
@@ -38,17 +38,17 @@ def read(source: str | Path) -> Any:
 
 
 def is_file(source: str | Path) -> bool:
-    """Whether `read` takes this for a path, and not for text."""
+    """Whether `read` treats this as a path rather than text."""
     return isinstance(source, Path) or ("\n" not in source and source.endswith((".yaml", ".yml", ".json")))
 
 
 def scalar(text: str) -> Any:
-    """The value of `PATH=VALUE` on the command line, read as YAML would: `-6`, `1e-3`, `{kind: dropout, p: 0.5}`."""
+    """Parse the value of `PATH=VALUE` on the command line as YAML: `-6`, `1e-3`, `{kind: dropout, p: 0.5}`."""
     return _parse(text, "value")
 
 
 def write(data: Any) -> str:
-    """YAML text of plain data, in the given order of keys."""
+    """Return plain data as YAML text; keys keep their order."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -69,16 +69,16 @@ def _parse(text: str, name: str) -> Any:
         depth = 0
         for event in YAML(typ="safe", pure=True).parse(text):
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if depth > DEEPEST:
-                raise InputError(f"{name}:{event.start_mark.line + 1}: nested too deeply; at most {DEEPEST} levels")
-            # A few hundred bytes of aliases to aliases are gigabytes of data.
+            if depth > MAX_DEPTH:
+                raise InputError(f"{name}:{event.start_mark.line + 1}: nested too deeply; at most {MAX_DEPTH} levels")
+            # A few hundred bytes of nested aliases can expand to gigabytes of data.
             if isinstance(event, AliasEvent):
                 line = event.start_mark.line + 1
-                raise InputError(f"{name}:{line}: alias *{event.anchor}: aliases are not taken; write the value out")
-        return _plain(YAML(typ="safe", pure=True).load(text), name)
+                raise InputError(f"{name}:{line}: alias *{event.anchor}: aliases are not allowed; write the value out")
+        return _plain_data(YAML(typ="safe", pure=True).load(text), name)
     except DuplicateKeyError as error:
         problem = (error.problem or "").split(" (original")[0]
-        raise InputError(f"{name}:{_line(error)} {problem}; each key may stand once") from None
+        raise InputError(f"{name}:{_line(error)} {problem}; give each key once") from None
     except MarkedYAMLError as error:
         raise InputError(f"{name}:{_line(error)} {error.problem or error.context}") from None
     except YAMLError as error:
@@ -88,30 +88,30 @@ def _parse(text: str, name: str) -> Any:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        many = "integer string conversion" in str(error)
-        raise InputError(f"{name}: {'a whole number of thousands of digits' if many else error}") from None
+        too_long = "integer string conversion" in str(error)
+        raise InputError(f"{name}: {'a whole number of thousands of digits' if too_long else error}") from None
 
 
-def _plain(data: Any, path: str) -> Any:
-    """The data, if it is made of mappings by text, lists, text, numbers, true, false and null alone."""
+def _plain_data(data: Any, path: str) -> Any:
+    """Return the data if it has only mappings with text keys, lists, text, numbers, true, false and null."""
     if isinstance(data, dict):
         for key in data:
             if not isinstance(key, str):
                 raise InputError(f"{path}: the key {key!r} must be text; put it in quotes")
-        return {_text(key): _plain(value, f"{path}: {key}") for key, value in data.items()}
+        return {_text(key): _plain_data(value, f"{path}: {key}") for key, value in data.items()}
     if isinstance(data, list):
-        return [_plain(value, path) for value in data]
+        return [_plain_data(value, path) for value in data]
     if isinstance(data, str):
         return _text(data)
-    if isinstance(data, int) and abs(data) > MOST:
+    if isinstance(data, int) and abs(data) > MAX_INTEGER:
         raise InputError(f"{path}: a whole number of {len(str(abs(data)))} digits")
     if data is None or isinstance(data, bool | int | float):
         return data
-    raise InputError(f"{path}: {data!s} is read as a {type(data).__name__}, which nothing here takes; put it in quotes")
+    raise InputError(f"{path}: {data!s} is read as a {type(data).__name__}, which is not allowed; put it in quotes")
 
 
 def _text(text: str) -> str:
-    """With JSON's pairs of escapes for one character joined."""
+    """The text with each of JSON's surrogate pairs joined into one character."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -1,4 +1,4 @@
-"""Errors that teach: where, what was given, what is allowed, and the nearest allowed name."""
+"""Errors that teach: the path, the given value, the allowed values, and the nearest allowed name."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Wrong input from a user; the command line prints it as it stands and exits with status 2."""
+    """Wrong input from a user; the command line prints the message and exits with status 2."""
 
 
-def plain(text: str) -> str:
-    r"""Text for a terminal: a sign that would steer it, such as escape, is written out.
+def printable(text: str) -> str:
+    r"""The text with control characters escaped, so that it cannot control a terminal.
 
-    >>> plain("red: \x1b[31m")
+    >>> printable("red: \x1b[31m")
     'red: \\x1b[31m'
     """
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
-def text(value: str | None) -> str | None:
-    """What was given, if it is text.
+def check_utf8(value: str | None) -> str | None:
+    """Return the value unchanged if it can be written as UTF-8.
 
     Raises:
-        InputError: bytes that are not UTF-8. Python lets them pass in arguments and files' names, by surrogates.
+        InputError: it has bytes that are not UTF-8; Python represents these by surrogates in arguments and file names.
     """
     for word in (value or "").split():
-        if any("\ud800" <= sign <= "\udfff" for sign in word):
-            raise InputError(f"{word}: has bytes that are no text in UTF-8; give it another name")
+        if any("\ud800" <= char <= "\udfff" for char in word):
+            raise InputError(f"{word}: has bytes that are not UTF-8 text; give it another name")
     return value
 
 
@@ -40,11 +40,11 @@ ALSO_CALLED = {
     "cifar-10": "cifar10",
     "fashion_mnist": "fashion-mnist",
 }
-"""What people write for a name of ours, to suggest ours."""
+"""Other common words for our names, used for suggestions."""
 
 
 def unknown(what: str, name: object, allowed: Iterable[str], *, path: str = "") -> InputError:
-    """An `InputError` for a name outside a catalogue.
+    """Return an `InputError` for a name that is not in a catalogue, with the allowed names and the nearest one.
 
     >>> str(unknown("shortcut", "projecton", ["identity", "conv1x1"], path="unit.shortcut.kind"))
     "unit.shortcut.kind: unknown shortcut 'projecton'; did you mean 'conv1x1'? allowed: identity, conv1x1"

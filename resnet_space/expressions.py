@@ -1,12 +1,11 @@
 """A small language for constraints and filters: `macs < 1e8 and depth >= 20 and order in [original, "..."]`.
 
 Comparisons (`< <= > >= == !=`, `in [a, b]`, `not in`), `and`, `or`, `not`, parentheses, `+ - * /`, numbers,
-names with dots (`stages.0.units`), and words, in quotes or bare: beside a name, what is no name is a word.
-Nothing is ever run but the table `OPERATORS`.
+names with dots (`stages.0.units`), and words, with or without quotes: an unknown name that is compared with a known one
+is a word. Expressions run no code except the functions of the table `OPERATORS`.
 
-A name without a value (a field that the chosen kind does not have, a result that is not there yet) makes its
-comparison neither true nor false, as NULL does in SQL: a filter takes what is true, a constraint refuses what
-is false.
+A name can have no value: a field that the chosen kind does not have, or a result that does not exist yet. A comparison
+with it is neither true nor false, like NULL in SQL. A filter accepts what is true; a constraint refuses what is false.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from resnet_space.fields import Lookup
 from resnet_space.parsing import COMPARISONS, Names, Node, Parser
 
 
-def _of_numbers(apply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The operator on two numbers; missing on anything else, and where the numbers run out."""
+def _on_numbers(apply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The operator on two numbers; None for anything else, and on overflow or division by zero."""
 
     def applied(one: Any, other: Any) -> Any:
         if any(isinstance(side, bool) or not isinstance(side, Real) for side in (one, other)):
@@ -37,31 +36,31 @@ def _of_numbers(apply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
-    "<": _of_numbers(operator.lt),
-    "<=": _of_numbers(operator.le),
-    ">": _of_numbers(operator.gt),
-    ">=": _of_numbers(operator.ge),
-    "+": _of_numbers(operator.add),
-    "-": _of_numbers(operator.sub),
-    "*": _of_numbers(operator.mul),
-    "/": _of_numbers(operator.truediv),
+    "<": _on_numbers(operator.lt),
+    "<=": _on_numbers(operator.le),
+    ">": _on_numbers(operator.gt),
+    ">=": _on_numbers(operator.ge),
+    "+": _on_numbers(operator.add),
+    "-": _on_numbers(operator.sub),
+    "*": _on_numbers(operator.mul),
+    "/": _on_numbers(operator.truediv),
 }
 
 
-GAPS = ("<", "<=", ">", ">=", "==")
-"""Comparisons that a difference of two numbers is the distance of."""
-CLOSE = 1e-9
-"""The least violation: what separates `<` from `<=`."""
+DISTANCE_OPERATORS = ("<", "<=", ">", ">=", "==")
+"""Comparisons whose violation is measured by the difference of the two numbers."""
+MIN_VIOLATION = 1e-9
+"""The smallest violation, for `a < b` with a = b."""
 
 
 class Expression:
-    """A parsed condition over named values; `names` are those that it uses.
+    """A parsed condition over named values; `names` are the names that it uses.
 
     >>> Expression("depth >= 20 and shortcut == identity", {"depth": (), "shortcut": ()}).names
     ('depth', 'shortcut')
 
     Raises:
-        InputError: the text, the column, and what was expected there, or the nearest known name.
+        InputError: a wrong expression; the message has text, column, and what is expected there or the nearest name.
     """
 
     def __init__(self, text: str, names: Names) -> None:
@@ -70,18 +69,18 @@ class Expression:
         self.names = tuple(dict.fromkeys(node.leaf for node in self._root.walk() if node.operator == "name"))
 
     def evaluate(self, lookup: Lookup) -> bool:
-        """Whether the condition is true; a comparison with something that is missing is not."""
+        """Whether the condition is true; a comparison with a missing value is not true."""
         return _value(self._root, lookup) is True
 
     def refuted(self, lookup: Lookup) -> bool:
-        """Whether the condition is false; a comparison with something that is missing is not that either."""
+        """Whether the condition is false; a comparison with a missing value is not false."""
         return _value(self._root, lookup) is False
 
     def violation(self, lookup: Lookup) -> float:
-        """How far the condition is from being true: 0 where it is not refuted, above 0 where it is.
+        """Return how far the condition is from being true: above 0 if it is false, else 0.
 
-        For `a <= b` the gap `a - b` over |b| (over 1 where b is 0), never less than `CLOSE`: just over a budget is
-        over it. `and` adds up, `or` takes the least, and what has no distance (words, `not`, `in`) counts 1.
+        For `a <= b` it is (a - b) / |b| (a - b if b is 0), but at least `MIN_VIOLATION`. `and` adds violations, `or`
+        takes the smallest, and conditions without a distance (words, `not`, `in`) have 1.
         """
         return _violation(self._root, lookup)
 
@@ -90,7 +89,7 @@ class Expression:
 
 
 def _value(node: Node, lookup: Lookup) -> Any:
-    """A number, a word, a truth, or None for missing."""
+    """A number, a word, true or false; None if the value is missing."""
     if node.operator == "value":
         return node.leaf
     if node.operator == "name":
@@ -115,9 +114,10 @@ def _violation(node: Node, lookup: Lookup) -> float:
         parts = [_violation(part, lookup) for part in node.parts]
         return sum(parts) if node.operator == "and" else min(parts)
     sides = [_value(part, lookup) for part in node.parts]
-    if node.operator not in GAPS or not all(isinstance(side, Real) and not isinstance(side, bool) for side in sides):
+    numbers = all(isinstance(side, Real) and not isinstance(side, bool) for side in sides)
+    if node.operator not in DISTANCE_OPERATORS or not numbers:
         return 1.0
-    return max(float(abs(sides[0] - sides[1]) / (abs(sides[1]) or 1.0)), CLOSE)
+    return max(float(abs(sides[0] - sides[1]) / (abs(sides[1]) or 1.0)), MIN_VIOLATION)
 
 
 def _looked_up(name: str, lookup: Lookup) -> Any:

@@ -1,4 +1,4 @@
-"""Every field of an architecture by path, and the values that expressions know it by."""
+"""The fields of an architecture by path, and their names and values in expressions."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from resnet_space.description import Description, kind_of
 from resnet_space.errors import unknown
 
 Lookup = Callable[[str], Any]
-"""From a name to its value; None, NaN or a LookupError where there is none."""
+"""From a name to its value; None, NaN or a LookupError if there is no value."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """What may stand at one path of an architecture, over all the kinds that have it."""
+    """The values allowed at one path of an architecture, over all kinds that have the field."""
 
     owners: tuple[type[Description], ...] = ()
     catalogue: tuple[Any, ...] = ()
-    """All it can be, if that is a list of names or switches."""
-    whole: bool = False
+    """All allowed values, if these are names, or true and false."""
+    integer: bool = False
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of shortcut or branch that have the field; none if it does not depend on a kind."""
+        """The kinds of shortcut or branch that have the field; empty if the field does not depend on a kind."""
         return frozenset(kind_of(owner) for owner in self.owners if "kind" in owner.model_fields)
 
 
 def field(path: str) -> Field:
-    """The field at a path, whatever its indices.
+    """Return the field at a path; indices are ignored.
 
     Raises:
-        InputError: no kind of anything has it; the nearest names.
+        InputError: no kind has such a field; the message has the nearest names.
     """
     if path in DERIVED:
         return Field()
-    if generic(path) not in FIELDS:
+    if with_wildcards(path) not in FIELDS:
         raise unknown("field", path, [*FIELDS, *DERIVED])
-    return FIELDS[generic(path)]
+    return FIELDS[with_wildcards(path)]
 
 
-def exists(path: str, data: Any) -> bool:
-    """Whether an architecture, as plain data, has the field: its kind does, and its index is within."""
+def has_field(path: str, data: Any) -> bool:
+    """Whether an architecture, as plain data, has the field: its kind has it, and the index exists."""
     nodes = [data]
     for part in path.split(".")[:-1]:
         nodes = [child for node in nodes for child in _children(node, part)]
@@ -64,15 +64,18 @@ def _children(node: Any, part: str) -> list[Any]:
 
 
 def governs(other: str, path: str) -> bool:
-    """Whether `other` decides on `path`: it is above it, its kind, or the same path with a `*`."""
+    """Whether the value at `other` can decide whether `path` exists.
+
+    It can if it is above `path`, is the `kind` of something above it, or is the same path with a `*`.
+    """
     above, below = other.removesuffix(".kind").split("."), path.split(".")
     if len(other.split(".")) == len(below) and other.rsplit(".", 1)[-1] == below[-1]:
         return other != path and all(a in (b, "*") for a, b in zip(other.split("."), below, strict=True))
     return len(above) < len(below) and all(a == b or "*" in (a, b) for a, b in zip(above, below, strict=False))
 
 
-def generic(name: str) -> str:
-    """A path with `*` for every index."""
+def with_wildcards(name: str) -> str:
+    """Return the path with every index replaced by `*`."""
     return ".".join("*" if part.isdecimal() else part for part in name.split("."))
 
 
@@ -84,7 +87,7 @@ def _fields() -> dict[str, Field]:
 
 
 def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ...], allowed: Iterator[Any]) -> None:
-    """A path and all below it, from the annotations of the descriptions."""
+    """Add a path and all paths below it to the table, from the annotations of the descriptions."""
     types = list(allowed)
     models = [t for t in types if isinstance(t, type) and issubclass(t, Description)]
     names = [name for t in types if get_origin(t) is Literal for name in get_args(t)]
@@ -101,27 +104,27 @@ def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ..
 
 
 FIELDS: dict[str, Field] = _fields()
-"""Every path of an architecture, with `*` for indices."""
+"""The fields of an architecture by path, with `*` for indices."""
 
 COSTS = ("params", "macs", "activations")
-"""Names of an expression that take a count of the whole net, and so are looked at last."""
+"""Names whose values need a count of the complete net; expressions with them are evaluated last."""
 ALIASES = {"shortcut": "unit.shortcut.kind", "branch": "unit.branch.kind", "order": "unit.order"} | {
     path.rsplit(".", 1)[1]: path
     for path, at_path in FIELDS.items()
-    # Not `width`: among axes it is a factor on all channels.
+    # Not `width`: as an axis it is a factor on all channels.
     if path.startswith("unit.") and at_path.kinds and not path.endswith((".kind", ".width"))
 }
-"""Short names in expressions, for the unit's fields."""
+"""Short names of the unit's fields in expressions."""
 NAMES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("depth", *COSTS), ()),
     **{path: at_path.catalogue for path, at_path in FIELDS.items()},
     **{name: FIELDS[path].catalogue for name, path in ALIASES.items()},
 }
-"""What an expression may say of an architecture: depth, costs, fields by path and by short name."""
+"""The names allowed in expressions on architectures, with their values: depth, costs, fields by path and short name."""
 
 
-def measure(net: Architecture) -> Lookup:
-    """The `Lookup` of an architecture, for expressions over `NAMES`."""
+def lookup_of(net: Architecture) -> Lookup:
+    """Return the `Lookup` of an architecture, for expressions over `NAMES`."""
     data = net.model_dump()
 
     def value(name: str) -> Any:

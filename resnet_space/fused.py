@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnet_space.chains import Join, Paths, Pointwise, pixels
+from resnet_space.chains import Join, Paths, Pointwise, strided_pixels
 from resnet_space.modules import (
     Concatenation,
     Gate,
@@ -180,7 +180,7 @@ class Pads(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # (N, H, W, K, C), as they are in memory.
-        chosen = pixels(x, self.stride)
+        chosen = strided_pixels(x, self.stride)
         apart = chosen.reshape(*chosen.shape[:3], self.networks, -1)
         return functional.pad(apart, (0, self.more)).flatten(3).permute(0, 3, 1, 2)
 

@@ -1,4 +1,4 @@
-"""Weights drawn so that a seed pairs networks: layers that two of them have in common begin alike."""
+"""Draw initial weights so that networks of one seed are paired: layers that they share start with equal weights."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
 
 
 def initialise(model: ResidualNet, seed: int) -> None:
-    """Draw every weight anew, each layer from a generator of its own.
+    """Draw all weights, each layer from its own generator.
 
-    The generator's seed is a hash of `seed`, of where the layer stands (stem, branch, shortcut or gate of the i-th
-    unit, head), of its weight's shape, and of how many layers of that shape stand there before it. So two networks of
-    the same seed have the same weights in what they share, whatever stands between: another order, shortcut or depth
-    moves no other layer's draw. Layers of another shape are drawn independently.
+    The generator's seed is a hash of `seed`, the layer's position (stem; branch, shortcut or gate of the i-th unit;
+    head), its weight's shape, and the number of layers of this shape before it at this position. So two networks of the
+    same seed have equal weights in the layers that they share: another order, shortcut or depth changes no other layer.
+    Layers of different shapes are drawn independently.
     """
-    from resnet_space.chains import draw
+    from resnet_space.chains import draw_weights
 
     seen: Counter[tuple[str, tuple[int, ...]]] = Counter()
     for name, layer in model.named_modules():
         weight = getattr(layer, "weight", None)
-        # Of a normalisation's 1 and 0, and of a learned scalar, nothing is drawn.
+        # Normalisations start at 1 and 0, and learned scalars at a constant: nothing is drawn.
         if weight is None or not isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
             continue
-        place = (_place(name), tuple(weight.shape))
-        generator = torch.Generator().manual_seed(_number(seed, *place, seen[place]))
-        seen[place] += 1
-        draw(layer, generator)
+        position = (_position(name), tuple(weight.shape))
+        generator = torch.Generator().manual_seed(_number(seed, *position, seen[position]))
+        seen[position] += 1
+        draw_weights(layer, generator)
     model.begin()
 
 
-def _place(name: str) -> str:
-    """`units.3.F` of `units.3.F.2`: without the numbers by which an order's parts count."""
+def _position(name: str) -> str:
+    """The position of a layer, such as `units.3.F` for `units.3.F.2`: without its index, which depends on the order."""
     parts = name.split(".")
     return ".".join(parts[:4] if "gate" in parts else parts[:3] if parts[0] == "units" else parts[:1])
 

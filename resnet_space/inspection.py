@@ -1,4 +1,4 @@
-"""A network, told: for people, and as JSON."""
+"""Describe a network: a table and lines for people, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from resnet_space.architecture import Architecture
-from resnet_space.counts import counts
+from resnet_space.counts import known_complexity
 from resnet_space.description import kind_of
-from resnet_space.layers import spelt
+from resnet_space.layers import chain_text
 from resnet_space.presets import preset
 from resnet_space.shortcuts import ShortcutKind
 
 
-def read(net: str, changes: Mapping[str, Any]) -> Architecture:
-    """A preset by name, or an architecture from a file, with changes by path.
+def load_network(net: str, changes: Mapping[str, Any]) -> Architecture:
+    """Return a preset by name, or an architecture from a file, with changes by path.
 
     Raises:
         InputError: unknown name, no such file, wrong value.
@@ -26,8 +26,8 @@ def read(net: str, changes: Mapping[str, Any]) -> Architecture:
 
 
 def facts(net: Architecture) -> dict[str, Any]:
-    """What `show --json` prints."""
-    found = counts(net)
+    """Return the JSON that `show --json` prints."""
+    found = known_complexity(net)
     return {
         "key": net.key,
         "depth": net.depth,
@@ -42,23 +42,23 @@ def facts(net: Architecture) -> dict[str, Any]:
 
 
 def stages(net: Architecture) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Headings and rows: stem, one row a stage, head."""
+    """Return headings and rows of a table: stem, one row per stage, head."""
     plan = net.blueprint
     first = plan.units[0]
-    rows: list[tuple[str, ...]] = [("stem", "1", _size(first.size, first.in_channels), spelt(plan.stem), "", "")]
-    begins = 0
+    rows: list[tuple[str, ...]] = [("stem", "1", _size(first.size, first.in_channels), chain_text(plan.stem), "", "")]
+    first_unit = 0
     for index, stage in enumerate(net.stages):
-        head, last = plan.units[begins], plan.units[begins + stage.units - 1]
-        begins += stage.units
-        what = spelt((*head.entry, *head.chain)) + (f", squeeze to {head.squeeze}" if head.squeeze else "")
-        order = head.order if head.normalisation == "batch" else f"{head.order}, no BN"
+        unit, last = plan.units[first_unit], plan.units[first_unit + stage.units - 1]
+        first_unit += stage.units
+        layers = chain_text((*unit.entry, *unit.chain)) + (f", squeeze to {unit.squeeze}" if unit.squeeze else "")
+        order = unit.order if unit.normalisation == "batch" else f"{unit.order}, no BN"
         rows.append(
             (
                 f"stage {index + 1}",
                 str(stage.units),
                 _size(last.out_size, last.out_channels),
-                what,
-                _told(last.shortcut) + (f", survival {last.survival:g}" if last.survival < 1 else ""),
+                layers,
+                _shortcut_text(last.shortcut) + (f", survival {last.survival:g}" if last.survival < 1 else ""),
                 order,
             )
         )
@@ -66,21 +66,21 @@ def stages(net: Architecture) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return ("part", "units", "output", "first unit", "shortcut", "order"), rows
 
 
-def _told(shortcut: ShortcutKind) -> str:
-    """A shortcut's kind and its numbers; those that are 1 by themselves, a kernel or a compression, change nothing."""
+def _shortcut_text(shortcut: ShortcutKind) -> str:
+    """A shortcut's kind and its numbers; numbers whose default is 1 are left out if they are 1."""
     fields = shortcut.model_dump(exclude={"kind"})
-    usual = {name: field.default for name, field in type(shortcut).model_fields.items()}
-    told = [f"{name} {value:g}" for name, value in fields.items() if value != 1 or usual[name] != 1]
-    return kind_of(type(shortcut)) + (f" ({', '.join(told)})" if told else "")
+    defaults = {name: field.default for name, field in type(shortcut).model_fields.items()}
+    shown = [f"{name} {value:g}" for name, value in fields.items() if value != 1 or defaults[name] != 1]
+    return kind_of(type(shortcut)) + (f" ({', '.join(shown)})" if shown else "")
 
 
 def lines(net: Architecture) -> list[str]:
-    """The totals, a line each."""
-    found = counts(net)
+    """Return the totals as lines of text."""
+    found = known_complexity(net)
     return [
         f"key {net.key}, depth {net.depth}, transition {net.transition}",
         f"{found.params:,} parameters, {found.macs:,} MACs, {found.activations:,} activations",
-        f"{found.elementwise:,} elementwise operations beside the MACs (additions, gates, scales)",
+        f"{found.elementwise:,} elementwise operations in addition to the MACs (additions, gates, scales)",
         f"not counted: {', '.join(found.uncounted)}",
     ]
 

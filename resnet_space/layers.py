@@ -1,12 +1,12 @@
-"""Chains of layers: what stems and branches are made of, and the short text that a description writes them in.
+"""Chains of layers, which stems and branches are made of, and the short text that describes them.
 
-A chain is layers one behind the other; a `Parallel` has chains side by side, whose outputs are concatenated. As text:
+A chain is a sequence of layers; a `Parallel` has parallel chains, whose outputs are concatenated. As text:
 
     3x3/2 valid 32, [max 3x3/2 valid | 1x1 64, 3x3 96 in 2 groups | avg 3x3, 1x1 c/4], 1x1 c linear
 
 A convolution is `HxW[/stride] [valid] channels [in N groups] [linear]`, a pooling `max|avg HxW[/stride] [valid]`.
-Without `valid` the map keeps its size at stride 1. `c` is the stage's channels and `/s` the stage's stride. What stands
-behind a convolution (BN, ReLU) is the order's affair; a `linear` one has a bias, and nothing behind it.
+Without `valid` the map keeps its size at stride 1. `c` is the stage's channels, and `/s` the stage's stride. The order
+decides whether BN and ReLU follow a convolution; a `linear` convolution has a bias, and neither BN nor ReLU follows.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Size = tuple[int, int]
 """(H, W) of a map."""
 
 MAX_TEXT = 2_000
-"""Characters of a chain; longer ones are refused."""
+"""The maximum number of characters of a chain."""
 MAX_NUMBER = 65_536
-"""Channels, strides and groups at the most."""
+"""The maximum for channels, strides and groups."""
 MAX_DEPTH = 8
-"""Brackets inside each other."""
+"""The maximum nesting of brackets."""
 
 
 class Sliding:
-    """A window that slides over a map, which is padded to keep its size at stride 1 unless `valid`."""
+    """A window that slides over a map. Unless `valid`, the map is padded so that it keeps its size at stride 1."""
 
     kernel: Size
     stride: int
@@ -43,7 +43,7 @@ class Sliding:
         return (0, 0) if self.valid else (self.kernel[0] // 2, self.kernel[1] // 2)
 
     def out_size(self, size: Size) -> Size:
-        return slid(size, self.kernel, self.padding, self.stride)
+        return window_out_size(size, self.kernel, self.padding, self.stride)
 
     @property
     def window(self) -> str:
@@ -62,7 +62,7 @@ class Convolution(Sliding):
     groups: int = 1
     valid: bool = False
     linear: bool = False
-    """Has a bias, and neither BN nor ReLU behind it."""
+    """Whether it has a bias, and is followed by neither BN nor ReLU."""
 
     @property
     def weights(self) -> int:
@@ -75,7 +75,7 @@ class Convolution(Sliding):
 
 @dataclass(frozen=True)
 class Pool(Sliding):
-    """The largest or the mean of each window; a mean leaves padded pixels out."""
+    """The maximum or the mean of each window; a mean ignores padded pixels."""
 
     pool: Literal["max", "avg"]
     kernel: Size
@@ -88,33 +88,33 @@ class Pool(Sliding):
 
 @dataclass(frozen=True)
 class Parallel:
-    """Chains side by side on the same input, their outputs concatenated by channel."""
+    """Parallel chains on the same input, their outputs concatenated by channel."""
 
     paths: tuple[Chain, ...]
 
     def __str__(self) -> str:
-        return f"[{' | '.join(map(spelt, self.paths))}]"
+        return f"[{' | '.join(map(chain_text, self.paths))}]"
 
 
 Layer = Convolution | Pool | Parallel
 Chain = tuple[Layer, ...]
 
 
-def slid(size: Size, kernel: Size, padding: Size, stride: int) -> Size:
-    """The map behind a window of this size and stride: floor((size + 2 padding - kernel) / stride) + 1."""
+def window_out_size(size: Size, kernel: Size, padding: Size, stride: int) -> Size:
+    """Return the output (H, W) of a window: floor((size + 2 padding - kernel) / stride) + 1."""
     height, width = (
         (side + 2 * pad - window) // stride + 1 for side, pad, window in zip(size, padding, kernel, strict=True)
     )
     return height, width
 
 
-def spelt(chain: Chain) -> str:
-    """A chain as text."""
+def chain_text(chain: Chain) -> str:
+    """Return a chain as text."""
     return ", ".join(map(str, chain))
 
 
 def convolutions(chain: Chain) -> Iterator[Convolution]:
-    """All of them, in the order in which they are written."""
+    """Yield all convolutions of a chain, in the order of its text."""
     for layer in chain:
         if isinstance(layer, Convolution):
             yield layer
@@ -124,27 +124,30 @@ def convolutions(chain: Chain) -> Iterator[Convolution]:
 
 
 def depth(chain: Chain) -> int:
-    """Convolutions on the longest way through."""
+    """Return the number of convolutions on the longest path through a chain."""
     return sum(
         max(map(depth, layer.paths)) if isinstance(layer, Parallel) else isinstance(layer, Convolution)
         for layer in chain
     )
 
 
-def normalised(chain: Chain, *, within: bool) -> int:
-    """The fewest convolutions on a way through that are not `linear`; `within`, but for the last of each way."""
+def count_normalised(chain: Chain, *, within: bool) -> int:
+    """Return the smallest number of convolutions on a path that are not `linear`.
+
+    With `within`, the last convolution of each path does not count.
+    """
     counts = []
     for index, layer in enumerate(chain):
         later = within and not any(convolutions(chain[index + 1 :]))
         if isinstance(layer, Parallel):
-            counts.append(min(normalised(path, within=later) for path in layer.paths))
+            counts.append(min(count_normalised(path, within=later) for path in layer.paths))
         elif isinstance(layer, Convolution):
             counts.append(int(not layer.linear and not later))
     return sum(counts)
 
 
 def out_channels(chain: Chain, channels: int) -> int:
-    """Channels behind a chain that `channels` go into."""
+    """Return the output channels of a chain with `channels` input channels."""
     for layer in chain:
         if isinstance(layer, Convolution):
             channels = layer.channels
@@ -154,7 +157,7 @@ def out_channels(chain: Chain, channels: int) -> int:
 
 
 def out_size(chain: Chain, size: Size) -> Size:
-    """The map behind a chain.
+    """Return the (H, W) of a chain's output.
 
     Raises:
         InputError: a window is larger than its map, or paths end in maps of different sizes.
@@ -164,7 +167,7 @@ def out_size(chain: Chain, size: Size) -> Size:
             sizes = {out_size(path, size) for path in layer.paths}
             if len(sizes) > 1:
                 ends = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
-                raise InputError(f"the paths of {layer} end in maps of {ends}; they must be of one size")
+                raise InputError(f"the paths of {layer} end in maps of {ends}; they must have the same size")
             (size,) = sizes
         else:
             before, size = size, layer.out_size(size)
@@ -173,19 +176,19 @@ def out_size(chain: Chain, size: Size) -> Size:
     return size
 
 
-def read(text: str, in_channels: int, *, channels: int = 0, stride: int = 1) -> Chain:
-    """The chain that a text spells, on `in_channels`; with the stage's `channels` for c and its `stride` for s.
+def parse_chain(text: str, in_channels: int, *, channels: int = 0, stride: int = 1) -> Chain:
+    """Return the chain of a text, for `in_channels` input channels; c is `channels` and s is `stride` of the stage.
 
-    Zero channels stand for channels that are not known yet.
+    Zero means that channels are not known yet.
 
     Raises:
-        InputError: the text is none, an even window is to keep the map's size, or groups do not divide the channels.
+        InputError: the text is not a chain, an even window has no `valid`, or groups do not divide the channels.
     """
-    return _Reader(text, channels, stride).read(in_channels)
+    return _ChainParser(text, channels, stride).parse_chain(in_channels)
 
 
-def with_channels(text: str, change: Callable[[int], int]) -> str:
-    """The text with every number of channels changed; shares of c are left, since they change with c."""
+def map_channels(text: str, change: Callable[[int], int]) -> str:
+    """Return the text with `change` applied to every number of channels, except fractions of c, which change with c."""
     return _CHANNELS.sub(lambda found: f"{found[1]}{change(int(found[2]))}", text)
 
 
@@ -195,16 +198,16 @@ _WINDOW = re.compile(r"(\d{1,3})x(\d{1,3})(?:/(\d{1,5}|s))?")
 _SHARE = re.compile(r"(?:(\d{1,5})\*)?c(?:/(\d{1,5}))?")
 
 
-class _Reader:
+class _ChainParser:
     """Recursive descent: chain = layer {"," layer}; layer = words | "[" chain {"|" chain} "]"."""
 
     def __init__(self, text: str, channels: int, stride: int) -> None:
         if len(text) > MAX_TEXT:
-            raise InputError(f"{text[:40]}...: {len(text)} characters; layers have at most {MAX_TEXT}")
+            raise InputError(f"{text[:40]}...: {len(text)} characters; at most {MAX_TEXT} are allowed")
         self.text, self.c, self.s = text, channels, stride
         self.tokens, self.at, self.depth = [found[0].strip() for found in _TOKEN.finditer(text)], 0, 0
 
-    def read(self, channels: int) -> Chain:
+    def parse_chain(self, channels: int) -> Chain:
         chain, _ = self._chain(channels)
         if self._token:
             self._fail(f"',' or the end was expected, not {self._token!r}")
@@ -230,7 +233,7 @@ class _Reader:
     def _parallel(self, channels: int) -> Parallel:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            self._fail(f"brackets more than {MAX_DEPTH} deep")
+            self._fail(f"brackets are nested more than {MAX_DEPTH} deep")
         paths: list[Chain] = []
         self._take()
         while not paths or self._token == "|":
@@ -258,7 +261,7 @@ class _Reader:
         }
         del words[: fields["valid"]]
         if not fields["valid"] and not all(side % 2 for side in fields["kernel"]):
-            self._fail(f"an even window, {window[0]}, cannot keep the map's size; say valid behind it")
+            self._fail(f"an even window, {window[0]}, cannot keep the map's size; write valid after it")
         if kind:
             layer: Convolution | Pool = Pool(kind, **fields)  # type: ignore[arg-type]
         else:
@@ -274,7 +277,7 @@ class _Reader:
                     self._fail(f"{groups} groups do not divide {number} channels")
             layer = Convolution(in_channels=channels, channels=width, groups=groups, linear=linear, **fields)
         if words:
-            self._fail(f"unexpected {' '.join(words)!r} behind {layer}")
+            self._fail(f"unexpected {' '.join(words)!r} after {layer}")
         return layer
 
     def _channels(self, word: str) -> int:
@@ -283,7 +286,7 @@ class _Reader:
             return self._number(word)
         exact = Fraction(int(share[1] or 1) * self.c, self._number(share[2] or "1"))
         if exact.denominator != 1 or (self.c and not exact):
-            self._fail(f"{word} of {self.c} channels is no whole number")
+            self._fail(f"{word} of {self.c} channels is not a whole number")
         return int(exact)
 
     def _number(self, word: str) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resnet_space.blueprint import Blueprint, Carry, UnitPlan
-from resnet_space.chains import activations, build_chain, closing, conv, pixels
+from resnet_space.chains import activations, build_chain, conv, last_modules, strided_pixels
 from resnet_space.layers import Convolution, depth
 from resnet_space.orders import applied
 from resnet_space.recomputing import Features, joined, recomputed
@@ -114,10 +114,10 @@ class Unit(nn.Module):
     def begin(self, units: int) -> bool:
         """The shortcut's rule for the branch's weights at initialisation; whether it is Fixup's."""
         if self.begins == "zero_bn":
-            for norm in closing(self.layers, nn.BatchNorm2d):
+            for norm in last_modules(self.layers, nn.BatchNorm2d):
                 nn.init.zeros_(norm.weight)
         if self.begins == "fixup":
-            last = closing(self.layers, nn.Conv2d)
+            last = last_modules(self.layers, nn.Conv2d)
             for part in last:
                 nn.init.zeros_(part.weight)
             for inner in self.layers.modules():
@@ -257,7 +257,7 @@ class Pad(nn.Module):
         self.stride, self.more = plan.stride, plan.channels - plan.in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.pad(pixels(x, self.stride), (0, self.more)).permute(0, 3, 1, 2)
+        return functional.pad(strided_pixels(x, self.stride), (0, self.more)).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
         return f"{self.stride}, {self.more}"

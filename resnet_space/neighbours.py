@@ -1,4 +1,4 @@
-"""The neighbours of residual networks, as points of the same space: Highway, DenseNet, Inception.
+"""Related networks, described as residual networks with other shortcuts and branches: Highway, DenseNet, Inception.
 
 Highway networks: 1507.06228, section 3.3. DenseNet: 1608.06993, tables 1 and 2. Inception-v4 and Inception-ResNet:
 1602.07261, section 3.
@@ -20,10 +20,10 @@ def highway(
 ) -> Architecture:
     """Convolutional Highway layers y = H(x) T(x) + x (1 - T(x)), with H(x) = relu(conv(x)), without BN.
 
-    Three stages of `units` layers. In front of the second and the third, and counted among their units, stands a plain
-    layer that changes the width, behind a 2x2 max pooling, since a gate needs equal shapes. With `thin`, kernels
-    alternate between 3x3 and 1x1. The paper prints depths and about how many parameters there are, but no widths; these
-    are chosen to meet the count, as printed. Gates begin at -4, the end of the paper's range at which all four train.
+    Three stages of `units` layers. The first layer of the second and of the third stage is a plain layer that changes
+    the width, after a 2x2 max pooling, since a gate needs equal shapes. With `thin`, kernels alternate between 3x3 and
+    1x1. The paper prints depths and approximate numbers of parameters, but no widths; the widths here give the printed
+    numbers. Gates start at bias -4, the end of the paper's range at which all four networks train.
     """
     stages: list[Stage] = []
     for index, (count, width) in enumerate(zip(units, channels, strict=True)):
@@ -54,7 +54,7 @@ def highway(
 def densenet(
     units: Sequence[int], growth: int, *, stem: AnyStem, bottleneck: bool = True, compression: float = 0.5
 ) -> Architecture:
-    """Dense stages of `units` layers with growth rate `growth`; B is `bottleneck`, C `compression` below 1."""
+    """Dense stages of `units` layers with growth rate `growth`; DenseNet-B has `bottleneck`, -C `compression` < 1."""
     large = isinstance(stem, WrittenStem)
     return Architecture(
         input_shape=(3, 224, 224) if large else (3, 32, 32),
@@ -75,14 +75,14 @@ def densenet_large(units: Sequence[int], growth: int = 32) -> Architecture:
 
 
 def written(channels: int, layers: str, units: int = 1, *, scale: float | None = None, stride: int = 1) -> Stage:
-    """A stage of written units: without a shortcut, or with F(x) scaled."""
+    """A stage of units whose branch is given as text: without a shortcut, or with F(x) multiplied by `scale`."""
     shortcut: Shortcut = NoShortcut() if scale is None else ConstantScaling(shortcut_scale=1, branch_scale=scale)
     unit = UnitOverride(shortcut=shortcut, branch=WrittenBranch(layers=layers))
     return Stage(units=units, channels=channels, stride=stride, unit=unit)
 
 
 def inception(stem: str, *stages: Stage) -> Architecture:
-    """A net for ImageNet, 299x299, in the order `original`."""
+    """A net for ImageNet, 299x299, with the order `original`."""
     return Architecture(
         input_shape=(3, 299, 299), classes=1000, stem=WrittenStem(layers=stem), stages=stages, transition="B"
     )
@@ -143,8 +143,11 @@ def inception_resnet_v1(scale: float = 0.17) -> Architecture:
 
 
 def inception_resnet_v2(scale: float = 0.17) -> Architecture:
-    """Figures 3 and 15 to 19. The sums are 1152 and 2144 wide, as the reductions make them; figures 17 and 19 say 1154
-    and 2048, which could not be added."""
+    """Figures 3 and 15 to 19.
+
+    The sums have 1152 and 2144 channels, the output of the reductions; figures 17 and 19 print 1154 and 2048, which
+    could not be added.
+    """
     return inception(
         STEM_V4,
         written(384, "[1x1 32 | 1x1 32, 3x3 32 | 1x1 32, 3x3 48, 3x3 64], 1x1 384 linear", 5, scale=scale),

@@ -1,4 +1,4 @@
-"""From the text of an expression to a tree: tokens, then operator precedence."""
+"""Parse the text of an expression into a tree: tokens, then operator precedence."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from resnet_space.errors import InputError, unknown
-from resnet_space.fields import generic
+from resnet_space.fields import with_wildcards
 
 MAX_LENGTH = 500
-"""Characters of an expression; longer ones are refused."""
+"""The maximum number of characters of an expression."""
 MAX_DEPTH = 40
-"""Parentheses, `not` and signs inside each other; deeper ones are refused."""
+"""The maximum nesting of parentheses, `not` and signs."""
 Names = Mapping[str, Collection[Any]]
-"""The names that may be used, `*` for an index, with the values of each, empty for any."""
+"""The allowed names, with `*` for indices, and the allowed values of each; empty if any value is allowed."""
 
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
-_TRUTHS = (*COMPARISONS, "and", "or", "not")
-_POWER = {"or": 1, "and": 2, **dict.fromkeys((*COMPARISONS, "in", "not"), 4), "+": 5, "-": 5, "*": 6, "/": 6}
-"""How strongly an operator holds on to what stands at its sides."""
-_NOT, _MINUS = 3, 7
-"""The same for those that stand before one thing."""
+_CONDITIONS = (*COMPARISONS, "and", "or", "not")
+_PRECEDENCE = {"or": 1, "and": 2, **dict.fromkeys((*COMPARISONS, "in", "not"), 4), "+": 5, "-": 5, "*": 6, "/": 6}
+"""The precedence of operators with two sides: higher binds tighter."""
+_NOT_PRECEDENCE, _MINUS_PRECEDENCE = 3, 7
+"""The precedence of operators with one operand."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """An operator over its parts; a leaf is a `name` or a `value`, held in `leaf`."""
+    """An operator and its operands `parts`. A leaf has the operator `name` or `value`, and its content in `leaf`."""
 
     operator: str
     parts: tuple[Node, ...] = ()
@@ -59,7 +59,7 @@ _HINTS = {"=": "; write == to compare", "&": "; write and", "|": "; write or", "
 
 
 class Parser:
-    """Operator precedence (Pratt 1973): an operand, then operators that hold it stronger than the left."""
+    """Operator precedence parsing (Pratt 1973): an operand, then all operators that bind tighter than the last one."""
 
     def __init__(self, text: str, names: Names) -> None:
         self.text, self.names, self.depth, self.at = text, names, 0, 0
@@ -69,45 +69,49 @@ class Parser:
         self.tokens = [_Token(kind, m[kind], m.start(kind) + 1) for m in found if (kind := m.lastgroup or "")]
 
     def parse(self) -> Node:
-        root = self._climb(0)
+        root = self._expression(0)
         if self.token.kind != "end":
-            self._fail(f"an operator or the end was expected{self._instead}")
-        self._truth(root)
+            self._fail(f"an operator or the end was expected{self._not_this}")
+        self._require_condition(root)
         for node in root.walk():
             if node.operator == "name" and not self._known(node.leaf):
                 raise self._unknown(node)
         return root
 
-    def _climb(self, power: int) -> Node:
+    def _expression(self, power: int) -> Node:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             self._fail(f"nested more than {MAX_DEPTH} deep")
         node = self._operand()
-        while _POWER.get(self._operator, 0) > power:
+        while _PRECEDENCE.get(self._operator, 0) > power:
             sign, column = self._operator, self._next().column
             if sign == "not":
                 self._expect("in")
-                node = Node("not", (self._listed(node, column),), column=column)
+                node = Node("not", (self._in_list(node, column),), column=column)
             elif sign == "in":
-                node = self._listed(node, column)
+                node = self._in_list(node, column)
             elif sign in ("and", "or"):
-                node = Node(sign, (self._truth(node), self._truth(self._climb(_POWER[sign]))), column=column)
+                node = Node(
+                    sign,
+                    (self._require_condition(node), self._require_condition(self._expression(_PRECEDENCE[sign]))),
+                    column=column,
+                )
             else:
-                node = self._of_values(sign, node, self._climb(_POWER[sign]), column)
+                node = self._on_values(sign, node, self._expression(_PRECEDENCE[sign]), column)
         self.depth -= 1
         return node
 
     def _operand(self) -> Node:
         token = self._next()
         if token.text == "not":
-            return Node("not", (self._truth(self._climb(_NOT)),), column=token.column)
+            return Node("not", (self._require_condition(self._expression(_NOT_PRECEDENCE)),), column=token.column)
         if token.text == "-":
-            return self._of_values("-", Node("value", leaf=0), self._climb(_MINUS), token.column)
+            return self._on_values("-", Node("value", leaf=0), self._expression(_MINUS_PRECEDENCE), token.column)
         if token.text == "(":
-            inner = self._climb(0)
+            inner = self._expression(0)
             self._expect(")")
             return inner
-        if token.kind == "name" and token.text not in _POWER:
+        if token.kind == "name" and token.text not in _PRECEDENCE:
             if "*" in token.text:
                 self._fail("write an index in place of *, as in stages.0.units", token)
             return Node("name", leaf=token.text, column=token.column)
@@ -116,40 +120,40 @@ class Parser:
         if token.kind == "number":
             return Node("value", leaf=float(token.text), column=token.column)
         self.at -= 1
-        self._fail(f"a value was expected{self._instead}")
+        self._fail(f"a value was expected{self._not_this}")
 
-    def _of_values(self, sign: str, left: Node, right: Node, column: int) -> Node:
+    def _on_values(self, sign: str, left: Node, right: Node, column: int) -> Node:
         for side in (left, right):
-            if side.operator in _TRUTHS:
+            if side.operator in _CONDITIONS:
                 self._fail("a value was expected, not a comparison; join comparisons by and", side)
         if sign in ("==", "!="):
-            left, right = self._word(left, beside=right), self._word(right, beside=left)
+            left, right = self._as_value(left, other=right), self._as_value(right, other=left)
         return Node(sign, (left, right), column=column)
 
-    def _listed(self, left: Node, column: int) -> Node:
+    def _in_list(self, left: Node, column: int) -> Node:
         """`x in [a, b]` is `x == a or x == b`."""
         equal: list[Node] = []
         self._expect("[")
         while not equal or self._operator == ",":
             if equal:
                 self._next()
-            equal.append(self._of_values("==", left, self._climb(_POWER["in"]), column))
+            equal.append(self._on_values("==", left, self._expression(_PRECEDENCE["in"]), column))
         self._expect("]")
         return Node("or", tuple(equal), column=column)
 
-    def _word(self, node: Node, *, beside: Node) -> Node:
-        """An unknown bare name beside a known one is a word, and must be one that the known one can have."""
-        if beside.operator != "name" or not self._known(beside.leaf) or not isinstance(node.leaf, str):
+    def _as_value(self, node: Node, *, other: Node) -> Node:
+        """An unknown name that is compared with a known name is a word, and must be an allowed value of that name."""
+        if other.operator != "name" or not self._known(other.leaf) or not isinstance(node.leaf, str):
             return node
         if node.operator == "name" and ("." in node.leaf or self._known(node.leaf)):
             return node
-        words = {str(value).lower() if isinstance(value, bool) else value: value for value in self._values(beside)}
+        words = {str(value).lower() if isinstance(value, bool) else value: value for value in self._values(other)}
         if words and node.leaf not in words:
-            raise self._error(unknown(beside.leaf, node.leaf, map(str, words)), node)
+            raise self._error(unknown(other.leaf, node.leaf, map(str, words)), node)
         return Node("value", leaf=words.get(node.leaf, node.leaf), column=node.column)
 
-    def _truth(self, node: Node) -> Node:
-        if node.operator not in _TRUTHS:
+    def _require_condition(self, node: Node) -> Node:
+        if node.operator not in _CONDITIONS:
             self._fail("a comparison was expected, as in depth >= 20", node)
         return node
 
@@ -162,9 +166,9 @@ class Parser:
         return self.token.text if self.token.kind in ("name", "sign") else ""
 
     @property
-    def _instead(self) -> str:
+    def _not_this(self) -> str:
         text = self.token.text
-        return f", not {text!r}{_HINTS.get(text, '')}" if text else ", and the text ends"
+        return f", not {text!r}{_HINTS.get(text, '')}" if text else ", but the text ends"
 
     def _next(self) -> _Token:
         self.at += 1
@@ -172,17 +176,17 @@ class Parser:
 
     def _expect(self, text: str) -> None:
         if self._operator != text:
-            self._fail(f"{text!r} was expected{self._instead}")
+            self._fail(f"{text!r} was expected{self._not_this}")
         self.at += 1
 
     def _known(self, name: str) -> bool:
-        return generic(name) in self.names
+        return with_wildcards(name) in self.names
 
     def _values(self, node: Node) -> Collection[Any]:
-        return self.names[generic(node.leaf)]
+        return self.names[with_wildcards(node.leaf)]
 
     def _unknown(self, node: Node) -> InputError:
-        """Names that end with the word come before those that are spelt alike."""
+        """Suggest names that end with the word, else names with a similar spelling."""
         names = [name.replace("*", "0") for name in self.names if not name.endswith("*")]
         longer = [name for name in names if name.endswith(f".{node.leaf}")]
         problem = f"unknown name {node.leaf!r}; did you mean {' or '.join(longer)}?"

@@ -1,4 +1,4 @@
-"""Fields by path: `unit.shortcut.gate_bias`, `stages.0.units`, `stages.*.units`."""
+"""Get and set fields of plain data by path: `unit.shortcut.gate_bias`, `stages.0.units`, `stages.*.units`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from resnet_space.errors import InputError
 
 
 def assign(data: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of plain data with values set by path; the caller validates it.
+    """Return a copy of plain data with values set by path; the caller validates it.
 
-    A `kind` is set before the fields that depend on it, and drops the fields of the kind before. A mapping on the way
-    that is not there yet is made, so that a misspelt path ends in the unknown-field error of whoever validates.
+    A `kind` is set before the fields that depend on it, and removes the fields of the previous kind. Missing mappings
+    along the path are created, so that a misspelt path leads to the unknown-field error of the later validation.
 
     Raises:
         InputError: a path leads through a value that has no parts, or past the end of a list.
@@ -25,10 +25,10 @@ def assign(data: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lookup(data: Any, path: str) -> Any:
-    """The value at a path of plain data; `*` takes the first of a list.
+    """Return the value at a path of plain data; `*` is the first item of a list.
 
     Raises:
-        KeyError: nothing stands there.
+        KeyError: there is no value at the path.
     """
     for part in path.split("."):
         index = index_in(data, "0" if part == "*" else part) if isinstance(data, list | tuple) else None
@@ -42,10 +42,10 @@ def lookup(data: Any, path: str) -> Any:
 
 
 def split(text: str) -> tuple[str, Any]:
-    """`PATH=VALUE` as written on the command line.
+    """Split `PATH=VALUE` from the command line into the path and the parsed value.
 
     Raises:
-        InputError: there is no `=`, or the value is no YAML.
+        InputError: there is no `=`, or the value is not YAML.
     """
     from resnet_space import documents
 
@@ -56,8 +56,8 @@ def split(text: str) -> tuple[str, Any]:
 
 
 def index_in(node: list[Any] | tuple[Any, ...], part: str) -> int | None:
-    """The index that a part of a path is, None where there is none of that number."""
-    # By its length first: Python reads no number of thousands of digits.
+    """The part of a path as an index of the list; None if it is not a number or is out of range."""
+    # Compare the length first: Python refuses to convert numbers of thousands of digits.
     within = part.isdecimal() and len(part) <= len(str(len(node))) and int(part) < len(node)
     return int(part) if within else None
 
@@ -72,7 +72,7 @@ def _set(node: Any, parts: list[str], value: Any, path: str) -> None:
     if isinstance(node, list | tuple):
         for index in _indices(node, part, path):
             if rest:
-                _set(_opened(node, index, path), rest, value, path)
+                _set(_container(node, index, path), rest, value, path)
             else:
                 node[index] = value  # type: ignore[index]
     elif not rest and part == "kind":
@@ -82,11 +82,11 @@ def _set(node: Any, parts: list[str], value: Any, path: str) -> None:
     elif not rest:
         node[part] = value
     else:
-        _set(_opened(node, part, path), rest, value, path)
+        _set(_container(node, part, path), rest, value, path)
 
 
-def _opened(node: Any, part: Any, path: str) -> Any:
-    """The container at `part`, made where there is none; a bare name becomes its kind, a tuple a list."""
+def _container(node: Any, part: Any, path: str) -> Any:
+    """The container at `part`, created if missing; a bare name becomes a mapping with that `kind`, a tuple a list."""
     child = node[part] if isinstance(node, list) else node.get(part)
     if child is None:
         child = {}
@@ -105,5 +105,7 @@ def _indices(node: list[Any] | tuple[Any, ...], part: str, path: str) -> list[in
         return list(range(len(node)))
     index = index_in(node, part)
     if index is None:
-        raise InputError(f"{path}: {part!r} is no index of a list of {len(node)}; allowed: 0 to {len(node) - 1}, or *")
+        raise InputError(
+            f"{path}: {part!r} is not an index of a list of {len(node)}; allowed: 0 to {len(node) - 1}, or *"
+        )
     return [index]

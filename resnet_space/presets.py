@@ -1,11 +1,11 @@
-"""The networks of the papers, each a readable literal: a name, its source, and the description.
+"""The networks of the papers: a name, its source, and the description.
 
 CIFAR nets of 6n+2 and 9n+2 layers: 1512.03385, section 4.2, and 1603.05027, section 5. ImageNet nets: 1512.03385,
 table 1. ResNeXt: 1611.05431, tables 1 and 4, and section 5.3. Wide nets: 1605.07146. Squeeze-and-excitation:
-1709.01507. The neighbours of the family are in `neighbours`.
+1709.01507. Related networks that are not residual networks are in `neighbours`.
 
-Every bottleneck has its stride on the 3x3, as torchvision has it; the first version of 1512.03385 had it on the first
-1x1 (`unit.branch.stride_on=1x1`), with fewer MACs.
+Every bottleneck has its stride on the 3x3, like torchvision; the first version of 1512.03385 had it on the first 1x1
+(`unit.branch.stride_on=1x1`), with fewer MACs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from resnet_space.units import ResidualUnit, Stage, Transition
 
 @dataclass(frozen=True)
 class Preset:
-    """A named network and where it comes from."""
+    """A network and its source."""
 
     net: Architecture
     source: str
@@ -60,7 +60,7 @@ def imagenet(
     order: OrderName = "original",
     branch: Branch = BasicBranch(),  # noqa: B008 (frozen)
 ) -> Architecture:
-    """Four stages on 56x56, 28x28, 14x14 and 7x7 maps, projections where the shape changes."""
+    """Four stages on 56x56, 28x28, 14x14 and 7x7 maps, with projections at each change of shape."""
     first = 256 if isinstance(branch, BottleneckBranch) else 64
     widths = [first * 2**stage for stage in range(4)]
     return Architecture(
@@ -74,7 +74,7 @@ def imagenet(
 
 
 def cxd(cardinality: int, d: int) -> BottleneckBranch:
-    """ResNeXt's C x d: C groups of d channels in the first stage's 3x3."""
+    """The branch of a ResNeXt C x d: C groups of d channels in the first stage's 3x3."""
     return BottleneckBranch(width=cardinality * d, cardinality=cardinality)
 
 
@@ -113,7 +113,7 @@ _ROWS: dict[str, tuple[Architecture, str]] = {
         f"resnext101_{c}x{d}d": (imagenet((3, 4, 23, 3), branch=cxd(c, d)), "1611.05431 table 4")
         for c, d in ((32, 4), (2, 64), (64, 4))
     },
-    # WRN-depth-k counts the projections and not the classifier: 6n + 4 layers, k times as wide.
+    # The depth of WRN-depth-k includes the projections and not the classifier: 6n + 4 layers, k times as wide.
     "wrn16_8": (_preactivation(2, (128, 256, 512)), "1605.07146 table 5"),
     "wrn28_10": (_preactivation(4, (160, 320, 640)), "1605.07146 table 5"),
     "se_resnet50": (imagenet((3, 4, 6, 3), branch=BottleneckBranch(squeeze=16)), "1709.01507 table 1"),
@@ -124,7 +124,7 @@ PRESETS: dict[str, Preset] = {name: Preset(*row) for name, row in (_ROWS | NEIGH
 
 
 def preset(name: str, **changes: Any) -> Architecture:
-    """A network of the papers by name, with changes as `Architecture.replace` takes them.
+    """Return a network of the papers by name, with changes as for `Architecture.replace`.
 
     >>> preset("resnet110", shortcut={"kind": "exclusive_gate", "gate_bias": -6}).depth
     110

@@ -1,7 +1,7 @@
-"""Training in less memory: what a branch computed is forgotten, and computed anew on the way back.
+"""Train with less memory: activations of a branch are not stored, and the backward pass computes them again.
 
-Source: Chen et al. 2016, 1604.06174; for dense connectivity Pleiss et al. 2017, 1707.06990, where it takes the memory
-of a stage of l units from growing with l^2 to growing with l: concatenations are what is forgotten.
+Source: Chen et al. 2016, 1604.06174. For dense connectivity, Pleiss et al. 2017, 1707.06990: without the stored
+concatenations, the memory of a stage of l units grows with l instead of l^2.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 Features = Tensor | tuple[Tensor, ...]
-"""A map, or the parts whose concatenation by channel it is."""
+"""A map (N, C, H, W), or the parts that are concatenated by channel to give it."""
 
 
 def joined(x: Features) -> Tensor:
-    """The map itself."""
+    """Return the map, with its parts concatenated."""
     return torch.cat(x, dim=1) if isinstance(x, tuple) else x
 
 
 def recomputed(module: nn.Module, parts: tuple[Tensor, ...]) -> Tensor:
-    """What a module makes of the concatenation of maps, without keeping what it computed on the way."""
+    """Return the output of a module on the concatenation of `parts`, without storing its activations."""
     y: Tensor = checkpoint(
         lambda *inputs: module(joined(inputs)),
         *parts,
@@ -35,11 +35,11 @@ def recomputed(module: nn.Module, parts: tuple[Tensor, ...]) -> Tensor:
 
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """The second time, running statistics are those of the first: a batch counts once."""
+    """During the recomputation, do not update running statistics: each batch counts once."""
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        # Not by `track_running_stats`: the second pass has to keep as many tensors as the first.
+        # Not by `track_running_stats`: both passes must save the same number of tensors.
         norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield

@@ -1,6 +1,6 @@
-"""Networks that are not residual, to compare costs with: torchvision's, counted by our counter.
+"""Networks of torchvision that are not residual, as references for costs, counted by `resnet_space.counter`.
 
-They are no `Architecture` and have neither key nor depth; they are built to be counted, and trained nowhere.
+They are not an `Architecture`, and have neither key nor depth. They are only counted, never trained.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """A network by the name of torchvision's builder, and the image that it is counted on."""
+    """A network, by the name of torchvision's builder, and the shape of the image that it is counted on."""
 
     builder: str
     source: str
     input_shape: tuple[int, int, int] = (3, 224, 224)
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What the builder is called with."""
+    """The arguments of the builder."""
     text: str = ""
-    """How it differs from the paper's."""
+    """How it differs from the paper's network."""
 
 
 WITHOUT_HEADS = {"aux_logits": False, "init_weights": False}
-"""Auxiliary classifiers help to train, and do not run afterwards."""
+"""Auxiliary classifiers are used in training only."""
 
 IN_PLACE = ("relu",)
-"""What torchvision does in place in each of these networks, which fvcore passes over without a word."""
+"""Operators that torchvision runs in place in these networks; fvcore does not report them."""
 
 REFERENCES: dict[str, Reference] = {
     "alexnet": Reference("alexnet", "1404.5997", text="one column; the paper of 2012 has two, on two GPUs"),
@@ -57,7 +57,7 @@ REFERENCES: dict[str, Reference] = {
 
 
 def build(name: str) -> nn.Module:
-    """The network, with weights of no value: a count needs none, and drawing them would take longer than counting.
+    """Return the network with uninitialised weights: drawing weights would take longer than counting.
 
     Raises:
         InputError: unknown name.
@@ -73,21 +73,21 @@ def build(name: str) -> nn.Module:
     return net.to_empty(device="cpu")
 
 
-def counted(name: str) -> Complexity:
-    """Parameters, MACs and activations, as `resnet_space.complexity` has them.
+def reference_complexity(name: str) -> Complexity:
+    """Return parameters, MACs and activations of a reference, as `resnet_space.complexity` defines them.
 
     Raises:
         InputError: unknown name.
     """
-    from resnet_space.counts import table
+    from resnet_space.counts import stored_counts
 
     if name not in REFERENCES:
         raise unknown("reference", name, REFERENCES)
-    return table()[name]
+    return stored_counts()[name]
 
 
-def count_anew(name: str) -> Complexity:
-    """The same, counted now. VGG takes a second and 600 MB.
+def count_now(name: str) -> Complexity:
+    """Return the same numbers, counted now. VGG takes a second and 600 MB.
 
     Raises:
         InputError: unknown name.
@@ -99,14 +99,14 @@ def count_anew(name: str) -> Complexity:
 
 
 def facts(name: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What `show --json` prints of a reference.
+    """Return the JSON that `show --json` prints for a reference.
 
     Raises:
-        InputError: unknown name, or any change.
+        InputError: unknown name, or `changes` is not empty.
     """
     if changes:
-        raise InputError(f"--set {next(iter(changes))}: {name} is torchvision's as it stands; only our own nets change")
-    counts, reference = counted(name), REFERENCES[name]
+        raise InputError(f"--set {next(iter(changes))}: {name} is a network of torchvision and cannot be changed")
+    counts, reference = reference_complexity(name), REFERENCES[name]
     return {
         "reference": name,
         "source": reference.source,
@@ -121,12 +121,12 @@ def facts(name: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]
     }
 
 
-def lines(told: Mapping[str, Any]) -> list[str]:
-    """The same for people, a line each."""
-    shape = "x".join(map(str, told["input_shape"]))
-    remark = f", {told['remark']}" if told["remark"] else ""
+def lines(record: Mapping[str, Any]) -> list[str]:
+    """Return the same facts as lines of text."""
+    shape = "x".join(map(str, record["input_shape"]))
+    remark = f", {record['remark']}" if record["remark"] else ""
     return [
-        f"{told['reference']}: torchvision's{remark} ({told['source']})",
-        f"{told['params']:,} parameters, {told['macs']:,} MACs, {told['activations']:,} activations on {shape}",
-        f"not counted: {', '.join(told['uncounted'])}",
+        f"{record['reference']}: torchvision's{remark} ({record['source']})",
+        f"{record['params']:,} parameters, {record['macs']:,} MACs, {record['activations']:,} activations on {shape}",
+        f"not counted: {', '.join(record['uncounted'])}",
     ]

@@ -1,4 +1,4 @@
-"""What stands in front of the residual units: one convolution, or layers as they are written."""
+"""Stems, the layers before the residual units: one convolution, or a chain of layers given as text."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from resnet_space.branches import Layers, whole_kernel
 from resnet_space.catalogues import OneOf
 from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError
-from resnet_space.layers import Chain, Convolution, Pool, Size, convolutions, read, with_channels
+from resnet_space.layers import Chain, Convolution, Pool, Size, convolutions, map_channels, parse_chain
 from resnet_space.numbers import Channels, Side
 from resnet_space.orders import OrderName
 
 
 class StemKind(Kind):
-    """A stem says which layers it is made of."""
+    """The base of all kinds of stems."""
 
     order: ClassVar[OrderName | None] = None
-    """The order whose `stem` stands behind the last convolution; None for the units' own."""
+    """The order whose `stem` follows the last convolution; None for the order of the units."""
 
     def chain(self, in_channels: int, size: Size) -> Chain:
-        """The layers, on images of `in_channels` and this size.
+        """Return the layers, for images of `in_channels` and this size.
 
         Raises:
-            InputError: they do not fit on the images.
+            InputError: the layers do not fit the images.
         """
         raise NotImplementedError
 
     def widened(self, times: Callable[[int], int]) -> dict[str, Any]:
-        """The stem with every number of channels changed, as plain data that is still to be validated."""
+        """Return the stem with `times` applied to every number of channels, as plain data, not yet validated."""
         raise NotImplementedError
 
 
 class Stem(StemKind):
-    """The first convolution, kernel x kernel, and for large images a 3x3 max pool of stride 2 behind it.
+    """The first convolution, kernel x kernel, with `max_pool` followed by a 3x3 max pooling of stride 2.
 
-    The kernel `full` is as large as the image: a fully connected layer, behind which the map is 1x1 and 1x1
+    The kernel `full` is as large as the image, which is a fully connected layer. After it the map is 1x1, and 1x1
     convolutions are fully connected layers too (the nets of 1505.00387, section 4).
     """
 
@@ -66,9 +66,9 @@ class Stem(StemKind):
 
 
 class WrittenStem(StemKind):
-    """`layers` as they are written, such as `7x7/2 64, max 3x3/2`, with BN and ReLU behind every convolution.
+    """Layers given as text, such as `7x7/2 64, max 3x3/2`, with BN and ReLU after every convolution.
 
-    The stems of DenseNet (1608.06993, table 1) and of the Inception nets (1602.07261, figures 3 and 14).
+    For the stems of DenseNet (1608.06993, table 1) and of the Inception nets (1602.07261, figures 3 and 14).
     """
 
     kind: Literal["written"] = "written"
@@ -77,7 +77,7 @@ class WrittenStem(StemKind):
 
     def chain(self, in_channels: int, size: Size) -> Chain:
         try:
-            chain = read(self.layers, in_channels)
+            chain = parse_chain(self.layers, in_channels)
         except InputError as error:
             raise InputError(f"stem.layers: {error}") from None
         if not all(shape.channels for shape in convolutions(chain)):
@@ -87,7 +87,7 @@ class WrittenStem(StemKind):
         return chain
 
     def widened(self, times: Callable[[int], int]) -> dict[str, Any]:
-        return self.model_dump() | {"layers": with_channels(self.layers, times)}
+        return self.model_dump() | {"layers": map_channels(self.layers, times)}
 
 
 STEMS: dict[str, type[StemKind]] = kinds(StemKind, globals())

@@ -1,4 +1,4 @@
-"""What a network repeats: the residual unit, what a stage changes of it, the stage, and what a shape's change does."""
+"""The residual unit, the stage, a stage's changes of the unit, and the transitions at changes of shape."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Transition = Literal["A", "B", "C"]
 
 
 class ResidualUnit(Description):
-    """y = h(x) + F(x), x' = f(y): the shortcut h, the branch F, and where BN and ReLU stand. 1603.05027, eq. 1-2.
+    """y = h(x) + F(x), x' = f(y): the shortcut h, the branch F, and the order of BN and ReLU. 1603.05027, eq. 1-2.
 
     With `normalisation` none there is no BN, and convolutions have biases. With a `survival` p below 1 the depth is
-    stochastic (1603.09382, eq. 2-5): in training a batch leaves F out with probability 1 - p_l, in evaluation F is
-    multiplied by p_l, where p_l = 1 - (1 - p) l / L for the l-th of L units.
+    stochastic (1603.09382, eq. 2-5): in training F is dropped for a batch with probability 1 - p_l; in evaluation F is
+    multiplied by p_l. Here p_l = 1 - (1 - p) l / L for the l-th of L units.
     """
 
     shortcut: Shortcut = IdentityShortcut()
@@ -31,7 +31,7 @@ class ResidualUnit(Description):
 
 
 class UnitOverride(Description):
-    """What one stage's units have otherwise than the net's `unit`; a field left out is the net's."""
+    """The fields in which the units of one stage differ from the net's `unit`; other fields are the net's."""
 
     shortcut: Shortcut | None = None
     order: OrderName | None = None
@@ -46,7 +46,7 @@ class UnitOverride(Description):
 
 
 class Stage(Description):
-    """`units` residual units, whose branches have `channels` outputs; the first one has the stride."""
+    """`units` residual units whose branches have `channels` output channels; the first unit has the stride."""
 
     units: Annotated[int, Field(ge=1, le=10_000)]
     channels: Channels

@@ -59,14 +59,14 @@ class TestTwoTestsInOrder:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
         monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-        step.UNDERWAY.append("a graph")  # type: ignore[arg-type]
-        type(self).machine = soundness.machine("cpu")
+        step.RECORDING.append("a graph")  # type: ignore[arg-type]
+        type(self).machine = soundness.machine_id("cpu")
         assert not gpu.has_bf16()
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
     def test_the_second_sees_this_machine_as_it_is(self) -> None:
         assert gpu.has_bf16()
-        assert soundness.machine("cpu") != self.machine
-        assert step.UNDERWAY == []
+        assert soundness.machine_id("cpu") != self.machine
+        assert step.RECORDING == []
 
     machine = ""

@@ -131,7 +131,7 @@ def test_the_batch_script_requeues_itself_on_usr1_and_finishes_the_study(tmp_pat
         if first.poll() is None:
             os.killpg(first.pid, signal.SIGKILL)
     said = (tmp_path / "first.log").read_text()
-    assert "stopped by SIGUSR1; what is stored stays, and the same command goes on from there" in said
+    assert "stopped by SIGUSR1; stored results are kept; run the same command again to resume" in said
     assert (tmp_path / "requeued").read_text() == f"requeue {environment['SLURM_JOB_ID']}\n"
     assert alive(mark) == []
     assert stored(out)[2]["complete"] < 4

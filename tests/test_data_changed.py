@@ -15,7 +15,7 @@ from verbs import Cli, Result
 
 from ablations.run import AblationRun
 from resnet_space import api, documents
-from resnet_space.api.folders import reading
+from resnet_space.api.folders import open_folder
 from search.machine.processor import processor
 from search.running.choice import choose
 from search.store.membership import foreign_note
@@ -129,7 +129,7 @@ def test_a_folder_that_was_mixed_up_counts_the_data_that_it_began_with(
     assert line in front.err
     assert all(point["error"] > 0 for point in json.loads(front.out)), "those of the other data have none"
     key = json.loads(front.out)[0]["key"]
-    with reading(Path("r")) as stored_run:
+    with open_folder(Path("r")) as stored_run:
         choice = choose(stored_run, key)
     assert choice.facts["trial"] in errors
     assert line in choice.notes[0]
@@ -248,7 +248,7 @@ def test_a_session_with_another_torch_and_processor_says_so_as_it_begins(run: Ca
     changed(Path("r"), session=0, torch="1.0.0", name="a processor", device="cpu")
     again = run(ABLATION, "--seeds", "2")
     assert again.status == 0
-    assert "torch is '" in again.err
-    assert "now, and was '1.0.0' in r" in again.err
-    assert "now, and was 'a processor' in r" in again.err
+    assert "torch is now '" in again.err
+    assert "; it was '1.0.0' in r" in again.err
+    assert "; it was 'a processor' in r" in again.err
     assert "2 sessions: torch 1.0.0 on a processor (cpu), torch " in " ".join(again.out.split())

@@ -1,4 +1,4 @@
-"""The command line: what each verb prints, and what wrong input gets: one line, status 2, no traceback."""
+"""The command line: the output of each verb; wrong input gives one line, status 2, and no traceback."""
 
 import json
 import os
@@ -28,9 +28,9 @@ def test_every_list_prints_its_names(resnet_space: Cli, what: str) -> None:
 
 @pytest.mark.parametrize("what", LISTS)
 def test_every_list_is_json_too(resnet_space: Cli, what: str) -> None:
-    told = json.loads(resnet_space("list", what, "--json").out)
+    printed = json.loads(resnet_space("list", what, "--json").out)
     _, rows = LISTS[what]()
-    assert len(told) == len(rows)
+    assert len(printed) == len(rows)
 
 
 def test_published_results_are_listed_by_data_set(resnet_space: Cli) -> None:
@@ -38,13 +38,13 @@ def test_published_results_are_listed_by_data_set(resnet_space: Cli) -> None:
     assert "resnet110 dropout" in table
     assert "fail" in table
     assert "imagenet" not in table
-    told = json.loads(resnet_space("list", "published", "--dataset", "cifar10", "--json").out)
-    assert {row["dataset"] for row in told} == {"cifar10"}
+    printed = json.loads(resnet_space("list", "published", "--dataset", "cifar10", "--json").out)
+    assert {row["dataset"] for row in printed} == {"cifar10"}
 
 
 def test_a_reference_is_shown_without_key_and_depth(resnet_space: Cli) -> None:
-    told = json.loads(resnet_space("show", "alexnet", "--json").out)
-    assert (told["reference"], told["params"]) == ("alexnet", 61_100_840)
+    printed = json.loads(resnet_space("show", "alexnet", "--json").out)
+    assert (printed["reference"], printed["params"]) == ("alexnet", 61_100_840)
     assert "61,100,840 parameters" in resnet_space("show", "alexnet").out
 
 
@@ -52,31 +52,33 @@ def test_a_reference_is_shown_without_key_and_depth(resnet_space: Cli) -> None:
     ("arguments", "says"),
     [
         (("list", "published", "--dataset", "cifar-10"), "unknown data set 'cifar-10'; did you mean 'cifar10'?"),
-        (("list", "presets", "--dataset", "cifar10"), "only what is published stands by data set"),
-        (("show", "alexnet", "--set", "width=2"), "only our own nets change"),
-        (("report", "a", "b", "--published", "cifar10"), "goes with the report of one run"),
+        (("list", "presets", "--dataset", "cifar10"), "can only be used with the list published, not with presets"),
+        (("show", "alexnet", "--set", "width=2"), "is a network of torchvision and cannot be changed"),
+        (("report", "a", "b", "--published", "cifar10"), "can only be used with one run, not with two"),
         (("report", "a", "--published", "imagenett"), "did you mean 'imagenet'?"),
     ],
 )
-def test_what_was_published_is_asked_for_in_vain(resnet_space: Cli, arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_requests_for_published_results_are_refused(
+    resnet_space: Cli, arguments: tuple[str, ...], says: str
+) -> None:
     result = resnet_space(*arguments)
     assert result.status == 2
     assert says in result.err
 
 
-def test_show_prints_the_json_of_the_contract(resnet_space: Cli) -> None:
-    told = json.loads(resnet_space("show", "resnet110", "--json").out)
-    assert {"key", "depth", "params", "macs", "activations", "uncounted", "architecture"} <= told.keys()
-    assert (told["depth"], told["params"]) == (110, 1_727_962)
+def test_show_prints_json_with_the_required_fields(resnet_space: Cli) -> None:
+    printed = json.loads(resnet_space("show", "resnet110", "--json").out)
+    assert {"key", "depth", "params", "macs", "activations", "uncounted", "architecture"} <= printed.keys()
+    assert (printed["depth"], printed["params"]) == (110, 1_727_962)
 
 
 def test_an_architecture_that_show_printed_is_read_back_from_a_file(resnet_space: Cli, tmp_path: Path) -> None:
-    told = json.loads(resnet_space("show", "preresnet20", "--set", "unit.shortcut=dropout", "--json").out)
-    (tmp_path / "net.json").write_text(json.dumps(told["architecture"]))
-    assert json.loads(resnet_space("show", "net.json", "--json").out) == told
+    printed = json.loads(resnet_space("show", "preresnet20", "--set", "unit.shortcut=dropout", "--json").out)
+    (tmp_path / "net.json").write_text(json.dumps(printed["architecture"]))
+    assert json.loads(resnet_space("show", "net.json", "--json").out) == printed
 
 
-def test_show_for_people_has_stages_and_totals(resnet_space: Cli) -> None:
+def test_show_prints_stages_and_totals(resnet_space: Cli) -> None:
     result = resnet_space("show", "resnext50_32x4d")
     assert "in 32 groups" in result.out
     assert "25,028,904 parameters" in result.out
@@ -84,11 +86,11 @@ def test_show_for_people_has_stages_and_totals(resnet_space: Cli) -> None:
 
 
 @pytest.mark.parametrize("what", SCHEMAS)
-def test_a_schema_is_a_schema(resnet_space: Cli, what: str) -> None:
+def test_every_schema_is_a_valid_json_schema(resnet_space: Cli, what: str) -> None:
     jsonschema.Draft202012Validator.check_schema(json.loads(resnet_space("schema", what).out))
 
 
-def test_a_run_answers_on_stdout_and_tells_its_progress_on_stderr(resnet_space: Cli, tmp_path: Path) -> None:
+def test_a_run_prints_results_on_stdout_and_progress_on_stderr(resnet_space: Cli, tmp_path: Path) -> None:
     result = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
     assert result.status == 0, result.err
     assert "A, zero padding" in result.out
@@ -116,8 +118,8 @@ def test_a_run_is_reported_in_every_format_and_compared_with_another(resnet_spac
     for folder, epochs in (("short", 1), ("long", 2)):
         done = resnet_space("run", "transitions", "--seeds", 2, *TINY, "--epochs", epochs, "--out", folder)
         assert done.status == 0, done.err
-    told = resnet_space("report", "short", "--format", "html,md,tex,csv,parquet")
-    assert [Path(line).name for line in told.out.split()] == [
+    printed = resnet_space("report", "short", "--format", "html,md,tex,csv,parquet")
+    assert [Path(line).name for line in printed.out.split()] == [
         f"report.{f}" for f in ("html", "md", "tex", "csv", "parquet")
     ]
     both = resnet_space("report", "short", "long", "--format", "html,md")
@@ -154,7 +156,7 @@ def test_a_trial_that_diverges_is_a_result(resnet_space: Cli) -> None:
     assert json.loads(resnet_space("status", "runs/transitions", "--json").out)["diverged"] == 3
 
 
-def test_a_trial_that_fails_is_told_and_ends_with_status_1(resnet_space: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_trial_is_reported_and_gives_status_1(resnet_space: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the device is on fire")
 
@@ -163,9 +165,9 @@ def test_a_trial_that_fails_is_told_and_ends_with_status_1(resnet_space: Cli, mo
         result = resnet_space("run", "transitions", "--seeds", 1, *TINY)
     assert result.status == 1
     assert result.out.count("1 of 1 failed") == 3
-    assert resnet_space("run", "transitions", "--seeds", 1, *TINY).status == 1, "a failure is not tried again"
-    told = json.loads(resnet_space("status", "runs/transitions", "--json").out)
-    assert told["reasons"] == [{"status": "failed", "reason": "RuntimeError: the device is on fire", "trials": 3}]
+    assert resnet_space("run", "transitions", "--seeds", 1, *TINY).status == 1, "a failed trial is not retried"
+    printed = json.loads(resnet_space("status", "runs/transitions", "--json").out)
+    assert printed["reasons"] == [{"status": "failed", "reason": "RuntimeError: the device is on fire", "trials": 3}]
     assert resnet_space("run", "transitions", "--seeds", 1, *TINY, "--retry-failed").status == 0
 
 
@@ -211,7 +213,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("report", "nowhere"), "nowhere: not a run's folder"),
     (("repair", "nowhere"), "nowhere: not a run's folder"),
     (("report", "nowhere", "nowhere"), "nowhere: not a run's folder"),
-    (("report", "a", "b", "c"), "3 folders; give one to report on, or two to compare"),
+    (("report", "a", "b", "c"), "3 folders; give one for its report, or two to compare"),
 ]
 
 
@@ -229,7 +231,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     ("", "study.yaml: a study is a mapping of fields"),
     ("- a\n", "study.yaml: a study is a mapping of fields"),
     (STUDY + "name: twice\n", 'study.yaml:7: found duplicate key "name"'),
-    (STUDY + "lr: &a 1\nb: *a\n", "aliases are not taken"),
+    (STUDY + "lr: &a 1\nb: *a\n", "aliases are not allowed"),
     (STUDY + "notes: !!python/name:os.getcwd\n", "tag"),
     (STUDY + "question: [a\n", "study.yaml:"),
     (STUDY.replace("baseline: a", "baseline: b"), "study.yaml: baseline: unknown arm 'b'; "),
@@ -277,19 +279,19 @@ def test_a_wrong_study_gets_its_path_value_and_remedy(
     assert "Traceback" not in result.err
 
 
-def test_a_number_may_be_written_with_an_exponent_alone(resnet_space: Cli, tmp_path: Path) -> None:
+def test_a_number_can_have_an_exponent_without_a_decimal_point(resnet_space: Cli, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY.replace("recipe: digits", "recipe: {base: digits, weight_decay: 1e-3}"))
     assert resnet_space("run", "study.yaml", "--seeds", 1, *TINY).status == 0
 
 
-def test_another_study_s_folder_is_refused_with_what_differs(resnet_space: Cli) -> None:
+def test_the_folder_of_another_study_is_refused_with_the_differences(resnet_space: Cli) -> None:
     resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
     result = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY, "--set", "recipe.lr=0.01")
     assert result.status == 2
     assert "here: holds another study; it differs in recipe.lr (stored 0.1, now 0.01)" in result.err
 
 
-def test_a_folder_with_other_things_in_it_is_left_alone(resnet_space: Cli, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(resnet_space: Cli, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "thesis.tex").touch()
     result = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
@@ -324,20 +326,20 @@ door.process()
 """
 
 
-def test_a_command_s_process_ends_at_once_with_its_status_and_nothing_is_lost() -> None:
+def test_a_command_exits_at_once_with_its_status_and_loses_no_output() -> None:
     result = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (3, "said\nlate\ntidied\n", "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
-def test_what_was_said_and_did_not_arrive_is_no_success() -> None:
-    # Held back until the end: unbuffered, the first word itself is refused.
+def test_output_that_cannot_be_written_is_not_a_success() -> None:
+    # Buffered until the end; without a buffer, the first write would fail.
     held = os.environ | {"PYTHONUNBUFFERED": ""}
     with Path("/dev/full").open("w") as full:
         result = subprocess.run([sys.executable, "-c", ENDS], stdout=full, env=held, check=False)
     assert result.returncode == 120
 
 
-def test_presets_and_studies_of_the_contract_are_there() -> None:
+def test_all_required_presets_and_studies_exist() -> None:
     assert {"shortcuts", "activations", "transitions", "depth", "cardinality"} <= set(shipped())
     assert all(isinstance(row.net, Architecture) for row in PRESETS.values())

@@ -12,10 +12,10 @@ import pytest
 from nodes import Nodes
 from runs import STUDY
 
-from resnet_space import documents, names
+from resnet_space import documents, package_names
 from search.trials.trial import TrialSpec
 
-ROOT = Path(names.HOME)
+ROOT = Path(package_names.HOME)
 SCRIPT = str(Path(sys.executable).with_name("resnet-space"))
 TRACE = "executed"
 RUNS = f"open({TRACE!r}, 'a').close()\nraise RuntimeError('a file of the user was run')\n"
@@ -79,7 +79,7 @@ def test_the_working_directory_is_taken_off_the_path_however_it_is_written(
     entry = entry.replace("WHOLE", str(tmp_path / "here"))
     monkeypatch.setattr(sys, "path", [entry, "/elsewhere", str(ROOT)])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([entry, "/elsewhere", "../there"]))
-    names.own_first()
+    package_names.put_own_packages_first()
     assert sys.path == ["/elsewhere", str(ROOT)]
     assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/elsewhere", str(tmp_path / "there")]
 
@@ -87,17 +87,17 @@ def test_the_working_directory_is_taken_off_the_path_however_it_is_written(
 def test_a_checkout_that_is_the_working_directory_stays_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", ["", "/elsewhere"])
-    names.own_first()
+    package_names.put_own_packages_first()
     assert sys.path == ["", "/elsewhere"]
 
 
 def test_nothing_comes_before_ours_here() -> None:
-    assert names.stranger() == names.stranger(None) == ""
+    assert package_names.find_shadowing_package() == package_names.find_shadowing_package(None) == ""
 
 
 def test_a_folder_that_is_no_package_does_not_come_before_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(put(tmp_path, "search/words.txt"))
-    assert names.stranger() == names.stranger(None) == ""
+    assert package_names.find_shadowing_package() == package_names.find_shadowing_package(None) == ""
 
 
 @pytest.mark.parametrize("file", FILES)

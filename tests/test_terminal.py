@@ -72,11 +72,11 @@ def test_a_study_runs_and_is_read_on_such_a_terminal(terminal: str, folder: Path
     ("arguments", "says"),
     [
         ((b"show", b"r\xe9s"), b"error: unknown preset 'r\\udce9s'; allowed: "),
-        ((b"show", b"resnet20", b"--set", b"\xe9=1"), b"error: \\udce9: has bytes that are no text in UTF-8; "),
+        ((b"show", b"resnet20", b"--set", b"\xe9=1"), b"error: \\udce9: has bytes that are not UTF-8 text; "),
         ((b"status", b"r\xe9s"), b"error: r\\udce9s: not a run's folder "),
-        ((b"status", b".", b"--storage", b"sqlite:///\xe9"), b"error: sqlite:///\\udce9: has bytes that are no text"),
+        ((b"status", b".", b"--storage", b"sqlite:///\xe9"), b"error: sqlite:///\\udce9: has bytes that are not UTF-8"),
         ((b"run", b"shortcuts", b"--checkpoints", b"s3://\xe9/x"), b"error: s3://\\udce9/x: has bytes that are no"),
-        ((b"run", b"shortcuts", b"--address", b"\xe9:1"), b"error: \\udce9:1: has bytes that are no text in UTF-8; "),
+        ((b"run", b"shortcuts", b"--address", b"\xe9:1"), b"error: \\udce9:1: has bytes that are not UTF-8 text; "),
     ],
 )
 def test_bytes_that_are_no_text_get_one_line_and_status_2(
@@ -100,7 +100,7 @@ def test_a_folder_whose_name_is_no_text_is_said_where_it_would_be_part_of_one(
     monkeypatch.setattr(cli, "app", app)
     with pytest.raises(SystemExit, match="2"):
         cli.main()
-    assert "has bytes that are no text in UTF-8; give it another name" in capsys.readouterr().err
+    assert "has bytes that are not UTF-8 text; give it another name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])

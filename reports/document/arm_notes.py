@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ablations import effects, spending
+from ablations import alpha_spending, effects
 from ablations.run import AblationRun
 from ablations.summary import ArmSummary
 from reports.document.provenance import provenance
@@ -88,11 +88,11 @@ def spent(run: AblationRun) -> str:
     """How far a study that adds seeds has gone."""
     study = run.study
     most = max((arm.planned for arm in run.summaries), default=study.least_seeds)
-    done, planned = len(study.looked(most)), len(study.looks)
+    done, planned = len(study.analyses_up_to(most)), len(study.analyses)
     extra = sum(max(0, arm.planned - study.least_seeds) for arm in {arm.key: arm for arm in run.summaries}.values())
     return (
         f"seeds: {study.least_seeds} for every arm, up to {most} for open ones, {extra} trials more; "
-        f"{done} of {planned} interim analyses, {spending.spent(done, planned):.0%} of alpha spent."
+        f"{done} of {planned} interim analyses, {alpha_spending.spent(done, planned):.0%} of alpha spent."
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ablations.findings import Finding
 from ablations.run import AblationRun
-from ablations.study import MATCHED
+from ablations.study import MATCHED_SUFFIX
 from ablations.summary import ArmSummary
 from reports.document.arm_figures import indices
 from reports.document.arm_notes import footnotes, paper_notes
@@ -34,7 +34,7 @@ def arms(run: AblationRun) -> Grid:
 
 def _arm(run: AblationRun, arm: ArmSummary) -> list[Cell]:
     still = {arm.arm for arm in run.summaries if arm.unfinished}
-    found = run.about(arm.arm)
+    found = run.finding_of(arm.arm)
 
     def marked(text: str, *arms: str) -> Mark:
         return "open" if text and still.intersection(arms) else ""
@@ -120,12 +120,12 @@ def both_ways(run: AblationRun) -> Grid | None:
         (
             name,
             engineering(arm.macs),
-            points(run.about(name)),
-            engineering(by_name[f"{name}{MATCHED}"].macs),
-            points(run.about(f"{name}{MATCHED}")),
+            points(run.finding_of(name)),
+            engineering(by_name[f"{name}{MATCHED_SUFFIX}"].macs),
+            points(run.finding_of(f"{name}{MATCHED_SUFFIX}")),
         )
         for name, arm in by_name.items()
-        if f"{name}{MATCHED}" in by_name
+        if f"{name}{MATCHED_SUFFIX}" in by_name
     ]
     return Grid("Raw and matched", BOTH_WAYS, BOTH_WAYS[1:], texts(rows)) if rows else None
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ablations.findings import POINTS
-from ablations.two_runs import ALIKE, TwoRuns
+from ablations.two_runs import MACS_TOLERANCE, TwoRuns
 from reports.figures import distributions
 from reports.figures.distributions import Distribution
 from reports.numbers import engineering, interval, p_value, percent
@@ -58,7 +58,7 @@ def _at_equal_complexity(both: TwoRuns) -> str:
         return "Too few networks are of equal complexity to compare distributions."
     verdict = "differ" if same.p <= 0.05 else "are not shown to differ"
     return (
-        f"At equal MACs (within {ALIKE:.0%}) the distributions of errors over {len(same.first)} networks each "
+        f"At equal MACs (within {MACS_TOLERANCE:.0%}) the distributions of errors over {len(same.first)} networks each "
         f"{verdict}: D = {same.statistic:.2f}, p = {p_value(same.p)} (Kolmogorov-Smirnov)."
     )
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from ablations.placing import CostName, placed
 from ablations.published import Published
+from ablations.published_costs import CostName, cost_and_error
 from reports.figures import style
 from reports.figures.style import GREY
 from reports.published import LABEL
@@ -45,7 +45,9 @@ def known(rows: Sequence[Published], objective: str) -> list[Known]:
     """The rows that have a place against a cost, each place once: papers repeat each other's rows."""
     if objective not in COSTS:
         return []
-    found = {(at, row.model): Known(row.name, *at) for row in reversed(rows) if (at := placed(row, COSTS[objective]))}
+    found = {
+        (at, row.model): Known(row.name, *at) for row in reversed(rows) if (at := cost_and_error(row, COSTS[objective]))
+    }
     return list(reversed(found.values()))
 
 

@@ -1,4 +1,4 @@
-"""One function for each thing that a user does with studies and runs; the command line parses, calls these, and prints.
+"""The Python interface: one function per task with studies and runs. The command line calls these and prints results.
 
 >>> from pathlib import Path
 >>> from resnet_space import api
@@ -6,7 +6,7 @@
 >>> run = api.run(study, Path("runs/demo"))  # doctest: +SKIP
 >>> api.report(run, ["html"])  # doctest: +SKIP
 
-Each function imports what it needs when it is called: `--help` must need neither torch nor ray.
+Each function imports what it needs when it is called, so that `--help` loads neither torch nor ray.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from search.trials.study import Study
 
 
-def say_on_stderr(line: str) -> None:
+def print_to_stderr(line: str) -> None:
     print(line, file=sys.stderr)
 
 
 def study(source: str | Path, *, profile: str | None = None, changes: Mapping[str, Any] | None = None) -> Study:
-    """A study by file or shipped name, in one of its profiles, with changes by path; see `studies.load`.
+    """Return a study by file or shipped name, in one of its profiles, with changes by path; see `studies.load`.
 
     Raises:
-        InputError: file, path, value, what is allowed, nearest name.
+        InputError: the study is wrong; the message has file, path, value, allowed values and nearest name.
     """
     from resnet_space.api.studies import load
 
@@ -52,7 +52,7 @@ def study(source: str | Path, *, profile: str | None = None, changes: Mapping[st
 
 
 def plan(study: Study, *, download: bool = False) -> Plan:
-    """Load the data and compile the study.
+    """Load the data and compile the study into a plan.
 
     Raises:
         InputError: missing data, or a study that cannot be compiled.
@@ -64,7 +64,7 @@ def plan(study: Study, *, download: bool = False) -> Plan:
 
 
 def outlook(planned: Plan) -> Outlook:
-    """What a plan will take, with the first steps of some networks timed."""
+    """Forecast the time and memory of a plan; the first steps of some networks are measured."""
     from resnet_space.api.kinds import KINDS
 
     return KINDS[planned.study.kind].outlook.load()(planned)
@@ -81,24 +81,24 @@ def run(
     checkpoints: str | None = None,
     retry_failed: bool = False,
     stop: Stop | None = None,
-    say: Callable[[str], None] = say_on_stderr,
+    say: Callable[[str], None] = print_to_stderr,
 ) -> Run:
-    """Run a study, or continue it where it stopped, and read what was found.
+    """Run a study, or resume it where it stopped, and return its results.
 
     Args:
-        out: the run's folder; `runs/NAME` by default.
-        download: get the data set if it is not there.
+        out: the run's folder. Default: `runs/NAME`.
+        download: download the data set if it is missing.
         inline: train in this process, without Ray.
-        address: of a Ray cluster that is running; by default Ray starts on this machine.
-        storage: a database URL in place of the folder's SQLite file.
-        checkpoints: a bucket's URL in place of the folder's `checkpoints/`.
-        retry_failed: try failed trials again.
-        stop: ends the run when a signal asks for it.
-        say: takes each line about the run.
+        address: the address of a running Ray cluster. Default: Ray starts on this machine.
+        storage: the URL of a database to use instead of the folder's SQLite file.
+        checkpoints: the URL of a bucket to use instead of the folder's `checkpoints/`.
+        retry_failed: retry failed trials.
+        stop: stops the run when a signal arrives.
+        say: is called with each line about the run.
 
     Raises:
-        InputError: the data are missing, the folder is another study's, or a machine cannot do what the study asks for.
-        KeyboardInterrupt: it was stopped. What is stored stays, and the same call continues from there.
+        InputError: the data are missing, the folder belongs to another study, or a machine lacks what the study needs.
+        KeyboardInterrupt: the run was stopped. Stored results are kept, and the same call resumes the run.
     """
     from resnet_space.api.kinds import KINDS
     from search.running.plan import start_run
@@ -111,7 +111,7 @@ def run(
         store,
     ):
         for field, before, now in folder.changes:
-            say(f"{field} is {now!r} now, and was {before!r} in {out}")
+            say(f"{field} is now {now!r}; it was {before!r} in {out}")
         for notice in planned.notices:
             say(notice)
         total, already = planned.count_trials(store)
@@ -129,36 +129,36 @@ def run(
 
 
 def open_run(path: Path, storage: str | None = None, checkpoints: str | None = None) -> Run:
-    """What a run's folder holds, also while it runs.
+    """Return the results in a run's folder; the run can still be running.
 
     Raises:
-        InputError: no run's folder, or one whose trials cannot be read.
+        InputError: not a run's folder, or its trials cannot be read.
     """
-    from resnet_space.api.folders import reading
+    from resnet_space.api.folders import open_folder
     from resnet_space.api.kinds import KINDS
 
-    with reading(path, storage, checkpoints) as (folder, study, store):
+    with open_folder(path, storage, checkpoints) as (folder, study, store):
         if not any(store.counts().values()):
             raise InputError(f"{path}: no trials yet")
         return KINDS[study.kind].run.load()(study, folder, store)
 
 
-class State(NamedTuple):
-    """How far a run is."""
+class RunState(NamedTuple):
+    """The progress of a run."""
 
     presence: Liveness
-    """Trials by status, and whether a driver is at work on them."""
+    """Trials by status, and whether a driver is running them."""
     left_out: int | None
-    """Stored trials that are not of this run; None where that is not known."""
+    """The number of stored trials that do not belong to this run; None if unknown."""
     traceback: Place | None
-    """Of the first trial that failed."""
+    """The traceback of the first failed trial."""
 
 
-def status(path: Path, storage: str | None = None) -> State:
-    """How far a run is, without reading its trials where the folder's own file can be asked: programs ask often.
+def status(path: Path, storage: str | None = None) -> RunState:
+    """Return the progress of a run. Fast, since programs poll it: if possible, only the database's counts are read.
 
     Raises:
-        InputError: no run's folder, or its database cannot be read.
+        InputError: not a run's folder, or its database cannot be read.
     """
     from search.files import failures
     from search.files.folder import RunFolder
@@ -174,11 +174,11 @@ def status(path: Path, storage: str | None = None) -> State:
         with closing(Store.of(folder, storage)) as store:
             found = store.run_status()
     traceback = failures.first_traceback(found.failed, folder.checkpoints)
-    return State(Liveness.of(folder, found), count_foreign(folder, storage), traceback)
+    return RunState(Liveness.of(folder, found), count_foreign(folder, storage), traceback)
 
 
 def first_traceback(run: Run) -> Place | None:
-    """Where the first trial that failed left its traceback; None if none did."""
+    """The traceback of the first failed trial; None if no trial failed."""
     from search.files import failures
     from search.trials.record import failed
 
@@ -187,10 +187,10 @@ def first_traceback(run: Run) -> Place | None:
 
 
 def repair(path: Path) -> list[str]:
-    """Rebuild a damaged `trials.db` from what can be read of it, and keep the damaged file; what was done, in lines.
+    """Rebuild a damaged `trials.db` from its readable parts, keep the damaged file, and return lines that report this.
 
     Raises:
-        InputError: no run's folder, a driver is at work on it, or the file is not damaged.
+        InputError: not a run's folder, a driver is running on it, or the file is not damaged.
     """
     from search.files.folder import RunFolder
     from search.files.lock import lock_folder
@@ -211,33 +211,33 @@ def front(
     reference: str | None = None,
     storage: str | None = None,
 ) -> Answer:
-    """The Pareto front of a run, or one network of it; see `reports.query.ask`.
+    """Return the Pareto front of a run, or one network of the front; see `reports.query.ask`.
 
     Raises:
-        InputError: as there.
+        InputError: as `reports.query.ask`.
     """
     from reports.query import ask
-    from resnet_space.api.folders import reading
+    from resnet_space.api.folders import open_folder
 
-    with reading(path, storage) as stored:
+    with open_folder(path, storage) as stored:
         return ask(stored, wanted=objectives, where=where, budget=budget, at_knee=knee, reference=reference)
 
 
 def compare(first: Path, second: Path, *, storage: str | None = None) -> TwoRuns:
-    """Two runs side by side.
+    """Return a comparison of two runs.
 
     Raises:
-        InputError: one of them is no run's folder, or has no complete trial.
+        InputError: one of them is not a run's folder, or has no complete trial.
     """
     from ablations.two_runs import TwoRuns
-    from resnet_space.api.folders import reading
+    from resnet_space.api.folders import open_folder
 
-    with reading(first, storage) as one, reading(second, storage) as other:
+    with open_folder(first, storage) as one, open_folder(second, storage) as other:
         return TwoRuns.of(one, other)
 
 
 def published(dataset: str) -> list[Published]:
-    """Published results on a data set.
+    """Return the published results on a data set.
 
     Raises:
         InputError: there are none.
@@ -265,7 +265,7 @@ def document(found: Run | TwoRuns, *, published: Sequence[Published] = ()) -> Pa
 def report(
     found: Run | TwoRuns, formats: Sequence[str] = ("html",), *, published: Sequence[Published] = ()
 ) -> list[Path]:
-    """Write the report of a run, or of a comparison, in each format; the paths. It goes into the (first) run's folder.
+    """Write the report of a run, or of a comparison, in each format into the (first) run's folder; return the paths.
 
     Args:
         published: as in `document`.
@@ -287,36 +287,36 @@ def report(
 class Exported(NamedTuple):
     paths: list[Path]
     notes: Sequence[str]
-    """What the user should know of them."""
+    """Remarks about the files for the user."""
 
 
 def export(
     path: Path, network: str, to: Path, *, storage: str | None = None, checkpoints: str | None = None
 ) -> Exported:
-    """Write a network of a run with its best weights to a file, in the format that its suffix names.
+    """Write a network of a run with its best weights to a file; the file's suffix selects the format.
 
     Args:
-        network: its key, the beginning of that, or an arm's name.
+        network: the network's key, the first characters of the key, or an arm's name.
         to: FILE.py, FILE.safetensors or FILE.onnx.
 
     Raises:
-        InputError: no run's folder, no or several networks by that name, or a file that cannot be written.
+        InputError: not a run's folder, no network or several networks have this name, or the file cannot be written.
     """
-    from resnet_space.api.folders import reading
+    from resnet_space.api.folders import open_folder
     from search.running.choice import choose
     from search.training.export import export as write
 
-    with reading(path, storage, checkpoints) as stored:
+    with open_folder(path, storage, checkpoints) as stored:
         choice = choose(stored, network)
     paths = write(choice.net, to, weights=choice.weights, facts=choice.facts, inputs=choice.inputs)
     return Exported(paths, choice.notes)
 
 
 def as_optuna(path: Path, storage: str | None = None) -> str:
-    """Write a search as an Optuna storage, for optuna-dashboard; its URL.
+    """Write a search as an Optuna storage, for optuna-dashboard; return its URL.
 
     Raises:
-        InputError: the folder is not a search's.
+        InputError: the folder does not belong to a search.
     """
     found = open_run(path, storage)
     from search.exploring.run import SearchRun
@@ -327,16 +327,16 @@ def as_optuna(path: Path, storage: str | None = None) -> str:
 
 
 def _runner(preflight: Preflight, planned: Plan, inline: bool, address: str | None) -> Runner:
-    """Ray, or this process."""
+    """The runner of jobs: Ray, or with `inline` this process."""
     settings: dict[str, Any] = {
         "resources": planned.study.resources,
         "checkpoints": preflight.checkpoints,
         "preflight": preflight,
     }
     if inline:
-        from search.running import inline as here
+        from search.running import inline as inline_runner
 
-        return partial(here.run, **settings)
+        return partial(inline_runner.run, **settings)
     from search.running.ray import runner
 
     return partial(runner.run, **settings, address=address)

@@ -1,4 +1,4 @@
-"""What there is to choose from, as tables for people and schemas for editors."""
+"""The catalogues: presets, studies, kinds, published results, as tables for people and JSON Schemas for editors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from resnet_space.errors import InputError, unknown
 
 Listing = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
-"""Headings and rows."""
+"""The headings of a table, and its rows."""
 
-FILE = "listed.json"
-KEPT = ("presets", "studies", "published")
-"""Lists that come with the package in `FILE`: to make them, descriptions of many networks are built, and a dozen files
-read. `python -m resnet_space.api.shipped` writes them."""
+STORED_FILE = "listed.json"
+STORED_LISTS = ("presets", "studies", "published")
+"""Lists that are shipped in `STORED_FILE`, since making them takes long: they need the descriptions of many networks,
+and a dozen files. `python -m resnet_space.api.shipped` writes them."""
 
 
 def presets() -> Listing:
@@ -29,8 +29,8 @@ def presets() -> Listing:
             (unit.order for unit in units),
             (unit.branch.kind for unit in units),
         )
-        shown = (", ".join(dict.fromkeys(each)) for each in kinds)
-        rows.append((name, str(row.net.depth), *shown, row.source))
+        distinct = (", ".join(dict.fromkeys(each)) for each in kinds)
+        rows.append((name, str(row.net.depth), *distinct, row.source))
     return ("preset", "depth", "shortcut", "order", "branch", "source"), rows
 
 
@@ -38,7 +38,7 @@ def studies() -> Listing:
     from resnet_space.api.studies import load, shipped
 
     loaded = [load(name) for name in shipped()]
-    return ("study", "asks of", "question", "source"), [
+    return ("study", "size", "question", "source"), [
         (study.name, study.extent, study.question, study.source) for study in loaded
     ]
 
@@ -46,7 +46,7 @@ def studies() -> Listing:
 def datasets() -> Listing:
     from search.data import DATASETS
 
-    return ("data set", "what it is", "from"), [(name, row.text, row.origin) for name, row in DATASETS.items()]
+    return ("data set", "description", "from"), [(name, row.text, row.origin) for name, row in DATASETS.items()]
 
 
 def recipes() -> Listing:
@@ -101,11 +101,11 @@ def designs() -> Listing:
 
 def references() -> Listing:
     from reports.numbers import engineering
-    from resnet_space.references import REFERENCES, counted
+    from resnet_space.references import REFERENCES, reference_complexity
 
     rows = []
     for name, row in REFERENCES.items():
-        counts, shape = counted(name), "x".join(map(str, row.input_shape))
+        counts, shape = reference_complexity(name), "x".join(map(str, row.input_shape))
         costs = tuple(map(engineering, (counts.params, counts.macs, counts.activations)))
         rows.append((name, shape, *costs, ", ".join(counts.uncounted), row.source, row.text))
     headings = ("reference", "image", "parameters", "MACs", "activations", "not counted", "source", "remark")
@@ -157,64 +157,64 @@ RECORDS: dict[str, Callable[..., list[dict[str, Any]]]] = {
     "references": _references_records,
     "published": _published_records,
 }
-"""Lists that hold more for programs than the texts of their table."""
+"""Lists whose JSON has more fields than the table, or numbers instead of texts."""
 
 
 NOTES: dict[str, Sequence[str]] = {
-    "published": ["costs are the papers' own figures, or counted by our counter where the network is a preset"],
+    "published": ["costs are printed in the paper, or else counted by resnet-space if the network is a preset"],
 }
-"""What is said below a list."""
+"""Lines printed below a table."""
 
 
 def listing(what: str, dataset: str | None = None) -> Listing:
-    """A list by name; of published results those on a data set.
+    """Return a list by name; with `dataset`, only the published results on that data set.
 
     Raises:
-        InputError: no such list, no such data set, or a list that has none.
+        InputError: no such list, no such data set, or `dataset` with a list other than `published`.
     """
-    made, given = _named(what), _on(what, dataset)
-    if what not in KEPT or given:
+    made, given = _list_function(what), _dataset_argument(what, dataset)
+    if what not in STORED_LISTS or given:
         return made(**given)
-    headings, rows = json.loads((files.files("resnet_space.api") / FILE).read_text(encoding="utf-8"))[what]
+    headings, rows = json.loads((files.files("resnet_space.api") / STORED_FILE).read_text(encoding="utf-8"))[what]
     return tuple(headings), [tuple(row) for row in rows]
 
 
 def records(what: str, dataset: str | None = None) -> list[dict[str, Any]]:
-    """The same for programs: one mapping a row.
+    """Return the same list for programs: one mapping per row.
 
     Raises:
         InputError: as `listing`.
     """
-    _named(what)
+    _list_function(what)
     if what in RECORDS:
-        return RECORDS[what](**_on(what, dataset))
+        return RECORDS[what](**_dataset_argument(what, dataset))
     headings, rows = listing(what, dataset)
     return [dict(zip(headings, row, strict=True)) for row in rows]
 
 
-def _named(what: str) -> Callable[..., Listing]:
+def _list_function(what: str) -> Callable[..., Listing]:
     if what not in LISTS:
         raise unknown("list", what, LISTS)
     return LISTS[what]
 
 
-def _on(what: str, dataset: str | None) -> dict[str, str]:
+def _dataset_argument(what: str, dataset: str | None) -> dict[str, str]:
     if dataset is None:
         return {}
     if what != "published":
-        raise InputError(f"--dataset {dataset}: only what is published stands by data set, not the list of {what}")
+        raise InputError(f"--dataset {dataset}: can only be used with the list published, not with {what}")
     return {"dataset": dataset}
 
 
 def _study_schema() -> dict[str, Any]:
-    """Of a study's file: one of the kinds, by its field `kind`."""
+    """The schema of a study's file: one of the kinds of studies, selected by `kind`."""
     from resnet_space.api.kinds import KINDS
 
     studies = {name: kind.study.load() for name, kind in KINDS.items()}
     schemas = {}
     for name, study in studies.items():
         schema = study.model_json_schema(ref_template=f"#/$defs/{study.__name__}/$defs/{{model}}")
-        # Not of a study, but of its file: each profile holds fields that replace the study's.
+        # The file has one field more than the study: each profile holds fields that replace the study's fields.
         schema["properties"]["profiles"] = {
             "type": "object",
             "additionalProperties": {"type": "object", "propertyNames": {"enum": list(study.model_fields)}},
@@ -223,7 +223,7 @@ def _study_schema() -> dict[str, Any]:
     first, *others = studies
     chosen: dict[str, Any] = {"$ref": f"#/$defs/{studies[first].__name__}"}
     for name in others:
-        # By `if`: an editor then shows the mistakes of that kind alone.
+        # With `if`, an editor shows only the mistakes for the selected kind.
         chosen = {
             "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
             "then": {"$ref": f"#/$defs/{studies[name].__name__}"},

@@ -1,4 +1,4 @@
-"""The folder of a run, read."""
+"""Open the folder of a run for reading."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from search.store.stored import StoredRun
 
 
 @contextmanager
-def reading(path: Path, storage: str | None = None, checkpoints: str | None = None) -> Iterator[StoredRun]:
-    """A run's folder, its study and its store, which is closed at the end.
+def open_folder(path: Path, storage: str | None = None, checkpoints: str | None = None) -> Iterator[StoredRun]:
+    """Open a run's folder: yield the folder, its study and its store; the store is closed at the end.
 
     Args:
-        storage: the URL of the database, where it is not the folder's own.
-        checkpoints: the URL of the bucket, where they are not in the folder.
+        storage: the URL of the database, if it is not the folder's own.
+        checkpoints: the URL of the bucket, if the checkpoints are not in the folder.
 
     Raises:
-        InputError: there is no run's folder, or its study or its database cannot be read.
+        InputError: not a run's folder, or its study or its database cannot be read.
     """
     folder = RunFolder.existing(path, checkpoints)
     study = studies.of(documents.read(folder.study), source=str(folder.study))

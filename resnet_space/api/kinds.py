@@ -1,4 +1,4 @@
-"""The kinds of studies. A new kind is a row: it says where its parts are."""
+"""The kinds of studies. A new kind is a row of `KINDS` that names its classes and functions."""
 
 from __future__ import annotations
 
@@ -23,54 +23,54 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Part(Generic[T]):
-    """Something of a package, by its place, `module:name`: importing all of them at the start would take seconds."""
+class LazyImport(Generic[T]):
+    """A class or function that is imported when needed, by `module:name`: importing all at the start takes seconds."""
 
-    place: str
+    location: str
 
     def load(self) -> T:
-        found: T = resolve_name(self.place)
+        found: T = resolve_name(self.location)
         return found
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is done with a study of a kind."""
+    """The classes and functions for one kind of study."""
 
-    study: Part[type[Study]]
-    """What its file says."""
-    plan: Part[Callable[[Any, Images], Plan]]
-    """The study with its data at hand. Raises `InputError` for a study that cannot be compiled."""
-    outlook: Part[Callable[[Any], Outlook]]
-    """What its plan will take."""
-    feed: Part[Callable[[Any, Store, Progress], Feed]]
-    """The jobs of a plan; puts its trials on the store's list."""
-    run: Part[Callable[[Any, RunFolder, Store], Run]]
-    """What its folder holds, also while it runs. Raises `InputError` if no stored trial is of the run."""
-    document: Part[Callable[..., Page]]
-    """The report of a run as a page; takes `published` results, too."""
-    exports: Mapping[str, Part[Callable[[Any], str | bytes]]]
-    """Tables of a run for other programs, by the name of their format."""
+    study: LazyImport[type[Study]]
+    """The study's description, as its file has it."""
+    plan: LazyImport[Callable[[Any, Images], Plan]]
+    """From study and data to the plan. Raises `InputError` for a study that cannot be compiled."""
+    outlook: LazyImport[Callable[[Any], Outlook]]
+    """From the plan to the forecast of its time and memory."""
+    feed: LazyImport[Callable[[Any, Store, Progress], Feed]]
+    """From plan, store and progress to the feed of jobs; adds the trials to the store."""
+    run: LazyImport[Callable[[Any, RunFolder, Store], Run]]
+    """From the folder to its results so far. Raises `InputError` if no stored trial belongs to the run."""
+    document: LazyImport[Callable[..., Page]]
+    """From a run, and `published` results, to its report as a page."""
+    exports: Mapping[str, LazyImport[Callable[[Any], str | bytes]]]
+    """From a run to its table for other programs, by the name of the format."""
 
 
 KINDS: dict[str, Kind] = {
     "ablation": Kind(
-        study=Part("ablations.study:Ablation"),
-        plan=Part("ablations.plan:AblationPlan.of"),
-        outlook=Part("reports.outlook:of_ablation"),
-        feed=Part("ablations.feed:AblationFeed"),
-        run=Part("ablations.run:AblationRun.of"),
-        document=Part("reports.document.ablation:document"),
-        exports={"csv": Part("reports.arms:as_csv"), "parquet": Part("reports.arms:as_parquet")},
+        study=LazyImport("ablations.study:Ablation"),
+        plan=LazyImport("ablations.plan:AblationPlan.of"),
+        outlook=LazyImport("reports.outlook:of_ablation"),
+        feed=LazyImport("ablations.feed:AblationFeed"),
+        run=LazyImport("ablations.run:AblationRun.of"),
+        document=LazyImport("reports.document.ablation:document"),
+        exports={"csv": LazyImport("reports.arms:as_csv"), "parquet": LazyImport("reports.arms:as_parquet")},
     ),
     "search": Kind(
-        study=Part("search.exploring.study:Search"),
-        plan=Part("search.exploring.plan:SearchPlan.of"),
-        outlook=Part("reports.outlook:of_search"),
-        feed=Part("search.exploring.feed:SearchFeed"),
-        run=Part("search.exploring.run:SearchRun.of"),
-        document=Part("reports.document.search:document"),
-        exports={"csv": Part("reports.front:of_run"), "parquet": Part("reports.front:as_parquet")},
+        study=LazyImport("search.exploring.study:Search"),
+        plan=LazyImport("search.exploring.plan:SearchPlan.of"),
+        outlook=LazyImport("reports.outlook:of_search"),
+        feed=LazyImport("search.exploring.feed:SearchFeed"),
+        run=LazyImport("search.exploring.run:SearchRun.of"),
+        document=LazyImport("reports.document.search:document"),
+        exports={"csv": LazyImport("reports.front:of_run"), "parquet": LazyImport("reports.front:as_parquet")},
     ),
 }
-"""By the word that a study's file has as its `kind`. The first is the one of a file that has none."""
+"""By the `kind` in the study's file. The first one is the default."""

@@ -1,4 +1,4 @@
-"""Studies by file or by shipped name, in one of their profiles, with changes by path on top."""
+"""Load studies by file or by shipped name, in one of their profiles, with changes by path."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ SHIPPED = files.files("ablations") / "studies"
 
 
 def shipped() -> list[str]:
-    """Names of the studies that come with the package."""
+    """The names of the studies that are shipped with the package."""
     return sorted(file.name.removesuffix(".yaml") for file in SHIPPED.iterdir() if file.name.endswith(".yaml"))
 
 
 def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] | None = None) -> Study:
-    """A study by file or shipped name.
+    """Return a study by file or shipped name.
 
-    `profiles` are forms of the same study (laptop, paper): fields that replace the study's, but for those of its kind's
-    `MERGED`, which are merged; the first one holds unless another is asked for. A path is a field of the study
-    (`recipe.lr`, `seeds`) or, failing that, of every network (`unit.order`, `width`).
+    `profiles` are variants of the study, such as laptop and paper. The fields of a profile replace those of the study,
+    except that the fields in its kind's `MERGED` are merged. Default: the first profile. A path in `changes` is a field
+    of the study (`recipe.lr`, `seeds`); if the study has no such field, it is a field of every network (`unit.order`,
+    `width`).
 
     Raises:
-        InputError: file, path, value, what is allowed, nearest name.
+        InputError: the study is wrong; the message has file, path, value, allowed values and nearest name.
     """
     is_file = source.endswith((".yaml", ".yml", ".json")) or "/" in source
     if not is_file and source not in shipped():
-        raise InputError(f"{unknown('study', source, shipped())}; or a file that ends in .yaml")
+        raise InputError(f"{unknown('study', source, shipped())}; or give a file that ends in .yaml")
     name = source if is_file else str(SHIPPED / f"{source}.yaml")
     data = documents.read(Path(name))
     kind = _kind(data, name)
@@ -44,16 +45,16 @@ def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] 
             of_study[path] = value
         else:
             _check_head(path, kind)
-            # Not by path: a path is itself the name of such a field.
-            _at(data, kind.CHANGES)[path] = value
+            # Not split into parts: in `CHANGES` the complete path is the key.
+            _mapping_at(data, kind.CHANGES)[path] = value
     return kind.of(paths.assign(_plain_recipe(data), of_study), source=name)
 
 
 def of(data: Any, *, source: str = "") -> Study:
-    """A study from plain data, as `to_dict` gives it.
+    """Return a study from plain data, as `to_dict` gives it.
 
     Raises:
-        InputError: path, value, what is allowed, nearest name.
+        InputError: the data are wrong; the message has path, value, allowed values and nearest name.
     """
     return _kind(data, source).of(data, source=source)
 
@@ -67,8 +68,8 @@ def _kind(data: Any, source: str) -> type[Study]:
     return KINDS[kind].study.load()
 
 
-def _at(data: dict[str, Any], path: str) -> dict[str, Any]:
-    """The mapping at a path of plain data, made where it is not there; what is above it is made anew."""
+def _mapping_at(data: dict[str, Any], path: str) -> dict[str, Any]:
+    """The mapping at a path of plain data, created if missing; it and the mappings above it are replaced by copies."""
     for part in path.split("."):
         data[part] = dict(_mapping(data.get(part) or {}, path))
         data = data[part]
@@ -82,7 +83,7 @@ def _check_head(path: str, kind: type[Study]) -> None:
 
 
 def _plain_recipe(data: dict[str, Any]) -> dict[str, Any]:
-    """With the recipe as a mapping, so that a path can lead into it; the data set likewise."""
+    """The data with recipe and data set as mappings instead of names, so that paths can lead into them."""
     from search.trials.recipe import resolve_recipe
 
     recipe, images = data.get("recipe"), data.get("data")
@@ -95,7 +96,7 @@ def _plain_recipe(data: dict[str, Any]) -> dict[str, Any]:
 
 def _in_profile(data: dict[str, Any], profile: str | None, kind: type[Study], name: str) -> dict[str, Any]:
     profiles = data.pop("profiles", None) or {}
-    if not isinstance(profiles, dict) or not all(isinstance(form, dict) for form in profiles.values()):
+    if not isinstance(profiles, dict) or not all(isinstance(fields, dict) for fields in profiles.values()):
         raise InputError(f"{name}: profiles: must map names to fields")
     if profile is not None and profile not in profiles:
         raise unknown("profile", profile, profiles, path=name)

@@ -1,7 +1,7 @@
-"""The front door: `resnet-space VERB`. Results on stdout, progress and errors on stderr; exit status 0, 1 or 2.
+"""The command line: `resnet-space VERB`. Results go to stdout, progress and errors to stderr; exit status 0, 1 or 2.
 
-Each verb parses its options, calls a function of `resnet_space.api`, and prints what that returns. It imports what it
-needs when it is called: `--help` needs neither torch nor ray.
+Each verb parses its options, calls a function of `resnet_space.api`, and prints the result. It imports what it needs
+when it is called, so that `--help` loads neither torch nor ray.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NoReturn
 import typer
 
 from resnet_space.cli import folders, machine, networks, studies
-from resnet_space.errors import InputError, plain, text
+from resnet_space.errors import InputError, check_utf8, printable
 
 VERBS: dict[str, Callable[..., None]] = {
     "list": networks.list_,
@@ -35,32 +35,32 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Ablate and search residual networks: describe a space or a question, run it, read the answer.",
+    help="Ablate and search residual networks: describe a search space or a comparison, run it, and read the report.",
 )
 for name, verb in VERBS.items():
     app.command(name)(verb)
 
 
 def main() -> None:
-    """Run the command line; wrong input gets its message and status 2, never a traceback."""
+    """Run the command line; wrong input ends with a message and status 2, never with a traceback."""
     try:
         app()
     except InputError as error:
-        _refuse(str(error))
+        _exit_with_error(str(error))
     except UnicodeEncodeError as error:
-        # The name of a folder or file, where it becomes part of a text. With other causes it is a fault of ours.
+        # The name of a folder or file that is not UTF-8 was put in a text. Any other cause is a bug, and is raised.
         try:
-            text(error.object)
+            check_utf8(error.object)
         except InputError as refused:
-            _refuse(str(refused))
+            _exit_with_error(str(refused))
         raise
     except OSError as error:
-        # A full disk, or a folder that may not be written to.
-        _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        # A full disk, or a folder without write permission.
+        _exit_with_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
-def _refuse(message: str) -> NoReturn:
-    with suppress(OSError):  # nobody reads it, and the status is the same
-        for line in plain(message).splitlines():
+def _exit_with_error(message: str) -> NoReturn:
+    with suppress(OSError):  # stderr is closed; the status still tells
+        for line in printable(message).splitlines():
             typer.echo(f"error: {line}", err=True)
     sys.exit(2)

@@ -1,4 +1,4 @@
-"""Verbs about a run's folder: how far it is, its front, its report, its networks."""
+"""Verbs on a run's folder: status, front, dashboard, export, report, repair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resnet_space.errors import InputError, unknown
 
 
 def status(folder: Folder, storage: Storage = None, json: Json = False) -> None:
-    """How many trials are complete, running, waiting, diverged, failed; with reasons and the path of a traceback."""
+    """Print the number of trials by status, the reasons of failures, and the path of the first traceback."""
     from search.store.membership import foreign_note
 
     found = api.status(folder, storage)
@@ -36,19 +36,21 @@ def status(folder: Folder, storage: Storage = None, json: Json = False) -> None:
 
 def front(
     folder: Folder,
-    objectives: Annotated[str | None, typer.Option(help="What to minimise, such as error,macs.")] = None,
-    where: Annotated[str | None, typer.Option(help='A filter, such as "macs < 1e8 and depth >= 20".')] = None,
-    budget: Annotated[
-        str | None, typer.Option(help='Only the network of least error within a budget, such as "macs <= 5e7".')
+    objectives: Annotated[str | None, typer.Option(help="Objectives to minimise, such as error,macs.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help='Use only networks that match, such as "macs < 1e8 and depth >= 20".')
     ] = None,
-    knee: Annotated[bool, typer.Option("--knee", help="Only the network where the front bends most.")] = False,
+    budget: Annotated[
+        str | None, typer.Option(help='Print only the network of lowest error in a budget, such as "macs <= 5e7".')
+    ] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="Print only the knee: where the front bends most.")] = False,
     reference: Annotated[
-        str | None, typer.Option(help="Measure the hypervolume against a point, such as error=0.9,macs=1e8.")
+        str | None, typer.Option(help="The reference point of the hypervolume, such as error=0.9,macs=1e8.")
     ] = None,
     form: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
     storage: Storage = None,
 ) -> None:
-    """Print the Pareto front of a run, with its spread over seeds and how sure it is."""
+    """Print the Pareto front of a run, with the spread over seeds and the uncertainty of the front."""
     from reports.front import FORMATS
     from reports.terminal import parts
     from search.store.membership import foreign_note
@@ -68,20 +70,22 @@ def front(
 
 
 def dashboard(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A search's folder.")], storage: Storage = None
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a search.")], storage: Storage = None
 ) -> None:
-    """Write a search as an Optuna storage, and print the command that shows it."""
+    """Write a search as an Optuna storage, and print the command that opens it in optuna-dashboard."""
     typer.echo(f"optuna-dashboard {api.as_optuna(folder, storage)}")
 
 
 def export(
     folder: Folder,
-    arm: Annotated[str, typer.Option(metavar="KEY", help="The network's key, its beginning, or the arm's name.")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="FILE.py, FILE.safetensors or FILE.onnx.")],
+    arm: Annotated[str, typer.Option(metavar="KEY", help="The network's key, its first characters, or an arm's name.")],
+    to: Annotated[
+        Path, typer.Option(metavar="FILE", help="The file to write: FILE.py, FILE.safetensors or FILE.onnx.")
+    ],
     storage: Storage = None,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Write a network of a run, with its weights, to a file: as Python, safetensors or ONNX."""
+    """Write a network of a run with its weights to a file: Python, safetensors or ONNX."""
     found = api.export(folder, arm, to, storage=storage, checkpoints=checkpoints)
     for note in found.notes:
         typer.echo(note, err=True)
@@ -91,19 +95,24 @@ def export(
 
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR [DIR]", help="A run's folder, or two to compare.")],
-    formats: Annotated[str, typer.Option("--format", help="html, md, tex, csv, parquet; several with commas.")] = "md",
+    formats: Annotated[
+        str, typer.Option("--format", help="html, md, tex, csv or parquet; separate several by commas.")
+    ] = "md",
     published: Annotated[
-        str | None, typer.Option(metavar="DATASET", help="Draw published results on a data set beside the front.")
+        str | None, typer.Option(metavar="DATASET", help="Also draw the published results on this data set.")
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the report of a run, finished or not, into its folder, and print the paths; of two runs a comparison."""
+    """Write the report of a run, or the comparison of two runs, into the (first) folder, and print the paths.
+
+    The runs need not be finished.
+    """
     wanted = [name.strip() for name in formats.split(",")]
     if len(folders) > 2:
-        raise InputError(f"{len(folders)} folders; give one to report on, or two to compare")
+        raise InputError(f"{len(folders)} folders; give one for its report, or two to compare")
     if len(folders) == 2:
         if published is not None:
-            raise InputError(f"--published {published}: goes with the report of one run, not of two")
+            raise InputError(f"--published {published}: can only be used with one run, not with two")
         paths = api.report(api.compare(folders[0], folders[1], storage=storage), wanted)
     else:
         known = [] if published is None else api.published(published)
@@ -113,6 +122,6 @@ def report(
 
 
 def repair(folder: Folder) -> None:
-    """Rebuild a damaged trials.db from what can be read of it; the damaged file is kept."""
+    """Rebuild a damaged trials.db from its readable parts; the damaged file is kept."""
     for line in api.repair(folder):
         typer.echo(line)

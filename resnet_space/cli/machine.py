@@ -1,4 +1,4 @@
-"""The verb about this machine."""
+"""The verb that checks this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from resnet_space.cli.printing import print_json
 
 
 def doctor(json: Json = False) -> None:
-    """Check this machine: versions, memory, limits, GPU, data, and whether its kernels are right."""
+    """Check this machine: versions, memory, limits, GPU, data sets, and whether its kernels compute correctly."""
     from search.running.doctor import examine, summary
 
     findings = []

@@ -1,4 +1,4 @@
-"""Verbs about what there is: catalogues, networks, schemas."""
+"""Verbs on catalogues, networks and schemas."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from resnet_space.cli.options import Json, Set, as_paths
+from resnet_space.cli.options import Json, Set, parse_changes
 from resnet_space.cli.printing import print_json, print_table
 from resnet_space.errors import unknown
 
@@ -15,14 +15,14 @@ def list_(
     what: Annotated[
         str,
         typer.Argument(
-            help="presets, studies, datasets, shortcuts, orders, branches, recipes, samplers, stopping, designs, "
-            "references, published"
+            help="The list: presets, studies, datasets, shortcuts, orders, branches, recipes, samplers, stopping, "
+            "designs, references or published."
         ),
     ] = "presets",
-    dataset: Annotated[str | None, typer.Option(help="With `published`: the results on one data set.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="For `published`: only results on this data set.")] = None,
     json: Json = False,
 ) -> None:
-    """List what there is."""
+    """Print a list: presets, studies, data sets, shortcuts, published results, ..."""
     from resnet_space.api import catalogue
 
     if json:
@@ -34,18 +34,18 @@ def list_(
 
 
 def show(
-    net: Annotated[str, typer.Argument(help="A preset's name, a file with an architecture, or a reference.")],
+    net: Annotated[str, typer.Argument(help="A preset, a file with an architecture, or a reference network.")],
     changes: Set = None,
     json: Json = False,
 ) -> None:
-    """Show a network: stages, depth, parameters, MACs, and what was not counted."""
+    """Print a network's stages, depth, parameters and MACs, and the operators that are not counted."""
     from resnet_space import inspection, references
 
     if net in references.REFERENCES:
-        facts = references.facts(net, as_paths(changes))
+        facts = references.facts(net, parse_changes(changes))
         print_json(facts) if json else typer.echo("\n".join(references.lines(facts)))
         return
-    architecture = inspection.read(net, as_paths(changes))
+    architecture = inspection.load_network(net, parse_changes(changes))
     if json:
         print_json(inspection.facts(architecture))
     else:
@@ -54,8 +54,8 @@ def show(
             typer.echo(line)
 
 
-def schema(what: Annotated[str, typer.Argument(help="architecture, space or study")]) -> None:
-    """Print the JSON Schema of a description, for editors."""
+def schema(what: Annotated[str, typer.Argument(help="architecture, space or study.")]) -> None:
+    """Print the JSON Schema of a file format, for editors."""
     from resnet_space.api import catalogue
 
     if what not in catalogue.SCHEMAS:

@@ -1,4 +1,4 @@
-"""Options that several verbs have, and what they change in a study or a network: values by path."""
+"""Options shared by several verbs, and the changes of a study or a network that they stand for, by path."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from resnet_space.errors import text
+from resnet_space.errors import check_utf8
 
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a field by path; may be repeated.")
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a field by its path; can be repeated.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Profile = Annotated[str | None, typer.Option(help="A form of the study, such as laptop or paper.")]
-Url = partial(typer.Option, metavar="URL", callback=text)
-Storage = Annotated[str | None, Url(help="A database in place of the folder's SQLite file.")]
+Profile = Annotated[str | None, typer.Option(help="A profile of the study, such as laptop or paper.")]
+Url = partial(typer.Option, metavar="URL", callback=check_utf8)
+Storage = Annotated[str | None, Url(help="Use this database instead of the folder's SQLite file.")]
 Checkpoints = Annotated[
-    str | None, Url(help="A bucket in place of the folder's checkpoints/, such as s3://BUCKET/PREFIX.")
+    str | None, Url(help="Use this bucket instead of the folder's checkpoints/, such as s3://BUCKET/PREFIX.")
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 
 
-def given(
+def changes_from_options(
     changes: list[str] | None,
     *,
     dataset: str | None,
@@ -32,10 +32,10 @@ def given(
     epochs: int | None,
     trials: int | None,
 ) -> dict[str, Any]:
-    """What the options change in a study, by path; they win over `--set`.
+    """Return the changes of a study that the options make, by path; they override `--set`.
 
     Raises:
-        InputError: `--set` is not of its form.
+        InputError: a `--set` is not PATH=VALUE.
     """
     values: dict[str, Any] = {
         "data": {"name": dataset} if dataset is not None else None,
@@ -45,15 +45,15 @@ def given(
         "budget.trials": trials,
     }
     forced = {path: value for path, value in values.items() if value is not None}
-    # One length replaces the other.
-    return as_paths(changes) | forced | ({"recipe.steps": None} if epochs is not None else {})
+    # A recipe has either epochs or steps: setting one removes the other.
+    return parse_changes(changes) | forced | ({"recipe.steps": None} if epochs is not None else {})
 
 
-def as_paths(texts: list[str] | None) -> dict[str, Any]:
-    """`--set PATH=VALUE`, several times, as values by path.
+def parse_changes(texts: list[str] | None) -> dict[str, Any]:
+    """Return the values of all `--set PATH=VALUE` by path.
 
     Raises:
-        InputError: one of them is not of that form.
+        InputError: one of them is not PATH=VALUE.
     """
     from resnet_space.paths import split
 

@@ -1,4 +1,4 @@
-"""Results on stdout: tables, rich text, JSON."""
+"""Print results to stdout: tables, rich text, JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def print_json(data: Any) -> None:
 
 
 def console() -> Console:
-    """stdout; wide where it is no terminal, so that nothing is cut in a pipe."""
+    """The console on stdout; 160 characters wide if it is not a terminal, so that nothing is cut off in a pipe."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)

@@ -1,4 +1,4 @@
-"""Verbs about studies: what one will take, and running it."""
+"""Verbs on studies: plan and run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Annotated
 import typer
 
 from resnet_space import api
-from resnet_space.cli.options import Checkpoints, Json, Profile, Set, Storage, given
+from resnet_space.cli.options import Checkpoints, Json, Profile, Set, Storage, changes_from_options
 from resnet_space.cli.printing import console, print_json
-from resnet_space.errors import text
+from resnet_space.errors import check_utf8
 
-Name = Annotated[str, typer.Argument(metavar="STUDY", help="A shipped study's name, or a file.")]
-DataSet = Annotated[str | None, typer.Option(help="Another data set.")]
+Name = Annotated[str, typer.Argument(metavar="STUDY", help="The name of a shipped study, or a file.")]
+DataSet = Annotated[str | None, typer.Option(help="Use this data set instead of the study's.")]
 DataRoot = Annotated[str | None, typer.Option(help="The folder of the data set.")]
-Seeds = Annotated[int | None, typer.Option(help="Seeds for every arm, or to confirm a search's front with.")]
-Epochs = Annotated[int | None, typer.Option(help="Epochs for every trial.")]
-Trials = Annotated[int | None, typer.Option(help="Trials that a search may begin.")]
+Seeds = Annotated[int | None, typer.Option(help="Seeds per arm, or seeds that confirm the front of a search.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs per trial.")]
+Trials = Annotated[int | None, typer.Option(help="The maximum number of trials of a search.")]
 
 
 def plan(
@@ -32,11 +32,13 @@ def plan(
     changes: Set = None,
     json: Json = False,
 ) -> None:
-    """Say what a study will take before it trains: trials, networks, costs, time, memory, what does not fit."""
+    """Forecast a study before training: trials, networks, costs, time, memory, and what does not fit."""
     from reports.outlook import blocks
     from reports.terminal import parts
 
-    changed = given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
+    changed = changes_from_options(
+        changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials
+    )
     planned = api.plan(api.study(study, profile=profile, changes=changed))
     found = api.outlook(planned)
     if json:
@@ -52,24 +54,28 @@ def run(
     profile: Profile = None,
     dataset: DataSet = None,
     data_root: DataRoot = None,
-    download: Annotated[bool, typer.Option("--download", help="Download the data set if it is not there.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Download the data set if it is missing.")] = False,
     seeds: Seeds = None,
     epochs: Epochs = None,
     trials: Trials = None,
     changes: Set = None,
     inline: Annotated[bool, typer.Option("--inline", help="Train in this process, without Ray.")] = False,
-    address: Annotated[str | None, typer.Option(callback=text, help="A Ray cluster that is running.")] = None,
+    address: Annotated[
+        str | None, typer.Option(callback=check_utf8, help="The address of a running Ray cluster.")
+    ] = None,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry failed trials.")] = False,
 ) -> None:
-    """Run a study, or continue it where it stopped: the same command again resumes it."""
+    """Run a study. The same command resumes it if it was stopped."""
     from search.running.signals import Stop
 
-    changed = given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
+    changed = changes_from_options(
+        changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials
+    )
     stop = Stop()
     try:
-        # From here on: what is imported next takes seconds.
+        # Listen before the imports below, which take seconds.
         with stop.listening():
             from reports.terminal import render
 
@@ -92,7 +98,7 @@ def run(
             if traceback := api.first_traceback(result):
                 typer.echo(f"first traceback: {traceback}", err=True)
     except KeyboardInterrupt:
-        typer.echo(f"stopped by {stop.name}; what is stored stays, and the same command goes on from there", err=True)
+        typer.echo(f"stopped by {stop.name}; stored results are kept; run the same command again to resume", err=True)
         raise typer.Exit(stop.status) from None
     if result.failed:
         raise typer.Exit(1)

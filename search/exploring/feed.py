@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from resnet_space import Architecture
-from resnet_space.fields import Lookup, measure
+from resnet_space.fields import Lookup, lookup_of
 from search.exploring.history import costs, end_event, outcome, restore_history
 from search.exploring.plan import SearchPlan
 from search.fronts.front import front
@@ -191,7 +191,7 @@ class SearchFeed:
                 yield key, int(epoch), (float(error), *costs(self.proposals[key].net, self.study.objectives))
 
     def _describe(self, key: str) -> Lookup:
-        return measure(self.nets[key])
+        return lookup_of(self.nets[key])
 
     def _spec(self, net: Architecture, seed: int) -> TrialSpec:
         return self.plan.spec(net, seed)

@@ -10,7 +10,7 @@ from typing import Any
 from resnet_space import Architecture, Space, complexity
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from resnet_space.fields import Lookup, measure
+from resnet_space.fields import Lookup, lookup_of
 from search.exploring.study import Search
 from search.fronts.objectives import OBJECTIVES
 from search.samplers.sampler import Outcome, Proposal
@@ -90,7 +90,7 @@ def outcome(study: Search, net: Architecture, end: Finished | None, space: Space
 def _results(net: Architecture, end: Finished) -> Lookup:
     """Return a lookup of values by name: measured values of the trial first, then those of its network."""
     measured = {"error": end.validation_error, "latency_ms": end.latency_ms}
-    own = measure(net)
+    own = lookup_of(net)
     return lambda name: measured[name] if name in measured else own(name)
 
 

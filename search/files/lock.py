@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from resnet_space.errors import InputError, plain
+from resnet_space.errors import InputError, printable
 from search.files.atomic import write_text
 from search.machine.mounts import mounts, network_mount
 
@@ -48,7 +48,7 @@ class DriverState:
     def label(self) -> str:
         """The driver as the start of a sentence: "process 77 on anvil, since 2026-01-01T00:00:00+00:00,"."""
         each = self.driver
-        return plain(f"process {each.process} on {each.host}, since {each.began},") if each else "another process"
+        return printable(f"process {each.process} on {each.host}, since {each.began},") if each else "another process"
 
 
 def driver_state(folder: Path) -> DriverState:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_space import Architecture
-from resnet_space.counter import Shapes, layers
+from resnet_space.counter import Shapes, leaf_modules
 from resnet_space.fused import Dropouts, form
 from resnet_space.modules import Nothing, Survival
 from search.kernels.workarounds import channels_last, describe, set_route
@@ -98,7 +98,7 @@ def kernels(net: Architecture, networks: int = 1) -> tuple[Kernel, ...]:
         Unfusable: these networks have no fused form.
     """
     found: dict[str, Kernel] = {}
-    for layer, shapes in layers(net):
+    for layer, shapes in leaf_modules(net):
         if isinstance(layer, IDLE_LAYERS + RANDOM_LAYERS) or () in shapes:
             continue
         kernel = Kernel(layer, shapes)

@@ -16,7 +16,7 @@ from resnet_space.axes import Axis
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
-from resnet_space.fields import NAMES, measure
+from resnet_space.fields import NAMES, lookup_of
 from search.samplers.sampler import ordered
 
 COSTS = ("depth", "params", "macs", "activations")
@@ -81,7 +81,7 @@ def reach(space: Space, *, seed: int = 0, examples: int = 5) -> Reach:
         raise InputError("\n".join(_unreachable(space, [net for _, net in built], exact)))
     nets = sorted({net.key: net for net in kept}.values(), key=lambda net: (complexity(net).macs, net.key))
     ends = [] if exact else [net for _, net in _built(space, _corners(space, rng)) if not space.violation(net)]
-    costs = {name: [measure(net)(name) for net in (*nets, *ends)] for name in COSTS}
+    costs = {name: [lookup_of(net)(name) for net in (*nets, *ends)] for name in COSTS}
     low, high = (share, share) if exact else wilson(share, len(assignments))
     steps = sorted({round(i * (len(nets) - 1) / max(examples - 1, 1)) for i in range(examples)})
     return Reach(
@@ -131,7 +131,7 @@ def _corners(space: Space, rng: Random) -> Iterator[Assignment]:
 def _gap(constraint: str) -> Callable[[Architecture], float]:
     """How far a network is from keeping one constraint; see `Expression.violation`."""
     expression = Expression(constraint, NAMES)
-    return lambda net: expression.violation(measure(net))
+    return lambda net: expression.violation(lookup_of(net))
 
 
 def _downhill(space: Space, built: Sequence[Built], gap: Callable[[Architecture], float]) -> Iterator[Built]:
@@ -172,7 +172,7 @@ def _unreachable(space: Space, nets: Sequence[Architecture], exact: bool) -> Ite
 
 def _shown(texts: Iterable[str], net: Architecture) -> str:
     """The values that constraints speak of."""
-    value, parts = measure(net), list[str]()
+    value, parts = lookup_of(net), list[str]()
     for name in dict.fromkeys(name for text in texts for name in Expression(text, NAMES).names):
         try:
             found = value(name)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from resnet_space import documents
-from resnet_space.errors import InputError, plain
+from resnet_space.errors import InputError, printable
 from search.files.folder import RunFolder
 from search.store.status import RunStatus, open_read_only
 from search.trials.events import Status
@@ -58,7 +58,7 @@ def run_status(records: Iterable[TrialRecord], total: RunStatus) -> RunStatus:
 
     counted = [record for record in records if not record.aside]
     counts = Counter(str(record.status) for record in counted)
-    reasons = Counter((str(record.status), plain(record.reason)) for record in counted if record.reason)
+    reasons = Counter((str(record.status), printable(record.reason)) for record in counted if record.reason)
     keys = {record.key for record in counted}
     return replace(
         total,

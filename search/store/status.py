@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from resnet_space.errors import plain
+from resnet_space.errors import printable
 from search.files.folder import RunFolder
 from search.trials.events import Status
 
@@ -63,7 +63,7 @@ class RunStatus:
             raise ValueError(f"unknown status {min(map(str, strange))!r}")
         return cls(
             counts={status: found.get(status, 0) for status in statuses},
-            reasons=[(str(status), plain(str(reason)), int(number)) for status, reason, number in query(REASONS)],
+            reasons=[(str(status), printable(str(reason)), int(number)) for status, reason, number in query(REASONS)],
             failed=[str(key) for (key,) in query(FAILED)],
             running=[(str(key), owner and str(owner), str(job or key)) for key, owner, job in query(RUNNING)],
             drivers=[str(name) for (name,) in query(DRIVERS)],

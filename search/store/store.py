@@ -282,9 +282,9 @@ class Store:
     def describe(self, key: str) -> Lookup:
         """Return the lookup of a network's fields for expressions, by the network's key."""
         from resnet_space import Architecture
-        from resnet_space.fields import measure
+        from resnet_space.fields import lookup_of
 
-        return measure(Architecture.of(self.architectures([key])[key]))
+        return lookup_of(Architecture.of(self.architectures([key])[key]))
 
     def curves(self) -> pd.DataFrame:
         """Return one row per trial and epoch."""

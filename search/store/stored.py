@@ -12,7 +12,7 @@ from search.trials.study import Study
 
 
 class StoredRun(NamedTuple):
-    """A run opened for reading, also while it runs; `resnet_space.api.folders.reading` opens and closes it."""
+    """A run opened for reading, also while it runs; `resnet_space.api.folders.open_folder` opens and closes it."""
 
     folder: RunFolder
     study: Study

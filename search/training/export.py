@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_space import Architecture, InputError, build
-from resnet_space.errors import text, unknown
+from resnet_space.errors import check_utf8, unknown
 from search.data.inputs import FACT_NAMES, Inputs
 from search.files.atomic import replace, write_text
 from search.files.bucket import Place
@@ -188,7 +188,7 @@ def as_onnx(
             text, or the logits differ.
     """
     weights = _required(net, to, weights)
-    text(str(to))
+    check_utf8(str(to))
     try:
         onnx = {name: import_module(name) for name in ONNX_EXTRAS}["onnx"]
     except ImportError as error:

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from resnet_space import killed
-from resnet_space.killed import LIBRARY, SIGNALS
+from resnet_space import fatal_signals
+from resnet_space.fatal_signals import LIBRARY, SIGNALS
 from search.files import failures
 from search.files.bucket import Place
 from search.trials.events import Finished
@@ -110,15 +110,15 @@ class DeathRecord:
             return
         before = faulthandler.is_enabled()
         faulthandler.enable(file=file)
-        killed.look_in(self.path)
+        fatal_signals.set_traceback_file(self.path)
         try:
             yield
         finally:
             faulthandler.disable()
-            killed.look_in(None)
+            fatal_signals.set_traceback_file(None)
             if before:
                 # faulthandler does not say which file it used before.
-                faulthandler.enable(file=killed.stream)
+                faulthandler.enable(file=fatal_signals.stream)
             os.close(file)
             if not self.deaths:
                 self.forget()

@@ -1,4 +1,4 @@
-"""Factors and designs: which cells there are, what they can tell, and what is refused."""
+"""Factors and designs: their cells, the effects that they can estimate, and wrong input."""
 
 from itertools import combinations, product
 from math import prod
@@ -20,7 +20,7 @@ from ablations.designs import (
     OneAtATime,
     changes,
 )
-from ablations.factors import Factor, written
+from ablations.factors import Factor, value_text
 from resnet_space import InputError, preset
 from resnet_space.description import Description
 
@@ -32,7 +32,7 @@ TWO = {"order": ORDER, "shape": SHAPE}
 
 
 class Varied(Description):
-    """Stands for a study: its errors name the way to a factor."""
+    """A stand-in for a study: its errors have the path of the factor."""
 
     factors: dict[str, Factor]
     design: AnyDesign = OneAtATime()
@@ -46,7 +46,7 @@ def factors(draw: st.DrawFn, levels: int = 4) -> dict[str, Factor]:
 
 @st.composite
 def with_baseline(draw: st.DrawFn) -> tuple[dict[str, Factor], dict[str, str]]:
-    """Factors, and a baseline that names some of them; never at the last level, which a ladder adds."""
+    """Factors, and a baseline with levels of some of them; never the last level, which a ladder adds."""
     found = draw(factors())
     named = draw(st.sets(st.sampled_from(sorted(found))))
     return found, {name: draw(st.sampled_from(list(found[name].choices)[:-1])) for name in sorted(named)}
@@ -60,16 +60,16 @@ def by_name(design: Design) -> dict[str, Any]:
     return {cell.name: cell for cell in design.cells}
 
 
-def test_levels_of_a_list_are_named_as_they_are_written() -> None:
+def test_the_levels_of_a_list_are_named_by_their_values() -> None:
     assert SHORTCUT.choices == {
         "identity": {"unit.shortcut": "identity"},
         "exclusive_gate, gate_bias -6": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -6}},
     }
     assert list(WIDTH.choices) == ["0.5", "1", "2"]
-    assert [written(value) for value in (True, None, [1, 8], 1e-5)] == ["true", "null", "[1, 8]", "1e-05"]
+    assert [value_text(value) for value in (True, None, [1, 8], 1e-5)] == ["true", "null", "[1, 8]", "1e-05"]
 
 
-def test_levels_with_names_set_several_paths_together() -> None:
+def test_named_levels_can_set_several_paths() -> None:
     assert SHAPE.choices == {"narrow": {"width": 0.5}, "wide": {"width": 1, "stages.*.units": 2}}
 
 
@@ -82,13 +82,13 @@ def test_levels_with_names_set_several_paths_together() -> None:
         ),
         (
             {"levels": ["original", "full_preactivation"]},
-            "factors.order: a list of levels needs the path where they go; or name the levels in a mapping",
+            "factors.order: a list of levels needs the path that they set; or name the levels in a mapping",
         ),
         (
             {"path": "width", "levels": {"a": {"width": 1}, "b": {"width": 2}}},
-            "factors.order: levels with names set paths of their own; leave the path 'width' out, or give a list",
+            "factors.order: named levels set their own paths; leave out the path 'width', or give a list",
         ),
-        ({"path": "width", "levels": [1, 2, 1.0]}, "factors.order.levels: '1' stands twice; levels must differ"),
+        ({"path": "width", "levels": [1, 2, 1.0]}, "factors.order.levels: '1' is given twice; levels must differ"),
         (
             {"levels": {"a": {"width": 1}, "b": {"width": 1.0}}},
             "factors.order.levels: 'a' and 'b' are the same; levels must differ",
@@ -107,7 +107,7 @@ def test_levels_with_names_set_several_paths_together() -> None:
         ),
     ],
 )
-def test_a_factor_that_cannot_vary_is_refused_by_name(data: dict[str, Any], message: str) -> None:
+def test_a_factor_with_wrong_levels_is_refused_with_its_path(data: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as error:
         Varied.of({"factors": {"order": data}})
     assert str(error.value) == message
@@ -117,25 +117,31 @@ def test_a_factor_that_cannot_vary_is_refused_by_name(data: dict[str, Any], mess
     ("one", "other", "how"),
     [
         ("unit.order", "unit.order", "both set unit.order"),
-        ("unit.shortcut", "unit.shortcut.gate_bias", "set unit.shortcut and unit.shortcut.gate_bias, of which one"),
-        ("stages.*.units", "stages.0.units", "set stages.*.units and stages.0.units, of which one"),
+        (
+            "unit.shortcut",
+            "unit.shortcut.gate_bias",
+            "set unit.shortcut and unit.shortcut.gate_bias, one of which is part",
+        ),
+        ("stages.*.units", "stages.0.units", "set stages.*.units and stages.0.units, one of which is part"),
     ],
 )
 @pytest.mark.parametrize("kind", DESIGNS)
-def test_two_factors_that_set_the_same_are_refused_by_every_design(one: str, other: str, how: str, kind: str) -> None:
+def test_two_factors_that_set_the_same_path_are_refused_by_every_design(
+    one: str, other: str, how: str, kind: str
+) -> None:
     both = {name: Factor(path=path, levels=(1, 2)) for name, path in (("a", one), ("b", other), ("c", "classes"))}
     design = DESIGNS[kind].of({"resolution": 3} if kind == "fractional" else {})
-    with pytest.raises(InputError, match="what two factors set must be apart") as error:
+    with pytest.raises(InputError, match="factors must set different paths") as error:
         design.compile(both, {})
     assert str(error.value).startswith(f"factors: 'a' and 'b' {how}")
 
 
-def test_paths_that_begin_alike_are_apart() -> None:
+def test_paths_with_a_common_beginning_do_not_overlap() -> None:
     assert len(Factorial().compile({"a": Factor(path="unit.order", levels=(1, 2)), "b": SHORTCUT}, {}).cells) == 4
 
 
 @pytest.mark.parametrize("kind", DESIGNS)
-def test_every_design_is_known_by_its_name_alone_if_it_has_no_fields(kind: str) -> None:
+def test_a_design_without_fields_can_be_given_by_its_name(kind: str) -> None:
     adapter: TypeAdapter[DesignKind] = TypeAdapter(AnyDesign)
     if kind == "fractional":
         with pytest.raises(ValueError, match="needs either a resolution"):
@@ -144,7 +150,7 @@ def test_every_design_is_known_by_its_name_alone_if_it_has_no_fields(kind: str) 
         assert adapter.validate_python(kind) == DESIGNS[kind]()
 
 
-def test_an_unknown_design_is_told_the_nearest() -> None:
+def test_an_unknown_design_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(InputError) as error:
         Varied.of({"factors": {"order": ORDER}, "design": "factorail"})
     assert str(error.value) == (
@@ -162,13 +168,15 @@ def test_an_unknown_design_is_told_the_nearest() -> None:
         ({"ordr": "original"}, "baseline: unknown factor 'ordr'; did you mean 'order'? allowed: order, shape"),
     ],
 )
-def test_a_baseline_outside_the_factors_is_told_the_nearest(baseline: dict[str, str], message: str) -> None:
+def test_an_unknown_level_of_the_baseline_is_refused_with_the_nearest_name(
+    baseline: dict[str, str], message: str
+) -> None:
     with pytest.raises(InputError) as error:
         Factorial().compile(TWO, baseline)
     assert str(error.value) == message
 
 
-def test_a_baseline_takes_a_number_as_the_file_has_it() -> None:
+def test_a_level_of_the_baseline_can_be_a_number() -> None:
     assert OneAtATime().compile({"width": WIDTH}, {"width": 1}).cells[0].levels == {"width": "1"}
 
 
@@ -192,7 +200,7 @@ def test_leave_one_out_starts_from_all_on() -> None:
     assert design.estimates[1].name == "shape: narrow - wide"
 
 
-def test_leave_one_out_takes_no_other_baseline_and_no_third_level() -> None:
+def test_leave_one_out_refuses_another_baseline_and_a_third_level() -> None:
     with pytest.raises(InputError) as error:
         LeaveOneOut().compile(TWO, {"shape": "narrow"})
     assert str(error.value) == "baseline.shape: leave_one_out starts from all on, 'wide', not 'narrow'"
@@ -213,7 +221,7 @@ def test_a_ladder_adds_one_factor_after_the_other() -> None:
     ]
 
 
-def test_a_ladder_cannot_add_what_is_there() -> None:
+def test_a_ladder_refuses_a_baseline_that_already_has_a_last_level() -> None:
     with pytest.raises(InputError) as error:
         Ladder().compile(TWO, {"shape": "wide"})
     assert str(error.value) == "baseline.shape: 'wide' is what the ladder adds; start lower; allowed: narrow"
@@ -239,7 +247,7 @@ def test_levels_that_two_factors_share_are_named_with_their_factor() -> None:
     assert Factorial().compile(both, {}).cells[1].name == "a=on, b=off"
 
 
-def test_cells_that_would_be_called_alike_are_refused() -> None:
+def test_cells_with_equal_names_are_refused() -> None:
     factors = {
         "a": Factor.of({"path": "a", "levels": ["x", "x, y"]}),
         "b": Factor.of({"path": "b", "levels": ["y, z", "z"]}),
@@ -260,7 +268,7 @@ def test_a_factorial_takes_two_factors_and_at_most_4096_cells() -> None:
     assert str(error.value) == "factors: 8192 cells; at most 4096 are allowed; see design: fractional"
 
 
-def test_a_cell_s_changes_are_those_of_all_its_levels_and_make_a_network() -> None:
+def test_the_changes_of_a_cell_are_those_of_its_levels_and_give_a_network() -> None:
     factors = {**TWO, "shortcut": SHORTCUT}
     cell = by_name(Ladder().compile(factors, {}))["+ shortcut"]
     assert changes(cell, factors) == {
@@ -278,7 +286,7 @@ def test_a_cell_s_changes_are_those_of_all_its_levels_and_make_a_network() -> No
 
 
 @given(with_baseline())
-def test_every_design_has_its_baseline_among_cells_that_all_differ(given_: Any) -> None:
+def test_every_design_has_distinct_cells_and_the_baseline_is_one_of_them(given_: Any) -> None:
     factors, baseline = given_
     for design in (OneAtATime(), Ladder(), Factorial()):
         found = design.compile(factors, baseline)
@@ -323,7 +331,7 @@ def test_the_steps_of_a_ladder_differ_in_one_factor_and_end_at_the_last_levels(g
 
 
 @given(with_baseline())
-def test_simple_effects_are_differences_of_cells_that_differ_in_their_factor_alone(given_: Any) -> None:
+def test_simple_effects_compare_cells_that_differ_in_one_factor_only(given_: Any) -> None:
     factors, baseline = given_
     for design in (OneAtATime(), Ladder()):
         found = design.compile(factors, baseline)

@@ -1,4 +1,4 @@
-"""Which epochs are probed: named from the beginning or from the end, within the training."""
+"""The epochs of diagnostics: counted from the beginning or from the end, within the training."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def test_epochs_count_from_the_beginning_or_from_the_end(
     assert Diagnostics(propagation=wanted).probes(epochs) == probed
 
 
-def test_the_bare_name_asks_for_the_beginning_and_the_end() -> None:
+def test_the_short_form_means_the_beginning_and_the_end() -> None:
     assert load("shortcuts").diagnostics == Diagnostics(propagation=(0, -1))
     assert load("shortcuts", changes={"diagnostics": "propagation"}).diagnostics.probes(4) == (0, 4)

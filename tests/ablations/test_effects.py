@@ -1,4 +1,4 @@
-"""Differences of pairs: published examples, other counts, what has no answer, and laws."""
+"""Paired differences: published examples, independent computations, missing results, and laws."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from ablations.effects import (
-    LEAST_BOOT,
-    MOST_FLIPPED,
+    MAX_SIGN_FLIP_PAIRS,
+    MIN_BOOTSTRAP_PAIRS,
     TESTS,
     Difference,
     Values,
@@ -30,10 +30,10 @@ from ablations.effects import (
 )
 from resnet_space import InputError
 
-# R's `sleep`: extra hours of sleep with two drugs. Student 1908, Biometrika 6, 1-25.
+# `sleep` of R: extra hours of sleep with two drugs. Student 1908, Biometrika 6, 1-25.
 FIRST = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
 SECOND = dict(enumerate([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]))
-# Darwin's maize, crossed less self-fertilised, in eighths of an inch. Fisher 1935, The Design of Experiments, § 17.
+# Darwin's maize: crossed minus self-fertilised, in eighths of an inch. Fisher 1935, The Design of Experiments, § 17.
 MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 # Hamilton depression scale before and after, as in R's ?wilcox.test. Hollander and Wolfe 1973, p. 29.
 BEFORE = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
@@ -78,35 +78,35 @@ def test_fishers_count_of_signs_for_darwins_maize_is_1726_of_32768() -> None:
     assert of(*MAIZE).p == pytest.approx(0.0497, abs=5e-5)
 
 
-def test_wilcoxons_p_is_rs_for_its_own_example() -> None:
+def test_the_p_of_wilcoxon_equals_that_of_r_for_its_example() -> None:
     found = compare(dict(enumerate(BEFORE)), dict(enumerate(AFTER)), test="wilcoxon")
     assert found.p == pytest.approx(2 * 0.01953125)
 
 
-def test_holms_p_are_those_worked_out_by_hand() -> None:
+def test_the_p_values_of_holm_equal_those_computed_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.02]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
 
 
-def test_clopper_and_pearsons_interval_is_rs_for_mendels_peas() -> None:
+def test_the_clopper_pearson_interval_equals_that_of_r_for_mendels_peas() -> None:
     assert rate(682, 925) == pytest.approx((0.7076683, 0.7654066), abs=5e-8)
     assert rate(0, 5) == pytest.approx((0, 1 - 0.025**0.2))
     assert rate(0, 0) == (0, 1)
 
 
-def test_the_lady_tasting_tea_is_not_believed_for_three_of_four() -> None:
+def test_three_of_four_cups_are_not_significant_for_the_lady_tasting_tea() -> None:
     assert rates_differ(3, 4, 1, 4) == pytest.approx(34 / 70)
     assert rates_differ(4, 4, 0, 4) == pytest.approx(2 / 70)
     assert rates_differ(0, 0, 3, 3) == 1
 
 
-def test_pairs_needed_is_the_next_whole_number_above_rs() -> None:
+def test_pairs_needed_is_the_number_of_r_rounded_up() -> None:
     assert TTestPower().solve_power(effect_size=1, alpha=0.05, power=0.9) == pytest.approx(12.58546, abs=5e-5)
     assert pairs_needed(1, 1, power=0.9) == 13
 
 
-# Tests against other counts
+# Comparisons with independent computations
 
 
 @quick
@@ -122,22 +122,22 @@ def test_wilcoxon_is_exact_with_ties(whole: list[int]) -> None:
 
 @quick
 @given(st.lists(st.integers(-9, 9), min_size=3, max_size=9))
-def test_sign_flip_counts_what_a_list_of_all_signs_counts(whole: list[int]) -> None:
+def test_sign_flip_equals_the_enumeration_of_all_signs(whole: list[int]) -> None:
     expected = (np.abs(all_signs(np.array(whole)).sum(axis=1)) >= abs(sum(whole))).mean()
     assert of(*(each / 10 for each in whole), test="sign_flip").p == expected
 
 
-def test_sign_flip_counts_many_pairs_and_says_where_it_stops() -> None:
-    assert of(*range(1, MOST_FLIPPED + 1), test="sign_flip").p == pytest.approx(2.0 ** (1 - MOST_FLIPPED))
-    more = of(*range(1, MOST_FLIPPED + 2), test="sign_flip")
+def test_sign_flip_takes_many_pairs_and_reports_its_limit() -> None:
+    assert of(*range(1, MAX_SIGN_FLIP_PAIRS + 1), test="sign_flip").p == pytest.approx(2.0 ** (1 - MAX_SIGN_FLIP_PAIRS))
+    more = of(*range(1, MAX_SIGN_FLIP_PAIRS + 2), test="sign_flip")
     assert more.p is None
-    assert more.why_no_p == "sign_flip counts up to 40 pairs, and there are 41"
+    assert more.why_no_p == "sign_flip takes at most 40 pairs, and there are 41"
 
 
 @quick
 @given(st.lists(st.none() | st.floats(0, 1), max_size=7))
-def test_holm_closes_bonferroni_and_takes_a_missing_p_for_the_largest(ps: list[float | None]) -> None:
-    # Adjusted, a p is the largest of Bonferroni's over all families that it is in. Marcus, Peritz and Gabriel 1976.
+def test_holm_is_the_closure_of_bonferroni_and_treats_a_missing_p_as_the_largest(ps: list[float | None]) -> None:
+    # The adjusted p is the largest Bonferroni p over all families with the comparison. Marcus, Peritz, Gabriel 1976.
     whole = [1.0 if p is None else p for p in ps]
     families = [each for size in range(1, len(ps) + 1) for each in combinations(range(len(ps)), size)]
     for place, adjusted in enumerate(holm(ps)):
@@ -145,13 +145,13 @@ def test_holm_closes_bonferroni_and_takes_a_missing_p_for_the_largest(ps: list[f
         assert adjusted == (None if ps[place] is None else pytest.approx(largest))
 
 
-def test_missing_data_make_no_other_claim_easier() -> None:
+def test_missing_data_do_not_make_other_claims_easier() -> None:
     assert holm([0.02, 0.9, 0.9])[0] == holm([0.02, None, None])[0] == pytest.approx(0.06)
 
 
 @quick
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_never_lowers_a_p_and_keeps_their_order(ps: list[float]) -> None:
+def test_holm_never_decreases_a_p_and_keeps_the_order(ps: list[float]) -> None:
     known = [each for each in holm(ps) if each is not None]
     assert all(p <= each <= 1 for p, each in zip(ps, known, strict=True))
     order = np.argsort(ps)
@@ -159,7 +159,7 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(ps: list[float]) -> None:
 
 
 @pytest.mark.parametrize("margin", [0.5, 1, 2.5])
-def test_no_worse_and_equivalent_are_those_of_scipy_and_statsmodels(margin: float) -> None:
+def test_no_worse_and_equivalent_agree_with_scipy_and_statsmodels(margin: float) -> None:
     found = compare(FIRST, SECOND)
     first, second = np.array([*FIRST.values()]), np.array([*SECOND.values()])
     assert no_worse(found, margin) == pytest.approx(
@@ -168,34 +168,34 @@ def test_no_worse_and_equivalent_are_those_of_scipy_and_statsmodels(margin: floa
     assert equivalent(found, margin) == pytest.approx(ttost_paired(first, second, -margin, margin)[0])
 
 
-def test_no_worse_asks_about_one_side_only_and_equivalent_about_both() -> None:
+def test_no_worse_is_one_sided_and_equivalent_is_two_sided() -> None:
     better = of(-0.050, -0.051, -0.049)
     assert (no_worse(better, 0.01) or 1) < 0.001
     assert (equivalent(better, 0.01) or 0) > 0.999
 
 
 @pytest.mark.parametrize(("delta", "power"), [(0.3, 0.8), (0.8, 0.8), (1.5, 0.9), (4.0, 0.99)])
-def test_pairs_needed_have_the_power_and_one_less_has_not(delta: float, power: float) -> None:
+def test_pairs_needed_have_the_power_and_one_pair_less_does_not(delta: float, power: float) -> None:
     needed = pairs_needed(1, delta, power=power)
     assert needed is not None
-    # By one tail; the other one is nothing here, and statsmodels' is NaN for some.
+    # One tail only: the other one is 0 here, and NaN in statsmodels for some cases.
     at = [TTestPower().power(delta, n, 0.025, alternative="larger") for n in (needed - 1, needed)]
     assert at[0] < power <= at[1]
 
 
-def test_pairs_needed_do_not_depend_on_where_the_search_begins() -> None:
+def test_pairs_needed_do_not_depend_on_the_maximum() -> None:
     assert {pairs_needed(1, 1, most=most) for most in range(10, 1000, 13)} == {10}
     assert pairs_needed(1, -1) == 10
     assert pairs_needed(0.01, 5.0) == 3
 
 
-def test_too_many_pairs_are_none() -> None:
+def test_pairs_needed_is_none_above_the_maximum() -> None:
     assert pairs_needed(1, 1, most=9) is None
     assert pairs_needed(1, 0) is None
     assert pairs_needed(1, 1, most=2) is None
 
 
-def test_hedges_size_is_without_bias() -> None:
+def test_the_effect_size_of_hedges_is_unbiased() -> None:
     rng = np.random.default_rng(0)
     d = rng.normal(1.0, 1.0, size=(1000, 4))
     raw = (d.mean(axis=1) / d.std(axis=1, ddof=1)).mean()
@@ -205,7 +205,7 @@ def test_hedges_size_is_without_bias() -> None:
     assert compare(FIRST, SECOND).size == pytest.approx(-1.58 / 1.229995 * (1 - 3 / 35), rel=2e-3)
 
 
-def test_the_bootstraps_quantiles_are_expanded_by_t_and_by_the_spread_of_resamples() -> None:
+def test_the_bootstrap_quantiles_are_expanded_by_t_and_by_the_spread_of_resamples() -> None:
     d = [0.013, 0.002, -0.004, 0.0171, 0.0085]
     every = np.array(list(product(d, repeat=5))).mean(axis=1)
     found = of(*d, confidence=0.5)
@@ -214,24 +214,24 @@ def test_the_bootstraps_quantiles_are_expanded_by_t_and_by_the_spread_of_resampl
     assert (every >= (found.boot_high or 0)).mean() == pytest.approx(0.204, abs=0.012)
 
 
-def test_the_bootstraps_interval_of_five_pairs_holds_the_truth_nearly_as_often() -> None:
+def test_the_bootstrap_interval_of_five_pairs_contains_the_truth_almost_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     found = [of(*row) for row in rng.normal(0.02, 0.005, (400, 5))]
     held = np.mean([(each.boot_low or 0) <= 0.02 <= (each.boot_high or 0) for each in found])
     assert 0.89 < held < 0.97  # by plain percentiles 0.85
 
 
-# What has no answer
+# Missing results
 
 
-def test_only_seeds_that_both_have_are_pairs_and_the_others_are_told() -> None:
+def test_only_seeds_of_both_arms_are_pairs_and_the_others_are_reported() -> None:
     found = difference({0: 0.2, 1: 0.3, 3: 0.9}, {3: 0.8, 1: 0.1, 2: 0.5}, planned=range(5))
     assert found.n == 2
     assert found.missing == (0, 2, 4)
     assert found.delta == pytest.approx(0.15)
 
 
-def test_without_a_pair_there_is_nothing_and_with_one_no_spread() -> None:
+def test_without_a_pair_there_is_no_result_and_with_one_pair_no_spread() -> None:
     none, one = of(), of(0.25)
     assert none == Difference(0, (), None, None, None, None, None, None, None, "0 pairs of seeds; a test needs 3", None)
     assert one == replace(none, n=1, delta=0.25, why_no_p="1 pair of seeds; a test needs 3")
@@ -246,38 +246,38 @@ def test_two_pairs_have_an_interval_and_no_p() -> None:
     assert found.size is None
 
 
-@pytest.mark.parametrize("n", [2, LEAST_BOOT - 1, LEAST_BOOT])
+@pytest.mark.parametrize("n", [2, MIN_BOOTSTRAP_PAIRS - 1, MIN_BOOTSTRAP_PAIRS])
 def test_a_few_pairs_have_no_bootstrap(n: int) -> None:
     found = of(*(0.01 * number for number in range(n)))
-    assert ((found.boot_low is None), (found.boot_high is None)) == (n < LEAST_BOOT,) * 2
+    assert ((found.boot_low is None), (found.boot_high is None)) == (n < MIN_BOOTSTRAP_PAIRS,) * 2
 
 
 @pytest.mark.parametrize("test", TESTS)
-def test_arms_that_are_the_same_everywhere_have_p_1(test: str) -> None:
+def test_arms_with_equal_results_have_p_1(test: str) -> None:
     found = compare(FIRST, FIRST, test=test)
     assert (found.delta, found.std, found.low, found.high, found.p, found.size) == (0, 0, 0, 0, 1, None)
     assert (found.boot_low, found.boot_high) == (0, 0)
 
 
-def test_the_same_difference_everywhere_has_no_t_and_says_so() -> None:
+def test_equal_differences_have_no_t_and_the_reason_is_given() -> None:
     # 0.1 + 0.2 - 0.2 is not 0.1 in floating point.
     base = {seed: 0.1 * seed for seed in range(6)}
     found = compare({seed: error + 0.1 for seed, error in base.items()}, base)
     assert (found.delta, found.std, found.low, found.high) == (0.1, 0, 0.1, 0.1)
     assert (found.boot_low, found.boot_high) == (0.1, 0.1)
     assert found.p is None
-    assert found.why_no_p == "all 6 differences are 0.1: without any spread there is no t"
+    assert found.why_no_p == "all 6 differences are 0.1: without spread there is no t"
     assert no_worse(found, 0.2) is equivalent(found, 0.2) is None
     assert found.size is None
 
 
-def test_what_is_0_but_for_rounding_is_0_without_a_sign() -> None:
+def test_a_difference_that_is_0_up_to_rounding_is_0_without_a_sign() -> None:
     found = compare({0: 0.3}, {0: 0.1 + 0.2})
     assert str(found.delta) == "0.0"
 
 
 @pytest.mark.parametrize("test", ["wilcoxon", "sign_flip"])
-def test_the_same_difference_everywhere_has_the_least_p_of_a_count(test: str) -> None:
+def test_equal_differences_have_the_smallest_p_of_an_exact_test(test: str) -> None:
     base = {seed: 0.1 * seed for seed in range(6)}
     assert compare({seed: error + 0.1 for seed, error in base.items()}, base, test=test).p == 2.0**-5
 
@@ -287,7 +287,7 @@ def test_the_same_difference_everywhere_has_the_least_p_of_a_count(test: str) ->
     [
         (lambda: of(0.1, test="wilcoxn"), "test: unknown test 'wilcoxn'; did you mean 'wilcoxon'? allowed: paired_t,"),
         (lambda: of(0.1, confidence=95), "confidence: 95; must be between 0 and 1"),
-        (lambda: of(0.1, float("nan")), "seed 1: nan is no result"),
+        (lambda: of(0.1, float("nan")), "seed 1: nan is not a finite number"),
         (lambda: no_worse(of(0.1, 0.2, 0.3), 0), "margin: 0; must be above 0"),
         (lambda: equivalent(of(0.1), float("inf")), "margin: inf; must be above 0"),
         (lambda: holm([0.1, 1.5]), "p: 1.5; must be between 0 and 1"),
@@ -310,7 +310,7 @@ def test_wrong_input_is_refused_in_words(wrong: Callable[[], object], message: s
 
 
 def turned(found: Difference) -> Difference:
-    """Of the same arms, the other first."""
+    """The difference of the same arms, exchanged."""
 
     def minus(value: float | None) -> float | None:
         return None if value is None else -value
@@ -329,26 +329,26 @@ def turned(found: Difference) -> Difference:
 
 @quick
 @given(pairs, st.sampled_from(list(TESTS)))
-def test_the_other_way_round_all_signs_turn(both: list[tuple[float, float]], test: str) -> None:
+def test_exchanging_the_arms_changes_all_signs(both: list[tuple[float, float]], test: str) -> None:
     arm, other = sides(both)
     assert turned(compare(arm, other, test=test)) == replace(compare(other, arm, test=test), why_no_p="")
 
 
 @quick
 @given(pairs, st.randoms(use_true_random=False))
-def test_which_seed_a_pair_has_makes_no_difference(both: list[tuple[float, float]], random: object) -> None:
+def test_the_numbers_of_the_seeds_do_not_matter(both: list[tuple[float, float]], random: object) -> None:
     shuffled = list(both)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     before, behind = compare(*sides(both)), compare(*sides(shuffled))
     assert (behind.boot_low, behind.boot_high) == (before.boot_low, before.boot_high)
-    # Sums in another order are rounded otherwise.
+    # Sums in another order are rounded differently.
     for name in ("delta", "std", "low", "high", "p", "size"):
         assert getattr(behind, name) == pytest.approx(getattr(before, name), abs=1e-12)
 
 
 @quick
 @given(pairs, errors)
-def test_a_shift_of_one_arm_shifts_the_difference_and_of_both_nothing(
+def test_a_shift_of_one_arm_shifts_the_difference_and_a_shift_of_both_changes_nothing(
     both: list[tuple[float, float]], by: float
 ) -> None:
     found = compare(*sides(both))
@@ -366,7 +366,7 @@ def test_a_shift_of_one_arm_shifts_the_difference_and_of_both_nothing(
 
 @quick
 @given(pairs, st.sampled_from(list(TESTS)), st.sampled_from([0.5, 2, 100]))
-def test_in_other_units_the_difference_scales_and_p_and_size_stay(
+def test_a_change_of_units_scales_the_difference_and_keeps_p_and_size(
     both: list[tuple[float, float]], test: str, unit: float
 ) -> None:
     found = compare(*sides(both), test=test)
@@ -380,7 +380,7 @@ def test_in_other_units_the_difference_scales_and_p_and_size_stay(
 
 @quick
 @given(pairs)
-def test_intervals_hold_the_difference_and_grow_with_the_confidence(both: list[tuple[float, float]]) -> None:
+def test_intervals_contain_the_difference_and_grow_with_the_confidence(both: list[tuple[float, float]]) -> None:
     small, large = compare(*sides(both), confidence=0.9), compare(*sides(both), confidence=0.99)
     for low, high in (("low", "high"), ("boot_low", "boot_high")):
         if getattr(small, low) is not None:
@@ -390,7 +390,7 @@ def test_intervals_hold_the_difference_and_grow_with_the_confidence(both: list[t
 
 @quick
 @given(pairs)
-def test_the_interval_leaves_zero_out_exactly_where_p_is_small(both: list[tuple[float, float]]) -> None:
+def test_the_interval_excludes_zero_exactly_if_p_is_small(both: list[tuple[float, float]]) -> None:
     found = compare(*sides(both))
     if found.p is not None and abs(found.p - 0.05) > 1e-9 and found.std:
         assert found.low is not None

@@ -1,4 +1,4 @@
-"""Effects of a design's factors, as a report tells them: right in size and sign, with what they may be mistaken for."""
+"""Effects of a design's factors, as in the report: correct size and sign, with their aliases."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WOBBLE = (0.001, -0.002, 0.001)
 
 
 def cells(effect: Callable[[str, str], float]) -> dict[str, list[Any]]:
-    """Errors of the factorial's cells, over three seeds."""
+    """The errors of the cells of a factorial, over three seeds."""
     noise = {"original": 1, "full_preactivation": -1}
     return {
         f"{order}, bias={bias}": [effect(order, bias) + noise[order] * wobble for wobble in WOBBLE]
@@ -33,7 +33,7 @@ def cells(effect: Callable[[str, str], float]) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("baseline", [{}, {"order": "full_preactivation", "bias": 0.0}])
-def test_a_main_effect_is_the_second_level_less_the_first_whatever_the_baseline(
+def test_a_main_effect_is_the_second_level_minus_the_first_for_every_baseline(
     baseline: dict[str, Any], ablation: Make
 ) -> None:
     errors = cells(lambda order, bias: 0.1 + 0.05 * (order == "full_preactivation") - 0.02 * (bias == "0"))
@@ -61,7 +61,7 @@ def test_a_cell_that_lacks_a_seed_is_named(ablation: Make) -> None:
     assert "order=original, bias=-6" in note
 
 
-def test_a_fraction_says_what_its_effects_may_be_mistaken_for(ablation: Make) -> None:
+def test_a_fraction_reports_the_aliases_of_its_effects(ablation: Make) -> None:
     factors = {**FACTORS, "transition": {"path": "transition", "levels": ["A", "B"]}}
     design = {"kind": "fractional", "generators": ["C=AB"]}
     names = [
@@ -78,7 +78,7 @@ def test_a_fraction_says_what_its_effects_may_be_mistaken_for(ablation: Make) ->
     assert "defining relation: I = " in markdown.render(document(run))
 
 
-def test_a_design_of_single_steps_has_differences_and_no_means(ablation: Make) -> None:
+def test_a_design_with_simple_effects_has_no_main_effects(ablation: Make) -> None:
     errors = {"baseline": [0.1, 0.11, 0.12], "order=full_preactivation": [0.2, 0.22, 0.21], "bias=0": [0.1, 0.1, 0.1]}
     run = ablation(errors, factors=FACTORS, design="one_at_a_time", set=GATED)
     assert run.terms == []

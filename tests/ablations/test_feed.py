@@ -1,4 +1,4 @@
-"""More seeds where it matters: for open comparisons only, never past the greatest number, the same after a restart."""
+"""More seeds: only for open comparisons, never more than the maximum, the same after a restart."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def drive(plan: AblationPlan, store: Store, errors: Errors, *, most: int = 100) -> list[tuple[str, int]]:
-    """Ask and answer, up to `most` trials; what was asked for, as (arm, seed)."""
+    """Take trials from the feed and report their results, up to `most` trials; return them as (arm, seed)."""
     names = {net.key: name for name, net in plan.architectures.items()}
     feed = AblationFeed(plan, store, Progress(total=0, already=0, steps=1))
     asked = []
@@ -70,12 +70,12 @@ def _end(spec: TrialSpec, value: float | str) -> Finished:
 
 
 def noisy(arm: str, seed: int) -> float:
-    """`clear` is far from the baseline, `open` is not told from it by any number of seeds."""
+    """`clear` is far from the baseline; `open` cannot be distinguished from it with any number of seeds."""
     wobble = (0.003, -0.004, 0.001, 0.002, -0.003, 0.001)[seed]
     return {"base": 0.10, "clear": 0.70 + wobble / 10, "open": 0.10 + wobble}[arm]
 
 
-def test_every_arm_has_its_first_seeds_and_then_the_open_ones_and_the_baseline_have_more(
+def test_every_arm_gets_its_first_seeds_and_then_open_arms_and_the_baseline_get_more(
     plan: AblationPlan, store: Store
 ) -> None:
     asked = drive(plan, store, noisy)
@@ -84,32 +84,32 @@ def test_every_arm_has_its_first_seeds_and_then_the_open_ones_and_the_baseline_h
 
 
 def by_two(plan: AblationPlan) -> AblationPlan:
-    """The same with looks at three, five and six seeds."""
+    """The same plan with analyses at three, five and six seeds."""
     return replace(plan, study=plan.study.model_copy(update={"seeds": Seeds(min=3, max=6, by=2)}))
 
 
-def test_seeds_are_added_so_many_at_a_time(plan: AblationPlan, store: Store) -> None:
+def test_seeds_are_added_in_steps_of_by(plan: AblationPlan, store: Store) -> None:
     plan = by_two(plan)
-    assert plan.study.looks == (3, 5, 6)
+    assert plan.study.analyses == (3, 5, 6)
     asked = drive(plan, store, noisy)
     assert asked[9:] == [(arm, seed) for seed in range(3, 6) for arm in ("base", "open")]
-    assert [len(plan.study.looked(seeds)) for seeds in (2, 3, 4, 5, 6)] == [1, 1, 1, 2, 3]
+    assert [len(plan.study.analyses_up_to(seeds)) for seeds in (2, 3, 4, 5, 6)] == [1, 1, 1, 2, 3]
 
 
-def test_nothing_is_added_where_all_is_resolved(plan: AblationPlan, store: Store) -> None:
+def test_no_seeds_are_added_if_all_contrasts_are_resolved(plan: AblationPlan, store: Store) -> None:
     apart = {"base": 0.1, "clear": 0.7, "open": 0.4}
     asked = drive(plan, store, lambda arm, seed: apart[arm] + 0.0001 * (seed if arm == "base" else -seed))
     assert len(asked) == 9
 
 
-def test_a_run_that_goes_on_asks_for_what_it_would_have_asked_for(plan: AblationPlan, tmp_path: Path) -> None:
+def test_a_resumed_run_requests_the_same_trials(plan: AblationPlan, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     whole = Store.at(tmp_path / "whole")
     undisturbed = drive(plan, whole, noisy)
     whole.close()
     for each in (plan, by_two(plan)):
         for stop in (4, 9, 10, 12):
-            folder = tmp_path / f"{stop} {len(each.study.looks)}"
+            folder = tmp_path / f"{stop} {len(each.study.analyses)}"
             folder.mkdir()
             store = Store.at(folder)
             before = drive(each, store, noisy, most=stop)
@@ -130,7 +130,7 @@ def test_with_a_fixed_number_of_seeds_the_store_is_not_read_at_every_end(
     assert feed.over
 
 
-def test_an_arm_without_any_result_is_not_tried_for_ever(plan: AblationPlan, store: Store) -> None:
+def test_an_arm_without_any_result_gets_no_more_seeds(plan: AblationPlan, store: Store) -> None:
     apart = {"base": 0.1, "clear": 0.7}
     asked = drive(
         plan,
@@ -141,7 +141,7 @@ def test_an_arm_without_any_result_is_not_tried_for_ever(plan: AblationPlan, sto
 
 
 def begun(feed: AblationFeed) -> dict[tuple[str, int], TrialSpec]:
-    """All that is to be had now, by arm and seed."""
+    """Take all trials that the feed has now, by arm and seed."""
     names = {net.key: name for name, net in feed.plan.architectures.items()}
     found = {}
     while job := feed.next():
@@ -149,7 +149,7 @@ def begun(feed: AblationFeed) -> dict[tuple[str, int], TrialSpec]:
     return found
 
 
-def test_what_is_open_whatever_the_others_show_does_not_wait_for_them(plan: AblationPlan, store: Store) -> None:
+def test_a_contrast_that_is_surely_open_does_not_wait_for_the_others(plan: AblationPlan, store: Store) -> None:
     feed = AblationFeed(plan, store, Progress(total=0, already=0, steps=1))
     first = begun(feed)
     for trial in [("open", 0), ("open", 1), ("open", 2), ("base", 0), ("base", 1)]:
@@ -162,10 +162,10 @@ def test_what_is_open_whatever_the_others_show_does_not_wait_for_them(plan: Abla
 @pytest.mark.parametrize(
     ("clear", "more"), [((0.7, 0.7001, 0.7002), set()), ((0.1, 0.3, 0.5), {"base", "clear", "open"})]
 )
-def test_what_the_others_decide_waits_for_them(
+def test_a_contrast_that_depends_on_the_others_waits_for_them(
     plan: AblationPlan, store: Store, clear: tuple[float, ...], more: set[str]
 ) -> None:
-    """By Holm, p = 0.018 at the first of two looks is enough beside a claim, and not beside what is open as well."""
+    """With Holm, p = 0.018 at the first of two analyses is enough next to a claim, and not next to an open contrast."""
     plan = replace(plan, study=plan.study.model_copy(update={"seeds": Seeds(min=3, max=6, by=3)}))
     feed = AblationFeed(plan, store, Progress(total=0, already=0, steps=1))
     first = begun(feed)
@@ -178,7 +178,7 @@ def test_what_the_others_decide_waits_for_them(
     assert {arm for arm, _ in begun(feed)} == more
 
 
-def test_in_whatever_order_trials_end_the_same_are_asked_for(plan: AblationPlan, tmp_path: Path) -> None:
+def test_the_same_trials_are_requested_for_every_order_of_ends(plan: AblationPlan, tmp_path: Path) -> None:
     plan = by_two(plan)
     found = []
     for chance in range(8):
@@ -198,12 +198,12 @@ def test_in_whatever_order_trials_end_the_same_are_asked_for(plan: AblationPlan,
     assert len(found[0]) == 15
 
 
-def test_a_round_waits_for_the_one_before(plan: AblationPlan, store: Store) -> None:
+def test_an_analysis_waits_for_the_previous_one(plan: AblationPlan, store: Store) -> None:
     feed = AblationFeed(plan, store, Progress(total=0, already=0, steps=1))
     jobs = [feed.next() for _ in range(9)]
     assert all(jobs)
     assert feed.next() is None
-    assert not feed.over, "what is running may ask for more"
+    assert not feed.over, "running trials can lead to more trials"
     for job in jobs:
         assert job is not None
         (spec,) = job.trials
@@ -212,7 +212,7 @@ def test_a_round_waits_for_the_one_before(plan: AblationPlan, store: Store) -> N
     assert feed.over
 
 
-def test_a_round_that_is_stored_already_is_counted_once(plan: AblationPlan, store: Store) -> None:
+def test_the_trials_of_an_analysis_that_is_already_stored_are_counted_once(plan: AblationPlan, store: Store) -> None:
     drive(plan, store, noisy, most=10)
     total, ended = plan.count_trials(store)
     assert (total, ended) == (11, 10)
@@ -227,10 +227,10 @@ def fused(plan: AblationPlan) -> AblationPlan:
     return AblationPlan.of(plan.study.model_copy(update={"resources": resources}), plan.images)
 
 
-def test_trials_of_one_shape_are_one_job_and_those_of_a_later_look_are_their_own(
+def test_trials_of_one_shape_are_one_job_and_those_of_a_later_analysis_are_another(
     plan: AblationPlan, store: Store
 ) -> None:
-    """The three arms differ in nothing but a gate's bias at the beginning."""
+    """Three arms that differ only in the initial bias of a gate."""
     feed = AblationFeed(fused(plan), store, Progress(total=0, already=0, steps=1))
     feed.begin(1)
     names = {net.key: name for name, net in plan.architectures.items()}
@@ -245,7 +245,7 @@ def test_trials_of_one_shape_are_one_job_and_those_of_a_later_look_are_their_own
     assert feed.over
 
 
-def test_jobs_that_no_worker_has_taken_yet_are_still_to_come(plan: AblationPlan, store: Store) -> None:
+def test_jobs_that_no_worker_has_taken_are_still_pending(plan: AblationPlan, store: Store) -> None:
     feed = AblationFeed(fused(plan), store, Progress(total=0, already=0, steps=1))
     feed.begin(1)
     job = feed.next()
@@ -256,7 +256,7 @@ def test_jobs_that_no_worker_has_taken_yet_are_still_to_come(plan: AblationPlan,
     assert not feed.idle
 
 
-def test_of_an_arm_that_stopped_in_between_the_other_seeds_are_a_job(plan: AblationPlan, store: Store) -> None:
+def test_the_remaining_seeds_of_an_interrupted_arm_are_one_job(plan: AblationPlan, store: Store) -> None:
     plan = fused(plan)
     store.add(plan.first)
     store.write(_end(plan.first[0], 0.1))
@@ -266,7 +266,7 @@ def test_of_an_arm_that_stopped_in_between_the_other_seeds_are_a_job(plan: Ablat
     assert sorted(len(job.trials) for job in jobs if job) == [2, 3, 3]
 
 
-def test_trials_of_other_data_are_in_no_look_and_in_no_summary(
+def test_trials_of_other_data_are_in_no_analysis_and_in_no_summary(
     plan: AblationPlan, store: Store, tmp_path: Path
 ) -> None:
     other = replace(plan, images=replace(plan.images, fingerprint="f" * 16))
@@ -281,7 +281,9 @@ def test_trials_of_other_data_are_in_no_look_and_in_no_summary(
     assert (run.others, run.counts["complete"]) == (len(others), 15)
 
 
-def test_another_study_in_the_same_database_is_in_no_count(plan: AblationPlan, store: Store, tmp_path: Path) -> None:
+def test_trials_of_another_study_in_the_same_database_are_not_counted(
+    plan: AblationPlan, store: Store, tmp_path: Path
+) -> None:
     wider = plan.study.model_copy(update={"set": {"width": 0.5, "stages.*.units": 1}})
     drive(AblationPlan.of(wider, plan.images), store, noisy)
     drive(plan, store, noisy)

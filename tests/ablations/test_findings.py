@@ -1,4 +1,4 @@
-"""What is found: planned contrasts apart from the others, failures told, and nothing claimed that is not resolved."""
+"""Findings: planned contrasts separate from the others, failures reported, and no claims without significance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_planned_contrast_comes_first_and_the_others_are_exploratory(ablation:
     ]
 
 
-def test_a_family_is_adjusted_by_itself(ablation: Make) -> None:
+def test_each_family_is_adjusted_separately(ablation: Make) -> None:
     run = ablation(CLEAR, planned={"compare": ["bad"]})
     bad, like = run.findings
     assert bad.p_adjusted == bad.p
@@ -34,7 +34,7 @@ def test_a_family_is_adjusted_by_itself(ablation: Make) -> None:
     assert both.findings[0].p_adjusted == pytest.approx(2 * (both.findings[0].p or 0))
 
 
-def test_a_family_is_not_adjusted_where_the_study_says_that_it_is_none(ablation: Make) -> None:
+def test_a_family_is_not_adjusted_if_adjust_is_none(ablation: Make) -> None:
     errors = {"base": [0.10, 0.12, 0.11], "one": [0.13, 0.16, 0.13], "two": [0.125, 0.16, 0.13]}
     compare = {"compare": ["one", "two"]}
     family = ablation(errors, folder="family", planned=compare)
@@ -43,11 +43,11 @@ def test_a_family_is_not_adjusted_where_the_study_says_that_it_is_none(ablation:
     assert [found.p_adjusted for found in alone.findings] == [found.p for found in alone.findings]
     assert [found.resolved for found in alone.findings] == [True, True]
     assert [found.resolved for found in family.findings] == [False, False]
-    assert any("p <= 0.05 for each comparison by itself" in note for note in footnotes(alone))
+    assert any("p <= 0.05 for each comparison separately" in note for note in footnotes(alone))
     assert any("p <= 0.05 by Holm over its family" in note for note in footnotes(family))
 
 
-def test_a_clear_difference_is_told_with_its_size(ablation: Make) -> None:
+def test_a_clear_difference_is_reported_with_its_size(ablation: Make) -> None:
     bad, like = ablation(CLEAR, planned={"compare": ["bad", "like"]}).findings
     assert bad.resolved
     assert bad.verdict == "worse by 30.07 points"
@@ -55,7 +55,7 @@ def test_a_clear_difference_is_told_with_its_size(ablation: Make) -> None:
     assert like.verdict.startswith("not resolved at n = 3")
 
 
-def test_an_open_question_says_how_many_seeds_it_would_take(ablation: Make) -> None:
+def test_an_unresolved_contrast_reports_how_many_seeds_it_needs(ablation: Make) -> None:
     found = ablation({"base": [0.10, 0.12, 0.11], "other": [0.12, 0.11, 0.13]}, planned={"compare": ["other"]})
     needed = found.findings[0].needed
     assert needed is not None
@@ -71,7 +71,7 @@ def test_with_two_seeds_there_is_an_interval_and_no_p(ablation: Make) -> None:
     assert not found.resolved
 
 
-def test_trials_that_did_not_end_well_are_told_and_in_no_mean(ablation: Make) -> None:
+def test_trials_that_diverged_are_reported_and_not_part_of_the_mean(ablation: Make) -> None:
     run = ablation(
         {"base": [0.1, 0.11, 0.12, 0.1], "other": [0.1, "diverged", 0.12, 0.1]}, planned={"compare": ["other"]}
     )
@@ -79,11 +79,11 @@ def test_trials_that_did_not_end_well_are_told_and_in_no_mean(ablation: Make) ->
     assert found.bad == {"other": 1}
     assert found.difference.n == 3
     assert found.difference.missing == (1,)
-    assert found.verdict.startswith("1 of other did not end well;")
+    assert found.verdict.startswith("1 of other diverged or failed;")
     assert run.best is None
 
 
-def test_no_worse_is_another_question_than_different(ablation: Make) -> None:
+def test_no_worse_is_tested_instead_of_a_difference(ablation: Make) -> None:
     errors = {"base": [0.100, 0.110, 0.120, 0.105], "other": [0.101, 0.110, 0.121, 0.106]}
     planned = {"compare": [{"arm": "other", "no_worse_by": 0.01}]}
     (found,) = ablation(errors, planned=planned).findings
@@ -91,7 +91,7 @@ def test_no_worse_is_another_question_than_different(ablation: Make) -> None:
     assert found.verdict == "no worse than 1 points"
 
 
-def test_what_is_surely_small_is_equivalent(ablation: Make) -> None:
+def test_a_difference_shown_to_be_small_is_equivalent(ablation: Make) -> None:
     errors = {"base": [0.100, 0.110, 0.120, 0.105], "other": [0.101, 0.109, 0.121, 0.104]}
     planned = {"compare": ["other"], "equivalent_within": 0.01}
     (found,) = ablation(errors, planned=planned).findings
@@ -99,25 +99,25 @@ def test_what_is_surely_small_is_equivalent(ablation: Make) -> None:
     assert found.verdict == "equivalent at n = 4"
 
 
-def test_the_best_is_named_where_it_beats_every_other(ablation: Make) -> None:
+def test_the_best_arm_is_named_if_it_is_better_than_every_other(ablation: Make) -> None:
     assert ablation({"base": [0.31, 0.32, 0.33], "good": [0.01, 0.02, 0.032]}).best == "good"
     assert ablation(CLEAR, folder="unclear").best is None
 
 
-def test_contrasts_that_change_behind_the_first_trial_are_exploratory(ablation: Make) -> None:
+def test_contrasts_that_changed_after_the_first_trial_are_exploratory(ablation: Make) -> None:
     assert ablation(CLEAR, planned={"compare": ["bad"]}).as_planned
     later = ablation(CLEAR, planned={"compare": ["bad", "like"]})
     assert not later.as_planned
     assert not any(found.planned for found in later.findings)
 
 
-def test_the_answer_is_drawn_from_the_planned_contrasts(ablation: Make) -> None:
+def test_the_answer_uses_the_planned_contrasts(ablation: Make) -> None:
     run = ablation(CLEAR, planned={"compare": ["bad", "like"]})
     assert answer(run) == ("Of 2 planned comparisons with base: 1 worse (bad by 30.07 points), 1 not resolved (like).")
     assert "None of them was planned" in answer(ablation(CLEAR, folder="unplanned"))
 
 
-def test_an_unfinished_run_says_so(ablation: Make) -> None:
+def test_the_answer_of_an_unfinished_run_says_so(ablation: Make) -> None:
     run = ablation({"base": [0.1, 0.1, 0.1], "other": [0.2, None, None]})
     assert "Trials are still to come." in answer(run)
 
@@ -129,7 +129,7 @@ def test_an_unfinished_run_says_so(ablation: Make) -> None:
         ({"measure": "test_eror"}, "unknown measure 'test_eror'; did you mean 'test_error'?"),
         ({"test": "paired"}, "unknown test 'paired'; did you mean 'paired_t'?"),
         ({"compare": ["identity"]}, "'identity' is compared with itself"),
-        ({"compare": ["dropout 0.5", "dropout 0.5"]}, "a contrast is there twice"),
+        ({"compare": ["dropout 0.5", "dropout 0.5"]}, "a contrast is given twice"),
     ],
 )
 def test_wrong_plans_are_refused_by_name(planned: dict[str, Any], message: str) -> None:
@@ -139,14 +139,14 @@ def test_wrong_plans_are_refused_by_name(planned: dict[str, Any], message: str) 
     assert message in str(error.value)
 
 
-def test_seeds_that_are_added_need_contrasts_to_be_added_for(ablation: Make) -> None:
-    with pytest.raises(InputError, match=r"seeds: more seeds are added for planned contrasts"):
+def test_a_range_of_seeds_needs_planned_contrasts(ablation: Make) -> None:
+    with pytest.raises(InputError, match=r"seeds: a range needs planned contrasts"):
         ablation(CLEAR, seeds={"min": 3, "max": 5})
 
 
-def test_a_contrast_with_another_arm_than_the_baseline_is_told_as_such(ablation: Make) -> None:
+def test_a_contrast_with_an_arm_other_than_the_baseline_is_reported_as_such(ablation: Make) -> None:
     run = ablation(CLEAR, planned={"compare": [{"arm": "bad", "versus": "like"}]})
-    assert (run.about("bad").versus, run.about("like").versus) == ("like", "base")
+    assert (run.finding_of("bad").versus, run.finding_of("like").versus) == ("like", "base")
     assert any("or of the arm that it was planned to be compared with" in note for note in footnotes(run))
     alone = ablation(CLEAR, folder="alone", planned={"compare": ["bad"]})
     assert not any("planned to be compared with" in note for note in footnotes(alone))

@@ -1,4 +1,4 @@
-"""Fractions of factorials: published ones, their aliases, and the laws of orthogonal columns."""
+"""Fractional factorials: published ones, their aliases, and the laws of orthogonal columns."""
 
 from collections import Counter
 from itertools import combinations
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from ablations.designs import Design, Fractional
 from ablations.factors import Factor
-from ablations.fractional import LETTERS, Fraction, by_generators, by_resolution, spelt
+from ablations.fractional import LETTERS, Fraction, by_generators, by_resolution, word_text
 from resnet_space import InputError
 
 
 def two_level(number: int) -> dict[str, Factor]:
-    """Named by their letters, so that effects read as words."""
+    """Factors named by their letters, so that effects are words."""
     return {LETTERS[i]: Factor.of({"path": f"p{i}", "levels": ["low", "high"]}) for i in range(number)}
 
 
@@ -24,18 +24,18 @@ def compiled(number: int, baseline: dict[str, str] | None = None, **fields: Any)
 
 
 def words(design: Design) -> dict[str, set[str]]:
-    """Aliases by effect, both as words."""
+    """The aliases of each effect, as words."""
     return {
         each.name.replace(" x ", ""): {word.replace(" x ", "") for word in each.aliases} for each in design.estimates
     }
 
 
 def pattern(fraction: Fraction) -> dict[int, int]:
-    """How many words of each length the defining relation has."""
+    """The number of words of each length in the defining relation."""
     return dict(Counter(word.bit_count() for word in fraction.relation()))
 
 
-def test_two_to_the_five_minus_two_is_of_resolution_three() -> None:
+def test_the_2_to_the_5_minus_2_design_has_resolution_three() -> None:
     design = compiled(5, generators=["D=AB", "E=AC"])
     found = words(design)
     assert len(design.cells) == 8
@@ -44,7 +44,7 @@ def test_two_to_the_five_minus_two_is_of_resolution_three() -> None:
     assert any(note.startswith("resolution III:") for note in design.notes)
 
 
-def test_two_to_the_four_minus_one_with_d_as_abc_is_of_resolution_four() -> None:
+def test_the_2_to_the_4_minus_1_design_with_d_as_abc_has_resolution_four() -> None:
     design = compiled(4, generators=["D=ABC"])
     assert len(design.cells) == 8
     assert words(design) == {
@@ -61,7 +61,7 @@ def test_two_to_the_four_minus_one_with_d_as_abc_is_of_resolution_four() -> None
     )
 
 
-def test_two_to_the_seven_minus_four_is_saturated() -> None:
+def test_the_2_to_the_7_minus_4_design_is_saturated() -> None:
     design = compiled(7, resolution=3)
     assert len(design.cells) == 8
     assert set(words(design)) == set("ABCDEFG")
@@ -117,7 +117,7 @@ def test_a_baseline_of_first_levels_makes_words_of_odd_length_negative() -> None
     assert "defining relation: I = ABD = ACE = BCDE" in compiled(5, high, generators=["D=AB", "E=AC"]).notes
 
 
-def test_long_relations_are_told_by_generators_and_aliases_of_two_factors() -> None:
+def test_long_relations_are_reported_by_generators_and_aliases_of_two_factors() -> None:
     design = compiled(12, resolution=3)
     assert len(design.cells) == 16
     assert "and all products of these" in design.notes[2]
@@ -141,23 +141,23 @@ def test_long_relations_are_told_by_generators_and_aliases_of_two_factors() -> N
         (
             5,
             {"generators": ["D=AB", "E=AB"]},
-            "design.generators: would make D = E, two main effects that nothing tells apart; "
-            "give every generated factor a word of its own, of two letters or more",
+            "design.generators: would make D = E, main effects that cannot be distinguished; "
+            "give each generated factor a different word of two or more letters",
         ),
         (
             3,
             {"generators": ["C=A"]},
-            "design.generators: would make A = C, two main effects that nothing tells apart; "
-            "give every generated factor a word of its own, of two letters or more",
+            "design.generators: would make A = C, main effects that cannot be distinguished; "
+            "give each generated factor a different word of two or more letters",
         ),
         (3, {"generators": ["D=AB"]}, "design.generators: D=AB: unknown letter 'D'; allowed: A, B, C"),
         (
             3,
             {"generators": ["AB"]},
-            "design.generators: 'AB' must be a letter and the word that it is equal to, as in 'D=ABC'",
+            "design.generators: 'AB' must be a letter and the word that it equals, as in 'D=ABC'",
         ),
-        (3, {"generators": ["C=ABA"]}, "design.generators: 'C=ABA' has a letter twice; twice is not at all"),
-        (5, {"generators": ["D=AB", "D=AC"]}, "design.generators: D is generated twice; each factor may be once"),
+        (3, {"generators": ["C=ABA"]}, "design.generators: 'C=ABA' has a letter twice; give each letter once"),
+        (5, {"generators": ["D=AB", "D=AC"]}, "design.generators: D is generated twice; generate each factor once"),
         (
             5,
             {"generators": ["D=AB", "E=AD"]},
@@ -166,7 +166,7 @@ def test_long_relations_are_told_by_generators_and_aliases_of_two_factors() -> N
         (
             14,
             {"generators": ["O=ABC"]},
-            "design.generators: leave 8192 cells; at most 4096 are allowed; give more generators",
+            "design.generators: 8192 cells remain; at most 4096 are allowed; give more generators",
         ),
         (1, {"resolution": 3}, "factors: a fraction needs at least 3 of them, not 1; design: factorial takes two"),
         (4, {}, "fractional needs either a resolution (3 or more) or generators, as in [D=ABC]"),
@@ -178,7 +178,9 @@ def test_long_relations_are_told_by_generators_and_aliases_of_two_factors() -> N
         (4, {"resolution": 2}, "resolution: must be at least 3, not 2"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_is_allowed(number: int, fields: dict[str, Any], message: str) -> None:
+def test_impossible_fractions_are_refused_with_what_is_allowed(
+    number: int, fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError) as error:
         compiled(number, **fields)
     assert str(error.value) == message
@@ -211,7 +213,7 @@ def test_columns_are_balanced_and_orthogonal(given_: Any) -> None:
 
 
 @given(fractions())
-def test_a_fraction_holds_its_baseline_once_and_cells_that_all_differ(given_: Any) -> None:
+def test_a_fraction_has_distinct_cells_and_its_baseline_once(given_: Any) -> None:
     number, resolution, baseline = given_
     design = compiled(number, baseline, resolution=resolution)
     assert [cell.name for cell in design.cells if cell.levels == baseline] == [design.baseline]
@@ -219,7 +221,7 @@ def test_a_fraction_holds_its_baseline_once_and_cells_that_all_differ(given_: An
 
 
 @given(fractions())
-def test_aliases_are_effects_whose_columns_are_the_same_but_for_the_sign(given_: Any) -> None:
+def test_aliases_are_effects_with_equal_columns_up_to_the_sign(given_: Any) -> None:
     number, resolution, baseline = given_
     design = compiled(number, baseline, resolution=resolution)
 
@@ -258,5 +260,5 @@ def test_a_fraction_has_at_least_the_resolution_that_was_asked_for(number: int, 
     assert fraction.resolution == min(pattern(fraction))
 
 
-def test_words_are_spelt_without_the_letter_of_the_identity() -> None:
-    assert (spelt(0), spelt(0b101), spelt(1 << 8)) == ("I", "AC", "J")
+def test_letters_of_factors_skip_the_letter_of_the_identity() -> None:
+    assert (word_text(0), word_text(0b101), word_text(1 << 8)) == ("I", "AC", "J")

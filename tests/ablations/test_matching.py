@@ -1,4 +1,4 @@
-"""Arms of equal complexity: the nearest width there is, and what cannot be matched."""
+"""Arms of equal complexity: the nearest width, and networks that cannot be matched."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def rule(**fields: Any) -> Match:
 
 @pytest.mark.parametrize("cardinality", [1, 2, 4, 8])
 def test_splitting_into_groups_at_equal_macs_widens_the_bottleneck(cardinality: int) -> None:
-    """As 1611.05431, section 4 compares cardinalities: d falls, C * d grows, the cost stays."""
+    """Cardinalities as compared in 1611.05431, section 4: d decreases, C * d increases, the cost stays equal."""
     equal = rule(macs="baseline", by="unit.branch.width", tolerance=0.05)
     target = equal.target(BASE)
     net = match(RESNEXT.assign({"unit.branch.cardinality": cardinality}), target, equal, path="")
@@ -45,7 +45,7 @@ def test_nothing_but_the_width_of_the_bottleneck_changes() -> None:
     assert same == net.assign({"unit.branch.width": same.unit.branch.width})
 
 
-def test_a_net_within_the_tolerance_stays_as_it_is() -> None:
+def test_a_net_within_the_tolerance_is_unchanged() -> None:
     near = round(complexity(SMALL).macs * 1.01)
     assert match(SMALL, near, rule(macs=near), path="") is SMALL
 
@@ -70,14 +70,14 @@ def test_a_match_is_the_nearest_of_all_widths(measure: str, times: float) -> Non
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(2, 17))
-def test_a_net_that_was_made_wider_is_found_again(channels: int) -> None:
+def test_matching_a_widened_net_gives_the_original(channels: int) -> None:
     wider = SMALL.assign({"width": channels / 8})
     for measure in ("macs", "params"):
         equal = rule(**{measure: "baseline", "tolerance": 0})
         assert match(SMALL, equal.target(wider), equal, path="") == wider
 
 
-def test_widths_that_groups_do_not_divide_are_left_out() -> None:
+def test_widths_that_groups_do_not_divide_are_skipped() -> None:
     net = preset("resnext29_8x64d").assign({"width": 0.25, "input_shape": [1, 8, 8]})
     cost = complexity(net).macs
     same = match(net, cost // 2, rule(macs=cost // 2, tolerance=0.2), path="")
@@ -125,12 +125,12 @@ def test_a_branch_without_width_is_matched_by_the_net_s_width_only() -> None:
         ({"macs": 5, "tolerance": 1}, "tolerance: must be less than 1, not 1"),
     ],
 )
-def test_a_match_that_cannot_be_meant_is_refused(fields: dict[str, Any], message: str) -> None:
+def test_a_wrong_match_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as error:
         Match.of(fields)
     assert str(error.value) == message
 
 
-def test_a_number_is_the_target_whatever_the_baseline_costs() -> None:
+def test_a_number_is_the_target_for_every_baseline() -> None:
     assert rule(macs=5e6).target(SMALL) == 5_000_000
     assert rule(params="baseline").target(SMALL) == complexity(SMALL).params

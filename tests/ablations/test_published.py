@@ -1,4 +1,4 @@
-"""The catalogue of published results: every row says what it is of and where it stands, and what it costs."""
+"""The catalogue of published results: every row has a network, a source and costs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from ablations.placing import COMPARED, Cost, cost, network, placed
 from ablations.published import Published, catalogue, rows
+from ablations.published_costs import ERROR_METRICS, Cost, cost, cost_and_error, network
 from resnet_space import PRESETS, InputError, complexity, preset
 
 SOURCE = re.compile(r"\d{4}\.\d{4,5} (table \d+|section [\d.]+)|Krizhevsky 2012 (table \d|abstract)")
@@ -21,7 +21,7 @@ def row(**wanted: str) -> Published:
     return found
 
 
-def test_no_row_stands_there_twice() -> None:
+def test_no_row_is_given_twice() -> None:
     counts = Counter(tuple(value for column, value in each.items() if column != "error_percent") for each in rows())
     assert max(counts.values()) == 1
 
@@ -30,14 +30,14 @@ def test_no_row_stands_there_twice() -> None:
 def test_every_row_has_a_number_with_its_source(each: Published) -> None:
     assert SOURCE.fullmatch(each.paper)
     assert (each.error is not None) + each.fails <= 1
-    assert each.error is not None or each.fails or each.macs, "an error, a failure, or a cost alone"
+    assert each.error is not None or each.fails or each.macs, "an error, a failure, or only a cost"
     assert each.error is None or 0.03 < each.error < 0.5
     assert bool(each.costs) == bool(each.params or each.macs)
     assert all(SOURCE.fullmatch(source) for source in each.costs.split(", ") if source)
 
 
 @pytest.mark.parametrize("name", sorted({each.preset for each in ALL if each.preset}))
-def test_every_preset_that_a_row_names_is_there(name: str) -> None:
+def test_every_preset_that_a_row_names_exists(name: str) -> None:
     assert name in PRESETS
 
 
@@ -50,20 +50,20 @@ def test_a_row_s_network_takes_its_changes_and_costs_what_the_paper_prints(each:
     assert net.classes == {"cifar10": 10, "cifar100": 100, "imagenet": 1000}[each.dataset]
     counts = complexity(net)
     if each.macs is not None:
-        # Papers count convolutions and the classifier, and round or cut off.
+        # Papers count convolutions and the classifier, and round or truncate.
         ours = counts.by_operator["conv"] + counts.by_operator["linear"]
         assert ours == pytest.approx(each.macs, rel=0.03)
     if each.params is not None:
-        # With one digit behind the point, and at times one figure for 10 and for 100 classes.
+        # One digit after the decimal point, and in some papers one number for both 10 and 100 classes.
         assert counts.params == pytest.approx(each.params, rel=0.07)
 
 
-def test_each_arm_of_table_1_is_a_network_of_its_own() -> None:
+def test_each_arm_of_table_1_is_a_different_network() -> None:
     nets = [network(each) for each in ALL if each.table == "shortcuts"]
     assert len({net.key for net in nets if net}) == len(nets) == 11
 
 
-def test_names_tell_the_rows_of_a_table_apart() -> None:
+def test_the_rows_of_a_table_have_different_names() -> None:
     for table in {each.table for each in ALL}:
         names = Counter(
             (each.name, each.remark, each.dataset, each.metric, each.paper) for each in ALL if each.table == table
@@ -71,18 +71,18 @@ def test_names_tell_the_rows_of_a_table_apart() -> None:
         assert max(names.values()) == 1, table
 
 
-def test_a_cost_is_the_paper_s_own_where_it_prints_one_and_counted_where_not() -> None:
+def test_a_cost_is_printed_in_the_paper_or_else_counted() -> None:
     depth = row(table="depth", model="resnet56")
     assert cost(depth, "params") == Cost(0.85e6, counted=False)
     assert cost(depth, "macs") == Cost(complexity(preset("resnet56")).macs, counted=True)
     assert cost(row(model="nin"), "params") is None
 
 
-def test_what_failed_and_errors_of_the_first_five_guesses_have_no_place() -> None:
-    assert placed(row(table="shortcuts", variant="dropout"), "macs") is None
-    assert placed(row(table="top5", model="vgg16"), "macs") is None
-    assert placed(row(table="references", model="vgg16"), "macs") == (15.3e9, 0.2807)
-    assert COMPARED == ("test_error", "top1")
+def test_failures_and_top_5_errors_have_no_point() -> None:
+    assert cost_and_error(row(table="shortcuts", variant="dropout"), "macs") is None
+    assert cost_and_error(row(table="top5", model="vgg16"), "macs") is None
+    assert cost_and_error(row(table="references", model="vgg16"), "macs") == (15.3e9, 0.2807)
+    assert ERROR_METRICS == ("test_error", "top1")
 
 
 def test_a_data_set_has_its_own_rows_and_an_unknown_one_names_the_nearest() -> None:
@@ -91,7 +91,7 @@ def test_a_data_set_has_its_own_rows_and_an_unknown_one_names_the_nearest() -> N
         catalogue("cifar-10")
 
 
-def test_errors_are_the_printed_ones_without_a_rounding_of_ours() -> None:
+def test_errors_are_the_printed_ones_without_rounding() -> None:
     printed = [each["error_percent"] for each in rows() if each["error_percent"]]
     errors = [each.error for each in ALL if each.error is not None]
     assert [Decimal(text) for text in printed] == [Decimal(str(error)) * 100 for error in errors]

@@ -1,4 +1,4 @@
-"""A study's file: profiles, changes by path, and whose word counts."""
+"""A study's file: profiles, changes by path, and which setting overrides which."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_first_profile_holds_by_itself(study: str) -> None:
+def test_the_first_profile_is_the_default(study: str) -> None:
     assert load(study) == load(study, profile="small") != load(study, profile="large")
 
 
@@ -44,7 +44,7 @@ def test_a_profile_replaces_fields_and_merges_set_and_resources(study: str) -> N
     assert (large.net, large.seeds, large.recipe.steps, large.recipe.epochs) == ("resnet56", 7, 64_000, None)
 
 
-def test_an_arm_s_own_word_counts_before_the_study_s(study: str) -> None:
+def test_an_arm_overrides_the_study(study: str) -> None:
     nets = load(study).architectures((1, 8, 8), 10)
     assert [net.unit.order for net in nets.values()] == [
         "relu_before_addition",
@@ -55,22 +55,22 @@ def test_an_arm_s_own_word_counts_before_the_study_s(study: str) -> None:
     assert {net.stem.channels for net in nets.values()} == {8}
 
 
-def test_images_and_classes_are_the_data_s(study: str) -> None:
+def test_image_shape_and_classes_come_from_the_data(study: str) -> None:
     net = load(study).architectures((2, 9, 10), 4)["a"]
     assert (net.input_shape, net.classes) == ((2, 9, 10), 4)
 
 
-def test_a_path_is_the_study_s_field_or_else_every_arm_s(study: str) -> None:
+def test_a_path_is_a_field_of_the_study_or_else_of_every_arm(study: str) -> None:
     changed = load(study, changes={"recipe.lr": 0.5, "seeds": 4, "transition": "B", "stages.*.units": 1})
     assert (changed.recipe.lr, changed.recipe.epochs, changed.seeds) == (0.5, 3, 4)
     assert {net.transition for net in changed.architectures((1, 8, 8), 10).values()} == {"B"}
     assert {net.depth for net in changed.architectures((1, 8, 8), 10).values()} == {8}
 
 
-def test_a_study_comes_back_from_its_own_yaml(study: str) -> None:
+def test_a_study_is_restored_from_its_yaml(study: str) -> None:
     assert Ablation.from_yaml(load(study).to_yaml()) == load(study)
 
 
-def test_a_wrong_arm_is_named(study: str) -> None:
+def test_an_error_names_the_wrong_arm(study: str) -> None:
     with pytest.raises(InputError, match=r"^arms\.a: stages\.2\.stride: 2 would shrink a map of 1x1 to nothing"):
         load(study).architectures((1, 2, 2), 10)

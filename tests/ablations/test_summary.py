@@ -1,4 +1,4 @@
-"""Means, spreads, outcomes and rank agreement, against numbers worked out by hand."""
+"""Means, spreads, outcomes and rank agreement, compared with numbers computed by hand."""
 
 from collections import Counter
 
@@ -42,11 +42,11 @@ def test_mean_and_sample_standard_deviation_are_over_complete_seeds() -> None:
         (arm(0.2, 0.21), "fail"),
         (arm(0.1, diverged=1), "trained, 1 of 2 diverged"),
         (arm(failed=2), "2 of 2 failed"),
-        (arm(0.1, planned=3), "trained, 2 of 3 to come"),
-        (arm(planned=3), "3 of 3 to come"),
+        (arm(0.1, planned=3), "trained, 2 of 3 pending"),
+        (arm(planned=3), "3 of 3 pending"),
     ],
 )
-def test_an_outcome_hides_nothing(summary: ArmSummary, outcome: str) -> None:
+def test_an_outcome_reports_every_status(summary: ArmSummary, outcome: str) -> None:
     assert summary.outcome == outcome
 
 
@@ -63,7 +63,7 @@ def test_the_same_order_agrees_and_the_reverse_disagrees() -> None:
 
 
 def test_published_failures_tie_as_worst() -> None:
-    # Of six pairs one is tied on the paper's side, five agree: 5 / sqrt(6 * 5).
+    # Of six pairs, one is tied in the paper and five agree: 5 / sqrt(6 * 5).
     ours = [arm(0.1, published=0.05), arm(0.2, published=0.06), arm(0.3, fails=True), arm(0.9, fails=True)]
     assert tau(*ours) == pytest.approx(5 / 30**0.5)
 

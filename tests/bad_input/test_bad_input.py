@@ -184,4 +184,4 @@ def test_a_number_of_thousands_of_digits_is_refused_wherever_it_stands(
     value = ["plan", "shortcuts", "--set", f"width={digits}"]
     assert refused(value, capsys, monkeypatch) == ["error: value: a whole number of thousands of digits"]
     index = ["show", "resnet20", "--set", f"stages.{digits}.units=1"]
-    assert "is no index of a list of 3" in refused(index, capsys, monkeypatch)[0]
+    assert "is not an index of a list of 3" in refused(index, capsys, monkeypatch)[0]

@@ -1,4 +1,4 @@
-"""Random architectures for hypothesis, by `st.from_type(Architecture)`, and weights that a test can trust."""
+"""Random architectures for hypothesis, from `st.from_type(Architecture)`, and weights that differ from the defaults."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ settings.load_profile("repeatable")
 
 
 def shortcuts() -> st.SearchStrategy:
-    """Every kind of the catalogue, with values for each number it has."""
+    """Every kind of the catalogue, with values for each of its numbers."""
     numbers = {"compression": st.sampled_from([0.25, 0.5, 1.0])}
     others = st.sampled_from([0.0, 0.25, 0.5])
     return st.one_of(
@@ -75,7 +75,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
         optional={"shortcut": shortcuts(), "order": st.sampled_from([*ORDERS]), "branch": branches()},
     ).map(UnitOverride.of)
     count = draw(st.integers(1, 3))
-    # Option A pads, so channels grow; a quarter of them and the multiples of the first stage's are whole.
+    # Option A pads, so channels must grow. A quarter of them, and the ratio to the first stage, must be whole numbers.
     factors = sorted(draw(st.lists(st.integers(1, 3), min_size=count - 1, max_size=count - 1)))
     base = 16
     fields = {
@@ -102,7 +102,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
     try:
         return Architecture(**fields)
     except ValueError:
-        # Some combinations are no network: a branch whose last BN begins at 0, and that has none.
+        # Some combinations cannot be built, such as zero_init with a branch without BN.
         reject()
 
 
@@ -111,7 +111,7 @@ st.register_type_strategy(Architecture, architectures())
 
 @pytest.fixture(scope="session")
 def randomised() -> Callable[[nn.Module], nn.Module]:
-    """Gives batch normalisation statistics and weights as after training: none is the identity."""
+    """Set batch normalisations to statistics and weights as after training, so that none is the identity."""
 
     def change(model: nn.Module) -> nn.Module:
         for module in model.modules():

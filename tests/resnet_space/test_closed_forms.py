@@ -1,4 +1,4 @@
-"""Depth, parameters and MACs against formulas derived here from the papers' tables, not from the code."""
+"""Depth, parameters and MACs, compared with formulas derived here from the papers' tables, not from the code."""
 
 import math
 
@@ -11,14 +11,14 @@ from resnet_space.presets import cifar
 
 
 def params_of_6n2(n):
-    """Convolutions 432 + 2n*9*(16^2 + 32^2 + 64^2), less 9*(16*32 + 32*64) for two narrow inputs; BN
+    """Convolutions 432 + 2n*9*(16^2 + 32^2 + 64^2), minus 9*(16*32 + 32*64) for two narrow inputs; BN
     2*(16 + 2n*(16 + 32 + 64)); a classifier of 650. 1512.03385, section 4.2.
     """
     return 97_216 * n - 21_926
 
 
 def conv_macs_of_6n2(n):
-    """432*32^2 for the stem and 18n*16^2*32^2 a stage, less 9*16*32*16^2 for each narrow input."""
+    """432*32^2 for the stem and 18n*16^2*32^2 per stage, minus 9*16*32*16^2 for each narrow input."""
     return 14_155_776 * n - 1_916_928
 
 
@@ -41,7 +41,7 @@ class TestCifarNetsOf6nPlus2Layers:
         squares = n * 16**2 + (n - 1) * (32**2 + 64**2)
         assert c.params == params_of_6n2(n) + PROJECTIONS["params"] + squares + 2 * (n * 16 + (n - 1) * 96)
 
-    def test_plain_net_costs_what_option_a_does(self, n):
+    def test_plain_net_has_the_cost_of_option_a(self, n):
         plain, residual = complexity(preset("plain20").assign({"stages.*.units": n})), complexity(cifar(n))
         assert plain.params == residual.params
         assert plain.macs == residual.macs
@@ -54,7 +54,7 @@ class TestCifarNetsOf6nPlus2Layers:
     def test_every_unit_adds_its_output_once(self, n):
         assert complexity(cifar(n)).elementwise == n * (16 * 32**2 + 32 * 16**2 + 64 * 8**2)
 
-    def test_elements_beside_convolutions_are_normalisation_and_pooling(self, n):
+    def test_macs_other_than_convolutions_are_normalisation_and_pooling(self, n):
         counted = complexity(cifar(n))
         normalised = 16 * 32**2 + 2 * n * (16 * 32**2 + 32 * 16**2 + 64 * 8**2)
         assert counted.by_operator["batch_norm"] == 2 * normalised
@@ -69,7 +69,7 @@ def test_name_of_a_preset_states_its_depth(name):
 
 
 class Tally:
-    """Parameters and MACs of convolutions with BN, added up as they are met."""
+    """Adds up the parameters and MACs of convolutions with BN."""
 
     def __init__(self):
         self.params = self.macs = self.outputs = 0
@@ -86,7 +86,7 @@ def halved(size):
 
 
 def tally(kind, n, width, size, classes, cardinality, stride_on):
-    """A net of three stages, option B, order `original`, by hand."""
+    """Count a net of three stages, option B, order `original`, by hand."""
     t = Tally()
     t.conv(3, 3, width, size)
     ins = width
@@ -120,7 +120,7 @@ def tally(kind, n, width, size, classes, cardinality, stride_on):
     cardinality=st.sampled_from([1, 2]),
     stride_on=st.sampled_from(["3x3", "1x1"]),
 )
-def test_any_basic_or_bottleneck_net_costs_what_a_count_by_hand_says(
+def test_any_basic_or_bottleneck_net_has_the_costs_counted_by_hand(
     kind, n, half, size, classes, cardinality, stride_on
 ):
     width = 2 * half

@@ -1,13 +1,14 @@
-"""Counts by distinct units are those of fvcore on the whole network."""
+"""Counts by distinct units equal those of fvcore on the complete network."""
 
 import pytest
 import torch
+from caches import KEPT, forget
 from fvcore.nn import FlopCountAnalysis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_space import PRESETS, Architecture, build, complexity, counter, preset
-from resnet_space.counter import ELEMENTWISE, LEFT_OUT, count
+from resnet_space.counter import ELEMENTWISE, UNCOUNTED_OPERATORS, count
 from resnet_space.shortcuts import SHORTCUTS
 
 QUICK = [name for name, row in PRESETS.items() if row.net.depth <= 56 and not name.startswith("resnext29")]
@@ -20,14 +21,14 @@ def macs_by_plain_fvcore(net):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_preset_counted_by_units_is_the_whole_net(name):
+def test_counting_by_units_equals_counting_the_complete_preset(name):
     net = preset(name)
     assert complexity(net) == count(build(net), net.input_shape)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet110", "preresnet164"])
-def test_deep_preset_counted_by_units_is_the_whole_net(name):
+def test_counting_by_units_equals_counting_the_complete_deep_preset(name):
     net = preset(name)
     assert complexity(net) == count(build(net), net.input_shape)
 
@@ -35,18 +36,18 @@ def test_deep_preset_counted_by_units_is_the_whole_net(name):
 @pytest.mark.slow
 @settings(max_examples=50)
 @given(net=st.from_type(Architecture))
-def test_random_net_counted_by_units_is_the_whole_net(net):
+def test_counting_by_units_equals_counting_the_complete_random_net(net):
     assert complexity(net) == count(build(net), net.input_shape)
 
 
 @settings(max_examples=10)
 @given(net=st.from_type(Architecture))
-def test_macs_of_a_random_net_are_plain_fvcores(net):
+def test_macs_of_a_random_net_equal_those_of_plain_fvcore(net):
     assert complexity(net).macs == macs_by_plain_fvcore(net)
 
 
 @pytest.mark.parametrize("kind", SHORTCUTS)
-def test_macs_are_plain_fvcores_with_every_shortcut(kind):
+def test_macs_with_every_shortcut_equal_those_of_plain_fvcore(kind):
     net = preset("resnet20", shortcut=kind)
     assert complexity(net).macs == macs_by_plain_fvcore(net)
 
@@ -55,10 +56,11 @@ def test_of_a_net_of_a_thousand_layers_each_distinct_unit_runs_once_and_each_dis
     monkeypatch,
 ):
     ran, counted = [], []
-    gone_through, by_fvcore = counter._ran, counter.count
-    monkeypatch.setattr(counter, "_ran", lambda *given: ran.append(given) or gone_through(*given))
+    by_leaves, by_fvcore = counter._leaves, counter.count
+    monkeypatch.setattr(counter, "_leaves", lambda *given: ran.append(given) or by_leaves(*given))
     monkeypatch.setattr(counter, "count", lambda *given: counted.append(given) or by_fvcore(*given))
-    counter.forget()
+    monkeypatch.setattr(counter, "_COUNTED", {})
+    forget({"resnet_space.counter": KEPT["resnet_space.counter"]})
     net = preset("preresnet1001")
     complexity(net)
     assert len(net.blueprint.units) == 333
@@ -92,21 +94,21 @@ def test_elementwise_work_of_a_shortcut_is_counted(shortcut, per_element):
     assert complexity(net).elementwise == per_element * outputs
 
 
-def test_gate_and_identity_do_not_look_alike_beyond_the_gates_convolution():
+def test_gate_and_identity_differ_in_elementwise_operations():
     identity, gate = (complexity(preset("resnet20", shortcut=kind)) for kind in ("identity", "exclusive_gate"))
     assert gate.elementwise > identity.elementwise
     assert gate.macs > identity.macs
 
 
-def test_what_is_not_counted_is_listed():
+def test_uncounted_operators_are_listed():
     assert complexity(preset("resnet20")).uncounted == ("pad", "relu", "slice")
     assert complexity(preset("resnet18", shortcut="dropout")).uncounted == ("dropout", "max_pool2d", "relu")
 
 
 @settings(max_examples=10)
 @given(net=st.from_type(Architecture))
-def test_nothing_runs_that_is_neither_counted_nor_listed(net):
-    assert set(complexity(net).uncounted) <= set(LEFT_OUT)
+def test_every_operator_that_runs_is_counted_or_listed(net):
+    assert set(complexity(net).uncounted) <= set(UNCOUNTED_OPERATORS)
 
 
 def test_counting_draws_no_random_numbers():
@@ -125,6 +127,6 @@ def test_counting_a_module_leaves_it_in_training_mode():
     assert model.training
 
 
-def test_counts_are_those_of_one_image_in_evaluation_mode_whatever_the_module_was_in():
+def test_counts_are_those_of_evaluation_mode_for_a_module_in_any_mode():
     net = preset("resnet20", shortcut="dropout")
     assert count(build(net).train(), net.input_shape) == count(build(net).eval(), net.input_shape)

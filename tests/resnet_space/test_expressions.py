@@ -1,4 +1,4 @@
-"""The language of constraints and filters: what it says, what it refuses, and that nothing gets out of it."""
+"""The language of constraints and filters: its meaning, its errors, and that any text is either parsed or refused."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from resnet_space import fields
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
-from resnet_space.fields import NAMES, measure
+from resnet_space.fields import NAMES, lookup_of
 from resnet_space.parsing import MAX_DEPTH, MAX_LENGTH
 from resnet_space.presets import preset
 
@@ -32,7 +32,7 @@ SIGNS = ["<", "<=", "==", "!=", "and", "or", "not", "in", "+", "-", "*", "/", "=
 
 
 def holds(text: str, name: str = "resnet20", **changes: Any) -> bool:
-    return Expression(text, NAMES).evaluate(measure(preset(name, **changes)))
+    return Expression(text, NAMES).evaluate(lookup_of(preset(name, **changes)))
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_does_not_hold_for_resnet20(text: str) -> None:
     ["gate_bias > -3", "gate_bias != 1", "not gate_bias > -3", "stages.9.units > 0", "cardinality in [1]"],
 )
 def test_missing_field_is_neither_true_nor_false(text: str) -> None:
-    value = measure(preset("resnet20"))
+    value = lookup_of(preset("resnet20"))
     assert not Expression(text, NAMES).evaluate(value)
     assert not Expression(text, NAMES).refuted(value)
 
 
-def test_missing_field_does_not_spoil_what_is_decided_without_it() -> None:
+def test_missing_field_does_not_change_a_result_that_does_not_need_it() -> None:
     assert holds("gate_bias > 0 or depth == 20")
-    assert Expression("gate_bias > 0 and depth > 20", NAMES).refuted(measure(preset("resnet20")))
+    assert Expression("gate_bias > 0 and depth > 20", NAMES).refuted(lookup_of(preset("resnet20")))
 
 
 def test_nan_is_missing() -> None:
@@ -111,13 +111,13 @@ def test_network_is_not_counted_unless_a_cost_is_named(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("macs <", "macs <: column 7: a value was expected, and the text ends"),
+        ("macs <", "macs <: column 7: a value was expected, but the text ends"),
         ("depth = 3", "column 7: an operator or the end was expected, not '='; write == to compare"),
         ("depth > 3 && macs < 1", "column 11: an operator or the end was expected, not '&'; write and"),
         ("depth", "column 1: a comparison was expected, as in depth >= 20"),
         ("depth > 3 and macs", "column 15: a comparison was expected"),
         ("1 < depth < 3", "column 3: a value was expected, not a comparison; join comparisons by and"),
-        ("(depth > 3", "column 11: ')' was expected, and the text ends"),
+        ("(depth > 3", "column 11: ')' was expected, but the text ends"),
         ("order in original", "column 10: '[' was expected, not 'original'"),
         ("mac < 3", "column 1: unknown name 'mac'; did you mean 'macs'?"),
         ("width > 3", "unknown name 'width'; did you mean stages.0.unit.branch.width or unit.branch.width?"),
@@ -132,10 +132,10 @@ def test_network_is_not_counted_unless_a_cost_is_named(monkeypatch: pytest.Monke
         ("stages.*.units > 2", "column 1: write an index in place of *, as in stages.0.units"),
         ("depth > '" + "x" * MAX_LENGTH + "'", f"an expression has at most {MAX_LENGTH}"),
         ("(" * 200 + "depth", f"nested more than {MAX_DEPTH} deep"),
-        ("", "column 1: a value was expected, and the text ends"),
+        ("", "column 1: a value was expected, but the text ends"),
     ],
 )
-def test_error_points_at_the_place(text: str, message: str) -> None:
+def test_error_has_the_column(text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         Expression(text, NAMES)
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""Inception-v4 and Inception-ResNet, 1602.07261: their parameters by the figures, and branches of several paths."""
+"""Inception-v4 and Inception-ResNet, 1602.07261: parameters from the figures, and branches with several paths."""
 
 import pytest
 import torch
@@ -9,13 +9,13 @@ from resnet_space.neighbours import inception_resnet_v1, inception_resnet_v2
 
 
 class Count:
-    """Weights of convolutions with BN (two more a channel), or `linear` with a bias, added up as figures are read."""
+    """Adds up the weights of convolutions with BN (two more per channel), or `linear` with a bias, from the figures."""
 
     def __init__(self, channels):
         self.channels, self.total = channels, 0
 
     def conv(self, *steps, linear=False, into=None):
-        """A path of (kernel area, outputs) from `into` or the block's input; returns its outputs."""
+        """Add a path of (kernel area, outputs) from `into` or the block's input; return its outputs."""
         ins = into or self.channels
         for area, outs in steps:
             self.total += area * ins * outs + (outs if linear else 2 * outs)
@@ -79,7 +79,7 @@ def test_parameters_of_inception_v4_are_those_of_its_figures():
         ends = [count.conv((3, 256), into=ins) for ins in split for _ in range(2)]
         count.channels = count.conv((1, 256)) + count.conv((1, 256)) + sum(ends)
     assert count.channels == 1536
-    # The count of the authors' own code too, as others report it.
+    # The authors' code has the same count, as others report.
     assert complexity(preset("inception_v4")).params == count.total + 1537 * 1000 == 42_679_816
 
 

@@ -1,4 +1,4 @@
-"""Seeds pair networks: what two have in common begins alike."""
+"""Seeds pair networks: layers that two networks share start with equal weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     ],
     ids=["order", "gate", "projection", "plain", "transition", "depth"],
 )
-def test_arms_of_a_seed_begin_with_the_same_weights_where_they_have_the_same_layers(other: Architecture) -> None:
+def test_arms_of_one_seed_start_with_equal_weights_in_equal_layers(other: Architecture) -> None:
     mine, theirs = build(BASE, seed=3), build(other, seed=3)
     assert torch.equal(mine.stem[0].weight, theirs.stem[0].weight)
     assert torch.equal(mine.head[-1].weight, theirs.head[-1].weight)
@@ -41,19 +41,19 @@ def test_arms_of_a_seed_begin_with_the_same_weights_where_they_have_the_same_lay
     assert same(convolutions(mine, 1), convolutions(theirs, 1))
 
 
-def test_another_seed_is_another_draw_and_the_same_the_same() -> None:
+def test_different_seeds_draw_different_weights_and_equal_seeds_equal_ones() -> None:
     a, b, again = (build(BASE, seed=seed).state_dict() for seed in (0, 1, 0))
     assert all(torch.equal(a[name], again[name]) for name in a)
     assert not torch.equal(a["units.0.F.0.weight"], b["units.0.F.0.weight"])
 
 
-def test_layers_of_one_shape_in_one_place_differ() -> None:
+def test_layers_of_one_shape_at_one_position_differ() -> None:
     first, second = convolutions(build(BASE, seed=0), 0)
     assert first.shape == second.shape
     assert not torch.equal(first, second)
 
 
-def test_a_seed_leaves_the_global_generator_alone_but_for_what_building_draws() -> None:
+def test_a_seed_does_not_change_the_global_generator_after_building() -> None:
     torch.manual_seed(0)
     build(BASE)
     plain = torch.rand(1)
@@ -62,7 +62,7 @@ def test_a_seed_leaves_the_global_generator_alone_but_for_what_building_draws() 
     assert torch.equal(plain, torch.rand(1))
 
 
-def test_weights_are_as_wide_as_he_et_al_have_them() -> None:
+def test_weights_have_the_standard_deviation_of_he_et_al() -> None:
     model = build(preset("resnet20"), seed=0)
     weight = model.units[-1].F[0].weight
     assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
@@ -72,6 +72,6 @@ def test_weights_are_as_wide_as_he_et_al_have_them() -> None:
     assert linear.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
 
 
-def test_a_gate_keeps_the_bias_that_it_was_given() -> None:
+def test_a_gate_keeps_its_initial_bias() -> None:
     model = build(BASE.assign({"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -6}}), seed=1)
     assert model.units[0].h.gate.conv.bias.eq(-6).all()

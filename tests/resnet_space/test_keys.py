@@ -1,4 +1,4 @@
-"""Equivalent descriptions have one key, and equivalent means equal outputs; others differ in their keys."""
+"""Equivalent descriptions, whose outputs are equal, have one key; others have different keys."""
 
 import copy
 import os
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_space import PRESETS, Architecture, build, preset
-from resnet_space.blueprint import draw
+from resnet_space.blueprint import make_blueprint
 from resnet_space.shortcuts import SHORTCUTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -183,7 +183,7 @@ ONE_CHANGE = [
 
 
 def outputs(net):
-    """In training, so that dropout shows; from the same seed for weights, batch and dropout."""
+    """The output in training mode, so that dropout has an effect; one seed for weights, batch and dropout."""
     torch.manual_seed(0)
     model = build(net)
     return model(torch.randn(2, *net.input_shape))
@@ -213,7 +213,7 @@ def test_presets_have_different_keys():
 @pytest.mark.parametrize(
     ("name", "key"),
     [
-        # Results are stored under these. A change orphans them all: raise SCHEMA in blueprint.py with it.
+        # Results are stored under these keys. If keys must change, increase SCHEMA in blueprint.py as well.
         ("plain20", "1296f0fae1cd8914"),
         ("resnet20", "d8bc4f47d2174355"),
         ("resnet50", "298b338610b01212"),
@@ -221,11 +221,11 @@ def test_presets_have_different_keys():
         ("resnext50_32x4d", "9ce28d6b903a002d"),
     ],
 )
-def test_key_stays_what_it_was(name, key):
+def test_key_is_unchanged(name, key):
     assert preset(name).key == key
 
 
-def test_key_of_a_gated_net_stays_what_it_was():
+def test_key_of_a_gated_net_is_unchanged():
     assert preset("resnet110", shortcut=GATE).key == "5c9b7e57c204b832"
 
 
@@ -243,12 +243,12 @@ def key_in_another_process(shortcut, *, hash_seed="0"):
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])
-def test_key_is_that_of_any_process(seed):
+def test_key_is_the_same_in_every_process(seed):
     assert key_in_another_process(GATE, hash_seed=seed) == preset("resnet20", shortcut=GATE).key
 
 
 def test_key_does_not_depend_on_what_was_described_before():
-    # -0.0 equals 0.0, so a cache may answer for both: each stands alone in its process here.
+    # -0.0 equals 0.0, so a cache could return one for the other: each runs in its own process here.
     keys = {key_in_another_process(GATE | {"gate_bias": bias}) for bias in (0.0, -0.0)}
     assert len(keys) == 1
 
@@ -257,7 +257,7 @@ def test_key_does_not_depend_on_what_was_described_before():
 def test_key_is_16_hex_digits_of_the_blueprint(net):
     assert len(net.key) == 16
     assert int(net.key, 16) >= 0
-    assert net.key == draw(net).key
+    assert net.key == make_blueprint(net).key
 
 
 def test_copy_with_a_change_has_the_key_of_the_change():

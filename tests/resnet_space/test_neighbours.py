@@ -1,4 +1,4 @@
-"""The neighbours of residual networks: Highway, DenseNet, Inception-ResNet, stochastic depth, learned scalars."""
+"""Relatives of residual networks: Highway, DenseNet, Inception-ResNet, stochastic depth, learned scalars."""
 
 import copy
 import math
@@ -31,7 +31,7 @@ def convolutions(unit):
 # Highway: 1505.00387, equations 2 and 3.
 
 
-def test_highway_layer_computes_the_papers_formula():
+def test_highway_layer_computes_the_formula_of_the_paper():
     torch.manual_seed(0)
     unit = build(preset("highway1", width=0.25)).eval().units[0]
     h, t = convolutions(unit)[0], unit.h.gate.conv
@@ -49,7 +49,7 @@ def test_highway_layers_are_neither_normalised_nor_without_bias():
 
 
 @pytest.mark.parametrize("name", ["highway1", "highway2", "highway3", "highway4"])
-def test_gates_of_a_highway_begin_open_to_the_input(name):
+def test_gates_of_a_highway_initially_pass_the_input(name):
     gates = [unit.h.gate.conv for unit in build(preset(name)).units if unit.h.gate is not None]
     assert {gate.bias.max().item() for gate in gates} == {-4.0}
     assert {gate.kernel_size for gate in gates} == ({(3, 3), (1, 1)} if name == "highway4" else {(3, 3)})
@@ -77,7 +77,7 @@ def test_layers_on_a_map_of_one_pixel_are_fully_connected():
 # Dense connectivity: 1608.06993, equation 2.
 
 
-def test_dense_unit_puts_its_output_behind_its_input():
+def test_dense_unit_appends_its_output_to_its_input():
     torch.manual_seed(0)
     net = small(shortcut="concatenation", order="full_preactivation", branch="dense_bottleneck")
     unit = build(net).eval().units[1]
@@ -147,7 +147,7 @@ def test_recomputing_changes_neither_outputs_nor_gradients_nor_running_statistic
 
 
 def kept_bytes(net, *, recompute):
-    """Bytes that a training step keeps for the way back, weights aside."""
+    """The bytes that a training step stores for the backward pass, without weights."""
     model = build(net, seed=0, recompute=recompute)
     own = {weight.data_ptr() for weight in model.parameters()}
     kept = {}
@@ -191,7 +191,7 @@ def test_branch_is_scaled_by_its_survival_in_evaluation():
         torch.testing.assert_close(unit(x), x + 0.75 * unit.F(x))
 
 
-def test_branch_is_there_or_not_in_training_as_often_as_its_survival_says():
+def test_branch_is_kept_in_training_with_its_survival_probability():
     torch.manual_seed(0)
     unit = build(small(survival=0.5, order="full_preactivation")).train().units[1]
     x = torch.randn(2, 8, 8, 8)
@@ -205,8 +205,8 @@ def test_branch_is_there_or_not_in_training_as_often_as_its_survival_says():
 
 
 @pytest.mark.parametrize("shortcut", ["none", "concatenation"])
-def test_a_unit_that_is_nothing_but_its_branch_cannot_lose_it(shortcut):
-    with pytest.raises(InputError, match=r"unit.survival: without the branch nothing is left of"):
+def test_survival_is_refused_if_the_unit_passes_only_its_branch(shortcut):
+    with pytest.raises(InputError, match=r"unit.survival: .* passes nothing on when the branch is dropped"):
         small(shortcut=shortcut, survival=0.5, order="full_preactivation", branch="single")
 
 
@@ -227,7 +227,7 @@ def test_squeeze_and_excitation_multiplies_each_channel():
     assert down.out_channels == 2
 
 
-# Branches that begin at nothing.
+# Branches that start at zero.
 
 
 @pytest.mark.parametrize("order", ["original", "bn_after_addition", "relu_before_addition", "full_preactivation"])
@@ -260,13 +260,13 @@ def test_branch_of_any_shape_begins_at_zero(branch, shortcut, order):
         assert unit.F(torch.rand(2, 8, 8, 8)).abs().max() < 1e-6
 
 
-def test_fixup_of_one_convolution_has_no_other_to_scale():
+def test_fixup_of_one_convolution_has_no_other_convolution_to_scale():
     unit = build(small(shortcut="fixup", branch={"kind": "single", "squeeze": 2}, normalisation="none")).units[1]
     assert unit.F(torch.rand(2, 8, 8, 8)).abs().max() == 0
 
 
-def test_zero_init_is_refused_where_a_way_through_the_branch_has_no_bn():
-    with pytest.raises(InputError, match="there is none in it"):
+def test_zero_init_is_refused_if_a_path_through_the_branch_has_no_bn():
+    with pytest.raises(InputError, match="not every path through the branch has one"):
         small(shortcut="zero_init", branch={"kind": "written", "layers": "[3x3/s c | max 3x3/s], 1x1 c linear"})
 
 
@@ -281,7 +281,7 @@ def test_fixup_scales_the_first_convolutions_and_zeroes_the_last_ones_and_the_cl
     fixup = build(small(shortcut="fixup", normalisation="none"), seed=0)
     for one, other in zip(plain.units, fixup.units, strict=True):
         first, last = convolutions(other)
-        # L = 4 units, m = 2 convolutions in a branch.
+        # L = 4 units, m = 2 convolutions per branch.
         torch.testing.assert_close(first.weight, convolutions(one)[0].weight * 4**-0.5)
         assert last.weight.eq(0).all()
         assert other.h.gate.a.item() == 1
@@ -289,7 +289,9 @@ def test_fixup_scales_the_first_convolutions_and_zeroes_the_last_ones_and_the_cl
 
 
 def test_zero_init_needs_a_normalisation():
-    with pytest.raises(InputError, match=r"zero_init begins with the branch's last BN at 0, and there is none in it"):
+    with pytest.raises(
+        InputError, match=r"zero_init sets the branch's last BN to 0, but not every path through the branch has one"
+    ):
         small(shortcut="zero_init", normalisation="none")
 
 
@@ -335,7 +337,7 @@ class TestEveryNeighbour:
         assert (parts.elementwise, parts.uncounted) == (whole.elementwise, whole.uncounted)
 
     def test_learns(self, unit):
-        """Loss on one batch falls to a fraction, which it does not if a part is cut off."""
+        """The loss on one batch falls to a fraction, which it does not if a part gets no gradient."""
         net = small(**unit)
         torch.manual_seed(0)
         model = build(net, seed=0)

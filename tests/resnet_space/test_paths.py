@@ -1,4 +1,4 @@
-"""Fields are reached by path, and `width` multiplies all channels."""
+"""Fields are read and set by path, and `width` multiplies all channels."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from resnet_space import Architecture, InputError, complexity, preset
 from resnet_space.paths import assign, lookup, split
 
 
-def test_assigning_leaves_the_data_it_was_given_alone():
+def test_assigning_does_not_change_the_original_data():
     data = {"unit": {"order": "original"}}
     assert assign(data, {"unit.order": "full_preactivation"}) == {"unit": {"order": "full_preactivation"}}
     assert data == {"unit": {"order": "original"}}
@@ -24,12 +24,12 @@ def test_assigning_leaves_the_data_it_was_given_alone():
     ],
     ids=str,
 )
-def test_kind_is_set_before_its_fields_whatever_the_order(changes):
+def test_kind_is_set_before_its_fields_in_every_order(changes):
     net = preset("resnet20").assign(changes)
     assert net == preset("resnet20", shortcut={"kind": "exclusive_gate", "gate_bias": -6})
 
 
-def test_new_kind_drops_the_fields_of_the_kind_before():
+def test_new_kind_removes_the_fields_of_the_previous_kind():
     gated = preset("resnet20", shortcut={"kind": "exclusive_gate", "gate_bias": -6})
     assert gated.assign({"unit.shortcut.kind": "dropout"}) == preset("resnet20", shortcut="dropout")
 
@@ -63,12 +63,12 @@ def test_replace_reaches_into_the_unit_by_bare_name():
     ("path", "value"),
     [("unit.order", "original"), ("stages.2.channels", 64), ("stages.*.units", 3), ("stem.kernel", 3)],
 )
-def test_lookup_finds_what_stands_at_a_path(path, value):
+def test_lookup_returns_the_value_at_a_path(path, value):
     assert lookup(preset("resnet20").model_dump(), path) == value
 
 
 @pytest.mark.parametrize("path", ["nothing", "unit.nothing", "classes.x", "stages.units", "stages.9", "stages.9.units"])
-def test_lookup_of_nothing_is_a_key_error(path):
+def test_lookup_of_a_missing_path_is_a_key_error(path):
     with pytest.raises(KeyError):
         lookup(preset("resnet20").model_dump(), path)
 
@@ -90,7 +90,7 @@ def test_assignment_of_the_command_line_is_read_as_yaml(text, pair):
 
 
 @pytest.mark.parametrize("text", ["", "unit.order", "=original", " =original", "unit.shortcut={kind", "a=b: c: d"])
-def test_assignment_that_is_none_is_refused_in_one_line(text):
+def test_wrong_assignment_is_refused_in_one_line(text):
     with pytest.raises(InputError) as caught:
         split(text)
     assert len(str(caught.value).splitlines()) == 1
@@ -105,12 +105,12 @@ class TestWidth:
         net = preset("resnext50_32x4d").assign({"width": 2})
         assert (net.unit.branch.width, net.unit.branch.cardinality) == (256, 32)
 
-    def test_multiplies_the_width_of_a_bottleneck_that_one_stage_has_for_itself(self):
+    def test_multiplies_the_width_of_a_bottleneck_of_one_stage(self):
         branch = {"kind": "bottleneck", "width": 8}
         net = preset("resnet20").assign({"stages.0.unit.branch": branch}).assign({"width": 2})
         assert net.stages[0].unit.branch.width == 16
 
-    def test_comes_after_the_other_changes(self):
+    def test_is_applied_after_the_other_changes(self):
         net = preset("resnet20").assign({"width": 2, "stem.channels": 8, "stages.0.channels": 8})
         assert (net.stem.channels, net.stages[0].channels) == (16, 16)
 
@@ -121,7 +121,7 @@ class TestWidth:
     def test_of_one_changes_nothing(self):
         assert preset("resnext50_32x4d").assign({"width": 1}) == preset("resnext50_32x4d")
 
-    def test_of_two_costs_four_times_the_convolutions_but_for_the_stem(self):
+    def test_of_two_multiplies_the_macs_of_convolutions_by_four_except_the_stem(self):
         narrow, wide = complexity(preset("resnet20")), complexity(preset("resnet20").assign({"width": 2}))
         stem = 27 * 16 * 32 * 32
         assert wide.by_operator["conv"] - 2 * stem == 4 * (narrow.by_operator["conv"] - stem)

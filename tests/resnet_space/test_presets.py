@@ -1,4 +1,4 @@
-"""The golden table: what each network of the papers costs, to the digit, and what was published."""
+"""The golden table: the exact costs of each network of the papers, and the published costs."""
 
 import csv
 from decimal import Decimal
@@ -18,10 +18,10 @@ def table(name):
 
 
 PRESET_ROWS = {row["preset"]: row for row in table("presets.csv")}
-"""Costs of every preset; `published_*` where the papers count as we do."""
+"""The costs of every preset; `published_*` if the paper counts like resnet-space."""
 
 OTHERWISE_ROWS = table("published_otherwise.csv")
-"""Published figures that hold with `change` to the preset, or with another way to count."""
+"""Published numbers that are right with `change` to the preset, or with another convention of counting."""
 
 
 def convolutions_and_classifier(counted):
@@ -34,7 +34,7 @@ def weights_of_convolutions_and_classifier(net):
 
 
 def printed(exact, published):
-    """Whether a figure as printed is the exact one, rounded or cut off behind the last digit printed."""
+    """Whether a printed number is the exact one, rounded or truncated after the last printed digit."""
     digits = Decimal(published)
     unit = Decimal(1).scaleb(digits.as_tuple().exponent)
     return -unit / 2 <= exact - digits < unit
@@ -45,7 +45,7 @@ def test_every_preset_has_a_golden_row():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_preset_costs_what_the_golden_table_says(name):
+def test_preset_has_the_costs_of_the_golden_table(name):
     row, counted = PRESET_ROWS[name], complexity(preset(name))
     got = {
         "depth": preset(name).depth,
@@ -78,14 +78,14 @@ def test_published_figure_holds_with_its_own_convention(row):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_preset_says_where_it_comes_from(name):
+def test_preset_has_a_source(name):
     papers = ("1512.03385", "1603.05027", "1611.05431")
     papers += ("1507.06228", "1608.06993", "1602.07261", "1605.07146", "1709.01507")
     assert PRESETS[name].source.split()[0] in papers
 
 
 OWN = [name for name in PRESETS if name not in NEIGHBOURS]
-"""The residual networks of the papers that the project begins with."""
+"""The residual networks that must be presets."""
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -101,7 +101,7 @@ def test_transition_is_a_for_the_papers_own_cifar_nets_and_b_elsewhere(name):
     assert preset(name).transition == ("A" if name in of_the_paper else "B")
 
 
-def test_all_presets_of_the_contract_are_there():
+def test_all_required_presets_exist():
     cifar = {f"plain{n}" for n in (20, 32, 44, 56, 110)} | {f"resnet{n}" for n in (20, 32, 44, 56, 110, 1202, 164)}
     cifar |= {f"preresnet{n}" for n in (20, 56, 110, 164, 1001)} | {"resnext29_8x64d", "resnext29_16x64d"}
     imagenet = {"plain18", "plain34", "preresnet200", "resnext50_32x4d", "resnet101_1x100d"}

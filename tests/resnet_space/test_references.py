@@ -1,4 +1,4 @@
-"""Torchvision's networks as references: the golden table, to the digit, and what they leave as it was."""
+"""Torchvision's networks as references: the exact costs of the golden table, and no side effects."""
 
 import csv
 from decimal import Decimal
@@ -9,26 +9,26 @@ import torch
 import torchvision.models
 
 from resnet_space import PRESETS, InputError
-from resnet_space.references import REFERENCES, build, counted, facts
+from resnet_space.references import REFERENCES, build, facts, reference_complexity
 
 with (Path(__file__).parent.parent / "golden" / "references.csv").open(encoding="utf-8", newline="") as file:
     ROWS = {row["reference"]: row for row in csv.DictReader(file)}
 
 
-def test_every_reference_has_a_golden_row_and_a_name_of_its_own() -> None:
+def test_every_reference_has_a_golden_row_and_a_name_that_is_not_a_preset() -> None:
     assert [*ROWS] == [*REFERENCES]
     assert not REFERENCES.keys() & PRESETS.keys()
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_reference_costs_what_the_golden_table_says(name: str) -> None:
-    got = {column: getattr(counted(name), column) for column in ("params", "macs", "activations")}
+def test_reference_has_the_costs_of_the_golden_table(name: str) -> None:
+    got = {column: getattr(reference_complexity(name), column) for column in ("params", "macs", "activations")}
     assert got == {column: int(ROWS[name][column]) for column in got}
 
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_macs_of_convolutions_and_classifier_are_those_torchvision_publishes(name: str) -> None:
-    operators = counted(name).by_operator
+    operators = reference_complexity(name).by_operator
     exact, published = operators["conv"] + operators["linear"], Decimal(ROWS[name]["published_macs"])
     assert abs(exact - published) <= Decimal(1).scaleb(published.as_tuple().exponent) / 2
     assert float(published) / 1e9 == torchvision.models.get_model_weights(name).DEFAULT.meta["_ops"]
@@ -37,18 +37,18 @@ def test_macs_of_convolutions_and_classifier_are_those_torchvision_publishes(nam
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row["published_params"]])
 def test_parameters_are_those_of_torchvisions_published_weights(name: str) -> None:
     meta = torchvision.models.get_model_weights(name).DEFAULT.meta
-    assert counted(name).params == int(ROWS[name]["published_params"]) == meta["num_params"]
+    assert reference_complexity(name).params == int(ROWS[name]["published_params"]) == meta["num_params"]
 
 
-def test_inception_without_its_auxiliary_classifier_lacks_that_one_s_parameters() -> None:
+def test_inception_lacks_the_parameters_of_its_auxiliary_classifier() -> None:
     with torch.device("meta"):
         whole = torchvision.models.inception_v3(weights=None, aux_logits=True, init_weights=False)
     head = sum(weight.numel() for weight in whole.AuxLogits.parameters())
-    assert counted("inception_v3").params == sum(weight.numel() for weight in whole.parameters()) - head
+    assert reference_complexity("inception_v3").params == sum(weight.numel() for weight in whole.parameters()) - head
 
 
-def test_vgg16_has_the_macs_that_1512_03385_gives_it() -> None:
-    operators = counted("vgg16").by_operator
+def test_vgg16_has_the_macs_printed_in_1512_03385() -> None:
+    operators = reference_complexity("vgg16").by_operator
     assert operators["conv"] == pytest.approx(15.3e9, rel=0.005)
 
 
@@ -58,7 +58,7 @@ def test_building_a_reference_draws_no_random_number() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_reference_is_told_with_what_was_not_counted() -> None:
+def test_facts_of_a_reference_include_uncounted_operators() -> None:
     told = facts("alexnet")
     assert told["uncounted"] == ["dropout", "max_pool2d", "relu"]
     assert {"key", "depth"}.isdisjoint(told)
@@ -70,5 +70,5 @@ def test_an_unknown_reference_names_the_nearest() -> None:
 
 
 def test_a_reference_cannot_be_changed() -> None:
-    with pytest.raises(InputError, match=r"^--set width: vgg16 is torchvision's as it stands"):
+    with pytest.raises(InputError, match=r"^--set width: vgg16 is a network of torchvision and cannot be changed"):
         facts("vgg16", {"width": 2})

@@ -1,4 +1,4 @@
-"""A description is a frozen value: written and read again it is the same."""
+"""A description is a frozen value: written and read again, it is equal."""
 
 import json
 
@@ -68,20 +68,20 @@ def test_net_comes_back_from_a_file(tmp_path, suffix):
     assert Architecture.from_yaml(path) == Architecture.from_yaml(str(path)) == net
 
 
-def test_json_without_blanks_is_read_too():
+def test_json_without_spaces_is_read_too():
     text = json.dumps(json.loads(preset("resnet20").to_json()), separators=(",", ":"))
     assert Architecture.from_json(text) == preset("resnet20")
 
 
 @pytest.mark.parametrize("kind", SHORTCUTS)
-def test_shortcut_may_be_written_as_its_bare_name(kind):
+def test_shortcut_can_be_given_by_its_name(kind):
     bare = {"stages": [{"units": 1, "channels": 16}], "unit": {"shortcut": kind}}
     assert Architecture.of(bare) == Architecture.of(bare | {"unit": {"shortcut": {"kind": kind}}})
     VALIDATOR.validate(bare)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in BRANCHES if kind != "written"])
-def test_branch_may_be_written_as_its_bare_name(kind):
+def test_branch_can_be_given_by_its_name(kind):
     bare = {"stages": [{"units": 1, "channels": 16, "unit": {"branch": kind}}]}
     written = {"stages": [{"units": 1, "channels": 16, "unit": {"branch": {"kind": kind}}}]}
     assert Architecture.of(bare) == Architecture.of(written)
@@ -89,7 +89,7 @@ def test_branch_may_be_written_as_its_bare_name(kind):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_json_schema_knows_every_order(order):
+def test_json_schema_accepts_every_order(order):
     VALIDATOR.validate({"stages": [{"units": 1, "channels": 16}], "unit": {"order": order}})
 
 
@@ -109,13 +109,13 @@ def test_json_schema_knows_every_order(order):
         {"stages": [{"units": 1, "channels": 16}], "input_shape": [3, 32]},
     ],
 )
-def test_json_schema_refuses_what_is_wrong(wrong):
+def test_json_schema_refuses_wrong_values(wrong):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert not VALIDATOR.is_valid(wrong)
 
 
 @given(net=st.from_type(Architecture), other=st.from_type(Architecture))
-def test_equal_nets_hash_alike_and_have_one_key(net, other):
+def test_equal_nets_have_equal_hashes_and_keys(net, other):
     again = Architecture.of(net.model_dump())
     assert len({net, again}) == 1
     assert net != other or net.key == other.key

@@ -1,4 +1,4 @@
-"""Search spaces: what they contain, how many, and the laws that samplers stand on."""
+"""Search spaces: their networks, their size, and the laws that samplers rely on."""
 
 import math
 import pickle
@@ -16,7 +16,7 @@ from resnet_space.axes import Axis, Choices, Range
 from resnet_space.errors import InputError
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
-from resnet_space.space import Size, Space
+from resnet_space.space import Space, SpaceSize
 
 TINY = {
     "input_shape": [1, 8, 8],
@@ -63,7 +63,7 @@ def tiny(axes: dict[str, Any], **more: Any) -> Space:
 
 @settings(max_examples=25)
 @given(spaces(), st.integers(0, 3))
-def test_sampled_net_is_contained_feasible_and_the_seeds_own(found: Space, seed: int) -> None:
+def test_sampled_net_is_contained_feasible_and_determined_by_the_seed(found: Space, seed: int) -> None:
     net = found.sample(seed)
     assert found.contains(net)
     assert found.feasible(net) is None
@@ -103,7 +103,7 @@ def test_yaml_round_trip_gives_the_same_space(found: Space) -> None:
 
 
 @given(st.floats(-1e3, 1e3), st.floats(0, 1e3), st.none() | st.floats(0.01, 10), st.booleans(), st.integers(0, 9))
-def test_what_a_range_draws_is_a_member_and_adjacency_is_symmetric(
+def test_draws_of_a_range_are_members_and_adjacency_is_symmetric(
     low: float, span: float, step: float | None, log: bool, seed: int
 ) -> None:
     if log:
@@ -116,7 +116,7 @@ def test_what_a_range_draws_is_a_member_and_adjacency_is_symmetric(
         assert any(back)
 
 
-def test_json_schema_takes_every_way_of_writing_axes() -> None:
+def test_json_schema_accepts_every_form_of_axes() -> None:
     data = {
         "base": TINY,
         "axes": {"unit.order": "all", BIAS: {"low": -2, "high": 0, "step": 1}, KINDS: ["exclusive_gate"]},
@@ -124,12 +124,12 @@ def test_json_schema_takes_every_way_of_writing_axes() -> None:
         "constraints": ["depth > 3"],
     }
     jsonschema.validate(data, Space.model_json_schema())
-    # In a net of one-unit stages the order with a ReLU alone in front is the original one.
+    # In a net of one-unit stages, the order with only a ReLU first is equivalent to the original one.
     whole, distinct = 3 * len(ORDERS), 3 * (len(ORDERS) - 1)
-    assert Space.of(data).size == Size(raw=whole, active=whole, distinct=distinct, infeasible=0)
+    assert Space.of(data).size == SpaceSize(raw=whole, active=whole, distinct=distinct, infeasible=0)
 
 
-def test_space_travels_by_pickle() -> None:
+def test_space_can_be_pickled() -> None:
     found = tiny({KINDS: "all"}, constraints=["depth > 3"])
     assert found.size == pickle.loads(pickle.dumps(found)).size
 
@@ -137,20 +137,20 @@ def test_space_travels_by_pickle() -> None:
 # --- size
 
 
-def test_inactive_axes_are_counted_in_the_product_and_folded_after() -> None:
+def test_inactive_axes_are_counted_in_the_raw_size_only() -> None:
     found = tiny({KINDS: ["identity", "exclusive_gate", "none"], BIAS: {"low": -8, "high": 0, "step": 2}})
-    assert found.size == Size(raw=15, active=7, distinct=7, infeasible=0)
+    assert found.size == SpaceSize(raw=15, active=7, distinct=7, infeasible=0)
 
 
-def test_equivalent_nets_are_folded_and_failures_counted() -> None:
+def test_equivalent_nets_are_counted_once_and_failures_are_counted() -> None:
     found = tiny({"unit.branch.cardinality": [1, 3, 8], "transition": "all"}, set=BOTTLENECK | {KINDS: "none"})
-    assert found.size == Size(raw=9, active=9, distinct=2, infeasible=3)
+    assert found.size == SpaceSize(raw=9, active=9, distinct=2, infeasible=3)
 
 
-def test_when_switches_an_axis_off() -> None:
+def test_when_makes_an_axis_inactive() -> None:
     axes = {"unit.order": ["original", "full_preactivation"], "transition": ["A", "B"]}
     found = tiny(axes, when={"unit.order": {"transition": "B"}})
-    assert found.size == Size(raw=4, active=3, distinct=3, infeasible=0)
+    assert found.size == SpaceSize(raw=4, active=3, distinct=3, infeasible=0)
     assert [net.transition for net in found.enumerate()] == ["A", "B", "B"]
 
 
@@ -158,10 +158,12 @@ def test_space_without_axes_is_its_base() -> None:
     assert [net.key for net in tiny({}).enumerate()] == [Architecture.of(TINY).key]
 
 
-def test_continuous_range_has_no_size_and_no_enumeration_but_samples() -> None:
+def test_space_with_a_continuous_range_has_no_size_and_no_enumeration_but_can_be_sampled() -> None:
     found = tiny({KINDS: ["exclusive_gate"], BIAS: {"low": -8, "high": 0}})
     assert found.size is None
-    with pytest.raises(InputError, match=r"axes.unit.shortcut.gate_bias: a continuous range has no end; give it"):
+    with pytest.raises(
+        InputError, match=r"axes.unit.shortcut.gate_bias: a continuous range cannot be enumerated; give it"
+    ):
         found.enumerate()
     net = found.sample(3)
     assert -8 <= net.unit.shortcut.model_dump()["gate_bias"] <= 0
@@ -169,10 +171,10 @@ def test_continuous_range_has_no_size_and_no_enumeration_but_samples() -> None:
     assert len(list(found.neighbours(net))) == 2
 
 
-def test_very_large_space_is_not_counted_but_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space, "COUNTED", 5)
+def test_very_large_space_is_not_counted_but_can_be_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(space, "MAX_COUNTED", 5)
     found = tiny({"classes": {"low": 1, "high": 10}})
-    assert found.size == Size(raw=10, active=None, distinct=None, infeasible=None)
+    assert found.size == SpaceSize(raw=10, active=None, distinct=None, infeasible=None)
     assert found.contains(found.sample(0))
     assert not found.contains(Architecture.of(TINY | {"classes": 11}))
 
@@ -191,7 +193,7 @@ def test_broken_constraint_is_named_with_its_values() -> None:
     assert reason == "depth >= 20 or classes > 5 is false: depth = 6, classes = 2"
 
 
-def test_a_broken_constraint_may_speak_of_a_field_that_the_net_lacks() -> None:
+def test_a_broken_constraint_can_name_a_field_that_the_net_lacks() -> None:
     found = tiny({KINDS: ["identity"]}, constraints=["gate_bias <= -1 and depth > 1000"])
     assert found.feasible(found.start) == f"gate_bias <= -1 and depth > 1000 is false: depth = {found.start.depth}"
 
@@ -207,7 +209,7 @@ def test_constraint_on_a_missing_field_does_not_refuse() -> None:
     assert [net.unit.shortcut.kind for net in found.enumerate()] == ["identity", "exclusive_gate"]
 
 
-def test_nothing_feasible_says_what_broke_how_often() -> None:
+def test_error_of_an_infeasible_space_counts_the_broken_constraints() -> None:
     found = tiny({"unit.branch.cardinality": [3]}, set=BOTTLENECK)
     reason = "unit.branch.cardinality: 3 does not divide the width 8; nearest that does: 2"
     with pytest.raises(InputError, match=f"no feasible network in 1000 draws: 1000 x {reason}"):
@@ -219,7 +221,7 @@ def test_nothing_feasible_says_what_broke_how_often() -> None:
 # --- assignments
 
 
-def test_suggest_asks_only_for_axes_that_count_after_those_they_hang_on() -> None:
+def test_suggest_asks_only_for_active_axes_after_those_they_depend_on() -> None:
     found = tiny({BIAS: [-6, 0], "stages.0.units": [2], KINDS: "all", "stages.*.units": [1]})
     asked: list[str] = []
 
@@ -237,10 +239,10 @@ def test_suggested_number_is_snapped_to_the_grid() -> None:
     assert found.suggest(lambda path, axis: 0.1 + 0.2) == {"unit.shortcut.p": 0.3}
 
 
-def test_assignment_may_name_axes_that_do_not_count_but_must_name_those_that_do() -> None:
+def test_assignment_can_have_inactive_axes_and_must_have_all_active_ones() -> None:
     found = tiny({KINDS: ["identity", "exclusive_gate"], BIAS: [-6, 0]})
     assert found.architecture({KINDS: "identity", BIAS: 0}).key == Architecture.of(TINY).key
-    with pytest.raises(InputError, match=f"{BIAS}: no value; this axis counts here"):
+    with pytest.raises(InputError, match=f"{BIAS}: no value; this axis is active here and needs one"):
         found.architecture({KINDS: "exclusive_gate"})
     with pytest.raises(InputError, match=r"unknown axis 'unit\.order'"):
         found.architecture({"unit.order": "original"})
@@ -248,7 +250,7 @@ def test_assignment_may_name_axes_that_do_not_count_but_must_name_those_that_do(
         found.architecture({KINDS: "none"})
 
 
-def test_equivalent_net_is_contained_however_it_is_written() -> None:
+def test_equivalent_net_is_contained_for_every_description() -> None:
     found = tiny({KINDS: ["identity", "conv1x1"]})
     scaled = {"kind": "constant_scaling", "shortcut_scale": 1.0, "branch_scale": 1.0}
     assert found.contains(Architecture.of(TINY | {"unit": {"shortcut": scaled}}))
@@ -256,9 +258,9 @@ def test_equivalent_net_is_contained_however_it_is_written() -> None:
     assert not found.contains(Architecture.of(TINY | {"transition": "B"}))
 
 
-def test_whole_shortcuts_are_values_too() -> None:
+def test_complete_shortcuts_are_values_too() -> None:
     found = tiny({"unit.shortcut": ["identity", {"kind": "exclusive_gate", "gate_bias": -6}], BIAS: [-6, -1]})
-    assert found.size == Size(raw=4, active=3, distinct=3, infeasible=0)
+    assert found.size == SpaceSize(raw=4, active=3, distinct=3, infeasible=0)
 
 
 def test_neighbours_take_one_step_along_numbers_and_any_other_word() -> None:
@@ -299,11 +301,11 @@ def test_values_of_a_range(data: dict[str, Any], values: list[float]) -> None:
     assert list(Range.of(data).values()) == values
 
 
-def test_range_on_a_field_of_whole_numbers_is_of_whole_numbers() -> None:
+def test_range_on_an_integer_field_has_integers_only() -> None:
     assert list(tiny({"stages.*.units": {"low": 1, "high": 3}}).axes["stages.*.units"].values()) == [1, 2, 3]
 
 
-def test_value_may_be_a_description() -> None:
+def test_value_can_be_a_description() -> None:
     kind = SHORTCUTS["dropout"]()
     assert Choices.of([kind, "identity"]).member(kind) == {"kind": "dropout", "p": 0.5}
 
@@ -323,7 +325,7 @@ def test_value_may_be_a_description() -> None:
             "axes: unit.shortcut.kind: unknown shortcut 'projecton'; did you mean 'conv1x1'? allowed: identity",
         ),
         ({KINDS: []}, "axes: unit.shortcut.kind: no values; give at least one"),
-        ({KINDS: ["none", "none"]}, "unit.shortcut.kind: 'none' stands twice; each value may stand once"),
+        ({KINDS: ["none", "none"]}, "unit.shortcut.kind: 'none' is given twice; give each value once"),
         ({BIAS: {"low": 3, "high": 1}}, "unit.shortcut.gate_bias: low 3 is above high 1; exchange them"),
         ({BIAS: {"low": 0, "high": 1, "log": True}}, "log needs low greater than 0, not 0"),
         ({BIAS: {"low": 0, "high": 1, "step": 0}}, "step 0 must be greater than 0"),
@@ -339,16 +341,16 @@ def test_value_may_be_a_description() -> None:
         ({"stages.*.units": [0]}, "stages.*.units: must be at least 1, not 0"),
         (
             {"stages.*.units": {"low": 1, "high": 2.5}},
-            "high 2.5 must be a whole number where integer is true",
+            "high 2.5 must be a whole number, since integer is true",
         ),
-        ({"stages.7.units": [1]}, "'7' is no index of a list of 2; allowed: 0 to 1, or *"),
+        ({"stages.7.units": [1]}, "'7' is not an index of a list of 2; allowed: 0 to 1, or *"),
         (
             {"unit.shortcut": [{"kind": "exclusive_gate", "gate_bis": 1}]},
             "unit.shortcut: gate_bis: unknown field",
         ),
         (
             {"width": {"low": 1, "high": 2}},
-            "width: is rounded to whole channels, so it has no continuous range",
+            "width: must not be a continuous range, since channels are rounded",
         ),
     ],
 )
@@ -377,14 +379,14 @@ def test_axis_error_has_path_value_and_remedy(axes: dict[str, Any], message: str
         ),
         (
             {"when": {"unit.order": {"transition": "A"}, "transition": {"unit.order": "original"}}},
-            "when: unit.order, transition wait for each other",
+            "when: unit.order, transition depend on each other in a circle",
         ),
-        ({"when": {"unit.order": {"unit.order": "original"}}}, "wait for each other"),
+        ({"when": {"unit.order": {"unit.order": "original"}}}, "depend on each other in a circle"),
         ({"constraints": ["macs <"]}, "constraints: macs <: column 7: a value was expected"),
         ({"constrains": []}, "unknown field 'constrains'; did you mean 'constraints'?"),
     ],
 )
-def test_space_error_says_where(more: dict[str, Any], message: str) -> None:
+def test_space_error_has_a_path(more: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
         tiny({"unit.order": "all", "transition": ["A", "B"]}, **more) if "base" not in more else Space.of(
             {"axes": {}, **more}

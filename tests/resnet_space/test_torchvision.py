@@ -1,4 +1,4 @@
-"""The ImageNet presets are torchvision's networks, to the digit and to the output."""
+"""The ImageNet presets equal torchvision's networks, in their counts and their outputs."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Every shortcut and order on a real unit, against the papers' formulas worked by hand."""
+"""Every shortcut and order on a real unit, compared with the papers' formulas computed by hand."""
 
 import math
 
@@ -15,8 +15,8 @@ from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 from resnet_space.testing.networks import a_gradient_reaches_every_weight
 
-# 1603.05027, figure 4, a to e: the branch of two and of three convolutions, what follows the addition, and
-# what the paper's section 4 says of the net's end.
+# 1603.05027, figure 4, a to e: the branch of two and of three convolutions, and the layers after the addition; then
+# the layers at the end of the net, from section 4.
 FIGURE_4 = {
     "original": ("conv bn relu conv bn", "conv bn relu conv bn relu conv bn", "relu", ""),
     "bn_after_addition": ("conv bn relu conv", "conv bn relu conv bn relu conv", "bn relu", ""),
@@ -35,8 +35,8 @@ FIGURE_4 = {
     ),
 }
 PREACTIVATED = {"relu_only_preactivation": "relu", "full_preactivation": "bn relu"}
-# The paper says what stands on the projection and behind the stem for the first and the last; the others follow their
-# branch: normalised before the addition where F is, and never twice.
+# The paper defines the layers on the projection and after the stem for the first and the last order. In the others, the
+# projection follows the branch: it is normalised before the addition if F is, and never twice.
 PROJECTION = {
     "original": "conv bn",
     "bn_after_addition": "conv",
@@ -68,9 +68,9 @@ FORMULAS = {
     "fixup": lambda x, f, g: x + g * f,
 }
 CONCATENATED = "concatenation"
-"""The one shortcut that is no sum: see test_neighbours.py."""
+"""The only shortcut that is not a sum; test_neighbours.py tests it."""
 SAME, RESHAPED = 1, 2
-"""Which unit of `small` keeps its shape, and which changes it: 8 channels to 16, stride 2."""
+"""The unit of `small` that keeps its shape, and the one that changes it: 8 channels to 16, stride 2."""
 
 
 def small(*, shortcut="identity", order="original", branch="basic", transition="B"):
@@ -87,13 +87,13 @@ def small(*, shortcut="identity", order="original", branch="basic", transition="
 
 
 def chain(modules):
-    """The modules in the words of figure 4."""
+    """The modules, in the terms of figure 4."""
     words = {nn.Conv2d: "conv", Pointwise: "conv", nn.BatchNorm2d: "bn", nn.ReLU: "relu"}
     return " ".join(words[type(module)] for module in modules)
 
 
 def stirred(model):
-    """No weight is what it was in the beginning: some begin at 0, and hide what stands behind them."""
+    """Change all weights: some start at 0, which would hide the effect of other layers."""
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
@@ -105,7 +105,7 @@ def normalised(bn, x):
 
 
 def carried(unit, x, carry, order, *, stride):
-    """h's input by hand: as it is, by option A, or by a 1x1 convolution."""
+    """The input of h, computed by hand: unchanged, by option A, or by a 1x1 convolution."""
     if carry == "nothing":
         return None
     if carry == "keep":
@@ -151,7 +151,7 @@ def test_a_net_has_bn_and_relu_where_the_row_of_its_order_says(name, transition)
 @pytest.mark.parametrize("transition", ["A", "B", "C"])
 @pytest.mark.parametrize("order", FIGURE_4)
 @pytest.mark.parametrize("shortcut", FORMULAS)
-def test_unit_computes_the_papers_formula(shortcut, order, transition, index, randomised):
+def test_unit_computes_the_formula_of_the_paper(shortcut, order, transition, index, randomised):
     torch.manual_seed(0)
     model = stirred(build(small(shortcut=shortcut, order=order, transition=transition)))
     unit = randomised(model).eval().units[index]
@@ -179,16 +179,16 @@ def test_unit_computes_the_papers_formula(shortcut, order, transition, index, ra
 @pytest.mark.parametrize("order", FIGURE_4)
 @pytest.mark.parametrize(("branch", "column"), [("basic", 0), ("bottleneck", 1)])
 class TestOrder:
-    def test_branch_is_that_of_figure_4(self, order, branch, column):
+    def test_branch_equals_figure_4(self, order, branch, column):
         unit = build(small(order=order, branch=branch)).units[SAME]
         assert chain(unit.F) == FIGURE_4[order][column]
         assert isinstance(unit.shared, nn.Identity)
 
-    def test_after_the_addition_stands_what_figure_4_says(self, order, branch, column):
+    def test_layers_after_the_addition_equal_figure_4(self, order, branch, column):
         for unit in build(small(order=order, branch=branch)).units:
             assert chain(unit.f) == FIGURE_4[order][2]
 
-    def test_first_activation_is_shared_where_the_shape_changes_and_in_the_first_unit(self, order, branch, column):
+    def test_first_activation_is_shared_at_changes_of_shape_and_in_the_first_unit(self, order, branch, column):
         units = build(small(order=order, branch=branch)).units
         for unit in (units[0], units[RESHAPED]):
             shared = "" if isinstance(unit.shared, nn.Identity) else chain(unit.shared)
@@ -199,7 +199,7 @@ class TestOrder:
         for unit in build(small(order=order, branch=branch, shortcut="none")).units:
             assert chain(unit.F) == FIGURE_4[order][column]
 
-    def test_head_does_what_the_last_unit_leaves_undone(self, order, branch, column):
+    def test_head_has_the_activations_that_the_last_unit_lacks(self, order, branch, column):
         *tail, pool, flatten, linear = build(small(order=order, branch=branch)).head
         assert chain(tail) == FIGURE_4[order][3]
         assert [type(pool), type(flatten), type(linear)] == [nn.AdaptiveAvgPool2d, nn.Flatten, nn.Linear]
@@ -207,12 +207,12 @@ class TestOrder:
 
 @pytest.mark.parametrize(("order", "modules"), PROJECTION.items())
 @pytest.mark.parametrize("transition", ["B", "C"])
-def test_projection_is_normalised_where_the_branch_is(order, modules, transition):
+def test_projection_is_normalised_if_the_branch_is(order, modules, transition):
     assert chain(build(small(order=order, transition=transition)).units[RESHAPED].h.carry) == modules
 
 
 @pytest.mark.parametrize(("order", "modules"), STEM.items())
-def test_stem_does_what_the_first_unit_needs_done(order, modules):
+def test_stem_has_the_activations_that_the_first_unit_needs(order, modules):
     assert chain(build(small(order=order)).stem) == modules
 
 
@@ -247,13 +247,13 @@ def test_option_a_takes_every_second_pixel_and_pads_with_zeros(index):
 
 
 @pytest.mark.parametrize("stride_on", ["3x3", "1x1"])
-def test_bottleneck_has_its_stride_where_it_says(stride_on):
+def test_bottleneck_has_its_stride_at_stride_on(stride_on):
     net = small(branch={"kind": "bottleneck", "stride_on": stride_on, "width": 4, "cardinality": 2})
     first, middle, last = (m for m in build(net).units[RESHAPED].F if isinstance(m, nn.Conv2d))
     assert [conv.kernel_size[0] for conv in (first, middle, last)] == [1, 3, 1]
     assert (first.stride[0], middle.stride[0]) == {"3x3": (1, 2), "1x1": (2, 1)}[stride_on]
     assert last.stride[0] == 1
-    # Width and channels double at the second stage; the groups stay.
+    # Width and channels double in the second stage; the number of groups stays.
     assert (middle.in_channels, middle.out_channels, middle.groups) == (8, 8, 2)
 
 
@@ -263,14 +263,14 @@ class TestGate:
         for unit in build(small(shortcut={"kind": kind, "gate_bias": -6})).units:
             assert torch.equal(unit.h.gate.conv.bias, torch.full_like(unit.h.gate.conv.bias, -6))
 
-    def test_closed_gate_lets_the_shortcut_through(self, kind):
+    def test_closed_gate_passes_the_shortcut(self, kind):
         net = small(shortcut={"kind": kind, "gate_bias": -1000}, order="full_preactivation")
         unit = build(net).eval().units[SAME]
         x = torch.randn(2, 8, 7, 9)
         with torch.no_grad():
             assert torch.equal(unit(x), x if kind == "exclusive_gate" else x + unit.F(x))
 
-    def test_open_gate_lets_the_branch_through_alone(self, kind):
+    def test_open_gate_passes_only_the_branch(self, kind):
         net = small(shortcut={"kind": kind, "gate_bias": 1000}, order="full_preactivation")
         unit = build(net).eval().units[SAME]
         x = torch.randn(2, 8, 7, 9)
@@ -321,14 +321,14 @@ def test_only_gates_and_the_classifier_have_biases():
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet164"])
-def test_convolutions_start_as_he_has_it_by_fan_out(name):
+def test_convolutions_are_initialised_after_he_et_al_by_fan_out(name):
     torch.manual_seed(0)
     net = preset(name, transition="C").assign({"stages.*.units": 2})
     convs = [module for module in build(net).modules() if isinstance(module, nn.Conv2d)]
     for conv in convs:
         n = conv.weight.numel()
         std = math.sqrt(2 / (conv.kernel_size[0] ** 2 * conv.out_channels))
-        # The standard deviation of n normal draws is off by about one part in sqrt(2n); five are allowed.
+        # The relative standard error of the standard deviation of n normal draws is 1 / sqrt(2n); five are allowed.
         assert abs(conv.weight.std().item() / std - 1) < 5 / math.sqrt(2 * n)
 
 

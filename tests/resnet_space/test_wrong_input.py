@@ -1,6 +1,6 @@
-"""Wrong input ends in one line a mistake: the path, the value, what is allowed, and the nearest that is."""
+"""Wrong input gives one line per mistake: the path, the value, the allowed values, and the nearest name."""
 
-# A message is one line, and stands here as the user sees it.
+# Each message is one line, written here as the user sees it.
 # ruff: noqa: E501
 
 import re
@@ -106,7 +106,7 @@ MESSAGES = {
     NET + "input_shape: [3, 0, 32]\n": "input_shape.1: must be at least 1, not 0",
     shortcut("3"): "unit.shortcut: must be a mapping of fields, not 3",
     shortcut("{gate_bias: -6}"): f"unit.shortcut: needs a 'kind', not {{'gate_bias': -6}}; allowed: {KINDS}",
-    # What cannot be built.
+    # Networks that cannot be built.
     NET
     + "unit: {branch: {kind: bottleneck, width: 8, cardinality: 3}}\n": "unit.branch.cardinality: 3 does not divide "
     "the width 8; nearest that does: 2",
@@ -123,7 +123,7 @@ MESSAGES = {
     ),
     stages(
         "[{units: 1, channels: 16}, {units: 1, channels: 8}]"
-    ): "stages.1.channels: transition A pads with channels, and cannot go from 16 down to 8; use transition B",
+    ): "stages.1.channels: transition A pads channels and cannot reduce them from 16 to 8; use transition B",
     stages("[{units: 1, channels: 16, stride: 64}]"): "stages.0.stride: 64 would shrink a map of 32x32 to nothing",
     stages(
         "[{units: 1, channels: 16}]\ninput_shape: [3, 1, 9]\nstem: {stride: 2}"
@@ -139,7 +139,7 @@ def test_message_names_path_value_and_what_is_allowed(text):
     assert wrong(text) == MESSAGES[text]
 
 
-def test_every_mistake_has_a_line_of_its_own():
+def test_every_mistake_has_its_own_line():
     lines = wrong(NET + "classes: 0\ntransition: D\nstem: {channels: '3'}\n").splitlines()
     assert lines == [
         "classes: must be at least 1, not 0",
@@ -148,7 +148,7 @@ def test_every_mistake_has_a_line_of_its_own():
     ]
 
 
-def test_long_values_are_cut_short():
+def test_long_values_are_shortened():
     assert len(wrong(NET + f"classes: {'x' * 500}\n")) < 120
 
 
@@ -159,12 +159,12 @@ def test_message_about_a_file_starts_with_its_name(tmp_path):
 
 
 @pytest.mark.parametrize("written", ["1e-3", "1.0e-3", "0.001", "+0.001"])
-def test_number_may_be_written_with_an_exponent(written):
+def test_number_can_have_an_exponent(written):
     net = Architecture.from_yaml(shortcut(f"{{kind: exclusive_gate, gate_bias: {written}}}"))
     assert net.unit.shortcut.gate_bias == 1e-3
 
 
-def test_whole_number_may_stand_for_a_number():
+def test_integer_is_accepted_as_a_float():
     net = Architecture.from_yaml(shortcut("{kind: exclusive_gate, gate_bias: -6}"))
     assert net == Architecture.from_yaml(shortcut("{kind: exclusive_gate, gate_bias: -6.0}"))
     assert isinstance(net.unit.shortcut.gate_bias, float)
@@ -199,11 +199,11 @@ def test_wrong_preset_or_change_is_refused(act, message):
         ("unit.kind", "basic", "unit.kind: unknown field 'kind'; allowed: shortcut, order, normalisation, branch, survival"),
         ("unitt.order", "original", f"unitt: unknown field 'unitt'; did you mean 'unit'? allowed: {FIELDS}"),
         ("unit.shortcut.gate_bias", -6, MESSAGES[shortcut("{kind: identity, gate_bias: -6}")]),
-        ("stages.9.units", 1, "stages.9.units: '9' is no index of a list of 3; allowed: 0 to 2, or *"),
-        ("stages.-1.units", 1, "stages.-1.units: '-1' is no index of a list of 3; allowed: 0 to 2, or *"),
-        ("stages.units", 1, "stages.units: 'units' is no index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.9.units", 1, "stages.9.units: '9' is not an index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.-1.units", 1, "stages.-1.units: '-1' is not an index of a list of 3; allowed: 0 to 2, or *"),
+        ("stages.units", 1, "stages.units: 'units' is not an index of a list of 3; allowed: 0 to 2, or *"),
         ("stages.0.units", 0, "stages.0.units: must be at least 1, not 0"),
-        ("stages.1.channels", 8, "stages.1.channels: transition A pads with channels, and cannot go from 16 down to 8; "
+        ("stages.1.channels", 8, "stages.1.channels: transition A pads channels and cannot reduce them from 16 to 8; "
         "use transition B"),
         ("stages.0.units.x", 1, "stages.0.units.x: 3 has no parts"),
         ("classes.x", 1, "classes.x: 10 has no parts"),

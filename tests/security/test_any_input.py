@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from resnet_space import InputError, api, build, documents, preset
 from resnet_space.api import studies
 from resnet_space.expressions import Expression
-from resnet_space.fields import NAMES, measure
+from resnet_space.fields import NAMES, lookup_of
 from resnet_space.paths import split
 from search.files.folder import RunFolder
 from search.store.status import read_run_status
@@ -135,7 +135,7 @@ def test_any_change_by_path_is_one_or_is_refused() -> None:
 
 
 def test_any_filter_is_one_or_is_refused_and_its_value_is_a_truth() -> None:
-    lookup = measure(preset("resnet20"))
+    lookup = lookup_of(preset("resnet20"))
     words = [
         *(
             "depth",

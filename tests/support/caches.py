@@ -30,14 +30,14 @@ AFTER_A_MODULE = {
 KEPT = {
     # Functions of a network, of numbers or of the package's own files, which no test changes.
     "ablations.fractional": ("by_resolution",),
-    "ablations.placing": ("_network",),
+    "ablations.published_costs": ("_network",),
     "ablations.published": ("rows",),
-    "reports.page": ("_templates",),
-    "reports.style": ("_drawable",),
+    "reports.figures.style": ("_drawable",),
+    "reports.html": ("_templates",),
     "resnet_space.axes": ("_exact",),
-    "resnet_space.blueprint": ("_text", "_unit"),
-    "resnet_space.counter": ("_ends", "_like", "_unit"),
-    "resnet_space.counts": ("table",),
+    "resnet_space.blueprint": ("_unit_json", "_unit"),
+    "resnet_space.counter": ("_representative", "_stem_and_head", "_unit"),
+    "resnet_space.counts": ("stored_counts",),
     "resnet_space.orders": ("applied", "canonical"),
     "search.kernels.layers": ("kernels",),
     "search.training.jobs": ("shape",),
@@ -57,4 +57,4 @@ def forget(caches: dict[str, tuple[str, ...]]) -> None:
             if clear:
                 clear()
     if step := sys.modules.get("search.training.step"):
-        step.UNDERWAY.clear()
+        step.RECORDING.clear()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from resnet_space.errors import InputError
-from resnet_space.names import HOME
+from resnet_space.package_names import HOME
 
 PATH_VARIABLES = ("PYTHONPATH", "TMPDIR", "RAY_TMPDIR", "RAY_AUTH_TOKEN_PATH")
 """Environment variables whose relative paths would change meaning in another folder. Ray reads "" as that folder."""

@@ -6,14 +6,14 @@ from dataclasses import asdict
 
 import ray
 
-from resnet_space import names as packages
+from resnet_space import package_names as packages
 from search.running import preflight as checks
 from search.running.preflight import Preflight
 from search.running.ray.cluster import call_on_each, nodes_that_fit, workers
 from search.running.ray.joining import absolute_path
 from search.trials.resources import Resources
 
-# By value: a node on which another package has the name of one of ours must be able to run `packages.stranger`.
+# By value: `find_shadowing_package` must run on a node where another package has the name of one of ours.
 ray.cloudpickle.register_pickle_by_value(packages)  # type: ignore[no-untyped-call]
 
 
@@ -28,7 +28,7 @@ def check_nodes(preflight: Preflight, resources: Resources, *, local: bool = Fal
     """
     names = nodes_that_fit(resources)
     if not local:
-        strangers = call_on_each(names, preflight.answer_seconds, packages.stranger, None)
+        strangers = call_on_each(names, preflight.answer_seconds, packages.find_shadowing_package, None)
         preflight.raise_if_any({name: [line] for name, line in strangers.items() if line}, len(names))
     own = ray.get_runtime_context().get_node_id()
     if names.keys() <= {own}:

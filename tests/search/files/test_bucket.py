@@ -253,4 +253,4 @@ def test_a_run_keeps_its_checkpoints_in_a_bucket_and_export_reads_weights_from_i
     assert unasked.status == 2
     assert "or they are in a bucket: pass it as --checkpoints" in unasked.err
     moved = resnet_space("run", *study, "--set", "data.limit=200", "--inline", "--out", "here")
-    assert moved.err.startswith("checkpoints is None now, and was 's3://")
+    assert moved.err.startswith("checkpoints is now None; it was 's3://")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from resnet_space import preset
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
-from resnet_space.fields import Lookup, measure
+from resnet_space.fields import Lookup, lookup_of
 from search.fronts.filtering import filtered, lookups
 from search.fronts.front import Point, best, front
 from search.fronts.networks import networks
@@ -240,7 +240,7 @@ def test_few_networks_are_described_for_a_filter_over_fields() -> None:
 
     def describe(key: str) -> Lookup:
         asked.append(key)
-        return measure(preset("resnet20").replace(order=ORDERS[int(key) % 2]))
+        return lookup_of(preset("resnet20").replace(order=ORDERS[int(key) % 2]))
 
     frame = results(*(trial(f"{i:04}", 0.05 + 0.001 * i, 1e6 + i) for i in range(1000)))
     points = front(
@@ -279,7 +279,7 @@ TEXTS = st.recursive(
     max_leaves=5,
 )
 
-NET = measure(preset("resnet20"))
+NET = lookup_of(preset("resnet20"))
 
 
 @quick

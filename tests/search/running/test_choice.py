@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resnet_space import api
-from resnet_space.api.folders import reading
+from resnet_space.api.folders import open_folder
 from resnet_space.api.studies import load
 from resnet_space.errors import InputError
 from search.running.choice import Choice
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def choose(folder: Path, name: str) -> Choice:
-    with reading(folder) as stored:
+    with open_folder(folder) as stored:
         return choose_stored(stored, name)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from resnet_space.errors import InputError
-from resnet_space.names import HOME
+from resnet_space.package_names import HOME
 from search.data.places import cache_folder
 from search.running.ray.joining import absolute_path, check_reachable, joining_error, joining_folder
 
@@ -95,7 +95,8 @@ def test_a_removed_working_directory_is_reported(tmp_path: Path) -> None:
     line = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m resnet_space list'
     done = subprocess.run(["sh", "-c", line, sys.executable], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1] == "error: the working directory is no longer there; go to another one with cd"
+    problem = "the working directory no longer exists; change to another one with cd"
+    assert done.stderr.splitlines()[-1] == f"error: {problem}"
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from search.training.checkpoint import NAME
 
 pytestmark = pytest.mark.slow
 
-GOES_ON = "what is stored stays, and the same command goes on from there"
+GOES_ON = "stored results are kept; run the same command again to resume"
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from verbs import Cli
 
 from resnet_space import Architecture, InputError, build, documents
-from resnet_space.api.folders import reading
+from resnet_space.api.folders import open_folder
 from search.data import DataSet, Images, load, normalise
 from search.data.inputs import FACT_NAMES, Inputs
 from search.running.choice import choose
@@ -56,7 +56,7 @@ def ran(resnet_space: Cli) -> tuple[Tensor, Tensor]:
     assert resnet_space("run", "d.yaml", "--inline", "--out", "r").status == 0
     images: Images = load(DataSet(name="npz", root="data.npz"))
     (weights,) = Path("r/checkpoints").glob("*/weights.safetensors")
-    with reading(Path("r")) as stored:
+    with open_folder(Path("r")) as stored:
         choice = choose(stored, "plain")
     model: nn.Module = build(choice.net)
     model.load_state_dict(load_file(weights))

@@ -125,11 +125,11 @@ Extension modules: numpy._core._multiarray_umath (total: 1)
         ),
         (
             IN_TORCH.replace("Aborted", "Bus error"),
-            "killed by SIGBUS in torch, as where a file that is mapped",
+            "killed by SIGBUS in torch, usually because a file mapped into memory",
         ),
         (
             IN_TORCH.replace("Aborted", "Illegal instruction"),
-            "killed by SIGILL in torch, as by a library that was built",
+            "killed by SIGILL in torch, usually by a library that was built",
         ),
         (IN_TORCH.replace("Aborted", "something\x1b[31m new"), f"killed by a signal in torch, {LIBRARY}"),
         ("Fatal Python error: Aborted", f"killed by SIGABRT, {LIBRARY}"),

@@ -1,4 +1,4 @@
-"""Alpha over looks: what each may spend, and that neither one look nor many claim more than they should."""
+"""Alpha spending: the share of each analysis, and the rates of false claims with one analysis and with many."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ablations.alpha_spending import interval_confidence, sequential_p, shares, spent
 from ablations.effects import difference, holm
-from ablations.spending import interval_confidence, sequential_p, shares, spent
 from resnet_space import InputError
 
-looks = st.integers(1, 40)
+analyses = st.integers(1, 40)
 ps = st.lists(st.none() | st.floats(0, 1), max_size=8)
 
 
-def test_the_last_look_has_half_and_those_before_equal_parts() -> None:
+def test_the_final_analysis_has_half_of_alpha_and_the_others_have_equal_parts() -> None:
     assert shares(1) == (1,)
     assert shares(2) == (0.5, 0.5)
     assert shares(3) == (0.25, 0.25, 0.5)
     assert shares(8) == pytest.approx((*[1 / 14] * 7, 0.5))
 
 
-@given(looks)
-def test_all_looks_together_spend_alpha_and_no_more(number: int) -> None:
+@given(analyses)
+def test_all_analyses_together_spend_exactly_alpha(number: int) -> None:
     weights = shares(number)
     assert len(weights) == number
     assert min(weights) > 0
@@ -48,16 +48,16 @@ def test_all_looks_together_spend_alpha_and_no_more(number: int) -> None:
         ([0.0], 0),
     ],
 )
-def test_a_sequential_p_is_the_best_look_over_its_share(found: list[float | None], p: float | None) -> None:
+def test_a_sequential_p_is_the_smallest_p_divided_by_its_share(found: list[float | None], p: float | None) -> None:
     assert sequential_p(found, 3) == (None if p is None else pytest.approx(p))
 
 
-def test_the_p_of_an_only_look_stays_what_it_is() -> None:
+def test_the_p_of_a_single_analysis_is_unchanged() -> None:
     assert sequential_p([0.037], 1) == 0.037
 
 
 @given(ps, st.floats(0, 1))
-def test_another_look_never_raises_a_sequential_p(found: list[float | None], another: float) -> None:
+def test_another_analysis_never_increases_a_sequential_p(found: list[float | None], another: float) -> None:
     before, behind = sequential_p(found, 9), sequential_p([*found, another], 9)
     assert behind is not None
     assert before is None or behind <= before
@@ -66,28 +66,30 @@ def test_another_look_never_raises_a_sequential_p(found: list[float | None], ano
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(0.001, 0.5))
-def test_a_sequential_p_is_small_where_a_look_is_within_its_part_of_alpha(found: list[float], alpha: float) -> None:
+def test_a_sequential_p_is_at_most_alpha_if_an_analysis_is_within_its_share_of_alpha(
+    found: list[float], alpha: float
+) -> None:
     within = any(p / weight <= alpha for p, weight in zip(found, shares(6), strict=False))
     assert ((sequential_p(found, 6) or 0) <= alpha) == within
 
 
-def test_the_intervals_of_all_looks_miss_by_what_is_left_of_the_confidence() -> None:
+def test_the_error_rates_of_all_intervals_add_up_to_one_minus_the_confidence() -> None:
     assert interval_confidence(1, 1) == pytest.approx(0.95)
     assert interval_confidence(1, 3) == pytest.approx(0.9875)
     assert interval_confidence(3, 3, 0.9) == pytest.approx(0.95)
-    assert sum(1 - interval_confidence(look, 8, 0.9) for look in range(1, 9)) == pytest.approx(0.1)
+    assert sum(1 - interval_confidence(analysis, 8, 0.9) for analysis in range(1, 9)) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("look", [1, 4])
-def test_a_looks_interval_leaves_zero_out_exactly_where_it_claims(look: int) -> None:
+@pytest.mark.parametrize("analysis", [1, 4])
+def test_the_interval_of_an_analysis_excludes_zero_exactly_if_it_claims(analysis: int) -> None:
     rng = np.random.default_rng(0)
     claims = []
     for d in rng.normal(2.5, 1, (100, 5)):
         arm, other = dict(enumerate(d.tolist())), dict.fromkeys(range(5), 0.0)
-        found = difference(arm, other, planned=range(5), confidence=interval_confidence(look, 4))
+        found = difference(arm, other, planned=range(5), confidence=interval_confidence(analysis, 4))
         assert found.p is not None
         assert found.low is not None
-        claims.append(found.p <= 0.05 * shares(4)[look - 1])
+        claims.append(found.p <= 0.05 * shares(4)[analysis - 1])
         assert claims[-1] == (found.low >= 0)
     assert len(set(claims)) == 2
 
@@ -95,12 +97,12 @@ def test_a_looks_interval_leaves_zero_out_exactly_where_it_claims(look: int) -> 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: shares(0), "looks: 0; must be at least 1"),
-        (lambda: sequential_p([0.1, 0.2], 1), "looks: 2 of 1; must be between 0 and 1"),
+        (lambda: shares(0), "analyses: 0; must be at least 1"),
+        (lambda: sequential_p([0.1, 0.2], 1), "analyses: 2 of 1; must be between 0 and 1"),
         (lambda: sequential_p([0.1, 1.2], 2), "p: 1.2; must be between 0 and 1"),
         (lambda: sequential_p([float("nan")], 2), "p: nan; must be between 0 and 1"),
-        (lambda: spent(3, 2), "looks: 3 of 2; must be between 0 and 2"),
-        (lambda: interval_confidence(0, 2), "looks: 0 of 2; must be between 1 and 2"),
+        (lambda: spent(3, 2), "analyses: 3 of 2; must be between 0 and 2"),
+        (lambda: interval_confidence(0, 2), "analyses: 0 of 2; must be between 1 and 2"),
         (lambda: interval_confidence(1, 2, 95), "confidence: 95; must be between 0 and 1"),
     ],
 )
@@ -110,11 +112,11 @@ def test_wrong_input_is_refused_in_words(wrong: Callable[[], object], message: s
     assert message in str(error.value)
 
 
-# How often intervals and tests mislead: one look
+# Error rates of intervals and tests: one analysis
 
 
 def t_intervals(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Low, high and p of each row of differences: what `difference` says, for many at once."""
+    """Low, high and p of each row of differences, as `difference` computes them, for many rows at once."""
     n = d.shape[1]
     mean, error = d.mean(axis=1), d.std(axis=1, ddof=1) / np.sqrt(n)
     half = stats.t.ppf(0.975, n - 1) * error
@@ -122,7 +124,7 @@ def t_intervals(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
-def test_the_t_interval_of_95_percent_holds_the_truth_in_94_to_96_percent(n: int) -> None:
+def test_the_95_percent_t_interval_contains_the_truth_in_94_to_96_percent(n: int) -> None:
     rng = np.random.default_rng(n)
     arm, other = rng.normal(0.08, 0.004, (40_000, n)), rng.normal(0.06, 0.003, (40_000, n))
     low, high, p = t_intervals(arm - other)
@@ -132,10 +134,10 @@ def test_the_t_interval_of_95_percent_holds_the_truth_in_94_to_96_percent(n: int
         assert (found.low, found.high, found.p) == pytest.approx((low[row], high[row], p[row]), rel=1e-6)
 
 
-def test_five_arms_like_the_baseline_are_rarely_called_different() -> None:
+def test_five_arms_equal_to_the_baseline_are_rarely_claimed_to_differ() -> None:
     rng = np.random.default_rng(0)
     repeats, n = 4000, 5
-    # What a seed does to all arms alike, and chance; all arms are compared with the one baseline.
+    # The effect of a seed on all arms, plus noise; all arms are compared with one baseline.
     found = rng.normal(0, 0.003, (repeats, 1, n)) + rng.normal(0.06, 0.003, (repeats, 6, n))
     d = (found[:, 1:] - found[:, :1]).reshape(-1, n)
     ps = t_intervals(d)[2].reshape(repeats, 5)
@@ -147,21 +149,21 @@ def test_five_arms_like_the_baseline_are_rarely_called_different() -> None:
     assert (ps.min(axis=1) <= 0.05).mean() > 0.12, "without the adjustment this test would not pass"
 
 
-# Many looks: with 3, 4, ... 10 seeds at arms and a baseline, made up.
+# Many analyses, with 3, 4, ..., 10 seeds, of simulated arms and a baseline.
 
 FIRST, MOST = 3, 10
-LOOKS = MOST - FIRST + 1
+ANALYSES = MOST - FIRST + 1
 
 
 def made_up(repeats: int, arms: int, apart: float, seed: int) -> np.ndarray:
-    """Differences from one baseline, (repeats, arms, seeds): each of standard deviation 1 and this mean."""
+    """Differences from one baseline, (repeats, arms, seeds), with this mean and standard deviation 1."""
     rng = np.random.default_rng(seed)
     errors = rng.normal(0, np.sqrt(0.5), (repeats, 1 + arms, MOST)) + rng.normal(0, 1, (repeats, 1, MOST))
     return errors[:, 1:] - errors[:, :1] + apart
 
 
 def looked_at(d: np.ndarray) -> np.ndarray:
-    """(..., looks): the paired t test's p with the seeds that each look has."""
+    """(..., analyses): the p-value of the paired t test with the seeds of each analysis."""
     found = []
     for n in range(FIRST, MOST + 1):
         seen = d[..., :n]
@@ -171,24 +173,24 @@ def looked_at(d: np.ndarray) -> np.ndarray:
 
 
 def claims(found: np.ndarray, rule: Callable[[list[float], int], float | None]) -> tuple[bool, int]:
-    """Of one family, (arms, looks): whether anything is claimed before the end, and at which look."""
-    for look in range(1, LOOKS + 1):
-        adjusted = holm([rule(each[:look], LOOKS) for each in found.tolist()])
+    """For one family, (arms, analyses): whether anything is claimed, and in which analysis."""
+    for analysis in range(1, ANALYSES + 1):
+        adjusted = holm([rule(each[:analysis], ANALYSES) for each in found.tolist()])
         if any(p is not None and p <= 0.05 for p in adjusted):
-            return True, look
-    return False, LOOKS
+            return True, analysis
+    return False, ANALYSES
 
 
-def test_stopping_at_the_first_claim_misleads_in_no_more_than_five_percent_of_studies() -> None:
+def test_stopping_at_the_first_claim_gives_false_claims_in_at_most_five_percent_of_studies() -> None:
     repeats = 2000
     found = looked_at(made_up(repeats, 5, 0.0, seed=0))
     misled = np.mean([claims(study, sequential_p)[0] for study in found])
     assert misled <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
     naive = np.mean([claims(study, lambda ps, _: ps[-1])[0] for study in found])
-    assert naive > 0.1, "looking without spending would not pass"
+    assert naive > 0.1, "without alpha spending this test would not pass"
 
 
-def test_the_made_up_p_are_those_of_difference() -> None:
+def test_the_simulated_p_values_equal_those_of_difference() -> None:
     d = made_up(1, 2, 0.5, seed=1)
     found = looked_at(d)
     for arm in range(2):
@@ -198,21 +200,21 @@ def test_the_made_up_p_are_those_of_difference() -> None:
             assert one.p == pytest.approx(found[0, arm, n - FIRST], rel=1e-6)
 
 
-def test_a_large_difference_is_claimed_with_few_seeds_and_a_middling_one_with_all() -> None:
+def test_a_large_difference_is_claimed_with_few_seeds_and_a_medium_one_with_all_seeds() -> None:
     large = [claims(study, sequential_p) for study in looked_at(made_up(300, 1, 4.0, seed=2))]
     assert all(claimed for claimed, _ in large)
-    assert np.mean([look for _, look in large]) < 3.5
+    assert np.mean([analysis for _, analysis in large]) < 3.5
     middling = [claims(study, sequential_p)[0] for study in looked_at(made_up(2000, 1, 1.0, seed=3))]
     every_seed_at_once = (looked_at(made_up(2000, 1, 1.0, seed=3))[:, 0, -1] <= 0.05).mean()
     assert np.mean(middling) > 0.85 * every_seed_at_once
 
 
-def test_the_interval_where_one_stops_holds_the_truth() -> None:
+def test_the_interval_at_the_stopping_analysis_contains_the_truth() -> None:
     d = made_up(2000, 1, 1.0, seed=4)[:, 0]
     held = []
     for row, found in zip(d, looked_at(d), strict=True):
-        _, look = claims(found[None], sequential_p)
-        seen = row[: FIRST + look - 1]
-        bound = stats.t.isf((1 - interval_confidence(look, LOOKS)) / 2, len(seen) - 1)
+        _, analysis = claims(found[None], sequential_p)
+        seen = row[: FIRST + analysis - 1]
+        bound = stats.t.isf((1 - interval_confidence(analysis, ANALYSES)) / 2, len(seen) - 1)
         held.append(abs(seen.mean() - 1.0) <= bound * seen.std(ddof=1) / np.sqrt(len(seen)))
     assert np.mean(held) >= 0.95
