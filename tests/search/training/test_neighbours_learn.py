@@ -1,4 +1,4 @@
-"""Every neighbour of residual networks learns: one batch of digits by heart, and in a few epochs to read nine in ten."""
+"""Every neighbour of residual networks learns one batch by heart, and to read nine digits in ten in a few epochs."""
 
 from __future__ import annotations
 
