@@ -1,11 +1,11 @@
-# make setup     build .venv (nothing to do when it is up to date)
+# make setup     create .venv (does nothing if it is up to date)
 # make demo      run the shipped study of shortcuts
 # make test      lint, types, import contracts, tests
-# make lint      all of that but the tests
-# make format    let ruff mend what it can
+# make lint      the same without the tests
+# make format    let ruff fix what it can
 # make pins      write the versions in .venv to constraints.txt
-# make audit     look every pinned version up among known holes (needs the network; fails for what it cannot look up)
-# make clean     remove .venv and what the tools left
+# make audit     look up known vulnerabilities of every pinned version (needs the network; fails if a look-up fails)
+# make clean     remove .venv and files left by the tools
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,7 +21,7 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
-	  || { echo "resnet-space needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is not; name one: make setup PYTHON=python3.12" >&2; exit 2; }
+	  || { echo "resnet-space needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is another; name one: make setup PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv || true
 	$(BIN)/uv pip install --compile-bytecode -p $(BIN)/python -c constraints.txt -e '.[dev]' \
@@ -45,7 +45,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# torch pins its own nvidia, cuda and triton packages, by platform.
+# torch pins its own nvidia, cuda and triton packages per platform, so they are left out.
 pins:
 	@{ sed -n '/^#/p' constraints.txt; \
 	   $(BIN)/uv pip freeze -p $(BIN)/python --exclude-editable | grep -vE '^(pip|triton|nvidia-.*|cuda-.*)=='; } > constraints.new

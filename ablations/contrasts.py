@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
-from search.trials.recipe import Fraction
+from resnet_space.numbers import Proportion
 
 if TYPE_CHECKING:
     from ablations.effects import Adjustment
@@ -39,7 +39,7 @@ class Contrast(Description):
 
     arm: str
     versus: str | None = None
-    no_worse_by: Fraction | None = None
+    no_worse_by: Proportion | None = None
 
 
 def _named(value: Any) -> Any:
@@ -60,7 +60,7 @@ class Planned(Description):
     test: str = "paired_t"
     adjust: str = "holm"
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    equivalent_within: Fraction | None = None
+    equivalent_within: Proportion | None = None
     compare: tuple[Annotated[Contrast, BeforeValidator(_named, json_schema_input_type=str | Contrast)], ...] = ()
 
     @model_validator(mode="after")

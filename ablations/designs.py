@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 
 from ablations import fractional
 from ablations.factors import Changes, Factor, check_apart, levels_of
-from resnet_space.description import Description, by_kind, kind_of
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError
 
 Levels = Mapping[str, str]
@@ -65,7 +66,7 @@ def changes(cell: Cell, factors: Factors) -> Changes:
     return {path: value for name, level in cell.levels.items() for path, value in factors[name].choices[level].items()}
 
 
-class DesignKind(Description):
+class DesignKind(Kind):
     """A kind of design says which cells there are, given the factors and the baseline's levels."""
 
     def compile(self, factors: Factors, baseline: Mapping[str, Any]) -> Design:
@@ -212,11 +213,10 @@ class Fractional(DesignKind):
         return found
 
 
-_KINDS = (OneAtATime, LeaveOneOut, Ladder, Factorial, Fractional)
+DESIGNS: dict[str, type[DesignKind]] = kinds(DesignKind, globals())
+"""By name: every class above that has a `kind`."""
 
-AnyDesign = Annotated[OneAtATime | LeaveOneOut | Ladder | Factorial | Fractional, *by_kind(*_KINDS)]
-
-DESIGNS: dict[str, type[DesignKind]] = {kind_of(cls): cls for cls in _KINDS}
+AnyDesign = Annotated[DesignKind, OneOf(DESIGNS)]
 
 
 def _step(factor: str, cell: Cell, versus: Cell) -> Estimate:

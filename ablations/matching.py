@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from resnet_space.architecture import Architecture
 from resnet_space.branches import BottleneckBranch, WideBranch
 from resnet_space.counter import complexity
 from resnet_space.description import Description, kind_of
 from resnet_space.errors import InputError, unknown
+from resnet_space.numbers import Below1
 
 MOST = 1e15
 """No network costs as much."""
@@ -47,7 +48,7 @@ class Match(Description):
     macs: Goal = None
     params: Goal = None
     by: Literal["width", "unit.branch.width"] = "width"
-    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    tolerance: Below1 = 0.02
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

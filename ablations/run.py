@@ -46,13 +46,13 @@ class AblationRun:
         Raises:
             InputError: no stored trial is of the run.
         """
-        _, mine, others = membership.own(study.recipe, folder, store)
+        _, mine, others = membership.own_trials(study.recipe, folder, store)
         some = mine[0].network
         nets = study.architectures(some.input_shape, some.classes)
         # Several studies may share a database, also the data and the recipe.
         arms = {net.key for net in nets.values()}
         wanted = [record for record in mine if record.architecture in arms and record.seed < study.most_seeds]
-        standing, curves = membership.standing(wanted, store.standing()), store.curves()
+        standing, curves = membership.run_status(wanted, store.run_status()), store.curves()
         keys = {record.key for record in wanted}
         return cls(
             study,

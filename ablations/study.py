@@ -16,6 +16,7 @@ from ablations.matching import Match, match
 from resnet_space import Architecture, preset
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
+from resnet_space.numbers import Proportion
 from search.trials.study import Study, check_images
 
 MATCHED = ", matched"
@@ -83,7 +84,7 @@ class Ablation(Study):
     CHANGES = "set"
     MERGED = (*Study.MERGED, "set", "arms", "factors")
     # More seeds are more trials; those that are there stay what they are. Contrasts that change are told apart.
-    FREE = (*Study.FREE, "seeds", "planned", "diagnostics", "published", "fail_above")
+    CHANGEABLE = (*Study.CHANGEABLE, "seeds", "planned", "diagnostics", "published", "fail_above")
 
     kind: Literal["ablation"] = "ablation"
     net: Net
@@ -96,7 +97,7 @@ class Ablation(Study):
     seeds: NumberOfSeeds = 3
     planned: Planned = Planned()
     diagnostics: NamedDiagnostics = Diagnostics()
-    fail_above: Annotated[float, Field(gt=0, le=1)] = 0.2
+    fail_above: Proportion = 0.2
     """A mean test error above this fraction is a "fail", as 1603.05027, table 1 reports it."""
     published: Reference | None = None
 
@@ -202,7 +203,7 @@ class Ablation(Study):
         return f"{len(self.listed)} arms"
 
     @property
-    def confirming(self) -> range:
+    def confirmation_seeds(self) -> range:
         """Every arm's seeds, those that only some have left out."""
         return range(self.least_seeds)
 

@@ -52,7 +52,7 @@ class Side:
             raise InputError(f"{folder.path}: no complete trial to compare")
         arms = stored.arms(sorted(set(trials["architecture"])))
         named = {key: arm for arm, key in reversed(arms.items())}
-        return cls(folder.path, study, trials, named, own.fingerprint, store.others(own))
+        return cls(folder.path, study, trials, named, own.fingerprint, store.count_foreign(own))
 
     @property
     def name(self) -> str:

@@ -1,10 +1,10 @@
-"""How long does a sampler take to propose the next trial, behind 1,000 that are stored?
+"""How long does a sampler take to propose the next trial, after 1,000 stored trials?
 
-Ours: asked, the trial put into the store, its result stored and told, as a search does it. Optuna: its own TPE of two
-objectives on its SQLite storage, asked and told, in the same space with as many trials. In turns, each on a store that
-has the trials already. Ours never asks for a network twice; where Optuna does, it is told the error that is known, and
-asked again: what is compared is the time to a new one. Behind them the search is opened again: what it asks for then is
-new, and it is the same that it would have asked for had it not been closed.
+Ours: ask, store the trial, store its result and tell the sampler, as in a search. Optuna: ask and tell its own TPE with
+two objectives on its SQLite storage, in the same space with as many trials. They alternate, each on a store that
+already has the trials. Ours never proposes a network twice. If Optuna does, it gets the known error and is asked again:
+the time to a new network is compared. Afterwards the search is reopened: its next proposal must be new, and equal to
+the proposal without reopening.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from search.trials.trial import Job
 
 SAMPLERS = ("local", "tpe")
 ASKS = BLOCK
-"""Trials a round, which are stored for the next: as many as `local` thinks of at a time."""
+"""Trials per round, stored for the next round: the size of a block of `local`."""
 
 SPACE = {
     "base": "resnet20",
@@ -69,20 +69,20 @@ def search(sampler: str, trials: int) -> Search:
     )
 
 
-def opened(sampler: str, store: Store, images: Images) -> SearchFeed:
-    """The search of a store, gone on with."""
+def resume(sampler: str, store: Store, images: Images) -> SearchFeed:
+    """Resume the search of a store."""
     plan = SearchPlan.of(search(sampler, 10**6), images)
     progress = Progress(total=10**6, already=0, steps=plan.steps, console=Console(quiet=True))
     return SearchFeed(plan, store, progress)
 
 
 def error(macs: float) -> float:
-    """Of a network, made up: dearer ones are better, with a ripple that is learned from."""
+    """Return a synthetic error of a network: more MACs are better, with a ripple for the model to learn."""
     return 0.05 + 0.4 / (1 + macs / 3e5) + 0.03 * abs(math.sin(math.log(macs) * 7))
 
 
-def told(feed: SearchFeed, job: Job | None) -> None:
-    """What becomes of the job's trial."""
+def report_result(feed: SearchFeed, job: Job | None) -> None:
+    """Report a synthetic result of the job's trial."""
     assert job is not None
     (spec,) = job.trials
     value = error(complexity(spec.architecture).macs)
@@ -91,19 +91,22 @@ def told(feed: SearchFeed, job: Job | None) -> None:
 
 
 def asks(feed: SearchFeed) -> Callable[[], float]:
-    """Seconds of a trial, asked, stored, and told."""
+    """Return a function that measures the seconds to ask for, store and report a trial."""
 
     def seconds() -> float:
         began = time.monotonic()
         for _ in range(ASKS):
-            told(feed, feed.next())
+            report_result(feed, feed.next())
         return (time.monotonic() - began) / ASKS
 
     return seconds
 
 
 def stock(feed: SearchFeed, url: str, asked: Counter[bool]) -> Callable[[], float]:
-    """The same by Optuna alone, on a storage with the trials of this search; `asked` counts what was new, and not."""
+    """Return the same measurement with Optuna alone, on a storage with the trials of this search.
+
+    `asked` counts repeated proposals (True) and new ones (False).
+    """
     scales = {path: scale(axis) for path, axis in feed.space.axes.items()}
     sampler = optuna.samplers.TPESampler(seed=0)
     study = optuna.create_study(storage=url, directions=["minimize"] * 2, sampler=sampler)
@@ -129,7 +132,7 @@ def stock(feed: SearchFeed, url: str, asked: Counter[bool]) -> Callable[[], floa
                 lambda path, _, trial=trial: scales[path].member(suggest(trial, path, scales[path].distribution))
             )
             spent += time.monotonic() - began
-            # What it costs to describe the network is no part of asking.
+            # Describing the network is not part of asking.
             net = feed.space.architecture(assignment)
             macs = complexity(net).macs
             new += net.key not in seen
@@ -143,38 +146,38 @@ def stock(feed: SearchFeed, url: str, asked: Counter[bool]) -> Callable[[], floa
     return seconds
 
 
-def filled(folder: Path, images: Images, trials: int) -> None:
-    """A store of so many trials that were drawn."""
+def fill(folder: Path, images: Images, trials: int) -> None:
+    """Fill a store with random trials."""
     store = Store.at(folder)
-    feed = opened("random", store, images)
+    feed = resume("random", store, images)
     for _ in range(trials):
-        told(feed, feed.next())
+        report_result(feed, feed.next())
     store.close()
 
 
 def measure(quick: bool) -> Iterator[Measured]:
     images = load(DataSet(name="digits"))
-    # No fewer than `local` thinks in blocks behind.
+    # Enough trials for `local` to work in blocks.
     trials, rounds = (300, 1) if quick else (1000, ROUNDS)
     with tempfile.TemporaryDirectory() as scratch:
-        filled(Path(scratch), images, trials)
+        fill(Path(scratch), images, trials)
         for sampler in SAMPLERS[:1] if quick else SAMPLERS:
             folder = Path(scratch) / sampler
             folder.mkdir()
             shutil.copy(Path(scratch) / "trials.db", folder)
             store = Store.at(folder)
-            feed = opened(sampler, store, images)
+            feed = resume(sampler, store, images)
             asked: Counter[bool] = Counter()
             theirs = stock(feed, f"sqlite:///{folder / 'optuna.db'}", asked)
             sides = in_turns(asks(feed), theirs, rounds=rounds, warm_up=1)
             began = time.monotonic()
-            again = opened(sampler, store, images)
+            again = resume(sampler, store, images)
             reopened = time.monotonic() - began
             known = {record.architecture for record in store.records()}
             here, there = feed.next(), again.next()
             store.close()
             if here is None or there is None or here != there or there.trials[0].architecture.key in known:
-                raise AssertionError(f"{sampler}: the search that was opened again asks for something else")
+                raise AssertionError(f"{sampler}: the reopened search proposes another network")
             yield ratio(
                 f"asking at {trials:,} stored trials: {sampler} / Optuna's TPE on SQLite",
                 Goal("most", 0.2),

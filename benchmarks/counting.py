@@ -1,8 +1,8 @@
-"""How many times as fast are networks counted unit by unit as whole, and are the totals the same?
+"""How many times faster is counting a network unit by unit than as a whole, and are the totals equal?
 
-Every distinct unit of a network is counted once by fvcore, and the counts are added up; the other side is fvcore on the
-whole network. The totals compared are parameters, MACs and activations, of every preset and of random networks. A space
-of 10,000 networks is counted with the caches warm: other descriptions, the same units.
+fvcore counts every distinct unit of a network once, and the counts are added; the other side is fvcore on the complete
+network. The totals compared are parameters, MACs and activations, for every preset and for random networks. A space
+of 10,000 networks is counted with warm caches: new descriptions, the same units.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import torch
-from measuring import ROUNDS, Goal, Measured, in_turns, main, ratio, several
+from measuring import ROUNDS, Goal, Measured, in_turns, main, median_of, ratio
 
 from resnet_space import Architecture, Space, build, complexity, counter, preset
 from resnet_space.presets import PRESETS
@@ -52,7 +52,7 @@ def measure(quick: bool) -> Iterator[Measured]:
     torch.set_num_threads(1)
     space = Space.of(SPACE)
     presets = [preset(name) for name in PRESETS]
-    # Tracing a network of a thousand layers as a whole takes half a minute; it is compared below.
+    # Tracing a complete network of a thousand layers takes half a minute; it is compared below.
     small = [net for net in presets if net.depth < (30 if quick else 2000)]
     yield _unlike("presets", small)
     yield _unlike("random networks of a space", list(_drawn(space, 10 if quick else 500)))
@@ -64,9 +64,9 @@ def measure(quick: bool) -> Iterator[Measured]:
 
 
 def _unlike(what: str, nets: list[Architecture]) -> Measured:
-    """Networks whose totals are others by units than whole."""
+    """Return the number of networks whose totals by units differ from those of the complete network."""
     different = [net.key for net in nets if _totals(complexity(net)) != _totals(_traced(net))]
-    return several(f"{len(nets)} {what}: totals that differ", ALIKE, [len(different)], "networks", keys=different)
+    return median_of(f"{len(nets)} {what}: totals that differ", ALIKE, [len(different)], "networks", keys=different)
 
 
 def _totals(found: counter.Complexity) -> tuple[int, int, int]:
@@ -83,8 +83,15 @@ def _whole(net: Architecture) -> float:
     return time.perf_counter() - began
 
 
+def _forget() -> None:
+    """Have networks counted anew from here on."""
+    for kept in (counter._like, counter._unit, counter._ends):
+        kept.cache_clear()
+    counter._COUNTED.clear()
+
+
 def _by_units(net: Architecture) -> float:
-    counter.forget()
+    _forget()
     fresh, began = Architecture.from_yaml(net.to_yaml()), time.perf_counter()
     complexity(fresh)
     return time.perf_counter() - began
@@ -96,14 +103,14 @@ def _warm(space: Space, networks: int) -> Measured:
         complexity(net)
     paces = []
     for _ in range(ROUNDS):
-        # What a description has worked out of itself is not kept: these are new ones.
+        # Descriptions cache what they have computed, so each round uses new ones.
         fresh = [Architecture.of(net.model_dump(mode="json")) for net in drawn]
         began = time.perf_counter()
         for net in fresh:
             complexity(net)
         paces.append(networks / (time.perf_counter() - began))
     distinct = len({net.key for net in drawn})
-    return several(f"a space of {networks:,}, caches warm", PACE, paces, "networks/s", distinct=distinct)
+    return median_of(f"a space of {networks:,}, caches warm", PACE, paces, "networks/s", distinct=distinct)
 
 
 def _drawn(space: Space, networks: int) -> Iterator[Architecture]:

@@ -1,10 +1,10 @@
-"""How long is an epoch of 50,000 images of 32x32 on a GPU, and how many times as fast as with eager steps?
+"""How long is an epoch of 50,000 images of 32x32 on a GPU, and how many times faster than with eager steps?
 
-Batches of 128 in bf16, channels last, data and augmentation on the device, fused SGD. Steps kernel by kernel, recorded
-as a CUDA graph, compiled, and compiled and recorded are taken in turns, some at a time, all of whole batches; an epoch
-is 391 times a step, shuffling, cropping and copying included. Beside them, as the base of comparison, a plain loop
-around `torch.compile` with torch's own graphs (`reduce-overhead`), on the same batches. With the floors of an ideally
-fused step, and of one as Inductor fuses, on an H100 and on an H200.
+Batches of 128 in bf16, channels last, data and augmentation on the device, fused SGD. Four kinds of steps alternate:
+kernel by kernel, recorded as a CUDA graph, compiled, and compiled and recorded, all on full batches. An epoch is 391
+steps, including shuffling, cropping and copying. The baseline is a plain loop around `torch.compile` with torch's own
+graphs (`reduce-overhead`), on the same batches. The results include the floors on an H100 and an H200: the least time
+of an ideally fused step, and of a step as Inductor fuses it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from measuring import Goal, Measured, in_turns, main, ratio, several
+from measuring import Goal, Measured, in_turns, main, median_of, ratio
 from sizes import WHOLE, Size
 from torch.nn import functional
 
@@ -33,17 +33,17 @@ from search.trials.trial import TrialSpec
 IMAGES = 50_000
 
 PASSES = {"ideally fused": 7.5, "as Inductor fuses": 15.5}
-"""Times that a step reads or writes all of its convolutions' outputs, in bf16, at the least."""
+"""The least number of times that a step reads or writes all outputs of its convolutions, in bf16."""
 BYTES_A_SECOND = {"H100": 3.0e12, "H200": 4.3e12}
-"""Of their memory (HBM3 and HBM3e), measured by copying."""
+"""Bandwidth of their memory (HBM3 and HBM3e), measured by copying."""
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Takes an optimiser step on images and labels, and gives the loss."""
+"""Takes an optimiser step on images and labels, and returns the loss."""
 Make = Callable[..., TrialSpec]
-"""A trial of the case's network with these settings of its recipe."""
+"""From settings of a recipe to a trial of the case's network."""
 Start = Callable[[Make, str], Step]
 Failed = Callable[[str, Exception], None]
-"""Is called with the name of what could not be measured, and why."""
+"""Called with the name of a measurement that failed, and the error."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Case:
     epoch: Goal | None
     faster: Goal | None
     compiled: bool
-    """Compiling a thousand layers takes longer than all else here."""
+    """Whether to measure compiled steps: compiling a thousand layers takes longer than everything else here."""
 
 
 CASES = (
@@ -63,7 +63,7 @@ CASES = (
 
 
 def ours(make: Make, device: str, *, compiled: bool, recorded: bool) -> Step:
-    """A step as trials take it."""
+    """Return a step as trials take it."""
     spec = make(compile=compiled)
     group = Group([Member.of(spec, None, device)])
     group.model.train()
@@ -72,7 +72,7 @@ def ours(make: Make, device: str, *, compiled: bool, recorded: bool) -> Step:
 
 
 def plain(make: Make, device: str, *, mode: str) -> Step:
-    """A step as one would write it: the same network and optimiser, and `torch.compile` around the network."""
+    """Return a plain step: the same network and optimiser, with `torch.compile` around the network."""
     spec = make()
     model, optimizer = beginning(spec, device)
     model.train()
@@ -84,7 +84,7 @@ def plain(make: Make, device: str, *, mode: str) -> Step:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        # With torch's own graphs the next step writes there again.
+        # With torch's own graphs the next step overwrites the loss.
         return loss.detach().clone()
 
     return step
@@ -103,7 +103,7 @@ BASES: dict[str, Start] = {
     "a plain compiled loop, reduce-overhead": partial(plain, mode="reduce-overhead"),
     "a plain compiled loop": partial(plain, mode="default"),
 }
-"""The first that runs will do."""
+"""Baselines; the first one that runs is used."""
 
 
 def measure(quick: bool) -> Iterator[Measured]:
@@ -115,7 +115,7 @@ def measure(quick: bool) -> Iterator[Measured]:
 
 
 def measured(case: Case, size: Size, failed: Failed) -> Iterator[Measured]:
-    """The lines of a case. What takes longest to begin comes last, so that a run that is cut there has the others."""
+    """Yield the lines of a case. The slowest to start comes last, so that an interrupted run has the others."""
     images, net = size.images(), size.net(case.net)
     sides: dict[str, Callable[[], float]] = {}
 
@@ -131,12 +131,12 @@ def measured(case: Case, size: Size, failed: Failed) -> Iterator[Measured]:
         return dict(zip(sides, zip(*in_turns(*sides.values(), rounds=size.rounds), strict=True), strict=True))
 
     def line(name: str) -> Measured:
-        return several(f"{case.net}, an epoch, {name}", None, seconds[name], **floors(net))
+        return median_of(f"{case.net}, an epoch, {name}", None, seconds[name], **floors(net))
 
     def middle(name: str) -> float:
         return sorted(seconds[name])[len(seconds[name]) // 2]
 
-    yield from floors_here(case.net, net, size.device)
+    yield from floors_of_card(case.net, net, size.device)
     begun(WAYS)
     seconds = in_rounds()
     yield from map(line, seconds)
@@ -144,7 +144,7 @@ def measured(case: Case, size: Size, failed: Failed) -> Iterator[Measured]:
         seconds = in_rounds()
         yield from map(line, more)
     best = min(seconds, key=middle)
-    yield several(f"{case.net}, an epoch at the best", case.epoch, seconds[best], way=best, **floors(net))
+    yield median_of(f"{case.net}, an epoch at the best", case.epoch, seconds[best], way=best, **floors(net))
     pairs = zip(seconds[EAGER], seconds[best], strict=True)
     yield ratio(f"{case.net}, the best over eager", case.faster, pairs, names=("eager_s", "best_s"), way=best)
     if base := next((name for name in BASES if case.compiled and begun({name: BASES[name]})), None):
@@ -159,7 +159,7 @@ def measured(case: Case, size: Size, failed: Failed) -> Iterator[Measured]:
 
 
 def _epochs(net: Architecture, images: Images, size: Size, start: Start) -> Callable[[], float]:
-    """Measures the seconds of an epoch, from some steps of it."""
+    """Return a function that measures some steps and returns the seconds of an epoch."""
 
     def make(**settings: Any) -> TrialSpec:
         return size.specs(net, 1, images, lr=0.01, augmentation={"pad": 4, "flip": True}, **settings)[0]
@@ -198,7 +198,7 @@ def _batches(
 
 
 def floors(net: Architecture) -> dict[str, Any]:
-    """Seconds an epoch that moving the convolutions' outputs takes at the least, by card and way to fuse."""
+    """Return the least seconds per epoch to move the convolutions' outputs, by card and kind of fusing."""
     moved = 2 * IMAGES * _outputs(net)
     return {
         f"floor_{card}_{name}_s": passes * moved / pace
@@ -207,8 +207,8 @@ def floors(net: Architecture) -> dict[str, Any]:
     }
 
 
-def floors_here(name: str, net: Architecture, device: str) -> Iterator[Measured]:
-    """A line a floor of the card that is here, if its memory's pace is known."""
+def floors_of_card(name: str, net: Architecture, device: str) -> Iterator[Measured]:
+    """Yield one line per floor of the card in this machine, if its bandwidth is known."""
     card = torch.cuda.get_device_name().split() if device == "cuda" else ()
     for known in BYTES_A_SECOND:
         for way in PASSES if known in card else ():
@@ -217,7 +217,7 @@ def floors_here(name: str, net: Architecture, device: str) -> Iterator[Measured]
 
 
 def _outputs(net: Architecture) -> int:
-    """Output elements of an image's convolutions; not by fvcore, which such a machine need not have."""
+    """Return the output elements of all convolutions for one image; without fvcore, which the machine may lack."""
     found: list[int] = []
     with torch.device("meta"), torch.no_grad():
         model = build(net).eval()
@@ -229,7 +229,7 @@ def _outputs(net: Architecture) -> int:
 
 
 def by_search(case: Case, size: Size, failed: Failed) -> Iterator[Measured]:
-    """The ways that need no compiler, where cuDNN tries its kernels for each shape and takes the fastest."""
+    """Measure the kinds of steps without a compiler, with cuDNN choosing the fastest kernel for each shape."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:

@@ -1,13 +1,13 @@
-"""The first minutes on a GPU: stage by stage, each in a process of its own with a limit; a run that is cut loses one.
+"""The first minutes on a GPU, in stages: each is a process with a time limit, so an interrupted run loses one stage.
 
-    python benchmarks/first_gpu.py --commit HASH                all stages, as far as the time goes
+    python benchmarks/first_gpu.py --commit HASH                all stages that fit into the time
     python benchmarks/first_gpu.py r110 r1001 --seconds 250     some of them
-    python benchmarks/first_gpu.py --device cpu                 the same code with tiny networks, where there is no GPU
+    python benchmarks/first_gpu.py --device cpu                 the same code with tiny networks, without a GPU
 
-The stages that are worth most come first. Each line that a stage finds is written to STAGE.json, and what it prints to
-STAGE.txt; after each stage all of them are in first_gpu.json, with a table in first_gpu.md of what came out, what was
-expected, and what was left out and why. Stages of an earlier run in the same folder stay, unless they are done again.
-It needs torch, numpy and pydantic, no Ray, no network and no installed resnet-space; the stage `run` needs more.
+The most valuable stages come first. Each measured line is written to STAGE.json, the stage's output to STAGE.txt. After
+each stage first_gpu.json has the results of all, and first_gpu.md a table of measured and expected values, and of what
+was left out and why. Stages of an earlier run in the same folder stay, unless they run again. It needs torch, numpy and
+pydantic, but no Ray, no network and no installed resnet-space; the stage `run` needs more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from gpu_stages.expected import ROOM_S, STAGES
+from gpu_stages.expected import MIN_STAGE_S, STAGES
 from gpu_stages.record import ALL, TABLE, Facts, read, sources, table, write, write_json
 
 HERE = Path(__file__).resolve().parent
@@ -33,44 +33,44 @@ ROOT = HERE.parent
 RESULTS = HERE / "results" / "first_gpu"
 
 SECONDS = 540.0
-"""That all stages may take."""
+"""Time limit of all stages together."""
 LAST_LINES = 15
-"""Of what a stage printed, kept with the results where it did not finish."""
+"""Number of output lines kept with the results of a stage that did not finish."""
 
 Command = Callable[[str], list[str]]
-"""What runs a stage, by its name."""
+"""From a stage's name to its command line."""
 
 
 def run(
     names: Iterable[str], command: Command, folder: Path, *, seconds: float, limit_s: float | None, device: str
 ) -> dict[str, Facts]:
-    """Run stages as far as the time goes; all results of the folder, written after each stage.
+    """Run the stages that fit into `seconds`; return and, after each stage, write all results of the folder.
 
-    `limit_s` is for each stage, by default its own.
+    `limit_s` is the limit of each stage; None means the stage's own.
     """
     began = time.monotonic()
     found: dict[str, Facts] = dict(read(folder / ALL).get("stages", {}))
     for name in names:
         left = seconds - (time.monotonic() - began)
         limit = min(left, STAGES[name].limit_s if limit_s is None else limit_s)
-        if left < ROOM_S:
-            found[name] = {"status": f"left out: {left:.0f} s were left"}
+        if left < MIN_STAGE_S:
+            found[name] = {"status": f"left out: only {left:.0f} s were left"}
         else:
             print(f"==== {name}: {STAGES[name].question} At most {limit:.0f} s.", flush=True)
-            found[name] = done(name, command(name), folder, limit, device)
+            found[name] = run_stage(name, command(name), folder, limit, device)
         print(f"==== {name}: {found[name]['status']}", flush=True)
         write_json(folder / ALL, {"stages": found})
         write(folder / TABLE, table(found))
     return found
 
 
-def done(name: str, command: list[str], folder: Path, limit_s: float, device: str) -> Facts:
-    """Run one stage; what it found, also where it failed or was stopped."""
+def run_stage(name: str, command: list[str], folder: Path, limit_s: float, device: str) -> Facts:
+    """Run one stage and return its results, even if it failed or was stopped."""
     path = folder / f"{name}.json"
     path.unlink(missing_ok=True)
     began = time.monotonic()
     lines: list[str] = []
-    # With what it starts in turn, such as compilers, it is a group that can be stopped as one.
+    # A new session: the stage and its children, such as compilers, can be stopped as one group.
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -84,7 +84,7 @@ def done(name: str, command: list[str], folder: Path, limit_s: float, device: st
     reader = threading.Thread(target=follow, args=(process, folder / f"{name}.txt", lines), daemon=True)
     reader.start()
     try:
-        status = ended(process.wait(limit_s))
+        status = status_text(process.wait(limit_s))
     except subprocess.TimeoutExpired:
         status = f"stopped at its limit of {limit_s:.0f} s"
     finally:
@@ -100,14 +100,14 @@ def done(name: str, command: list[str], folder: Path, limit_s: float, device: st
     return facts
 
 
-def ended(status: int) -> str:
+def status_text(status: int) -> str:
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"failed with status {status}" if status else "finished"
 
 
 def follow(process: subprocess.Popen[str], path: Path, lines: list[str]) -> None:
-    """Show and keep what a stage prints, line by line."""
+    """Print a stage's output and write it to a file, line by line."""
     assert process.stdout is not None
     with process.stdout, path.open("w", encoding="utf-8") as file:
         for line in process.stdout:
@@ -118,14 +118,14 @@ def follow(process: subprocess.Popen[str], path: Path, lines: list[str]) -> None
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """End a stage's process and all that it has started."""
+    """Kill a stage's process and all its children."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def environment(device: str) -> dict[str, str]:
-    """This checkout and its benchmarks before all else; on a CPU one thread, no GPU, and nothing compiled."""
+    """Return the environment of a stage: this checkout first on the path; on a CPU one thread, no GPU, no compiler."""
     path = os.pathsep.join(filter(None, [str(ROOT), str(HERE), os.environ.get("PYTHONPATH")]))
     on_cpu = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "TORCH_COMPILE_DISABLE": "1"}
     return {**os.environ, "PYTHONPATH": path, **(on_cpu if device == "cpu" else {})}
@@ -136,18 +136,18 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"by default all: {', '.join(STAGES)}")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--out", type=Path, help=f"folder of results; by default {RESULTS.relative_to(ROOT)}")
-    parser.add_argument("--commit", help="of this code, where there is no .git to ask")
+    parser.add_argument("--commit", help="the commit of this code, if there is no .git")
     parser.add_argument(
         "--seconds",
         type=float,
         default=float(os.environ.get("FIRST_GPU_SECONDS", SECONDS)),
-        help=f"for all stages; by default FIRST_GPU_SECONDS, or {SECONDS:.0f}",
+        help=f"limit of all stages together; by default FIRST_GPU_SECONDS, or {SECONDS:.0f}",
     )
-    parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each stage; by default its own")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="limit of each stage; by default its own")
     given = parser.parse_args()
     if unknown := [name for name in given.stages if name not in STAGES]:
         parser.error(f"no stage {', '.join(unknown)}; there are {', '.join(STAGES)}")
-    # What is measured on a CPU is no result.
+    # Numbers of a CPU are not results.
     out = given.out or (RESULTS if given.device == "cuda" else Path(tempfile.mkdtemp(prefix="first-gpu-")))
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def main() -> None:
         options = ["--device", given.device, "--out", str(out / f"{name}.json"), "--commit", given.commit or ""]
         return [sys.executable, "-m", "gpu_stages.one", name, *options]
 
-    # As Ctrl-C, so that the stage that is running is ended too.
+    # Like Ctrl-C, so that the running stage is stopped too.
     signal.signal(signal.SIGTERM, interrupt)
     names = given.stages or list(STAGES)
     found = run(names, command, out, seconds=given.seconds, limit_s=given.limit, device=given.device)

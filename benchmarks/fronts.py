@@ -1,8 +1,8 @@
-"""How long do a front over 100,000 stored trials and a report over 10,000 take, and does their memory grow in line?
+"""How long do a front over 100,000 stored trials and a report over 10,000 take, and does their memory grow linearly?
 
-A store of a search whose trials are made up, two seeds of every network, written as rows through the store's own table.
-Each measurement is a process of its own that has imported everything before the clock starts; its memory is the peak
-over what it had then. At half the size too: twice the trials are to take twice the memory at the most.
+The store is that of a search with synthetic trials, two seeds per network, written as rows through the store's own
+table. Each measurement is a separate process that has imported everything before the clock starts; its memory is the
+peak minus the memory at that time. It is repeated at half the size: twice the trials may take at most twice the memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from statistics import median
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", MPLBACKEND="Agg")
 
 import sqlalchemy as sql
-from measuring import ROUNDS, Goal, Measured, main, several
+from measuring import ROUNDS, Goal, Measured, main, median_of
 
 FORMATS = ["md", "html"]
 CHUNK = 5000
@@ -57,7 +57,7 @@ def study() -> dict[str, object]:
 
 
 def fill(folder: Path, trials: int) -> None:
-    """A run's folder with so many complete trials of made up numbers, each with its last epoch."""
+    """Create a run's folder with complete trials of synthetic numbers, each with its last epoch."""
     from search.data import load
     from search.exploring.plan import SearchPlan
     from search.exploring.study import Search
@@ -68,10 +68,10 @@ def fill(folder: Path, trials: int) -> None:
 
     plan = SearchPlan.of(Search.of(study()), load(Search.of(study()).data))
     run = RunFolder(folder)
-    run.claim(plan.study.model_dump(mode="json"), free=plan.study.FREE)
-    run.note(fingerprint=plan.images.fingerprint, storage=None)
+    run.claim(plan.study.model_dump(mode="json"), changeable=plan.study.CHANGEABLE)
+    run.add_session(fingerprint=plan.images.fingerprint, storage=None)
     store = Store.at(folder)
-    # Some networks of the space, added as a search adds them: the rows of the others are theirs under other names.
+    # Some networks of the space are added as a search adds them; all other rows are copies under other keys.
     rng = Random(0)
     some = [plan.space.draw(rng) for _ in range(min(200, trials // 2))]
     asked = [(plan.spec(plan.space.architecture(each), 0), each) for each in some]
@@ -84,7 +84,7 @@ def fill(folder: Path, trials: int) -> None:
         for number in range(trials):
             network, seed = divmod(number, 2)
             row = rows[network % len(rows)]
-            # Costs of their own, or there would be 200 networks under 50,000 names.
+            # Each network needs its own costs, or there would be 200 networks under 50,000 keys.
             factor = math.exp(rng.gauss(0, 0.5)) if seed == 0 else factor
             macs = int(row["macs"] * factor)
             error = 0.05 + 0.4 / (1 + macs / 3e6) * (1 + abs(rng.gauss(0, 0.3)))
@@ -107,8 +107,8 @@ def fill(folder: Path, trials: int) -> None:
             )
             if len(made) == CHUNK or number == trials - 1:
                 connection.execute(table.insert(), made)
-                told = [Epoch(r["key"], 1, 10, 0.1, 1.0, 0.5, r["validation_error"], 1.0, 1.0).__dict__ for r in made]
-                connection.execute(epochs.insert(), told)
+                events = [Epoch(r["key"], 1, 10, 0.1, 1.0, 0.5, r["validation_error"], 1.0, 1.0).__dict__ for r in made]
+                connection.execute(epochs.insert(), events)
                 made = []
     store.close()
 
@@ -125,21 +125,21 @@ def report(folder: Path) -> int:
     return len(api.report(api.open_run(folder), FORMATS))
 
 
-WHAT = {"front": front, "report": report}
+TASKS = {"front": front, "report": report}
 
 
-def here(what: str, folder: Path, small: Path) -> dict[str, float]:
-    """Seconds and MiB in this process, behind one on a small folder that imports all that is needed."""
-    WHAT[what](small)
+def measure_here(what: str, folder: Path, small: Path) -> dict[str, float]:
+    """Return seconds and MiB of a task in this process, after a run on a small folder that imports everything."""
+    TASKS[what](small)
     before = peak()
     began = time.monotonic()
-    WHAT[what](folder)
+    TASKS[what](folder)
     seconds = time.monotonic() - began
     return {"seconds": seconds, "mib": peak() - before}
 
 
 def peak() -> float:
-    """MiB that this process had in memory at the most. Not by `getrusage`, whose peak a child has from its parent."""
+    """Return this process's peak memory in MiB. `getrusage` is wrong here: a child inherits its parent's peak."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
@@ -163,13 +163,13 @@ def measure(quick: bool) -> Iterator[Measured]:
                     for _ in range(rounds)
                 ]
             whole, half = found[trials], found[trials // 2]
-            yield several(
+            yield median_of(
                 f"{what} over {trials:,} stored trials",
                 Goal("most", seconds, "s"),
                 [one["seconds"] for one in whole],
                 half_the_trials_seconds=median(one["seconds"] for one in half),
             )
-            yield several(
+            yield median_of(
                 f"{what}: memory at {trials:,} trials / at {trials // 2:,}",
                 Goal("most", 2.2),
                 [one["mib"] / max(other["mib"], 1.0) for one, other in zip(whole, half, strict=True)],
@@ -182,10 +182,10 @@ def measure(quick: bool) -> Iterator[Measured]:
 if __name__ == "__main__":
     if "--here" in sys.argv:
         parser = argparse.ArgumentParser()
-        parser.add_argument("--here", choices=WHAT)
+        parser.add_argument("--here", choices=TASKS)
         parser.add_argument("folder", type=Path)
         parser.add_argument("small", type=Path)
         given = parser.parse_args()
-        print(json.dumps(here(given.here, given.folder, given.small)))
+        print(json.dumps(measure_here(given.here, given.folder, given.small)))
     else:
         main(measure, number=8, about=__doc__ or "")

@@ -1,8 +1,8 @@
-"""How many times as fast do seeds of an arm train as one network as one after another?
+"""How many times faster do the seeds of an arm train as one network than one after another?
 
-Optimiser steps alone and together are taken in turns; a ratio is the median over pairs, each of which has a step of
-every seed on both sides. On one thread, as a worker has. Networks are drawn anew, images are random. What is slower
-together is never chosen: `chosen` in the file says what a study would do.
+Optimiser steps alone and together alternate; a ratio is the median over pairs, each of which has one step of every seed
+on both sides. It uses one thread, as a worker does, new networks and random images. A study never fuses seeds that are
+slower together: `chosen` in the file is its choice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from search.trials.trial import TrialSpec
 
 @dataclass(frozen=True)
 class Case:
-    """So many seeds of a network, in batches of so many images."""
+    """A network, the number of its seeds, and the number of images per batch."""
 
     name: str
     net: Architecture

@@ -1,8 +1,8 @@
-"""How many times as fast do eight seeds train as one network on a GPU, in bf16?
+"""How many times faster do eight seeds train as one network on a GPU, in bf16?
 
-As `fused.py`: kernel by kernel on both sides, and with every step a CUDA graph on both sides. Graphs take launching out
-of both, and so show whether the fused kernels themselves are faster. A network's last line is fused with graphs over
-alone without.
+Measured as in `fused.py`: kernel by kernel on both sides, and with a CUDA graph per step on both sides. Graphs remove
+the launching from both, so they show whether the fused kernels themselves are faster. The last line of a network
+compares fused seeds with graphs to single seeds without.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAIRS = 20
 
 
 def cases(size: Size) -> list[Case]:
-    """Of each network, kernel by kernel."""
+    """Return one case per network, kernel by kernel."""
     return [
         Case(f"{name}, kernel by kernel", size.net(net), size.seeds, size.batch, goal, "bf16")
         for name, (net, goal) in NETS.items()
@@ -27,7 +27,7 @@ def cases(size: Size) -> list[Case]:
 
 
 def both(case: Case, device: str, pairs: int) -> Iterator[Measured]:
-    """Three lines: kernel by kernel, graphs against graphs, and what both bring together."""
+    """Yield three lines: kernel by kernel, graphs against graphs, and fused with graphs over alone without."""
     name, _, _ = case.name.partition(",")
     [eager] = measured((case,), device, pairs)
     yield eager
@@ -36,7 +36,7 @@ def both(case: Case, device: str, pairs: int) -> Iterator[Measured]:
     yield recorded
     alone, together = eager.details["alone_s"], recorded.details["together_s"]
     value = alone / together
-    # Of medians that were not taken in turns: without a spread.
+    # The two medians were not measured alternately, so there is no spread.
     details = {"alone_kernel_by_kernel_s": alone, "together_with_graphs_s": together}
     yield Measured(f"{name}, fused with graphs over alone without", None, value, value, value, details=details)
 

@@ -1,4 +1,4 @@
-"""What one would write without this project: Ray Tune over arms and seeds, the textbook's loop, a table of errors.
+"""The baseline without this project: Ray Tune over arms and seeds, the textbook loop, a table of errors.
 
     python benchmarks/grid.py --out errors.csv [--seeds 5] [--epochs 10] [--arms "identity;1x1 convolution"] [--first 5]
 
@@ -41,8 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0, help="the first of them")
-    parser.add_argument("--arms", default="", help="not all; with semicolons")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--arms", default="", help="only these arms, separated by semicolons")
     parser.add_argument("--epochs", type=int, default=10)
     given = parser.parse_args()
     arms = given.arms.split(";") if given.arms else list(study(STUDY).arms)

@@ -1,9 +1,9 @@
-"""Do more nodes do more trials? Sweeps of trials of known length, against what so many workers would ideally take.
+"""Do more nodes run more trials? The time of sweeps of trials of known length, against the ideal time of their workers.
 
-The nodes are raylets of this machine with made up CPUs, and the trials sleep: a core is not what is measured, so their
-length is chosen that two real cores can follow. The clock runs from the moment when every worker has its first trial
-to the end of the last trial: the ideal is whole rounds of trials on all workers. What starting the workers took is
-beside it; here all nodes start theirs on the same two cores.
+The nodes are raylets of this machine with simulated CPUs, and the trials sleep; their length is such that two real
+cores can keep up. The clock runs from the moment when every worker has its first trial to the end of the last trial.
+The ideal is complete rounds of trials on all workers. The time to start the workers is reported separately; here all
+nodes start theirs on the same two cores.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
-from measuring import ROUNDS, Goal, Measured, main, several
-from simulated import jobs, sweep_of
+from measuring import ROUNDS, Goal, Measured, main, median_of
+from simulated import jobs, run_sweep
 
 from search.store.store import Store
 from search.trials.events import Epoch
 
 SLOTS = 4
-"""Trials side by side on a node."""
+"""Concurrent trials per node."""
 SECONDS = 5.0
-"""Of a trial, with one epoch: 16 workers then tell of 3 trials, and 10 events, a second."""
+"""Length of a trial, with one epoch: 16 workers then report 3 trials, and 10 events, per second."""
 SWEEPS = {1: (10, 100), 2: (10, 100), 4: (10, 100, 1000)}
-"""Trials of each sweep, by nodes: a thousand on one node would take 20 minutes, and a hundred are as good there."""
+"""Trials of each sweep, by nodes. A thousand on one node would take 20 minutes and show no more than a hundred."""
 LEAST = 90
 
 
 def efficiency(ends: list[float], workers: int, seconds: float) -> float:
-    """Percent of the ideal, for trials that end at these times."""
+    """Return the percentage of the ideal, for trials that end at these times."""
     return 100 * ceil(len(ends) / workers) * seconds / ends[-1]
 
 
 def stored(events: int) -> float:
-    """Events a second that a store on this disk takes in, one after another, each on disk before the next."""
+    """Return the events per second that a store on this disk takes, each written to disk before the next."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store.at(Path(folder))
         (spec,) = jobs(1)[0].trials
@@ -49,8 +49,8 @@ def stored(events: int) -> float:
 
 
 def measure(quick: bool) -> Iterator[Measured]:
-    yield several(
-        "events that the store takes in, one by one",
+    yield median_of(
+        "events that the store takes, one by one",
         None,
         [stored(100 if quick else 1000) for _ in range(1 if quick else ROUNDS)],
         unit="/s",
@@ -59,10 +59,10 @@ def measure(quick: bool) -> Iterator[Measured]:
     for nodes, numbers in ({2: (20,)} if quick else SWEEPS).items():
         workers = nodes * slots
         for number in numbers:
-            # Long sweeps repeat themselves.
+            # A long sweep contains many rounds, so one is enough.
             rounds = ROUNDS if number < 100 and not quick else 1
-            sweeps = [sweep_of(number, seconds=seconds, nodes=nodes, slots=slots) for _ in range(rounds)]
-            yield several(
+            sweeps = [run_sweep(number, seconds=seconds, nodes=nodes, slots=slots) for _ in range(rounds)]
+            yield median_of(
                 f"efficiency: {number:,} trials on {nodes} node{'s' * (nodes > 1)}",
                 Goal("least", LEAST, "%") if nodes == 4 else None,
                 [efficiency(swept.ends, workers, seconds) for swept in sweeps],
@@ -75,7 +75,7 @@ def measure(quick: bool) -> Iterator[Measured]:
             )
             if number == 1000 and nodes == 4:
                 mib = sweeps[0].mib
-                yield several(
+                yield median_of(
                     "growth of the driver's memory, 100 to 1,000 trials on 4 nodes",
                     Goal("most", 5, "%"),
                     [100 * (mib[-1] / mib[99] - 1)],
@@ -86,7 +86,7 @@ def measure(quick: bool) -> Iterator[Measured]:
 
 
 def _cpu(cpu: list[float]) -> float:
-    """CPU seconds of the driver for a trial, those before the first end left out."""
+    """Return the driver's CPU seconds per trial, without those before the first trial ended."""
     return round((cpu[-1] - cpu[0]) / (len(cpu) - 1), 4)
 
 

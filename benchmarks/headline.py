@@ -1,13 +1,16 @@
-"""How many machine-minutes until the demo's question is answered, against what one would write without this project?
+"""How many machine-minutes does the answer to the demo's question take, compared with a script on plain Ray Tune?
 
 The question is the shipped study of shortcuts in its laptop form: which of ten arms is worse than the identity, and
-which is within a point of it? Ours is `resnet-space run` from an empty folder, start and report included, the
-seeds of an arm trained together: four seeds of every arm, and ten of the arms that are open then and of the baseline.
-The other side is a script on Ray Tune: `grid_search` over the same networks and five seeds, the textbook's loop, an
-error each into a table; where a comparison is open then, five more seeds of its arm and of the baseline. On both sides
-a comparison is resolved if the 95 % interval of its paired differences is off zero, or within a point of it, each
-comparison by itself. Ours is held to what it says itself, which spends its 5 % over both of its looks; of the other
-side each look is taken as if there were no other.
+which is within a point of it?
+
+Ours is `resnet-space run` from an empty folder, including start and report, with the seeds of an arm trained together:
+four seeds of every arm, then ten of the open arms and of the baseline. The other side is a script on Ray Tune:
+`grid_search` over the same networks and five seeds, the textbook loop, and one error per trial in a table; then five
+more seeds of the open arms and of the baseline.
+
+On both sides a comparison is resolved if the 95 % interval of its paired differences excludes zero, or is within a
+point of it; comparisons are not adjusted for each other. Ours uses its own report, which spends its 5 % over both
+interim analyses. The other side treats each analysis as if it were the only one.
 """
 
 from __future__ import annotations
@@ -29,11 +32,11 @@ from ablations.run import AblationRun
 from resnet_space import api
 
 STUDY, BASELINE = "shortcuts", "identity"
-FEW, SEEDS = 4, 5
-"""Of every arm at first, ours and theirs..."""
-MOST = 10
-"""...and where a comparison is open then."""
-POINT = 0.01
+FIRST_SEEDS, GRID_SEEDS = 4, 5
+"""Seeds of every arm at first: ours, and those of the grid."""
+MAX_SEEDS = 10
+"""Seeds of an arm whose comparison is still open then."""
+EQUIVALENT_WITHIN = 0.01
 CORES = 2
 OPEN = "not resolved"
 FEWER = Goal("least", 4)
@@ -41,7 +44,7 @@ FEWER = Goal("least", 4)
 
 def measure(quick: bool) -> Iterator[Measured]:
     epochs = 1 if quick else 10
-    # Libraries off the disk once, or else the side that begins reads them for the other.
+    # Read the libraries from disk once; otherwise the first side would read them for the second.
     subprocess.run([sys.executable, "-c", "import fvcore.nn, optuna, ray.tune, torchvision"], check=True)
     with tempfile.TemporaryDirectory() as scratch:
         ours = _ours(Path(scratch) / "run", epochs, quick)
@@ -53,9 +56,9 @@ def measure(quick: bool) -> Iterator[Measured]:
 
 def _ours(out: Path, epochs: int, quick: bool) -> dict[str, Any]:
     settings = {
-        "planned.equivalent_within": POINT,
+        "planned.equivalent_within": EQUIVALENT_WITHIN,
         "planned.adjust": "none",
-        "seeds": 1 if quick else {"min": FEW, "max": MOST, "by": MOST - FEW},
+        "seeds": 1 if quick else {"min": FIRST_SEEDS, "max": MAX_SEEDS, "by": MAX_SEEDS - FIRST_SEEDS},
         "recipe.epochs": epochs,
     }
     assigned = [word for path, value in settings.items() for word in ("--set", f"{path}={json.dumps(value)}")]
@@ -75,25 +78,25 @@ def _ours(out: Path, epochs: int, quick: bool) -> dict[str, Any]:
 
 
 def _theirs(scratch: Path, epochs: int, quick: bool) -> list[dict[str, Any]]:
-    """What is known behind each lot of seeds: the first of every arm, more of what is open and of the baseline."""
-    told: list[dict[str, Any]] = []
-    seeds = 1 if quick else SEEDS
+    """Return what is known after each set of seeds: first those of every arm, then more of open arms and baseline."""
+    known: list[dict[str, Any]] = []
+    seeds = 1 if quick else GRID_SEEDS
     found, arms, began = pd.DataFrame(), list[str](), time.perf_counter()
-    for first in range(0, MOST, seeds):
+    for first in range(0, MAX_SEEDS, seeds):
         table = scratch / f"grid{first}.csv"
         command = [sys.executable, str(HERE / "grid.py"), "--out", str(table), "--epochs", str(epochs)]
         command += ["--seeds", str(seeds), "--first", str(first), "--arms", ";".join(arms)]
         subprocess.run(command, check=True, stdout=sys.stderr)
         found = pd.concat([found, pd.read_csv(table)])
-        told.append(_known(found, time.perf_counter() - began))
-        if not told[-1]["open"] or quick:
+        known.append(_known(found, time.perf_counter() - began))
+        if not known[-1]["open"] or quick:
             break
-        arms = [BASELINE, *told[-1]["open"]]
-    return told
+        arms = [BASELINE, *known[-1]["open"]]
+    return known
 
 
 def _known(found: pd.DataFrame, seconds: float) -> dict[str, Any]:
-    """What trials say of each arm, and which are open."""
+    """Return the outcome of each arm, and the open arms."""
     errors = found.pivot(index="seed", columns="arm", values="error")
     outcomes = {arm: _outcome((errors[arm] - errors[BASELINE]).dropna()) for arm in errors if arm != BASELINE}
     return {
@@ -105,14 +108,14 @@ def _known(found: pd.DataFrame, seconds: float) -> dict[str, Any]:
 
 
 def _outcome(differences: pd.Series) -> str:
-    """By the 95 % interval of paired differences, one comparison at a time."""
+    """Return the outcome of one comparison, by the 95 % interval of its paired differences."""
     number, mean = len(differences), float(differences.mean())
     if number < 2:
         return OPEN
     half = float(stats.t.ppf(0.975, number - 1) * differences.std() / number**0.5)
     if mean - half > 0 or mean + half < 0:
         return "worse" if mean > 0 else "better"
-    return "equivalent" if max(mean + half, half - mean) < POINT else OPEN
+    return "equivalent" if max(mean + half, half - mean) < EQUIVALENT_WITHIN else OPEN
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How often does a training step call torch? Counted on a CPU, nothing is timed: a table of Markdown.
+"""How often does a training step call torch? Counted on a CPU, without timing; prints a Markdown table.
 
     python benchmarks/launches.py
 
-Calls are of torch's operations that compute or copy, without views and allocations. On a GPU each is a launch or a
+Counted are torch's operations that compute or copy, without views and allocations. On a GPU each is one launch or a
 few: a convolution's backward pass is one call and two kernels, and so is a copy of a hundred tensors at once. bf16 is
-the CPU's, whose autocast casts what a GPU's casts. Copies to a device are those to torch's `meta` device, which has no
-memory. With the rooms of another commit on the import path it counts those.
+that of the CPU, whose autocast casts the same tensors as a GPU's. Copies to a device are those to torch's `meta`
+device, which has no memory. With the packages of another commit on the import path it counts those.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ SIZE = Size("cpu", batch=16, steps=32, rounds=1, seeds=8)
 ARCHITECTURES = 10
 
 NO_LAUNCH = ("empty", "new_empty", "detach", "_unsafe_view", "lift", "_record_function")
-"""Beginnings of operations that compute nothing, beside views."""
+"""Prefixes of operations that compute nothing, in addition to views."""
 
 
 class Calls(TorchDispatchMode):
-    """Counts operations, and among them copies to the `meta` device."""
+    """Counts operations, and separately the copies to the `meta` device."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ def grouped(net: str, seeds: int, **settings: Any) -> Group:
 
 
 def steps(group: Group, images: Sequence[int]) -> None:
-    """A step on so many images each."""
+    """Take one step per entry of `images`, on that number of images."""
     for number in images:
         xs = [torch.randn(number, *group.members[0].spec.architecture.input_shape) for _ in group.members]
         stepping.step(group, xs, [torch.zeros(number, dtype=torch.long) for _ in xs], "cpu")
 
 
 def of_a_step(net: str, seeds: int, autocast: str) -> int:
-    """Calls of forward and backward pass and optimiser."""
+    """Return the calls of forward pass, backward pass and optimiser."""
     stepping.autocast = lambda *_: torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast == "bf16")
     group = grouped(net, seeds, autocast=autocast)
     steps(group, [2, 2])
@@ -84,7 +84,7 @@ def of_a_step(net: str, seeds: int, autocast: str) -> int:
 
 
 def of_hand_back(net: str, seeds: int) -> int:
-    """Calls that give the networks of a fused one their weights, statistics and momenta, as before a checkpoint."""
+    """Return the calls that copy weights, statistics and momenta from a fused network to its members."""
     group = grouped(net, seeds)
     steps(group, [2])
     group.ahead = True
@@ -94,7 +94,7 @@ def of_hand_back(net: str, seeds: int) -> int:
 
 
 def to_device(seeds: int) -> float:
-    """Copies to the device of a step's batches, cropped and mirrored, from images that are there."""
+    """Return the copies to the device per step, for cropped and mirrored batches of images that are already there."""
     images = SIZE.images()
     split = Split(images.train.x.to("meta"), images.train.y.to("meta"))
     settings: dict[str, Any] = {"batch_size": SIZE.batch, "mean": images.mean, "std": images.std, "device": "meta"}
@@ -108,8 +108,11 @@ def to_device(seeds: int) -> float:
 
 
 def compiled() -> tuple[int, int, int]:
-    """Of networks of one process, which take four whole steps and a smaller one each: graphs that are compiled, and
-    whole steps that run one which is for their own size alone, of so many."""
+    """Count compiled graphs of several networks in one process, each with four full batches and a smaller one.
+
+    Return the number of graphs, the full-batch steps that run code compiled for their size only, and all full-batch
+    steps.
+    """
     graphs, own = 0, 0
 
     def backend(graph: torch.fx.GraphModule, inputs: list[Any]) -> Callable[..., object]:
@@ -141,14 +144,14 @@ def rows() -> Iterator[tuple[str, str]]:
         for seeds in SEEDS:
             name = f"{net}, {'alone' if seeds == 1 else f'{seeds} fused'}"
             for autocast, kind in (("none", "float32"), ("bf16", "bf16")):
-                yield f"{name}: calls of a step, {kind}", f"{of_a_step(net, seeds, autocast):,}"
+                yield f"{name}: calls per step, {kind}", f"{of_a_step(net, seeds, autocast):,}"
             if seeds > 1:
-                yield f"{name}: calls to hand back what was learned", f"{of_hand_back(net, seeds):,}"
+                yield f"{name}: calls to copy weights back to members", f"{of_hand_back(net, seeds):,}"
     for seeds in SEEDS:
-        yield f"{seeds} at a time: copies of batches to the device, a step", f"{to_device(seeds):.3g}"
+        yield f"{seeds} at a time: copies of batches to the device per step", f"{to_device(seeds):.3g}"
     graphs, own, of = compiled()
     yield f"{ARCHITECTURES} architectures: graphs compiled", str(graphs)
-    yield f"{ARCHITECTURES} architectures: whole steps that run code compiled for their size", f"{own} of {of}"
+    yield f"{ARCHITECTURES} architectures: full-batch steps that run code compiled for their size", f"{own} of {of}"
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""What every benchmark does: two sides in turns, medians with their spread, a file that says where and with what.
+"""Shared by all benchmarks: measure two sides alternately, take medians with their spread, write a file of results.
 
-The file is written anew after each case, so a run that is cut loses one case.
+The file names machine, versions and commit. It is rewritten after each case, so an interrupted run loses one case.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 
 ROUNDS = 5
-"""Times that each side is measured at the least."""
+"""The least number of measurements of each side."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound on what is measured: `at` least or most so many times (`x`), or seconds (`s`), or another unit."""
+    """A bound on a measurement. Example: `Goal("most", 0.5, "s")` is at most half a second; unit `x` is a ratio."""
 
     at: Literal["least", "most"]
     bound: float
@@ -37,12 +37,12 @@ class Goal:
         return value >= self.bound if self.at == "least" else value <= self.bound
 
     def __str__(self) -> str:
-        return f"at {self.at} {told(self.bound, self.unit)}"
+        return f"at {self.at} {formatted(self.bound, self.unit)}"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One line of the table: a median with the least and the most, and what it was made of."""
+    """One line of the table: a median with the least and the greatest value, and the details of the measurement."""
 
     case: str
     goal: Goal | None
@@ -51,18 +51,22 @@ class Measured:
     most: float
     unit: str = "x"
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Seconds on either side, sizes, rounds: whatever is needed to judge the number."""
+    """Seconds of each side, sizes, rounds: what is needed to judge the number."""
 
     def __str__(self) -> str:
-        spread = "" if self.least == self.most else f" ({told(self.least, self.unit)} to {told(self.most, self.unit)})"
+        spread = (
+            ""
+            if self.least == self.most
+            else f" ({formatted(self.least, self.unit)} to {formatted(self.most, self.unit)})"
+        )
         goal = f"; goal {self.goal}: {'met' if self.goal.met(self.value) else 'missed'}" if self.goal else ""
-        return f"{self.case}: {told(self.value, self.unit)}{spread}{goal}"
+        return f"{self.case}: {formatted(self.value, self.unit)}{spread}{goal}"
 
 
 def in_turns(*sides: Callable[[], float], rounds: int = ROUNDS, warm_up: int = 1) -> list[tuple[float, ...]]:
-    """What each side returns, one after another, so many rounds: a machine that is busy with something else slows all.
+    """Measure the sides alternately, so that other load slows all of them; return one tuple of values per round.
 
-    The first side of a round changes, so that none always follows the same one. Rounds to warm up are left out.
+    Each round starts with another side, so that none always follows the same one. Warm-up rounds are left out.
     """
     found = []
     for number in range(warm_up + rounds):
@@ -75,7 +79,7 @@ def in_turns(*sides: Callable[[], float], rounds: int = ROUNDS, warm_up: int = 1
 def ratio(
     case: str, goal: Goal | None, rounds: Iterable[tuple[float, ...]], *, names: tuple[str, str], **details: Any
 ) -> Measured:
-    """How many times the first side is the second, the median over rounds; `names` are what the sides are called."""
+    """Return the first side divided by the second, the median over rounds; `names` are those of the sides."""
     pairs = [(first, second) for first, second, *_ in rounds]
     ratios = [first / second for first, second in pairs]
     sides = {name: median(side) for name, side in zip(names, zip(*pairs, strict=True), strict=True)}
@@ -84,35 +88,35 @@ def ratio(
     )
 
 
-def several(case: str, goal: Goal | None, values: Iterable[float], unit: str = "s", **details: Any) -> Measured:
-    """The median of values that are not compared with anything."""
+def median_of(case: str, goal: Goal | None, values: Iterable[float], unit: str = "s", **details: Any) -> Measured:
+    """Return the median of values of one side."""
     found = list(values)
     return Measured(case, goal, median(found), min(found), max(found), unit, {"rounds": len(found), **details})
 
 
-def told(value: float, unit: str) -> str:
+def formatted(value: float, unit: str) -> str:
     number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return number + ("" if unit in ("x", "%") else " ") + unit
 
 
 def main(measure: Callable[[bool], Iterable[Measured]], *, number: int, about: str, gpu: bool = False) -> None:
-    """The command line of a benchmark: `[--quick] [--out FILE]`. A line a case, and a file of all so far.
+    """Run a benchmark's command line, `[--quick] [--out FILE]`: print one line per case, write a file of all so far.
 
-    `measure` is told whether to be quick: fewer and smaller cases of the same table. `number` is the goal's, `about`
-    the docstring of the script, whose first line stands in the table.
+    `measure(quick)` yields the cases: fewer and smaller ones if quick. `number` is that of the goal; `about` is the
+    docstring of the script, whose first line is its question in the table.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases")
     parser.add_argument("--out", type=Path, help="file to write")
     given = parser.parse_args()
     script = Path(sys.argv[0]).stem
-    # A file that is committed holds whole measurements only.
+    # A committed file contains complete measurements only, so --quick writes none by default.
     out = given.out or (None if given.quick else RESULTS / f"{script}.json")
     found: list[Measured] = []
 
     def keep(*, finished: bool) -> None:
         if out and found:
-            facts = written(found, number, about, script, gpu) | {"finished": finished}
+            facts = result_facts(found, number, about, script, gpu) | {"finished": finished}
             write_text(out, json.dumps(facts, indent=1, allow_nan=False) + "\n")
 
     for measured in measure(given.quick):
@@ -122,8 +126,8 @@ def main(measure: Callable[[bool], Iterable[Measured]], *, number: int, about: s
     keep(finished=True)
 
 
-def written(found: Iterable[Measured], number: int, about: str, script: str, gpu: bool) -> dict[str, Any]:
-    """What a file of results holds: the cases, and where and with what they were measured."""
+def result_facts(found: Iterable[Measured], number: int, about: str, script: str, gpu: bool) -> dict[str, Any]:
+    """Return the content of a file of results: the cases, and their machine, versions and commit."""
     here = {name: fact for name, fact in machine().items() if name != "host"}
     return {
         "goal": number,

@@ -1,9 +1,9 @@
-"""What does an empty trial cost, beside one of plain Ray Tune, and does it stay so over 5,000 of them?
+"""What does an empty trial cost, compared with one in plain Ray Tune, and is the cost constant over 5,000 trials?
 
-Ours: Ray, the driver, the store on disk, progress told; workers are kept. Plain: a function trainable that imports
-torch and reports once, in Tune as it comes. Both on one local Ray of two CPUs, in turns, each from the first call to
-the last clean-up, with the start of its workers. A plain trial takes seconds, so there are fewer of them a round; the
-seconds of a trial are compared.
+Ours: Ray, the driver, the store on disk, progress reports; workers are reused. Plain: a function trainable that imports
+torch and reports once, in Tune with default settings. Both use one local Ray of two CPUs and alternate. Each is
+measured from the first call to the last clean-up, including the start of its workers. A plain trial takes seconds, so a
+round has fewer of them; the seconds per trial are compared.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import simulated
-from measuring import ROUNDS, Goal, Measured, in_turns, main, ratio, several
+from measuring import ROUNDS, Goal, Measured, in_turns, main, median_of, ratio
 
 FIRST = 200
-"""Trials behind which the growth is measured from; memory from five times as many, when all has been seen."""
+"""Growth of time is measured after this number of trials; growth of memory after five times as many, when every code
+path has run."""
 
 
 def ours(number: int) -> Callable[[], float]:
     def seconds() -> float:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            simulated.go(Path(folder) / "run", number)
+            simulated.run_trials(Path(folder) / "run", number)
         return (time.monotonic() - began) / number
 
     return seconds
@@ -72,37 +73,40 @@ def measure(quick: bool) -> Iterator[Measured]:
     if quick:
         return
     number, first = 5000, FIRST
-    # One of 5,000: what it says of growth is told by every window of it.
-    sweeps = [simulated.sweep_of(number)]
+    # One sweep of 5,000 trials is enough: growth is measured between its windows.
+    sweeps = [simulated.run_sweep(number)]
     windows = [(_window(swept.ends, number, first), _window(swept.ends, first, first)) for swept in sweeps]
     cpu = [(_window(swept.cpu, number, first), _window(swept.cpu, first, first)) for swept in sweeps]
     sizes = f"{first:,} to {number:,} trials through one driver"
     yield ratio(
-        f"seconds a trial, {sizes}",
+        f"seconds per trial, {sizes}",
         Goal("most", 1.2),
         windows,
         names=("seconds_a_trial_at_the_end", "seconds_a_trial_at_first"),
         trials_a_window=first,
     )
     yield ratio(
-        f"the driver's CPU seconds a trial, {sizes}",
+        f"the driver's CPU seconds per trial, {sizes}",
         None,
         cpu,
         names=("cpu_seconds_a_trial_at_the_end", "cpu_seconds_a_trial_at_first"),
     )
-    behind = number // 5
-    yield several(
-        f"growth of the driver's memory, {behind:,} to {number:,} trials",
+    warm = number // 5
+    yield median_of(
+        f"growth of the driver's memory, {warm:,} to {number:,} trials",
         Goal("most", 20, "%"),
-        [100 * (swept.mib[-1] / swept.mib[behind - 1] - 1) for swept in sweeps],
+        [100 * (swept.mib[-1] / swept.mib[warm - 1] - 1) for swept in sweeps],
         unit="%",
-        mib_at_first=[round(swept.mib[behind - 1]) for swept in sweeps],
+        mib_at_first=[round(swept.mib[warm - 1]) for swept in sweeps],
         mib_at_the_end=[round(swept.mib[-1]) for swept in sweeps],
     )
 
 
 def _window(times: list[float], end: int, length: int) -> float:
-    """Seconds a trial over those around this one, or before it where it is the last: start-up is left out."""
+    """Return the seconds per trial in a window around trial `end`, or before it at the end of the sweep.
+
+    Start-up is left out.
+    """
     end = min(end + length // 2, len(times))
     return (times[end - 1] - times[end - 1 - length]) / length
 

@@ -2,11 +2,11 @@
 
     python benchmarks/run.py            all of them, about an hour; rewrites results/*.json and the table in README.md
     python benchmarks/run.py --quick    smaller and fewer cases, under five minutes; writes nothing
-    python benchmarks/run.py --gpu      those that need a GPU, ten minutes; without Ray, without a network
-    python benchmarks/run.py --table    no measurement: the table of what is in results/
+    python benchmarks/run.py --gpu      those that need a GPU, ten minutes; without Ray and without a network
+    python benchmarks/run.py --table    no measurement: rewrite the table from results/
     python benchmarks/run.py --only steps,counting
 
-Each runs in a process of its own, one after another. Leave the machine alone meanwhile.
+Each benchmark runs in its own process, one after another. Do not use the machine for anything else meanwhile.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measuring import HERE, RESULTS, Goal, told
+from measuring import HERE, RESULTS, Goal, formatted
 
 from search.files.atomic import write_text
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A script of this folder, the goals that it measures, and what it needs."""
+    """A script of this folder, its goal's number, whether it needs a GPU, and whether `--quick` includes it."""
 
     script: str
     goal: int
@@ -53,20 +53,20 @@ BENCHMARKS = (
 )
 
 LIMIT_S = 3600
-"""A benchmark that takes longer is stopped, and told."""
+"""A benchmark that takes longer is stopped, and reported as failed."""
 
 BEGIN, END = "<!-- table: benchmarks/run.py -->", "<!-- end of table -->"
 
 
 def run(benchmark: Benchmark, out: Path, *, quick: bool) -> dict[str, Any] | None:
-    """What a script found; None where it failed, which it has told on stderr."""
+    """Run a script and return its results; None if it failed, which is reported on stderr."""
     command = [sys.executable, str(HERE / f"{benchmark.script}.py"), "--out", str(out), *["--quick"] * quick]
     began = time.monotonic()
     print(f"{benchmark.script}:", file=sys.stderr, flush=True)
     try:
         status = subprocess.run(command, stdout=sys.stderr, timeout=LIMIT_S, check=False).returncode
     except subprocess.TimeoutExpired:
-        status = f"stopped behind {LIMIT_S} s"
+        status = f"stopped after {LIMIT_S} s"
     print(f"  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     if status or not out.is_file():
         print(f"  {benchmark.script} failed: {status}", file=sys.stderr, flush=True)
@@ -74,13 +74,13 @@ def run(benchmark: Benchmark, out: Path, *, quick: bool) -> dict[str, Any] | Non
     return dict(json.loads(out.read_text(encoding="utf-8")))
 
 
-def kept() -> dict[str, dict[str, Any]]:
-    """What was measured before, by script."""
+def stored_results() -> dict[str, dict[str, Any]]:
+    """Return the stored results, by script."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")}
 
 
 def table(found: Mapping[str, Mapping[str, Any]], benchmarks: Iterable[Benchmark]) -> str:
-    """Markdown: a row a case; one that says so where nothing was measured."""
+    """Return Markdown with one row per case; a script without results has a row that says so."""
     rows = ["| goal | measured by | case | value | least to most | goal | met |", "|---|---|---|---:|---:|---|---|"]
     for benchmark in benchmarks:
         begin = f"| {benchmark.goal} | `{benchmark.script}.py` |"
@@ -89,7 +89,7 @@ def table(found: Mapping[str, Mapping[str, Any]], benchmarks: Iterable[Benchmark
             continue
         for case in found[benchmark.script]["cases"]:
             goal = Goal(**case["goal"]) if case["goal"] else None
-            value, least, most = (told(case[name], case["unit"]) for name in ("value", "least", "most"))
+            value, least, most = (formatted(case[name], case["unit"]) for name in ("value", "least", "most"))
             spread = f"{least} to {most}" if case["least"] != case["most"] else ""
             met = ("yes" if goal.met(case["value"]) else "**no**") if goal else ""
             rows.append(f"{begin} {case['case']} | {value} | {spread} | {goal or ''} | {met} |")
@@ -99,7 +99,7 @@ def table(found: Mapping[str, Mapping[str, Any]], benchmarks: Iterable[Benchmark
 
 
 def sources(found: Mapping[str, Mapping[str, Any]], benchmarks: Iterable[Benchmark]) -> str:
-    """A line a script: where, with what and from which commit its numbers are."""
+    """Return one line per script: its question, and the machine, versions and commit of its numbers."""
     lines = []
     for benchmark in benchmarks:
         if facts := found.get(benchmark.script):
@@ -113,7 +113,7 @@ def sources(found: Mapping[str, Mapping[str, Any]], benchmarks: Iterable[Benchma
 
 
 def readme(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page with the table of what was found in the place of the one before."""
+    """Return the page with its table replaced by one of these results."""
     begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
     return f"{text[:begin]}\n{table(found, BENCHMARKS)}\n\n{sources(found, BENCHMARKS)}\n{text[end:]}"
 
@@ -136,7 +136,7 @@ def main() -> None:
         and (benchmark.quick or not given.quick)
     ]
     if given.table:
-        found = kept()
+        found = stored_results()
     else:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) if given.quick else RESULTS
@@ -144,7 +144,7 @@ def main() -> None:
             fresh = {each.script: run(each, folder / f"{each.script}.json", quick=given.quick) for each in chosen}
         found = {script: facts for script, facts in fresh.items() if facts}
     if not given.quick:
-        found = kept()
+        found = stored_results()
         page = HERE / "README.md"
         write_text(page, readme(page.read_text(encoding="utf-8"), found))
         chosen = list(BENCHMARKS)

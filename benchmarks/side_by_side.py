@@ -1,7 +1,7 @@
-"""How many times as fast are two trials side by side, a thread each, as one after another with all threads?
+"""How many times faster are two trials in parallel, with one thread each, than one after another with all threads?
 
-The first is what a study does by itself: a trial has one CPU, and torch as many threads. Trials are of the demo's
-arm, each in a process of its own that is warm; on two cores.
+The first is the default of a study: a trial has one CPU, and torch one thread per CPU. The trials are those of an arm
+of the demo, each in its own warm process, on two cores.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _timed(pipes: list[Connection], steps: int, *, threads: int, at_once: bool) 
 
 
 def trial(pipe: Connection) -> None:
-    """Takes so many optimiser steps with so many threads whenever it is asked to."""
+    """Take optimiser steps on request: each message is a number of steps and a number of threads."""
     import torch
 
     from search.data import DataSet, batches, load

@@ -1,9 +1,9 @@
-"""Sweeps of simulated trials on Ray: everything that a run does but the training. Each in a process of its own.
+"""Sweeps of simulated trials on Ray: everything in a run except the training. Each sweep is a separate process.
 
     python benchmarks/simulated.py 1000 --seconds 2 --nodes 4 --slots 4
 
-Prints JSON: when the trials ended, and the driver's memory meanwhile. The store is on disk, as in a run's folder, the
-progress is told to a console that leads nowhere. A node is a raylet of this machine with so many made up CPUs.
+Prints JSON: when the trials ended, and the driver's memory at these times. The store is on disk, as in a run's folder;
+progress is written to a console without output. A node is a raylet of this machine with simulated CPUs.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0")
 
 from rich.console import Console
+from sweeping import sweep
 
 from resnet_space import preset
 from search.data import DataSet
-from search.running.feed import sweep
 from search.running.progress import Progress
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished, Started
@@ -36,27 +36,27 @@ from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
 GATE = "gate"
-"""A file: while it is not there, no simulated trial that has begun goes on."""
+"""Name of a file: started trials wait until it exists."""
 
 
 @dataclass
-class Swept:
-    """What became of a sweep, in seconds since its first trial could go on, and MiB."""
+class SweepResult:
+    """The course of a sweep: times in seconds since the gate opened, memory in MiB."""
 
     start_up: float = 0.0
-    """From the beginning until every worker that is needed has its first trial."""
+    """Seconds from the beginning until every needed worker has its first trial and the gate opens."""
     ends: list[float] = field(default_factory=list)
-    """When each trial ended, in order."""
+    """The end of each trial, in order."""
     mib: list[float] = field(default_factory=list)
-    """The driver's resident memory then."""
+    """The driver's resident memory at each end."""
     cpu: list[float] = field(default_factory=list)
-    """CPU seconds of the driver by then."""
+    """The driver's CPU seconds up to each end."""
     over: float = 0.0
-    """When all was cleaned up."""
+    """The end of the clean-up."""
 
 
 def jobs(number: int) -> list[Job]:
-    """Trials of one network that differ in their seeds, each a job."""
+    """Return jobs of one trial each: one network with different seeds."""
     shared = TrialSpec(
         architecture=preset("resnet20"),
         recipe=Recipe(epochs=1),
@@ -68,7 +68,7 @@ def jobs(number: int) -> list[Job]:
 
 
 def simulated(job: Job, resources: Resources, checkpoints: Path | None, *, seconds: float) -> Generator[Event]:
-    """A trial of one epoch of known length, that waits at the gate."""
+    """Simulate a trial of one epoch of known length, which waits for the gate."""
     for spec in job.trials:
         yield Started(spec.key, "nowhere", "cpu")
         while seconds and checkpoints and not (checkpoints / GATE).exists():
@@ -79,18 +79,19 @@ def simulated(job: Job, resources: Resources, checkpoints: Path | None, *, secon
 
 
 def resident() -> float:
-    """MiB of this process that are in memory."""
+    """Return the resident memory of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def go(
+def run_trials(
     folder: Path, number: int, *, seconds: float = 0.0, at_first: int = 1, heard: Callable[[Event], None] | None = None
-) -> Swept:
-    """So many trials of so many seconds on the Ray that is connected; `at_first` of them begin at once."""
+) -> SweepResult:
+    """Run `number` trials of `seconds` each on the connected Ray; the gate opens when `at_first` trials have
+    started."""
     from search.running import ray_runner
 
-    found, began, started = Swept(), time.monotonic(), 0
+    found, began, started = SweepResult(), time.monotonic(), 0
     opened = began
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True)
@@ -127,22 +128,22 @@ def go(
     return found
 
 
-def sweep_of(number: int, *, seconds: float = 0.0, nodes: int = 1, slots: int = 2) -> Swept:
-    """`go` in a process of its own, on a Ray of its own."""
+def run_sweep(number: int, *, seconds: float = 0.0, nodes: int = 1, slots: int = 2) -> SweepResult:
+    """Call `run_trials` in a new process with its own Ray."""
     command = [sys.executable, __file__, str(number), "--seconds", str(seconds)]
     command += ["--nodes", str(nodes), "--slots", str(slots)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{ran.stderr}")
-    return Swept(**json.loads(ran.stdout.splitlines()[-1]))
+    return SweepResult(**json.loads(ran.stdout.splitlines()[-1]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("number", type=int)
-    parser.add_argument("--seconds", type=float, default=0.0, help="of a trial")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of a trial")
     parser.add_argument("--nodes", type=int, default=1)
-    parser.add_argument("--slots", type=int, default=2, help="trials a node does side by side")
+    parser.add_argument("--slots", type=int, default=2, help="concurrent trials per node")
     given = parser.parse_args()
 
     from search.running import ray_runner
@@ -159,7 +160,7 @@ def main() -> None:
         cluster.wait_for_nodes()
         ray_runner.ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as folder:
-        found = go(
+        found = run_trials(
             Path(folder), given.number, seconds=given.seconds, at_first=min(given.number, given.nodes * given.slots)
         )
     ray_runner.ray.shutdown()

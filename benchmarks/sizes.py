@@ -1,4 +1,4 @@
-"""How large the nets and batches of a GPU's benchmarks are; and a tiny size, to try the same code on a CPU."""
+"""Sizes of networks and batches of the GPU benchmarks, and a tiny size to test the same code on a CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.trials.trial import TrialSpec
 
 @dataclass(frozen=True)
 class Size:
-    """`steps` steps of `batch` images are timed as one, `rounds` times; `seeds` networks train together."""
+    """`steps` steps of `batch` images are timed together, `rounds` times; `seeds` networks train together."""
 
     device: str
     batch: int
@@ -22,21 +22,21 @@ class Size:
     rounds: int
     seeds: int
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """What makes a preset smaller, by path."""
+    """Changes that make a preset smaller, by path."""
 
     def net(self, name: str, **changes: Any) -> Architecture:
         return preset(name).assign({**self.changes, **changes})
 
     def data(self, steps: int | None = None) -> DataSet:
-        """Random images: whole batches to train on. An epoch of a real set has one smaller batch in hundreds."""
+        """Return random images that give only full batches. A real epoch has one smaller batch in hundreds."""
         limit = self.batch * (steps or self.steps)
         channels, side, _ = self.net("resnet20").input_shape
-        # By default 0.1 of them validate and 0.2 test; `limit` is of those that are left.
+        # By default 0.1 of the samples are for validation and 0.2 for test; `limit` applies to the rest.
         return DataSet(name="fake", size=side, channels=channels, classes=10, samples=2 * limit, limit=limit)
 
     def images(self, steps: int | None = None) -> Images:
         images = load(self.data(steps))
-        assert len(images.train) % self.batch == 0, f"{len(images.train)} images are not whole batches"
+        assert len(images.train) % self.batch == 0, f"{len(images.train)} images are not a multiple of the batch size"
         return images
 
     def specs(self, net: Architecture, seeds: int, images: Images, **recipe: Any) -> list[TrialSpec]:

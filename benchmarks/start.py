@@ -1,7 +1,7 @@
-"""How long does `resnet-space` take to say what it knows without training?
+"""How long do the `resnet-space` commands that do not train take?
 
-Wall seconds of whole processes, from an installed command's first line to its last, on a warm disk. `show` is asked for
-a preset, whose counts come with the package, and for a network that has to be counted, which imports torch.
+Wall seconds of complete processes of the installed command, with a warm disk cache. `show` runs on a preset, whose
+counts are shipped with the package, and on a network that must be counted, which imports torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 from fronts import fill
-from measuring import ROUNDS, Goal, Measured, main, several
+from measuring import ROUNDS, Goal, Measured, main, median_of
 
 FRONT_DOOR = "from resnet_space.__main__ import process; process()"
 """What the installed command runs."""
@@ -45,12 +45,12 @@ def measure(quick: bool) -> Iterator[Measured]:
             "show resnet110": THREE,
             "show resnet110 --set width=0.5": THREE,
         }
-        for told, goal in asked.items():
-            arguments = shlex.split(told.replace("DIR", str(folder)))
+        for command, goal in asked.items():
+            arguments = shlex.split(command.replace("DIR", str(folder)))
             rounds = 1 if quick else 2 * ROUNDS + 1
             for _ in range(1 if quick else 2):
                 seconds(arguments)
-            yield several(f"resnet-space {told}", goal, [seconds(arguments) for _ in range(rounds)])
+            yield median_of(f"resnet-space {command}", goal, [seconds(arguments) for _ in range(rounds)])
 
 
 if __name__ == "__main__":

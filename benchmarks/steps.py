@@ -1,7 +1,7 @@
-"""How many times as many images a second go through a training step as in the textbook's loop, on one thread?
+"""How many times more images per second does a training step process than the textbook loop, on one thread?
 
-One thread trains on either side; the textbook's two workers that prepare its images come on top. An epoch each in
-turns, with shuffling, augmentation and the losses; and the input alone, without a network.
+One thread trains on each side; the textbook loop has two more workers that prepare its images. The sides alternate, one
+epoch each, with shuffling, augmentation and losses. The input is also measured alone, without a network.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from search.trials.trial import TrialSpec
 
 @dataclass(frozen=True)
 class Case:
-    """A network of 6n+2 layers on so many random images of a size."""
+    """A network of 6n+2 layers, and the number and size of its random images."""
 
     depth: int
     size: int

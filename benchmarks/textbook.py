@@ -1,7 +1,7 @@
-"""The other side of these benchmarks: a training loop as tutorials write it, and the network that they write with it.
+"""The baseline of these benchmarks: the training loop of tutorials, with the network that they define.
 
-Images become PIL images and go through torchvision's transforms in a DataLoader's two worker processes; NCHW; one
-optimiser step a batch, and a look at the loss behind each.
+Images become PIL images and go through torchvision's transforms in the two worker processes of a DataLoader; NCHW; one
+optimiser step per batch, and `loss.item()` after each.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ WORKERS = 2
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
-    """A split whose images are PIL's."""
+    """A split as PIL images."""
 
     def __init__(self, split: Split, transform: transforms.Compose) -> None:
-        # uint8 (N, H, W, C), as data sets have them.
+        # uint8 (N, H, W, C), as in files of data sets.
         self.x = split.x.permute(0, 2, 3, 1).contiguous().numpy()
         self.y = split.y.tolist()
         self.transform = transform
@@ -47,7 +47,7 @@ def loader(
         changes.append(transforms.RandomCrop(size, augmentation.pad))
     if train and augmentation.flip:
         changes.append(transforms.RandomHorizontalFlip())
-    # torchvision's are of pixels in 0..1.
+    # torchvision's mean and std are for pixels in 0..1.
     mean, std = ([value / 255 for value in values] for values in (images.mean, images.std))
     changes += [transforms.ToTensor(), transforms.Normalize(mean, std)]
     data = PilImages(split, transforms.Compose(changes))
@@ -63,7 +63,7 @@ def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def steps(
     model: nn.Module, optimizer: torch.optim.Optimizer, batches: DataLoader[tuple[Tensor, int]]
 ) -> Iterator[tuple[int, float, int]]:
-    """An epoch of training: of each batch, how many images, its loss, and how many answers were wrong."""
+    """Train one epoch; yield for each batch the number of images, the loss, and the number of wrong predictions."""
     model.train()
     for x, y in batches:
         optimizer.zero_grad()
@@ -76,7 +76,7 @@ def steps(
 
 @torch.no_grad()
 def error(model: nn.Module, batches: DataLoader[tuple[Tensor, int]]) -> float:
-    """Fraction that is classified wrongly."""
+    """Return the fraction of wrong predictions."""
     model.eval()
     wrong = seen = 0
     for x, y in batches:
@@ -88,7 +88,8 @@ def error(model: nn.Module, batches: DataLoader[tuple[Tensor, int]]) -> float:
 def epochs(
     model: nn.Module, images: Images, recipe: Recipe, *, workers: int = WORKERS
 ) -> Iterator[tuple[float, float]]:
-    """Train by a recipe that is counted in epochs, its rate set every step: mean loss and validation error of each."""
+    """Train by a recipe in epochs, with the learning rate set every step; yield mean loss and validation error of each
+    epoch."""
     optimizer = optimiser(model, recipe)
     batches = loader(images.train, images, recipe, train=True, workers=workers)
     validation = loader(images.validation, images, recipe, train=False, workers=workers)
@@ -105,7 +106,7 @@ def epochs(
 
 
 def train(model: nn.Module, images: Images, recipe: Recipe, *, workers: int = WORKERS) -> float:
-    """All epochs; the test error at the end."""
+    """Train all epochs and return the test error."""
     for _ in epochs(model, images, recipe, workers=workers):
         pass
     return error(model, loader(images.test, images, recipe, train=False, workers=workers))

@@ -1,15 +1,17 @@
 """Write the results of runs as one document: `python docs/results.py runs/shortcuts runs/depth ... > docs/results.md`.
 
-The introduction is kept from the document that is there, up to its first table of a study.
+The introduction of the existing document, up to the marker `BEGINS`, is kept.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ablations.run import AblationRun
 from reports import markdown
+from reports.page import Picture
 from resnet_space import api
 from search.running.progress import clock_face
 
@@ -18,24 +20,28 @@ BEGINS = "<!-- What follows is written by docs/results.py. -->"
 
 
 def section(folder: Path) -> str:
-    """A run's report without its figures, one heading deeper, with the command that makes it again."""
+    """Return a run's report without figures and setting, one heading level deeper, with the command that repeats it."""
     run = api.open_run(folder)
     assert isinstance(run, AblationRun)
-    lines, kept = markdown.render(run).splitlines(), []
-    for line in lines:
-        if line == "## Setting":
-            break
-        if not line.startswith(("![", "*")) or line.startswith("**"):
-            kept.append(f"#{line}" if line.startswith("#") else line)
+    page = api.document(run)
+    found = [
+        replace(section, blocks=blocks)
+        for section in page.sections
+        if section.heading != "Setting"
+        if (blocks := [block for block in section.blocks if not isinstance(block, Picture)])
+    ]
+    lines = markdown.render(replace(page, sections=found)).splitlines()
+    background = [f"After {run.study.source}." if run.study.source else "", run.study.notes]
     taken = sorted(record.seconds for record in run.records if record.seconds)
-    kept.append(
-        f"`resnet-space run {run.study.name}`: {len(taken)} trials, {clock_face(sum(taken))} of training, "
-        f"median {taken[len(taken) // 2]:.0f} s a trial, one thread each; commit {_commit(run)}."
+    return "\n".join(
+        [
+            *(f"#{line}" if line.startswith("#") else line for line in lines),
+            "",
+            *(each for line in background if line for each in (markdown.escape(line), "")),
+            f"`resnet-space run {run.study.name}`: {len(taken)} trials, {clock_face(sum(taken))} of training, "
+            f"median {taken[len(taken) // 2]:.0f} s a trial, one thread each; commit {_commit(run)}.",
+        ]
     )
-    text = "\n".join(kept)
-    while "\n\n\n" in text:
-        text = text.replace("\n\n\n", "\n\n")
-    return text
 
 
 def _commit(run: AblationRun) -> str:
@@ -43,8 +49,8 @@ def _commit(run: AblationRun) -> str:
 
 
 def setting(folder: Path) -> str:
-    """Where the numbers come from: the last run's machine and versions."""
-    lines = markdown.render(api.open_run(folder)).splitlines()
+    """Return where the numbers come from: the last run's machine and versions."""
+    lines = markdown.render(api.document(api.open_run(folder))).splitlines()
     wanted = ("- data fingerprint", "- machine", "- versions", "- data:")
     return "\n".join(["## Setting", "", *(line for line in lines if line.startswith(wanted))])
 

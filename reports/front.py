@@ -8,13 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reports import spreadsheet
-from reports.numerals import engineering, percent
+from reports.numbers import engineering, percent
+from reports.page import Grid, texts
 from resnet_space import Architecture
 from search.exploring.run import SearchRun
 from search.fronts.front import Point
 from search.fronts.objectives import OBJECTIVES
 
-HEADINGS = ("network", "depth", "parameters", "MACs", "validation error, %", "test error, %", "n", "P(front)", "")
+HEADINGS = (
+    "network",
+    "depth",
+    "parameters",
+    "MACs",
+    "validation error, %",
+    "test error, %",
+    "n",
+    "P(front)",
+    "confirmed",
+)
 
 NUMERIC = HEADINGS[1:-1]
 
@@ -38,6 +49,17 @@ def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
         )
         for point in points
     ]
+
+
+def table(caption: str, points: Sequence[Point], notes: Sequence[str] = ()) -> Grid:
+    """One row a network."""
+    return Grid(caption, HEADINGS, NUMERIC, texts(cells(points)), notes=notes)
+
+
+def printed(caption: str, points: Sequence[Point], notes: Sequence[str], label: str) -> Grid:
+    """One row a network, as a paper prints it."""
+    rows = [row[:-1] for row in cells(points)]
+    return Grid(caption, HEADINGS[:-1], NUMERIC, texts(rows), notes=notes, label=label)
 
 
 def cost(point: Point) -> str:
@@ -123,7 +145,7 @@ def as_parquet(run: SearchRun) -> bytes:
 
 
 FORMATS: dict[str, Callable[[Sequence[Point], Networks], str]] = {"json": as_json, "csv": as_csv}
-"""By the name behind `--format`; `table` is for people, and the terminal's."""
+"""By the name after `--format`; the format `table` is the terminal's."""
 
 
 def legend(points: Sequence[Point]) -> list[str]:

@@ -1,116 +1,78 @@
-"""`report.md`: the question, the table, the evidence."""
+"""A page as Markdown. Its pictures are files beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import singledispatch
+from collections.abc import Iterator, Sequence
 
-from ablations.run import AblationRun
-from reports import figures, front, tables
-from reports import published as known
-from reports.answer import answer
-from reports.course import course
-from reports.illustrations import Illustration, illustrations
-from reports.notes import footnotes, ill
-from reports.runs import Run
-from reports.setting import setting, state, unfinished
-from search.exploring.run import SearchRun
-from search.trials.study import Study
+from reports.page import Block, Cell, Facts, Grid, Mark, Page, Picture, Section, Text
+
+STRONG: tuple[Mark, ...] = ("baseline", "best", "resolved")
+"""Marks that are shown in bold."""
+SIGNS: dict[Mark, str] = {"open": "~", "best": "Bold"}
+"""How the legend of a table names a mark."""
 
 
-def render(run: Run, illustrated: Iterable[Illustration] | None = None) -> str:
-    """The report of a run, finished or not, as Markdown; its figures, by themselves those without anything published,
-    are drawn into the report's folder."""
-    illustrated = illustrations(run) if illustrated is None else illustrated
-    far = state(run) + (" **Unfinished: the numbers below may still change.**" if unfinished(run) else "")
-    lines = [*question(run.study), far, "", *findings(run, illustrated), ""]
-    if lost := ill(run):
-        rows = [(status, escape(reason), str(count)) for status, reason, count in lost]
-        lines += ["## What did not end well", "", *table(("status", "reason", "trials"), ("trials",), rows), ""]
-    facts = [f"- {term}: {escape(fact)}" for term, fact in setting(run)]
-    return "\n".join([*lines, "## Setting", "", *facts]) + "\n"
+def render(page: Page) -> str:
+    """The page as Markdown. The same page gives the same text."""
+    return "\n\n".join(_paragraphs(page)) + "\n"
 
 
-@singledispatch
-def findings(run: object, illustrated: Iterable[Illustration]) -> list[str]:
-    """What was found, by the kind of run."""
-    raise TypeError(type(run).__name__)
+def _paragraphs(page: Page) -> Iterator[str]:
+    yield f"# {escape(page.title)}"
+    if page.question != page.title:
+        yield f"**{escape(page.question)}**"
+    yield from filter(None, (escape(page.answer), escape(page.state)))
+    if page.warning:
+        yield f"**{escape(page.warning)}**"
+    for section in page.sections:
+        yield from section_paragraphs(section)
 
 
-@findings.register
-def _(run: AblationRun, illustrated: Iterable[Illustration]) -> list[str]:
-    rows = []
-    for arm, (name, *rest) in zip(run.summaries, tables.cells(run), strict=True):
-        bold = f"**{escape(name)}**" if arm.arm == run.study.control else escape(name)
-        rows.append((bold, *map(escape, rest)))
-    lines = [escape(answer(run)), "", *table(tables.HEADINGS, tables.NUMERIC, rows), ""]
-    lines += [f"- {escape(note)}" for note in footnotes(run)]
-    for heading, planned in (("Planned comparisons", True), ("Exploratory comparisons", False)):
-        found = [each for each in run.findings if each.planned == planned]
-        if found:
-            cells = [tuple(map(escape, tables.compared(each))) for each in found]
-            lines += ["", f"## {heading}", "", *table(tables.COMPARED, tables.COMPARED[3:], cells)]
-    if both := tables.both_ways(run):
-        cells = [tuple(map(escape, row)) for row in both]
-        lines += ["", "## Raw and matched", "", *table(tables.BOTH_WAYS, tables.BOTH_WAYS[1:], cells)]
-    lines += effects_of_factors(run)
-    return [*lines, *pictures(run, illustrated)]
+def section_paragraphs(section: Section) -> Iterator[str]:
+    """The paragraphs of a section, from its heading on."""
+    yield f"## {escape(section.heading)}"
+    for block in section.blocks:
+        if isinstance(block, Grid) and block.caption != section.heading:
+            yield f"### {escape(block.caption)}"
+        yield from filter(None, _block(block))
 
 
-@findings.register
-def _(run: SearchRun, illustrated: Iterable[Illustration]) -> list[str]:
-    rows = [tuple(map(escape, row)) for row in front.cells(run.front)]
-    lines = [*table(front.HEADINGS, front.NUMERIC, rows), ""]
-    lines += [f"- {escape(line)}" for line in [*front.legend(run.front), *course(run)]]
-    lines += pictures(run, illustrated)
-    for objective, reason in run.unexplained:
-        lines += ["", f"No importance of axes for {escape(objective)}: {escape(reason)}."]
-    lines += ["", "## What the networks are", "", "Fields in which they differ.", ""]
-    apart = front.differences([run.nets[point.key] for point in run.front])
-    lines += [f"- `{point.key}`: {escape(told)}" for point, told in zip(run.front, apart, strict=True)]
-    return lines
+def _block(block: Block) -> Iterator[str]:
+    match block:
+        case Grid():
+            yield _table(block)
+            yield "\n".join(f"- {note}" for note in _notes(block))
+        case Picture():
+            yield f"![{escape(block.alt or block.caption)}]({block.stem}.svg)"
+            yield f"*{escape(block.caption)}*"
+        case Text():
+            yield from map(escape, block.lines)
+        case Facts():
+            yield "\n".join(f"- {escape(term)}: {escape(fact)}" for term, fact in block.rows)
 
 
-def pictures(run: Run, illustrated: Iterable[Illustration]) -> list[str]:
-    """The figures, drawn into the report's folder as SVG and PNG."""
-    lines = []
-    for each in illustrated:
-        figures.save(each.figure, run.folder.report, each.stem)
-        caption = escape(each.caption)
-        lines += ["", f"![{caption}]({each.stem}.svg)", "", f"*{caption}*"]
-        if rows := known.with_a_place(each.published):
-            cells = [tuple(map(escape, row)) for row in known.cells(rows)]
-            lines += ["", *table(known.HEADINGS, known.NUMERIC, cells), ""]
-            lines += [f"- {escape(note)}" for note in known.NOTES]
-    return lines
+def _table(grid: Grid) -> str:
+    rule = ("---:" if heading in grid.numeric else "---" for heading in grid.headings)
+    letters = grid.lettered
+    rows = [[_cell(cell, letters.get(cell.note, "")) for cell in row] for row in grid.rows]
+    lines = [_row(list(map(escape, grid.headings))), f"|{'|'.join(rule)}|", *map(_row, rows)]
+    return "\n".join(lines)
 
 
-def effects_of_factors(run: AblationRun) -> list[str]:
-    """Main effects and interactions, where the design has factors."""
-    found = tables.terms(run)
-    if not found:
-        return []
-    rows = [tuple(map(escape, row)) for row in found]
-    notes = [f"- {escape(note)}" for note in run.variance_notes]
-    return ["", "## Effects of the factors", "", *table(tables.TERMS, tables.TERMS[1:-1], rows), "", *notes]
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def question(study: Study) -> list[str]:
-    """What was asked, and after whom."""
-    lines = [f"# {escape(study.name)}", ""]
-    if study.question:
-        lines += [f"**{escape(study.question)}**", ""]
-    if study.source:
-        lines += [f"After {escape(study.source)}.", ""]
-    if study.notes:
-        lines += [escape(study.notes), ""]
-    return lines
+def _cell(cell: Cell, letter: str) -> str:
+    text = escape(cell.text) + (SIGNS["open"] if cell.mark == "open" else "")
+    text = f"**{text}**" if text and cell.mark in STRONG else text
+    return text + (f"<sup>{letter}</sup>" if letter else "")
 
 
-def table(headings: Sequence[str], numeric: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells that are escaped already."""
-    rule = "|" + "|".join("---:" if heading in numeric else "---" for heading in headings) + "|"
-    return [f"| {' | '.join(headings)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)]
+def _notes(grid: Grid) -> Iterator[str]:
+    yield from (f"<sup>{letter}</sup> {escape(note)}" for note, letter in grid.lettered.items())
+    yield from map(escape, grid.notes)
+    yield from (f"{SIGNS[mark]}: {escape(meaning)}" for mark, meaning in grid.legend.items())
 
 
 def escape(text: str) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import singledispatch
 from typing import Any
-
-from rich.table import Table
 
 from ablations.plan import AblationPlan
 from ablations.study import Ablation
-from reports.numerals import engineering
-from reports.terminal import grid
+from reports.numbers import engineering
+from reports.page import Block, Grid, Text, texts
 from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError
 from search.exploring.plan import SearchPlan
@@ -28,7 +25,7 @@ from search.training.jobs import jobs, shape
 from search.trials.trial import Job, TrialSpec
 
 CALIBRATED = 5
-"""Networks whose first steps are timed; the others are read off between them, by their MACs."""
+"""Networks whose first steps are timed; the others are interpolated between them, by their MACs."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Row:
     params: int
     macs: int
     seconds: float | None
-    """None where this machine has not what a trial asks for."""
+    """None where this machine lacks what a trial needs."""
     bytes: int
 
 
@@ -77,14 +74,8 @@ class Outlook:
         }
 
 
-@singledispatch
-def outlook(plan: Plan) -> Outlook:
-    """What a plan will take, with a few steps of some networks timed, if this machine has what a trial asks for."""
-    raise TypeError(type(plan).__name__)
-
-
-@outlook.register
-def _(plan: AblationPlan) -> Outlook:
+def of_ablation(plan: AblationPlan) -> Outlook:
+    """Its arms, and whether trials train together."""
     study, nets = plan.study, plan.architectures
     waiting = jobs(plan.first, study.resources, workers=_at_once(plan), steps=plan.steps)
     rows, faster = _rows(plan, nets, [job.trials for job in waiting])
@@ -109,15 +100,15 @@ def _(plan: AblationPlan) -> Outlook:
         lines=[
             f"{len(nets)} arms, {study.least_seeds} seeds{more}: {len(plan.first)} trials",
             *_estimates(study),
-            *_told_together(waiting, faster),
+            *_together(waiting, faster),
             *plan.notices,
         ],
         misfits=_misfits(plan, rows, waiting),
     )
 
 
-def _told_together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
-    """How many trials train together, and what that is good for, by the networks that were timed."""
+def _together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
+    """How many trials train together, and how much faster that is, by the networks that were timed."""
     gains = [factor for factor in faster.values() if factor is not None]
     if not faster:
         return []
@@ -131,7 +122,7 @@ def _told_together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -
 
 
 def _estimates(study: Ablation) -> list[str]:
-    """Which effects the design can tell."""
+    """Which effects the design can estimate."""
     if study.compiled is None:
         return []
     named = [
@@ -141,8 +132,8 @@ def _estimates(study: Ablation) -> list[str]:
     return [f"the design estimates {', '.join(named)}"]
 
 
-@outlook.register
-def _(plan: SearchPlan) -> Outlook:
+def of_search(plan: SearchPlan) -> Outlook:
+    """Its space, and examples of its networks."""
     study, found = plan.study, reach(plan.space, examples=CALIBRATED)
     nets = {f"example {number}": net for number, net in enumerate(found.examples, 1)}
     rows, _ = _rows(plan, nets, [(plan.spec(net, 0),) for net in nets.values()])
@@ -187,15 +178,14 @@ def _(plan: SearchPlan) -> Outlook:
     )
 
 
-def told(found: Outlook) -> Iterator[Table | str]:
+def blocks(found: Outlook) -> list[Block]:
     """An outlook for people."""
-    yield from found.lines
     headings = ("network", "key", "depth", "parameters", "MACs", "s a trial", "memory")
     rows = [
         (
             row.name,
             row.key,
-            str(row.depth),
+            f"{row.depth}",
             engineering(row.params),
             engineering(row.macs),
             "-" if row.seconds is None else f"{row.seconds:.1f}",
@@ -203,13 +193,17 @@ def told(found: Outlook) -> Iterator[Table | str]:
         )
         for row in found.rows
     ]
-    yield grid(found.study, headings, headings[2:], rows)
+    time = []
     if found.seconds is not None:
-        yield (
+        time = [
             f"about {clock_face(found.seconds)} of training, by a short calibration on this machine; "
             f"{clock_face(found.seconds / found.at_once)} by the clock with {found.at_once} side by side"
-        )
-    yield from found.misfits
+        ]
+    return [
+        Text(found.lines),
+        Grid(found.study, headings, headings[2:], texts(rows)),
+        Text([*time, *found.misfits]),
+    ]
 
 
 def _rows(
@@ -254,7 +248,7 @@ def _rows(
 
 
 def _lacking(plan: Plan) -> str:
-    """What a trial asks for and this machine has not; empty if it has all."""
+    """What a trial needs and this machine lacks; empty if it has all."""
     try:
         check(plan.study.resources)
     except InputError as error:

@@ -1,85 +1,115 @@
-"""A page as data, and its HTML: one file that needs nothing else, neither a network nor scripts, to be read."""
+"""A page: what a report says, as plain data. Renderers turn it into HTML, Markdown, LaTeX and lines on a terminal."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-from reports import themed
+Mark = Literal["", "baseline", "best", "resolved", "open"]
+"""What a cell is, beyond its text: the baseline's name, the best value where that is resolved, a finding that is
+resolved, a value that may still change. Each renderer shows a mark in its own way."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table. `sort` is what the row is sorted by, None where there is nothing: such rows come last.
+    """A cell of a table. A row is sorted by `sort`; rows where it is None come last.
 
-    A `note` gets a mark behind the text, and stands below the table.
+    A `note` is shown below the table, with a letter after the cell's text.
     """
 
     text: str
     sort: float | str | None = None
-    strong: bool = False
-    muted: bool = False
+    mark: Mark = ""
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table; the first cell of a row is what the row is about. `arms` are the rows' arms, as the figures count them.
-
-    `numeric` are those of the headings whose cells are numbers. `notes` stand below the table.
-    """
+    """A table. The first cell of a row names what the row is about."""
 
     caption: str
     headings: Sequence[str]
     numeric: Sequence[str]
+    """The headings of columns of numbers."""
     rows: Sequence[Sequence[Cell]]
     arms: Sequence[int | None] = ()
+    """The arm of each row, by its place in the table of arms: figures count arms in the same way."""
     notes: Sequence[str] = ()
+    """Shown below the table, after the notes of cells."""
+    legend: Mapping[Mark, str] = field(default_factory=dict)
+    """What marks mean, for the marks that need an explanation here."""
+    label: str = ""
+    """How a paper refers to the table."""
+
+    @property
+    def lettered(self) -> dict[str, str]:
+        """Letters a, b, c by note of a cell, each note once."""
+        found = dict.fromkeys(cell.note for row in self.rows for cell in row if cell.note)
+        return {note: letters(at) for at, note in enumerate(found)}
+
+    def without_empty_columns(self) -> Grid:
+        """The same table without columns that have neither a text nor a note in any row."""
+        if not self.rows:
+            return self
+        kept = [at for at in range(len(self.headings)) if any(row[at].text or row[at].note for row in self.rows)]
+        rows = [[row[at] for at in kept] for row in self.rows]
+        return replace(self, headings=[self.headings[at] for at in kept], rows=rows)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure. The caption says what is in it, `alt` what one sees in it."""
+    """A figure. `caption` explains it, `alt` says what it shows to readers who cannot see it."""
 
-    figure: Figure
+    stem: str
+    """The name of its files, without their formats."""
+    draw: Callable[[], Figure]
     caption: str
-    alt: str
+    alt: str = ""
+
+    @cached_property
+    def figure(self) -> Figure:
+        """Drawn when it is first needed, and once for all formats."""
+        return self.draw()
 
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs, each a line of plain text."""
+    """Paragraphs of plain text."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Terms and what they are: where something comes from, how to do it again."""
+    """Terms and facts, such as the setting of a run."""
 
     rows: Sequence[tuple[str, str]]
 
 
+Block = Grid | Picture | Text | Facts
+
+
 @dataclass(frozen=True)
 class Section:
-    """What stands below a heading."""
+    """A heading and the blocks below it."""
 
     heading: str
-    blocks: Sequence[Grid | Picture | Text | Facts]
+    blocks: Sequence[Block]
+    """The whole section, for documents: HTML and Markdown."""
+    brief: Sequence[Block] = ()
+    """What a terminal shows of it."""
+    paper: Sequence[Grid] = ()
+    """The tables that a paper prints of it: LaTeX."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A question and its answer first; then what they rest on. `state` is how far the run is."""
+    """A question and its answer, then the evidence. `state` says how far the run is."""
 
     title: str
     question: str
@@ -88,64 +118,21 @@ class Page:
     warning: str = ""
     sections: Sequence[Section] = ()
 
-
-def render(page: Page) -> str:
-    """The page as one HTML file. The same page is the same text."""
-    script, style = _part("page.js"), _part("page.css")
-    return (
-        _templates()
-        .get_template("page.html")
-        .render(
-            page=page,
-            script=Markup(script),
-            # What a browser compares the script with: any other is not run.
-            hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            style=Markup(
-                style.replace("/* figures: light */", themed.variables(dark=False)).replace(
-                    "/* figures: dark */", themed.variables(dark=True)
-                )
-            ),
-        )
-    )
+    @property
+    def pictures(self) -> list[Picture]:
+        """All pictures, in their order on the page."""
+        return [block for section in self.sections for block in section.blocks if isinstance(block, Picture)]
 
 
-@cache
-def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: themed.printable(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["kind"] = lambda block: type(block).__name__
-    templates.filters["sortable"] = _sortable
-    templates.filters["notes"] = _notes
-    templates.filters["tone"] = themed.tone
-    templates.filters["svg"] = lambda picture, prefix: Markup(themed.svg(picture.figure, picture.alt, prefix))
-    return templates
+def texts(rows: Iterable[Iterable[str]]) -> list[list[Cell]]:
+    """Rows of cells that are text alone."""
+    return [[Cell(text) for text in row] for row in rows]
 
 
-def _part(name: str) -> str:
-    return files("reports").joinpath("templates", name).read_text(encoding="utf-8")
+def letters(at: int) -> str:
+    """a to z, then aa, ab and so on.
 
-
-def _sortable(value: float | str | None) -> str | None:
-    """What a row is sorted by, as JavaScript reads it; None where a number is none."""
-    if value is None or isinstance(value, str):
-        return value
-    if math.isnan(value):
-        return None
-    return repr(float(value)) if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def _notes(grid: Grid) -> dict[str, str]:
-    """The marks of a table's cells by note, each note once: a, b, c."""
-    found = dict.fromkeys(cell.note for row in grid.rows for cell in row if cell.note)
-    return {note: _letters(at) for at, note in enumerate(found)}
-
-
-def _letters(at: int) -> str:
-    """a to z, then aa, ab and so on."""
-    return ("" if at < 26 else _letters(at // 26 - 1)) + chr(ord("a") + at % 26)
+    >>> [letters(at) for at in (0, 25, 26)]
+    ['a', 'z', 'aa']
+    """
+    return ("" if at < 26 else letters(at // 26 - 1)) + chr(ord("a") + at % 26)

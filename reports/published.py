@@ -9,16 +9,17 @@ from typing import Any
 
 from ablations.placing import Cost, cost, placed
 from ablations.published import Published
-from reports.numerals import engineering, published
+from reports.numbers import engineering, published
+from reports.page import Cell, Grid
 
 HEADINGS = ("network", "error on", "error, %", "parameters", "MACs", "source", "remark")
 NUMERIC = ("error, %", "parameters", "MACs")
 
 GUESSES = {"top1": "top-1", "top5": "top-5"}
-"""Metrics that do not go without saying."""
+"""Metrics that are named; the others are the error of the data set's test split."""
 
 LABEL = "published, not measured here"
-"""What published results are called wherever they stand beside measured ones."""
+"""The name of published results wherever they stand beside measured ones."""
 
 NOTES = (
     "published: as the papers print it, with their own recipes; nothing of it was measured here.",
@@ -42,6 +43,19 @@ def cells(rows: Sequence[Published]) -> list[tuple[str, ...]]:
     ]
 
 
+def table(rows: Sequence[Published], study: str) -> Grid | None:
+    """The rows that can stand in a figure, as a table of a study's report; None where there are none."""
+    if not (rows := with_a_place(rows)):
+        return None
+    numbers = [{"error, %": row["error"], "parameters": row["params"], "MACs": row["macs"]} for row in records(rows)]
+    made = [
+        [Cell(text, sorts.get(heading, text)) for heading, text in zip(HEADINGS, texts, strict=True)]
+        for texts, sorts in zip(cells(rows), numbers, strict=True)
+    ]
+    grid = Grid(LABEL.capitalize(), HEADINGS, NUMERIC, made, notes=NOTES, label=f"{study}-published")
+    return grid.without_empty_columns()
+
+
 def with_a_place(rows: Sequence[Published]) -> list[Published]:
     """The rows that can stand in a figure of error against parameters or MACs."""
     return [row for row in rows if placed(row, "params") or placed(row, "macs")]
@@ -49,10 +63,10 @@ def with_a_place(rows: Sequence[Published]) -> list[Published]:
 
 def records(rows: Sequence[Published]) -> list[dict[str, Any]]:
     """One mapping a result, for programs: errors are fractions, what is not known is None."""
-    told = []
+    made = []
     for row in rows:
         params, macs = cost(row, "params"), cost(row, "macs")
-        told.append(
+        made.append(
             {
                 "table": row.table,
                 "dataset": row.dataset,
@@ -72,15 +86,15 @@ def records(rows: Sequence[Published]) -> list[dict[str, Any]]:
                 "remark": row.remark,
             }
         )
-    return told
+    return made
 
 
 def as_csv(rows: Sequence[Published]) -> bytes:
     text = io.StringIO()
-    told = records(rows)
-    writer = csv.DictWriter(text, list(told[0]), lineterminator="\n")
+    made = records(rows)
+    writer = csv.DictWriter(text, list(made[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(told)
+    writer.writerows(made)
     return text.getvalue().encode()
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from reports import front as fronts
+from reports.page import Block, Text
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from search.fronts.dominance import check_reference, hypervolume, knee
 from search.fronts.front import Point, best, front
-from search.fronts.objectives import NAMES_OF_RESULTS, chosen
+from search.fronts.objectives import NAMES_OF_RESULTS, parse_objectives
 from search.store import membership
 from search.store.stored import StoredRun
 
@@ -28,6 +30,12 @@ class Answer:
     hypervolume: float | None = None
     others: int = 0
     """Stored trials that are not of this run, and in no number."""
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The answer for people."""
+        table = fronts.table(self.title, self.points, fronts.legend(self.points))
+        return [table, *([] if self.hypervolume is None else [Text([f"hypervolume: {self.hypervolume:.6g}"])])]
 
 
 def ask(
@@ -53,17 +61,17 @@ def ask(
             keeps to, no network with a complete trial for the knee, a reference point inside the front.
     """
     folder, study, store = stored
-    names = study.asked if wanted is None else _checked("--objectives", chosen, wanted)
-    both = _both(study.on_results, _parsed("--where", where))
+    names = study.front_objectives if wanted is None else _checked("--objectives", parse_objectives, wanted)
+    both = _both(study.result_constraint, _parsed("--where", where))
     own = membership.identity(study.recipe, folder, store)
-    frame, others = store.results(own), store.others(own)
+    frame, others = store.results(own), store.count_foreign(own)
     if budget is not None:
         kept = _both(both, _parsed("--budget", budget))
         assert kept is not None
-        points = [best(frame, kept, seeds=study.confirming, describe=store.describe)]
+        points = [best(frame, kept, seeds=study.confirmation_seeds, describe=store.describe)]
         title = f"least error with {kept.text}"
     else:
-        points = front(frame, names, seeds=study.confirming, where=both, describe=store.describe)
+        points = front(frame, names, seeds=study.confirmation_seeds, where=both, describe=store.describe)
         title = f"front of {', '.join(names)}" + (f" where {both.text}" if both else "")
     values = [[point.values[name] for name in names] for point in points] if budget is None else []
     volume = None

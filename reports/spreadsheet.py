@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a cell begins with that a spreadsheet calculates, or looks behind."""
+"""The beginnings of cells that a spreadsheet calculates, or strips to find a formula."""
 
 
 def text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

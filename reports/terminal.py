@@ -1,75 +1,56 @@
-"""The answer on a terminal."""
+"""A page on a terminal: of each section what matters first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import singledispatch
+from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 
-from ablations.run import AblationRun
-from reports import front
-from reports.answer import answer as sentence
-from reports.course import course
-from reports.notes import footnotes, ill, verdicts
-from reports.query import Answer
-from reports.tables import HEADINGS, NUMERIC, cells
+from reports.page import Block, Cell, Facts, Grid, Mark, Page, Text
 from resnet_space.errors import plain
-from search.exploring.run import SearchRun
-from search.trials.events import FINISHED
+
+SIGNS: dict[Mark, str] = {"open": "~"}
+"""How the legend of a table names a mark; a terminal shows no others."""
 
 
-@singledispatch
-def answer(run: object) -> Iterator[Table | str]:
-    """What a run found, as tables and lines; by the kind of run."""
-    raise TypeError(type(run).__name__)
+def render(page: Page) -> Iterator[Table | str]:
+    """Tables and lines, section by section."""
+    for section in page.sections:
+        yield from parts(section.brief)
 
 
-@answer.register
-def _(run: AblationRun) -> Iterator[Table | str]:
-    study = run.study
-    bold = [arm.arm == study.control for arm in run.summaries]
-    yield grid(study.question or study.name, HEADINGS, NUMERIC, cells(run), bold)
-    yield sentence(run)
-    yield from verdicts(run)
-    yield from footnotes(run)
-    yield from misfortunes(run)
+def parts(blocks: Iterable[Block]) -> Iterator[Table | str]:
+    """Blocks as tables and lines. A terminal has no pictures."""
+    for block in blocks:
+        match block:
+            case Grid():
+                yield _table(block)
+                yield from _notes(block)
+            case Text():
+                yield from block.lines
+            case Facts():
+                yield from (f"{term}: {fact}" for term, fact in block.rows)
 
 
-@answer.register
-def _(run: SearchRun) -> Iterator[Table | str]:
-    yield grid(run.study.question or run.study.name, front.HEADINGS, front.NUMERIC, front.cells(run.front))
-    yield from front.legend(run.front)
-    yield from course(run)
-    yield from misfortunes(run)
-
-
-def misfortunes(run: AblationRun | SearchRun) -> Iterator[str]:
-    """What failed or diverged, by reason, the most frequent first."""
-    ended = sum(run.counts[status] for status in FINISHED if status != "infeasible")
-    for status, reason, number in ill(run):
-        yield f"{number} of {ended} trials {status}: {reason}"
-
-
-def front_table(found: Answer) -> Iterator[Table | str]:
-    """What was asked of a front."""
-    yield grid(found.title, front.HEADINGS, front.NUMERIC, front.cells(found.points))
-    yield from front.legend(found.points)
-    if found.hypervolume is not None:
-        yield f"hypervolume: {found.hypervolume:.6g}"
-
-
-def grid(
-    title: str,
-    headings: Sequence[str],
-    numeric: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    bold: Sequence[bool] = (),
-) -> Table:
-    """Rows of texts as a rich table, the columns of numbers to the right."""
-    made = Table(title=plain(title), title_justify="left", header_style="bold")
-    for heading in headings:
-        made.add_column(heading, justify="right" if heading in numeric else "left", no_wrap=heading in numeric)
-    for index, row in enumerate(rows):
-        made.add_row(*row, style="bold" if index < len(bold) and bold[index] else None)
+def _table(grid: Grid) -> Table:
+    """Columns of numbers stand to the right, the row of the baseline is bold."""
+    made = Table(title=plain(grid.caption), title_justify="left", header_style="bold")
+    for heading in grid.headings:
+        made.add_column(
+            heading, justify="right" if heading in grid.numeric else "left", no_wrap=heading in grid.numeric
+        )
+    letters = grid.lettered
+    for row in grid.rows:
+        cells = [_cell(cell, letters.get(cell.note, "")) for cell in row]
+        made.add_row(*cells, style="bold" if any(cell.mark == "baseline" for cell in row) else None)
     return made
+
+
+def _cell(cell: Cell, letter: str) -> str:
+    return cell.text + SIGNS.get(cell.mark, "") + (f" ({letter})" if letter else "")
+
+
+def _notes(grid: Grid) -> Iterator[str]:
+    yield from (f"({letter}) {note}" for note, letter in grid.lettered.items())
+    yield from grid.notes
+    yield from (f"{SIGNS[mark]}: {meaning}" for mark, meaning in grid.legend.items() if mark in SIGNS)

@@ -1,63 +1,77 @@
-"""Reports into a run's folder, by format; a new format is a row."""
+"""Reports as files, by format."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ablations.published import Published
-from ablations.run import AblationRun
-from reports import arms, front, html, latex, markdown
-from reports.illustrations import Illustration, illustrations
+from reports import html, latex, markdown
+from reports.figures import saving
+from reports.page import Page
 from reports.published import FILES, with_a_place
-from reports.runs import Run
 from resnet_space.errors import unknown
-from search.exploring.run import SearchRun
 from search.files.atomic import write_bytes
 
-Document = Callable[[Any, Sequence[Illustration]], str]
-"""From a run and its figures."""
-Table = Callable[[Any, Sequence[Published]], str | bytes]
-"""From a run, and published results to stand beside it."""
+
+@dataclass(frozen=True)
+class Format:
+    """How a page becomes a file."""
+
+    render: Callable[[Page], str]
+    pictures_beside: bool = False
+    """Whether its pictures are files beside it."""
 
 
-def _by_kind(of_ablation: Table, of_search: Table) -> Table:
-    renders: dict[type, Table] = {AblationRun: of_ablation, SearchRun: of_search}
-    return lambda run, published: renders[type(run)](run, published)
-
-
-def _alone(render: Callable[[Any], str | bytes]) -> Table:
-    """A table of what was measured alone; what was published is a file of its own."""
-    return lambda run, _: render(run)
-
-
-DOCUMENTS: dict[str, Document] = {"md": markdown.render, "html": html.page}
-TABLES: dict[str, Table] = {
-    "tex": _by_kind(latex.of_ablation, latex.of_search),
-    "csv": _by_kind(_alone(arms.as_csv), _alone(front.of_run)),
-    "parquet": _by_kind(_alone(arms.as_parquet), _alone(front.as_parquet)),
+FORMATS: dict[str, Format] = {
+    "md": Format(markdown.render, pictures_beside=True),
+    "html": Format(html.render),
+    "tex": Format(latex.render),
 }
+"""Documents, by the name after `--format`. A new format is a row."""
+
+OF_TWO_RUNS = ("md", "html")
+"""The formats in which two runs are compared: a comparison has no table for a paper."""
 
 
-def write(run: Run, formats: Sequence[str], published: Sequence[Published] = ()) -> list[Path]:
-    """Write `report/report.FORMAT` in each format; the paths. With `published` results, which stand in its figures and
-    tables, also `report/published.FORMAT` where a format holds one table.
+def write(
+    folder: Path,
+    stem: str,
+    formats: Sequence[str],
+    page: Callable[[], Page],
+    *,
+    documents: Sequence[str] = tuple(FORMATS),
+    exports: Mapping[str, Callable[[], str | bytes]] | None = None,
+    published: Sequence[Published] = (),
+) -> list[Path]:
+    """Write `STEM.FORMAT` in each format into a folder; the paths.
+
+    Args:
+        page: makes the page, which is called at most once and for documents only: an export needs no figure.
+        documents: formats that the page can have.
+        exports: what makes tables for other programs, by format.
+        published: results that are written next to an export, as `published.FORMAT`; a page has them in its figures.
 
     Raises:
         InputError: an unknown format.
     """
+    exports = exports or {}
     for name in formats:
-        if name not in DOCUMENTS and name not in TABLES:
-            raise unknown("format", name, [*DOCUMENTS, *TABLES], path="--format")
+        if name not in documents and name not in exports:
+            raise unknown("format", name, [*documents, *exports], path="--format")
+    made = page() if set(documents) & set(formats) else None
     files: dict[str, str | bytes] = {}
-    # Each figure is drawn once for all documents.
-    illustrated = list(illustrations(run, published)) if DOCUMENTS.keys() & formats else []
     for name in formats:
-        document = DOCUMENTS.get(name)
-        files[f"report.{name}"] = document(run, illustrated) if document else TABLES[name](run, published)
-        if name in FILES and (rows := with_a_place(published)):
-            files[f"published.{name}"] = FILES[name](rows)
-    for name, made in files.items():
-        write_bytes(run.folder.report / name, made.encode() if isinstance(made, str) else made)
-    return [run.folder.report / name for name in files]
+        if made and name in documents:
+            files[f"{stem}.{name}"] = FORMATS[name].render(made)
+        else:
+            files[f"{stem}.{name}"] = exports[name]()
+            if rows := with_a_place(published):
+                files[f"published.{name}"] = FILES[name](rows)
+    if made and any(FORMATS[name].pictures_beside for name in formats if name in documents):
+        for picture in made.pictures:
+            saving.save(picture.figure, folder, picture.stem)
+    for name, content in files.items():
+        write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
+    return [folder / name for name in files]

@@ -12,10 +12,10 @@ from pydantic import Field, field_validator, model_validator
 
 from resnet_space import paths
 from resnet_space.blueprint import Blueprint, draw
-from resnet_space.branches import Channels
 from resnet_space.description import Description
 from resnet_space.errors import InputError
-from resnet_space.stems import AnyStem, Side, Stem
+from resnet_space.numbers import Channels, Side
+from resnet_space.stems import AnyStem, Stem
 from resnet_space.units import ResidualUnit, Stage, Transition, UnitOverride
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
-from resnet_space.description import Description, by_kind, kind_of
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError, unknown
 from resnet_space.layers import Chain, Convolution, Parallel, read, with_channels
-
-Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Channels = Annotated[int, Field(ge=1, le=65_536)]
+from resnet_space.numbers import Channels
 
 
 def whole_kernel(*allowed: int | str) -> BeforeValidator:
@@ -31,7 +30,7 @@ def whole_kernel(*allowed: int | str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class BranchKind(Description):
+class BranchKind(Kind):
     """A branch says which layers it is made of.
 
     With `squeeze` = r, squeeze-and-excitation stands behind its last layer: F(x) is multiplied, channel by channel, by
@@ -202,11 +201,7 @@ class WrittenBranch(BranchKind):
         )
 
 
-_KINDS = (SingleBranch, BasicBranch, BottleneckBranch, DenseBottleneckBranch, InceptionBranch, WrittenBranch)
+BRANCHES: dict[str, type[BranchKind]] = kinds(BranchKind, globals())
+"""By name: every class above that has a `kind`."""
 
-Branch = Annotated[
-    SingleBranch | BasicBranch | BottleneckBranch | DenseBottleneckBranch | InceptionBranch | WrittenBranch,
-    *by_kind(*_KINDS),
-]
-
-BRANCHES: dict[str, type[BranchKind]] = {kind_of(cls): cls for cls in _KINDS}
+Branch = Annotated[BranchKind, OneOf(BRANCHES)]

@@ -223,13 +223,6 @@ def _filled(module: nn.Module, shapes: Shapes) -> nn.Module:
     return Filled()
 
 
-def forget() -> None:
-    """Count everything anew from here on: for measuring what that takes."""
-    for kept in (_like, _unit, _ends):
-        kept.cache_clear()
-    _COUNTED.clear()
-
-
 def _outer(plan: Blueprint) -> tuple[UnitPlan, ...]:
     """All that stem and head see of the units, so that nets with equal ends share one count."""
     return (plan.units[0], plan.units[-1])

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from resnet_space import documents
+from resnet_space.catalogues import alternatives
 from resnet_space.errors import InputError, unknown
 
 
@@ -92,6 +85,13 @@ class Description(BaseModel):
         return json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False)
 
 
+class Kind(Description):
+    """The base of a family, whose members are told apart by their `kind`: `kind: Literal["dropout"] = "dropout"`."""
+
+    if TYPE_CHECKING:
+        kind: str = ""
+
+
 def _frozen(value: Any) -> Any:
     """YAML has lists where a frozen value has tuples, and -0.0, which equals 0.0, would be written otherwise."""
     if isinstance(value, list):
@@ -101,7 +101,8 @@ def _frozen(value: Any) -> Any:
 
 def kin(cls: type[Description]) -> list[type[Description]]:
     """The descriptions that may stand where `cls` stands: all kinds of its family."""
-    family = next(base for base in reversed(cls.__mro__) if issubclass(base, Description) and base is not Description)
+    bases = (Description, Kind)
+    family = next(base for base in reversed(cls.__mro__) if issubclass(base, Description) and base not in bases)
     return [member for member in descendants(family) if "kind" in member.model_fields]
 
 
@@ -114,26 +115,29 @@ def kind_of(cls: type[Description]) -> str:
     return str(field.default) if field else cls.__name__
 
 
-def by_kind(*kinds: type[Description]) -> tuple[Any, ...]:
-    """What makes a union of kinds, inside `Annotated`: told apart by `kind`, which alone will do for a whole one."""
-    names = [kind_of(kind) for kind in kinds]
-
-    def whole(value: Any) -> Any:
-        if isinstance(value, Mapping) and "kind" not in value:
-            raise InputError(f"needs a 'kind', not {value}; allowed: {', '.join(names)}")
-        return {"kind": value} if isinstance(value, str) else value
-
-    return Field(discriminator="kind"), BeforeValidator(whole), _BareName(names)
+Family = TypeVar("Family", bound=Kind)
 
 
-class _BareName:
-    """Says in the JSON Schema that the name alone will do."""
+def kinds(family: type[Family], module: Mapping[str, Any]) -> dict[str, type[Family]]:
+    """The catalogue of a family by name: the kinds that a module defines, in its order.
 
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
+    `SHORTCUTS = kinds(ShortcutKind, globals())`, at the end of the module. A class without a `kind` is no kind.
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [handler(core), {"enum": self.names}]}
+    Raises:
+        TypeError: two classes are of one kind.
+    """
+    found = dict[str, type[Family]]()
+    for cls in module.values():
+        if not (isinstance(cls, type) and issubclass(cls, family) and _names_a_kind(cls)):
+            continue
+        if (other := found.setdefault(kind_of(cls), cls)) is not cls:
+            raise TypeError(f"{other.__name__} and {cls.__name__} are both of kind {kind_of(cls)!r}")
+    return found
+
+
+def _names_a_kind(cls: type[Description]) -> bool:
+    field = cls.model_fields.get("kind")
+    return field is not None and isinstance(field.default, str)
 
 
 _PLAIN = {
@@ -189,7 +193,8 @@ def _as_written(location: tuple[int | str, ...], cls: type[Description]) -> Iter
         owners = [owner for owner in here if part in owner.model_fields]
         kinds = {kind_of(owner): owner for owner in here if "kind" in owner.model_fields}
         if owners:
-            here = {found for owner in owners for found in _within(owner.model_fields[str(part)].annotation)}
+            infos = [owner.model_fields[str(part)] for owner in owners]
+            here = {found for info in infos for found in _within(info.annotation, info.metadata)}
         elif part in kinds:
             here = {kinds[str(part)]}
             continue
@@ -201,11 +206,13 @@ def _as_written(location: tuple[int | str, ...], cls: type[Description]) -> Iter
 _TYPES = ("str", "int", "float", "bool", "none")
 
 
-def _within(annotation: Any) -> set[type[Description]]:
+def _within(annotation: Any, metadata: Sequence[Any] = ()) -> set[type[Description]]:
     """The descriptions that an annotation speaks of, however deep."""
-    if isinstance(annotation, type) and issubclass(annotation, Description):
-        return {annotation}
-    return {found for part in get_args(annotation) for found in _within(part)}
+    found = set[type[Description]]()
+    for each in alternatives(annotation, metadata):
+        described = isinstance(each, type) and issubclass(each, Description)
+        found |= {each} if described else {inner for part in get_args(each) for inner in _within(part)}
+    return found
 
 
 def _listed(value: Any) -> Any:

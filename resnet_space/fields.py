@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from resnet_space import paths
 from resnet_space.architecture import DERIVED, Architecture
 from resnet_space.branches import WideBranch
+from resnet_space.catalogues import alternatives
 from resnet_space.counter import complexity
 from resnet_space.description import Description, kind_of
 from resnet_space.errors import unknown
@@ -79,13 +79,13 @@ def generic(name: str) -> str:
 def _fields() -> dict[str, Field]:
     table: dict[str, Field] = {}
     for name, info in Architecture.model_fields.items():
-        _add(table, name, (Architecture,), info.annotation)
+        _add(table, name, (Architecture,), alternatives(info.annotation, info.metadata))
     return table
 
 
-def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ...], annotation: Any) -> None:
+def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ...], allowed: Iterator[Any]) -> None:
     """A path and all below it, from the annotations of the descriptions."""
-    types = list(_flat(annotation))
+    types = list(allowed)
     models = [t for t in types if isinstance(t, type) and issubclass(t, Description)]
     names = [name for t in types if get_origin(t) is Literal for name in get_args(t)]
     names += [kind_of(model) for model in models if "kind" in model.model_fields]
@@ -94,20 +94,10 @@ def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ..
     table[path] = Field(known.owners + owners, (*known.catalogue, *names), int in types and float not in types)
     for model in models:
         for name, info in model.model_fields.items():
-            _add(table, f"{path}.{name}", (model,), info.annotation)
+            _add(table, f"{path}.{name}", (model,), alternatives(info.annotation, info.metadata))
     for t in types:
         if get_origin(t) is tuple:
-            _add(table, f"{path}.*", (), get_args(t)[0])
-
-
-def _flat(annotation: Any) -> Iterator[Any]:
-    if get_origin(annotation) is Annotated:
-        yield from _flat(get_args(annotation)[0])
-    elif get_origin(annotation) in (Union, UnionType):
-        for part in get_args(annotation):
-            yield from _flat(part)
-    else:
-        yield annotation
+            _add(table, f"{path}.*", (), alternatives(get_args(t)[0]))
 
 
 FIELDS: dict[str, Field] = _fields()

@@ -29,21 +29,7 @@ from resnet_space.modules import (
     Sum,
     Unit,
 )
-from resnet_space.shortcuts import Concatenation as ConcatenationShortcut
-from resnet_space.shortcuts import (
-    ConstantScaling,
-    Conv1x1Shortcut,
-    DropoutShortcut,
-    ExclusiveGate,
-    Fixup,
-    IdentityShortcut,
-    NoShortcut,
-    ReZero,
-    ShortcutKind,
-    ShortcutOnlyGate,
-    SkipInit,
-    ZeroInit,
-)
+from resnet_space.shortcuts import ShortcutKind
 
 Parted = Sequence[tuple[Tensor, Sequence[Tensor]]]
 """Tensors of a fused network, each with those of the networks that it stands for."""
@@ -218,9 +204,13 @@ class Scaled(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor | None, f: Tensor, g: Tensor) -> Tensor:
-        each = g.repeat_interleave(f.shape[1] // len(g)).view(1, -1, 1, 1)
-        y: Tensor = self.shortcut.combine(x, f, each)
+        y: Tensor = self.shortcut.combine(x, f, spread(g, f))
         return y
+
+
+def spread(numbers: Tensor, f: Tensor) -> Tensor:
+    """Each network's number, (K,), for all of its channels in f, (N, K*C, H, W): (1, K*C, 1, 1)."""
+    return numbers.repeat_interleave(f.shape[1] // len(numbers)).view(1, -1, 1, 1)
 
 
 class Dropouts(nn.Module):
@@ -261,11 +251,15 @@ class Joins(nn.Module):
 
 
 class Concatenates(Joins):
-    """A shortcut that lays x and F(x) behind one another."""
+    """A formula whose parts are concatenated, in each network."""
+
+    def __init__(self, shortcut: ShortcutKind, networks: int) -> None:
+        super().__init__(networks)
+        self.shortcut = shortcut
 
     def forward(self, *parts: Tensor) -> Tensor:
-        x, f, _ = parts
-        return super().forward(x, f)
+        x, f, g = parts
+        return super().forward(*self.shortcut.combine(x, f, g if self.shortcut.scalar is None else spread(g, f)))
 
 
 def _convolution(conv: nn.Module, networks: int) -> nn.Module:
@@ -306,13 +300,15 @@ def _pad(pad: nn.Module, networks: int) -> nn.Module:
     return Pads(pad, networks)
 
 
-def _sum(formula: nn.Module, networks: int) -> nn.Module:
+def _formula(formula: nn.Module, networks: int) -> nn.Module:
+    """As the shortcut itself says."""
     assert isinstance(formula, Sum)
-    if type(formula.shortcut) in LEARNED:
-        return Scaled(formula.shortcut)
-    if type(formula.shortcut) not in ELEMENTWISE:
-        raise Unfusable(f"the formula of {type(formula.shortcut).__name__} has no fused form")
-    return formula
+    shortcut = formula.shortcut
+    if shortcut.fusing != "elementwise":
+        raise Unfusable(f"the formula of {type(shortcut).__name__} has no fused form")
+    if shortcut.join == "concatenation":
+        return Concatenates(shortcut, networks)
+    return formula if shortcut.scalar is None else Scaled(shortcut)
 
 
 def _dropout(dropout: nn.Module, networks: int) -> nn.Module:
@@ -323,13 +319,6 @@ def _dropout(dropout: nn.Module, networks: int) -> nn.Module:
 def _scalar(scalar: nn.Module, networks: int) -> nn.Module:
     assert isinstance(scalar, Scalar)
     return Scalars(scalar, networks)
-
-
-def _concatenation(formula: nn.Module, networks: int) -> nn.Module:
-    assert isinstance(formula, Concatenation)
-    if type(formula.shortcut) is not ConcatenationShortcut:
-        raise Unfusable(f"the formula of {type(formula.shortcut).__name__} has no fused form")
-    return Concatenates(networks)
 
 
 def _join(module: nn.Module, networks: int) -> nn.Module:
@@ -353,10 +342,9 @@ FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
     nn.BatchNorm2d: _normalisation,
     nn.Linear: _linear,
     Pad: _pad,
-    Sum: _sum,
+    **dict.fromkeys((Sum, Concatenation), _formula),
     Scalar: _scalar,
     nn.Dropout: _dropout,
-    Concatenation: _concatenation,
     Join: _join,
     nn.Flatten: _flatten,
     **dict.fromkeys((nn.ReLU, nn.Sigmoid, nn.Identity, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d), _same),
@@ -364,18 +352,3 @@ FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
     **dict.fromkeys((SqueezeExcitation, Product), _same),
 }
 """By the very type: what derives from it may compute something else."""
-
-ELEMENTWISE: tuple[type[ShortcutKind], ...] = (
-    IdentityShortcut,
-    ConstantScaling,
-    ExclusiveGate,
-    ShortcutOnlyGate,
-    Conv1x1Shortcut,
-    DropoutShortcut,
-    NoShortcut,
-    ZeroInit,
-)
-"""Shortcuts whose formula is one of elements, each with those at its own place."""
-
-LEARNED: tuple[type[ShortcutKind], ...] = (ReZero, SkipInit, Fixup)
-"""Shortcuts with a formula of elements and one learned number."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
-OrderName = Literal[
-    "original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation"
-]
+from resnet_space.catalogues import NameOf
+
 Normalisation = Literal["batch", "none"]
 """What `bn` in an order stands for: batch normalisation, or nothing, and then every convolution has a bias."""
 
@@ -39,13 +38,15 @@ class Order:
     """Before the head's pooling: what a last unit without `after` leaves undone."""
 
 
-ORDERS: dict[OrderName, Order] = {
+ORDERS: dict[str, Order] = {
     "original": Order(last="bn", after="relu", projection="bn"),
     "bn_after_addition": Order(after="bn relu"),
     "relu_before_addition": Order(last="bn relu", projection="bn"),
     "relu_only_preactivation": Order(first="relu", last="bn", projection="bn", stem="bn", tail="relu"),
     "full_preactivation": Order(first="bn relu", stem="", tail="bn relu"),
 }
+
+OrderName = Annotated[str, NameOf(ORDERS)]
 
 
 @cache

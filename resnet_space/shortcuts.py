@@ -2,8 +2,8 @@
 
 Each is a description and its own formula over arrays of any kind: `combine(x, f, g)` with `x` the input as the
 shortcut carries it (through the transition where the shape changes) and `f = F(x)` the branch, of shape (N, C, H, W),
-and `g` what is learned beside them: a gate of that shape, or a scalar. A new shortcut is a new class here and a name in
-`Shortcut`; nothing else decides by kind.
+and `g` what is learned beside them: a gate of that shape, or a scalar. A new shortcut is a new class here;
+nothing else decides by kind.
 
 Source: He et al. 2016, 1603.05027, section 3, figure 2 and table 1; `conv1x1` also 1512.03385, option C; others with
 each one.
@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal
-
-from pydantic import Field
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from resnet_space.branches import whole_kernel
-from resnet_space.description import Description, by_kind, kind_of
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Kind, kinds
 from resnet_space.layers import Chain, Convolution, Pool
+from resnet_space.numbers import Below1, Moderate, Proportion
 
 Carry = Literal["transition", "project", "nothing", "keep"]
 Join = Literal["sum", "concatenation"]
 Beginning = Literal["", "zero_bn", "fixup"]
-Moderate = Annotated[float, Field(ge=-1e6, le=1e6)]
-"""A number far from what float32 holds no more."""
+Fusing = Literal["elementwise", "none"]
 
 
-class ShortcutKind(Description):
+class ShortcutKind(Kind):
     """What every shortcut says of itself, beyond its formula."""
 
     carry: ClassVar[Carry] = "transition"
@@ -40,6 +39,21 @@ class ShortcutKind(Description):
     """What is special about the branch's weights at initialisation: its last BN at 0, or Fixup's rules."""
     initial: ClassVar[frozenset[str]] = frozenset()
     """Fields that say what is learned from where, and nothing about the formula."""
+    fusing: ClassVar[Fusing]
+    """How `combine` computes several networks whose channels lie side by side (see `fused`): `elementwise` where each
+    element depends on those at its own place alone; `none` where it cannot, and then networks train one by one."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
+        """A formula says how it fuses, where it stands: one that derives from another may fuse otherwise.
+
+        Raises:
+            TypeError: it does not say.
+        """
+        super().__pydantic_init_subclass__(**settings)
+        if "combine" in vars(cls) and "fusing" not in vars(cls):
+            allowed = " or ".join(map(repr, get_args(Fusing)))
+            raise TypeError(f"{cls.__name__}: has a formula, `combine`, and no `fusing` beside it; write {allowed}")
 
     @property
     def formula(self) -> str:
@@ -87,6 +101,7 @@ class IdentityShortcut(ShortcutKind):
     """x + F(x). 1512.03385, equation 1; 1603.05027, figure 2a."""
 
     kind: Literal["identity"] = "identity"
+    fusing = "elementwise"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + f
@@ -99,6 +114,7 @@ class ConstantScaling(ShortcutKind):
     """
 
     kind: Literal["constant_scaling"] = "constant_scaling"
+    fusing = "elementwise"
     shortcut_scale: Moderate = 0.5
     branch_scale: Moderate = 0.5
 
@@ -136,6 +152,7 @@ class ExclusiveGate(GatedShortcut):
     """(1 - g)*x + g*F(x), with g = sigmoid(conv(x)). 1603.05027, figure 2c; Highway's gate T, 1505.00387, eq. 3."""
 
     kind: Literal["exclusive_gate"] = "exclusive_gate"
+    fusing = "elementwise"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return (1 - g) * x + g * f
@@ -145,6 +162,7 @@ class ShortcutOnlyGate(GatedShortcut):
     """(1 - g)*x + F(x), with g = sigmoid(conv(x)). 1603.05027, figure 2d."""
 
     kind: Literal["shortcut_only_gate"] = "shortcut_only_gate"
+    fusing = "elementwise"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return (1 - g) * x + f
@@ -155,6 +173,7 @@ class Conv1x1Shortcut(ShortcutKind):
 
     kind: Literal["conv1x1"] = "conv1x1"
     carry: ClassVar[Carry] = "project"
+    fusing = "elementwise"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + f
@@ -164,7 +183,8 @@ class DropoutShortcut(ShortcutKind):
     """dropout(x, p) + F(x): each element of x is zero with probability p, else x/(1-p). 1603.05027, figure 2f."""
 
     kind: Literal["dropout"] = "dropout"
-    p: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    fusing = "elementwise"
+    p: Below1 = 0.5
 
     @property
     def drop(self) -> float:
@@ -182,6 +202,7 @@ class NoShortcut(ShortcutKind):
 
     kind: Literal["none"] = "none"
     carry: ClassVar[Carry] = "nothing"
+    fusing = "elementwise"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return f
@@ -192,6 +213,7 @@ class ZeroInit(ShortcutKind):
 
     kind: Literal["zero_init"] = "zero_init"
     begins: ClassVar[Beginning] = "zero_bn"
+    fusing = "elementwise"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + f
@@ -199,6 +221,8 @@ class ZeroInit(ShortcutKind):
 
 class LearnedScaling(ShortcutKind):
     """x + a*F(x), with a learned scalar a."""
+
+    fusing = "elementwise"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + g * f
@@ -258,7 +282,8 @@ class Concatenation(ShortcutKind):
     kind: Literal["concatenation"] = "concatenation"
     carry: ClassVar[Carry] = "keep"
     join: ClassVar[Join] = "concatenation"
-    compression: Annotated[float, Field(gt=0, le=1)] = 1.0
+    fusing = "elementwise"
+    compression: Proportion = 1.0
 
     def canonical(self) -> ShortcutKind:
         """Compression is in the layers before the unit."""
@@ -278,35 +303,7 @@ class Concatenation(ShortcutKind):
         return [x, f]
 
 
-_KINDS = (
-    IdentityShortcut,
-    ConstantScaling,
-    ExclusiveGate,
-    ShortcutOnlyGate,
-    Conv1x1Shortcut,
-    DropoutShortcut,
-    NoShortcut,
-    ZeroInit,
-    ReZero,
-    SkipInit,
-    Fixup,
-    Concatenation,
-)
+SHORTCUTS: dict[str, type[ShortcutKind]] = kinds(ShortcutKind, globals())
+"""By name: every class above that has a `kind`."""
 
-Shortcut = Annotated[
-    IdentityShortcut
-    | ConstantScaling
-    | ExclusiveGate
-    | ShortcutOnlyGate
-    | Conv1x1Shortcut
-    | DropoutShortcut
-    | NoShortcut
-    | ZeroInit
-    | ReZero
-    | SkipInit
-    | Fixup
-    | Concatenation,
-    *by_kind(*_KINDS),
-]
-
-SHORTCUTS: dict[str, type[ShortcutKind]] = {kind_of(cls): cls for cls in _KINDS}
+Shortcut = Annotated[ShortcutKind, OneOf(SHORTCUTS)]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
-
-from resnet_space.branches import Channels, Layers, whole_kernel
-from resnet_space.description import Description, kind_of
+from resnet_space.branches import Layers, whole_kernel
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError
 from resnet_space.layers import Chain, Convolution, Pool, Size, convolutions, read, with_channels
+from resnet_space.numbers import Channels, Side
 from resnet_space.orders import OrderName
 
-Side = Annotated[int, Field(ge=1, le=16_384)]
-"""Pixels. The bounds of whole numbers are far from any network, and refuse what would hang or fill the memory."""
 
-
-class StemKind(Description):
+class StemKind(Kind):
     """A stem says which layers it is made of."""
 
     order: ClassVar[OrderName | None] = None
@@ -93,14 +90,7 @@ class WrittenStem(StemKind):
         return self.model_dump() | {"layers": with_channels(self.layers, times)}
 
 
-STEMS: dict[str, type[StemKind]] = {kind_of(cls): cls for cls in (Stem, WrittenStem)}
+STEMS: dict[str, type[StemKind]] = kinds(StemKind, globals())
 
 
-def _one_convolution(value: Any) -> Any:
-    """Without a kind it is one convolution."""
-    if isinstance(value, Mapping) and "kind" not in value:
-        return {"kind": "convolution", **value}
-    return {"kind": value} if isinstance(value, str) else value
-
-
-AnyStem = Annotated[Stem | WrittenStem, Field(discriminator="kind"), BeforeValidator(_one_convolution)]
+AnyStem = Annotated[StemKind, OneOf(STEMS, otherwise="convolution")]

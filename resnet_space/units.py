@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from resnet_space.branches import BasicBranch, Branch, Channels
+from resnet_space.branches import BasicBranch, Branch
 from resnet_space.description import Description
+from resnet_space.numbers import Channels, Proportion, Side
 from resnet_space.orders import Normalisation, OrderName
 from resnet_space.shortcuts import IdentityShortcut, Shortcut
-from resnet_space.stems import Side
 
 Transition = Literal["A", "B", "C"]
-Survival = Annotated[float, Field(gt=0, le=1)]
 
 
 class ResidualUnit(Description):
@@ -28,7 +27,7 @@ class ResidualUnit(Description):
     order: OrderName = "original"
     normalisation: Normalisation = "batch"
     branch: Branch = BasicBranch()
-    survival: Survival = 1.0
+    survival: Proportion = 1.0
 
 
 class UnitOverride(Description):
@@ -38,7 +37,7 @@ class UnitOverride(Description):
     order: OrderName | None = None
     normalisation: Normalisation | None = None
     branch: Branch | None = None
-    survival: Survival | None = None
+    survival: Proportion | None = None
 
     def over(self, unit: ResidualUnit) -> ResidualUnit:
         return unit.model_copy(

@@ -1,4 +1,4 @@
-"""The table of benchmarks is made of what was measured, and each of them can be run."""
+"""The table of benchmarks is made from stored results, and every benchmark is a script."""
 
 import json
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import run
-from epochs_gpu import floors, floors_here
-from measuring import Goal, Measured, in_turns, main, ratio, several, written
+from epochs_gpu import floors, floors_of_card
+from measuring import Goal, Measured, in_turns, main, median_of, ratio, result_facts
 from sizes import SIZES
 
 from resnet_space import preset
@@ -15,17 +15,17 @@ from resnet_space import preset
 HERE = Path(run.HERE)
 
 
-def test_the_table_is_that_of_the_results():
+def test_the_table_matches_the_stored_results():
     page = (HERE / "README.md").read_text(encoding="utf-8")
-    assert run.readme(page, run.kept()) == page, "python benchmarks/run.py --table writes it"
+    assert run.readme(page, run.stored_results()) == page, "python benchmarks/run.py --table writes it"
 
 
 def test_every_benchmark_is_a_script():
     assert all((HERE / f"{benchmark.script}.py").is_file() for benchmark in run.BENCHMARKS)
-    assert run.kept().keys() <= {benchmark.script for benchmark in run.BENCHMARKS}
+    assert run.stored_results().keys() <= {benchmark.script for benchmark in run.BENCHMARKS}
 
 
-def test_sides_are_measured_in_turns_and_none_always_follows_the_other():
+def test_sides_alternate_and_none_always_follows_the_other():
     asked = []
 
     def side(name):
@@ -37,7 +37,7 @@ def test_sides_are_measured_in_turns_and_none_always_follows_the_other():
     assert rounds == [(4.0, 3.0), (5.0, 6.0), (8.0, 7.0)]
 
 
-def test_a_ratio_is_the_median_over_rounds_with_its_spread():
+def test_a_ratio_is_the_median_over_rounds_with_a_spread():
     found = ratio("case", Goal("least", 2), [(2, 1), (9, 3), (4, 1)], names=("slow", "fast"), size=8)
     assert (found.value, found.least, found.most) == (3, 2, 4)
     assert found.details == {"slow": 4, "fast": 1, "rounds": 3, "size": 8}
@@ -45,13 +45,14 @@ def test_a_ratio_is_the_median_over_rounds_with_its_spread():
 
 
 @pytest.mark.parametrize(("at", "value", "met"), [("least", 2, True), ("least", 1.9, False), ("most", 2.1, False)])
-def test_a_goal_is_met_on_its_own_side(at, value, met):
+def test_a_goal_is_met_at_its_bound_and_on_the_right_side_of_it(at, value, met):
     assert Goal(at, 2).met(value) is met
 
 
-def test_the_table_says_what_was_missed_and_what_was_not_measured():
-    found = [several("long", Goal("most", 1, "s"), [2.0, 3.0, 4.0]), Measured("fact", None, 5, 5, 5, "s")]
-    facts = written(found, 8, "How long?\n\nMore.", "fronts", gpu=False) | {"cases": [vars_of(each) for each in found]}
+def test_the_table_shows_missed_goals_and_missing_measurements():
+    found = [median_of("long", Goal("most", 1, "s"), [2.0, 3.0, 4.0]), Measured("fact", None, 5, 5, 5, "s")]
+    facts = result_facts(found, 8, "How long?\n\nMore.", "fronts", gpu=False)
+    facts["cases"] = [vars_of(each) for each in found]
     text = run.table({"fronts": facts}, [run.Benchmark("fronts", 8), run.Benchmark("epochs_gpu", 4, gpu=True)])
     assert "| 8 | `fronts.py` | long | 3 s | 2 s to 4 s | at most 1 s | **no** |" in text
     assert "| 8 | `fronts.py` | fact | 5 s |  |  |  |" in text
@@ -59,14 +60,14 @@ def test_the_table_says_what_was_missed_and_what_was_not_measured():
     assert "host" not in facts["machine"]
 
 
-def test_results_are_written_after_each_case_and_say_that_the_run_was_stopped(tmp_path, monkeypatch):
+def test_results_are_written_after_each_case_and_say_if_the_run_was_stopped(tmp_path, monkeypatch):
     out = tmp_path / "steps.json"
     monkeypatch.setattr(sys, "argv", ["steps.py", "--out", str(out)])
 
     def measure(quick):
-        yield several("first", None, [1.0])
+        yield median_of("first", None, [1.0])
         assert [case["case"] for case in json.loads(out.read_text())["cases"]] == ["first"]
-        yield several("second", None, [2.0])
+        yield median_of("second", None, [2.0])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -77,28 +78,28 @@ def test_results_are_written_after_each_case_and_say_that_the_run_was_stopped(tm
     assert "| 1 | `steps.py` | was stopped before its other cases | | | | |" in text
 
     monkeypatch.setattr(sys, "argv", ["steps.py", "--out", str(out)])
-    main(lambda quick: [several("first", None, [1.0])], number=1, about="How long?")
+    main(lambda quick: [median_of("first", None, [1.0])], number=1, about="How long?")
     assert json.loads(out.read_text())["finished"] is True
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-def test_a_gpu_is_measured_on_whole_batches(size):
+def test_a_gpu_is_measured_on_full_batches(size):
     assert len(size.images().train) == size.steps * size.batch
 
 
-def test_an_epochs_floors_are_those_of_its_convolutions_outputs():
-    # 188,416 numbers an image of 2 bytes, moved 7.5 times; 3.0e12 and 4.3e12 bytes a second.
+def test_the_floors_of_an_epoch_come_from_the_outputs_of_its_convolutions():
+    # 188,416 numbers per image of 2 bytes each, moved 7.5 times; 3.0e12 and 4.3e12 bytes per second.
     found = floors(preset("resnet20"))
     assert found["floor_H100_ideally fused_s"] == pytest.approx(0.0471, abs=1e-4)
     assert found["floor_H200_ideally fused_s"] == pytest.approx(0.0329, abs=1e-4)
 
 
 @pytest.mark.parametrize(("card", "floors_s"), [("NVIDIA H200", [0.0329, 0.0679]), ("NVIDIA A100-SXM4-80GB", [])])
-def test_the_floors_of_the_card_that_is_here_stand_beside_its_epochs(card, floors_s, monkeypatch):
+def test_the_floors_of_this_machines_card_are_listed_with_its_epochs(card, floors_s, monkeypatch):
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: card)
-    found = [*floors_here("resnet20", preset("resnet20"), "cuda")]
+    found = [*floors_of_card("resnet20", preset("resnet20"), "cuda")]
     assert [line.value for line in found] == pytest.approx(floors_s, abs=1e-4)
-    assert not [*floors_here("resnet20", preset("resnet20"), "cpu")]
+    assert not [*floors_of_card("resnet20", preset("resnet20"), "cpu")]
 
 
 def vars_of(measured):

@@ -1,4 +1,4 @@
-"""The recipes for clusters: they parse, keep Ray's doors shut, and the batch script does what it says."""
+"""The cluster recipes can be parsed and protect Ray; the batch script requeues itself and finishes the study."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def manifests() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("script", [*BLOCKS, BATCH.read_text(encoding="utf-8")])
-def test_a_script_is_one_that_bash_reads(script: str) -> None:
+def test_bash_can_parse_every_script(script: str) -> None:
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
@@ -39,7 +39,7 @@ def test_a_cluster_is_started_with_a_token_and_its_dashboard_on_loopback(script:
         assert "--include-dashboard=false" in line or "--dashboard-host=127.0.0.1" in line
 
 
-def test_ray_has_every_option_that_the_guide_gives_it() -> None:
+def test_ray_has_every_option_that_the_guide_uses() -> None:
     for command in ("start", "job submit", "get-auth-token", "health-check"):
         given = re.findall(rf"\bray {command}\b([^#\n&]*)", "\n".join([*BLOCKS, BATCH.read_text("utf-8")]))
         assert given, command
@@ -49,7 +49,7 @@ def test_ray_has_every_option_that_the_guide_gives_it() -> None:
             assert option in known, (command, option)
 
 
-def test_the_job_on_kubernetes_asks_for_the_token_and_lets_nobody_else_in() -> None:
+def test_the_kubernetes_job_requires_the_token_and_admits_nobody_else() -> None:
     job, policy = manifests()
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     cluster = job["spec"]["rayClusterSpec"]
@@ -60,7 +60,7 @@ def test_the_job_on_kubernetes_asks_for_the_token_and_lets_nobody_else_in() -> N
     assert all("podSelector" in each or "namespaceSelector" in each for each in policy["spec"]["ingress"][0]["from"])
 
 
-def test_the_job_on_kubernetes_gives_every_pod_the_same_image_and_the_shared_folder() -> None:
+def test_the_kubernetes_job_gives_every_pod_the_same_image_and_the_shared_folder() -> None:
     cluster = manifests()[0]["spec"]["rayClusterSpec"]
     pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
     assert len({pod["containers"][0]["image"] for pod in pods}) == 1
@@ -70,7 +70,7 @@ def test_the_job_on_kubernetes_gives_every_pod_the_same_image_and_the_shared_fol
         assert pod["terminationGracePeriodSeconds"] > 60
 
 
-def test_the_job_on_kubernetes_runs_a_study_that_is_shipped() -> None:
+def test_the_kubernetes_job_runs_a_shipped_study() -> None:
     from resnet_space.api.studies import load
 
     words = manifests()[0]["spec"]["entrypoint"].split()
@@ -79,7 +79,7 @@ def test_the_job_on_kubernetes_runs_a_study_that_is_shipped() -> None:
     assert words[words.index("--out") + 1].startswith("/shared/")
 
 
-def test_slurm_gives_twice_the_time_that_a_run_takes_to_stop() -> None:
+def test_slurm_signals_twice_as_early_as_a_run_needs_to_stop() -> None:
     from search.running.signals import PATIENCE_SECONDS
 
     found = re.search(r"^#SBATCH --signal=B:USR1@(\d+)$", BATCH.read_text("utf-8"), re.MULTILINE)
@@ -89,13 +89,13 @@ def test_slurm_gives_twice_the_time_that_a_run_takes_to_stop() -> None:
 
 
 @pytest.mark.long
-def test_the_batch_script_queues_itself_again_on_usr1_and_ends_the_study(tmp_path: Path) -> None:
-    """Slurm's own programs are stood in for: `srun` runs its command here, `scontrol` writes down what it was told."""
+def test_the_batch_script_requeues_itself_on_usr1_and_finishes_the_study(tmp_path: Path) -> None:
+    """Slurm's programs are replaced: `srun` runs its command here, `scontrol` writes its arguments to a file."""
     programs, out, study = tmp_path / "bin", tmp_path / "run", write(tmp_path)
     programs.mkdir()
     for name, text in {
         "srun": 'while [[ $1 == --* ]]; do shift; done; exec "$@"',
-        "scontrol": f'echo "$@" >> "{tmp_path}/told"',
+        "scontrol": f'echo "$@" >> "{tmp_path}/requeued"',
         "resnet-space": f'exec "{sys.executable}" -m resnet_space "$@"',
     }.items():
         (programs / name).write_text(f"#!/bin/bash\n{text}\n")
@@ -132,7 +132,7 @@ def test_the_batch_script_queues_itself_again_on_usr1_and_ends_the_study(tmp_pat
             os.killpg(first.pid, signal.SIGKILL)
     said = (tmp_path / "first.log").read_text()
     assert "stopped by SIGUSR1; what is stored stays, and the same command goes on from there" in said
-    assert (tmp_path / "told").read_text() == f"requeue {environment['SLURM_JOB_ID']}\n"
+    assert (tmp_path / "requeued").read_text() == f"requeue {environment['SLURM_JOB_ID']}\n"
     assert alive(mark) == []
     assert stored(out)[2]["complete"] < 4
 
@@ -144,5 +144,5 @@ def test_the_batch_script_queues_itself_again_on_usr1_and_ends_the_study(tmp_pat
             os.killpg(again.pid, signal.SIGKILL)
     assert stored(out)[2]["complete"] == 4
     assert len(numbers(out)) == 4 + 4 * STUDY["recipe"]["epochs"]
-    assert (tmp_path / "told").read_text().count("requeue") == 1
+    assert (tmp_path / "requeued").read_text().count("requeue") == 1
     assert alive(mark) == []

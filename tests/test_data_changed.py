@@ -18,7 +18,7 @@ from resnet_space import api, documents
 from resnet_space.api.folders import reading
 from search.machine.processor import processor
 from search.running.choice import choose
-from search.store.membership import left_out
+from search.store.membership import foreign_note
 from search.store.store import Store
 from search.trials.events import Finished, Started
 from search.trials.trial import TrialSpec
@@ -76,7 +76,7 @@ def test_a_file_replaced_between_two_sessions_is_refused_and_the_numbers_stay(ru
     os.utime("data.npz", ns=(then.st_atime_ns, then.st_mtime_ns))
     again = run(ABLATION, "--seeds", "2")
     assert again.status == 2
-    for part in ("its trials are of other data: fingerprint ", "train (as many images, 42, of other content)"):
+    for part in ("its trials are of other data: fingerprint ", "train (42 images as before, with other content)"):
         assert part in again.err
     assert again.err.endswith("; put the old data back, or choose another --out\n")
     assert stored() == before
@@ -111,7 +111,7 @@ def test_a_folder_that_was_mixed_up_counts_the_data_that_it_began_with(
     study: dict[str, Any], run: Callable[..., Result], resnet_space: Cli
 ) -> None:
     errors = mixed(run, study)
-    line = left_out(len(errors))
+    line = foreign_note(len(errors))
     found = api.open_run(Path("r"))
     assert {record.key for record in found.records} == set(errors)
     assert found.counts["complete"] == len(errors)
@@ -159,7 +159,7 @@ def test_a_folder_whose_trials_are_all_of_something_else_says_so(run: Callable[.
     for verb in (("report", "r"), ("export", "r", "--arm", "a", "--to", "a.py")):
         result = resnet_space(*verb)
         assert result.status == 2
-        assert f"r: no trials yet; {left_out(2)}" in result.err
+        assert f"r: no trials yet; {foreign_note(2)}" in result.err
 
 
 def changed(folder: Path, *, session: int, torch: str, name: str, device: str, gpus: tuple[str, ...] = ()) -> None:
@@ -173,9 +173,9 @@ def changed(folder: Path, *, session: int, torch: str, name: str, device: str, g
 
 
 def notes(run: AblationRun) -> list[str]:
-    from reports.origin import origin
+    from reports.document.provenance import provenance
 
-    return origin(run)
+    return provenance(run)
 
 
 def test_sessions_that_ran_alike_need_no_note(ablation: Make) -> None:

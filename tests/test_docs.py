@@ -1,4 +1,4 @@
-"""The documents run: every command, every piece of Python, every description in README.md and docs/."""
+"""Every command, Python block and description in README.md and docs/ runs."""
 
 import re
 import shlex
@@ -29,7 +29,7 @@ def run_python(text: str) -> None:
 
 
 def check_yaml(text: str) -> None:
-    """A study is left as a file, for the commands that follow; anything else must be what it says."""
+    """Check a description. A study is written to a file for later commands; others must be a space or a network."""
     data = documents.read(text)
     if {"arms", "factors", "space"} & data.keys():
         path = Path(f"{data['name']}.yaml")

@@ -1,4 +1,4 @@
-"""The first run on a GPU loses no more than the stage that goes wrong, and its code is tried on a CPU."""
+"""The first run on a GPU loses at most the stage that fails; its code is tested on a CPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import first_gpu
 import pytest
 import torch
 from gpu_stages.expected import EXPECTED, STAGES
-from gpu_stages.layouts import LAYOUTS, laid
+from gpu_stages.layouts import LAYOUTS, with_layout
 from gpu_stages.record import table
 from sizes import TINY
 
@@ -23,7 +23,7 @@ from search.training.step import step
 ROOT = Path(__file__).resolve().parent.parent
 
 NOT_BROUGHT = ("markdown_it", "mdurl", "pygments", "yacs", "yaml")
-"""What the packages that are brought along ask for, and do without."""
+"""Optional dependencies of the packages in the list of wheels, which are not installed on the GPU machine."""
 
 WRITES = """
 import json, pathlib, sys, time
@@ -39,7 +39,7 @@ DIES = f"{WRITES}\nimport os, signal\nsys.stdout.flush()\nos.kill(os.getpid(), s
 
 
 def run(folder: Path, stages: dict[str, str], **settings: Any) -> dict[str, Any]:
-    """Stages that are these programs in place of their own."""
+    """Run stages with these programs in place of their own."""
 
     def command(name: str) -> list[str]:
         return [sys.executable, "-c", stages[name], str(folder / f"{name}.json")]
@@ -48,26 +48,26 @@ def run(folder: Path, stages: dict[str, str], **settings: Any) -> dict[str, Any]
     return first_gpu.run(stages, command, folder, **options)
 
 
-def test_a_stage_that_fails_or_dies_loses_only_itself(tmp_path: Path) -> None:
+def test_a_stage_that_fails_or_crashes_loses_only_its_own_results(tmp_path: Path) -> None:
     found = run(tmp_path, {"smoke": FAILS, "fused": DIES, "r20": WRITES})
     assert [facts["status"] for facts in found.values()] == [
         "failed with status 1",
         "killed by SIGSEGV",
         "finished",
     ]
-    assert [len(facts["cases"]) for facts in found.values()] == [2, 2, 2], "what it had found stays"
+    assert [len(facts["cases"]) for facts in found.values()] == [2, 2, 2], "lines written before the failure stay"
     assert found["smoke"]["last_lines"][-1] == "ValueError: no such kernel"
     assert (tmp_path / "smoke.txt").read_text().startswith("said\n")
 
 
-def test_a_stage_that_takes_too_long_is_stopped_and_what_it_found_stays(tmp_path: Path) -> None:
+def test_a_stage_that_takes_too_long_is_stopped_and_its_lines_stay(tmp_path: Path) -> None:
     found = run(tmp_path, {"smoke": WAITS, "fused": WRITES}, limit_s=2.0)
     assert found["smoke"]["status"] == "stopped at its limit of 2 s"
     assert len(found["smoke"]["cases"]) == 2
     assert found["fused"]["status"] == "finished"
 
 
-def test_results_of_all_stages_so_far_are_written_after_each(tmp_path: Path) -> None:
+def test_results_of_all_finished_stages_are_written_after_each_stage(tmp_path: Path) -> None:
     looks = f"{WRITES}\nprint(pathlib.Path(sys.argv[1]).with_name('first_gpu.json').read_text())"
     run(tmp_path, {"smoke": WRITES, "fused": looks})
     seen = json.loads((tmp_path / "fused.txt").read_text().removeprefix("said\n"))
@@ -76,44 +76,44 @@ def test_results_of_all_stages_so_far_are_written_after_each(tmp_path: Path) -> 
     assert "| smoke | line 1 | 1.5x |" in (tmp_path / "first_gpu.md").read_text()
 
 
-def test_a_stage_for_which_no_time_is_left_is_left_out_and_one_of_an_earlier_run_stays(tmp_path: Path) -> None:
+def test_a_stage_without_enough_time_is_left_out_and_results_of_an_earlier_run_stay(tmp_path: Path) -> None:
     run(tmp_path, {"smoke": WRITES})
     found = run(tmp_path, {"fused": WRITES}, seconds=5.0)
     assert found["smoke"]["status"] == "finished"
-    assert found["fused"]["status"] == "left out: 5 s were left"
-    assert "left out: 5 s were left" in table(found)
+    assert found["fused"]["status"] == "left out: only 5 s were left"
+    assert "left out: only 5 s were left" in table(found)
 
 
-def test_the_table_compares_with_what_was_expected_and_names_what_was_not_measured() -> None:
+def test_the_table_compares_measured_with_expected_values_and_names_missing_ones() -> None:
     eager = {"case": "resnet20, an epoch, eager", "value": 4.0, "unit": "s"}
     text = table({"r20": {"device": "cuda", "status": "finished", "cases": [eager], "failures": []}})
     assert "| r20 | resnet20, an epoch, eager | 4 s | 2 to 3 s | more |" in text
     assert "| r20 | resnet20, an epoch, a CUDA graph | not measured | 0.35 to 0.55 s | |" in text
-    assert "| smoke | Does a step record, and is the recorded step the same step? | | | not asked for |" in text
+    assert "| smoke | Can a step be recorded, and is the recorded step the same? | | | not requested |" in text
 
 
-def test_a_machine_without_a_gpu_is_said_to_be_one(tmp_path: Path) -> None:
+def test_a_machine_without_a_gpu_is_reported(tmp_path: Path) -> None:
     out = tmp_path / "out"
     found = first(tmp_path, "smoke", "--out", str(out), device="cuda", status=1)
-    assert found["smoke"]["status"] == "left out: torch sees no GPU; --device cpu tries the code without one"
+    assert found["smoke"]["status"] == "left out: torch sees no GPU; --device cpu tests the code without one"
 
 
 @pytest.mark.long
-def test_every_stage_goes_through_on_a_cpu_with_torch_and_little_else(tmp_path: Path) -> None:
+def test_every_stage_finishes_on_a_cpu_with_few_packages_beside_torch(tmp_path: Path) -> None:
     found = first(tmp_path, "--seconds", "280", "--out", str(tmp_path / "out"), device="cpu")
     assert {name: facts["status"] for name, facts in found.items()} == dict.fromkeys(STAGES, "finished")
     assert [facts["failures"] for facts in found.values()] == [[]] * len(STAGES)
     lines = [(name, case["case"]) for name, facts in found.items() for case in facts["cases"]]
     unmet = [row for row in EXPECTED if not any(row.covers(*line) for line in lines)]
-    assert unmet == [], "what is expected is measured under that name"
+    assert unmet == [], "every expected line is measured under that name"
     exact = {case["case"]: case["value"] for name in ("smoke", "streams", "run") for case in found[name]["cases"]}
-    assert {value for case, value in exact.items() if case.startswith("recorded less eager")} == {0.0}
-    assert {value for case, value in exact.items() if "bits of" in case or "gone on" in case} == {1.0}
+    assert {value for case, value in exact.items() if case.startswith("recorded minus eager")} == {0.0}
+    assert {value for case, value in exact.items() if "bits of" in case or "resumed" in case} == {1.0}
     assert found["smoke"]["commit"] == "abc"
 
 
 def first(tmp_path: Path, *arguments: str, device: str, status: int = 0) -> dict[str, Any]:
-    """The stages' facts, from a process as on a bare machine."""
+    """Run stages in a process as on a machine with few packages, and return their results."""
     command = [sys.executable, str(ROOT / "benchmarks" / "first_gpu.py"), *arguments]
     ran = subprocess.run(
         [*command, "--device", device, "--commit", "abc"],
@@ -128,12 +128,12 @@ def first(tmp_path: Path, *arguments: str, device: str, status: int = 0) -> dict
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_the_layout_that_is_measured_is_that_of_weights_gradients_and_images(seeds: int) -> None:
+def test_weights_gradients_and_images_have_the_measured_layout(seeds: int) -> None:
     images = TINY.images(1)
     losses = []
     for name, layout in LAYOUTS.items():
         specs = TINY.specs(TINY.net("resnet20"), seeds, images)
-        group = laid([Member.of(spec, None, "cpu") for spec in specs], layout)
+        group = with_layout([Member.of(spec, None, "cpu") for spec in specs], layout)
         seen: list[torch.Tensor] = []
         group.model.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.extend(inputs))  # type: ignore[misc]
         x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -144,7 +144,7 @@ def test_the_layout_that_is_measured_is_that_of_weights_gradients_and_images(see
     torch.testing.assert_close(*losses)
 
 
-def test_tests_of_a_gpu_are_collected_with_pytest_and_torch_alone(tmp_path: Path) -> None:
+def test_gpu_tests_are_collected_with_only_pytest_and_torch(tmp_path: Path) -> None:
     options = ["-p", "no:timeout", "-p", "no:xdist", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/gpu", "--collect-only", "-q", *options],

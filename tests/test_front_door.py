@@ -207,10 +207,10 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("show", "nosuch.yaml"), "nosuch.yaml: No such file or directory"),
     (("list", "preset"), "unknown list 'preset'; did you mean 'presets'?"),
     (("schema", "studdy"), "unknown description 'studdy'; did you mean 'study'?"),
-    (("status", "nowhere"), "nowhere: no run's folder"),
-    (("report", "nowhere"), "nowhere: no run's folder"),
-    (("repair", "nowhere"), "nowhere: no run's folder"),
-    (("report", "nowhere", "nowhere"), "nowhere: no run's folder"),
+    (("status", "nowhere"), "nowhere: not a run's folder"),
+    (("report", "nowhere"), "nowhere: not a run's folder"),
+    (("repair", "nowhere"), "nowhere: not a run's folder"),
+    (("report", "nowhere", "nowhere"), "nowhere: not a run's folder"),
     (("report", "a", "b", "c"), "3 folders; give one to report on, or two to compare"),
 ]
 
@@ -243,7 +243,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     (STUDY + "fail_above: .nan\n", "study.yaml: fail_above: must be a finite number, not nan"),
     (STUDY + "kind: ablatoin\n", "study.yaml: kind: unknown kind 'ablatoin'; did you mean 'ablation'?"),
     (STUDY.replace("recipe: digits", "recipe: {base: digits, lr: -1}"), "recipe.lr: must be greater than 0, not -1"),
-    (STUDY.replace("recipe: digits", "recipe: {lr: 0.1}"), "recipe: give epochs or steps"),
+    (STUDY.replace("recipe: digits", "recipe: {lr: 0.1}"), "recipe: give either epochs or steps"),
     (STUDY.replace("data: digits", "data: {name: npz, root: no.npz}"), "no.npz"),
     (STUDY + "published: {table: shortcutz}\n", "unknown table 'shortcutz'; did you mean 'shortcuts'?"),
     (STUDY + "published: {table: shortcuts, rows: {b: {}}}\n", "published.rows: unknown arm 'b'; allowed: a"),
@@ -286,7 +286,7 @@ def test_another_study_s_folder_is_refused_with_what_differs(resnet_space: Cli) 
     resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
     result = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY, "--set", "recipe.lr=0.01")
     assert result.status == 2
-    assert "here: holds another study; it differs in recipe.lr (0.1 there, 0.01 here)" in result.err
+    assert "here: holds another study; it differs in recipe.lr (stored 0.1, now 0.01)" in result.err
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(resnet_space: Cli, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(resnet_space: Cli, tmp_p
     (tmp_path / "here" / "thesis.tex").touch()
     result = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
     assert result.status == 2
-    assert "here: not empty, and no run's folder" in result.err
+    assert "here: not empty, and not a run's folder" in result.err
 
 
 def test_the_console_script_gives_the_exit_status_and_no_traceback() -> None:

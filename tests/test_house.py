@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows: who may import what, and what no file may contain."""
+"""Rules that no linter checks: imports, dependencies, sizes of modules, and texts that no file may contain."""
 
 import ast
 import doctest
@@ -16,26 +16,26 @@ from packaging.utils import canonicalize_name
 from pieces import SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("resnet_space", "search", "ablations", "reports")
-MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+PACKAGES = ("resnet_space", "search", "ablations", "reports")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-# Imported in one module each, so that a change of theirs is met in one place.
+# Packages imported in one module each, so that their changes affect one place.
 ONE_MODULE = {
     "ray": "search/running/ray_runner.py",
     "optuna": "search/samplers/optuna_sampler.py",
     "fvcore": "resnet_space/counter.py",
 }
-# Imported by a name of its own, and installed and pinned by another.
+# Packages installed and pinned as a part of another package.
 PART_OF = {"pydantic_core": "pydantic"}
-# What a person waits for before the first line of output.
+# Slow packages that these imports must not load, so that the first output comes quickly.
 LIGHT = {
     "resnet_space": ("torch", "ray"),
     "resnet_space.cli": ("torch", "ray", "pandas", "sqlalchemy", "pydantic"),
     "resnet_space.testing": ("torch", "ray", "pytest"),
     "search.testing": ("torch", "ray", "pytest"),
 }
-# Put together here, so that this file does not contain what it looks for.
+# Joined here, so that this file does not contain the names it searches for.
 REGISTRIES = [
     ".".join(parts)
     for parts in (
@@ -47,7 +47,7 @@ REGISTRIES = [
         ("download", "pytorch", "org"),
     )
 ]
-SOMEBODYS_FOLDER = re.compile(r"(?<![\w.$}/-])/(?:home|Users|root|work)/\w")
+HOME_FOLDER = re.compile(r"(?<![\w.$}/-])/(?:home|Users|root|work)/\w")
 LEFT_BY_TOOLS = {".git", ".venv", "build", "dist", "runs", "__pycache__"}
 
 
@@ -56,7 +56,7 @@ def name(path: Path) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level names of all that a module imports, inside functions too, relative imports aside."""
+    """Return the top-level names of all imports of a module, also inside functions, without relative imports."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -67,7 +67,7 @@ def imported(path: Path) -> set[str]:
 
 
 def own_files() -> list[Path]:
-    """Every file of the project: as git sees it, or all but what tools leave where there is no git."""
+    """Return every file of the project by git; without git, all except those left by tools."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -84,15 +84,15 @@ def own_files() -> list[Path]:
 
 def declared(groups: list[list[str]]) -> dict[str, Requirement]:
     requirements = [Requirement(line) for group in groups for line in group]
-    own = PROJECT["project"]["name"]  # an extra may take in another
+    own = PROJECT["project"]["name"]  # an extra can include another
     return {canonicalize_name(each.name): each for each in requirements if each.name != own}
 
 
-def to_use() -> dict[str, Requirement]:
+def runtime_requirements() -> dict[str, Requirement]:
     return declared([PROJECT["project"]["dependencies"]])
 
 
-def to_work_on() -> dict[str, Requirement]:
+def extra_requirements() -> dict[str, Requirement]:
     return declared(list(PROJECT["project"]["optional-dependencies"].values()))
 
 
@@ -121,8 +121,9 @@ def test_imports_are_declared_dependencies() -> None:
     undeclared = [
         f"{name(path)}: {package}"
         for path in MODULES
-        for package in sorted(imported(path) - set(sys.stdlib_module_names) - set(ROOMS))
-        if not {canonicalize_name(dist) for dist in providers.get(PART_OF.get(package, package), [])} & set(to_use())
+        for package in sorted(imported(path) - set(sys.stdlib_module_names) - set(PACKAGES))
+        if not {canonicalize_name(dist) for dist in providers.get(PART_OF.get(package, package), [])}
+        & set(runtime_requirements())
     ]
     assert undeclared == []
 
@@ -130,7 +131,7 @@ def test_imports_are_declared_dependencies() -> None:
 def test_every_dependency_has_its_line() -> None:
     table = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w.-]+)` \| \S.* \| \S.* \|$", table, flags=re.MULTILINE)
-    needed = to_use() | to_work_on() | declared([PROJECT["build-system"]["requires"]])
+    needed = runtime_requirements() | extra_requirements() | declared([PROJECT["build-system"]["requires"]])
     assert sorted(map(canonicalize_name, rows)) == sorted(needed)
 
 
@@ -138,14 +139,14 @@ def test_constraints_pin_every_dependency_within_its_bounds() -> None:
     pinned = pins()
     outside = [
         str(requirement)
-        for package, requirement in (to_use() | to_work_on()).items()
+        for package, requirement in (runtime_requirements() | extra_requirements()).items()
         if not requirement.specifier.contains(pinned.get(package, "0"))
     ]
     assert outside == []
 
 
-def test_rooms_say_that_they_are_typed() -> None:
-    assert [room for room in ROOMS if not (ROOT / room / "py.typed").is_file()] == []
+def test_packages_are_marked_as_typed() -> None:
+    assert [package for package in PACKAGES if not (ROOT / package / "py.typed").is_file()] == []
 
 
 def test_every_test_in_the_table_of_faults_exists() -> None:
@@ -153,7 +154,7 @@ def test_every_test_in_the_table_of_faults_exists() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", table)
     rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| fault ")]
     assert len(rows) > 15
-    assert [row for row in rows if "::test_" not in row] == [], "a promise without a test is none"
+    assert [row for row in rows if "::test_" not in row] == [], "a promise needs a test"
     found = {
         path: {
             node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.FunctionDef)
@@ -173,12 +174,12 @@ def test_modules_are_under_400_lines() -> None:
     assert {path: lines for path, lines in lengths.items() if lines >= 400} == {}
 
 
-def test_no_file_names_a_registry_or_somebodys_folder() -> None:
+def test_no_file_names_a_registry_or_a_home_folder() -> None:
     found = []
     for path in own_files():
         text = path.read_bytes().decode("utf-8", errors="replace")
         found += [f"{name(path)}: {host}" for host in REGISTRIES if host in text]
-        found += [f"{name(path)}: {match.group()}" for match in SOMEBODYS_FOLDER.finditer(text)]
+        found += [f"{name(path)}: {match.group()}" for match in HOME_FOLDER.finditer(text)]
     assert found == []
 
 

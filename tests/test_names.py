@@ -162,15 +162,16 @@ def test_on_a_cluster_too_and_a_node_where_another_comes_first_is_refused_by_nam
     assert not (tmp_path / TRACE).exists()
 
 
-CONNECTED = """
+CONNECTED = f"""
 import sys
+sys.path.append({str(ROOT / "benchmarks")!r})
 from pathlib import Path
 from resnet_space.errors import InputError
 from search.running import ray_runner
 from search.data import DataSet
 from search.running.preflight import Preflight
 from search.trials.resources import Resources
-from search.running.feed import Listed
+from sweeping import Listed
 from search.trials.trial import Job, TrialSpec
 
 spec = TrialSpec.from_json(sys.argv[1])

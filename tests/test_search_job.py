@@ -150,7 +150,7 @@ def test_as_csv_and_as_a_table_it_says_the_same(found: Path, front: Callable[...
     ("arguments", "message"),
     [
         (["--objectives", "eror"], "did you mean 'error'? allowed: error, macs, params, activations, latency_ms"),
-        (["--objectives", "error,error"], "objective 'error' is there 2 times"),
+        (["--objectives", "error,error"], "objective 'error' is given 2 times; give it once"),
         (["--where", "macs < and depth"], "--where: macs < and depth: column 8"),
         (["--where", "colour == red"], "--where: colour == red: column 1"),
         (["--budget", "macs <= 5"], "no network meets macs <= 5; the nearest has macs = "),
@@ -249,7 +249,7 @@ def test_a_plan_tells_the_space_and_the_time_and_trains_nothing(tmp_path: Path) 
     [
         ({"constraints": ["macs <= 10"]}, "nothing in the space meets macs <= 10; the nearest has macs = "),
         ({"objectives": ["error", "speed"]}, "allowed: error, macs, params, activations, latency_ms"),
-        ({"objectives": ["error", "error"]}, "'error' is there 2 times"),
+        ({"objectives": ["error", "error"]}, "'error' is given 2 times; give it once"),
         ({"constraints": ["macs <"]}, "column 7"),
         ({"sampler": "annealing"}, "sampler"),
         ({"budget": {}}, "has no end"),

@@ -1,4 +1,4 @@
-"""Where trials are, as a user meets it: a PostgreSQL that drivers share, a folder with one driver, a damaged file."""
+"""Storage as a user sees it: a PostgreSQL that drivers share, a folder with one driver, a damaged file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from processes import still
 from verbs import Cli
 
-from search.files.lock import held
-from search.store.claims import living
+from search.files.lock import lock_folder
+from search.store.claims import registered
 from search.store.store import Store
 
 SMALL = ["--set", "width=0.25", "--set", "stages.*.units=1", "--set", "data.limit=200", "--inline"]
@@ -40,7 +40,7 @@ def opened(url: str) -> Iterator[Store]:
         store.close()
 
 
-def test_a_run_whose_trials_are_in_postgresql_is_run_gone_on_with_and_read_there(
+def test_a_run_with_trials_in_postgresql_runs_resumes_and_is_read_there(
     resnet_space: Cli, postgresql_url: str, tmp_path: Path
 ) -> None:
     storage = ["--storage", postgresql_url]
@@ -68,7 +68,7 @@ def test_a_run_whose_trials_are_in_postgresql_is_run_gone_on_with_and_read_there
 DRIVER = """
 import sys
 from search.store import claims
-claims.LEASE_SECONDS, claims.BEAT_SECONDS = 10.0, 0.5
+claims.LEASE_SECONDS, claims.HEARTBEAT_SECONDS = 10.0, 0.5
 from resnet_space.cli import main
 main()
 """
@@ -76,7 +76,7 @@ main()
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
+def test_two_drivers_share_a_study_and_one_finishes_it_when_the_other_is_killed(
     resnet_space: Cli, postgresql_url: str, tmp_path: Path
 ) -> None:
     study = ["shortcuts", "--seeds", "1", "--epochs", "1", *SMALL]
@@ -85,7 +85,7 @@ def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
     def driver(out: str) -> forks.Child:
         return forks.Child(["-c", DRIVER, "run", *study, "--out", out, *storage], cwd=tmp_path)
 
-    # Made beforehand, so that there is something to look at.
+    # Create the store first, so that the test can read it.
     Store(postgresql_url).close()
     with driver("one") as one, driver("two") as two, opened(postgresql_url) as store:
 
@@ -103,7 +103,7 @@ def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
                 return {row[0].rpartition(":")[0].rpartition(":")[2] for row in rows if row[0]}
 
         until(owners)
-        # The first could be done with all of it before the other has begun.
+        # The first driver could finish everything before the other starts.
         first, other = (one, two) if owners() == {str(one.pid)} else (two, one)
         with still(first.pid):
             until(lambda: len(owners()) == 2)
@@ -116,36 +116,36 @@ def test_two_drivers_share_a_study_and_one_does_it_all_when_the_other_is_killed(
     assert {record.status for record in after.values()} == {"complete"}
     assert {key: after[key] for key in before} == before, "once, and unchanged"
     assert {record.attempts for record in before.values()} == {1}
-    assert sum(record.attempts for record in after.values()) <= len(after) + 1, "what was killed with its driver"
+    assert sum(record.attempts for record in after.values()) <= len(after) + 1, "one retry: the killed driver's trial"
     alone = resnet_space("run", *study, "--out", "alone")
-    assert out.replace("one/" if other is one else "two/", "alone/") == alone.out, "the same as one driver alone"
+    assert out.replace("one/" if other is one else "two/", "alone/") == alone.out, "the answer of a single driver"
 
 
 def test_a_second_driver_of_a_search_is_refused(resnet_space: Cli, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(SEARCH)
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     other = Store(url)
-    with living(other.claims, "anvil:77:x", None, every=0.02):
+    with registered(other.claims, "anvil:77:x", None, every=0.02):
         second = resnet_space("run", "study.yaml", "--inline", "--out", "second", "--storage", url)
     other.close()
     assert second.status == 2
-    assert "process 77 on anvil drives this search already, and a search has one driver" in second.err
+    assert "process 77 on anvil already drives this search, and a search has one driver" in second.err
     assert resnet_space("run", "study.yaml", "--inline", "--out", "second", "--storage", url).status == 0
 
 
-def test_a_folder_with_a_driver_is_refused_to_another_and_may_be_read(resnet_space: Cli, tmp_path: Path) -> None:
+def test_a_folder_with_a_driver_refuses_a_second_one_and_can_be_read(resnet_space: Cli, tmp_path: Path) -> None:
     assert resnet_space("run", *STUDY, "--out", "here").status == 0
-    with held(tmp_path / "here", "first"):
+    with lock_folder(tmp_path / "here", "first"):
         for verb in (["run", *STUDY, "--out", "here"], ["repair", "here"]):
             result = resnet_space(*verb)
             assert (result.status, result.out) == (2, "")
             assert f"/here: process {os.getpid()} on " in f"/{result.err.removeprefix('error: ')}"
-            assert "is at work here; wait for its end or stop it, or choose another --out\n" in result.err
+            assert "is running here; wait for its end or stop it, or choose another --out\n" in result.err
         assert resnet_space("status", "here").status == 0
     assert resnet_space("run", *STUDY, "--out", "here").status == 0
 
 
-def test_a_damaged_store_names_the_remedy_and_the_run_goes_on_behind_it(resnet_space: Cli, tmp_path: Path) -> None:
+def test_a_damaged_store_names_the_remedy_and_the_run_resumes_after_repair(resnet_space: Cli, tmp_path: Path) -> None:
     ran = resnet_space("run", *STUDY, "--out", "here")
     assert resnet_space("repair", "here").out == "nothing is wrong: 3 trials, 3 of them ended, and 3 epochs\n"
     file = tmp_path / "here" / "trials.db"
@@ -160,13 +160,13 @@ def test_a_damaged_store_names_the_remedy_and_the_run_goes_on_behind_it(resnet_s
     assert repaired.status == 0
     assert repaired.out.startswith("recovered ")
     assert "the damaged file is kept: here/trials.db.damaged-1\n" in repaired.out
-    assert resnet_space("report", "here").status in (0, 2), "there may be no trial left to report on"
+    assert resnet_space("report", "here").status in (0, 2), "there can be no trial left to report"
     again = resnet_space("run", *STUDY, "--out", "here")
     assert again.status == 0, again.err
     assert again.out == ran.out
 
 
-def test_a_folder_without_a_store_has_nothing_to_repair(resnet_space: Cli, tmp_path: Path) -> None:
+def test_repair_refuses_a_folder_without_a_store(resnet_space: Cli, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "study.yaml").write_text(SEARCH)
     result = resnet_space("repair", "here")

@@ -73,7 +73,7 @@ def test_a_study_runs_and_is_read_on_such_a_terminal(terminal: str, folder: Path
     [
         ((b"show", b"r\xe9s"), b"error: unknown preset 'r\\udce9s'; allowed: "),
         ((b"show", b"resnet20", b"--set", b"\xe9=1"), b"error: \\udce9: has bytes that are no text in UTF-8; "),
-        ((b"status", b"r\xe9s"), b"error: r\\udce9s: no run's folder "),
+        ((b"status", b"r\xe9s"), b"error: r\\udce9s: not a run's folder "),
         ((b"status", b".", b"--storage", b"sqlite:///\xe9"), b"error: sqlite:///\\udce9: has bytes that are no text"),
         ((b"run", b"shortcuts", b"--checkpoints", b"s3://\xe9/x"), b"error: s3://\\udce9/x: has bytes that are no"),
         ((b"run", b"shortcuts", b"--address", b"\xe9:1"), b"error: \\udce9:1: has bytes that are no text in UTF-8; "),

@@ -1,4 +1,4 @@
-"""What `first_gpu.py` does on a GPU that nothing has run on before: a module a stage, whose `measure` yields its lines.
+"""The stages of `first_gpu.py`, one module each; the module's `measure` yields the lines of its table.
 
-`expected` and `record` need the standard library only, so that what is wrong with a machine can be reported from it.
+`expected` and `record` need only the standard library, so that they can report what is wrong with a machine.
 """

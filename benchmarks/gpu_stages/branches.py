@@ -1,7 +1,7 @@
-"""Networks of their own as branches of one CUDA graph: how fast, beside grouped convolutions and one after another?
+"""How fast are separate networks as branches of one CUDA graph, against grouped convolutions and one after another?
 
-A graph forks to a stream for each network and joins them again. Every network has the kernels that it has alone, dense
-ones, so its numbers should be those it has alone to the bit. It is measured here and used nowhere.
+The graph forks into one stream per network and joins them again. Every network has the same dense kernels as alone,
+so its numbers should have the same bits as alone. This is measured here and used nowhere.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from measuring import Measured, in_turns, ratio, several
+from measuring import Measured, in_turns, median_of, ratio
 from sizes import Size
 from torch import Tensor
 
@@ -24,13 +24,13 @@ from search.trials.trial import TrialSpec
 
 NETS = ("resnet20", "resnet110")
 STEPS = 12
-"""That are compared to the bit: some kernel by kernel, most recorded."""
+"""Steps whose bits are compared: the first kernel by kernel, most of them recorded."""
 
 
 class Branches:
-    """A step of each of some networks; after the first few, all of them in one CUDA graph.
+    """Takes one step of each network; after the first few steps, all of them in one CUDA graph.
 
-    On a CPU one after another: all but CUDA's part.
+    On a CPU the networks step one after another, which tests all but CUDA's part.
     """
 
     def __init__(self, groups: Sequence[Group], device: str) -> None:
@@ -48,7 +48,7 @@ class Branches:
         self.launch: Callable[[], list[Tensor]] | None = None
 
     def __call__(self, xs: Sequence[Tensor], ys: Sequence[Tensor], lr: float) -> Tensor:
-        """The networks' losses, before the step."""
+        """Take a step and return the networks' losses before it."""
         self.lr.fill_(lr)
         if not self.xs:
             self.xs, self.ys = [x.clone() for x in xs], [y.clone() for y in ys]
@@ -60,7 +60,7 @@ class Branches:
         return torch.cat(self.launch() if self.launch else self.forked())
 
     def forked(self) -> list[Tensor]:
-        """Every network's step on a stream of its own, after what was launched before and before what comes next."""
+        """Take every network's step on its own stream, after all earlier launches and before all later ones."""
         if not self.streams:
             return [self.step(number) for number in range(len(self.groups))]
         here = torch.cuda.current_stream()
@@ -78,7 +78,7 @@ class Branches:
 
     def record(self) -> Callable[[], list[Tensor]]:
         for group in self.groups:
-            # Made by the graph, in its own memory.
+            # The graph allocates gradients in its own memory.
             group.optimizer.zero_grad(set_to_none=True)
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
@@ -106,7 +106,7 @@ def measure(size: Size) -> Iterator[Measured | Failure]:
 
 
 def same_bits(net: str, specs: list[TrialSpec], images: Images, size: Size) -> Iterator[Measured]:
-    """The share of networks whose losses and weights are, after some steps, to the bit those of one trained alone."""
+    """Yield the share of networks whose losses and weights after some steps have the bits of one trained alone."""
     branches = Branches([_group([spec], size.device) for spec in specs], size.device)
     losses = torch.stack([branches(*batch, 0.05) for batch in _together(specs, images, size)])
     same, again = [], []
@@ -115,7 +115,7 @@ def same_bits(net: str, specs: list[TrialSpec], images: Images, size: Size) -> I
         own = [weight.detach() for weight in branches.groups[number].weights]
         same.append(torch.equal(losses[:, number], alone) and all(map(torch.equal, own, weights)))
         if number == 0:
-            # Whether two trainings of one network agree: if not, nothing can.
+            # Two trainings of one network must agree; otherwise no comparison can.
             again_losses, again_weights = _alone(spec, images, size)
             again.append(torch.equal(again_losses, alone) and all(map(torch.equal, again_weights, weights)))
     value = sum(same) / len(same)
@@ -124,7 +124,7 @@ def same_bits(net: str, specs: list[TrialSpec], images: Images, size: Size) -> I
 
 
 def paces(net: str, specs: list[TrialSpec], images: Images, size: Size) -> Iterator[Measured]:
-    """Seconds of a step of all networks: as branches of a graph, one graph after another, and a graph of them fused."""
+    """Yield the seconds of a step of all networks: as branches, as one graph after another, and fused in one graph."""
     xs, ys = next(iter(_together(specs, images, size)))
     branches = Branches([_group([spec], size.device) for spec in specs], size.device)
     alone = [stepping(_group([spec], size.device), size.device, recorded=True) for spec in specs]
@@ -153,7 +153,7 @@ def paces(net: str, specs: list[TrialSpec], images: Images, size: Size) -> Itera
     rounds = in_turns(*map(timed, sides.values()), rounds=size.rounds)
     for name, taken in zip(sides, zip(*rounds, strict=True), strict=True):
         facts: dict[str, Any] = {"seeds": len(specs), "more_memory_reserved_mib": memory[name]}
-        yield several(f"{net}, a step of all, {name}", None, taken, **facts)
+        yield median_of(f"{net}, a step of all, {name}", None, taken, **facts)
     for place, other in ((1, "one after another"), (2, "fused")):
         pairs = [(each[place], each[0]) for each in rounds]
         names = (f"{other.replace(' ', '_')}_s", "branches_s")
@@ -167,14 +167,14 @@ def _group(specs: Sequence[TrialSpec], device: str) -> Group:
 
 
 def _alone(spec: TrialSpec, images: Images, size: Size) -> tuple[Tensor, list[Tensor]]:
-    """Losses and weights of a network recorded on its own."""
+    """Return losses and weights of a network that is recorded alone."""
     take = stepping(_group([spec], size.device), size.device, recorded=True)
     losses = [take(*batch, 0.05)[0] for batch in _together([spec], images, size)]
     return torch.cat(losses), [weight.detach() for weight in take.group.weights]
 
 
 def _together(specs: Sequence[TrialSpec], images: Images, size: Size) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """A batch of each, a step at a time."""
+    """Yield for each step the batches of all networks."""
     split = images.train.to(size.device)
     moments: dict[str, Any] = {"mean": images.mean, "std": images.std}
     orders = [batches(split, batch_size=size.batch, seed=spec.seed, device=size.device, **moments) for spec in specs]

@@ -1,4 +1,4 @@
-"""How long an epoch is: `epochs_gpu.py`, a network at a time; of the smallest also where cuDNN tries its kernels."""
+"""The seconds of an epoch: `epochs_gpu.py` for one network; for the smallest also with cuDNN's measured kernels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _of(net: str, size: Size, *, by_search: bool = False) -> Iterator[Measured |
 
     yield from epochs_gpu.measured(case, size, failed)
     if size.device == "cuda":
-        # Before other kernels are tried: those that cuDNN tries may take more.
+        # Read before cuDNN tries other kernels, which can take more memory.
         mebibytes = torch.cuda.max_memory_reserved() / 2**20
         yield Measured(f"{net}, memory reserved at the most", None, mebibytes, mebibytes, mebibytes, "MiB")
     if by_search:

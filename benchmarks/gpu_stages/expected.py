@@ -1,17 +1,17 @@
-"""The stages, those that are worth most first, and what is expected of each: estimates, which no run has confirmed."""
+"""The stages, the most valuable first, and the expected values of each: estimates that no run has confirmed."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-ROOM_S = 20
-"""A stage with less time left than this is not begun: importing and CUDA's start take half of it."""
+MIN_STAGE_S = 20
+"""A stage does not start with less time left than this: imports and the start of CUDA take half of it."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A function of a module here, `module:function`, and the seconds after which it is stopped."""
+    """A function of a module in this folder, `module:function`, and the seconds after which it is stopped."""
 
     name: str
     entry: str
@@ -22,14 +22,14 @@ class Stage:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("smoke", "smoke:measure", 75, "Does a step record, and is the recorded step the same step?"),
-        Stage("fused", "fusing:measure", 90, "How many times as fast are eight seeds as one network?"),
+        Stage("smoke", "smoke:measure", 75, "Can a step be recorded, and is the recorded step the same?"),
+        Stage("fused", "fusing:measure", 90, "How many times faster are eight seeds as one network?"),
         Stage("r20", "epochs:resnet20", 130, "How long is an epoch of ResNet-20?"),
-        Stage("profile", "kernels:measure", 40, "Which kernels is a step made of, fused and alone?"),
-        Stage("layouts", "layouts:measure", 50, "Is a step faster channels last, or contiguous?"),
-        Stage("streams", "branches:measure", 60, "And as branches of one CUDA graph, each a network of its own?"),
+        Stage("profile", "kernels:measure", 40, "Which kernels does a step have, fused and alone?"),
+        Stage("layouts", "layouts:measure", 50, "Is a step faster with channels last or contiguous?"),
+        Stage("streams", "branches:measure", 60, "How fast are separate networks as branches of one CUDA graph?"),
         Stage("r110", "epochs:resnet110", 240, "How long is an epoch of ResNet-110?"),
-        Stage("run", "whole_run:measure", 90, "Does a study run to its end, without graphs and with them?"),
+        Stage("run", "whole_run:measure", 90, "Does a complete study run, without graphs and with them?"),
         Stage("r1001", "epochs:preresnet1001", 60, "How long is an epoch of the pre-activation ResNet-1001?"),
     )
 }
@@ -37,7 +37,7 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Expected:
-    """Of the lines of a stage that begin so: the least and the most that would surprise nobody."""
+    """The expected range of a stage's lines whose case starts with `begins`."""
 
     stage: str
     begins: str
@@ -65,17 +65,17 @@ class Expected:
 
 
 EXPECTED = (
-    # No more than two eager runs differ by: their sums are in another order each time.
-    Expected("smoke", "recorded less eager", most=0.01, unit="nats"),
-    Expected("smoke", "trained, stopped and gone on", 1, 1),
+    # At most the difference between two eager runs, whose sums have another order each time.
+    Expected("smoke", "recorded minus eager", most=0.01, unit="nats"),
+    Expected("smoke", "trained, stopped and resumed", 1, 1),
     Expected("fused", "ResNet-20, kernel by kernel", least=4),
-    # Grouped convolutions in bf16 may be slower than dense ones, and the value below 1.
+    # Grouped convolutions in bf16 can be slower than dense ones; then the value is below 1.
     Expected("fused", "ResNet-20, graphs against graphs", 1.2, 2.5),
     Expected("r20", "resnet20, an epoch, eager", 2, 3, "s"),
     Expected("r20", "resnet20, an epoch, a CUDA graph", 0.35, 0.55, "s"),
     Expected("r20", "resnet20, an epoch, compiled and a CUDA graph", 0.15, 0.3, "s"),
     Expected("r20", "resnet20, an epoch at the best", most=0.35, unit="s"),
-    # In bf16 tensor cores read channels last, and what is contiguous is turned before.
+    # In bf16 tensor cores read channels last; contiguous tensors are converted first.
     Expected("layouts", "alone, bf16", 1.1, 2.5),
     Expected("layouts", "seeds fused, bf16", 1, 2.5),
     Expected("streams", "resnet20, branches over one after another", 1.5, 4),

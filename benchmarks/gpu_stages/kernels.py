@@ -1,4 +1,4 @@
-"""Which kernels a step is made of, fused and alone: their number, their time, and the fourteen that take most of it."""
+"""Which kernels does a step have, fused and alone? Their number, their time, and the fourteen slowest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search.training.members import Group, Member
 from search.training.step import step
 
 STEPS = 5
-MOST = 14
+MAX_KERNELS = 14
 
 
 def measure(size: Size) -> Iterator[Measured | Failure]:
@@ -48,7 +48,7 @@ def profiled(name: str, seeds: int, images: Images, size: Size) -> Iterator[Meas
     wanted = DeviceType.CUDA if on_gpu else DeviceType.CPU
     kernels = [event for event in seen.key_averages() if event.device_type == wanted]
     taken = {event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total for event in kernels}
-    most = sorted(kernels, key=lambda event: -taken[event.key])[:MOST]
+    most = sorted(kernels, key=lambda event: -taken[event.key])[:MAX_KERNELS]
     details = {
         "seeds": seeds,
         "kernels": [

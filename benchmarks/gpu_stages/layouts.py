@@ -1,8 +1,8 @@
-"""Is a step faster with images and weights channels last, as training has them, or contiguous?
+"""Is a step faster with images and weights channels last, as in training, or contiguous?
 
-ResNet-20 alone and its seeds fused, in bf16 and in float32, which is TF32 in convolutions: steps as trials take them,
-recorded and with cuDNN's measured kernels, both layouts in turns. Above 1 channels last is faster; where it is below,
-`Group.layout` and `members.beginning` are what to change.
+ResNet-20 alone and with its seeds fused, in bf16 and in float32 (TF32 in convolutions). Steps are those of trials,
+recorded and with cuDNN's measured kernels; the two layouts alternate. A value above 1 means that channels last is
+faster. If it is below 1, change `Group.layout` and `members.beginning`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from search.trials.trial import TrialSpec
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 PRECISIONS = {"bf16": "bf16", "float32": "none"}
-"""With what a recipe calls it."""
+"""From a precision to its name in a recipe."""
 
 
 def measure(size: Size) -> Iterator[Measured | Failure]:
@@ -41,15 +41,15 @@ def measure(size: Size) -> Iterator[Measured | Failure]:
 
 
 def compared(case: str, specs: list[TrialSpec], images: Images, size: Size) -> Measured:
-    """How many times as long a step takes contiguous."""
+    """Return the time of a step contiguous over that with channels last."""
     rounds = in_turns(*(steps(specs, images, size, layout) for layout in LAYOUTS.values()), rounds=size.rounds)
     names = ("contiguous_s", "channels_last_s")
     return ratio(case, None, rounds, names=names, seeds=len(specs), batch=size.batch)
 
 
 def steps(specs: list[TrialSpec], images: Images, size: Size, layout: torch.memory_format) -> Callable[[], float]:
-    """Measures the seconds of a step, whose first ones are taken before."""
-    group = laid([Member.of(spec, None, size.device) for spec in specs], layout)
+    """Warm up, and return a function that measures the seconds of a step."""
+    group = with_layout([Member.of(spec, None, size.device) for spec in specs], layout)
     take = stepping(group, size.device, recorded=True)
     split = images.train.to(size.device)
     moments = {"mean": images.mean, "std": images.std, "device": size.device}
@@ -66,8 +66,8 @@ def steps(specs: list[TrialSpec], images: Images, size: Size, layout: torch.memo
     return lambda: seconds(size.steps)
 
 
-def laid(members: list[Member], layout: torch.memory_format) -> Group:
-    """A group whose images and weights lie in memory so."""
+def with_layout(members: list[Member], layout: torch.memory_format) -> Group:
+    """Return a group with images and weights in this memory layout."""
     group = Group(members)
     group.layout = layout
     group.model.to(memory_format=layout).train()

@@ -1,4 +1,4 @@
-"""One stage in this process: `python -m gpu_stages.one STAGE --device D --out FILE`; `first_gpu.py` starts it."""
+"""Run one stage in this process: `python -m gpu_stages.one STAGE --device D --out FILE`; started by `first_gpu.py`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main() -> None:
                 facts["failures"].append(asdict(found))
             else:
                 if given.device == "cpu":
-                    # Goals are of GPUs.
+                    # Goals are for GPUs.
                     found = replace(found, goal=None)
                 print(found, flush=True)
                 facts["cases"].append(asdict(found))
@@ -48,13 +48,13 @@ def lines(stage: str, device: str) -> Any:
 
 
 def where(device: str, commit: str) -> dict[str, Any]:
-    """The card, its driver, and what runs on it."""
+    """Return the card, its driver, the versions and the commit."""
     import torch
 
     from search.machine.session import commit as found
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise LeftOut("torch sees no GPU; --device cpu tries the code without one")
+        raise LeftOut("torch sees no GPU; --device cpu tests the code without one")
     return {
         "device": device,
         "card": torch.cuda.get_device_name() if device == "cuda" else f"CPU ({platform.machine()})",
@@ -68,7 +68,7 @@ def where(device: str, commit: str) -> dict[str, Any]:
 
 
 def driver() -> str | None:
-    """The version of NVIDIA's driver."""
+    """Return the version of NVIDIA's driver; None if it is unknown."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         asked = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20, check=True)

@@ -1,4 +1,4 @@
-"""What stages found, kept: a file a stage, written after each of its lines, and one of all, after each stage."""
+"""The files of results: one per stage, written after each of its lines, and one of all stages, after each stage."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ ALL = "first_gpu.json"
 TABLE = "first_gpu.md"
 
 Facts = dict[str, Any]
-"""Of a stage: `status`, `seconds`, `cases`, `failures`, and where and with what it ran."""
+"""Results of a stage: `status`, `seconds`, `cases`, `failures`, and its machine, versions and commit."""
 
 
 class LeftOut(Exception):
-    """A stage that cannot be done here, and why."""
+    """A stage cannot run on this machine; the message says why."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A line that could not be measured; the stage goes on."""
+    """A line that could not be measured; the stage continues."""
 
     case: str
     why: str
@@ -36,7 +36,7 @@ class Failure:
 
 
 def write(path: Path, text: str) -> None:
-    """Whole or not at all, also where the machine is taken away meanwhile."""
+    """Write a file completely or not at all, even if the machine is lost meanwhile."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
     with half.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -50,7 +50,7 @@ def write_json(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> Facts:
-    """A file of results; empty where there is none."""
+    """Return a file of results; empty if there is none."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -58,13 +58,15 @@ def read(path: Path) -> Facts:
 
 
 def table(stages: Mapping[str, Facts]) -> str:
-    """Markdown: what came out, what was expected, and what was left out and why."""
+    """Return Markdown: measured and expected values, and what was left out and why."""
     rows = ["| stage | line | value | expected | |", "|---|---|---:|---|---|"]
     for name in STAGES:
-        facts = stages.get(name, {"status": "not asked for"})
+        facts = stages.get(name, {"status": "not requested"})
         cases = facts.get("cases", [])
         for case in cases:
-            rows.append(f"| {name} | {case['case']} | {_told(case)} | {' | '.join(_beside(name, case, facts))} |")
+            rows.append(
+                f"| {name} | {case['case']} | {_formatted(case)} | {' | '.join(_comparison(name, case, facts))} |"
+            )
         for failure in facts.get("failures", []):
             rows.append(f"| {name} | {failure['case']} | failed | | {failure['why'].replace('|', '/')} |")
         if facts["status"] != "finished":
@@ -77,7 +79,7 @@ def table(stages: Mapping[str, Facts]) -> str:
 
 
 def sources(stages: Mapping[str, Facts]) -> Iterable[str]:
-    """A line for each card, commit and torch that stages ran with."""
+    """Return one line for each combination of card, torch and commit that stages ran with."""
     found: dict[str, list[str]] = {}
     for name, facts in stages.items():
         if "card" in facts:
@@ -86,15 +88,15 @@ def sources(stages: Mapping[str, Facts]) -> Iterable[str]:
     return [f"{', '.join(names)}: {where}" for where, names in found.items()]
 
 
-def _beside(stage: str, case: Mapping[str, Any], facts: Facts) -> tuple[str, str]:
-    """What was expected of a line, and how it compares; a CPU's lines only show that the code runs."""
+def _comparison(stage: str, case: Mapping[str, Any], facts: Facts) -> tuple[str, str]:
+    """Return the expected value of a line, and the verdict; lines of a CPU only show that the code runs."""
     row = next((row for row in EXPECTED if row.covers(stage, case["case"])), None)
     if row is None:
         return "", ""
     return str(row), "on a CPU" if facts.get("device") == "cpu" else row.verdict(case["value"])
 
 
-def _told(case: Mapping[str, Any]) -> str:
+def _formatted(case: Mapping[str, Any]) -> str:
     value, unit = case["value"], case["unit"]
     number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return number + (unit if unit in ("x", "%") else f" {unit}")

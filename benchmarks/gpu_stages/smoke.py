@@ -1,4 +1,4 @@
-"""Does a step record, and is the recorded step the same step? Then training that is stopped, and goes on."""
+"""Can a step be recorded, and is the recorded step the same? Does stopped training resume?"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sizes import Size
 
 from gpu_stages.record import Failure
 from search.data import Images, batches
+from search.training.execution import Execution
 from search.training.members import Group, Member
 from search.training.step import stepping
 from search.training.train import train_together
@@ -45,23 +46,23 @@ def measure(size: Size) -> Iterator[Measured | Failure]:
                 except Exception as error:
                     yield Failure.of(case, error)
     for seeds in (1, SEEDS):
-        case = f"trained, stopped and gone on, {seeds} seeds"
+        case = f"trained, stopped and resumed, {seeds} seeds"
         try:
-            yield stopped(case, size.specs(size.net("resnet20"), seeds, images, epochs=3), images, size)
+            yield stop_and_resume(case, size.specs(size.net("resnet20"), seeds, images, epochs=3), images, size)
         except Exception as error:
             yield Failure.of(case, error)
 
 
 def compared(case: str, specs: list[TrialSpec], images: Images, size: Size) -> Measured:
-    """The largest difference of a loss between recorded and eager steps, beside that between two eager runs."""
+    """Return the largest difference of a loss between recorded and eager steps, with that between two eager runs."""
     eager, recorded, again = (losses(specs, images, size.device, recorded=each) for each in (False, True, False))
     value = float((recorded - eager).abs().max())
-    details = {"eager_less_eager": float((again - eager).abs().max()), "last_losses": eager[-1].tolist()}
-    return Measured(f"recorded less eager: {case}", None, value, value, value, "nats", details)
+    details = {"eager_minus_eager": float((again - eager).abs().max()), "last_losses": eager[-1].tolist()}
+    return Measured(f"recorded minus eager: {case}", None, value, value, value, "nats", details)
 
 
 def losses(specs: list[TrialSpec], images: Images, device: str, *, recorded: bool) -> torch.Tensor:
-    """Of every step and member, at a rate that falls."""
+    """Return the losses of every step and member, with a falling learning rate."""
     group = Group([Member.of(spec, None, device) for spec in specs])
     group.model.train()
     take = stepping(group, device, recorded=recorded)
@@ -83,18 +84,17 @@ def losses(specs: list[TrialSpec], images: Images, device: str, *, recorded: boo
         xs, ys = zip(*own, strict=True)
         found.append(take(xs, ys, 0.05 / (1 + number))[0])
     if recorded and device != "cpu" and (why := [notice.text for notice in take.reported()]):
-        # It goes on kernel by kernel, and would look right.
+        # It would continue kernel by kernel, and look correct.
         raise RuntimeError("; ".join(why))
     return torch.stack(found).float().cpu()
 
 
-def stopped(case: str, specs: list[TrialSpec], images: Images, size: Size) -> Measured:
-    """The share of trials that are complete, after a stop at the second epoch's end as by a kill."""
+def stop_and_resume(case: str, specs: list[TrialSpec], images: Images, size: Size) -> Measured:
+    """Stop training after the second epoch, as a kill does, and resume; return the share of complete trials."""
     with tempfile.TemporaryDirectory() as folder:
         settings: dict[str, Any] = {
-            "device": size.device,
             "folders": [Path(folder) / spec.key for spec in specs],
-            "recorded": True,
+            "execution": Execution(size.device, recorded=True),
         }
         events = train_together(specs, images, **settings)
         epochs = 0

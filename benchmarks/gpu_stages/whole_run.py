@@ -1,7 +1,7 @@
-"""Does a study run to its end on a GPU, inline? A shipped one with small networks, two seeds an arm.
+"""Does a complete study run on a GPU, inline? It is a shipped study with small networks and two seeds per arm.
 
-Once kernel by kernel, each trial alone; and once with graphs and an arm's seeds as one network. It goes through
-planning, checks of the machine and its kernels, the store, training and checkpoints; not through the command line and
+It runs once kernel by kernel with each trial alone, and once with graphs and the seeds of an arm as one network. It
+uses planning, checks of the machine and its kernels, the store, training and checkpoints, but not the command line and
 the reports, which need more packages and no GPU.
 """
 
@@ -24,7 +24,7 @@ NEEDED = (
     *("cffi", "filelock", "fvcore", "iopath", "moocore", "platformdirs", "portalocker", "rich", "ruamel.yaml"),
     *("safetensors", "sqlalchemy", "tabulate", "termcolor", "tqdm"),
 )
-"""Beside what the other stages need."""
+"""Packages in addition to those of the other stages."""
 EPOCHS = 3
 
 
@@ -41,7 +41,7 @@ def measure(size: Size) -> Iterator[Measured | Failure]:
 
 
 def ran(case: str, folder: Path, size: Size, *, graphs: bool) -> Measured:
-    """The share of trials that are complete."""
+    """Run the study and return the share of complete trials."""
     from resnet_space import api
 
     began = time.monotonic()
@@ -54,7 +54,7 @@ def ran(case: str, folder: Path, size: Size, *, graphs: bool) -> Measured:
 
 
 def changes(size: Size, *, graphs: bool) -> dict[str, Any]:
-    """What is otherwise than in the shipped study: small data without a file, and few epochs."""
+    """Return the changes to the shipped study: small synthetic data, and few epochs."""
     return {
         "net": "resnet20",
         "data": size.data(4).model_dump(mode="json", exclude_none=True),

@@ -1,14 +1,15 @@
-"""Replay samplers on a table of trained networks: hypervolume over evaluations, against random and stock Ray.
+"""Replay samplers on a table of trained networks: hypervolume over evaluations, against random search and stock Ray.
 
     python benchmarks/search_quality/replay.py [--trials 120] [--repetitions 30] [--only local,random]
 
-Every repetition draws one of a network's seeds at its evaluation, as a search would see it, and is judged by the mean
-over seeds of what it has asked for: luck is worth nothing. The hypervolume is over the error and log10 of the MACs,
-below the reference point (0.9, the largest network), as a share of the table's own; `linear` takes MACs as they are.
+At each evaluation a repetition draws one of a network's seeds, as a search would see it. It is judged by the mean over
+seeds of the networks that it has proposed, so luck does not count. The hypervolume is over the error and log10 of the
+MACs, below the reference point (0.9, the largest network), as a share of the table's own; `linear` uses MACs as they
+are.
 
-Stock is Ray's OptunaSearch as its documentation has it, told each result. An assignment that is no network is told as
-the worst result and costs it nothing; one that it has asked for before costs it a trial. Writes `replay.json`, and
-prints the medians as a table for README.md.
+Stock is Ray's OptunaSearch as in its documentation, with each result reported. An assignment without a network is
+reported as the worst result and does not count as a trial; a repeated network does. Writes `replay.json`, and prints
+the medians as a table for README.md.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ OBJECTIVES = ("error", "macs")
 WORST = 0.9
 AT = (10, 20, 30, 40, 60, 80, 100, 120)
 Evaluate = Callable[[Architecture], tuple[float, float]]
-"""From a network to the error of one of its seeds, and its MACs."""
+"""From a network to the error of one of its seeds and its MACs."""
 
 
 class Table:
@@ -60,7 +61,7 @@ class Table:
         self.most = max(self.macs.values()) * 1.01
 
     def traces(self, keys: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Hypervolume after each evaluation, in log MACs and in MACs, as shares of the whole table's."""
+        """Return the hypervolume after each evaluation, in log MACs and in MACs, as shares of the complete table's."""
         return self._share(keys, math.log10), self._share(keys, float)
 
     def _share(self, keys: list[str], scale: Callable[[float], float]) -> np.ndarray:
@@ -73,7 +74,7 @@ class Table:
 
 
 def ours(name: str, space: Space, seed: int, trials: int, evaluate: Evaluate) -> Iterator[str]:
-    """The networks that one of our samplers asks for."""
+    """Yield the networks that one of our samplers proposes."""
     kind = SAMPLERS[name]()
     sampler = Sampler(space, kind.strategy(space, OBJECTIVES, seed), seed=seed)
     for _ in range(trials):
@@ -86,7 +87,7 @@ def ours(name: str, space: Space, seed: int, trials: int, evaluate: Evaluate) ->
 
 
 def stock(name: str, space: Space, seed: int, trials: int, evaluate: Evaluate) -> Iterator[str]:
-    """The networks that Ray's own OptunaSearch asks for, repetitions included."""
+    """Yield the networks that Ray's own OptunaSearch proposes, including repeated ones."""
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
@@ -105,7 +106,7 @@ def stock(name: str, space: Space, seed: int, trials: int, evaluate: Evaluate) -
         try:
             net = space.architecture(assignment)
         except InputError:
-            # Told as the worst there is: told as an error, it would go on asking for the same.
+            # Reported as the worst result: after an error it would propose the same again.
             search.on_trial_complete(str(number), result={"error": WORST, "macs": most})
             continue
         done += 1
@@ -118,7 +119,7 @@ SIDES = {**dict.fromkeys(SAMPLERS, ours), "stock nsga2": stock, "stock tpe": sto
 
 
 def once(job: tuple[str, int, int]) -> tuple[str, list[str], float]:
-    """One repetition of one side: what it asked for, and the seconds it took to think."""
+    """Run one repetition of one side; return its name, the proposed networks, and the seconds of the sampler."""
     name, seed, trials = job
     warnings.simplefilter("ignore")
     table, space = Table(HERE / "table.csv"), Space.from_yaml(HERE / "space.yaml")
@@ -133,7 +134,7 @@ def once(job: tuple[str, int, int]) -> tuple[str, list[str], float]:
 
 
 def band(rows: list[np.ndarray], at: int) -> list[float]:
-    """Median and the 95 % band over repetitions after `at` evaluations."""
+    """Return the 95 % band and the median over repetitions after `at` evaluations: low, median, high."""
     values = [float(row[min(at, len(row)) - 1]) for row in rows]
     return [round(float(np.quantile(values, q)), 4) for q in (0.025, 0.5, 0.975)]
 
@@ -159,7 +160,7 @@ def main() -> None:
             linear.setdefault(name, []).append(b)
             seconds.setdefault(name, []).append(taken)
     at = [n for n in AT if n <= options.trials]
-    told = {
+    results = {
         "what": f"{options.repetitions} repetitions of {options.trials} evaluations: low, median, high; 95 % band",
         "table": json.loads((HERE / "table.json").read_text()),
         "machine": {name: fact for name, fact in machine().items() if name != "host"},
@@ -169,11 +170,11 @@ def main() -> None:
         "linear": {name: {n: band(rows, n) for n in at} for name, rows in linear.items()},
         "seconds_an_ask": {name: round(float(np.median(s)) / options.trials, 4) for name, s in seconds.items()},
     }
-    write_text(options.out, json.dumps(told, indent=1) + "\n")
-    print(f"| sampler | {' | '.join(map(str, at))} | ms an ask |\n|---|{'---:|' * (len(at) + 1)}")
+    write_text(options.out, json.dumps(results, indent=1) + "\n")
+    print(f"| sampler | {' | '.join(map(str, at))} | ms per ask |\n|---|{'---:|' * (len(at) + 1)}")
     for name in options.only.split(","):
         cells = [f"{band(log[name], n)[1]:.3f}" for n in at]
-        print(f"| {name} | {' | '.join(cells)} | {1000 * told['seconds_an_ask'][name]:.0f} |")
+        print(f"| {name} | {' | '.join(cells)} | {1000 * results['seconds_an_ask'][name]:.0f} |")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Train every network of `space.yaml` on digits, at two seeds, and write the table that samplers are replayed on.
+"""Train every network of `space.yaml` on digits, with two seeds, and write the table on which samplers are replayed.
 
     python benchmarks/search_quality/train_table.py [--out runs/search_quality]
 
-Goes on where it stopped. Writes `table.csv` (one row a network and seed) and `table.json` (where the numbers are from).
+The same command resumes. Writes `table.csv` (one row per network and seed) and `table.json` (the origin of the
+numbers).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -19,26 +21,29 @@ from search.data.description import DataSet
 from search.files.atomic import write_text
 from search.machine.session import commit, machine, versions
 from search.running import inline
-from search.running.feed import sweep
 from search.store.store import Store
 from search.trials.events import Finished
-from search.trials.recipe import Recipe, resolved
+from search.trials.recipe import Recipe, resolve_recipe
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+from sweeping import sweep  # noqa: E402
+
 SEEDS = 2
 RECIPE = {"base": "digits", "epochs": 4}
 
 
 def main() -> None:
-    """Train what the store does not have, and write the table."""
+    """Train the trials that the store lacks, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/search_quality"))
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     space = Space.from_yaml(HERE / "space.yaml")
-    data, recipe = DataSet(name="digits"), Recipe.of(resolved(RECIPE))
+    data, recipe = DataSet(name="digits"), Recipe.of(resolve_recipe(RECIPE))
     images = load(data)
     trials = [
         TrialSpec(architecture=net, recipe=recipe, data=data, fingerprint=images.fingerprint, seed=seed)
@@ -61,7 +66,7 @@ def main() -> None:
             rows.writerow(
                 [net.key, spec.seed, cost.params, cost.macs, record.status, *errors, round(record.seconds or 0, 2)]
             )
-    told = {
+    origin = {
         "what": f"every network of space.yaml, {SEEDS} seeds, on digits",
         "recipe": RECIPE,
         "fingerprint": images.fingerprint,
@@ -69,11 +74,11 @@ def main() -> None:
         "versions": versions(),
         "commit": commit(),
     }
-    write_text(HERE / "table.json", json.dumps(told, indent=2) + "\n")
+    write_text(HERE / "table.json", json.dumps(origin, indent=2) + "\n")
 
 
 def note(done: list[int], total: int, event: object) -> None:
-    """A line every twenty trials."""
+    """Print a line every twenty trials."""
     if isinstance(event, Finished):
         done[0] += 1
         if done[0] % 20 == 0:

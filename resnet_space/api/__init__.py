@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ablations.published import Published
     from ablations.two_runs import TwoRuns
     from reports.outlook import Outlook
+    from reports.page import Page
     from reports.query import Answer
     from reports.runs import Run
     from search.files.bucket import Place
@@ -120,7 +121,7 @@ def run(
                     (stop.kept_by(runner) if stop else runner)(feed)
         finally:
             if progress.machines:
-                folder.amend(kernels=progress.machines)
+                folder.update_session(kernels=progress.machines)
     return open_run(out, storage, checkpoints)
 
 
@@ -159,18 +160,18 @@ def status(path: Path, storage: str | None = None) -> State:
     from search.files import failures
     from search.files.folder import RunFolder
     from search.running.liveness import Presence
-    from search.store.membership import strangers
-    from search.store.status import glance
+    from search.store.membership import count_foreign
+    from search.store.status import read_run_status
 
     folder = RunFolder.existing(path)
-    found = None if storage else glance(folder)
+    found = None if storage else read_run_status(folder)
     if found is None:
         from search.store.store import Store
 
         with closing(Store.of(folder, storage)) as store:
-            found = store.standing()
-    traceback = failures.first(found.failed, folder.checkpoints)
-    return State(Presence.of(folder, found), strangers(folder, storage), traceback)
+            found = store.run_status()
+    traceback = failures.first_traceback(found.failed, folder.checkpoints)
+    return State(Presence.of(folder, found), count_foreign(folder, storage), traceback)
 
 
 def first_traceback(run: Run) -> Place | None:
@@ -178,7 +179,8 @@ def first_traceback(run: Run) -> Place | None:
     from search.files import failures
     from search.trials.record import failed
 
-    return failures.first(failed(run.records), run.folder.checkpoints)
+    found = failures.first_traceback(failed(run.records), run.folder.checkpoints)
+    return found.resolve() if isinstance(found, Path) else found
 
 
 def repair(path: Path) -> list[str]:
@@ -188,11 +190,11 @@ def repair(path: Path) -> list[str]:
         InputError: no run's folder, a driver is at work on it, or the file is not damaged.
     """
     from search.files.folder import RunFolder
-    from search.files.lock import held
+    from search.files.lock import lock_folder
     from search.store.repair import repair as rebuild
 
     folder = RunFolder.existing(path).path
-    with held(folder, "repair"):
+    with lock_folder(folder, "repair"):
         return rebuild(folder).lines
 
 
@@ -242,24 +244,41 @@ def published(dataset: str) -> list[Published]:
     return catalogue(dataset)
 
 
+def document(found: Run | TwoRuns, *, published: Sequence[Published] = ()) -> Page:
+    """What the report of a run, or of a comparison, says: plain data that each format renders.
+
+    Args:
+        published: results that are drawn beside the front of a run.
+    """
+    from ablations.two_runs import TwoRuns
+    from reports.document import comparison
+    from resnet_space.api.kinds import KINDS
+
+    if isinstance(found, TwoRuns):
+        return comparison.document(found)
+    return KINDS[found.study.kind].document.load()(found, published=published)
+
+
 def report(
     found: Run | TwoRuns, formats: Sequence[str] = ("html",), *, published: Sequence[Published] = ()
 ) -> list[Path]:
     """Write the report of a run, or of a comparison, in each format; the paths. It goes into the (first) run's folder.
 
     Args:
-        published: results that are drawn beside the front of a run.
+        published: as in `document`.
 
     Raises:
         InputError: an unknown format.
     """
     from ablations.two_runs import TwoRuns
-    from reports import two_runs
-    from reports.write import write
+    from reports.write import OF_TWO_RUNS, write
+    from resnet_space.api.kinds import KINDS
 
+    page = partial(document, found, published=published)
     if isinstance(found, TwoRuns):
-        return two_runs.write(found, found.first.path / "report", list(formats))
-    return write(found, list(formats), published)
+        return write(found.first.path / "report", f"compare-{found.second.name}", formats, page, documents=OF_TWO_RUNS)
+    exports = {name: partial(part.load(), found) for name, part in KINDS[found.study.kind].exports.items()}
+    return write(found.folder.report, "report", formats, page, exports=exports, published=published)
 
 
 class Exported(NamedTuple):

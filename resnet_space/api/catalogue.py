@@ -29,8 +29,8 @@ def presets() -> Listing:
             (unit.order for unit in units),
             (unit.branch.kind for unit in units),
         )
-        told = (", ".join(dict.fromkeys(each)) for each in kinds)
-        rows.append((name, str(row.net.depth), *told, row.source))
+        shown = (", ".join(dict.fromkeys(each)) for each in kinds)
+        rows.append((name, str(row.net.depth), *shown, row.source))
     return ("preset", "depth", "shortcut", "order", "branch", "source"), rows
 
 
@@ -100,7 +100,7 @@ def designs() -> Listing:
 
 
 def references() -> Listing:
-    from reports.numerals import engineering
+    from reports.numbers import engineering
     from resnet_space.references import REFERENCES, counted
 
     rows = []
@@ -157,7 +157,7 @@ RECORDS: dict[str, Callable[..., list[dict[str, Any]]]] = {
     "references": _references_records,
     "published": _published_records,
 }
-"""Lists that have more to tell programs than the texts of their table."""
+"""Lists that hold more for programs than the texts of their table."""
 
 
 NOTES: dict[str, Sequence[str]] = {
@@ -207,7 +207,7 @@ def _on(what: str, dataset: str | None) -> dict[str, str]:
 
 
 def _study_schema() -> dict[str, Any]:
-    """Of a study's file: one of the kinds, told apart by `kind`."""
+    """Of a study's file: one of the kinds, by its field `kind`."""
     from resnet_space.api.kinds import KINDS
 
     studies = {name: kind.study.load() for name, kind in KINDS.items()}

@@ -83,12 +83,12 @@ def _check_head(path: str, kind: type[Study]) -> None:
 
 def _plain_recipe(data: dict[str, Any]) -> dict[str, Any]:
     """With the recipe as a mapping, so that a path can lead into it; the data set likewise."""
-    from search.trials.recipe import resolved
+    from search.trials.recipe import resolve_recipe
 
     recipe, images = data.get("recipe"), data.get("data")
     return {
         **data,
-        **({"recipe": resolved(recipe)} if recipe is not None else {}),
+        **({"recipe": resolve_recipe(recipe)} if recipe is not None else {}),
         **({"data": {"name": images}} if isinstance(images, str) else {}),
     }
 

@@ -15,7 +15,7 @@ from resnet_space.errors import InputError, unknown
 
 def status(folder: Folder, storage: Storage = None, json: Json = False) -> None:
     """How many trials are complete, running, waiting, diverged, failed; with reasons and the path of a traceback."""
-    from search.store.membership import left_out
+    from search.store.membership import foreign_note
 
     found = api.status(folder, storage)
     presence, traceback = found.presence, found.traceback
@@ -27,7 +27,7 @@ def status(folder: Folder, storage: Storage = None, json: Json = False) -> None:
     if reasons := presence.standing.reasons:
         print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in reasons])
     if found.left_out:
-        typer.echo(left_out(found.left_out))
+        typer.echo(foreign_note(found.left_out))
     for line in presence.lines:
         typer.echo(line)
     if traceback:
@@ -50,8 +50,8 @@ def front(
 ) -> None:
     """Print the Pareto front of a run, with its spread over seeds and how sure it is."""
     from reports.front import FORMATS
-    from reports.terminal import front_table
-    from search.store.membership import left_out
+    from reports.terminal import parts
+    from search.store.membership import foreign_note
 
     if form != "table" and form not in FORMATS:
         raise unknown("format", form, ["table", *FORMATS], path="--format")
@@ -59,11 +59,11 @@ def front(
         folder, objectives=objectives, where=where, budget=budget, knee=knee, reference=reference, storage=storage
     )
     if found.others:
-        typer.echo(left_out(found.others), err=True)
+        typer.echo(foreign_note(found.others), err=True)
     if form != "table":
         typer.echo(FORMATS[form](found.points, found.nets), nl=False)
     else:
-        for part in front_table(found):
+        for part in parts(found.blocks):
             console().print(part, soft_wrap=isinstance(part, str))
 
 

@@ -33,7 +33,8 @@ def plan(
     json: Json = False,
 ) -> None:
     """Say what a study will take before it trains: trials, networks, costs, time, memory, what does not fit."""
-    from reports.outlook import told
+    from reports.outlook import blocks
+    from reports.terminal import parts
 
     changed = given(changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials)
     planned = api.plan(api.study(study, profile=profile, changes=changed))
@@ -41,7 +42,7 @@ def plan(
     if json:
         print_json(found.as_json(planned.study.resources.gpus, planned.study.resources.cpus))
     else:
-        for part in told(found):
+        for part in parts(blocks(found)):
             console().print(part, soft_wrap=isinstance(part, str))
 
 
@@ -70,7 +71,7 @@ def run(
     try:
         # From here on: what is imported next takes seconds.
         with stop.listening():
-            from reports.terminal import answer
+            from reports.terminal import render
 
             result = api.run(
                 api.study(study, profile=profile, changes=changed),
@@ -84,7 +85,7 @@ def run(
                 stop=stop,
                 say=partial(typer.echo, err=True),
             )
-            for part in answer(result):
+            for part in render(api.document(result)):
                 console().print(part, soft_wrap=isinstance(part, str))
             for path in api.report(result, ["md", "html"]):
                 typer.echo(f"report: {path}")

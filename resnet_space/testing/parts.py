@@ -17,7 +17,7 @@ from resnet_space.blueprint import Carry
 from resnet_space.branches import BRANCHES, BasicBranch, BottleneckBranch, BranchKind
 from resnet_space.description import Description, kind_of
 from resnet_space.modules import Gate, Scalar, Unit
-from resnet_space.orders import ORDERS, Normalisation, Order, OrderName, applied, canonical
+from resnet_space.orders import ORDERS, Normalisation, Order, applied, canonical
 from resnet_space.shortcuts import SHORTCUTS, IdentityShortcut, ShortcutKind
 from resnet_space.testing.laws import Laws, check, expect, table
 from resnet_space.testing.networks import NETWORK_LAWS, exported_it_computes_the_same
@@ -200,7 +200,7 @@ def network(
     """
     unit = ResidualUnit.model_construct(
         shortcut=shortcut or IdentityShortcut(),
-        order=cast(OrderName, order),
+        order=order,
         normalisation=normalisation,
         branch=branch or BasicBranch(),
         survival=1.0,
@@ -237,8 +237,8 @@ def _with_order(row: Row) -> Iterator[Architecture]:
 @contextmanager
 def _listed(row: Row) -> Iterator[None]:
     """Meanwhile the order is in the catalogue."""
-    before, orders = dict(ORDERS), cast(dict[str, Order], ORDERS)
-    orders[row.name] = row.order
+    before = dict(ORDERS)
+    ORDERS[row.name] = row.order
     try:
         yield
     finally:

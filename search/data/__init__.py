@@ -1,11 +1,10 @@
-"""The data room: image classification sets, each held in memory as one tensor.
+"""Image classification data sets, each held in memory as one tensor per split.
 
     images = load(DataSet(name="cifar10"), root="/data")
     moments = {"mean": images.mean, "std": images.std}
     for x, y in batches(images.train, batch_size=128, seed=0, epoch=0, **moments): ...
 
-`import search.data` loads descriptions and the catalogue only; what needs torch comes in when it is first
-asked for.
+`import search.data` loads only descriptions and the catalogue; names that need torch are imported on first use.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ __all__ = [
     "steps_per_epoch",
 ]
 
-# No function here is named as its module: importing `search.data.x` puts the module in the attribute's place.
+# No function here has its module's name: importing `search.data.x` would replace the function by the module.
 _WITH_TORCH = {
     "Images": "images",
     "Split": "images",

@@ -1,4 +1,4 @@
-"""What a user's array can be: images in any usual layout and type, labels in any usual form."""
+"""Convert a user's arrays: images in any usual layout and type, labels in any usual form."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 from resnet_space.errors import InputError
 
 CHANNELS = (1, 3, 4)
-"""Grey, RGB, RGBA: what a side of this length is taken for."""
+"""Numbers of channels: grey, RGB and RGBA."""
 
-EXACT = 2**24
-"""Whole numbers up to here are exact in float32."""
+MAX_EXACT_INTEGER = 2**24
+"""float32 represents all integers up to this one exactly."""
 
 
-def images(x: NDArray[Any], name: str) -> NDArray[Any]:
-    """(N, C, H, W) in C order, of uint8 (bool as 0 and 255) or float32 (all other numbers, as they are).
+def as_images(x: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return images as (N, C, H, W) in C order: uint8 (bool as 0 and 255), or float32 (all other numbers, not scaled).
 
     Args:
         x: (N, H, W), (N, C, H, W) or (N, H, W, C), of any byte order.
 
     Raises:
-        InputError: another shape or type, channels that could be either side, or values that float32 cannot hold.
+        InputError: another shape or type, ambiguous channels, or values that float32 cannot represent.
     """
     if x.ndim not in (3, 4) or not x.size:
         raise InputError(
-            f"{name} has shape {x.shape}; allowed: (N, H, W), (N, C, H, W) or (N, H, W, C), none of them 0"
+            f"{name} has shape {x.shape}; allowed: (N, H, W), (N, C, H, W) or (N, H, W, C), all at least 1"
         )
     if x.ndim == 3:
         x = x[:, None]
@@ -37,12 +37,13 @@ def images(x: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def channels_first(shape: tuple[int, ...], name: str) -> bool:
-    """Is the shape (N, C, H, W), or else (N, H, W, C)?
+    """Whether a shape is (N, C, H, W) and not (N, H, W, C).
 
-    Channels are 1, 3 or 4, or fewer than rows and columns. Where that holds for both sides, pictures are square.
+    Channels are 1, 3 or 4, or fewer than rows and columns. If that is true for both dimensions, pictures are assumed to
+    be square.
 
     Raises:
-        InputError: it could be both.
+        InputError: it is ambiguous.
     """
     _, second, third, last = shape
     first_can = second in CHANNELS or second < min(third, last)
@@ -63,9 +64,9 @@ def _numbers(x: NDArray[Any], name: str) -> NDArray[Any]:
     if x.dtype == np.bool_:
         return x.astype(np.uint8) * np.uint8(255)
     if x.dtype.kind in "iu":
-        if max(abs(int(x.min())), abs(int(x.max()))) > EXACT:
+        if max(abs(int(x.min())), abs(int(x.max()))) > MAX_EXACT_INTEGER:
             raise InputError(
-                f"{name} is {x.dtype} and has values beyond {EXACT:,}, which float32 does not hold exactly"
+                f"{name} is {x.dtype} and has values beyond {MAX_EXACT_INTEGER:,}, which float32 does not hold exactly"
             )
     elif x.dtype.kind != "f":
         raise InputError(f"{name} is {x.dtype}; allowed: bool, whole numbers or floats")
@@ -76,11 +77,11 @@ def _numbers(x: NDArray[Any], name: str) -> NDArray[Any]:
     return single
 
 
-def labels(y: NDArray[Any], name: str, *, count: int) -> NDArray[np.int64]:
-    """One whole number an image, (N,).
+def as_labels(y: NDArray[Any], name: str, *, count: int) -> NDArray[np.int64]:
+    """Return one whole number per image, (N,).
 
     Args:
-        y: whole numbers, of any type, (N,) or (N, 1); or (N, classes) with a single 1 in each row and else 0.
+        y: whole numbers of any type, (N,) or (N, 1); or one-hot rows, (N, classes).
 
     Raises:
         InputError: anything else.
@@ -91,9 +92,8 @@ def labels(y: NDArray[Any], name: str, *, count: int) -> NDArray[np.int64]:
     if flat.shape == (count,) and _are_whole(flat):
         return flat.astype(np.int64)
     raise InputError(
-        f"{name} is {y.dtype} of shape {y.shape}; needed: {count} whole numbers, one an image, "
-        "or rows with a single 1 and else 0; names of classes become numbers with "
-        "numpy.unique(names, return_inverse=True)"
+        f"{name} is {y.dtype} of shape {y.shape}; needed: {count} whole numbers, one per image, "
+        "or one-hot rows; convert class names to numbers with numpy.unique(names, return_inverse=True)"
     )
 
 
@@ -102,7 +102,7 @@ def _is_one_hot(y: NDArray[Any]) -> bool:
 
 
 def _are_whole(y: NDArray[Any]) -> bool:
-    """bool, whole numbers, or floats that are whole; within what int64 holds."""
+    """Whether all values are bool, integers or integral floats, within the range of int64."""
     if y.dtype.kind == "f":
         return bool((np.isfinite(y) & (y == np.trunc(y)) & (abs(y) < 2.0**53)).all())
     return y.dtype.kind == "b" or (y.dtype.kind in "iu" and (not y.size or int(y.max()) < 2**63))

@@ -1,4 +1,4 @@
-"""The data sets there are. A new one is a row here and a loader in a file of its own."""
+"""The catalogue of data sets. To add one, add a row here, and a loader in its own file."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Row:
-    """One data set, as far as it can be described without reading it.
+    """The description of a data set that needs no reading of its files.
 
     Attributes:
         text: one line for `resnet-space list datasets`.
         loader: `module:function`, called as `loader(data, root, download) -> search.data.source.Source`.
         origin: where its images come from: "embedded", "torchvision", "yours" or "made".
-        classes: how many, or None where the files decide.
-        shape: (channels, height, width) of an image, or None where the files decide.
-        root: what `root` must be, or "" for a set that lies in no file.
-        settings: the further whole-number fields of `DataSet` that it takes, with their defaults.
-        image: how an image is made before it is normalised, for whoever has one of their own; `settings` by name.
+        classes: number of classes, or None if it depends on the files.
+        shape: (channels, height, width) of an image, or None if it depends on the files.
+        root: what `root` must be, or "" for a set that is not read from files.
+        settings: its further whole-number fields in `DataSet`, with their defaults.
+        image: how to prepare an image before it is normalised, to use a trained network; `{size}` is that setting.
     """
 
     text: str

@@ -15,14 +15,14 @@ from resnet_space.errors import InputError
 from search.data.description import DataSet
 from search.data.places import dataset_folder
 from search.data.plain_pickle import Array, read_plain
-from search.data.source import DOWNLOAD, Contents, Labelled, Source, damaged, missing
+from search.data.source import DOWNLOAD_HINT, Contents, Labelled, Source, damaged, missing
 
 PIXELS = (3, 32, 32)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What torchvision knows of one of the two sets, with files as (name, MD5) in the order of reading."""
+    """torchvision's facts of one of the two sets, with files as (name, MD5) in the order of reading."""
 
     folder: str
     url: str
@@ -33,9 +33,9 @@ class Archive:
     labels: bytes
     classes: int
     meta: tuple[str, str] | None = None
-    """The file (name, MD5) that has the classes' names."""
+    """The file (name, MD5) that has the class names."""
     names: bytes = b""
-    """What they are called in it."""
+    """The key of the class names in that file."""
 
 
 def cifar10(data: DataSet, root: Path | None, download: bool) -> Source:
@@ -67,10 +67,10 @@ def _archive(known: Any, labels: bytes, classes: int) -> Archive:
 
 
 def find(data: DataSet, archive: Archive, root: Path, download: bool) -> Source:
-    """The files below `root`, or in it; unpacked first from an archive that lies there.
+    """Find the files in `root` or its subfolder; unpack an archive in `root` first.
 
     Raises:
-        InputError: missing, or an archive that is damaged or could not be had.
+        InputError: the files are missing, or the archive is damaged or could not be downloaded.
     """
     names = [name for name, _ in archive.train + archive.test]
     packed = root / archive.filename
@@ -79,17 +79,17 @@ def find(data: DataSet, archive: Archive, root: Path, download: bool) -> Source:
         _unpack(archive, root, download)
     folder = _holding(folders, names)
     if folder is None:
-        raise missing(data, root, DOWNLOAD, f"put {archive.folder} or {archive.filename} there")
+        raise missing(data, root, DOWNLOAD_HINT, f"put {archive.folder} or {archive.filename} there")
     meta = folder / archive.meta[0] if archive.meta else None
     found = (meta,) if meta and meta.is_file() else ()
     return Source(tuple(folder / name for name in names) + found, lambda: read(archive, folder))
 
 
 def read(archive: Archive, folder: Path) -> Contents:
-    """All images (N, 3, 32, 32) uint8 and labels of both splits; names of classes where there is a file of them.
+    """Read images (N, 3, 32, 32) uint8 and labels of both splits, and class names if there is a file of them.
 
     Raises:
-        InputError: names the file that is damaged.
+        InputError: a file is damaged; the message has its name.
     """
     train, test = (_read_files(archive, folder, files) for files in (archive.train, archive.test))
     return Contents(train=train, test=test, classes=archive.classes, names=_names(archive, folder))
@@ -107,15 +107,15 @@ def _unpack(archive: Archive, root: Path, download: bool) -> None:
         raise damaged(packed, f"its MD5 is not {archive.md5}", download=True)
     try:
         with redirect_stdout(sys.stderr):  # stdout is for results
-            # Fetches nothing where the archive lies there undamaged. The class's own download=True is not
-            # used: it would go on to unpickle.
+            # Downloads nothing if an intact archive is there. The class's own download=True would also unpickle, so it
+            # is not used.
             download_and_extract_archive(archive.url, str(root), filename=archive.filename, md5=archive.md5)
     except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
-        raise InputError(f"{archive.filename} could not be downloaded to {root}, or not unpacked: {error}") from None
+        raise InputError(f"could not download {archive.filename} to {root}, or unpack it there: {error}") from None
 
 
 def _names(archive: Archive, folder: Path) -> tuple[str, ...]:
-    """The classes' names; none where the file of them is missing, which nothing else needs."""
+    """Return the class names; empty if their file is missing, which is needed for nothing else."""
     from torchvision.datasets.utils import check_integrity
 
     if archive.meta is None or not (path := folder / archive.meta[0]).is_file():
@@ -124,7 +124,7 @@ def _names(archive: Archive, folder: Path) -> tuple[str, ...]:
         raise damaged(path, f"its MD5 is not {archive.meta[1]}", download=True)
     found = read_plain(path).get(archive.names)
     if not isinstance(found, list) or len(found) != archive.classes or not all(isinstance(n, bytes) for n in found):
-        raise damaged(path, f"has no {archive.classes} names of classes", download=True)
+        raise damaged(path, f"does not have {archive.classes} class names", download=True)
     return tuple(name.decode("utf-8", "backslashreplace") for name in found)
 
 
@@ -143,16 +143,16 @@ def _read_files(archive: Archive, folder: Path, files: tuple[tuple[str, str], ..
 
 
 def read_batch(path: Path, labels: bytes) -> tuple[Any, Any]:
-    """One batch file: images (N, 3, 32, 32) uint8 and labels (N,) int64. Runs nothing that the file may hold.
+    """Read a batch file: images (N, 3, 32, 32) uint8 and labels (N,) int64. Runs no code from the file.
 
     Raises:
-        InputError: names the file that is damaged, or asks for more than plain data.
+        InputError: the file is damaged, or is not plain data; the message has its name.
     """
     content = read_plain(path)
     try:
         data, y = content[b"data"], np.array(content[labels])
         if not isinstance(data, Array):
-            raise TypeError("data is no array")
+            raise TypeError("data is not an array")
         x = data.as_bytes().reshape(-1, *PIXELS)
         if y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
             raise TypeError(f"{len(x)} images with labels of shape {y.shape}")

@@ -1,4 +1,4 @@
-"""What data a trial sees: a data set, its division, and what is done to a training batch. No tensors."""
+"""The description of a trial's data: the data set, its splits, and the augmentation. No tensors."""
 
 from __future__ import annotations
 
@@ -9,31 +9,29 @@ from pydantic_core import CoreSchema
 
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
+from resnet_space.numbers import AtLeast2, Count, ProperProportion
 from search.data.catalogue import DATASETS
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class DataSet(Description):
-    """A data set by name, and how it is divided; may be written as its bare name.
+    """A data set by name, and how it is divided; can be written as its bare name.
 
-    `validation` and `test` are fractions of the images that come undivided: of all of them where the set has
-    no test images of its own, else of its training images (`test` is then not used). CIFAR-10: 45k, 5k, 10k.
+    `validation` and `test` are fractions of all images if the set has no test images of its own; otherwise `validation`
+    is a fraction of its training images, and `test` is not used. CIFAR-10: 45k, 5k, 10k.
     """
 
     name: Annotated[str, Field(json_schema_extra={"enum": list(DATASETS)})]
     root: str | None = None
-    """A directory, or for npz a file; where the data lies, not what it is, so no part of a trial's name."""
-    validation: Fraction = 0.1
-    test: Fraction = 0.2
+    """A directory, or for npz a file. Where the data are, and not which data, so it is not part of a trial's key."""
+    validation: ProperProportion = 0.1
+    test: ProperProportion = 0.2
     limit: Count | None = None
-    """At most so many training images, in the same mixture of classes: for quick looks."""
+    """Maximum number of training images, with the same proportions of classes: for quick tests."""
     size: Count | None = None
     """Side of a square image in pixels (imagefolder, fake)."""
-    classes: Annotated[int, Field(ge=2)] | None = None
+    classes: AtLeast2 | None = None
     samples: Count | None = None
-    """Images in all (fake)."""
+    """Total number of images (fake)."""
     channels: Count | None = None
 
     @model_validator(mode="before")
@@ -52,7 +50,7 @@ class DataSet(Description):
     def _fits_together(self) -> Self:
         row = DATASETS[self.name]
         if self.root is not None and not row.root:
-            raise InputError(f"root: data set {self.name!r} lies in no file and takes none")
+            raise InputError(f"root: data set {self.name!r} is not read from files and has no root")
         for setting in ("size", "classes", "samples", "channels"):
             if getattr(self, setting) is not None and setting not in row.settings:
                 owners = ", ".join(name for name, other in DATASETS.items() if setting in other.settings)
@@ -66,15 +64,15 @@ class DataSet(Description):
         return {"anyOf": [handler(core), {"enum": list(DATASETS)}]}
 
     def setting(self, name: str) -> int:
-        """`size`, `classes`, `samples` or `channels`, as given or as the catalogue has it."""
+        """Return `size`, `classes`, `samples` or `channels`: the given value, or the catalogue's default."""
         given: int | None = getattr(self, name)
         return DATASETS[self.name].settings[name] if given is None else given
 
 
 class Augmentation(Description):
-    """What is done to each normalised training image, anew in every epoch. 1512.03385, section 4.2."""
+    """Random changes to each normalised training image, drawn again in every epoch. 1512.03385, section 4.2."""
 
     pad: Annotated[int, Field(ge=0, le=256)] = 0
-    """Pixels of zeros on each side, before a random crop of the original size."""
+    """Pixels of zero padding on each side, before a random crop of the original size."""
     flip: bool = False
     """Mirror left and right with probability 1/2."""

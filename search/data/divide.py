@@ -1,4 +1,4 @@
-"""Divide images into splits: stratified, disjoint, exhaustive, the same on every host and for every seed."""
+"""Divide images into splits: stratified, disjoint and exhaustive; the same on every host and for every seed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from resnet_space.errors import InputError
 
 SPLIT_SEED = 1512_03385
-"""One constant for all trials: were it the trial's seed, trials would be judged on different images."""
+"""One constant for all trials: with the trial's seed, trials would be evaluated on different images."""
 
 Numbers = NDArray[np.int64]
 
 
 def divide(y: Numbers, fractions: Sequence[float]) -> list[Numbers]:
-    """Numbers of the images that are left for training, then of each part, in ascending order.
+    """Return the indices of the images left for training, then those of each part, in ascending order.
 
-    A part of fraction f has round(f*N) images, each class its share by largest remainder; every class keeps
-    at least one image for training.
+    A part of fraction f has round(f*N) images, distributed over classes by largest remainder; every class keeps at
+    least one image for training.
 
     Args:
         y: labels (N,).
@@ -35,8 +35,8 @@ def divide(y: Numbers, fractions: Sequence[float]) -> list[Numbers]:
         share = allot(sizes, round(fraction * len(y)), least=0, most=sizes - taken - 1)
         if not share.any():
             raise InputError(
-                f"{fraction} of {len(y)} images in {len(sizes)} classes is not one image; "
-                "more images are needed, or a larger fraction"
+                f"{fraction} of {len(y)} images in {len(sizes)} classes is less than one image; "
+                "use more images, or a larger fraction"
             )
         parts.append(_pick(members, taken, share))
         taken += share
@@ -44,7 +44,7 @@ def divide(y: Numbers, fractions: Sequence[float]) -> list[Numbers]:
 
 
 def subset(y: Numbers, limit: int) -> Numbers:
-    """Numbers of `limit` images, stratified, at least one of each class, in ascending order.
+    """Return the indices of `limit` images, stratified, at least one of each class, in ascending order.
 
     Raises:
         InputError: fewer images than classes.
@@ -53,13 +53,15 @@ def subset(y: Numbers, limit: int) -> Numbers:
         return np.arange(len(y))
     members = _shuffled(y)
     if limit < len(members):
-        raise InputError(f"limit: {limit} images cannot show all {len(members)} classes; at least {len(members)}")
+        raise InputError(
+            f"limit: {limit} images cannot include all {len(members)} classes; give at least {len(members)}"
+        )
     sizes = np.array([len(m) for m in members])
     return _pick(members, np.zeros_like(sizes), allot(sizes, limit, least=1, most=sizes))
 
 
 def allot(sizes: Numbers, total: int, *, least: int, most: Numbers) -> Numbers:
-    """Whole numbers in proportion to `sizes`, within `least` and `most`, adding up to `total` if they can."""
+    """Return whole numbers proportional to `sizes`, between `least` and `most`, with sum `total` if possible."""
     quota = sizes * total / sizes.sum()
     share: Numbers = np.clip(np.floor(quota).astype(np.int64), least, np.maximum(most, least))
     while share.sum() < total and (share < most).any():
@@ -70,7 +72,7 @@ def allot(sizes: Numbers, total: int, *, least: int, most: Numbers) -> Numbers:
 
 
 def _shuffled(y: Numbers) -> list[Numbers]:
-    # RandomState, not Generator: its streams are frozen (NEP 19), so a new numpy does not move an image.
+    # RandomState, not Generator: its streams are frozen (NEP 19), so the division is the same in every numpy version.
     random = np.random.RandomState(SPLIT_SEED)
     return [random.permutation(np.flatnonzero(y == label)) for label in np.unique(y)]
 

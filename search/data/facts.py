@@ -1,4 +1,4 @@
-"""What a run's manifest keeps of its data: enough to see that they are the same, and to prepare an image by it."""
+"""Facts of a run's data for its manifest: enough to detect other data, and to prepare an image for a network."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """`Images.facts`, as a manifest has them.
+    """`Images.facts`, as stored in a manifest.
 
-    `mean` and `std` are a number a channel, in the units in which images are stored (0-255 for `dtype` uint8).
+    `mean` and `std` have one number per channel, in the units of the stored images (0-255 for `dtype` uint8).
     `classes` are names, in the order of the labels.
     """
 
@@ -36,25 +36,25 @@ class DataFacts:
     splits: dict[str, SplitFacts]
 
 
-def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """In words, where two `Images.facts` differ; the one as it is stored, the other as it is here."""
+def data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield descriptions of the differences between two `Images.facts`, the stored ones and the current ones."""
     for name in ("shape", "dtype"):
         if before[name] != now[name]:
-            yield f"{name} ({_text(before[name])} there, {_text(now[name])} here)"
+            yield f"{name} ({_text(before[name])} stored, {_text(now[name])} now)"
     if before["classes"] != now["classes"]:
         gone, new = (
             [name for name in one["classes"] if name not in other["classes"]]
             for one, other in ((before, now), (now, before))
         )
         numbers = [len(facts["classes"]) for facts in (before, now)]
-        named = f"{_some(gone)} there alone, {_some(new)} here alone" if gone or new else "in another order"
-        yield f"classes ({numbers[0]} there, {numbers[1]} here; {named})"
+        named = f"only stored: {_some(gone)}, only now: {_some(new)}" if gone or new else "in another order"
+        yield f"classes ({numbers[0]} stored, {numbers[1]} now; {named})"
     for name in dict.fromkeys([*before["splits"], *now["splits"]]):
-        there, here = (facts["splits"].get(name, {"images": 0, "sha256": ""}) for facts in (before, now))
-        if there["images"] != here["images"]:
-            yield f"{name} ({there['images']} images there, {here['images']} here)"
-        elif there["sha256"] != here["sha256"]:
-            yield f"{name} (as many images, {here['images']}, of other content)"
+        stored, current = (facts["splits"].get(name, {"images": 0, "sha256": ""}) for facts in (before, now))
+        if stored["images"] != current["images"]:
+            yield f"{name} ({stored['images']} images stored, {current['images']} now)"
+        elif stored["sha256"] != current["sha256"]:
+            yield f"{name} ({current['images']} images as before, with other content)"
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Random images that a network can learn: the mean image depends on the class."""
+"""Random images that a network can learn to classify: each class has its own mean image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.data.source import Contents, Labelled, Source
 
 SEED = 20_15
 NOISE = 32.0
-"""Standard deviation of a pixel about its class's mean, which is uniform in 64..192."""
+"""Standard deviation of a pixel around its class's mean, which is uniform in 64..192."""
 
 
 def fake(data: DataSet, root: Path | None, download: bool) -> Source:
@@ -25,7 +25,7 @@ def _made(data: DataSet) -> Contents:
     shape = (data.setting("channels"), side, side)
     check_fit(
         data.name,
-        images=samples + 8 * classes,  # means are float64 as they are drawn
+        images=samples + 8 * classes,  # the means are drawn as float64
         shape=shape,
         itemsize=1,
         available=available_bytes(),

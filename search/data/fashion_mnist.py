@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from resnet_space.errors import InputError
 from search.data.description import DataSet
 from search.data.places import dataset_folder
-from search.data.source import DOWNLOAD, Contents, Labelled, Source, damaged, missing
+from search.data.source import DOWNLOAD_HINT, Contents, Labelled, Source, damaged, missing
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the gzipped files."""
@@ -27,8 +27,8 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-"""Of the classes, as the authors' own table has them."""
+CLASS_NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+"""Class names, from the authors' table."""
 
 
 def fashion_mnist(data: DataSet, root: Path | None, download: bool) -> Source:
@@ -40,29 +40,29 @@ def fashion_mnist(data: DataSet, root: Path | None, download: bool) -> Source:
         if files := _files(folder):
             return Source(files, lambda: read(files))
     debian = "install Debian's package dataset-fashion-mnist" + (f" and name {DEBIAN}" if root else "")
-    raise missing(data, place, DOWNLOAD, debian, f"put {FILES[0]}.gz and its three fellows there")
+    raise missing(data, place, DOWNLOAD_HINT, debian, f"put {FILES[0]}.gz and the other three files there")
 
 
 def read(files: tuple[Path, ...]) -> Contents:
-    """The four files, in the order of `FILES`.
+    """Read the four files, given in the order of `FILES`.
 
     Raises:
-        InputError: names the file that is damaged.
+        InputError: a file is damaged; the message has its name.
     """
     train, test = (Labelled(read_idx(files[i], 3)[:, None], read_idx(files[i + 1], 1).astype(np.int64)) for i in (0, 2))
     for part, file in ((train, files[1]), (test, files[3])):
         if len(part.y) != part.x.shape[0]:
             raise damaged(file, f"{len(part.y)} labels for {part.x.shape[0]} images")
-    return Contents(train=train, test=test, classes=10, names=NAMES)
+    return Contents(train=train, test=test, classes=10, names=CLASS_NAMES)
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[Any]:
-    """The array in an IDX file: bytes 0, 0, 8 (unsigned byte), dimensions; big-endian 32-bit sizes; contents.
+    """Read the array in an IDX file: bytes 0, 0, 8 (unsigned byte), dimensions; big-endian 32-bit sizes; content.
 
-    torchvision's reader opens no .gz, and answers a damaged file with an AssertionError.
+    torchvision's reader does not open .gz files, and raises an AssertionError for a damaged file.
 
     Raises:
-        InputError: names the file that is damaged.
+        InputError: a file is damaged; the message has its name.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -79,7 +79,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[Any]:
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
-    """The four files in this folder, the unpacked one before the packed; nothing where one is missing."""
+    """Return the four files in this folder, each unpacked if possible, else as .gz; empty if one is missing."""
     both = [(folder / name, folder / f"{name}.gz") for name in FILES]
     found = [next((path for path in pair if path.is_file()), None) for pair in both]
     return tuple(path for path in found if path) if all(found) else ()

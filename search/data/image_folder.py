@@ -1,4 +1,4 @@
-"""A user's folder: train/<class>/*, and val/<class>/* and test/<class>/* where there are such folders."""
+"""A user's folder of pictures: train/<class>/*, and optionally val/<class>/* and test/<class>/*."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from resnet_space.errors import InputError
 from search.data.catalogue import DATASETS
 from search.data.description import DataSet
-from search.data.picture_files import files, folders, pictures
+from search.data.picture_files import find_files, find_folders, find_pictures
 from search.data.pictures import read_picture
 from search.data.source import Contents, Labelled, Source, missing, needs_root
 from search.data.split_names import SPLIT_NAMES
@@ -23,7 +23,7 @@ from search.data.split_names import SPLIT_NAMES
 
 @dataclass(frozen=True, eq=False)
 class PictureFiles:
-    """N files, read when indexed: RGB uint8, squares of `side` pixels."""
+    """N picture files that are read when indexed: RGB uint8, squares of `side` pixels."""
 
     paths: tuple[Path, ...]
     side: int
@@ -42,7 +42,7 @@ class PictureFiles:
         def place(row: int) -> None:
             x[row] = read_picture(self.paths[index[row]], self.side)
 
-        # Decoding lets go of the interpreter lock. What Pillow warns of, such as damaged EXIF, changes no pixel.
+        # Decoding releases the interpreter lock. Pillow warns about, for example, damaged EXIF, which changes no pixel.
         with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
             warnings.filterwarnings("ignore", module="PIL")
             for _ in threads.map(place, range(len(index))):
@@ -51,7 +51,7 @@ class PictureFiles:
 
 
 def image_folder(data: DataSet, root: Path | None, download: bool) -> Source:
-    """A split whose folder is not there is taken from train."""
+    """Find the pictures and their classes. A split without a folder is taken from train."""
     if root is None:
         raise needs_root(data)
     parts = split_folders(data, root)
@@ -68,15 +68,15 @@ def image_folder(data: DataSet, root: Path | None, download: bool) -> Source:
 
 
 def split_folders(data: DataSet, root: Path) -> dict[str, Path]:
-    """The folder of each split that is there.
+    """Return the folders of the splits that exist.
 
     Raises:
-        InputError: none for training, or two for one split.
+        InputError: there is none for training, or there are two for one split.
     """
     layout = f"root must be {DATASETS[data.name].root}"
     if not root.is_dir():
         raise missing(data, root, layout)
-    inside = folders(root)
+    inside = find_folders(root)
     parts: dict[str, Path] = {}
     for folder in inside:
         split = SPLIT_NAMES.get(folder.name.lower())
@@ -93,36 +93,38 @@ def split_folders(data: DataSet, root: Path) -> dict[str, Path]:
 
 
 def class_names(train: Path) -> list[str]:
-    """The names of the folders in `train`, which are the classes, in order.
+    """Return the class names, which are the names of the folders in `train`, sorted.
 
     Raises:
-        InputError: two that differ in nothing but capitals. Single letters may: A and a are two signs.
+        InputError: two names differ only in upper and lower case. Single letters are allowed to: A and a are two
+            characters.
     """
-    names = [folder.name for folder in folders(train)]
+    names = [folder.name for folder in find_folders(train)]
     seen: dict[str, str] = {}
     for name in names:
         if seen.setdefault(name.lower(), name) != name and len(name) > 1:
             raise InputError(
-                f"{train}: classes {seen[name.lower()]} and {name} differ in capitals alone; merge or rename them"
+                f"{train}: classes {seen[name.lower()]} and {name} differ only in upper and lower case; "
+                "merge or rename them"
             )
     return names
 
 
 def labelled(folder: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
-    """All pictures of a split, class by class, and the number of the class of each.
+    """Return all pictures of a split, sorted by class, and the class number of each.
 
     Raises:
-        InputError: a class that train lacks, a class without pictures, pictures without a class.
+        InputError: a class that is not in train, a class without pictures, or pictures without a class.
     """
-    names = [each.name for each in folders(folder)]
+    names = [each.name for each in find_folders(folder)]
     strange = sorted(set(names) - set(classes))
     if strange:
         raise InputError(f"{folder / strange[0]}: no such class in train; allowed: {', '.join(classes[:20])}")
     _refuse_loose_files(folder)
-    by_class = {name: pictures(folder / name) for name in names}
+    by_class = {name: find_pictures(folder / name) for name in names}
     empty = [name for name, paths in by_class.items() if not paths]
     if empty or not names:
-        what = f"no pictures in {', '.join(empty[:20])}" if empty else "no class in it"
+        what = f"no pictures in {', '.join(empty[:20])}" if empty else "no class folders"
         raise InputError(f"{folder}: {what}; add pictures, or remove the folder")
     number = {name: index for index, name in enumerate(classes)}
     numbers = [number[name] for name, paths in by_class.items() for _ in paths]
@@ -130,19 +132,19 @@ def labelled(folder: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
 
 
 def _refuse_loose_files(folder: Path) -> None:
-    loose = sorted(path.name for path in files(folder, below=False))
+    loose = sorted(path.name for path in find_files(folder, below=False))
     if loose:
         raise InputError(
-            f"{folder / loose[0]}: in no class; such files in {folder}: {len(loose)}; pictures go in "
-            f"{folder}/<class>/; without a class they cannot be used: move them out of it"
+            f"{folder / loose[0]}: has no class; number of such files in {folder}: {len(loose)}; "
+            f"put pictures in {folder}/<class>/, or move them out of {folder}"
         )
 
 
 def _refuse_unknown_splits(root: Path, parts: dict[str, Path], classes: list[str]) -> None:
-    """A folder beside train that has its classes, such as holdout/cat, must not be overlooked."""
-    for folder in folders(root):
+    """Raise InputError if another folder has classes of train, such as holdout/cat: it must not go unnoticed."""
+    for folder in find_folders(root):
         if folder not in parts.values() and any((folder / name).is_dir() for name in classes):
             raise InputError(
-                f"{folder}: has classes of train, and its name is that of no split; "
+                f"{folder}: has classes of train, but its name is not that of a split; "
                 f"allowed: {', '.join(SPLIT_NAMES)}; rename it, or move it out of {root}"
             )

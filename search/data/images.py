@@ -1,4 +1,4 @@
-"""What a loaded data set is: three splits, each one tensor of images and one of labels."""
+"""A loaded data set: three splits, each with one tensor of images and one of labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Split:
     """Images x, (N, C, H, W) uint8 or float32, and labels y, (N,) int64 in 0..classes-1.
 
-    The tensors may be memory-mapped and shared with other processes: read them, never write to them.
+    The tensors can be memory-mapped and shared with other processes: read them, but never write to them.
     """
 
     x: Tensor
@@ -29,21 +29,21 @@ class Split:
         return self.x.nbytes + self.y.nbytes
 
     def to(self, device: torch.device | str) -> Split:
-        """The same split held on `device`, so that batches are gathered there."""
+        """Return the same split on `device`, so that batches are gathered there."""
         return Split(self.x.to(device), self.y.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A data set, divided once and for all: the division depends on neither seed nor host.
+    """A data set divided into splits. The division depends on neither seed nor host.
 
     Attributes:
-        names: of the classes, in the order of their labels.
+        names: class names, in the order of their labels.
         shape: (C, H, W) of an image.
-        mean: per channel, over the training images, in the units in which they are stored (0-255 for uint8).
-        std: likewise; 1 where a channel is constant.
+        mean: per channel, over the training images, in the units of the stored images (0-255 for uint8).
+        std: likewise; 1 for a constant channel.
         fingerprint: 16 hex digits of SHA-256 over the contents of the three splits, in order.
-        digests: likewise of each split, by its name.
+        digests: likewise for each split, by its name.
     """
 
     train: Split
@@ -59,7 +59,7 @@ class Images:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the data are, as plain data, for a manifest: see `search.data.facts`."""
+        """Facts of the data, as plain data for a manifest; see `search.data.facts`."""
         return {
             "fingerprint": self.fingerprint,
             "shape": list(self.shape),
@@ -75,5 +75,5 @@ class Images:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the three splits take in memory; with a shared copy, once per machine."""
+        """Bytes of the three splits in memory; with a shared copy, once per machine."""
         return self.train.nbytes + self.validation.nbytes + self.test.nbytes

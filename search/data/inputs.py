@@ -1,4 +1,4 @@
-"""What the input of a trained network must be: size, units, mean and deviation; and what its classes are called."""
+"""The input of a trained network: size, units, mean and standard deviation; and its class names."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from search.data.catalogue import DATASETS
 from search.data.description import DataSet
 
 UNITS = {"uint8": "uint8, 0 to 255", "float32": "float32, in the units of the data"}
-"""Of pixels as the data have them, by `Inputs.dtype`."""
+"""The units of the data's pixels, by `Inputs.dtype`."""
 
-NAMES = ("input", "image", *(f"{moment}_{of}" for of in (*UNITS, "div255") for moment in ("mean", "std")), "classes")
-"""Of all that `Inputs.facts` may have."""
+FACT_NAMES = (
+    "input",
+    "image",
+    *(f"{moment}_{of}" for of in (*UNITS, "div255") for moment in ("mean", "std")),
+    "classes",
+)
+"""All names that `Inputs.facts` can have."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A network takes float32 (N, C, H, W), (x - mean) / std of images x as they are stored, channel by channel.
+    """The input of a network: float32 (N, C, H, W), (x - mean) / std of stored images x, per channel.
 
     Attributes:
-        dtype: of the images as they are stored, uint8 or float32; `mean` and `std` are in its units.
-        image: how an image is made before that, in words.
-        classes: names, in the order of the logits.
+        dtype: of the stored images, uint8 or float32; `mean` and `std` are in its units.
+        image: how to prepare an image before that, in words.
+        classes: class names, in the order of the logits.
     """
 
     shape: tuple[int, int, int]
@@ -38,10 +43,10 @@ class Inputs:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], data: DataSet, net: Architecture) -> Inputs:
-        """From `Images.facts` as a manifest has them.
+        """Create it from `Images.facts`, as stored in a manifest.
 
         Raises:
-            InputError: they are not of this network's images and classes.
+            InputError: they do not match the network's input shape and classes.
         """
         channels, height, width = facts["shape"]
         found = cls(
@@ -61,7 +66,8 @@ class Inputs:
         ):
             raise InputError(
                 f"data: images {found.shape} in {len(found.classes)} classes, with {len(found.mean)} means and "
-                f"{len(found.std)} deviations, are not what network {net.key} takes: {net.input_shape} in {net.classes}"
+                f"{len(found.std)} deviations, do not match network {net.key}, which takes {net.input_shape} "
+                f"in {net.classes}"
             )
         return found
 
@@ -71,7 +77,7 @@ class Inputs:
 
     @property
     def facts(self) -> dict[str, str]:
-        """As texts by name, numbers and names as JSON. Each name of a mean says of which pixels it is."""
+        """Facts as texts by name; numbers and class names are JSON. The name of a mean has its units."""
         shape = ", ".join(map(str, self.shape))
         found = {
             "input": f"float32 (N, {shape}): (pixels - mean) / std, channel by channel",
@@ -80,7 +86,7 @@ class Inputs:
             f"std_{self.dtype}": json.dumps(self.std),
         }
         if self.dtype == "uint8":
-            # As torchvision's ToTensor makes them.
+            # For pixels scaled to 0..1, as by torchvision's ToTensor.
             found["mean_div255"], found["std_div255"] = (
                 json.dumps([value / 255 for value in values]) for values in (self.mean, self.std)
             )

@@ -1,4 +1,4 @@
-"""Load a data set: find its files, read them or a shared copy, divide, measure, and name what came out."""
+"""Load a data set: find its files, read them or a shared copy, divide, measure, and compute its fingerprint."""
 
 from __future__ import annotations
 
@@ -24,42 +24,44 @@ from search.data.source import Contents, Labelled, Loader
 Arrays = tuple[NDArray[Any], NDArray[np.int64]]
 """Images (N, C, H, W) and labels (N,)."""
 
-CHUNK = 4096
-"""Images at a time where float64 copies are made."""
+IMAGES_PER_CHUNK = 4096
+"""The number of images that are converted to float64 at a time."""
 
 
 def load(data: DataSet, *, root: str | Path | None = None, download: bool = False) -> Images:
-    """The images of a data set, divided, in memory; from this machine's shared copy where there is one.
+    """Return the images of a data set, divided, in memory; from this machine's shared copy if there is one.
+
+        load(DataSet(name="cifar10"), root="/data", download=True)
 
     Args:
-        root: where this machine has it, in place of `data.root`; not used by sets that lie in no file.
-        download: get it from where torchvision gets it, if it is not there.
+        root: where the data are on this machine, instead of `data.root`; unused by sets that are not read from files.
+        download: download the data with torchvision if they are missing.
 
     Raises:
-        InputError: missing (and how to get it), damaged (which file), too large for memory, too few images.
+        InputError: missing (and how to get it), damaged (which file), too large for memory, or too few images.
     """
     place = root if root is not None else data.root
     module, function = DATASETS[data.name].loader.split(":")
     loader = cast(Loader, getattr(import_module(module), function))
     try:
         source = loader(data, Path(place).expanduser() if place is not None else None, download)
-    except (OSError, RuntimeError) as error:  # a name too long for the system, ~ of nobody, a folder closed to us
+    except (OSError, RuntimeError) as error:  # a path that is too long, an unknown ~user, or no permission
         raise InputError(f"data.root: {place}: {getattr(error, 'strerror', None) or error}") from None
 
     def build() -> Images:
         return assemble(data, source.read())
 
-    return shared.images(shared.key(data, source.files), build) if source.files else build()
+    return shared.shared_images(shared.entry_name(data, source.files), build) if source.files else build()
 
 
 def assemble(data: DataSet, contents: Contents) -> Images:
-    """Divide what was read, renumber labels, and measure the training images.
+    """Divide the images, renumber labels, and measure the training images.
 
     Raises:
-        InputError: labels out of range, too few images or classes, too large for memory.
+        InputError: labels out of range, too few images or classes, or too large for memory.
     """
     contents, names = _labels_from_zero(data, contents)
-    chosen = _chosen(data, contents)
+    chosen = _split_indices(data, contents)
     _, channels, height, width = contents.train.x.shape
     memory.check_fit(
         data.name,
@@ -89,8 +91,8 @@ def assemble(data: DataSet, contents: Contents) -> Images:
     )
 
 
-def _chosen(data: DataSet, contents: Contents) -> dict[str, tuple[Labelled, NDArray[np.int64]]]:
-    """For each split, where its images come from and their numbers there."""
+def _split_indices(data: DataSet, contents: Contents) -> dict[str, tuple[Labelled, NDArray[np.int64]]]:
+    """Return for each split the part that its images come from, and their indices in it."""
     given = {"validation": contents.validation, "test": contents.test}
     fractions = {"validation": data.validation, "test": data.test}
     wanted = [name for name, part in given.items() if part is None]
@@ -104,8 +106,10 @@ def _chosen(data: DataSet, contents: Contents) -> dict[str, tuple[Labelled, NDAr
 
 
 def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, tuple[str, ...]]:
-    """Labels 0..classes-1, and the classes' names in that order; labels of a set that does not say its classes are
-    renumbered in ascending order."""
+    """Return the contents with labels 0..classes-1, and the class names in that order.
+
+    If a set does not define its classes, its labels are renumbered in ascending order.
+    """
     known = np.unique(contents.train.y) if contents.classes is None else np.arange(contents.classes)
     if len(known) < 2:
         raise InputError(f"data set {data.name!r} has {len(known)} class in its training images; at least 2 are needed")
@@ -129,12 +133,12 @@ def _labels_from_zero(data: DataSet, contents: Contents) -> tuple[Contents, tupl
 
 
 def _text(name: str) -> str:
-    """A name as UTF-8 can write it: a folder's may have other bytes."""
+    """Return a name that can be written as UTF-8: the name of a folder can have other bytes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of (N, C, H, W), in float64; 1 for a constant channel."""
+    """Return mean and standard deviation per channel of (N, C, H, W), in float64; std is 1 for a constant channel."""
     count = x.size / x.shape[1]
     mean = sum(chunk.sum((0, 2, 3)) for chunk in _chunks(x)) / count
     centre = np.reshape(mean, (1, -1, 1, 1))
@@ -144,11 +148,11 @@ def moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _chunks(x: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
-    return (x[start : start + CHUNK].astype(np.float64) for start in range(0, len(x), CHUNK))
+    return (x[start : start + IMAGES_PER_CHUNK].astype(np.float64) for start in range(0, len(x), IMAGES_PER_CHUNK))
 
 
 def fingerprints(arrays: Mapping[str, Arrays]) -> tuple[str, dict[str, str]]:
-    """16 hex digits of SHA-256 over the splits' contents in order, whatever files they came from; and of each split."""
+    """Return 16 hex digits of SHA-256 over the content of all splits, independent of their files; and of each split."""
     whole, parts = hashlib.sha256(), {name: hashlib.sha256() for name in arrays}
     for name in sorted(arrays):
         for array in arrays[name]:

@@ -1,4 +1,4 @@
-"""Does a data set fit into this machine's memory?"""
+"""Check that a data set fits into this machine's memory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from resnet_space.errors import InputError
 
-SHARE = 0.5
-"""The part of the available memory that a data set may take: networks and their activations need the rest."""
+MAX_SHARE = 0.5
+"""The fraction of the available memory that a data set can use: networks and their activations need the rest."""
 
 
 def available_bytes() -> int:
-    """Bytes that this process may still take: what the kernel calls available, less in a small container."""
+    """Return the bytes that this process can still use: the kernel's MemAvailable, or less in a small container."""
     candidates = []
     try:
         for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
@@ -29,15 +29,15 @@ def available_bytes() -> int:
 
 
 def check_fit(name: str, images: int, shape: tuple[int, ...], itemsize: int, available: int, smaller: str) -> None:
-    """Refuse `images` of `shape` (C, H, W) that would take more than half of `available` bytes.
+    """Check that `images` of `shape` (C, H, W) take at most half of `available` bytes.
 
     Raises:
-        InputError: says both numbers, and `smaller`: how to need less.
+        InputError: they take more: both numbers, and the advice `smaller`.
     """
     needed = images * itemsize
     for side in shape:
         needed *= side
-    if needed > SHARE * available:
+    if needed > MAX_SHARE * available:
         size = "x".join(map(str, shape))
         raise InputError(
             f"data set {name!r} takes {_gigabytes(needed)} of memory ({images:,} images of {size}), "

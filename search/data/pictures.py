@@ -1,6 +1,6 @@
-"""Read one picture as a viewer shows it: upright, on white, in 8-bit RGB; or refuse it by its name.
+"""Read a picture as a viewer shows it: upright, on white, in 8-bit RGB; or refuse it with its name.
 
-Embedded colour profiles and gamma are ignored, as training pipelines do.
+Embedded colour profiles and gamma are ignored, as in common training pipelines.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "TIFF": (".tif", ".tiff"),
     }
 )
-"""Pillow's decoders that may see a user's file, since some of the others start programs; and the endings of names.
+"""The Pillow decoders that are allowed, with their file suffixes. Some of Pillow's other decoders start programs.
 
-The ending only says that a file is a picture: a PNG called .jpg is read as a PNG.
+The suffix only marks a file as a picture: a PNG called .jpg is read as a PNG.
 """
 
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
-TURNS: Mapping[int, str] = MappingProxyType(
+TRANSPOSITIONS: Mapping[int, str] = MappingProxyType(
     {
         2: "FLIP_LEFT_RIGHT",
         3: "ROTATE_180",
@@ -50,26 +50,26 @@ TURNS: Mapping[int, str] = MappingProxyType(
         8: "ROTATE_90",
     }
 )
-"""What makes a picture upright, by its EXIF orientation."""
+"""The transposition that makes a picture upright, by its EXIF orientation."""
 
 ORIENTATION, BITS, PHOTOMETRIC = 0x0112, 258, 262
 """Tags of EXIF and TIFF 6.0."""
 
-CLEAR_LEVEL_LOST = {"L;2": "2-bit grey", "L;4": "4-bit grey", "RGB;16B": "16-bit colour"}
-"""Layouts of a PNG whose one transparent level Pillow compares with pixels that are already scaled to 8 bits."""
+UNSUPPORTED_TRANSPARENCY = {"L;2": "2-bit grey", "L;4": "4-bit grey", "RGB;16B": "16-bit colour"}
+"""PNG layouts with one transparent level, which Pillow wrongly compares with pixels already scaled to 8 bits."""
 
 
 def read_picture(path: Path, side: int) -> NDArray[Any]:
-    """One picture, (3, side, side) uint8: its shorter side scaled to `side` (bilinear), centre cropped.
+    """Read a picture as (3, side, side) uint8: its shorter side scaled to `side` (bilinear), centre cropped.
 
     Raises:
-        InputError: names the file that is no picture, or a part of one, or that has no single right reading.
+        InputError: the file is not a picture, is incomplete, or its pixels are ambiguous; the message has its name.
     """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path, formats=tuple(FORMATS)) as picture:
-            square = ImageOps.fit(shown(picture), (side, side), Image.Resampling.BILINEAR)
+            square = ImageOps.fit(as_rgb(picture), (side, side), Image.Resampling.BILINEAR)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except Image.DecompressionBombError as error:
@@ -83,22 +83,22 @@ def read_picture(path: Path, side: int) -> NDArray[Any]:
     return np.asarray(square).transpose(2, 0, 1)
 
 
-def shown(picture: Image) -> Image:
-    """An opened picture in RGB, as a viewer shows it; of an animation the first frame.
+def as_rgb(picture: Image) -> Image:
+    """Return an opened picture in RGB, as a viewer shows it; for an animation, its first frame.
 
     Raises:
-        InputError: without the name of the file, which only the caller knows.
+        InputError: it is not supported. The message lacks the file's name, which the caller adds.
     """
     if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
-        raise InputError("a TIFF of several pages; one picture a file is read: save each page as a file")
+        raise InputError("a TIFF of several pages; only one picture per file is supported: save each page as a file")
     if picture.mode not in READERS:
-        raise InputError(f"pixels of mode {picture.mode}, which is not read; save it as 8-bit RGB")
+        raise InputError(f"pixel mode {picture.mode} is not supported; save it as 8-bit RGB")
     rgb = READERS[picture.mode](picture)
     return upright(rgb, orientation(picture))
 
 
 def orientation(picture: Image) -> int:
-    """The EXIF orientation, 1..8; 1 where there is none, or none that can be read. A TIFF is turned as it is loaded."""
+    """Return the EXIF orientation, 1..8; 1 if there is none, or it cannot be read. Pillow turns a TIFF when loading."""
     try:
         return int(picture.getexif().get(ORIENTATION, 1))
     except Exception:  # damaged EXIF raises anything, and viewers show such a picture as it is stored
@@ -108,24 +108,26 @@ def orientation(picture: Image) -> int:
 def upright(picture: Image, orientation: int) -> Image:
     from PIL.Image import Transpose
 
-    return picture.transpose(Transpose[TURNS[orientation]]) if orientation in TURNS else picture
+    return picture.transpose(Transpose[TRANSPOSITIONS[orientation]]) if orientation in TRANSPOSITIONS else picture
 
 
 def _eight_bits(picture: Image) -> Image:
-    """RGB; what is transparent is laid on white, since the colours under it are not seen."""
+    """Return RGB with transparent parts on white, since a viewer does not show the colours of transparent pixels."""
     from PIL import Image
 
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     layout = picture.tile[0].args if picture.format == "PNG" and picture.tile else None  # type: ignore[attr-defined]
-    if layout in CLEAR_LEVEL_LOST:
-        raise InputError(f"{CLEAR_LEVEL_LOST[layout]} with a transparent level is not read; save it with 8 bits")
+    if layout in UNSUPPORTED_TRANSPARENCY:
+        raise InputError(
+            f"{UNSUPPORTED_TRANSPARENCY[layout]} with a transparent level is not supported; save it with 8 bits"
+        )
     white = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
 
 
 def _sixteen_bits(picture: Image) -> Image:
-    """Grey v >> 8, or v >> 4 of a TIFF of 12 bits. Pillow's own conversion would clip at 255."""
+    """Return grey v >> 8, or v >> 4 for a TIFF of 12 bits. Pillow's own conversion would clip at 255."""
     from PIL import Image
 
     levels, tags = np.asarray(picture), getattr(picture, "tag_v2", {})
@@ -139,14 +141,14 @@ def _sixteen_bits(picture: Image) -> Image:
 
 
 def _whole_numbers(picture: Image) -> Image:
-    """A PGM of more than 8 bits, which Pillow scales to 0..65535."""
+    """Convert a PGM of more than 8 bits, which Pillow scales to 0..65535; refuse other formats."""
     return _sixteen_bits(picture) if picture.format == "PPM" else _without_range(picture)
 
 
 def _without_range(picture: Image) -> Image:
     raise InputError(
-        f"pixels are {WITHOUT_RANGE[picture.mode]} (mode {picture.mode}), and the file does not say which of them "
-        "are black and white; read are 8 and 16 bits a channel, unsigned: save it so, scaled to that range"
+        f"pixels are {WITHOUT_RANGE[picture.mode]} (mode {picture.mode}), and the file does not say which values "
+        "are black and white; supported are unsigned 8 and 16 bits per channel: save it scaled to that range"
     )
 
 
@@ -157,4 +159,4 @@ READERS: Mapping[str, Callable[[Image], Image]] = MappingProxyType(
     | dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), _sixteen_bits)
     | {"I": _whole_numbers, "F": _without_range}
 )
-"""How pixels of each of Pillow's modes become RGB."""
+"""How to convert each of Pillow's pixel modes to RGB."""

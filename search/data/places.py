@@ -1,4 +1,4 @@
-"""Where things lie on this machine: the cache, and data sets for which no place was named."""
+"""Default folders on this machine: the cache, and the root of data sets."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from resnet_space.errors import InputError
 
-VARIABLE = "RESNET_SPACE_CACHE"
+CACHE_VARIABLE = "RESNET_SPACE_CACHE"
 
 
 def cache_folder() -> Path:
-    """`$RESNET_SPACE_CACHE`, else `~/.cache/resnet-space`.
+    """Return `$RESNET_SPACE_CACHE`, or by default `~/.cache/resnet-space`.
 
     Raises:
-        InputError: it is in the home of a user who is not there.
+        InputError: the home directory in it cannot be determined.
     """
-    place = os.environ.get(VARIABLE) or "~/.cache/resnet-space"
+    place = os.environ.get(CACHE_VARIABLE) or "~/.cache/resnet-space"
     try:
         return Path(place).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{place}: {error} Set {VARIABLE} to a folder") from None
+        raise InputError(f"{place}: {error} Set {CACHE_VARIABLE} to a folder") from None
 
 
 def dataset_folder() -> Path:
-    """The root of data sets when none is given."""
+    """Return the default root of data sets."""
     return cache_folder() / "datasets"

@@ -1,7 +1,7 @@
-"""Read the pickles that CIFAR comes in, without running anything: numbers, text, lists, dicts, byte arrays.
+"""Read CIFAR's pickles without running code: numbers, text, lists, dicts and byte arrays.
 
-A pickle is a program that names functions and calls them. Here the names that an array needs stand for inert
-records of ours, so nothing of numpy, let alone of anything else, is called; every other name is refused.
+A pickle is a program that names functions and calls them. Here the names that an array needs are mapped to passive
+classes of this module, so no function of numpy or anything else is called; every other name is refused.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from search.data.source import damaged
 
 
 class _Type:
-    """Stands for numpy.dtype: remembers its name."""
+    """Replaces numpy.dtype: stores its name."""
 
     def __init__(self, name: Any = None, *_: Any) -> None:
         self.name = name
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and the like, of no matter to bytes."""
+        """Ignore the state: byte order does not matter for bytes."""
 
 
 class Array:
-    """Stands for numpy.ndarray, and for the function that makes one: remembers what the pickle says of it."""
+    """Replaces numpy.ndarray and the function that creates one: stores the state from the pickle."""
 
     def __init__(self, *_: Any) -> None:
         self.state: Any = None
@@ -36,7 +36,7 @@ class Array:
         self.state = state
 
     def as_bytes(self) -> NDArray[np.uint8]:
-        """The array, if it is one of unsigned bytes in C order.
+        """Return the array, if it has unsigned bytes in C order.
 
         Raises:
             TypeError, ValueError: it is not.
@@ -47,8 +47,8 @@ class Array:
         return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-# Classes only: a pickle may set attributes on whatever it gets, and these keep them to their instances.
-_ADMITTED: dict[tuple[str, str], Any] = {
+# Only classes: a pickle can set attributes on the objects it gets, and instances keep them local.
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): Array,
     ("numpy", "dtype"): _Type,
     ("numpy.core.multiarray", "_reconstruct"): Array,
@@ -58,16 +58,16 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ADMITTED:
+        if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"asks for {module}.{name}, which plain data never does; nothing was run")
-        return _ADMITTED[module, name]
+        return _ALLOWED[module, name]
 
 
 def read_plain(path: Path) -> dict[Any, Any]:
-    """The dict in a pickle file; text of Python 2 comes as bytes, arrays as `Array`.
+    """Return the dict in a pickle file; text of Python 2 comes as bytes, arrays as `Array`.
 
     Raises:
-        InputError: names the file: it asks for code, or is no pickle of a dict.
+        InputError: the file calls functions, or is not a pickle of a dict; the message has its name.
     """
     try:
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
 """One copy of each data set per machine: plain .npy files that every trial maps into memory.
 
-The kernel keeps the pages of a mapped file once, however many processes read them, so 16 trials on CIFAR-10
-need its 180 MB once. An entry is a folder named by what it was made from (description and source files' states);
-it appears whole by a rename, or not at all. The cache may be deleted at any time.
+The kernel keeps the pages of a mapped file once for all processes, so 16 trials on CIFAR-10 need its 180 MB only once.
+An entry is a folder, named by a hash of the description and the states of the source files. It is created atomically,
+by a rename. The cache can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -27,22 +27,21 @@ from search.data.images import Images, Split
 from search.data.places import cache_folder
 
 FORMAT = 2
-"""Raise it when the same description and files come to be read differently."""
+"""Part of every entry's name; increase it when the same description and files are read differently."""
 
-PATIENCE_SECONDS = 1800
-"""How long to wait for another process that reads the same data; after that, this one reads for itself."""
+BUILD_TIMEOUT_SECONDS = 1800
+"""How long to wait for another process that reads the same data; after that, this process reads it too."""
 
 SPLITS = ("train", "validation", "test")
-ABOUT = "about.json"
+ABOUT_FILE = "about.json"
 
 log = logging.getLogger(__name__)
 
 
-def key(data: DataSet, files: Iterable[Path]) -> str:
-    """The name of an entry: a changed, moved or touched source file gives another one.
+def entry_name(data: DataSet, files: Iterable[Path]) -> str:
+    """Return the name of an entry; it changes if a source file is changed, moved or touched.
 
-    The time of modification may be set by anybody, and is by tools that copy; the time of the last change of a file's
-    state is the system's own.
+    It depends on mtime and also on ctime: copying tools set mtime, but only the system sets ctime.
     """
     digest = hashlib.sha256(f"{FORMAT} {SPLIT_SEED} {data.model_dump_json(exclude={'root'})}\n".encode())
     for file in files:
@@ -52,39 +51,39 @@ def key(data: DataSet, files: Iterable[Path]) -> str:
     return f"{data.name}-{digest.hexdigest()[:16]}"
 
 
-def images(name: str, build: Callable[[], Images], *, folder: Path | None = None) -> Images:
-    """The entry of this name, built first if it is not there or not whole.
+def shared_images(name: str, build: Callable[[], Images], *, folder: Path | None = None) -> Images:
+    """Return the entry of this name; build it first if it is missing or incomplete.
 
-    Where the cache cannot be written (no home, disk full), the images are simply this process's own.
+    If the cache cannot be written (no home, full disk), the images are this process's own copy.
     """
     entry = (folder or cache_folder() / "images") / name
-    found = _open(entry)
+    found = _open_entry(entry)
     if found is not None:
         return found
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        # The rename alone keeps entries whole; the lock spares memory and time when many start at once.
-        with FileLock(f"{entry}.lock", timeout=PATIENCE_SECONDS):
-            found = _open(entry)
-            return found if found is not None else _built(entry, build)
+        # The rename is enough for atomic entries; the lock saves memory and time when many processes start at once.
+        with FileLock(f"{entry}.lock", timeout=BUILD_TIMEOUT_SECONDS):
+            found = _open_entry(entry)
+            return found if found is not None else _build_entry(entry, build)
     except (OSError, Timeout) as error:
         log.warning("no shared copy of %s (%s); this process holds its own", name, error)
         return build()
 
 
-def _built(entry: Path, build: Callable[[], Images]) -> Images:
+def _build_entry(entry: Path, build: Callable[[], Images]) -> Images:
     made = build()
     try:
-        _write(entry, made)
+        _write_entry(entry, made)
     except OSError as error:
         log.warning("no shared copy in %s (%s); this process holds its own", entry, error)
         return made
-    return _open(entry) or made
+    return _open_entry(entry) or made
 
 
-def _write(entry: Path, made: Images) -> None:
-    """Write beside the entry, then rename: nobody sees a part of it. The caller holds the lock."""
-    for abandoned in entry.parent.glob(f".{entry.name}.*"):  # by a process that was killed
+def _write_entry(entry: Path, made: Images) -> None:
+    """Write to a folder next to the entry, then rename it: no process sees a part. The caller holds the lock."""
+    for abandoned in entry.parent.glob(f".{entry.name}.*"):  # left by a killed process
         shutil.rmtree(abandoned, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
     try:
@@ -103,10 +102,10 @@ def _write(entry: Path, made: Images) -> None:
             "fingerprint": made.fingerprint,
             "digests": dict(made.digests),
         }
-        (draft / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        (draft / ABOUT_FILE).write_text(json.dumps(about), encoding="utf-8")
         draft.chmod(0o755)
         if entry.exists():
-            # Not whole, or we would not be here. Those who have it mapped keep their pages.
+            # The entry is incomplete, or it would have been used. Processes that have mapped it keep their pages.
             entry.rename(draft / "replaced")
         draft.rename(entry)
         shutil.rmtree(entry / "replaced", ignore_errors=True)
@@ -114,10 +113,10 @@ def _write(entry: Path, made: Images) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _open(entry: Path) -> Images | None:
-    """The entry, mapped; None where it is missing or not whole."""
+def _open_entry(entry: Path) -> Images | None:
+    """Return the entry, mapped; None if it is missing or incomplete."""
     try:
-        about = json.loads((entry / ABOUT).read_text(encoding="utf-8"))
+        about = json.loads((entry / ABOUT_FILE).read_text(encoding="utf-8"))
         arrays = {name: _map(entry / name, size) for name, size in about["bytes"].items()}
         train, validation, test = (
             Split(*(torch.from_numpy(arrays[f"{split}_{part}.npy"]) for part in "xy")) for split in SPLITS
@@ -138,13 +137,13 @@ def _open(entry: Path) -> Images | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("%s is not whole (%s); it is made again", entry, error)
+        log.warning("%s is incomplete (%s); it is created again", entry, error)
         return None
 
 
 def _map(path: Path, size: int) -> np.ndarray[Any, Any]:
     if path.stat().st_size != size:
         raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {size}")
-    # "c", not "r": pages are shared all the same, but torch warns of arrays that it may not write to.
+    # "c", not "r": pages are shared too, but torch warns about read-only arrays.
     array: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     return array

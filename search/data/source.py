@@ -1,4 +1,4 @@
-"""What a loader hands over: the files that a data set lies in, and how to read them."""
+"""The result of a loader: the files of a data set, and a function that reads them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images with a whole-number label each."""
+    """Images, each with a whole-number label."""
 
     x: Pictures
     y: NDArray[np.int64]
@@ -41,10 +41,10 @@ class Labelled:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """A data set as its files divide it; None for a split that has to be taken from `train`.
+    """A data set with the splits of its files; a split that is None is taken from `train`.
 
     Without `classes`, labels are any whole numbers, and are renumbered in ascending order. `names[label]` is the name
-    of the class with that label; a label without one is its own name.
+    of the class with that label; without a name, the label itself is used.
     """
 
     train: Labelled
@@ -56,9 +56,9 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where a data set was found. `read` does the work, so that a shared copy can stand in for it.
+    """A data set that was found, and not yet read: `read` is not called if there is a shared copy.
 
-    `files` are all that `read` depends on; none for a set that is so quickly had that no copy is kept.
+    `files` are all files that `read` depends on; empty for a set that is so fast to create that no copy is kept.
     """
 
     files: tuple[Path, ...]
@@ -66,22 +66,23 @@ class Source:
 
 
 Loader = Callable[[DataSet, Path | None, bool], Source]
-"""`loader(data, root, download)`. Raises InputError where the set is missing, saying how to get it."""
+"""`loader(data, root, download)`. Raises InputError if the set is missing, with the ways to get it."""
 
 
-DOWNLOAD = "get it with --download"
+DOWNLOAD_HINT = "get it with --download"
 
 
 def missing(data: DataSet, place: Path, *ways: str) -> InputError:
-    """The error for a set that is not where it was looked for, with the ways to get it there."""
+    """Return the error for a data set that is not at `place`, with the ways to get it there."""
     return InputError(f"data set {data.name!r} is not in {place}; {', or '.join(ways)}")
 
 
 def needs_root(data: DataSet) -> InputError:
-    return InputError(f"data.root: data set {data.name!r} needs one: {DATASETS[data.name].root}")
+    """Return the error for a data set that needs `data.root` and has none."""
+    return InputError(f"data.root: required by data set {data.name!r}: {DATASETS[data.name].root}")
 
 
 def damaged(path: Path, reason: object, *, download: bool = False) -> InputError:
-    """The error for a file that is there but cannot be read as what it should be."""
-    hint = f"; delete it and {DOWNLOAD}" if download else ""
+    """Return the error for a file that exists but is not what it should be."""
+    hint = f"; delete it and {DOWNLOAD_HINT}" if download else ""
     return InputError(f"{path}: damaged: {reason}{hint}")

@@ -1,4 +1,4 @@
-"""What users call the three splits, in folders and in arrays: one table for both."""
+"""The words that name the three splits, in names of folders and of arrays."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ SPLIT_NAMES: Mapping[str, str] = MappingProxyType(
         "testing": "test",
     }
 )
-"""The split that each word names, in small letters."""
+"""The split that each word names; words are in lower case."""

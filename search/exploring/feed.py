@@ -13,7 +13,7 @@ from search.exploring.plan import SearchPlan
 from search.fronts.front import front
 from search.running.progress import Progress
 from search.samplers.sampler import Outcome, Proposal, Sampler
-from search.samplers.stopping import Halving
+from search.samplers.stopping import Rungs
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished
 from search.trials.trial import Job, TrialSpec
@@ -33,10 +33,10 @@ class SearchFeed:
         study = plan.study
         self.plan, self.store, self.progress, self.study, self.space = plan, store, progress, study, plan.space
         if store.shared:
-            store.claims.alone(told=progress.note)
+            store.claims.require_sole_driver(report=progress.note)
         store.reclaim()
-        known = recall(study, self.space, plan.identity.own(store.records()))
-        store.forget(known.forgotten)
+        known = recall(study, self.space, plan.identity.own_records(store.records()))
+        store.remove_unstarted(known.forgotten)
         store.set_aside(known.aside)
         self.sampler = Sampler(
             self.space,
@@ -49,8 +49,8 @@ class SearchFeed:
         self.asked = {self._spec(p.net, p.seed).key: p for p, _ in known.history}
         self.begun = sum(1 for _, end in known.history if end is None or end.status != "infeasible")
         self.queue = deque(known.unfinished)
-        self.halving = Halving(study.stopping, plan.epochs)
-        self.halving.restore(self._rungs())
+        self.rungs = Rungs(study.stopping, plan.epochs)
+        self.rungs.restore(self._rungs())
         self.running: dict[str, TrialSpec] = {}
         self.known = {*known.ended, *(spec.key for spec in known.unfinished)}
         self.searching = True
@@ -146,7 +146,7 @@ class SearchFeed:
         if epoch.key not in self.asked or epoch.key not in self.running:
             return False
         values = (epoch.validation_error, *costs(self.running[epoch.key].architecture, self.study.objectives))
-        reason = self.halving.judge(epoch.key, epoch.epoch, values)
+        reason = self.rungs.judge(epoch.key, epoch.epoch, values)
         if reason is None:
             return False
         spent = self.store.seconds(epoch.key)
@@ -170,12 +170,12 @@ class SearchFeed:
         for point in front(
             self.store.results(self.plan.identity),
             self.study.objectives,
-            seeds=self.study.confirming,
-            where=self.study.on_results,
+            seeds=self.study.confirmation_seeds,
+            where=self.study.result_constraint,
             describe=self._describe,
             bootstrap=0,
         ):
-            for seed in self.study.confirming:
+            for seed in self.study.confirmation_seeds:
                 spec = self._spec(self.nets[point.key], seed)
                 # Once: a network that diverges with a fresh seed stays unconfirmed.
                 if spec.key not in self.known:

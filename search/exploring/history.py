@@ -80,7 +80,7 @@ def outcome(study: Search, net: Architecture, end: Finished | None, space: Space
     values = tuple(lookup(name) for name in study.objectives)
     if any(value is None or value != value for value in values):
         return Outcome("failed")
-    late = study.on_results
+    late = study.result_constraint
     return Outcome("complete", values, late.violation(lookup) if late else 0.0)
 
 

@@ -44,7 +44,7 @@ class SearchPlan(Plan):
         return self.study.bounded(self.images.shape, self.images.classes)
 
     def counted(self, store: Store) -> tuple[int, int]:
-        counts = membership.standing(self.identity.own(store.records()), store.standing()).counts
+        counts = membership.run_status(self.identity.own_records(store.records()), store.run_status()).counts
         ended = sum(counts[status] for status in FINISHED if status != "infeasible")
         there = ended + counts["waiting"] + counts["running"]
         return max(self.study.budget.trials or 0, there), ended

@@ -55,14 +55,18 @@ class SearchRun:
         Raises:
             InputError: no stored trial is of the run.
         """
-        own, mine, others = membership.own(study.recipe, folder, store)
+        own, mine, others = membership.own_trials(study.recipe, folder, store)
         results = store.results(own)
         points = front(
-            results, study.objectives, seeds=study.confirming, where=study.on_results, describe=store.describe
+            results,
+            study.objectives,
+            seeds=study.confirmation_seeds,
+            where=study.result_constraint,
+            describe=store.describe,
         )
         nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
         records = [record for record in mine if not record.aside]
-        standing, curves = membership.standing(mine, store.standing()), store.curves()
+        standing, curves = membership.run_status(mine, store.run_status()), store.curves()
         curves = curves[curves["key"].isin({record.key for record in mine})]
         counts = Presence.of(folder, standing).counts
         return cls(study, folder, points, nets, records, results, curves, counts, standing.reasons, others)
@@ -97,7 +101,7 @@ class SearchRun:
     @cached_property
     def networks(self) -> pd.DataFrame:
         """One row a network that has a complete trial: means and spreads over seeds."""
-        return networks(self.results, self.study.confirming)
+        return networks(self.results, self.study.confirmation_seeds)
 
     @cached_property
     def stopped_at(self) -> dict[str, int]:

@@ -7,15 +7,14 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from resnet_space import Space
-from resnet_space.branches import Positive
 from resnet_space.description import Description
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from resnet_space.fields import NAMES
-from search.fronts.objectives import NAMES_OF_RESULTS, chosen
+from resnet_space.numbers import Above0, Positive
+from search.fronts.objectives import NAMES_OF_RESULTS, parse_objectives
 from search.samplers.kinds import DEFAULT, AnySampler
 from search.samplers.stopping import AnyStopping, NoStopping
-from search.trials.recipe import Above0
 from search.trials.study import Study, check_images
 
 NumberOfSeeds = Annotated[int, Field(le=1000)]
@@ -55,8 +54,8 @@ class Search(Study):
     CHANGES = "space.set"
     ALIASES = {"seeds": "confirm"}  # noqa: RUF012
     MERGED = (*Study.MERGED, "space", "budget")
-    FREE = (
-        *Study.FREE,
+    CHANGEABLE = (
+        *Study.CHANGEABLE,
         "space",
         "objectives",
         "constraints",
@@ -71,7 +70,7 @@ class Search(Study):
 
     kind: Literal["search"] = "search"
     space: Space
-    objectives: Annotated[tuple[str, ...], BeforeValidator(chosen)] = ("error", "macs")
+    objectives: Annotated[tuple[str, ...], BeforeValidator(parse_objectives)] = ("error", "macs")
     constraints: tuple[str, ...] = ()
     budget: Budget
     sampler: AnySampler = DEFAULT
@@ -102,16 +101,16 @@ class Search(Study):
         return f"a space of {len(self.space.axes)} axes"
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def front_objectives(self) -> tuple[str, ...]:
         return self.objectives
 
     @property
-    def confirming(self) -> range:
+    def confirmation_seeds(self) -> range:
         """Seeds that no network was chosen by."""
         return range(self.replicates, self.replicates + self.confirm)
 
     @property
-    def on_results(self) -> Expression | None:
+    def result_constraint(self) -> Expression | None:
         late = [text for text in self.constraints if not _before_training(text)]
         return Expression(" and ".join(f"({text})" for text in late), NAMES_OF_RESULTS) if late else None
 

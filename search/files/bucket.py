@@ -1,4 +1,4 @@
-"""A bucket in a folder's place: trials' files on S3, for nodes that share no file system."""
+"""An S3 bucket in place of a folder: trials' files for nodes that share no file system."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OPTIONS = ("region", "endpoint_override", "scheme")
-"""What may stand behind the `?` of a bucket's URL."""
+"""Allowed options after the `?` of a bucket's URL."""
 
-PATIENCE_SECONDS = 60.0
-"""How long a bucket that does not answer is asked again, where a trial cannot begin without its answer."""
+RETRY_SECONDS = 60.0
+"""How long reads of a bucket that does not answer are retried."""
 
 
 class Unreachable(OSError, InputError):
-    """A bucket does not answer: what is in it, is not known."""
+    """A bucket does not answer, so its content is unknown."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A place in a bucket: as much of a `pathlib.Path` as trials' files need, so that either may hold them.
+    """A place in a bucket, with the methods of `pathlib.Path` that trials' files need.
 
-    An object is there as a whole or not at all, whoever is killed as it is written. Credentials are found as AWS finds
-    them, in the environment, its files or the machine's role, and never in a URL.
+    An object is complete or not there, also if its writer is killed. Credentials come from the places that AWS uses,
+    the environment, its files or the machine's role, and never from a URL.
+
+        Bucket.of("s3://runs/a?region=eu-central-1") / "checkpoint.zip"
     """
 
     root: str
@@ -45,17 +47,17 @@ class Bucket:
 
     @classmethod
     def of(cls, url: str) -> Bucket:
-        """The place that a URL names: `s3://BUCKET/PREFIX`, behind `?` what is in `OPTIONS`.
+        """Return the place at a URL, `s3://BUCKET/PREFIX` or `s3://BUCKET/PREFIX?region=...`; see `OPTIONS`.
 
         Raises:
-            InputError: it names none.
+            InputError: not such a URL, one with a password, or an unknown option.
         """
         parts = urlsplit(url)
         where = f"checkpoints {re.sub('//[^/]*@', '//', url)!r}"
         if parts.scheme != "s3" or not parts.netloc:
             raise InputError(f"{where}: must be s3://BUCKET/PREFIX")
         if "@" in parts.netloc:
-            raise InputError(f"{where}: has a password in it; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...")
+            raise InputError(f"{where}: contains a password; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...")
         options = parse_qsl(parts.query)
         for name, _ in options:
             if name not in OPTIONS:
@@ -79,23 +81,25 @@ class Bucket:
     def with_suffix(self, suffix: str) -> Bucket:
         return Bucket(self.root, self.options, self.path.with_suffix(suffix))
 
-    def is_file(self, *, patience: float | None = None) -> bool:
-        """`patience` is how many seconds a bucket may be away, by itself `PATIENCE_SECONDS`."""
+    def is_file(self, *, retry_seconds: float | None = None) -> bool:
+        """Whether there is an object here. Retries errors for `retry_seconds`; default: `RETRY_SECONDS`."""
         from pyarrow.fs import FileType
 
-        return bool(self._asked(lambda files: files.get_file_info(self._key).type, patience) == FileType.File)
+        return bool(
+            self._with_retries(lambda files: files.get_file_info(self._key).type, retry_seconds) == FileType.File
+        )
 
     def read_bytes(self) -> bytes:
-        """Raises: FileNotFoundError; Unreachable."""
+        """Return the object's content. Raises `FileNotFoundError` or `Unreachable`."""
 
         def read(files: S3FileSystem) -> bytes:
             with files.open_input_stream(self._key) as stream:
                 return bytes(stream.read())
 
-        return self._asked(read)
+        return self._with_retries(read)
 
     def write_bytes(self, content: bytes) -> None:
-        """Raises: OSError; what was there still is."""
+        """Write an object. Raises `OSError`; the old object is then unchanged."""
         with _files(self.options).open_output_stream(self._key) as stream:
             stream.write(content)
 
@@ -103,11 +107,11 @@ class Bucket:
         self.write_bytes(text.encode())
 
     def copy(self, to: Bucket) -> None:
-        """Have it there too. It does not travel for that."""
+        """Copy the object within the bucket, without a download."""
         _files(self.options).copy_file(self._key, to._key)
 
     def replace(self, to: Bucket) -> None:
-        """Have it there, and no longer here: first the one, then the other."""
+        """Move the object: first copy it, then delete it here."""
         if not self.is_file():
             raise FileNotFoundError(str(self))
         _files(self.options).move(self._key, to._key)
@@ -119,27 +123,27 @@ class Bucket:
             raise FileNotFoundError(str(self))
 
     def glob(self, pattern: str) -> Iterator[Bucket]:
-        """What lies here and fits, to the depth of the pattern."""
+        """Yield the objects below here that match the pattern, at exactly its depth."""
         from pyarrow.fs import FileSelector
 
         deep = "/" in pattern
-        here = FileSelector(self._key, allow_not_found=True, recursive=deep)
-        for found in self._asked(lambda files: files.get_file_info(here)):
+        selector = FileSelector(self._key, allow_not_found=True, recursive=deep)
+        for found in self._with_retries(lambda files: files.get_file_info(selector)):
             inside = PurePosixPath(found.path).relative_to(self._key)
             if len(inside.parts) == 1 + pattern.count("/") and inside.match(pattern):
                 yield self / inside
 
     def remove(self) -> None:
-        """All that lies under it."""
+        """Delete everything below here."""
         _files(self.options).delete_dir(self._key)
 
     @property
     def _key(self) -> str:
         return str(PurePosixPath(self.root) / self.path)
 
-    def _asked(self, ask: Callable[[S3FileSystem], T], patience: float | None = None) -> T:
-        """What is answered, by a bucket that may be away for a while."""
-        end = time.monotonic() + (PATIENCE_SECONDS if patience is None else patience)
+    def _with_retries(self, ask: Callable[[S3FileSystem], T], retry_seconds: float | None = None) -> T:
+        """Return the bucket's answer; retry for `retry_seconds` seconds while it cannot be reached."""
+        end = time.monotonic() + (RETRY_SECONDS if retry_seconds is None else retry_seconds)
         while True:
             try:
                 return ask(_files(self.options))
@@ -152,22 +156,22 @@ class Bucket:
 
 
 Place = Path | Bucket
-"""Where files lie: a folder, or a bucket."""
+"""Where files are: a folder, or a bucket."""
 
 
-def keep(place: Place, content: bytes, *, before: Place | None = None) -> None:
-    """Write a file, whole or not at all. With `before`, what was there stays under that name.
+def write_file(place: Place, content: bytes, *, backup: Place | None = None) -> None:
+    """Write a file atomically. With `backup`, the old file is kept under that name.
 
     Raises:
-        OSError: it could not be written; what was there is there, or at `before`.
+        OSError: it could not be written; the old file is still at `place`, or at `backup`.
     """
     if isinstance(place, Path):
-        assert before is None or isinstance(before, Path)
-        atomic.write_bytes(place, content, before=before)
+        assert backup is None or isinstance(backup, Path)
+        atomic.write_bytes(place, content, backup=backup)
         return
-    # Asked once: a trial is told that it goes on without a checkpoint, and does not wait for a bucket.
-    if isinstance(before, Bucket) and place.is_file(patience=0):
-        place.copy(before)
+    # No retries: a trial continues without a checkpoint and does not wait for a bucket.
+    if isinstance(backup, Bucket) and place.is_file(retry_seconds=0):
+        place.copy(backup)
     place.write_bytes(content)
 
 
@@ -175,6 +179,6 @@ def keep(place: Place, content: bytes, *, before: Place | None = None) -> None:
 def _files(options: tuple[tuple[str, str], ...]) -> S3FileSystem:
     from pyarrow.fs import S3FileSystem
 
-    told: dict[str, Any] = dict(options)
-    # One request for a small object, and none that goes on behind our back.
-    return S3FileSystem(**told, allow_delayed_open=True, background_writes=False)
+    keywords: dict[str, Any] = dict(options)
+    # One request per small object, and no writes in the background.
+    return S3FileSystem(**keywords, allow_delayed_open=True, background_writes=False)

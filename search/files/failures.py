@@ -1,33 +1,33 @@
-"""What failed trials leave beside their checkpoints: where they failed, to be read without a database."""
+"""Tracebacks of failed trials, next to their checkpoints, so that they can be read without the database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
 
-from search.files.bucket import Bucket, Place, Unreachable, keep
+from search.files.bucket import Bucket, Place, Unreachable, write_file
 
-NAME = "traceback.txt"
-SILENT = "silent.txt"
-"""Where the process of a job hung that was ended for its silence, in the folder of its first trial."""
+TRACEBACK_FILE = "traceback.txt"
+SILENT_FILE = "silent.txt"
+"""The stack of a job's process that was killed after a timeout, in the folder of the job's first trial."""
 
 
-def leave(folder: Place, text: str) -> None:
-    """Write a trial's traceback into its folder, if that can be written: the store has it too."""
+def write_traceback(folder: Place, text: str) -> None:
+    """Write a trial's traceback to its folder. An error is ignored, since the store has the traceback too."""
     with suppress(OSError):
-        keep(folder / NAME, text.encode(errors="backslashreplace"))
+        write_file(folder / TRACEBACK_FILE, text.encode(errors="backslashreplace"))
 
 
-def first(failed: Iterable[str], checkpoints: Place) -> Place | None:
-    """The traceback of the trial that failed first, among those that left one; `failed` are keys, the first first.
+def first_traceback(failed: Iterable[str], checkpoints: Place) -> Place | None:
+    """Return the first traceback file of these failed trials, given by key in the order of failure.
 
-    None of a bucket that does not answer, which is not waited for: the store has them too.
+    None if there is no such file, or a bucket does not answer: there are no retries, since the store has them too.
     """
     with suppress(Unreachable):
         for key in failed:
-            # A key that somebody sent might be a path.
-            for name in (NAME, SILENT) if key.isalnum() else ():
+            # A key in a folder from somebody else can be a path.
+            for name in (TRACEBACK_FILE, SILENT_FILE) if key.isalnum() else ():
                 path = checkpoints / key / name
-                if path.is_file(patience=0) if isinstance(path, Bucket) else path.is_file():
+                if path.is_file(retry_seconds=0) if isinstance(path, Bucket) else path.is_file():
                     return path
     return None

@@ -1,7 +1,7 @@
-"""One driver at a time in a run's folder: `.lock`, held while it lives, and `.driver.json`, which says who it is.
+"""One driver at a time in a run's folder: it holds `.lock` while it is alive, and `.driver.json` has its name.
 
-Whoever only reads sees by the lock whether that driver is alive. Its process number would not do: after a restart of
-the machine another process may have it.
+Readers see from the lock whether the driver is alive. Its process number is not enough: after a restart of the machine
+another process can have the same number.
 """
 
 from __future__ import annotations
@@ -22,48 +22,48 @@ from resnet_space.errors import InputError, plain
 from search.files.atomic import write_text
 from search.machine.mounts import mounts, network_mount
 
-READING_SECONDS = 0.5
-"""A driver tries for so long to get the lock: one who only looks has it for an instant."""
+LOCK_TIMEOUT_SECONDS = 0.5
+"""How long a driver tries to get the lock: a reader that checks it holds it for an instant."""
 
 
 @dataclass(frozen=True)
 class Driver:
-    """Who drives, or drove."""
+    """The process that drives a run, or drove it last."""
 
     host: str
     process: int
     began: str
     name: str
-    """Among the drivers on one store."""
+    """Its name among the drivers on one store."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Who drives a folder, or drove it last, and whether that one is alive; None where it is not known."""
+class DriverState:
+    """The current or last driver of a folder, and whether it is alive; None for what is unknown."""
 
     driver: Driver | None
     alive: bool | None
 
     @property
-    def shown(self) -> str:
-        """For people, at the beginning of a sentence."""
+    def label(self) -> str:
+        """The driver as the start of a sentence: "process 77 on anvil, since 2026-01-01T00:00:00+00:00,"."""
         each = self.driver
         return plain(f"process {each.process} on {each.host}, since {each.began},") if each else "another process"
 
 
-def seen(folder: Path) -> Seen:
-    """The driver of a folder, looked at without changing anything there."""
+def driver_state(folder: Path) -> DriverState:
+    """Return the driver of a folder, without changing anything in the folder."""
     driver = _read(folder / ".driver.json")
-    lock = _held(folder / ".lock")
+    lock = _is_locked(folder / ".lock")
     if lock is not False or driver is None:
-        return Seen(driver, lock)
-    # On a network file system, a lock of another machine's may not be seen on this one.
-    here = driver.host == socket.gethostname() or not network_mount(folder, mounts())
-    return Seen(driver, False if here else None)
+        return DriverState(driver, lock)
+    # On a network file system, the lock of another machine is not always visible on this one.
+    certain = driver.host == socket.gethostname() or not network_mount(folder, mounts())
+    return DriverState(driver, False if certain else None)
 
 
-def _held(lock: Path) -> bool | None:
-    """Whether a process has the lock; None where that cannot be found out."""
+def _is_locked(lock: Path) -> bool | None:
+    """Whether a process holds the lock; None if that cannot be determined."""
     try:
         import fcntl
     except ImportError:
@@ -72,7 +72,7 @@ def _held(lock: Path) -> bool | None:
     try:
         file = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        # Files whose names begin with a dot may not have been copied.
+        # A copy of the folder can lack files whose names begin with a dot.
         return False if (lock.parent / ".driver.json").exists() else None
     except OSError:
         return None
@@ -89,21 +89,21 @@ def _held(lock: Path) -> bool | None:
 
 
 @contextmanager
-def held(folder: Path, name: str) -> Iterator[str | None]:
-    """Be the one driver of a folder meanwhile; the name of the one before, if there was one: it has ended.
+def lock_folder(folder: Path, name: str) -> Iterator[str | None]:
+    """Lock a folder for its one driver while the context is open; yield the former driver's name, or None.
 
-    The lock is the operating system's, and goes with the process that holds it, however that ends.
+    The operating system releases the lock when the process ends, in whatever way, so a former driver has ended.
 
     Raises:
-        InputError: another process has it, or the folder cannot be written.
+        InputError: another process holds the lock, or the folder cannot be written.
     """
-    lock, path = FileLock(folder / ".lock", timeout=READING_SECONDS), folder / ".driver.json"
+    lock, path = FileLock(folder / ".lock", timeout=LOCK_TIMEOUT_SECONDS), folder / ".driver.json"
     try:
-        lock.acquire(poll_interval=READING_SECONDS / 10)
+        lock.acquire(poll_interval=LOCK_TIMEOUT_SECONDS / 10)
     except Timeout:
-        who = Seen(_read(path), True).shown
+        who = DriverState(_read(path), True).label
         raise InputError(
-            f"{folder}: {who} is at work here; wait for its end or stop it, or choose another --out"
+            f"{folder}: {who} is running here; wait for its end or stop it, or choose another --out"
         ) from None
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}; choose another --out") from None
@@ -120,7 +120,7 @@ def held(folder: Path, name: str) -> Iterator[str | None]:
 
 
 def _read(path: Path) -> Driver | None:
-    """Who the file names; None without one, or if somebody else wrote it."""
+    """Return the driver in the file; None if the file is missing or not valid."""
     try:
         return TypeAdapter(Driver).validate_json(path.read_bytes())
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""What stands in `manifest.json`: one entry a session, of when, where and with what it ran."""
+"""The content of `manifest.json`: one entry per session, with its time, machine, versions and data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Session:
-    """What every session has, and what a run's adds; more facts are welcome, and earlier versions stored fewer."""
+    """The entry of a session. Unknown fields are allowed, and earlier versions stored fewer fields."""
 
     began: str
     machine: Machine
@@ -44,7 +44,7 @@ class Session:
     checkpoints: str | None = None
     planned: str = ""
     kernels: list[str] = field(default_factory=list)
-    """Lines on kernels that were wrong on a machine, and were avoided."""
+    """Messages about kernels that computed wrong results on a machine, and were avoided."""
     joules: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
@@ -54,27 +54,27 @@ class Manifest:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The manifest, as plain data; one without sessions where there is no file.
+    """Return the manifest as plain data, without sessions if there is no file.
 
     Raises:
-        InputError: the file is no manifest: what is wrong, and where.
+        InputError: the file is not a manifest: what is wrong, and where.
     """
     if not path.exists():
         return {"sessions": []}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
-        # Not made: it must stay as it is, with facts that are not known here.
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
+        # Only validated: the data keep fields that are unknown here.
         TypeAdapter(Manifest).validate_json(json.dumps(data), strict=True)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: no manifest: {place}: {first['msg']}, not {first['input']!r:.40}") from None
+        raise InputError(f"{path}: not a manifest: {place}: {first['msg']}, not {first['input']!r:.40}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: no manifest: {error}") from None
+        raise InputError(f"{path}: not a manifest: {error}") from None
     return dict(data)
 
 
-def _refused(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
+def _reject_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")

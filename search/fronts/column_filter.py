@@ -1,4 +1,4 @@
-"""An expression over whole columns at once: for which rows it is certainly true, and certainly false."""
+"""Evaluate an expression on complete columns: the rows for which it is certainly true, and certainly false."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def certain(node: Node, columns: Mapping[str, Column], rows: int) -> tuple[Flags, Flags]:
-    """(true, false), each of shape (rows,). In neither is what turns on anything but numbers in these columns: that is
-    for `Expression.evaluate` to say, row by row.
+def evaluate_columns(node: Node, columns: Mapping[str, Column], rows: int) -> tuple[Flags, Flags]:
+    """Return (true, false), each of shape (rows,): where the expression is certainly true, and certainly false.
 
-    `and`, `or` and `not` are Kleene's, as there: false and unknown is false.
+    A row is in neither if its value depends on anything but numbers in these columns; `Expression.evaluate` then
+    decides row by row. `and`, `or` and `not` follow Kleene's logic, as they do there: "false and unknown" is false.
     """
     if node.operator == "not":
-        true, false = certain(node.parts[0], columns, rows)
+        true, false = evaluate_columns(node.parts[0], columns, rows)
         return false, true
     if node.operator in ("and", "or"):
-        truths, falsehoods = zip(*(certain(part, columns, rows) for part in node.parts), strict=True)
+        truths, falsehoods = zip(*(evaluate_columns(part, columns, rows) for part in node.parts), strict=True)
         if node.operator == "and":
             return np.logical_and.reduce(truths), np.logical_or.reduce(falsehoods)
         return np.logical_or.reduce(truths), np.logical_and.reduce(falsehoods)
-    # Switches are equal or not; they are no numbers.
+    # Booleans can be compared for equality only; they are not numbers.
     switches = node.operator in ("==", "!=")
     left, right = (_numbers(part, columns, rows, switches) for part in node.parts)
     known = ~np.isnan(left) & ~np.isnan(right)
@@ -54,7 +54,7 @@ def certain(node: Node, columns: Mapping[str, Column], rows: int) -> tuple[Flags
 
 
 def _numbers(node: Node, columns: Mapping[str, Column], rows: int, switches: bool) -> Numbers:
-    """The value of each row, shape (rows,), NaN where it is not certain."""
+    """Return the value of each row, shape (rows,); NaN if it is not certain."""
     unknown = np.full(rows, np.nan)
     if node.operator == "name":
         column = columns.get(node.leaf, unknown)

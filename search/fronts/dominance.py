@@ -17,22 +17,22 @@ Indices: TypeAlias = NDArray[np.intp]
 
 
 def nondominated(values: ArrayLike) -> Flags:
-    """Which points no other dominates, shape (n,): a dominates b if a <= b in every objective and a < b in one.
+    """Return which points no other dominates, shape (n,): a dominates b if a <= b in all objectives and a < b in one.
 
-    Equal points do not dominate each other, so all of them are kept; of one objective, all that have the least.
+    Equal points do not dominate each other, so all of them are kept; with one objective, all minima.
 
     Raises:
-        ValueError: a value is NaN, which compares with nothing.
+        ValueError: a value is NaN, which cannot be compared.
     """
     return np.asarray(moocore.is_nondominated(_points(values), keep_weakly=True), dtype=np.bool_)
 
 
 def dominated_by(values: ArrayLike, others: ArrayLike) -> Flags:
-    """Which of the points have one of `others` below or at them in every objective, shape (n,).
+    """Return for which points one of `others` is <= the point in every objective, shape (n,).
 
-    In two objectives by sorting: the least second value of the others so far in the first. In more by one call of
-    `nondominated` in m + 2 objectives: the i-th point gets (i, -i) on top, so that no two of them compare, and each
-    of the others (-1, -n - 1), which is below all of those.
+    With two objectives by sorting `others` by the first and taking the running minimum of the second. With more by one
+    call of `nondominated` in m + 2 objectives: the i-th point gets the extra values (i, -i), so that no point dominates
+    another, and each of `others` gets (-1, -n - 1), which is below all of those.
     """
     points, above = _points(values), _points(others)
     if points.shape[1] == 2:
@@ -46,7 +46,7 @@ def dominated_by(values: ArrayLike, others: ArrayLike) -> Flags:
 
 
 def ranks(values: ArrayLike) -> Indices:
-    """The front that each point is on, shape (n,): 0 for the first, 1 for what is first without it, and so on.
+    """Return the number of each point's front, shape (n,): 0 for the first, 1 for the first without front 0, and so on.
 
     Deb et al. 2002 (NSGA-II), section III.A. Equal points have the same rank.
     """
@@ -54,10 +54,10 @@ def ranks(values: ArrayLike) -> Indices:
 
 
 def crowding(values: ArrayLike) -> Floats:
-    """Distance to the neighbours on a point's own front, shape (n,): sum over objectives of (next - last) / range.
+    """Return each point's crowding distance, shape (n,): sum over objectives of (next - previous) / range on its front.
 
-    Deb et al. 2002 (NSGA-II), section III.B. The ends of a front are infinitely far from others, in each objective
-    that differs on it at all; of equal values the earlier row comes first.
+    Deb et al. 2002 (NSGA-II), section III.B. Both ends of a front have infinite distance, in each objective that is
+    not constant on it; of equal values the earlier row comes first.
     """
     points = _points(values)
     distances = np.zeros(len(points))
@@ -77,13 +77,13 @@ def crowding(values: ArrayLike) -> Floats:
 
 
 def knee(values: ArrayLike) -> int:
-    """The index of the point where a front bends most: farthest below the plane through its ends.
+    """Return the index of the knee: the point of the front that is farthest below the plane through its ends.
 
-    With z = (x - least) / (most - least) over the front, the ends lie on sum z = 1 and the knee has the least sum z
-    (Das 1999, for ends that are each best in one objective). Of equals the least in the first objective.
+    With z = (x - min) / (max - min) over the front, the ends have sum z = 1, and the knee has the smallest sum z
+    (Das 1999, for ends that are each best in one objective). Of equal sums, the smallest first objective wins.
 
     Raises:
-        ValueError: no point, or NaN.
+        ValueError: there is no point, or a value is NaN.
     """
     points = _points(values)
     if not len(points):
@@ -92,15 +92,15 @@ def knee(values: ArrayLike) -> int:
     front = points[at]
     span = np.ptp(front, axis=0)
     sums = ((front - front.min(axis=0)) / np.where(span > 0, span, 1)).sum(axis=1)
-    # Rounded, for what is equal on paper to be equal here: both ends, to begin with.
+    # Rounded, so that sums that are equal in exact arithmetic are equal here, such as those of the two ends.
     return int(at[np.lexsort((*front.T[::-1], sums.round(12)))[0]])
 
 
 def hypervolume(values: ArrayLike, reference: ArrayLike) -> float:
-    """The volume that the points dominate below the reference, in the product of the objectives' units.
+    """Return the volume that the points dominate below the reference, in the product of the objectives' units.
 
-    Zitzler & Thiele 1999. A point that is not better than the reference in every objective adds nothing, nor does a
-    row with NaN.
+    Zitzler & Thiele 1999. A point that is not better than the reference in every objective adds nothing; neither does
+    a row with NaN.
     """
     points, corner = _within(values, reference)
     inside = points[(points < corner).all(axis=1)]
@@ -108,10 +108,10 @@ def hypervolume(values: ArrayLike, reference: ArrayLike) -> float:
 
 
 def hypervolume_trace(values: ArrayLike, reference: ArrayLike) -> Floats:
-    """The hypervolume after each of the points in turn, shape (n,): never falling, its end is `hypervolume`.
+    """Return the hypervolume after each of the points in turn, shape (n,); it never decreases.
 
-    A point p that nothing so far dominates adds what it alone dominates: prod(r - p) less the hypervolume of
-    max(p, q) over the points q before it. Rows with NaN (trials without a value) add nothing.
+    A point p that no earlier point dominates adds the volume that it alone dominates: prod(r - p) minus the hypervolume
+    of max(p, q) over the earlier points q. Rows with NaN (trials without a value) add nothing.
     """
     points, corner = _within(values, reference)
     gains = np.zeros(len(points))
@@ -126,10 +126,10 @@ def hypervolume_trace(values: ArrayLike, reference: ArrayLike) -> Floats:
 
 
 def check_reference(values: ArrayLike, reference: Sequence[float], names: Sequence[str]) -> None:
-    """A reference is worse than every point of the front, or what the front has there would not count.
+    """Check that the reference is worse than every point of the front; points beyond it would not count.
 
     Raises:
-        InputError: the reference lies inside the front, and in which objective; or is not one number an objective.
+        InputError: the reference is inside the front (in which objective), or is not one number per objective.
     """
     if len(reference) != len(names) or not np.isfinite(reference).all():
         raise InputError(f"reference: needs a number for each of {', '.join(names)}, not {list(reference)}")
@@ -139,21 +139,21 @@ def check_reference(values: ArrayLike, reference: Sequence[float], names: Sequen
         if most >= given:
             raise InputError(
                 f"reference.{name}: {given:.15g} is a reference point inside the front, which goes up to "
-                f"{name} = {most:.15g}; give more than that"
+                f"{name} = {most:.15g}; give a larger value"
             )
 
 
 def _points(values: ArrayLike) -> Floats:
     points = np.asarray(values, dtype=float)
     if points.ndim != 2 or not points.shape[1]:
-        raise ValueError(f"points are rows of one value an objective, not an array of shape {points.shape}")
+        raise ValueError(f"points must be rows with one value per objective, not an array of shape {points.shape}")
     if np.isnan(points).any():
-        raise ValueError("NaN compares with nothing: leave out points without a value")
+        raise ValueError("NaN cannot be compared: leave out points without a value")
     return points
 
 
 def _within(values: ArrayLike, reference: Any) -> tuple[Floats, Floats]:
-    """Points and reference as arrays that fit; NaN stays, and is below nothing."""
+    """Return points and reference as arrays of matching shapes; NaN stays, and is below nothing."""
     points, corner = np.asarray(values, dtype=float), np.asarray(reference, dtype=float)
     if points.ndim != 2 or points.shape[1:] != corner.shape:
         raise ValueError(f"a reference of shape {corner.shape} does not fit points of shape {points.shape}")

@@ -1,4 +1,4 @@
-"""The first front of what passes a filter, with the filter asked about few networks."""
+"""The first front of the networks that pass a filter, with few evaluations of the filter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resnet_space.expressions import Expression
 from resnet_space.fields import Lookup
 from resnet_space.parsing import Parser
-from search.fronts.column_filter import certain
+from search.fronts.column_filter import evaluate_columns
 from search.fronts.dominance import nondominated
 from search.fronts.objectives import NAMES_OF_RESULTS
 
@@ -27,11 +27,12 @@ Describe = Callable[[str], Lookup]
 
 
 def first_front(values: Floats, among: Indices, passes: Callable[[int], bool]) -> Indices:
-    """Indices of the points, of values (n, m), that no other dominates among those of `among` that pass.
+    """Return the indices of the first front of values (n, m), among the points of `among` that pass.
 
-    The front is asked, and what fails is taken away, until all on it pass: what a passing point dominates is never
-    asked but in advance. For the rounds to go with the logarithm of what fails, as many again as have failed so far
-    are asked in advance, those first whose places in all objectives sum up to least.
+    In each round, `passes` is called for the members of the front, and those that fail are removed, until all members
+    pass. So points that a passing point dominates are mostly never tested. To keep the number of rounds logarithmic in
+    the number of failures, each round also tests as many further points as have failed so far, in ascending order of
+    the sum of their ranks over all objectives.
     """
     alive = among
     known = np.zeros(len(values), dtype=bool)
@@ -54,31 +55,31 @@ def first_front(values: Floats, among: Indices, passes: Callable[[int], bool]) -
 def filtered(
     table: pd.DataFrame, where: Expression | None, describe: Describe | None
 ) -> tuple[Indices, Callable[[int], bool]]:
-    """The rows of `networks` for which `where`, over `NAMES_OF_RESULTS`, may be true, and whether it is.
+    """Return the rows of `networks` for which `where` can be true, and a function that tells whether it is.
 
-    What the columns tell is found for all rows at once, the rest when it is asked for.
+    `where` is over `NAMES_OF_RESULTS`. Columns are evaluated for all rows at once, other fields only on demand.
     """
     if where is None:
         return np.arange(len(table)), lambda i: True
     lookup = lookups(table, where, describe)
     columns = {name: table[name].to_numpy() for name in where.names if name in table}
-    true, false = certain(Parser(where.text, NAMES_OF_RESULTS).parse(), columns, len(table))
+    true, false = evaluate_columns(Parser(where.text, NAMES_OF_RESULTS).parse(), columns, len(table))
     is_true, is_false = true.tolist(), false.tolist()
     passes = cache(lambda i: is_true[i] or (not is_false[i] and where.evaluate(lookup(i))))
     return np.flatnonzero(~false), passes
 
 
 def lookups(table: pd.DataFrame, where: Expression, describe: Describe | None) -> Callable[[int], Lookup]:
-    """From a row of `networks` to what an expression finds there: its columns, then its architecture's fields.
+    """Return a function from a row of `networks` to its lookup: its columns, then its architecture's fields.
 
     Raises:
-        ValueError: the expression asks for fields, and there is no `describe`.
+        ValueError: the expression uses fields of the architecture, and there is no `describe`.
     """
     columns = {name: table[name].tolist() for name in where.names if name in table}
     keys = table["architecture"].tolist()
     if describe is None and len(columns) < len(where.names):
         missing = ", ".join(name for name in where.names if name not in columns)
-        raise ValueError(f"{where.text}: {missing} is in no column; give describe")
+        raise ValueError(f"{where.text}: no column has {missing}; give describe")
     described = cache(describe) if describe is not None else None
 
     def of_row(i: int) -> Lookup:

@@ -1,4 +1,4 @@
-"""The front: networks that no other beats in every objective, how sure that is, and the best within a budget."""
+"""The Pareto front of networks, how certain it is, and the best network within a budget."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from resnet_space.fields import Lookup
-from search.fronts.objectives import chosen
+from search.fronts.objectives import parse_objectives
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAY_LACK = ("error_std", "test_error", "test_error_std", "latency_ms")
+OPTIONAL_COLUMNS = ("error_std", "test_error", "test_error_std", "latency_ms")
 COUNTS = ("depth", "params", "macs", "activations")
 
 
@@ -23,9 +23,9 @@ class Point:
     """A network on a front. Errors are fractions: means and sample standard deviations over `n` seeds."""
 
     key: str
-    """The architecture's."""
+    """The architecture's key."""
     values: Mapping[str, float]
-    """By objective."""
+    """Values by objective."""
     error: float
     error_std: float | None
     n: int
@@ -37,9 +37,9 @@ class Point:
     activations: int | None
     latency_ms: float | None
     confirmed: bool
-    """Whether the numbers are of fresh seeds, which the network was not chosen by."""
+    """Whether the numbers are over fresh seeds, by which the network was not chosen."""
     p_nondominated: float | None = None
-    """The probability that it is still on the front when errors are drawn anew; None if no network has two seeds."""
+    """The probability that it is on the front when errors are resampled; None if no network has two seeds."""
 
 
 def front(
@@ -52,28 +52,33 @@ def front(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> list[Point]:
-    """The networks that no other dominates, among those that have all objectives and for which `where` is true.
+    """Return the networks that no other dominates, among those that have all objectives and for which `where` is true.
 
-    `frame` is `Store.results()`, `seeds` those of fresh trials (see `networks`). `where` is over `NAMES_OF_RESULTS`;
-    what is in no column it asks of `describe(architecture key)`, and of few networks. Sorted by the second objective,
-    the cost of a lower error, then by the first.
+    `p_nondominated` is the share of `bootstrap` draws in which no network that passes `where` dominates the member.
+    Errors are resampled over seeds; costs are exact. Points are sorted by the second objective, then by the first.
 
-    `p_nondominated` is the share of `bootstrap` draws, by `seed`, in which a member is dominated by no network that
-    `where` is true for; errors are drawn anew over seeds, costs are exact.
+        front(store.results(), "error,macs", where=Expression("macs <= 5e7", NAMES_OF_RESULTS))
+
+    Args:
+        frame: `Store.results()`.
+        seeds: the seeds of fresh trials; see `networks`.
+        where: over `NAMES_OF_RESULTS`; fields that are in no column come from `describe`, called for few networks.
+        describe: from an architecture's key to its fields.
+        seed: of the resampling.
 
     Raises:
         InputError: an unknown objective, the same one twice, or none at all.
-        ValueError: `where` asks for what is in no column, and there is no `describe`.
+        ValueError: `where` uses a field that is in no column, and there is no `describe`.
     """
     import numpy as np
 
     from search.fronts.filtering import filtered, first_front
-    from search.fronts.networks import by_network, counted
-    from search.fronts.stability import Samples, chances, residuals
+    from search.fronts.networks import network_means, relevant_trials
+    from search.fronts.stability import Samples, nondominated_probabilities, residuals
 
-    names = chosen(objectives)
-    trials = counted(frame, seeds)
-    table = by_network(trials)
+    names = parse_objectives(objectives)
+    trials = relevant_trials(frame, seeds)
+    table = network_means(trials)
     n = table["n"].to_numpy(int)
     samples = Samples(trials["validation_error"].to_numpy(float), n.cumsum() - n, n)
     pool = residuals(samples)
@@ -82,17 +87,19 @@ def front(
     among, passes = filtered(table, where, describe)
     values = table[list(names)].to_numpy(float)
     members = first_front(values, among, passes)
-    sure: Sequence[float | None] = [None] * len(members)
+    probabilities: Sequence[float | None] = [None] * len(members)
     if bootstrap and "error" not in names:
-        sure = [1.0] * len(members)
+        probabilities = [1.0] * len(members)
     elif bootstrap and len(pool) and len(members):
         costs = np.delete(values, names.index("error"), axis=1)
-        sure = chances(samples.of(whole), pool, costs, members, passes, draws=bootstrap, seed=seed)
+        probabilities = nondominated_probabilities(
+            samples.select(whole), pool, costs, members, passes, draws=bootstrap, seed=seed
+        )
     order = np.lexsort(
         (table["architecture"].to_numpy(str)[members], *values[members].T[::-1], *values[members].T[1:2])
     )
     rows = table.iloc[members[order]].to_dict("records")
-    return [_point(row, names, sure[i]) for row, i in zip(rows, order.tolist(), strict=True)]
+    return [_point(row, names, probabilities[i]) for row, i in zip(rows, order.tolist(), strict=True)]
 
 
 def best(
@@ -104,10 +111,10 @@ def best(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> Point:
-    """The network of least error for which `budget` is true; of equals that of the fewest MACs.
+    """Return the network with the lowest error for which `budget` is true; of equal ones, that with the fewest MACs.
 
     Raises:
-        InputError: none keeps to the budget, and which comes nearest; or no network has a complete trial.
+        InputError: none satisfies the budget, with the nearest one; or no network has a complete trial.
     """
     found = front(frame, "error", seeds=seeds, where=budget, describe=describe, bootstrap=bootstrap, seed=seed)
     if found:
@@ -121,7 +128,7 @@ def best(
     lookup = lookups(table, budget, describe)
     gaps = {i: gap for i in range(len(table)) if (gap := budget.violation(lookup(i))) > 0}
     if not gaps:
-        raise InputError(f"no network meets {budget.text}; what it asks for is missing of all {len(table)}")
+        raise InputError(f"no network meets {budget.text}; values that it needs are missing for all {len(table)}")
     nearest = lookup(min(gaps, key=lambda i: gaps[i]))
     shown = ", ".join(f"{name} = {_shown(nearest, name)}" for name in budget.names)
     raise InputError(f"no network meets {budget.text}; the nearest has {shown}")
@@ -129,7 +136,7 @@ def best(
 
 def _point(row: Mapping[Any, Any], names: Sequence[str], chance: float | None) -> Point:
     counts = {name: None if row[name] != row[name] else int(row[name]) for name in COUNTS}
-    floats = {name: None if row[name] != row[name] else row[name] for name in MAY_LACK}
+    floats = {name: None if row[name] != row[name] else row[name] for name in OPTIONAL_COLUMNS}
     return Point(
         key=row["architecture"],
         values={name: row[name] for name in names},
@@ -143,7 +150,7 @@ def _point(row: Mapping[Any, Any], names: Sequence[str], chance: float | None) -
 
 
 def _shown(lookup: Lookup, name: str) -> str:
-    """A number as people write it, 61,000,000 or 0.0712; words as they stand."""
+    """Return a number as messages show it, 61,000,000 or 0.0712; words are unchanged."""
     try:
         value = lookup(name)
     except LookupError:

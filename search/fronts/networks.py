@@ -1,4 +1,4 @@
-"""What is known of each network: its complete trials as one row, means and spreads over seeds."""
+"""The results of each network: one row with means and standard deviations over the seeds of its complete trials."""
 
 from __future__ import annotations
 
@@ -9,33 +9,36 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COSTS = ("depth", "params", "macs", "activations", "latency_ms")
-"""Columns that are the network's own, the same in all of its trials."""
+"""Columns that are the same in all trials of a network."""
 
 
 def networks(frame: pd.DataFrame, seeds: Collection[int] = ()) -> pd.DataFrame:
-    """One row a network, in the order of keys, with columns `architecture, error, error_std, n, test_error,
+    """Return one row per network, sorted by key, with columns `architecture, error, error_std, n, test_error,
     test_error_std, depth, params, macs, activations, latency_ms, confirmed`.
 
-    `frame` is `Store.results()`. Errors are means over seeds of complete trials, with the sample standard deviation
-    (n - 1), NaN for one seed; `n` counts trials. A trial that was pruned is censored, and in no mean.
+    Errors are means over seeds of complete trials, with the sample standard deviation (n - 1), NaN for one seed; `n`
+    counts trials. A pruned trial is censored, so it enters no mean.
 
-    `seeds` are those of fresh trials. A network that has completed all of them is confirmed, and its numbers are over
-    them alone: a trial that it was chosen for was lucky, among many. Without seeds nothing is confirmed.
+    Args:
+        frame: `Store.results()`.
+        seeds: of fresh trials. A network that has completed all of them is confirmed, and its numbers are over them
+            alone, since the trials by which it was chosen are biased: they were the luckiest of many. Without seeds no
+            network is confirmed.
     """
-    return by_network(counted(frame, seeds))
+    return network_means(relevant_trials(frame, seeds))
 
 
-def counted(frame: pd.DataFrame, seeds: Collection[int] = ()) -> pd.DataFrame:
-    """The trials that speak for their networks, by network and seed, and whether that confirms it."""
-    frame = in_order(frame)
+def relevant_trials(frame: pd.DataFrame, seeds: Collection[int] = ()) -> pd.DataFrame:
+    """Return the trials that enter the means, sorted by network and seed, with the column `confirmed`."""
+    frame = sorted_trials(frame)
     fresh = frame["seed"].isin(list(seeds))
     found = frame["seed"].where(fresh).groupby(frame["architecture"]).transform("nunique")
     confirmed = (found == len(set(seeds))) & bool(seeds)
     return frame.assign(confirmed=confirmed)[fresh | ~confirmed]
 
 
-def in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """By network and seed. The store gives them so, and to look is cheaper than to sort."""
+def sorted_trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame sorted by network and seed. The store's already is, and checking is cheaper than sorting."""
     same = frame["architecture"].eq(frame["architecture"].shift())
     back = (frame["seed"].diff() < 0) | (frame["seed"].diff() == 0) & (frame["validation_error"].diff() < 0)
     if frame["architecture"].is_monotonic_increasing and not (same & back).any():
@@ -43,8 +46,8 @@ def in_order(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(["architecture", "seed", "validation_error"], kind="stable")
 
 
-def by_network(trials: pd.DataFrame) -> pd.DataFrame:
-    """Means and spreads of `counted` trials."""
+def network_means(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return means and standard deviations of the trials from `relevant_trials`."""
     return (
         trials.groupby("architecture", sort=True)
         .agg(

@@ -1,4 +1,4 @@
-"""Objectives: what a search may make small, and the names that an expression over trained networks may use."""
+"""The objectives of a search, and the names that an expression over trained networks can use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from resnet_space.fields import NAMES
 
 @dataclass(frozen=True)
 class Objective:
-    """Something to make small."""
+    """A quantity to minimise."""
 
     column: str
-    """Where `Store.results()` has it."""
+    """Its column in `Store.results()`."""
     heading: str
-    """In tables and on axes."""
+    """Its title in tables and on axes."""
     known_before: bool
-    """Whether a network's description tells it, without training."""
+    """Whether it follows from a network's description, without training."""
     percent: bool = False
     """Whether tables show 100 times the value."""
 
@@ -31,26 +31,26 @@ OBJECTIVES: dict[str, Objective] = {
     "activations": Objective("activations", "activations", known_before=True),
     "latency_ms": Objective("latency_ms", "latency, ms", known_before=False),
 }
-"""What a search may make small."""
+"""All objectives, by name."""
 
 MEASURES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("error", "error_std", "n", "test_error", "test_error_std", "latency_ms"), ()),
     "confirmed": (False, True),
 }
-"""What trials add to what a network's description tells."""
+"""Names of results of trials, with their allowed values if they are not numbers."""
 
 NAMES_OF_RESULTS: dict[str, tuple[Any, ...]] = NAMES | MEASURES
-"""What an expression may say of a network that was trained."""
+"""The names that an expression over trained networks can use: of the description and of results."""
 
 
-def chosen(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Names of objectives, from a list or from text such as `error,macs`.
+def parse_objectives(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return names of objectives, from a list or from text such as `error,macs`.
 
     Raises:
-        InputError: an unknown one, the same one twice, or none at all.
+        InputError: an unknown objective, the same one twice, or none at all.
     """
     if not isinstance(given, str | list | tuple):
-        raise InputError(f"{given!r}: a list of objectives was expected, of {', '.join(OBJECTIVES)}")
+        raise InputError(f"{given!r}: must be a list of objectives; allowed: {', '.join(OBJECTIVES)}")
     names = tuple(given.replace(",", " ").split() if isinstance(given, str) else given)
     if not names:
         raise InputError(f"no objective; give at least one of {', '.join(OBJECTIVES)}")
@@ -58,5 +58,5 @@ def chosen(given: str | Sequence[str]) -> tuple[str, ...]:
         if not isinstance(name, str) or name not in OBJECTIVES:
             raise unknown("objective", name, OBJECTIVES)
         if names.count(name) > 1:
-            raise InputError(f"objective {name!r} is there {names.count(name)} times; once is enough")
+            raise InputError(f"objective {name!r} is given {names.count(name)} times; give it once")
     return names

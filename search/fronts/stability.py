@@ -1,4 +1,4 @@
-"""How sure a front is: the probability that a network stays on it when its errors are drawn anew."""
+"""The stability of a front: the probability that a network stays on it when errors are resampled over seeds."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 
-OWN = 3
-"""Seeds from which a network's own spread is used; below, that of all."""
-FAR = 4.0
-"""Standard deviations of a mean that a draw is taken never to be beyond."""
-LEAST_DRAWS = 50
-BLOCK = 4_000_000
-"""Errors drawn at a time, to bound the memory."""
+MIN_OWN_SEEDS = 3
+"""With at least this many seeds, a network's own errors are resampled; with fewer, the residuals of all networks."""
+MAX_DEVIATIONS = 4.0
+"""A resampled mean is assumed to be within this many standard deviations of the mean."""
+MIN_DRAWS = 50
+ERRORS_PER_BLOCK = 4_000_000
+"""The number of errors drawn at a time, which limits the memory."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,14 @@ class Samples:
         means: Floats = (sums[self.starts + self.n] - sums[self.starts]) / self.n
         return means
 
-    def of(self, networks: Indices) -> Samples:
+    def select(self, networks: Indices) -> Samples:
         return Samples(self.errors, self.starts[networks], self.n[networks])
 
 
 def residuals(samples: Samples) -> Floats:
-    """What seeds do to an error: (e - mean) sqrt(n / (n - 1)) over all networks of n >= 2, centred on their mean.
+    """Return residuals of errors over seeds: (e - mean) sqrt(n / (n - 1)) over all networks with n >= 2, centred.
 
-    The factor makes residuals as wide as errors are about a mean that was not estimated from them. Empty if no
-    network has two seeds.
+    The factor corrects for the mean being estimated from the same errors. Empty if no network has two seeds.
     """
     pools = [np.empty(0)]
     for size in np.unique(samples.n[samples.n > 1]):
@@ -57,14 +56,17 @@ def residuals(samples: Samples) -> Floats:
     return pool - pool.mean() if len(pool) else pool
 
 
-def redrawn(samples: Samples, pool: Floats, draws: int, rng: np.random.Generator) -> Floats:
-    """Means of bootstrap samples over seeds, shape (draws, networks): n of a network's own errors with replacement,
-    or its mean and n of `pool` where it has fewer than `OWN`."""
+def resampled_means(samples: Samples, pool: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """Return means of bootstrap samples over seeds, shape (draws, networks).
+
+    A sample is n of the network's own errors with replacement. With fewer than `MIN_OWN_SEEDS` seeds it is the
+    network's mean plus n residuals of `pool`.
+    """
     means = np.empty((draws, len(samples.n)))
     for size in np.unique(samples.n):
         at = np.flatnonzero(samples.n == size)
         errors = _errors(samples, at, size)
-        if size < OWN:
+        if size < MIN_OWN_SEEDS:
             drawn = errors.mean(axis=1)[:, None] + rng.choice(pool, (draws, len(at), size))
         else:
             drawn = errors[np.arange(len(at))[:, None], rng.integers(size, size=(draws, len(at), size))]
@@ -73,23 +75,23 @@ def redrawn(samples: Samples, pool: Floats, draws: int, rng: np.random.Generator
 
 
 def rivals(samples: Samples, pool: Floats, costs: Floats, members: Indices) -> Indices:
-    """Networks that a draw could put before a member of the front, and the members.
+    """Return the networks that can dominate a member of the front in some draw, and the members.
 
-    One is left out if even its error less `FAR` standard deviations of the mean, s / sqrt(n), is dominated by some
-    member's error plus as many; s is the pool's or the network's own, whichever is larger.
+    A network is left out if its error minus `MAX_DEVIATIONS` standard deviations of the mean, s / sqrt(n), is still
+    dominated by some member's error plus as many of its own; s is the pool's or the network's own, whichever is larger.
     """
     spread = np.full(len(samples.n), pool.std())
     for size in np.unique(samples.n[samples.n > 1]):
         at = np.flatnonzero(samples.n == size)
         spread[at] = np.maximum(spread[at], _errors(samples, at, size).std(axis=1, ddof=1))
-    reach = FAR * spread / np.sqrt(samples.n)
-    low, high = np.column_stack([samples.means - reach, costs]), np.column_stack([samples.means + reach, costs])
+    margin = MAX_DEVIATIONS * spread / np.sqrt(samples.n)
+    low, high = np.column_stack([samples.means - margin, costs]), np.column_stack([samples.means + margin, costs])
     near = ~dominated_by(low, high[members])
     near[members] = True
     return np.flatnonzero(near)
 
 
-def chances(
+def nondominated_probabilities(
     samples: Samples,
     pool: Floats,
     costs: Floats,
@@ -99,28 +101,28 @@ def chances(
     draws: int,
     seed: int,
 ) -> list[float]:
-    """The share of bootstrap draws in which each member is dominated by no network that passes.
+    """Return the share of bootstrap draws in which no network that passes dominates each member.
 
-    Costs, shape (networks, m - 1), are exact. The same seed gives the same shares. Against very many rivals there are
-    fewer draws, at least `LEAST_DRAWS`: nobody waits for the second decimal.
+    Costs, shape (networks, m - 1), are exact. The same seed gives the same shares. With very many rivals there are
+    fewer draws, at least `MIN_DRAWS`, to limit the time.
     """
     near = np.array([i for i in rivals(samples, pool, costs, members).tolist() if passes(i)], dtype=np.intp)
-    samples, costs, at = samples.of(near), costs[near], np.searchsorted(near, members)
-    draws = min(draws, max(LEAST_DRAWS, BLOCK // 4 // len(near)))
+    samples, costs, at = samples.select(near), costs[near], np.searchsorted(near, members)
+    draws = min(draws, max(MIN_DRAWS, ERRORS_PER_BLOCK // 4 // len(near)))
     rng = np.random.default_rng(seed)
     stayed = np.zeros(len(members))
-    block = max(1, BLOCK // int(samples.n.sum()))
+    block = max(1, ERRORS_PER_BLOCK // int(samples.n.sum()))
     for begun in range(0, draws, block):
-        means = redrawn(samples, pool, min(block, draws - begun), rng)
-        stayed += _stays(means, costs, at).sum(axis=0)
+        means = resampled_means(samples, pool, min(block, draws - begun), rng)
+        stayed += _nondominated_in_draws(means, costs, at).sum(axis=0)
     return [float(share) for share in stayed / draws]
 
 
-def _stays(means: Floats, costs: Floats, members: Indices) -> Flags:
-    """Which members nothing dominates in each draw, shape (draws, members)."""
+def _nondominated_in_draws(means: Floats, costs: Floats, members: Indices) -> Flags:
+    """Return which members are nondominated in each draw, shape (draws, members)."""
     if costs.shape[1] > 1:
         return np.array([nondominated(np.column_stack([drawn, costs]))[members] for drawn in means])
-    # With one cost or none: the least error of what costs less, and of what costs no more.
+    # With one cost or none: the lowest error at a lower cost, and at most the same cost.
     cost = costs[:, 0] if costs.shape[1] else np.zeros(len(costs))
     order = cost.argsort(kind="stable")
     cheaper = np.searchsorted(cost[order], cost[members], "left")
@@ -135,6 +137,6 @@ def _stays(means: Floats, costs: Floats, members: Indices) -> Flags:
 
 
 def _errors(samples: Samples, networks: Indices, size: int) -> Floats:
-    """Those of networks with `size` seeds, one row each."""
+    """Return the errors of networks that have `size` seeds, one row each."""
     errors: Floats = samples.errors[samples.starts[networks, None] + np.arange(size)]
     return errors

@@ -21,7 +21,7 @@ from search.kernels.fork_server import ForkServer, Verdict
 from search.kernels.gpu import bf16
 from search.kernels.layers import Conditions, Kernel, kernels
 from search.kernels.workarounds import ROUTES, Detours
-from search.machine.processor import CHOOSE_KERNELS, processor
+from search.machine.processor import KERNEL_VARIABLES, processor
 from search.trials.recipe import Recipe
 from search.trials.resources import Resources
 
@@ -202,7 +202,7 @@ def server() -> ForkServer:
 def machine(device: str) -> str:
     """16 hex digits of what kernels depend on: processor or GPU, torch and its libraries, environment variables."""
     parts = [str(FORMAT), torch.__version__, torch.__config__.show(), torch.backends.cpu.get_cpu_capability()]
-    parts += sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(CHOOSE_KERNELS))
+    parts += sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(KERNEL_VARIABLES))
     if device == "cpu":
         own = processor()
         parts += [own["name"], *own["isa"]]

@@ -1,4 +1,4 @@
-"""Energy of a session, where the machine tells: the counters that Linux keeps for processors (RAPL)."""
+"""The energy that a session takes, from Linux's counters for processors (RAPL), if the machine has them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from threading import Event, Thread
 log = logging.getLogger(__name__)
 
 COUNTERS = Path("/sys/class/powercap")
-OFTEN = 60.0
-"""Seconds between two looks: a counter starts over after minutes to hours, and must not do so twice unseen."""
+INTERVAL_SECONDS = 60.0
+"""Seconds between two readings. A counter wraps around after minutes to hours: it must be read more often than that."""
 
-PATIENCE = 3.0
+TIMEOUT_SECONDS = 3.0
+"""How long to wait for a counter that hangs."""
 
 
 class Meter:
-    """Joules that this machine's processor packages have taken since it was made, whatever ran on them.
+    """Joules that this machine's processor packages have taken since the meter was created, by all processes.
 
-    E = sum over looks and packages of (now - before) modulo the counter's range. None where there is no counter, or
+    E = sum over readings and packages of (now - before) modulo the counter's range. None if there is no counter, or
     one cannot be read.
     """
 
@@ -29,8 +30,8 @@ class Meter:
         self.counters, self.joules = counters, 0.0
         self._last = self._packages()
 
-    def look(self) -> float | None:
-        """Read the counters; what there is so far."""
+    def read(self) -> float | None:
+        """Read the counters; return the joules so far."""
         now = self._packages()
         if not self._last or now.keys() != self._last.keys():
             self._last = {}
@@ -40,11 +41,11 @@ class Meter:
         return self.joules
 
     def _packages(self) -> dict[str, tuple[int, int]]:
-        """Microjoules so far and the counter's range, by package; empty if any cannot be read."""
+        """Return microjoules so far and the counter's range, by package; empty if any cannot be read."""
         found = {}
         try:
             for folder in sorted(self.counters.glob("intel-rapl:[0-9]*")):
-                # intel-rapl:0:1 is a part of intel-rapl:0.
+                # intel-rapl:0:1 is part of intel-rapl:0.
                 if folder.name.count(":") == 1:
                     size = int((folder / "max_energy_range_uj").read_text(encoding="utf-8")) + 1
                     found[folder.name] = (int((folder / "energy_uj").read_text(encoding="utf-8")), size)
@@ -54,33 +55,35 @@ class Meter:
 
 
 @dataclass
-class Reading:
-    """What a session took, in joules; None until it has ended, and where it is not known."""
+class Energy:
+    """The energy of a session in joules; None until it has ended, or if it is unknown."""
 
     joules: float | None = None
 
 
 @contextmanager
-def metered(counters: Path = COUNTERS, often: float = OFTEN, patience: float = PATIENCE) -> Iterator[Reading]:
-    """Joules while it lasts. A counter that hangs or breaks takes `patience` seconds, twice, and gives no number."""
-    reading, begun, done = Reading(), Event(), Event()
+def metered(
+    counters: Path = COUNTERS, interval: float = INTERVAL_SECONDS, timeout: float = TIMEOUT_SECONDS
+) -> Iterator[Energy]:
+    """Measure energy while the context is open. If a counter hangs, wait `timeout` seconds, twice; joules stay None."""
+    energy, begun, done = Energy(), Event(), Event()
 
     def watch() -> None:
         try:
             meter = Meter(counters)
             begun.set()
-            while not done.wait(often):
-                meter.look()
-            reading.joules = meter.look()
+            while not done.wait(interval):
+                meter.read()
+            energy.joules = meter.read()
         except Exception:
-            log.warning("the energy of this session is not known", exc_info=True)
+            log.warning("the energy of this session is unknown", exc_info=True)
             begun.set()
 
     thread = Thread(target=watch, daemon=True)
     thread.start()
-    begun.wait(patience)
+    begun.wait(timeout)
     try:
-        yield reading
+        yield energy
     finally:
         done.set()
-        thread.join(patience)
+        thread.join(timeout)

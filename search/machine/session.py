@@ -1,4 +1,4 @@
-"""Where a session runs: the machine, the versions of what it imports, and the commit of this code."""
+"""The environment of a session: the machine, the versions of the packages it uses, and the commit of this code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSIONS = ("resnet-space", "torch", "torchvision", "ray", "fvcore", "numpy", "p
 
 
 def machine() -> dict[str, Any]:
-    """What this session runs on. No environment, no user: a manifest is for strangers."""
+    """Return facts of this machine. No environment variables and no user name: manifests are shared."""
     import torch
 
     return {
@@ -29,6 +29,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
+    """Return the versions of the installed packages in `VERSIONS`."""
     found = {}
     for name in VERSIONS:
         try:
@@ -39,12 +40,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The git commit of the code that runs, with `+` behind it if files were changed; None outside a checkout."""
-    here = Path(__file__).parent
+    """Return the git commit of the running code, followed by `+` if files were changed; None outside a checkout."""
+    folder = Path(__file__).parent
     try:
         head = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=here,
+            cwd=folder,
             capture_output=True,
             encoding="utf-8",
             timeout=10,

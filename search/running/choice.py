@@ -48,7 +48,7 @@ def choose(stored: StoredRun, name: str) -> Choice:
     frame, own = store.frame(), membership.identity(study.recipe, folder, store)
     rows = zip(frame["key"], frame["architecture"], frame["seed"], strict=True)
     mine = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
-    left_out, frame = membership.left_out(len(frame) - sum(mine)), frame[mine]
+    left_out, frame = membership.foreign_note(len(frame) - sum(mine)), frame[mine]
     if frame.empty and left_out:
         raise InputError(f"{folder.path}: no trials yet; {left_out}")
     keys = sorted(set(frame["architecture"]))

@@ -19,7 +19,7 @@ from resnet_space.errors import InputError
 from search.data.catalogue import DATASETS
 from search.data.memory import available_bytes
 from search.data.places import cache_folder
-from search.machine.processor import CHOOSE_KERNELS, processor
+from search.machine.processor import KERNEL_VARIABLES, processor
 from search.machine.session import commit
 
 Level = Literal["ok", "note", "wrong"]
@@ -37,7 +37,7 @@ PACKAGES = (
     "pyarrow",
 )
 
-VARIABLES = (*CHOOSE_KERNELS, "OMP_", "GOMP_", "KMP_", "TORCH_NUM_THREADS")
+VARIABLES = (*KERNEL_VARIABLES, "OMP_", "GOMP_", "KMP_", "TORCH_NUM_THREADS")
 """Beginnings of the environment variables that change threads and kernels."""
 
 DISK = 1_000_000_000

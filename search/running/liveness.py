@@ -9,8 +9,8 @@ from typing import Any
 
 from search.files.bucket import Bucket, Place
 from search.files.folder import RunFolder
-from search.files.lock import Seen, seen
-from search.store.status import Standing
+from search.files.lock import DriverState, driver_state
+from search.store.status import RunStatus
 from search.training import killed
 
 
@@ -19,12 +19,12 @@ class Presence:
     """How a run stands, seen together with who drives it."""
 
     folder: RunFolder
-    standing: Standing
-    seen: Seen
+    standing: RunStatus
+    seen: DriverState
 
     @classmethod
-    def of(cls, folder: RunFolder, standing: Standing) -> Presence:
-        return cls(folder, standing, seen(folder.path))
+    def of(cls, folder: RunFolder, standing: RunStatus) -> Presence:
+        return cls(folder, standing, driver_state(folder.path))
 
     @property
     def interrupted(self) -> list[tuple[str, str]]:
@@ -54,16 +54,16 @@ class Presence:
         counts, stopped = self.counts, len(self.interrupted)
         lines = []
         if self.seen.alive:
-            lines.append(f"{self.seen.shown} is at work here")
+            lines.append(f"{self.seen.label} is at work here")
         elif self.seen.alive is None:
             if counts["running"]:
-                who = self.seen.shown if self.seen.driver else "its driver"
+                who = self.seen.label if self.seen.driver else "its driver"
                 lines.append(f"running, as far as is known: whether {who} is alive cannot be seen from here")
         elif counts["waiting"]:
             what = (
                 f"{_trials(stopped)} interrupted" if stopped else f"{_trials(counts['waiting'], 'is', 'are')} waiting"
             )
-            was = f" ({self.seen.shown} is gone)" if self.seen.driver else ""
+            was = f" ({self.seen.label} is gone)" if self.seen.driver else ""
             lines.append(f"no driver is at work here{was}; {what}: the same `resnet-space run` command goes on")
         if self.standing.shared and counts["running"] and self.seen.alive is False:
             lines.append(

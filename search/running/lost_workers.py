@@ -14,7 +14,7 @@ from search.trials.trial import Job
 
 def reason(trial: Any, job: Job, checkpoints: Place, resources: Resources) -> str:
     """Why the worker that did this job was lost, in a line."""
-    report = checkpoints / job.trials[0].key / failures.SILENT
+    report = checkpoints / job.trials[0].key / failures.SILENT_FILE
     if isinstance(report, Path) and report.is_file() and report.stat().st_size:
         return f"silent for {resources.silent:g} s"
     return killed_by_signal(job, checkpoints) or cause(trial)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_space.errors import InputError
 from search.files.folder import RunFolder
-from search.files.lock import held
+from search.files.lock import lock_folder
 from search.machine.energy import metered
-from search.store.claims import living, new_driver
+from search.store.claims import new_driver, registered
 from search.store.store import Store
 
 if TYPE_CHECKING:
@@ -104,16 +104,16 @@ def opened(
     if storage and storage.startswith("sqlite") and (storage.endswith("://") or "memory" in storage):
         raise InputError(f"storage {storage!r}: would be gone with this process; name a file: sqlite:///trials.db")
     folder, study = RunFolder(out.resolve(), checkpoints), plan.study.model_dump(mode="json")
-    folder.check(study, free=plan.study.FREE)
+    folder.check(study, changeable=plan.study.CHANGEABLE)
     driver = new_driver()
-    with held(folder.path, driver) as former:
+    with lock_folder(folder.path, driver) as former:
         folder.check_data(plan.images.facts)
-        folder.claim(study, free=plan.study.FREE)
+        folder.claim(study, changeable=plan.study.CHANGEABLE)
         store = Store(storage) if storage else Store.at(folder.path)
-        with closing(store), living(store.claims, driver, former) if store.shared else nullcontext():
+        with closing(store), registered(store.claims, driver, former) if store.shared else nullcontext():
             bucket = str(folder.checkpoints) if checkpoints else None
             data, device = plan.images.facts, plan.study.resources.device
-            folder.note(
+            folder.add_session(
                 fingerprint=data["fingerprint"],
                 data=data,
                 device=device,
@@ -130,7 +130,7 @@ def opened(
                     # What was under way waits.
                     store.reclaim()
                     raise
-            folder.amend(joules=energy.joules)
+            folder.update_session(joules=energy.joules)
             _tidy(folder.checkpoints, store)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data.description import DataSet
-from search.files.bucket import Place, keep
+from search.files.bucket import Place, write_file
 
 if TYPE_CHECKING:
     from search.kernels.layers import Conditions
@@ -112,7 +112,7 @@ class Preflight:
         folder, word = self.checkpoints / f"{TOKEN}{secrets.token_hex(8)}", secrets.token_hex(16)
         try:
             try:
-                keep(folder / "driver", word.encode())
+                write_file(folder / "driver", word.encode())
             except OSError as error:
                 raise InputError(
                     f"{self.checkpoints}: cannot be written here ({error.strerror or error}); {self._other}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from search.store.claims import shown
+from search.store.claims import driver_label
 from search.store.store import Store
 from search.trials.trial import Job, TrialSpec
 
@@ -46,14 +46,14 @@ class Share:
         if not self.elsewhere or now - self._looked < PAUSE_SECONDS:
             return []
         self._looked = now
-        left = self._store.claims.left(self.elsewhere)
+        left = self._store.claims.unfinished(self.elsewhere)
         free = [spec for key, spec in self.elsewhere.items() if key in left and left[key] is None]
         if ended := len(self.elsewhere) - len(left):
             self._ended(ended)
         self.elsewhere = {key: spec for key, spec in self.elsewhere.items() if left.get(key) is not None}
         drivers = {driver for driver in left.values() if driver}
         if drivers - self._told:
-            names = ", ".join(shown(driver) for driver in sorted(drivers))
+            names = ", ".join(driver_label(driver) for driver in sorted(drivers))
             number = len(self.elsewhere)
             what = "1 trial is" if number == 1 else f"{number} trials are"
             self._note(f"{what} in the hands of another driver ({names}); waited for when there is nothing else to do")

@@ -7,22 +7,17 @@ from functools import partial
 from random import Random
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from resnet_space import Space, complexity
-from resnet_space.branches import Positive
+from resnet_space.catalogues import OneOf
 from resnet_space.dependence import Assignment
-from resnet_space.description import Description, by_kind
+from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError
+from resnet_space.numbers import AtLeast2, Positive
 from search.samplers.sampler import Experience, Strategy
 
-Population = Annotated[int, Field(ge=2)]
 
-
-class SamplerKind(Description):
+class SamplerKind(Kind):
     """How a search chooses what to try next."""
-
-    kind: str
 
     def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
         """A strategy that knows nothing yet.
@@ -69,7 +64,7 @@ class NSGA2(SamplerKind):
     """Optuna's NSGA-II: generations of `population` networks. Deb et al. 2002."""
 
     kind: Literal["nsga2"] = "nsga2"
-    population: Population = 20
+    population: AtLeast2 = 20
 
     def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
@@ -82,7 +77,7 @@ class NSGA3(SamplerKind):
     """Optuna's NSGA-III, for three objectives and more: generations of `population` networks. Deb and Jain 2014."""
 
     kind: Literal["nsga3"] = "nsga3"
-    population: Population = 20
+    population: AtLeast2 = 20
 
     def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
@@ -171,12 +166,10 @@ class _Listing(Experience):
                 yield net.key, assignment
 
 
-_KINDS: tuple[type[SamplerKind], ...] = (Local, TPE, NSGA2, NSGA3, GP, RandomDraws, Grid)
-
-SAMPLERS: dict[str, type[SamplerKind]] = {str(kind.model_fields["kind"].default): kind for kind in _KINDS}
-"""The samplers by name. A new one is a class here, and the tests find it by themselves."""
+SAMPLERS: dict[str, type[SamplerKind]] = kinds(SamplerKind, globals())
+"""By name: every class above that has a `kind`. The tests find a new one by themselves."""
 
 DEFAULT = Local()
 
-AnySampler = Annotated[Local | TPE | NSGA2 | NSGA3 | GP | RandomDraws | Grid, *by_kind(*_KINDS)]
+AnySampler = Annotated[SamplerKind, OneOf(SAMPLERS)]
 """A sampler's name, or `{kind: NAME, field: value, ...}`."""

@@ -9,21 +9,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from resnet_space.description import Description, by_kind
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Kind, kinds
+from resnet_space.numbers import Count
 
 Values = tuple[float, ...]
 """Of one trial at one rung, each to be small; the validation error first."""
 
 
-class StoppingKind(Description):
-    """A rule says where the judging is done, and who is ahead there."""
+class StoppingKind(Kind):
+    """A rule says where trials are judged, and which of them stop there."""
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """The epochs at which trials of this length are judged."""
         raise NotImplementedError
 
-    def place(self, own: Values, others: Sequence[Values]) -> int:
-        """How many of the others at a rung are ahead of who comes now; equals are, and their order changes nothing."""
+    def why_stopped(self, own: Values, others: Sequence[Values]) -> str | None:
+        """Why the trial that comes to a rung after these others stops there, or None if it goes on.
+
+        A pure function: in whatever order the others came, the answer is one.
+        """
         raise NotImplementedError
 
 
@@ -35,6 +40,9 @@ class NoStopping(StoppingKind):
     def rungs(self, epochs: int) -> tuple[int, ...]:
         return ()
 
+    def why_stopped(self, own: Values, others: Sequence[Values]) -> None:
+        return None
+
 
 class HalvingKind(StoppingKind):
     """Rungs at `grace` * `reduction`^k epochs; at each the best 1/`reduction` of those that came so far go on.
@@ -45,7 +53,7 @@ class HalvingKind(StoppingKind):
     Rungs are whole epochs, at least one apart. The last epoch is none: who comes there is complete.
     """
 
-    grace: Annotated[int, Field(ge=1)] = 1
+    grace: Count = 1
     reduction: Annotated[float, Field(gt=1)] = 3
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
@@ -54,6 +62,18 @@ class HalvingKind(StoppingKind):
             found.append(round(rung))
             rung = max(rung * self.reduction, round(rung) + 1)
         return tuple(found)
+
+    def why_stopped(self, own: Values, others: Sequence[Values]) -> str | None:
+        number = len(others) + 1
+        if number < self.reduction:
+            return None
+        # 33 / 1.1 is a little less than 30.
+        best, place = int(number / self.reduction + 1e-9), self.place(own, others)
+        return None if place < best else f"place {place + 1} of {number} at this rung, the best {best} go on"
+
+    def place(self, own: Values, others: Sequence[Values]) -> int:
+        """How many of the others at a rung are better; equals count as better, and their order changes nothing."""
+        raise NotImplementedError
 
 
 class Asha(HalvingKind):
@@ -90,22 +110,23 @@ class MoAsha(HalvingKind):
         return int(times[rank < rank[here]].sum() + times[front][level].sum()) - 1
 
 
-AnyStopping = Annotated[NoStopping | Asha | MoAsha, *by_kind(NoStopping, Asha, MoAsha)]
+STOPPING: dict[str, type[StoppingKind]] = kinds(StoppingKind, globals())
+"""By name: every class above that has a `kind`."""
 
-STOPPING: dict[str, type[StoppingKind]] = {"none": NoStopping, "asha": Asha, "mo_asha": MoAsha}
+AnyStopping = Annotated[StoppingKind, OneOf(STOPPING)]
 
 
 def _finite(values: Values) -> bool:
     return all(map(isfinite, values))
 
 
-class Halving:
-    """The rungs of one search, and who was there.
+class Rungs:
+    """The rungs of one search, and which trials came to each.
 
-    A trial is judged once at each rung, when it comes there; told again, it gets the same verdict.
+    A trial is judged once at each rung, when it comes there; asked again, the verdict is the same.
     """
 
-    def __init__(self, rule: NoStopping | Asha | MoAsha, epochs: int) -> None:
+    def __init__(self, rule: StoppingKind, epochs: int) -> None:
         self.rule, self.epochs = rule, epochs
         self.recorded: dict[int, dict[str, Values]] = {rung: {} for rung in rule.rungs(epochs)}
         self.verdicts: dict[tuple[str, int], str | None] = {}
@@ -122,7 +143,7 @@ class Halving:
     def restore(self, rows: Iterable[tuple[str, int, Values]]) -> None:
         """Put stored epochs on their rungs, in any order. None of them is judged again: what went on goes on.
 
-        Nor does what was stopped stay stopped by this: the store has it as pruned, and it is not run again.
+        What was stopped does not depend on this: it is stored as pruned, and not run again.
         """
         for key, epoch, values in rows:
             if epoch in self.recorded and (key, epoch) not in self.verdicts:
@@ -135,17 +156,8 @@ class Halving:
     def _verdict(self, epoch: int) -> str | None:
         """Of the last to come to this rung."""
         *others, own = self.recorded[epoch].values()
-        number = len(others) + 1
-        if not isinstance(self.rule, HalvingKind) or number < self.rule.reduction:
-            return None
-        # 33 / 1.1 is a little less than 30.
-        let_on, place = int(number / self.rule.reduction + 1e-9), self.rule.place(own, others)
-        if place < let_on:
-            return None
-        return (
-            f"stopped at epoch {epoch} of {self.epochs}: "
-            f"place {place + 1} of {number} at this rung, the best {let_on} go on"
-        )
+        why = self.rule.why_stopped(own, others)
+        return why and f"stopped at epoch {epoch} of {self.epochs}: {why}"
 
 
 @dataclass(frozen=True)

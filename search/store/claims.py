@@ -1,4 +1,4 @@
-"""Whose hands a trial is in, so that drivers on one database share its trials and do none twice."""
+"""Which driver holds each trial, so that several drivers on one database share the trials and run none twice."""
 
 from __future__ import annotations
 
@@ -20,150 +20,157 @@ from search.store.tables import drivers, trials
 from search.trials.events import FINISHED
 
 LEASE_SECONDS = 60.0
-"""A driver that gives no sign of life for so long is taken for dead, and others take up its trials."""
-BEAT_SECONDS = 10.0
-"""Between two signs of life."""
-AT_ONCE = 500
-"""Keys in a statement."""
+"""A driver without a heartbeat for this long counts as dead, and other drivers claim its trials."""
+HEARTBEAT_SECONDS = 10.0
+"""Between two heartbeats."""
+KEYS_PER_STATEMENT = 500
+"""Databases limit the number of parameters of one SQL statement."""
 
 log = logging.getLogger(__name__)
 
 
 class Claims:
-    """A driver's place among those on one database.
+    """This driver's claims on trials, next to those of other drivers on the same database.
 
-    A driver lives while its count of beats goes up. Who waits for another's trials watches that count by a clock of
-    its own that only runs forward. So no two clocks are compared: one that is set back, or ahead, on any machine,
-    changes nothing.
+    A driver is alive while its heartbeat count increases. A driver that waits for another one's trials watches that
+    count with its own monotonic clock. Clocks are never compared, so a clock that is wrong, or is set back, on any
+    machine changes nothing.
     """
 
     def __init__(self, engine: sql.Engine, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine, self.clock = engine, clock
         self.driver = new_driver()
         self.lease = LEASE_SECONDS
-        self._seen: dict[str, tuple[int, float]] = {}
-        """Of each other driver its latest beat, and when that was seen first."""
+        self._last_beats: dict[str, tuple[int, float]] = {}
+        """By other driver: its latest heartbeat count, and when this driver first saw that count."""
         self._count, self._joined = 0, False
 
-    def take(self, keys: Collection[str], job: str | None = None) -> set[str]:
-        """Which of these trials are in this driver's hands now: those that had no end, and were in no other's.
+    def claim(self, keys: Collection[str], job: str | None = None) -> set[str]:
+        """Claim these trials; return the keys of those that this driver now holds.
 
-        `job` is what they are from now on parts of; without, of what they were.
-        """
-        wanted, mine = list(keys), set[str]()
-        values = {"owner": self.driver} | ({"job": job} if job else {})
-        with database.writing(self._engine, one_at_a_time=True) as connection:
-            self._beat(connection)
-            for begun in range(0, len(wanted), AT_ONCE):
-                some = trials.c.key.in_(wanted[begun : begun + AT_ONCE]) & trials.c.status.not_in(FINISHED)
-                connection.execute(trials.update().where(some & self._free()).values(values))
-                mine |= set(
-                    connection.execute(sql.select(trials.c.key).where(some & (trials.c.owner == self.driver))).scalars()
-                )
-        return mine
-
-    def reclaim(self, *, alone: bool = False) -> int:
-        """Trials that were begun, and are in no living driver's hands, wait again; how many they were.
+        A trial can be claimed if it is not finished and no other living driver holds it.
 
         Args:
-            alone: it is known that there is no other driver.
+            job: the name of the job that the trials become part of; without it, they keep their job.
+        """
+        wanted, held = list(keys), set[str]()
+        values = {"owner": self.driver} | ({"job": job} if job else {})
+        with database.writing(self._engine, one_at_a_time=True) as connection:
+            self._heartbeat(connection)
+            for begun in range(0, len(wanted), KEYS_PER_STATEMENT):
+                some = trials.c.key.in_(wanted[begun : begun + KEYS_PER_STATEMENT]) & trials.c.status.not_in(FINISHED)
+                connection.execute(trials.update().where(some & self._unclaimed()).values(values))
+                held |= set(
+                    connection.execute(sql.select(trials.c.key).where(some & (trials.c.owner == self.driver))).scalars()
+                )
+        return held
+
+    def reclaim(self, *, alone: bool = False) -> int:
+        """Return running trials that no living driver holds to "waiting"; return their number.
+
+        Args:
+            alone: True if there is certainly no other driver.
         """
         with database.writing(self._engine, one_at_a_time=True) as connection:
             if alone:
                 connection.execute(drivers.delete().where(drivers.c.name != self.driver))
             else:
-                self._bury(connection)
-            return self._let_go(connection, self._free())
+                self._remove_dead_drivers(connection)
+            return self._unclaim(connection, self._unclaimed())
 
     def release(self, driver: str | None = None) -> None:
-        """This driver, or one that is known to have ended, is none any more; what it had in hand waits."""
+        """Remove this driver, or another one that has certainly ended; its unfinished trials wait again."""
         name = driver or self.driver
         with database.writing(self._engine, one_at_a_time=True) as connection:
             connection.execute(drivers.delete().where(drivers.c.name == name))
-            self._let_go(connection, trials.c.owner == name)
+            self._unclaim(connection, trials.c.owner == name)
             self._joined = self._joined and name != self.driver
 
-    def left(self, keys: Collection[str]) -> dict[str, str | None]:
-        """Those of these trials that have no end, each with the other living driver that has it in hand, if any."""
+    def unfinished(self, keys: Collection[str]) -> dict[str, str | None]:
+        """Return the unfinished ones of these trials, each with the other living driver that holds it, or None."""
         wanted, found = list(keys), dict[str, str | None]()
         with database.writing(self._engine, one_at_a_time=True) as connection:
-            self._bury(connection)
-            for begun in range(0, len(wanted), AT_ONCE):
-                some = trials.c.key.in_(wanted[begun : begun + AT_ONCE]) & trials.c.status.not_in(FINISHED)
-                query = sql.select(trials.c.key, trials.c.owner, self._free()).where(some)
+            self._remove_dead_drivers(connection)
+            for begun in range(0, len(wanted), KEYS_PER_STATEMENT):
+                some = trials.c.key.in_(wanted[begun : begun + KEYS_PER_STATEMENT]) & trials.c.status.not_in(FINISHED)
+                query = sql.select(trials.c.key, trials.c.owner, self._unclaimed()).where(some)
                 found |= {str(key): None if free else str(owner) for key, owner, free in connection.execute(query)}
         return found
 
-    def others(self) -> list[str]:
-        """Other drivers that live, or have not been silent for long enough to say that they don't."""
+    def other_drivers(self) -> list[str]:
+        """Return the names of other drivers that are alive, or not yet silent for long enough to count as dead."""
         with database.writing(self._engine, one_at_a_time=True) as connection:
-            self._bury(connection)
+            self._remove_dead_drivers(connection)
             return sorted(connection.execute(sql.select(drivers.c.name).where(drivers.c.name != self.driver)).scalars())
 
-    def beat(self) -> None:
-        """Give a sign of life."""
+    def heartbeat(self) -> None:
+        """Increase this driver's heartbeat count."""
         with database.writing(self._engine) as connection:
-            self._beat(connection)
+            self._heartbeat(connection)
 
-    def alone(self, *, told: Callable[[str], object], wait: Callable[[float], object] = time.sleep) -> None:
-        """Be the only driver: wait until each of the others has been silent for long enough.
+    def require_sole_driver(
+        self, *, report: Callable[[str], object], wait: Callable[[float], object] = time.sleep
+    ) -> None:
+        """Register as the only driver: wait until all others have been silent for the length of a lease.
 
         Raises:
-            InputError: another one lives.
+            InputError: another driver is alive.
         """
-        self.beat()
-        first = self._beats()
+        self.heartbeat()
+        first = self._read_beats()
         waits = False
-        while others := self.others():
-            now = self._beats()
+        while others := self.other_drivers():
+            now = self._read_beats()
             if living := [name for name in others if now.get(name) != first.setdefault(name, now.get(name, 0))]:
                 self.release()
                 raise InputError(
-                    f"storage {database.shown(self._engine.url)!r}: {shown(living[0])} drives this search already, and "
-                    "a search has one driver; more machines join it through Ray: --address"
+                    f"storage {database.masked(self._engine.url)!r}: {driver_label(living[0])} already drives this "
+                    "search, and a search has one driver; more machines join it through Ray: --address"
                 )
             if not waits:
-                told(f"{shown(others[0])} drove this search; waiting {self.lease:.0f} s for a sign of life from it")
+                former = driver_label(others[0])
+                report(f"{former} drove this search before; waiting {self.lease:.0f} s for its heartbeat")
             waits = True
             wait(min(1.0, self.lease / 4))
 
-    def _beats(self) -> dict[str, int]:
+    def _read_beats(self) -> dict[str, int]:
         with database.reading(self._engine) as connection:
             query = sql.select(drivers.c.name, drivers.c.beat).where(drivers.c.name != self.driver)
             return {str(name): int(beat) for name, beat in connection.execute(query)}
 
-    def _beat(self, connection: sql.Connection) -> None:
-        # An update, also where it only says that it lives: who is about to bury it waits for this, and sees it.
+    def _heartbeat(self, connection: sql.Connection) -> None:
+        # Always an update: a driver that is about to remove this one waits for it, and then sees the new count.
         self._count += 1
-        mine = drivers.update().where(drivers.c.name == self.driver).values(beat=self._count)
-        if not connection.execute(mine).rowcount:
+        update = drivers.update().where(drivers.c.name == self.driver).values(beat=self._count)
+        if not connection.execute(update).rowcount:
             connection.execute(drivers.insert().values(name=self.driver, beat=self._count))
             if self._joined:
                 log.warning(
-                    "this driver was silent for over %.0f s, and was taken for dead: others may have taken up "
-                    "its trials; what ends first counts",
+                    "this driver was silent for over %.0f s and counted as dead: other drivers can have claimed its "
+                    "trials; the result that is stored first counts",
                     self.lease,
                 )
         self._joined = True
 
-    def _bury(self, connection: sql.Connection) -> None:
-        """Take the dead off the list."""
-        there = connection.execute(sql.select(drivers).where(drivers.c.name != self.driver)).all()
+    def _remove_dead_drivers(self, connection: sql.Connection) -> None:
+        """Delete drivers whose lease has expired."""
+        rows = connection.execute(sql.select(drivers).where(drivers.c.name != self.driver)).all()
         now = self.clock()
-        self._seen = {
-            name: seen if (seen := self._seen.get(name)) and seen[0] == beat else (beat, now) for name, beat in there
+        self._last_beats = {
+            name: seen if (seen := self._last_beats.get(name)) and seen[0] == beat else (beat, now)
+            for name, beat in rows
         }
-        for name, (beat, since) in self._seen.items():
+        for name, (beat, since) in self._last_beats.items():
             if now - since >= self.lease:
-                # Unless it has given a sign just now.
+                # Only with this count: it can have sent a heartbeat just now.
                 connection.execute(drivers.delete().where((drivers.c.name == name) & (drivers.c.beat == beat)))
 
-    def _free(self) -> sql.ColumnElement[bool]:
-        """In no other living driver's hands."""
+    def _unclaimed(self) -> sql.ColumnElement[bool]:
+        """Condition: no other living driver holds the trial."""
         others = sql.select(drivers.c.name).where(drivers.c.name != self.driver)
         return trials.c.owner.is_(None) | trials.c.owner.not_in(others)
 
-    def _let_go(self, connection: sql.Connection, which: sql.ColumnElement[bool]) -> int:
+    def _unclaim(self, connection: sql.Connection, which: sql.ColumnElement[bool]) -> int:
         unfinished = trials.c.status.not_in(FINISHED) & which
         connection.execute(trials.update().where(unfinished & trials.c.owner.is_not(None)).values(owner=None))
         begun = trials.c.owner.is_(None) & (trials.c.status == "running")
@@ -171,59 +178,61 @@ class Claims:
 
 
 def new_driver() -> str:
-    """A name that no driver has had: HOST:PROCESS:CHANCE."""
+    """Return a unique driver name, HOST:PROCESS:RANDOM."""
     return f"{socket.gethostname()[:250]}:{os.getpid()}:{secrets.token_hex(8)}"
 
 
-def shown(driver: str) -> str:
-    """A driver's name for people."""
+def driver_label(driver: str) -> str:
+    """Return a driver's name as messages show it: "process 77 on anvil"."""
     host, _, process = driver.rpartition(":")[0].rpartition(":")
     return f"process {process} on {host}" if process else driver
 
 
 @contextmanager
-def living(claims: Claims, driver: str, former: str | None, every: float | None = None) -> Iterator[None]:
-    """Be this driver meanwhile: give signs of life from a thread of its own, and leave at the end.
+def registered(claims: Claims, driver: str, former: str | None, every: float | None = None) -> Iterator[None]:
+    """Register this driver while the context is open: send heartbeats from a thread, and release its trials at the end.
 
     Args:
-        former: the driver before this one in the same place, which is known to have ended.
+        former: the previous driver of the same folder, which has certainly ended.
+        every: seconds between heartbeats; default: `HEARTBEAT_SECONDS`.
     """
     claims.driver = driver
     if former:
         claims.release(former)
     done = threading.Event()
     thread = threading.Thread(
-        target=_beat_until, args=(claims, done, every or BEAT_SECONDS), name="signs of life", daemon=True
+        target=_heartbeat_until, args=(claims, done, every or HEARTBEAT_SECONDS), name="heartbeat", daemon=True
     )
-    claims.beat()
+    claims.heartbeat()
     thread.start()
     try:
         yield
     finally:
         done.set()
-        # A server that does not answer is not waited for: the thread ends with the process.
+        # Do not wait for a server that does not answer: the thread ends with the process.
         thread.join(timeout=5)
         try:
             claims.release()
         except Exception as error:
             log.warning(
-                "the store could not be told that this driver ends (%s): others wait for %.0f s until they "
-                "take up its trials",
+                "could not remove this driver from the store (%s): other drivers wait for %.0f s before they claim its "
+                "trials",
                 error,
                 claims.lease,
             )
 
 
-def _beat_until(claims: Claims, done: threading.Event, every: float) -> None:
+def _heartbeat_until(claims: Claims, done: threading.Event, every: float) -> None:
     silent: Any = None
     while not done.wait(every):
         try:
-            claims.beat()
+            claims.heartbeat()
             silent = None
         except Exception as error:
             if silent is None:
                 log.warning(
-                    "no sign of life could be given (%s): after %.0f s of it others may take up this driver's trials",
+                    "could not send a heartbeat (%s): after %.0f s without one, other drivers can claim this driver's "
+                    "trials",
                     error,
                     claims.lease,
                 )

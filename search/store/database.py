@@ -1,4 +1,4 @@
-"""Databases by URL: which there may be, how they are opened, and what of them may be told."""
+"""Open databases by URL, run transactions on them, and turn their errors into messages without secrets."""
 
 from __future__ import annotations
 
@@ -19,59 +19,59 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TURN = 1603_05027
-"""Any number that is ours: of the lock that transactions wait for which go one at a time."""
+ADVISORY_LOCK = 1603_05027
+"""The number of the PostgreSQL advisory lock that makes some transactions run one at a time. Any number will do."""
 ALTERNATIVE = "--storage postgresql+psycopg://USER@HOST/DATABASE"
 
 DATABASES = ("sqlite", "postgresql")
-SECRET = re.compile(r"pass|secret|token|key", re.IGNORECASE)
-"""What the name of a secret in a URL's query has in it."""
+SECRET_NAME = re.compile(r"pass|secret|token|key", re.IGNORECASE)
+"""Matches the names of query parameters of a URL whose values are secret."""
 
 
 def connect(url: str | sql.URL, *, new: bool) -> sql.Engine:
-    """A database to read and write, or without `new` to read alone: nothing in it is made or changed.
+    """Return an engine for a database; without `new` it is read-only, and nothing is created or changed.
 
     Raises:
-        InputError: no such database, or none that we speak to. What goes wrong later is an InputError too, unless it
-            is a fault of ours.
+        InputError: there is no such database, or its kind is not supported. Later errors of the database are raised
+            as InputError too, except programming errors.
     """
     try:
-        # A server may have been restarted since the last word with it.
+        # Pre-ping: the server can have restarted since the last statement.
         engine = sql.create_engine(url, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"storage {shown(url)!r}: {error}; install resnet-space[postgresql], and write postgresql+psycopg://..."
+            f"storage {masked(url)!r}: {error}; install resnet-space[postgresql], and write postgresql+psycopg://..."
         ) from None
     except (sql.exc.SQLAlchemyError, ImportError, ValueError, TypeError) as error:
-        raise InputError(f"storage {shown(url)!r}: {_first_line(error, url)}") from None
+        raise InputError(f"storage {masked(url)!r}: {_first_line(error, url)}") from None
     kind, file = engine.dialect.name, engine.url.database
     if kind not in DATABASES:
-        raise unknown("database", kind, DATABASES, path=f"storage {shown(url)!r}")
+        raise unknown("database", kind, DATABASES, path=f"storage {masked(url)!r}")
     if kind == "sqlite" and not new and not Path(str(file)).is_file():
-        raise InputError(f"storage {shown(url)!r}: there is no such file")
+        raise InputError(f"storage {masked(url)!r}: there is no such file")
     if kind == "sqlite" and new and file and (mount := network_mount(Path(file), mounts())):
         raise InputError(
-            f"storage {shown(url)!r}: {mount[0]} is a network file system ({mount[1]}), on which SQLite may lose what "
-            f"it was given; choose {ALTERNATIVE}, or an --out on a disk of this machine"
+            f"storage {masked(url)!r}: {mount[0]} is a network file system ({mount[1]}), on which SQLite can lose "
+            f"data; choose {ALTERNATIVE}, or an --out on a disk of this machine"
         )
 
     @sql.event.listens_for(engine, "handle_error")
-    def _told(context: sql.engine.ExceptionContext) -> None:
-        """What a statement of ours may not do is our fault; all else is the database's state."""
+    def _as_input_error(context: sql.engine.ExceptionContext) -> None:
+        """Raise database errors as InputError. A wrong statement is a bug of this package and stays as it is."""
         fault = context.sqlalchemy_exception
         if not isinstance(fault, sql.exc.ProgrammingError | sql.exc.IntegrityError | None):
-            remedy = _remedy(context.original_exception, engine.url)
-            raise InputError(f"storage {shown(url)!r}: {_first_line(fault, url)}{remedy}") from None
+            hint = _hint(context.original_exception, engine.url)
+            raise InputError(f"storage {masked(url)!r}: {_first_line(fault, url)}{hint}") from None
 
     if kind == "sqlite":
-        sql.event.listen(engine, "connect", _durable if new else _untouched)
+        sql.event.listen(engine, "connect", _set_durable if new else _set_query_only)
     elif not new:
-        sql.event.listen(engine, "connect", _unwritten)
+        sql.event.listen(engine, "connect", _set_read_only)
     return engine
 
 
-def check(engine: sql.Engine) -> None:
-    """See that every page of an SQLite file is where it is looked for.
+def check_integrity(engine: sql.Engine) -> None:
+    """Check the structure of an SQLite file with `PRAGMA quick_check`; other databases are not checked.
 
     Raises:
         InputError: the file is damaged.
@@ -81,53 +81,53 @@ def check(engine: sql.Engine) -> None:
             found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         if found != "ok":
             raise InputError(
-                f"storage {shown(engine.url)!r}: damaged: {found.splitlines()[-1]}{how_to_repair(engine.url)}"
+                f"storage {masked(engine.url)!r}: damaged: {found.splitlines()[-1]}{repair_hint(engine.url)}"
             )
 
 
-def how_to_repair(url: sql.URL) -> str:
-    """What helps a damaged database, if it is the one of a run's folder."""
+def repair_hint(url: sql.URL) -> str:
+    """Return the advice for a damaged database, starting with "; "; empty if it is not in a run's folder."""
     file = Path(url.database or "")
     known = url.get_backend_name() == "sqlite" and file.name == "trials.db"
     return f"; `resnet-space repair {file.parent}` recovers what can be read" if known else ""
 
 
-def _remedy(error: BaseException | None, url: sql.URL) -> str:
-    """What helps, of what SQLite complains of."""
+def _hint(error: BaseException | None, url: sql.URL) -> str:
+    """Return the advice for an SQLite error, starting with "; "; empty if there is none."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return how_to_repair(url)
+            return repair_hint(url)
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            return "; is the disk full? What was stored stays, and the same command goes on from there"
+            return "; is the disk full? What was stored is safe, and the same command resumes from there"
     return ""
 
 
 @contextmanager
 def writing(engine: sql.Engine, *, one_at_a_time: bool = False) -> Iterator[sql.Connection]:
-    """A transaction to write in: all of it is on disk behind this, or nothing.
+    """A write transaction: after it, all of its changes are on disk, or none.
 
     Args:
-        one_at_a_time: such transactions wait for each other, so that those of several rows never wait in a circle.
-            SQLite has one writer at a time anyway, who reads what nobody changes before it writes.
+        one_at_a_time: run such transactions one after another, so that those that lock several rows cannot deadlock.
+            SQLite has one writer at a time anyway, and takes its lock before the first read.
     """
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             elif one_at_a_time:
-                connection.execute(sql.select(sql.func.pg_advisory_xact_lock(TURN)))
+                connection.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
             yield connection
     except UnicodeDecodeError:
-        # Of what SQLite says, where the damage is in the text of its own tables.
-        raise InputError(f"storage {shown(engine.url)!r}: damaged{how_to_repair(engine.url)}") from None
+        # SQLite's own error message can contain damaged text.
+        raise InputError(f"storage {masked(engine.url)!r}: damaged{repair_hint(engine.url)}") from None
 
 
 @contextmanager
 def reading(engine: sql.Engine) -> Iterator[sql.Connection]:
-    """A connection to ask with.
+    """A connection for reading.
 
     Raises:
-        InputError: what comes is not what was written there.
+        InputError: the database is damaged: a row is not as it was written.
     """
     try:
         with engine.connect() as connection:
@@ -135,15 +135,15 @@ def reading(engine: sql.Engine) -> Iterator[sql.Connection]:
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, LookupError, RecursionError, sqlite3.Error) as error:
-        what = f"damaged: {_first_line(error, engine.url)}{how_to_repair(engine.url)}"
-        raise InputError(f"storage {shown(engine.url)!r}: {what}") from None
+        what = f"damaged: {_first_line(error, engine.url)}{repair_hint(engine.url)}"
+        raise InputError(f"storage {masked(engine.url)!r}: {what}") from None
 
 
-def checked(kind: type[T], rows: Iterable[sql.RowMapping]) -> list[T]:
-    """Rows as records of a dataclass.
+def validated(kind: type[T], rows: Iterable[sql.RowMapping]) -> list[T]:
+    """Return rows as records of a dataclass, with the types of all fields checked.
 
     Raises:
-        ValueError: a row has not what its fields are to have.
+        ValueError: a value does not fit its field.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -155,11 +155,11 @@ def checked(kind: type[T], rows: Iterable[sql.RowMapping]) -> list[T]:
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r:.40}") from None
 
 
-def numbers(frame: pd.DataFrame, columns: Iterable[sql.Column[Any]]) -> pd.DataFrame:
-    """The frame, if what is to be numbers is finite numbers, or nothing.
+def finite(frame: pd.DataFrame, columns: Iterable[sql.Column[Any]]) -> pd.DataFrame:
+    """Return the frame unchanged if all values of its numeric columns are finite or missing.
 
     Raises:
-        ValueError: it is not.
+        ValueError: a numeric column has text or an infinite number.
     """
     import numpy as np
     import pandas as pd
@@ -172,22 +172,22 @@ def numbers(frame: pd.DataFrame, columns: Iterable[sql.Column[Any]]) -> pd.DataF
     return frame
 
 
-def name(url: sql.URL) -> str:
-    """The URL to find a database by, without its secrets."""
-    query = {key: value for key, value in url.query.items() if not SECRET.search(key)}
+def without_secrets(url: sql.URL) -> str:
+    """Return the URL without its secrets, as a manifest stores it."""
+    query = {key: value for key, value in url.query.items() if not SECRET_NAME.search(key)}
     return sql.URL.create(
         url.drivername, url.username, None, url.host, url.port, url.database, query
     ).render_as_string()
 
 
-def shown(url: str | sql.URL) -> str:
-    """A URL for people to read: without its secrets, even where it is no proper URL."""
+def masked(url: str | sql.URL) -> str:
+    """Return the URL as messages show it: secrets replaced by ***, even if the URL is malformed."""
     masked = re.sub(r"://([^:/@]*):.*@", r"://\1:***@", str(url))
-    return re.sub(rf"([?&][^=&]*(?:{SECRET.pattern})[^=&]*=)[^&]*", r"\1***", masked, flags=re.IGNORECASE)
+    return re.sub(rf"([?&][^=&]*(?:{SECRET_NAME.pattern})[^=&]*=)[^&]*", r"\1***", masked, flags=re.IGNORECASE)
 
 
 def _first_line(error: BaseException, url: str | sql.URL) -> str:
-    """What went wrong, without the password, whatever told it."""
+    """Return the first line of an error's text, with the password masked."""
     line = next(iter(str(error).splitlines()), type(error).__name__)
     try:
         password = sql.make_url(url).password
@@ -196,8 +196,8 @@ def _first_line(error: BaseException, url: str | sql.URL) -> str:
     return line.replace(str(password), "***") if password else line
 
 
-def _durable(connection: sqlite3.Connection, _: Any) -> None:
-    """SQLite: what is committed survives a kill and a power cut, and readers do not block the writer."""
+def _set_durable(connection: sqlite3.Connection, _: Any) -> None:
+    """SQLite: a commit survives a kill and a power cut, and readers do not block the writer."""
     _pragmas(
         connection,
         "busy_timeout=10000",
@@ -208,13 +208,13 @@ def _durable(connection: sqlite3.Connection, _: Any) -> None:
     )
 
 
-def _untouched(connection: sqlite3.Connection, _: Any) -> None:
-    """SQLite, perhaps a stranger's file, or one of yours that a stranger named."""
+def _set_query_only(connection: sqlite3.Connection, _: Any) -> None:
+    """SQLite: read only, and trust nothing in the schema. The file, or the path to it, can come from somebody else."""
     _pragmas(connection, "busy_timeout=10000", "query_only=ON", "trusted_schema=OFF")
 
 
-def _unwritten(connection: Any, _: Any) -> None:
-    """PostgreSQL, to read alone."""
+def _set_read_only(connection: Any, _: Any) -> None:
+    """PostgreSQL: read only."""
     connection.read_only = True
 
 

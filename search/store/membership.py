@@ -1,4 +1,4 @@
-"""Which of the stored trials are of a run, as its folder says what it is; what is said of the others."""
+"""Which stored trials belong to a run, given its folder, and the note about foreign trials, which do not."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 from resnet_space import documents
 from resnet_space.errors import InputError, plain
 from search.files.folder import RunFolder
-from search.store.status import Standing, opened
+from search.store.status import RunStatus, open_read_only
 from search.trials.events import Status
 from search.trials.identity import Identity
-from search.trials.recipe import Recipe, resolved
+from search.trials.recipe import Recipe, resolve_recipe
 
 if TYPE_CHECKING:
     from search.store.store import Store
@@ -23,35 +23,37 @@ if TYPE_CHECKING:
 
 
 def identity(recipe: Recipe, folder: RunFolder, store: Store) -> Identity:
-    """Of a run's trials. Where the manifest does not say which data it is of, most of the trials do."""
+    """Return the identity of a run's trials; the trials' most common data fingerprint if the manifest has none."""
     found = folder.fingerprints
-    return Identity(recipe, found[0] if found else _most(each.spec.get("fingerprint") for each in store.records()))
+    return Identity(
+        recipe, found[0] if found else _most_common(each.spec.get("fingerprint") for each in store.records())
+    )
 
 
-class Own(NamedTuple):
-    """A run's trials among those that are stored."""
+class OwnTrials(NamedTuple):
+    """A run's own trials among the stored ones."""
 
     identity: Identity
     records: list[TrialRecord]
     others: int
-    """How many stored trials are not the run's."""
+    """The number of foreign trials: stored, but not the run's."""
 
 
-def own(recipe: Recipe, folder: RunFolder, store: Store) -> Own:
-    """The stored trials of a run.
+def own_trials(recipe: Recipe, folder: RunFolder, store: Store) -> OwnTrials:
+    """Return the stored trials of a run.
 
     Raises:
-        InputError: there are none.
+        InputError: the store has none.
     """
     found, stored = identity(recipe, folder, store), store.records()
-    mine = found.own(stored)
-    if not mine:
-        raise InputError(f"{folder.path}: no trials yet; {left_out(len(stored))}")
-    return Own(found, mine, len(stored) - len(mine))
+    records = found.own_records(stored)
+    if not records:
+        raise InputError(f"{folder.path}: no trials yet; {foreign_note(len(stored))}")
+    return OwnTrials(found, records, len(stored) - len(records))
 
 
-def standing(records: Iterable[TrialRecord], whole: Standing) -> Standing:
-    """How these trials stand, of a store's whole standing; those that are set aside do not count."""
+def run_status(records: Iterable[TrialRecord], total: RunStatus) -> RunStatus:
+    """Return the status of these trials alone, from the status of all trials; those set aside do not count."""
     from search.trials.record import failed
 
     counted = [record for record in records if not record.aside]
@@ -59,49 +61,49 @@ def standing(records: Iterable[TrialRecord], whole: Standing) -> Standing:
     reasons = Counter((str(record.status), plain(record.reason)) for record in counted if record.reason)
     keys = {record.key for record in counted}
     return replace(
-        whole,
+        total,
         counts={status: counts[status] for status in get_args(Status)},
         reasons=sorted(((*why, number) for why, number in reasons.items()), key=lambda row: (-row[2], row[:2])),
         failed=failed(counted),
-        running=[row for row in whole.running if row[0] in keys],
+        running=[row for row in total.running if row[0] in keys],
     )
 
 
-def left_out(number: int | None) -> str:
-    """What is said of stored trials that are not the run's; nothing where there are none, or it is not known."""
+def foreign_note(number: int | None) -> str:
+    """Return the note about this number of foreign trials; empty for none, or an unknown number."""
     if not number:
         return ""
     subject, verb = ("1 stored trial", "is") if number == 1 else (f"{number} stored trials", "are")
     return f"{subject} {verb} of other data, another recipe or another version, and {verb} in no mean"
 
 
-def strangers(folder: RunFolder, storage: str | None = None) -> int | None:
-    """How many stored trials are not the run's; None where its study cannot be read, which other verbs say.
+def count_foreign(folder: RunFolder, storage: str | None = None) -> int | None:
+    """Return the number of foreign trials; None if the study cannot be read, which other commands report.
 
-    The file of a run's folder is asked itself: importing SQLAlchemy takes longer than the answer.
+    Reads the SQLite file of a run's folder directly: importing SQLAlchemy takes longer than the query.
     """
     try:
         study = documents.read(folder.study)
-        recipe = Recipe.of(resolved(study["recipe"] if isinstance(study, Mapping) else None))
+        recipe = Recipe.of(resolve_recipe(study["recipe"] if isinstance(study, Mapping) else None))
     except (InputError, KeyError):
         return None
     found, sessions, file = folder.fingerprints, folder.read_manifest()["sessions"], folder.path / "trials.db"
     if found and not storage and not sessions[-1].get("storage") and file.is_file():
         own = Identity(recipe, found[0])
         try:
-            with opened(file) as connection:
+            with open_read_only(file) as connection:
                 rows = connection.execute("SELECT key, architecture, seed FROM trials").fetchall()
         except sqlite3.Error:
-            pass  # The store says what is wrong.
+            pass  # The store reports what is wrong.
         else:
             return sum(str(key) != own.key(str(architecture), seed) for key, architecture, seed in rows)
 
     from search.store.store import Store
 
     with closing(Store.of(folder, storage)) as store:
-        return store.others(identity(recipe, folder, store))
+        return store.count_foreign(identity(recipe, folder, store))
 
 
-def _most(found: Iterable[Any]) -> str:
+def _most_common(found: Iterable[Any]) -> str:
     counts = Counter(each for each in found if isinstance(each, str))
     return min(counts, key=lambda each: (-counts[each], each), default="")

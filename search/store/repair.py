@@ -1,4 +1,4 @@
-"""What is left of a damaged store, as a store; the damaged file is kept beside it."""
+"""Repair a damaged store: copy all readable rows to a new file, and keep the damaged file next to it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from search.trials.events import FINISHED, Epoch, Probe
 from search.trials.record import TrialRecord
 from search.trials.trial import TrialSpec
 
-Kept = TrialRecord | Epoch | Probe
-KINDS: dict[sql.Table, type[Kept]] = {trials: TrialRecord, epochs: Epoch, probes: Probe}
+StoredRecord = TrialRecord | Epoch | Probe
+RECORD_TYPES: dict[sql.Table, type[StoredRecord]] = {trials: TrialRecord, epochs: Epoch, probes: Probe}
 
-SIDES = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a file."""
+SIDE_SUFFIXES = ("-wal", "-shm", "-journal")
+"""Suffixes of the files that SQLite keeps next to a database file."""
 
 
 @dataclass(frozen=True)
-class Repaired:
-    """What a repair has found. `gaps` are places that could not be read, `refused` rows that are not as written."""
+class RepairReport:
+    """The result of a repair. `gaps` counts places that could not be read, `refused` rows with wrong content."""
 
     trials: int
     ended: int
@@ -44,27 +44,26 @@ class Repaired:
 
     @property
     def lines(self) -> list[str]:
-        """For people."""
+        """The report as lines of text."""
         found = f"{self.trials} trials, {self.ended} of them ended, and {self.epochs} epochs"
         if self.kept is None:
             return [f"nothing is wrong: {found}"]
         return [
             f"recovered {found}",
-            f"lost what stood in {self.gaps} places that cannot be read, and {self.refused} rows that are not as they "
-            "were written",
+            f"lost: {self.gaps} places that cannot be read, and {self.refused} rows with wrong content",
             f"the damaged file is kept: {self.kept}",
-            "lost trials wait again at the next `resnet-space run`",
+            "the next `resnet-space run` repeats lost trials",
         ]
 
 
-def repair(folder: Path) -> Repaired:
-    """Make `trials.db` of a run's folder anew from what can be read of it, row by row.
+def repair(folder: Path) -> RepairReport:
+    """Rebuild `trials.db` of a run's folder from the rows that can still be read.
 
-    A row is taken if it is what was written, as far as that can be told: a trial if its key is that of its
-    description, an epoch if its trial is there. The new file takes the place of the old one at once.
+    A row is copied if its content can be verified: a trial if its key matches its description, an epoch if its trial
+    was copied. The new file replaces the old one in a single step.
 
     Raises:
-        InputError: there is no such file, or it is of another schema.
+        InputError: there is no such file, or it has another schema.
     """
     file = folder / "trials.db"
     if not file.is_file():
@@ -72,88 +71,90 @@ def repair(folder: Path) -> Repaired:
     with tempfile.TemporaryDirectory(prefix=".repair-", dir=folder) as scratch:
         copy, new = Path(scratch) / "old.db", Path(scratch) / "new.db"
         shutil.copyfile(file, copy)
-        if (log := _beside(file, "-wal")).is_file():
-            shutil.copyfile(log, _beside(copy, "-wal"))
+        if (log := _side_file(file, "-wal")).is_file():
+            shutil.copyfile(log, _side_file(copy, "-wal"))
         with closing(Salvage(copy)) as old:
-            if old.sound() and (found := _intact(copy)):
+            if old.is_intact() and (found := _report_if_intact(copy)):
                 return found
-            _same_schema(old, file)
-            found = _salvaged(old, new)
-        return _put(found, file, new)
+            _check_schema(old, file)
+            found = _salvage(old, new)
+        return _install(found, file, new)
 
 
-def _intact(copy: Path) -> Repaired | None:
-    """What there is, if all of it can be read."""
+def _report_if_intact(copy: Path) -> RepairReport | None:
+    """Return the report of a store in which everything can be read; None if it is damaged."""
     try:
         with closing(Store(_url(copy), new=False)) as store:
             records, curves = store.records(), store.curves()
             store.propagation()
-            if any(_wrong(record) for record in records):
+            if any(_is_inconsistent(record) for record in records):
                 return None
     except InputError:
         return None
     ended = sum(record.status in FINISHED for record in records)
-    return Repaired(len(records), ended, len(curves), 0, 0, None)
+    return RepairReport(len(records), ended, len(curves), 0, 0, None)
 
 
-def _same_schema(old: Salvage, file: Path) -> None:
-    """Raise if the file is a store of another version; a number that no version had is damage."""
-    there = {row[0] for row in old.rows(about.name, ["schema"])}
-    if SCHEMA not in there and (other := there & set(range(1, 100))):
+def _check_schema(old: Salvage, file: Path) -> None:
+    """Raise InputError if the file is a store of another schema; a number that no version has used is damage."""
+    versions = {row[0] for row in old.rows(about.name, ["schema"])}
+    if SCHEMA not in versions and (other := versions & set(range(1, 100))):
         raise InputError(f"{file}: written with schema {min(other)}; this version reads schema {SCHEMA}")
 
 
-def _salvaged(old: Salvage, new: Path) -> Repaired:
-    """The new store, and what is in it."""
+def _salvage(old: Salvage, new: Path) -> RepairReport:
+    """Create the new store from the readable rows, and return what it holds."""
     refused, keys, counts = 0, set[str](), Counter[str]()
     with closing(Store(_url(new))) as store:
         with database.writing(store.engine) as connection:
-            for table, kind in KINDS.items():
+            for table, kind in RECORD_TYPES.items():
                 names = [column.name for column in table.columns]
                 for values in old.rows(table.name, names):
                     row = dict(zip(names, values, strict=True))
-                    # An epoch of a trial that is lost would be of another attempt.
+                    # If the trial is lost it will run again, so its epochs would be those of another attempt.
                     known = table is trials or row["key"] in keys
-                    if not known or (record := _moved(connection, table, kind, row)) is None:
+                    if not known or (record := _copy_row(connection, table, kind, row)) is None:
                         refused += 1
                         continue
                     counts[table.name] += 1
                     if isinstance(record, TrialRecord):
                         keys.add(record.key)
                         counts["ended"] += record.status in FINISHED
-        return Repaired(len(keys), counts["ended"], counts["epochs"], old.gaps, refused, None)
+        return RepairReport(len(keys), counts["ended"], counts["epochs"], old.gaps, refused, None)
 
 
-def _moved(connection: sql.Connection, table: sql.Table, kind: type[Kept], row: dict[str, Any]) -> Kept | None:
-    """The record of a row that is in the new store now; None of one that is not as it was written."""
+def _copy_row(
+    connection: sql.Connection, table: sql.Table, kind: type[StoredRecord], row: dict[str, Any]
+) -> StoredRecord | None:
+    """Copy a row to the new store and return its record; None, and no copy, if its content is wrong."""
     if any(isinstance(value, str) and "\0" in value for value in row.values()):
-        # Nothing that we write: of a page that is missing, SQLite may read zeros.
+        # We never write zeros in text, but SQLite can read zeros from a missing page.
         return None
     same = [column == row[column.name] for column in table.primary_key]
-    record: Kept | None = None
+    record: StoredRecord | None = None
     try:
-        # As SQLite had them: what they mean is seen when they are read.
+        # Copy the raw values; reading them back checks their types.
         marks = ", ".join("?" * len(row))
         connection.exec_driver_sql(f"INSERT INTO {table.name} VALUES ({marks})", tuple(row.values()))
         columns = [table.c[field.name] for field in fields(kind)]
-        [record] = database.checked(kind, connection.execute(sql.select(*columns).where(*same)).mappings())
-        if isinstance(record, TrialRecord) and _wrong(record):
+        [record] = database.validated(kind, connection.execute(sql.select(*columns).where(*same)).mappings())
+        if isinstance(record, TrialRecord) and _is_inconsistent(record):
             record = None
     except sql.exc.IntegrityError:
-        # One of this name is there already.
+        # A row with this key is already there.
         return None
     except (InputError, ValueError, TypeError, KeyError, LookupError, OverflowError, RecursionError):
         record = None
     if record is None:
         connection.execute(table.delete().where(*same))
     elif table is trials:
-        # No driver is at work, so none has it in hand.
+        # No driver is running, so none holds the trial.
         connection.execute(table.update().where(*same).values(owner=None))
     return record
 
 
-def _wrong(record: TrialRecord) -> bool:
-    """Whether a trial's description is not the one that it is named by."""
+def _is_inconsistent(record: TrialRecord) -> bool:
+    """Whether a trial's key does not match its description."""
     try:
         spec = TrialSpec.of(record.spec)
         return (spec.key, spec.architecture.key, spec.seed) != (record.key, record.architecture, record.seed)
@@ -161,8 +162,8 @@ def _wrong(record: TrialRecord) -> bool:
         return True
 
 
-def _put(found: Repaired, file: Path, new: Path) -> Repaired:
-    """The new file in the place of the old one, which is kept, with what SQLite needs to read it."""
+def _install(found: RepairReport, file: Path, new: Path) -> RepairReport:
+    """Replace the old file by the new one; keep the old one, with the side files that SQLite needs to read it."""
     kept = next(path for n in count(1) if not (path := file.with_name(f"{file.name}.damaged-{n}")).exists())
     with new.open("rb+") as written:
         os.fsync(written.fileno())
@@ -170,15 +171,15 @@ def _put(found: Repaired, file: Path, new: Path) -> Repaired:
         kept.hardlink_to(file)
     except OSError:
         shutil.copy2(file, kept)
-    for side in SIDES:
-        # Or SQLite would take what stands there for the new file's.
-        if _beside(file, side).exists():
-            _beside(file, side).replace(_beside(kept, side))
+    for side in SIDE_SUFFIXES:
+        # Otherwise SQLite would apply the old side files to the new file.
+        if _side_file(file, side).exists():
+            _side_file(file, side).replace(_side_file(kept, side))
     new.replace(file)
     return replace(found, kept=kept)
 
 
-def _beside(file: Path, side: str) -> Path:
+def _side_file(file: Path, side: str) -> Path:
     return file.with_name(file.name + side)
 
 

@@ -1,4 +1,4 @@
-"""Rows of a damaged SQLite file, as far as they can be read: what cannot is stepped over."""
+"""Read the rows of a damaged SQLite file, and skip what cannot be read."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-LEAST_ROW = 64
-"""Bytes: a row of ours takes more, so a file has not more rows than this says."""
+MIN_ROW_BYTES = 64
+"""Every row takes more bytes than this, which limits the number of rows in a file."""
 
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
-"""The second, where what SQLite says of it holds a damaged name."""
+"""UnicodeDecodeError: SQLite's error message can contain a damaged name."""
 
-Row = tuple[Any, ...]
+Values = tuple[Any, ...]
 
 
 class Salvage:
-    """A file's tables, read by row number upwards, then one by one where a page is missing or says nonsense."""
+    """Reads a file's tables in the order of row numbers, and tries row by row if a page is missing or damaged."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path)
-        # As bytes: what is no text must not end the reading of a table.
+        # As bytes: text that cannot be decoded must not end the reading of a table.
         self._connection.text_factory = bytes
-        # The first lets SQLite open a file that has fewer pages than its head says; it must be said ahead of all else.
+        # The first lets SQLite open a file with fewer pages than its header says; it must come before all others.
         for pragma in ("writable_schema=ON", "trusted_schema=OFF", "cell_size_check=ON", "query_only=ON"):
             with suppress(*DAMAGE):
                 self._connection.execute(f"PRAGMA {pragma}")
-        self._most = path.stat().st_size // LEAST_ROW
+        self._max_rows = path.stat().st_size // MIN_ROW_BYTES
         self.gaps = 0
-        """Places, of one row or many that stand together, that could not be read."""
+        """The number of places that could not be read, each one row or several neighbouring rows."""
 
     def close(self) -> None:
         self._connection.close()
 
-    def sound(self) -> bool:
-        """Whether nothing is wrong with the file."""
+    def is_intact(self) -> bool:
+        """Whether the file passes `PRAGMA integrity_check`."""
         with suppress(*DAMAGE):
-            # Without what lets it overlook a missing end.
+            # With this pragma on, SQLite ignores a missing end of the file.
             self._connection.execute("PRAGMA writable_schema=OFF")
             try:
                 return self._connection.execute("PRAGMA integrity_check(1)").fetchall() == [(b"ok",)]
@@ -46,8 +46,8 @@ class Salvage:
                 self._connection.execute("PRAGMA writable_schema=ON")
         return False
 
-    def rows(self, table: str, columns: Sequence[str]) -> Iterator[Row]:
-        """The rows that can be read, in order; none of a table that is not found, or has not these columns."""
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[Values]:
+        """Yield the readable rows in order; none if the table is not found, or lacks one of these columns."""
         number, inside = 0, False
         query = f"SELECT rowid, {', '.join(columns)} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid"
         try:
@@ -66,20 +66,20 @@ class Salvage:
                 return
             except DAMAGE:
                 self.gaps += not inside
-                # The next row may be of the same page: on, number by number, until one can be read.
+                # The next row can be in the same page: try number by number until one can be read.
                 number, inside = number + 1, True
 
     def _last(self, table: str) -> int:
-        """The last row's number, or the last that it may have."""
+        """Return the number of the last row, or the largest possible one if that cannot be read."""
         try:
             ((number,),) = self._connection.execute(f"SELECT max(rowid) FROM {table} NOT INDEXED").fetchall()
         except (*DAMAGE, ValueError):
-            return self._most
+            return self._max_rows
         return number if isinstance(number, int) else 0
 
 
 def _text(value: Any) -> Any:
-    """Text as text; bytes that are none stay bytes, which no column of ours has."""
+    """Return bytes decoded as text; leave them as bytes, which no column accepts, if they cannot be decoded."""
     if isinstance(value, bytes):
         with suppress(UnicodeDecodeError):
             return value.decode()

@@ -1,7 +1,7 @@
-"""How a run stands: trials by status, and what went wrong. Asked often, and by programs, so it is light.
+"""The status of a run: trials by status, and reasons of failures. Fast to import, since programs read it often.
 
-The questions are SQL that SQLite and PostgreSQL both speak. The store asks them through SQLAlchemy; `glance` asks the
-file of a run's folder itself, since importing SQLAlchemy takes longer than all the answers.
+The queries are SQL for both SQLite and PostgreSQL. The store sends them through SQLAlchemy; `read_run_status` reads the
+SQLite file of a run's folder directly, since importing SQLAlchemy takes longer than all the queries.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from search.files.folder import RunFolder
 from search.trials.events import Status
 
 SCHEMA = 4
-"""Of the store: raised when its tables change."""
+"""The version of the store's tables; increase it when they change."""
 
 COUNTS = "SELECT status, count(*) FROM trials WHERE NOT aside GROUP BY status"
 
@@ -33,67 +33,67 @@ RUNNING = "SELECT key, owner, job FROM trials WHERE status = 'running' AND NOT a
 
 DRIVERS = "SELECT name FROM drivers ORDER BY name"
 
-Ask = Callable[[str], Iterable[Any]]
-"""From a question to rows."""
+Query = Callable[[str], Iterable[Any]]
+"""Takes an SQL query, returns its rows."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Without trials that are set aside."""
+class RunStatus:
+    """Trials by status, failures and drivers of a run. Trials that are set aside do not count."""
 
     counts: dict[str, int]
-    """Trials of every status, zeros too."""
+    """Number of trials by status; every status is there, also with 0."""
     reasons: list[tuple[str, str, int]]
-    """(status, reason, trials) of what did not end well, the most frequent first."""
+    """(status, reason, number of trials) of trials that did not complete, the most frequent first."""
     failed: list[str]
-    """Keys of failed trials, the first to fail first."""
+    """Keys of failed trials, in the order of failure."""
     running: list[tuple[str, str | None, str]]
-    """(key, driver, job) of the trials that were begun and have no end."""
+    """(key, driver, job) of trials that have started and not finished."""
     drivers: list[str]
-    """Those that are on the store's list: they live, or have died without a word."""
+    """Names of registered drivers: alive, or killed before they could unregister."""
     shared: bool
-    """Whether drivers of several folders may be on that list."""
+    """Whether drivers of several folders can be registered."""
 
     @classmethod
-    def of(cls, ask: Ask, *, shared: bool) -> Standing:
-        """Raises `ValueError` for an answer that no store of ours has."""
-        found = {status: int(number) for status, number in ask(COUNTS)}
+    def of(cls, query: Query, *, shared: bool) -> RunStatus:
+        """Run the queries. Raises `ValueError` if the database has an unknown status."""
+        found = {status: int(number) for status, number in query(COUNTS)}
         statuses = get_args(Status)
         if strange := found.keys() - set(statuses):
-            raise ValueError(f"{min(map(str, strange))!r} is no status")
+            raise ValueError(f"unknown status {min(map(str, strange))!r}")
         return cls(
             counts={status: found.get(status, 0) for status in statuses},
-            reasons=[(str(status), plain(str(reason)), int(number)) for status, reason, number in ask(REASONS)],
-            failed=[str(key) for (key,) in ask(FAILED)],
-            running=[(str(key), owner and str(owner), str(job or key)) for key, owner, job in ask(RUNNING)],
-            drivers=[str(name) for (name,) in ask(DRIVERS)],
+            reasons=[(str(status), plain(str(reason)), int(number)) for status, reason, number in query(REASONS)],
+            failed=[str(key) for (key,) in query(FAILED)],
+            running=[(str(key), owner and str(owner), str(job or key)) for key, owner, job in query(RUNNING)],
+            drivers=[str(name) for (name,) in query(DRIVERS)],
             shared=shared,
         )
 
 
-def glance(folder: RunFolder) -> Standing | None:
-    """How the run of a folder stands, by the SQLite file that it has; None where anything about that is not as usual.
+def read_run_status(folder: RunFolder) -> RunStatus | None:
+    """Return the status of a folder's run from its SQLite file; None if that file is missing or unusual in any way.
 
-    Then the store itself is to be opened, which says what is wrong, or asks somewhere else.
+    The caller then opens the store, which reports what is wrong or reads another database.
     """
     file, sessions = folder.path / "trials.db", folder.read_manifest()["sessions"]
     if not sessions or sessions[-1].get("storage") or not file.is_file() or not file.stat().st_size:
         return None
     try:
-        with opened(file) as connection:
+        with open_read_only(file) as connection:
             tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('trials', 'about')"
             if connection.execute(tables).fetchone() != (2,):
                 return None
             if connection.execute("SELECT schema FROM about").fetchall() != [(SCHEMA,)]:
                 return None
-            return Standing.of(connection.execute, shared=False)
+            return RunStatus.of(connection.execute, shared=False)
     except (sqlite3.Error, ValueError, TypeError, OverflowError):
         return None
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[sqlite3.Connection]:
-    """A store's file, a stranger's perhaps: nothing in it runs, and it is as before when it is closed."""
+def open_read_only(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open a store's file read-only; it can come from somebody else: nothing in it runs, and it is not changed."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode={_mode(file)}", timeout=10, uri=True)) as connection:
         for pragma in ("query_only=ON", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
@@ -101,10 +101,10 @@ def opened(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _mode(file: Path) -> str:
-    """How SQLite opens a file so that it is as before when it is closed.
+    """Return the SQLite mode that leaves the folder unchanged after closing.
 
-    What a killed driver wrote last is in files beside it, and stays there only if it is opened to read; where there are
-    none, SQLite makes them, and takes them away only if it may write.
+    The last writes of a killed driver are in side files, which stay only in mode "ro". If there are none, SQLite
+    creates them, and removes them only in mode "rw".
     """
-    beside = [file.with_name(f"{file.name}-{name}") for name in ("wal", "shm")]
-    return "ro" if all(each.is_file() and each.stat().st_size for each in beside) else "rw"
+    side_files = [file.with_name(f"{file.name}-{name}") for name in ("wal", "shm")]
+    return "ro" if all(each.is_file() and each.stat().st_size for each in side_files) else "rw"

@@ -1,4 +1,4 @@
-"""The store: every trial, its epochs and its outcome, in a database; the only truth, written by the driver alone."""
+"""The store: every trial, its epochs and its result in a database. Only the driver writes to it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import sqlalchemy as sql
 from resnet_space.errors import InputError
 from search.files.folder import RunFolder
 from search.store import database
-from search.store.claims import Claims
-from search.store.status import Standing
+from search.store.claims import KEYS_PER_STATEMENT, Claims
+from search.store.status import RunStatus
 from search.store.tables import RESULTS as RESULTS
 from search.store.tables import SCHEMA as SCHEMA
 from search.store.tables import about, epochs, metadata, probes, trials
@@ -29,30 +29,33 @@ if TYPE_CHECKING:
     from search.trials.record import TrialRecord
     from search.trials.trial import TrialSpec
 
-AT_ONCE = 500
-"""Keys in a query."""
-
 
 class Store:
-    """Trials by key, in any database that SQLAlchemy speaks to; SQLite or PostgreSQL are tested for.
+    """Trials by key, in an SQLite or PostgreSQL database.
 
-    What `write` has returned from is on disk. A trial finishes once: a later end of the same trial changes nothing.
+        store = Store("sqlite:///trials.db")
+        store.add([spec])
+        store.write(Started(spec.key, "anvil", "cpu"))
+
+    After `write` returns, the event is on disk. A trial finishes once: a later result of it changes nothing.
+
+    Args:
+        new: create the database if it does not exist; without it the store is read-only and must exist.
 
     Raises:
-        InputError: the URL is no database's, the database was written by another version of the schema, or holds what
-            no store wrote. Without `new`, it is made by nobody: there must be one.
+        InputError: not a database URL, a database with another schema, or one with content that no store wrote.
     """
 
-    _inside = False
+    _in_run_folder = False
 
     def __init__(self, url: str | sql.URL, *, new: bool = True) -> None:
         self.engine = database.connect(url, new=new)
         self.claims = Claims(self.engine)
         try:
-            found = self._schemas(new)
+            found = self._read_schemas(new)
         except sql.exc.SQLAlchemyError as error:
             self.close()
-            raise InputError(f"storage {database.shown(url)!r}: {str(error).splitlines()[0]}") from None
+            raise InputError(f"storage {database.masked(url)!r}: {str(error).splitlines()[0]}") from None
         except InputError:
             self.close()
             raise
@@ -60,36 +63,36 @@ class Store:
             self.close()
             other = ", ".join(sorted(str(schema) for schema in found - {SCHEMA})) or "none"
             raise InputError(
-                f"storage {database.shown(url)!r}: written with schema {other}; this version reads schema {SCHEMA}"
+                f"storage {database.masked(url)!r}: written with schema {other}; this version reads schema {SCHEMA}"
             )
 
     @classmethod
     def at(cls, folder: Path, *, new: bool = True) -> Store:
         """The SQLite store of a run's folder."""
-        # Made of parts: a folder's name may hold what means something in a URL.
+        # Built from parts: a folder's name can contain characters that are special in a URL.
         url = sql.URL.create("sqlite", database=str(folder / "trials.db"))
-        if (folder / "manifest.json").exists() and _cut_to_nothing(folder / "trials.db"):
-            # Or else SQLite would take it for new.
-            raise InputError(f"storage {database.shown(url)!r}: the file is empty{database.how_to_repair(url)}")
+        if (folder / "manifest.json").exists() and _is_empty_file(folder / "trials.db"):
+            # Otherwise SQLite would treat the file as a new database.
+            raise InputError(f"storage {database.masked(url)!r}: the file is empty{database.repair_hint(url)}")
         store = cls(url, new=new)
-        store._inside = True
+        store._in_run_folder = True
         return store
 
     @classmethod
     def of(cls, folder: RunFolder, url: str | None = None) -> Store:
-        """The store of a run, to read: the given URL, the file that its manifest names, or its own SQLite file.
+        """Open the store of a run for reading: the given URL, the file named in its manifest, or its own SQLite file.
 
         Raises:
-            InputError: there is none, or it is on a server: the sender of a folder must not choose whom this machine
-                calls.
+            InputError: there is no store, or the manifest names a server: whoever sent the folder must not choose which
+                server this machine connects to.
         """
         sessions = folder.read_manifest()["sessions"]
         named = sessions[-1].get("storage") if sessions else None
         if url:
             return cls(url, new=False)
         if named and not named.startswith("sqlite"):
-            there = database.shown(named)
-            raise InputError(f"{folder.path}: its trials are in {there}; to read them there, give --storage URL")
+            place = database.masked(named)
+            raise InputError(f"{folder.path}: its trials are in {place}; to read them there, give --storage URL")
         if named:
             return cls(named, new=False)
         if not (folder.path / "trials.db").is_file():
@@ -98,52 +101,53 @@ class Store:
 
     @property
     def name(self) -> str | None:
-        """The URL to find this store by, without its password; None for one inside a run's folder."""
-        return None if self._inside else database.name(self.engine.url)
+        """The store's URL without secrets; None for a store inside a run's folder."""
+        return None if self._in_run_folder else database.without_secrets(self.engine.url)
 
     @property
     def shared(self) -> bool:
-        """Whether there may be other drivers: a run's folder has one."""
-        return not self._inside
+        """Whether other drivers can use this store; one inside a run's folder has a single driver."""
+        return not self._in_run_folder
 
     def close(self) -> None:
         self.engine.dispose()
 
     def add(self, specs: Iterable[TrialSpec]) -> None:
-        """Put trials on the list; those that are there already stay as they are."""
+        """Add trials with status "waiting"; those already stored stay unchanged."""
         rows = [_row(spec) for spec in specs]
         if rows:
             with database.writing(self.engine, one_at_a_time=True) as connection:
                 connection.execute(self._insert(trials).on_conflict_do_nothing(), rows)
 
     def claim(self, keys: Collection[str], job: str | None = None) -> set[str]:
-        """Which of these trials this driver is to do: without an end, and in no other driver's hands from now on.
+        """Claim these trials for this driver; return the keys of those that it now holds.
 
-        They are known by the name of their job, 16 characters, should they go on later.
+        Finished trials, and those of other living drivers, cannot be claimed. `job`, 16 characters, is stored with the
+        trials, so that they resume as one job.
         """
-        return self.claims.take(keys, job)
+        return self.claims.claim(keys, job)
 
     def reclaim(self) -> int:
-        """Trials that dead drivers, or this one, left running wait again; how many there were.
+        """Return trials that dead drivers, or this one, left running to "waiting"; return their number.
 
-        One inside a run's folder has no other driver: the folder's lock says so.
+        A store inside a run's folder has no other driver: the folder's lock makes sure of that.
         """
-        return self.claims.reclaim(alone=self._inside)
+        return self.claims.reclaim(alone=self._in_run_folder)
 
     def retry(self) -> int:
-        """Trials that failed wait again; how many there were. What they were is in `attempts`."""
+        """Return failed trials to "waiting"; return their number. `attempts` keeps counting their starts."""
         with database.writing(self.engine) as connection:
             again = {"status": "waiting", "reason": "", "traceback": "", "finished": None, "owner": None}
             return connection.execute(trials.update().where(trials.c.status == "failed").values(again)).rowcount
 
     def write(self, event: Event) -> bool:
-        """Store what happened; whether it was news.
+        """Store an event; return False, and store nothing, if the trial has already finished.
 
         Raises:
             KeyError: the trial was never added.
         """
         with database.writing(self.engine) as connection:
-            # Held until the end of this transaction: of two drivers that tell of one end, the first one wins.
+            # Locked until the transaction ends: if two drivers report the same trial's end, the first one wins.
             held = sql.select(trials.c.status).where(trials.c.key == event.key).with_for_update()
             status = connection.execute(held).scalar()
             if status is None:
@@ -169,70 +173,73 @@ class Store:
                     changes = {name: insert.excluded[name] for name in asdict(event)}
                     connection.execute(insert.on_conflict_do_update(index_elements=["key", "epoch"], set_=changes))
                 case Finished():
-                    told = asdict(event) | {"reason": _text(event.reason), "traceback": _text(event.traceback)}
-                    connection.execute(row.values(**told, finished=datetime.now(UTC)))
+                    values = asdict(event) | {
+                        "reason": _storable(event.reason),
+                        "traceback": _storable(event.traceback),
+                    }
+                    connection.execute(row.values(**values, finished=datetime.now(UTC)))
         return True
 
     def propose(self, spec: TrialSpec, proposal: Mapping[str, Any]) -> None:
-        """A sampler has asked for this trial, with what, and as which number: onto the list, if it is not there."""
+        """Store a trial that a sampler proposed, with the proposal; add the trial if it is not stored yet."""
         asked = {"proposal": dict(proposal), "aside": False}
         insert = self._insert(trials).values(_row(spec) | asked)
         with database.writing(self.engine) as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=asked))
 
-    def forget(self, keys: Collection[str]) -> None:
-        """Take trials off the list that were never begun."""
+    def remove_unstarted(self, keys: Collection[str]) -> None:
+        """Delete those of these trials that were never started."""
         if keys:
             with database.writing(self.engine) as connection:
                 gone = trials.delete().where((trials.c.key == sql.bindparam("of")) & (trials.c.attempts == 0))
                 connection.execute(gone, [{"of": key} for key in keys])
 
     def set_aside(self, keys: Collection[str]) -> None:
-        """These trials, and no others, are of a space that is no longer searched."""
+        """Mark exactly these trials as set aside: they are from a space that is no longer searched."""
         with database.writing(self.engine) as connection:
             connection.execute(trials.update().where(trials.c.aside).values(aside=False))
             if keys:
                 bound = trials.update().where(trials.c.key == sql.bindparam("of")).values(aside=True)
                 connection.execute(bound, [{"of": key} for key in keys])
 
-    def standing(self) -> Standing:
-        """How the run stands, for people and programs that ask."""
+    def run_status(self) -> RunStatus:
+        """Return trials by status, failures and drivers."""
         with database.reading(self.engine) as connection:
-            return Standing.of(lambda question: connection.exec_driver_sql(question), shared=self.shared)
+            return RunStatus.of(lambda question: connection.exec_driver_sql(question), shared=self.shared)
 
     def counts(self) -> dict[str, int]:
-        """Trials of every status, zeros too; without those set aside."""
-        return self.standing().counts
+        """Return the number of trials by status, also those with 0; trials set aside do not count."""
+        return self.run_status().counts
 
     def seconds(self, key: str) -> float:
-        """Training time of a trial so far."""
+        """Return the training time of a trial so far, in seconds."""
         with database.reading(self.engine) as connection:
             return float(
                 connection.execute(sql.select(sql.func.sum(epochs.c.seconds)).where(epochs.c.key == key)).scalar() or 0
             )
 
     def records(self, keys: Sequence[str] | None = None) -> list[TrialRecord]:
-        """Stored trials, all or those with these keys, in the order of keys."""
+        """Return stored trials, all or those with these keys, sorted by key."""
         from search.trials.record import TrialRecord
 
         query = sql.select(*(trials.c[field.name] for field in fields(TrialRecord))).order_by(trials.c.key)
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
             wanted = None if keys is None else set(keys)
-            return database.checked(TrialRecord, (row for row in rows if wanted is None or row["key"] in wanted))
+            return database.validated(TrialRecord, (row for row in rows if wanted is None or row["key"] in wanted))
 
     def frame(self) -> pd.DataFrame:
-        """One row a trial, without its spec."""
+        """Return one row per trial, without its spec."""
         import pandas as pd
 
         columns = [column for column in trials.columns if column.name not in ("spec", "proposal", "owner")]
         with database.reading(self.engine) as connection:
-            return database.numbers(pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection), columns)
+            return database.finite(pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection), columns)
 
     def results(self, own: Identity | None = None) -> pd.DataFrame:
-        """One row a complete trial that is not set aside, by network and seed: what fronts are made of.
+        """Return one row per complete trial that is not set aside, sorted by network and seed: the input of fronts.
 
-        With `own`, of the trials of that run alone: a mean over others too would be one of different things.
+        With `own`, only the trials of that run: a mean that includes foreign trials would mix different settings.
         """
         import numpy as np
         import pandas as pd
@@ -243,7 +250,7 @@ class Store:
             .order_by(trials.c.architecture, trials.c.seed, trials.c.validation_error)
         )
         with database.reading(self.engine) as connection:
-            # The driver's own tuples: of 100,000 rows, making SQLAlchemy's takes longer than reading.
+            # The database driver's own tuples: for 100,000 rows, creating SQLAlchemy's takes longer than reading.
             rows = connection.execute(query).cursor.fetchall()
             if own is not None:
                 rows = [row for row in rows if row[-1] == own.key(row[0], row[1])]
@@ -253,62 +260,62 @@ class Store:
         names = pd.Series([str(row[0]) for row in rows], dtype="str")
         return pd.concat([names.rename("architecture"), pd.DataFrame(numbers, columns=list(RESULTS[1:]))], axis=1)
 
-    def others(self, own: Identity) -> int:
-        """How many trials are not of that run: of other data, another recipe or another version."""
+    def count_foreign(self, own: Identity) -> int:
+        """Return the number of trials of other data, another recipe or another version than that run's."""
         query = sql.select(trials.c.key, trials.c.architecture, trials.c.seed)
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).cursor.fetchall()
             return sum(str(key) != own.key(architecture, seed) for key, architecture, seed in rows)
 
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
-        """The descriptions of networks by their keys."""
+        """Return the descriptions of networks, by their keys."""
         found: dict[str, dict[str, Any]] = {}
         wanted = list(keys)
         with database.reading(self.engine) as connection:
-            # Some at a time: databases take so many parameters and no more.
-            for begun in range(0, len(wanted), AT_ONCE):
-                some = trials.c.architecture.in_(wanted[begun : begun + AT_ONCE])
+            # In batches: databases limit the number of parameters.
+            for begun in range(0, len(wanted), KEYS_PER_STATEMENT):
+                some = trials.c.architecture.in_(wanted[begun : begun + KEYS_PER_STATEMENT])
                 for key, spec in connection.execute(sql.select(trials.c.architecture, trials.c.spec).where(some)):
                     found.setdefault(key, dict(spec["architecture"]))
         return found
 
     def describe(self, key: str) -> Lookup:
-        """What expressions find in a network's description, by its key."""
+        """Return the lookup of a network's fields for expressions, by the network's key."""
         from resnet_space import Architecture
         from resnet_space.fields import measure
 
         return measure(Architecture.of(self.architectures([key])[key]))
 
     def curves(self) -> pd.DataFrame:
-        """One row a trial and epoch."""
+        """Return one row per trial and epoch."""
         import pandas as pd
 
         with database.reading(self.engine) as connection:
             frame = pd.read_sql(sql.select(epochs).order_by(epochs.c.key, epochs.c.epoch), connection)
-            return database.numbers(frame, epochs.columns)
+            return database.finite(frame, epochs.columns)
 
     def propagation(self) -> list[Probe]:
-        """How signals propagated, by trial and epoch."""
+        """Return the measurements of signal propagation, sorted by trial and epoch."""
         with database.reading(self.engine) as connection:
             query = sql.select(probes).order_by(probes.c.key, probes.c.epoch)
-            return database.checked(Probe, connection.execute(query).mappings())
+            return database.validated(Probe, connection.execute(query).mappings())
 
-    def _schemas(self, new: bool) -> set[Any]:
-        """The versions that the database says it is of; none where it has not our tables."""
+    def _read_schemas(self, new: bool) -> set[Any]:
+        """Return the schema versions stored in the database; empty if it has no table `about`."""
         if new:
             with database.writing(self.engine, one_at_a_time=True) as connection:
                 self._create(connection)
-            database.check(self.engine)
+            database.check_integrity(self.engine)
         with database.reading(self.engine) as connection:
-            # Tables, not views: those are a stranger's programs.
-            there = sql.inspect(connection).get_table_names()
-            found = set(connection.execute(sql.select(about.c.schema)).scalars()) if about.name in there else set()
-            if found == {SCHEMA} and not metadata.tables.keys() <= set(there):
+            # Tables, not views: a view runs a query that somebody else wrote.
+            tables = sql.inspect(connection).get_table_names()
+            found = set(connection.execute(sql.select(about.c.schema)).scalars()) if about.name in tables else set()
+            if found == {SCHEMA} and not metadata.tables.keys() <= set(tables):
                 raise LookupError(f"tables are missing, of {', '.join(metadata.tables)}")
             return found
 
     def _create(self, connection: sql.Connection) -> None:
-        """Make what is not there, in a way that two processes may do at once."""
+        """Create missing tables and indexes; safe if two processes do it at once."""
         fresh = not sql.inspect(connection).has_table(about.name)
         for table in metadata.sorted_tables:
             connection.execute(sql.schema.CreateTable(table, if_not_exists=True))
@@ -321,12 +328,12 @@ class Store:
         return import_module(f"sqlalchemy.dialects.{self.engine.dialect.name}").insert(table)
 
 
-def _cut_to_nothing(file: Path) -> bool:
+def _is_empty_file(file: Path) -> bool:
     return file.is_file() and file.stat().st_size == 0
 
 
-def _text(text: str) -> str:
-    """Without what databases do not take: zeros, and halves of characters."""
+def _storable(text: str) -> str:
+    """Return the text without characters that databases refuse: NUL, and lone surrogates."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 

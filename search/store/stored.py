@@ -1,4 +1,4 @@
-"""A run as it is stored: its folder, its study, and its trials."""
+"""A stored run: its folder, its study and its trials."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from search.trials.study import Study
 
 
 class StoredRun(NamedTuple):
-    """To be read, also while it runs; `resnet_space.api.folders.reading` opens it and closes its store."""
+    """A run opened for reading, also while it runs; `resnet_space.api.folders.reading` opens and closes it."""
 
     folder: RunFolder
     study: Study
     store: Store
 
     def arms(self, keys: Sequence[str]) -> dict[str, str]:
-        """Those of these networks that the study gives a name: keys by name."""
+        """Return the keys, by name, of those of these networks that have a name in the study."""
         if not keys:
             return {}
         some = Architecture.of(self.store.architectures([keys[0]])[keys[0]])

@@ -18,7 +18,7 @@ trials = sql.Table(
     sql.Column("architecture", sql.String(16), nullable=False, index=True),
     sql.Column("seed", sql.BigInteger, nullable=False),
     sql.Column("spec", sql.JSON, nullable=False),
-    # What the network costs: in columns, so that a front over many trials need not read their specs.
+    # The network's costs are columns, so that a front over many trials does not read their specs.
     sql.Column("depth", sql.Integer, nullable=False),
     sql.Column("params", sql.BigInteger, nullable=False),
     sql.Column("macs", sql.BigInteger, nullable=False),
@@ -29,7 +29,7 @@ trials = sql.Table(
     sql.Column("reason", sql.Text, nullable=False, default=""),
     sql.Column("traceback", sql.Text, nullable=False, default=""),
     sql.Column("attempts", sql.Integer, nullable=False, default=0),
-    # Handed out with the others of this job, and trained as one network of so many: so it goes on.
+    # The job that the trial is part of, and how many trials train as one network: it resumes the same way.
     sql.Column("job", sql.String(16)),
     sql.Column("together", sql.Integer),
     sql.Column("test_error", sql.Float),
@@ -40,7 +40,7 @@ trials = sql.Table(
     sql.Column("device", sql.String(32)),
     sql.Column("started", sql.DateTime(timezone=True)),
     sql.Column("finished", sql.DateTime(timezone=True)),
-    # The driver that has it in hand, or had it last.
+    # The driver that holds the trial, or held it last.
     sql.Column("owner", sql.String(300)),
 )
 
@@ -48,7 +48,7 @@ drivers = sql.Table(
     "drivers",
     metadata,
     sql.Column("name", sql.String(300), primary_key=True),
-    # Goes up while the driver lives.
+    # The heartbeat count: increases while the driver is alive.
     sql.Column("beat", sql.BigInteger, nullable=False),
 )
 
@@ -89,5 +89,5 @@ RESULTS = (
 )
 """The columns of `Store.results`."""
 
-# Has them all, in the order that fronts need them in: specs are long, and a front over many trials reads none.
+# Covers `Store.results`, in its order: specs are long, and a front over many trials reads none of them.
 sql.Index("results_by_key", *(trials.c[name] for name in ("aside", "status", *RESULTS, "key")))

@@ -6,7 +6,7 @@ from math import ceil, inf, nan
 from random import Random
 
 from resnet_space.testing.laws import Laws, check, expect, table
-from search.samplers.stopping import Halving, HalvingKind, StoppingKind, Values
+from search.samplers.stopping import HalvingKind, Rungs, StoppingKind, Values
 
 EXAMPLES = 100
 LOST: tuple[Values, ...] = ((nan, 1.0), (inf, 1.0), (-inf, 1.0), (nan, nan))
@@ -100,7 +100,7 @@ def restored_rungs_judge_as_if_undisturbed(case: Case) -> None:
     told = _trials(random, least=1)
     cut = random.randint(0, len(told))
     rows = [(str(number), epoch, values) for number, values in enumerate(told) for epoch in (1, 2, 3)]
-    whole, resumed = (Halving(rule, epochs=EPOCHS) for _ in range(2))  # type: ignore[arg-type]
+    whole, resumed = (Rungs(rule, epochs=EPOCHS) for _ in range(2))
     verdicts = [whole.judge(*row) for row in rows]
     resumed.restore(random.sample(rows[: 3 * cut], 3 * cut))
     found = [resumed.judge(*row) for row in rows[3 * cut :]]
@@ -127,6 +127,6 @@ def _trials(random: Random, least: int = 0, objectives: int | None = None) -> li
 
 def _went_on(rule: StoppingKind, *told: Values) -> list[bool]:
     """Who goes on at the first rung, told in this order."""
-    halving = Halving(rule, epochs=10_000)  # type: ignore[arg-type]
+    halving = Rungs(rule, epochs=10_000)
     rung = next(iter(halving.recorded), 1)
     return [halving.judge(str(number), rung, values) is None for number, values in enumerate(told)]

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search.files.atomic import TEMPORARY
-from search.files.bucket import Place, Unreachable, keep
+from search.files.atomic import TEMPORARY_NAME
+from search.files.bucket import Place, Unreachable, write_file
 from search.training import killed
 from search.trials.events import Epoch
 
@@ -151,7 +151,7 @@ def write(folder: Place, snapshot: Snapshot) -> None:
         snapshot.copied.synchronize()
     archive = io.BytesIO()
     torch.save(snapshot.content, archive)
-    keep(folder / NAME, sealed(archive.getvalue()), before=folder / BEFORE)
+    write_file(folder / NAME, sealed(archive.getvalue()), backup=folder / BEFORE)
 
 
 def sealed(archive: bytes) -> bytes:
@@ -211,7 +211,7 @@ def keep_weights(folder: Place, model: nn.Module) -> None:
     from safetensors.torch import save as as_bytes
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    keep(folder / WEIGHTS, as_bytes(tensors))
+    write_file(folder / WEIGHTS, as_bytes(tensors))
 
 
 def drop(folder: Place) -> None:
@@ -228,7 +228,7 @@ def sweep_up(checkpoints: Place, ended: Collection[str]) -> None:
 def _remove(paths: Iterable[Place], names: Collection[str] = GENERATIONS) -> None:
     # Of a bucket that does not answer they stay: they are of no use, and no harm.
     with suppress(Unreachable):
-        left = [path for path in paths if path.name in names or TEMPORARY.fullmatch(path.name)]
+        left = [path for path in paths if path.name in names or TEMPORARY_NAME.fullmatch(path.name)]
         # By their names: the newest is the last to go.
         for path in sorted(left, key=lambda path: path.name):
             path.unlink(missing_ok=True)

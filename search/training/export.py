@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from resnet_space import Architecture, InputError, build
 from resnet_space.errors import text, unknown
-from search.data.inputs import NAMES, Inputs
+from search.data.inputs import FACT_NAMES, Inputs
 from search.files.atomic import replace, write_text
 from search.files.bucket import Place
 from search.training.checkpoint import WEIGHTS
@@ -322,7 +322,7 @@ def _beside(path: Path, same: Callable[[], bool], write: Callable[[], Any]) -> P
 
 def _said(description: Path) -> list[str]:
     """The comments of a YAML file that say what images must be."""
-    begins = tuple(f"# {name}: " for name in NAMES)
+    begins = tuple(f"# {name}: " for name in FACT_NAMES)
     return [line for line in description.read_text(encoding="utf-8").split("\n") if line.startswith(begins)]
 
 

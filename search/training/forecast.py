@@ -106,7 +106,7 @@ def seconds_a_trial(spec: TrialSpec, images: Images, resources: Resources) -> fl
         plain = spec.model_copy(update={"recipe": recipe.model_copy(update={"compile": False})})
         detours = sound(spec.architecture, conditions_of(recipe, resources)).detours
         group = Group([Member.of(plain, None, device, detours=detours)])
-        recorded = resources.recorded and not resources.recompute
+        recorded = resources.use_graphs and not resources.recompute
         take, split = stepping(group, device, recorded=recorded), near(images.train, device)
         group.model.train()
         taken = []

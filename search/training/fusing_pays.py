@@ -50,7 +50,7 @@ def gain(specs: Sequence[TrialSpec], images: Images, resources: Resources, *, st
         try:
             detours = checked(specs, resources).detours
             with threads(resources.threads):
-                recorded = resources.recorded and not resources.recompute
+                recorded = resources.use_graphs and not resources.recompute
                 taken = pace(specs, images, resources.device, PAIRS, recorded=recorded, room=room, detours=detours)
         except (Unfusable, Faulty):
             return None

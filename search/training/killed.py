@@ -90,7 +90,7 @@ class Record:
         whoever has it tried again, with `--retry-failed`, begins to count anew."""
         text = self.text
         if checkpoints:
-            failures.leave(checkpoints / key, text)
+            failures.write_traceback(checkpoints / key, text)
         why = self.deaths[-1]
         self.forget()
         return Finished(key, "failed", why, traceback=text)

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from statistics import median
 
 import torch
@@ -16,8 +17,8 @@ from resnet_space.fused import Unfusable, refusal
 from search.data import Images, Split, batches, steps_per_epoch
 from search.files.bucket import Place
 from search.kernels.gpu import near
-from search.kernels.workarounds import NONE, Detours
 from search.training import checkpoint, propagation
+from search.training.execution import Execution
 from search.training.members import Group, Member, furthest_behind, level
 from search.training.saving import Saving
 from search.training.step import Eager, autocast, stepping
@@ -34,20 +35,18 @@ LOOK_ON_GPU = 4096
 PASSES = 11
 """Forward passes that a latency is the median of."""
 
+CPU = Execution()
+
 
 def train(
     spec: TrialSpec,
     images: Images,
     *,
-    device: str = "cpu",
     folder: Place | None = None,
     probes: Collection[int] = (),
-    recompute: bool = False,
-    recorded: bool = False,
-    detours: Detours = NONE,
-    checkpoint_seconds: float = 0,
+    execution: Execution = CPU,
 ) -> Iterator[Event]:
-    """Train, and tell what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` behind each epoch in `probes`.
+    """Train, and report what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` after each epoch in `probes`.
 
     With a `folder`, an epoch ends in a checkpoint there if the last one was `checkpoint_seconds` ago, and so does the
     last epoch; who stops asking, and closes this, leaves one of the last epoch that was reported. A trial that was
@@ -56,34 +55,18 @@ def train(
     weights stay as `weights.safetensors`.
 
     The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
-    A loss or weights that are NaN or infinite end the trial as `diverged`. With `recompute` the activations of branches
-    are not kept (see `build`); with `recorded` a step on CUDA is launched as one graph, if it can be recorded; why not
-    is a `Notice`. `detours` are for layers whose kernels are wrong on this machine (see `soundness`).
+    A loss or weights that are NaN or infinite end the trial as `diverged`.
     """
-    return train_together(
-        [spec],
-        images,
-        device=device,
-        folders=[folder],
-        probes=probes,
-        recompute=recompute,
-        recorded=recorded,
-        detours=detours,
-        checkpoint_seconds=checkpoint_seconds,
-    )
+    return train_together([spec], images, folders=[folder], probes=probes, execution=execution)
 
 
 def train_together(
     specs: Sequence[TrialSpec],
     images: Images,
     *,
-    device: str = "cpu",
     folders: Sequence[Place | None],
     probes: Collection[int] = (),
-    recompute: bool = False,
-    recorded: bool = False,
-    detours: Detours = NONE,
-    checkpoint_seconds: float = 0,
+    execution: Execution = CPU,
 ) -> Iterator[Event]:
     """`train` for trials of one recipe and shape, a folder each, their networks fused into one for the steps.
 
@@ -93,41 +76,21 @@ def train_together(
     Raises:
         Unfusable: the networks cannot be fused.
     """
-    with closing(Saving(device, checkpoint_seconds)) as saving:
-        yield from _train(
-            specs,
-            images,
-            saving,
-            device=device,
-            folders=folders,
-            probes=probes,
-            recompute=recompute,
-            recorded=recorded,
-            detours=detours,
-        )
+    with closing(Saving(execution.device, execution.checkpoint_seconds)) as saving:
+        yield from _train(specs, images, saving, folders, probes, execution)
 
 
 def _train(
     specs: Sequence[TrialSpec],
     images: Images,
     saving: Saving,
-    *,
-    device: str,
     folders: Sequence[Place | None],
     probes: Collection[int],
-    recompute: bool,
-    recorded: bool,
-    detours: Detours,
+    execution: Execution,
 ) -> Iterator[Event]:
-    """The events of `train_together`."""
-    recipe = specs[0].recipe
-    members = [
-        Member.of(spec, folder, device, recompute=recompute, detours=detours)
-        for spec, folder in zip(specs, folders, strict=True)
-    ]
-    if len(members) > 1 and (why := refusal(copy.deepcopy(members[0].model))):
-        raise Unfusable(why)
-    members = level(members, device, recompute=recompute, detours=detours)
+    """The events of `train_together`: all begin, epoch after epoch is taken and judged, and those that are left end."""
+    recipe, device = specs[0].recipe, execution.device
+    members = begun(specs, folders, execution)
     for member in members:
         yield Started(member.spec.key, platform.node(), device, member.state.step, together=len(members))
         yield from member.notices
@@ -140,87 +103,32 @@ def _train(
                 yield probe(member.spec.key, 0, member.model, split, images)
 
     take: Eager | None = None
-    group: Group | None = None
     while behind := furthest_behind(members, total):
         if take is None or take.group.members != behind:
             if take is not None:
                 take.group.hand_back()
-            # First the group before is let go, with its graph: there may be no room for both.
-            take = group = None
-            take = stepping(Group(behind, detours), device, recorded=recorded)
-        group = take.group
-        state = behind[0].state
-        first, warming_up, number = state.step, state.warming_up, len(state.history)
-        taken, epoch_began, lr = first, time.monotonic(), recipe.lr
-        group.model.train()
-        group.ahead = True
-        losses, wrong, seen = [], torch.zeros(len(behind), device=device), 0
-        orders = [
-            batches(
-                split,
-                batch_size=recipe.batch_size,
-                mean=images.mean,
-                std=images.std,
-                seed=member.spec.seed,
-                epoch=number,
-                augmentation=recipe.augmentation,
-                device=device,
-            )
-            for member in behind
-        ]
-        for own in zip(*orders, strict=True):
-            if taken == total:
-                break
-            xs, ys = zip(*own, strict=True)
-            lr = learning_rate(recipe, taken, total, warming_up=warming_up)
-            loss, mistakes = take(xs, ys, lr)
-            losses.append(loss)
-            wrong += mistakes
-            seen += len(ys[0])
-            taken += 1
-        # One look at the losses an epoch: a look a step would make the device wait.
-        curves = torch.stack(losses).float()
-        finite = curves.isfinite().all(0).tolist()
-        group.note_generators()
+            # First the group before is released, with its graph: there may be no room for both.
+            take = None
+            take = stepping(Group(behind, execution.detours), device, recorded=execution.recorded)
+        done = epoch(take, split, images, total)
+        take.group.note_generators()
         # With whoever leaves, since the others go on in another group: after a kill, none of them begins with them.
-        save = saving.due or taken == total or not all(finite)
-        if save or number + 1 in probes:
-            group.hand_back()
-        seconds = (time.monotonic() - epoch_began) / len(behind)
+        save = saving.due or done.step == total or not all(done.sound)
+        if save or done.number in probes:
+            take.group.hand_back()
+        seconds = (time.monotonic() - done.began) / len(behind)
 
         told: list[Event] = [*take.reported(), *saving.news()]
         gone = dict[str, int]()
-        looked_at = errors(group.model, validation, images, recipe, device, networks=len(behind))
-        for member, curve, sound, missed, validation_error in zip(
-            behind, curves.unbind(1), finite, wrong, looked_at, strict=True
-        ):
-            key = member.spec.key
-            if not sound:
-                bad = int((~curve.isfinite()).nonzero()[0])
-                reason = f"loss is {float(curve[bad])} at step {first + bad + 1}"
+        measured = errors(take.group.model, validation, images, recipe, device, networks=len(behind))
+        for member, event in zip(behind, judged(behind, done, measured, seconds), strict=True):
+            told.append(event)
+            if isinstance(event, Finished):
                 members.remove(member)
-                gone[key] = taken
-                told.append(Finished(key, "diverged", reason, seconds=spent(member) + seconds))
-                continue
-            train_error = float(missed) / seen
-            measured = Epoch(
-                key=key,
-                epoch=number + 1,
-                step=taken,
-                lr=lr,
-                loss=float(curve.mean()),
-                train_error=train_error,
-                validation_error=validation_error,
-                seconds=seconds,
-                images_per_second=seen / seconds,
-            )
-            member.state.step = taken
-            member.state.warming_up = still_warming_up(recipe, warming_up, train_error)
-            member.state.history.append(measured)
-            told.append(measured)
-            if measured.epoch in probes:
-                # Ahead of the checkpoint: a trial that is killed in between does the epoch again, and this.
-                yield probe(key, measured.epoch, member.model, split, images)
+                gone[event.key] = done.step
+            elif done.number in probes:
+                # Before the checkpoint: a trial that is killed in between does the epoch again, and this.
+                yield probe(event.key, done.number, member.model, split, images)
         # All checkpoints before all that is reported, so that a kill finds them level.
         if save:
             told += saving.save(members, gone)
@@ -228,7 +136,7 @@ def _train(
             yield from told
         except GeneratorExit:
             # Nobody asks for more, as after a signal: what was learned since is not to be learned again.
-            group.hand_back()
+            take.group.hand_back()
             saving.leave(members)
             raise
 
@@ -236,6 +144,114 @@ def _train(
     latencies: dict[str, float] = {}
     for member in members:
         yield from ended(member, images, device, latencies)
+
+
+def begun(specs: Sequence[TrialSpec], folders: Sequence[Place | None], execution: Execution) -> list[Member]:
+    """The trials at their beginning, or where their checkpoints left them.
+
+    Raises:
+        Unfusable: their networks cannot be fused.
+    """
+    device, recompute, detours = execution.device, execution.recompute, execution.detours
+    members = [
+        Member.of(spec, folder, device, recompute=recompute, detours=detours)
+        for spec, folder in zip(specs, folders, strict=True)
+    ]
+    if len(members) > 1 and (why := refusal(copy.deepcopy(members[0].model))):
+        raise Unfusable(why)
+    return level(members, device, recompute=recompute, detours=detours)
+
+
+@dataclass(frozen=True)
+class Done:
+    """An epoch's steps: what they gave for each of the networks that took them together."""
+
+    number: int
+    """Of the epoch, from 1."""
+    began: float
+    """By the monotonic clock."""
+    first: int
+    """Steps before this epoch."""
+    step: int
+    """Steps now."""
+    lr: float
+    """Of the last step."""
+    losses: Tensor
+    """(steps, networks)."""
+    sound: Sequence[bool]
+    """Whether all of a network's losses are finite."""
+    wrong: Tensor
+    """Images of `seen` that were classified wrongly, before each step."""
+    seen: int
+
+
+def epoch(take: Eager, split: Split, images: Images, total: int) -> Done:
+    """One epoch of a group, or less where `total` steps end in it."""
+    members, recipe, device = take.group.members, take.group.recipe, take.device
+    state = members[0].state
+    step, warming_up, number = state.step, state.warming_up, len(state.history)
+    began, lr = time.monotonic(), recipe.lr
+    take.group.model.train()
+    take.group.ahead = True
+    losses, wrong, seen = [], torch.zeros(len(members), device=device), 0
+    orders = [
+        batches(
+            split,
+            batch_size=recipe.batch_size,
+            mean=images.mean,
+            std=images.std,
+            seed=member.spec.seed,
+            epoch=number,
+            augmentation=recipe.augmentation,
+            device=device,
+        )
+        for member in members
+    ]
+    for own in zip(*orders, strict=True):
+        if step == total:
+            break
+        xs, ys = zip(*own, strict=True)
+        lr = learning_rate(recipe, step, total, warming_up=warming_up)
+        loss, mistakes = take(xs, ys, lr)
+        losses.append(loss)
+        wrong += mistakes
+        seen += len(ys[0])
+        step += 1
+    # The losses are read once an epoch: reading them after each step would make the device wait.
+    curves = torch.stack(losses).float()
+    sound = curves.isfinite().all(0).tolist()
+    return Done(number + 1, began, state.step, step, lr, curves, sound, wrong, seen)
+
+
+def judged(
+    members: Sequence[Member], done: Done, validation_errors: Sequence[float], seconds: float
+) -> Iterator[Epoch | Finished]:
+    """Of each member what its epoch gave, which its state then has; or its end, if its loss is not finite."""
+    for member, curve, sound, missed, validation_error in zip(
+        members, done.losses.unbind(1), done.sound, done.wrong, validation_errors, strict=True
+    ):
+        key, state = member.spec.key, member.state
+        if not sound:
+            bad = int((~curve.isfinite()).nonzero()[0])
+            reason = f"loss is {float(curve[bad])} at step {done.first + bad + 1}"
+            yield Finished(key, "diverged", reason, seconds=spent(member) + seconds)
+            continue
+        train_error = float(missed) / done.seen
+        measured = Epoch(
+            key=key,
+            epoch=done.number,
+            step=done.step,
+            lr=done.lr,
+            loss=float(curve.mean()),
+            train_error=train_error,
+            validation_error=validation_error,
+            seconds=seconds,
+            images_per_second=done.seen / seconds,
+        )
+        state.step = done.step
+        state.warming_up = still_warming_up(member.spec.recipe, state.warming_up, train_error)
+        state.history.append(measured)
+        yield measured
 
 
 def ended(member: Member, images: Images, device: str, latencies: dict[str, float]) -> Iterator[Finished]:

@@ -10,6 +10,7 @@ import tempfile
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from search.files.bucket import Place
 from search.kernels.gpu import prepare
 from search.kernels.soundness import Found
 from search.training import killed
+from search.training.execution import Execution
 from search.training.fusing_pays import checked, gain
 from search.training.out_of_memory import out_of_memory
 from search.training.out_of_memory import reason as shortage
@@ -89,25 +91,18 @@ def _tried(spec: TrialSpec, job: Job, resources: Resources, checkpoints: Place |
             images = _images(spec.data, spec.fingerprint)
             found = checked([spec], resources)
             yield from _noticed(spec, found)
-            yield from train(
-                spec,
-                images,
-                device=resources.device,
-                folder=folder,
-                probes=job.probes,
-                recompute=resources.recompute,
+            execution = Execution.of(resources, found.detours)
+            if left == 0 and tries > 1:
                 # The second time without: a graph keeps its memory, and the last batch of an epoch needs more.
-                recorded=resources.recorded and (left > 0 or tries == 1),
-                detours=found.detours,
-                checkpoint_seconds=resources.checkpoint_seconds,
-            )
+                execution = replace(execution, recorded=False)
+            yield from train(spec, images, folder=folder, probes=job.probes, execution=execution)
             return
         except Exception as error:
             short, text = out_of_memory(error), str(error)
             reason = shortage(text) if short else f"{type(error).__name__}: {next(iter(text.splitlines()), '')}"
             if not short or not left:
                 if folder:
-                    failures.leave(folder, traceback.format_exc())
+                    failures.write_traceback(folder, traceback.format_exc())
                 yield Finished(spec.key, "failed", reason, traceback=traceback.format_exc())
                 return
         # Behind the except: with the error go the tensors that its frames held.
@@ -130,7 +125,7 @@ def watched(events: Iterator[Event], resources: Resources, folder: Place) -> Gen
         yield from events
         return
     place = folder if isinstance(folder, Path) else Path(tempfile.mkdtemp(prefix="resnet-space-silent-"))
-    report = place / failures.SILENT
+    report = place / failures.SILENT_FILE
     place.mkdir(parents=True, exist_ok=True)
     with report.open("w") as file:
         while True:
@@ -180,17 +175,8 @@ def _as_one(job: Job, resources: Resources, checkpoints: Place | None) -> Iterat
         found = checked(job.trials, resources)
         yield from _noticed(first, found)
         folders = [checkpoints / spec.key if checkpoints else None for spec in job.trials]
-        yield from train_together(
-            job.trials,
-            images,
-            device=resources.device,
-            folders=folders,
-            probes=job.probes,
-            recompute=resources.recompute,
-            recorded=resources.recorded,
-            detours=found.detours,
-            checkpoint_seconds=resources.checkpoint_seconds,
-        )
+        execution = Execution.of(resources, found.detours)
+        yield from train_together(job.trials, images, folders=folders, probes=job.probes, execution=execution)
 
 
 @lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""What happens to a trial, and how it may end. Told by its worker, stored by the driver; light to import."""
+"""The events of a trial, up to its end. Its worker reports them and the driver stores them. Fast to import."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FINISHED: tuple[Status, ...] = ("complete", "pruned", "diverged", "failed", "inf
 
 @dataclass(frozen=True)
 class Started:
-    """A worker has taken the trial up, `step` optimiser steps into it (its checkpoint's).
+    """A worker has started the trial, or resumed it from a checkpoint after `step` optimiser steps.
 
-    `together` is the number of trials that train as one network, this one included.
+    `together` is the number of trials that train as one network, including this one.
     """
 
     key: str
@@ -42,21 +42,21 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Notice:
-    """What its watchers should know of a trial that goes on; it is shown, and not stored."""
+    """A message about a running trial; it is shown, and not stored."""
 
     key: str
     text: str
     host: str = ""
-    """The machine, where the notice is of it and not of the trial: then it is shown once."""
+    """The machine, if the message is about it and not about the trial: then it is shown once."""
     once: bool = False
-    """Whether it holds for other trials as well: then it is shown for the first of them only."""
+    """Whether the message applies to other trials too: then it is shown for the first of them only."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """How signals propagate behind an epoch, 0 the beginning: a number a unit, from the first to the last.
+    """How signals propagate after an epoch (0: before training): one number per residual unit, from first to last.
 
-    What each is, `propagation.Signals` says; None where there is none.
+    `propagation.Signals` defines each number; None if it does not exist for a unit.
     """
 
     key: str
@@ -69,9 +69,9 @@ class Probe:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a trial ended. Errors are fractions; None where there is nothing to measure.
+    """How a trial ended. Errors are fractions; None if there was nothing to measure.
 
-    `latency_ms` is one forward pass of one image on the trial's device, the median of several.
+    `latency_ms` is the median time of a forward pass of one image on the trial's device.
     """
 
     key: str
@@ -90,10 +90,10 @@ _EVENTS: dict[str, type[Event]] = {cls.__name__: cls for cls in (Started, Epoch,
 
 
 def as_plain(event: Event) -> dict[str, Any]:
-    """An event as plain data, to cross between processes."""
+    """Return an event as plain data, to send between processes."""
     return {"event": type(event).__name__, **asdict(event)}
 
 
 def as_event(data: dict[str, Any]) -> Event:
-    """The event that `as_plain` made plain."""
+    """Return the event from the data of `as_plain`."""
     return _EVENTS[data["event"]](**{name: value for name, value in data.items() if name != "event"})

@@ -1,4 +1,4 @@
-"""A trial's name: the hash of what it is. A run's trials have all of it in common but network and seed."""
+"""A trial's key: the hash of what it trains. The trials of a run differ only in network and seed."""
 
 from __future__ import annotations
 
@@ -14,38 +14,42 @@ from search.trials.recipe import Recipe
 if TYPE_CHECKING:
     from search.trials.record import TrialRecord
 
-SCHEMA = 2
-"""Part of every trial's key: raised when training comes to mean something else."""
+TRAINING_VERSION = 2
+"""Part of every trial's key; increase it when the meaning of training changes."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """How the trials of a run train, on which data, and what training means in this version.
+    """What all trials of a run have in common: recipe, data, and the version of training.
 
-    A stored trial is of the run if its key is the one that the run would give it now. Whatever else a store holds is of
-    other data, another recipe or another version, and may be in no mean.
+    A stored trial belongs to the run if its key equals the one that the run would give it now. All others are of other
+    data, another recipe or another version, and must not enter a mean.
     """
 
     recipe: Recipe
     fingerprint: str
-    """Of the data's content and splits."""
+    """The hash of the data's content and splits."""
 
     def key(self, architecture: str, seed: int) -> str:
-        """Content hash, 16 hex digits, by the network's key: of what is trained, not of where or when."""
+        """Return a trial's key, 16 hex digits: the hash of what is trained, not of where or when."""
         before, after = self._around
         return hashlib.sha256(f"{before}{architecture}{after}{seed}}}".encode()).hexdigest()[:16]
 
     @cached_property
     def _around(self) -> tuple[str, str]:
-        # JSON with sorted keys, the network's first and the seed last: what is between is made once for a large store.
-        rest = {"fingerprint": self.fingerprint, "recipe": self.recipe.model_dump(mode="json"), "schema": SCHEMA}
+        # JSON with sorted keys: the architecture is first and the seed last, so the part between is computed once.
+        rest = {
+            "fingerprint": self.fingerprint,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "schema": TRAINING_VERSION,
+        }
         text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return '{"architecture":"', f'",{text[1:-1]},"seed":'
 
-    def has(self, record: TrialRecord) -> bool:
-        """Whether a stored trial is of the run."""
+    def owns(self, record: TrialRecord) -> bool:
+        """Whether a stored trial belongs to the run."""
         return record.key == self.key(record.architecture, record.seed)
 
-    def own(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-        """Those of the run."""
-        return [record for record in records if self.has(record)]
+    def own_records(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+        """Return the records that belong to the run."""
+        return [record for record in records if self.owns(record)]

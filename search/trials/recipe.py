@@ -1,4 +1,4 @@
-"""Recipes: how a network is trained, as data. A new recipe is a row of `RECIPES`."""
+"""Recipes: how a network is trained, as data. To add a recipe, add a row to `RECIPES`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from resnet_space.branches import Positive
-from resnet_space.description import Description, by_kind
+from resnet_space.catalogues import OneOf
+from resnet_space.description import Description, Kind, kinds
 from resnet_space.errors import InputError, unknown
+from resnet_space.numbers import Above0, AtLeast0, AtLeast1, AtLeast2, Below1, Positive, Proportion
 from search.data.description import Augmentation
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-Above0 = Annotated[float, Field(gt=0)]
-AtLeast1 = Annotated[float, Field(ge=1)]
 
-
-class ScheduleKind(Description):
-    """A schedule is a formula: the learning rate as a fraction of its peak, at a fraction of the training."""
+class ScheduleKind(Kind):
+    """A learning rate schedule: the fraction of the peak rate as a function of the training progress."""
 
     def factor(self, progress: float) -> float:
-        """lr / peak lr at `progress` = step / steps, in [0, 1)."""
+        """Return lr / peak lr at `progress` = step / steps, in [0, 1)."""
         raise NotImplementedError
 
 
@@ -37,24 +33,24 @@ class Constant(ScheduleKind):
 
 
 class Steps(ScheduleKind):
-    """`factor`^k behind the k-th milestone; milestones are fractions of the training (32k of 64k steps: 0.5)."""
+    """`decay`^k after the k-th milestone; milestones are fractions of the training (32k of 64k steps: 0.5)."""
 
     kind: Literal["steps"] = "steps"
-    milestones: Annotated[tuple[Fraction, ...], Field(max_length=100)] = (0.5, 0.75)
-    decay: Fraction = 0.1
+    milestones: Annotated[tuple[Proportion, ...], Field(max_length=100)] = (0.5, 0.75)
+    decay: Proportion = 0.1
 
     def factor(self, progress: float) -> float:
         return self.decay ** sum(progress >= milestone for milestone in self.milestones)
 
 
 class OneCycle(ScheduleKind):
-    """Half a cosine from 1/`start` up to 1 over the first `rise` of the training, another down to 1/`end`.
+    """Half a cosine from 1/`start` up to 1 over the first `rise` of the training, then another down to 1/`end`.
 
-    Smith and Topin 2017, 1708.07120, with cosines for lines.
+    Smith and Topin 2017, 1708.07120, with cosines instead of lines.
     """
 
     kind: Literal["one_cycle"] = "one_cycle"
-    rise: Fraction = 0.3
+    rise: Proportion = 0.3
     start: AtLeast1 = 25.0
     end: AtLeast1 = 250_000.0
 
@@ -68,30 +64,33 @@ def _cosine(begin: float, end: float, progress: float) -> float:
     return end + (begin - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-Schedule = Annotated[Constant | Steps | OneCycle, *by_kind(Constant, Steps, OneCycle)]
+SCHEDULES: dict[str, type[ScheduleKind]] = kinds(ScheduleKind, globals())
+"""By name: every class above that has a `kind`."""
+
+Schedule = Annotated[ScheduleKind, OneOf(SCHEDULES)]
 
 
 class WarmUp(Description):
-    """A small learning rate until an epoch's training error is below `until_error`. 1512.03385, section 4.2."""
+    """A small learning rate until the training error of an epoch is below `until_error`. 1512.03385, section 4.2."""
 
     lr: Above0 = 0.01
-    until_error: Fraction = 0.8
+    until_error: Proportion = 0.8
 
 
 class Recipe(Description):
-    """SGD on the cross-entropy, for so many `epochs` or `steps` (one of them).
+    """SGD on the cross-entropy for a number of either `epochs` or `steps`.
 
-    `autocast: bf16` holds on CUDA only, where `none` means TF32 in convolutions and float32 in all else; `compile` is
-    torch.compile.
+    `autocast: bf16` applies on CUDA only; there `none` means TF32 in convolutions and float32 elsewhere. `compile`
+    means torch.compile.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     steps: Positive | None = None
-    batch_size: Annotated[int, Field(ge=2)] = 128
+    batch_size: AtLeast2 = 128
     lr: Above0 = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    momentum: Below1 = 0.9
     nesterov: bool = False
-    weight_decay: NotNegative = 1e-4
+    weight_decay: AtLeast0 = 1e-4
     schedule: Schedule = OneCycle()
     warm_up: WarmUp | None = None
     augmentation: Augmentation = Augmentation()
@@ -101,25 +100,25 @@ class Recipe(Description):
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError(f"give epochs or steps, one of them, not epochs={self.epochs} and steps={self.steps}")
+            raise ValueError(f"give either epochs or steps, not epochs={self.epochs} and steps={self.steps}")
         if self.nesterov and not self.momentum:
-            raise InputError("nesterov: looks ahead along the momentum, and that is 0; give momentum, or leave it out")
+            raise InputError("nesterov: needs momentum, which is 0; give momentum, or leave nesterov out")
         return self
 
     def total_steps(self, steps_an_epoch: int) -> int:
-        """Optimiser steps of the whole training."""
+        """Return the number of optimiser steps of the training."""
         return self.steps if self.steps is not None else (self.epochs or 0) * steps_an_epoch
 
 
 RECIPES: dict[str, Recipe] = {
-    # 1512.03385 section 4.2 and 1603.05027 appendix: 64k steps, a tenth at 32k and 48k, pad 4 and flip.
+    # 1512.03385 section 4.2 and 1603.05027 appendix: 64k steps, lr / 10 at 32k and 48k, pad 4 and flip.
     "paper-cifar": Recipe(
         steps=64_000,
         schedule=Steps(milestones=(0.5, 0.75), decay=0.1),
         warm_up=WarmUp(lr=0.01, until_error=0.8),
         augmentation=Augmentation(pad=4, flip=True),
     ),
-    # A tenth of the paper's cost for most of its accuracy.
+    # A tenth of the paper's cost, with most of its accuracy.
     "fast": Recipe(
         epochs=20,
         lr=0.2,
@@ -128,18 +127,22 @@ RECIPES: dict[str, Recipe] = {
         augmentation=Augmentation(pad=4, flip=True),
         autocast="bf16",
     ),
-    # Small images of digits: neither crops nor flips, which change what they show.
+    # Small images of digits: no crops and no flips, which would change what the images show.
     "digits": Recipe(epochs=10, batch_size=64),
-    # Does it run at all? Not a result.
+    # Only to test that a study runs; not for results.
     "smoke": Recipe(epochs=1, batch_size=64, schedule=Constant(), lr=0.05),
 }
 
 
-def resolved(value: Any) -> Any:
-    """A recipe's name, or `{base: NAME, field: value, ...}`, as the fields of a whole recipe.
+def resolve_recipe(value: Any) -> Any:
+    """Return the fields of a recipe, from its name or from `{base: NAME, field: value, ...}`.
+
+    Any other value is returned unchanged, for pydantic to check.
+
+        resolve_recipe({"base": "fast", "lr": 0.1})
 
     Raises:
-        InputError: the name is no recipe's.
+        InputError: there is no recipe of that name.
     """
     if isinstance(value, str):
         value = {"base": value}
@@ -149,7 +152,7 @@ def resolved(value: Any) -> Any:
     if not isinstance(base, str) or base not in RECIPES:
         raise unknown("recipe", base, RECIPES)
     data = RECIPES[base].model_dump()
-    # One length replaces the other.
+    # A new length in epochs replaces the base's length in steps, and the other way round.
     for one, other in (("epochs", "steps"), ("steps", "epochs")):
         if one in changes:
             data[other] = None
@@ -157,7 +160,7 @@ def resolved(value: Any) -> Any:
 
 
 class _Named:
-    """Says in the JSON Schema that a name will do, or a name and what is otherwise."""
+    """Adds to the JSON Schema: a recipe can also be a name, or a base with changed fields."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         names = {"enum": list(RECIPES)}
@@ -165,4 +168,4 @@ class _Named:
         return {"anyOf": [handler(core), names, based]}
 
 
-NamedRecipe = Annotated[Recipe, BeforeValidator(resolved), _Named()]
+NamedRecipe = Annotated[Recipe, BeforeValidator(resolve_recipe), _Named()]

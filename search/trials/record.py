@@ -1,4 +1,4 @@
-"""One stored trial, as it is read: what is not as it was written is refused."""
+"""A stored trial as it is read from the database, with all fields checked."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from resnet_space import Architecture
 from search.trials.events import Status
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-"""Also the name of a folder."""
-Whole = Annotated[int, Field(ge=0)]
+"""A trial's key, which is also a folder's name."""
+NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
-def _asked(proposal: dict[str, Any]) -> dict[str, Any]:
+def _check_proposal(proposal: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(proposal.get("number"), int) or not isinstance(proposal.get("assignment"), dict):
-        raise ValueError("a proposal has a number and an assignment")
+        raise ValueError("a proposal needs a number and an assignment")
     return proposal
 
 
 @with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(frozen=True)
 class TrialRecord:
-    """One stored trial. Errors are fractions; times are UTC.
+    """A stored trial. Errors are fractions; times are UTC.
 
-    `proposal` is what a sampler asked for, with its number; `aside` a trial of a space that is no longer searched;
-    `job` common to trials that were handed out together, and `together` how many of them train as one network.
+    `proposal` is a sampler's proposal with its number; `aside` marks a trial of a space that is no longer searched;
+    `job` is the job that the trial is part of, and `together` the number of trials that train as one network.
     """
 
     key: Key
     architecture: Key
-    seed: Whole
+    seed: NonNegativeInt
     spec: dict[str, Any]
-    depth: Whole
-    params: Whole
-    macs: Whole
-    activations: Whole
-    proposal: Annotated[dict[str, Any], AfterValidator(_asked)] | None
+    depth: NonNegativeInt
+    params: NonNegativeInt
+    macs: NonNegativeInt
+    activations: NonNegativeInt
+    proposal: Annotated[dict[str, Any], AfterValidator(_check_proposal)] | None
     aside: bool
     status: Status
     reason: str
     traceback: str
-    attempts: Whole
+    attempts: NonNegativeInt
     job: Key | None
-    together: Whole | None
+    together: NonNegativeInt | None
     test_error: float | None
     validation_error: float | None
     latency_ms: float | None
@@ -59,15 +59,15 @@ class TrialRecord:
 
     @property
     def network(self) -> Architecture:
-        """What was trained.
+        """The network that was trained.
 
         Raises:
-            InputError: the spec has none.
+            InputError: the spec has no valid architecture.
         """
         return Architecture.of(self.spec.get("architecture"), source=f"trial {self.key}")
 
 
 def failed(records: Iterable[TrialRecord]) -> list[str]:
-    """Keys of the trials that failed, the first to fail first."""
+    """Return the keys of the trials that failed, in the order of failure."""
     found = [record for record in records if record.status == "failed"]
     return [record.key for record in sorted(found, key=lambda record: (str(record.finished), record.key))]

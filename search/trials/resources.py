@@ -1,4 +1,4 @@
-"""What a trial may use, and how many run at a time."""
+"""The resources of a job, and how many jobs run at the same time."""
 
 from __future__ import annotations
 
@@ -7,47 +7,48 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema, field_validator
 
 from resnet_space.description import Description
+from resnet_space.numbers import Above0, AtLeast0, AtLeast2
 
 
 class Resources(Description):
-    """`cpus` and `gpus` are for one job; a fraction of a GPU lets several jobs share it.
+    """Resources of a run. `cpus` and `gpus` are per job; with a fraction of a GPU, several jobs share it.
 
-    torch gets as many threads as the job has whole `cpus`: more would fight over the cores. `retries` is for lost
-    workers; an error in a trial is not tried again.
+    torch uses one thread per full CPU in `cpus`: more would compete for the cores. `retries` applies to lost workers;
+    a trial that ends with an error is not retried.
     """
 
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
+    cpus: Above0 = 1
+    gpus: AtLeast0 = 0
     at_once: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Jobs side by side at the most; by itself, as many as fit."""
+    """Largest number of jobs that run at the same time. Default: as many as fit."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
-    fuse: Literal["auto", "off"] | Annotated[int, Field(ge=2)] = "auto"
-    """Whether trials whose networks are of one shape train as one: where a short measurement says that it is faster,
-    never, or up to so many. Their numbers are those they have alone but for rounding."""
+    fuse: Literal["auto", "off"] | AtLeast2 = "auto"
+    """Whether trials whose networks have the same shape train as one network: `auto` if a short measurement shows that
+    it is faster, `off` never, a number for up to that many. Results equal those of separate training up to rounding."""
 
     recompute: bool = False
-    """Whether a training step computes branches' activations anew on the way back instead of keeping them: less memory,
-    for about a third more time."""
+    """Whether the backward pass recomputes the activations of branches instead of storing them: less memory, about a
+    third more time."""
 
     graphs: Annotated[Literal["auto", "on", "off"], WithJsonSchema({"enum": ["auto", "on", "off", True, False]})] = (
         "auto"
     )
-    """Whether a training step on a GPU is launched as one CUDA graph, where it can be recorded: to launch kernels one
-    by one takes longer than to compute. Why it cannot is reported, with `on` also where there is no GPU."""
+    """Whether a training step on a GPU is launched as one CUDA graph, if it can be recorded: launching kernels one by
+    one can take longer than computing. If it cannot, the reason is reported; with `on`, also if there is no GPU."""
 
     silent: Annotated[float, Field(ge=1, le=31_536_000)] | None = None
-    """Seconds behind which a worker that has told nothing is ended, as if it were lost; by itself, never. On Ray."""
+    """Kill a worker on Ray that has reported nothing for this many seconds, and treat it as lost. Default: never."""
 
     checkpoint_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 60
-    """Seconds between two checkpoints of a trial, at the least: they are written after an epoch, 0 after every one. And
-    always after the last one, and where a run is asked to stop."""
+    """Minimum seconds between two checkpoints of a trial, which are written after an epoch; 0 means after every epoch.
+    A checkpoint is always written after the last epoch, and when a run is asked to stop."""
 
     @field_validator("fuse", mode="before")
     @classmethod
     def _one_of_three(cls, value: Any) -> Any:
         if value in ("auto", "off") or (type(value) is int and value >= 2):
             return value
-        raise ValueError(f"must be auto, off, or how many seeds at the most, at least 2, not {value!r}")
+        raise ValueError(f"must be auto, off, or the largest number of seeds, at least 2, not {value!r}")
 
     @field_validator("graphs", mode="before")
     @classmethod
@@ -59,8 +60,8 @@ class Resources(Description):
         raise ValueError(f"must be auto, on or off, not {value!r}")
 
     @property
-    def recorded(self) -> bool:
-        """Whether steps are to be recorded as CUDA graphs, where they can be."""
+    def use_graphs(self) -> bool:
+        """Whether to record steps as CUDA graphs, if possible."""
         return self.graphs == "on" or (self.graphs == "auto" and self.device == "cuda")
 
     @property

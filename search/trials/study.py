@@ -1,4 +1,4 @@
-"""A study: a question as a file. What every kind of study says; each kind is a class of its own."""
+"""Study: the base class of all kinds of studies, with the fields that every study file has."""
 
 from __future__ import annotations
 
@@ -15,40 +15,42 @@ from search.data.description import DataSet
 from search.trials.recipe import NamedRecipe
 from search.trials.resources import Resources
 
-NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-"""Of a study: it becomes a folder's name and a label in LaTeX."""
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+"""The pattern of a study's name, which becomes a folder's name and a label in LaTeX."""
 
 
-def _folder_name(value: Any) -> Any:
-    if isinstance(value, str) and not re.fullmatch(NAME, value):
+def _check_name(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(NAME_PATTERN, value):
         shown = value if len(value) <= 40 else f"{value[:37]}..."
-        raise InputError(f"must be small letters, digits, - and _, at most 64, the first no sign, not {shown!r}")
+        raise InputError(
+            f"must be 1-64 lower-case letters, digits, '-' or '_', starting with a letter or digit; got {shown!r}"
+        )
     return value
 
 
 def check_images(net: Architecture, shape: tuple[int, int, int], classes: int) -> None:
-    """Raise unless a network is for images of this shape and so many classes: both are the data's."""
+    """Raise InputError unless a network is for images of this shape and this number of classes: those of the data."""
     for name, own, given in (("input_shape", net.input_shape, shape), ("classes", net.classes, classes)):
         if own != given:
-            raise InputError(f"{name}: {own} is not what the data have, {given}; leave {name} out, it is the data's")
+            raise InputError(f"{name}: {own}, but the data have {given}; leave {name} out: it is taken from the data")
 
 
 class Study(Description):
-    """What every study says: its name and question, the data, how networks are trained, and with what."""
+    """A study: its name and question, the data, the recipe and the resources. Each kind of study is a subclass."""
 
     CHANGES: ClassVar[str]
-    """The field that changes to every network go into."""
+    """The field that holds changes to every network."""
     ALIASES: ClassVar[dict[str, str]] = {}
-    """What the command line calls fields that this kind has by another name."""
+    """Names on the command line for fields that have another name in this kind of study."""
     MERGED: ClassVar[tuple[str, ...]] = ("set", "resources")
-    """Fields that a profile changes in part, and does not replace."""
-    FREE: ClassVar[tuple[str, ...]] = ("resources", "data.root", "notes", "question", "source")
-    """What may differ when a run goes on: none of it is in a trial's name."""
+    """Fields that a profile merges with the study's instead of replacing them."""
+    CHANGEABLE: ClassVar[tuple[str, ...]] = ("resources", "data.root", "notes", "question", "source")
+    """Fields that can differ when a run resumes: none of them is part of a trial's key."""
 
     if TYPE_CHECKING:
         kind: str
-        """Of each class its own word, by which a file says what kind of study it is."""
-    name: Annotated[str, BeforeValidator(_folder_name), Field(pattern=NAME)]
+        """The kind of study, as a file names it; each class has its own."""
+    name: Annotated[str, BeforeValidator(_check_name), Field(pattern=NAME_PATTERN)]
     question: str = ""
     source: str = ""
     notes: str = ""
@@ -58,28 +60,28 @@ class Study(Description):
 
     @property
     def extent(self) -> str:
-        """What it asks of, in a word or two."""
+        """What the study compares or searches, in a few words: "5 arms", "a space of 4 axes"."""
         raise NotImplementedError
 
     @property
-    def asked(self) -> tuple[str, ...]:
-        """The objectives of its front."""
+    def front_objectives(self) -> tuple[str, ...]:
+        """The objectives of the study's front."""
         return ("error", "macs")
 
     def architectures(self, shape: tuple[int, int, int], classes: int) -> dict[str, Architecture]:
-        """Networks that it gives a name, for images of this shape and so many classes, by name; none by default.
+        """Return the study's named networks, by name, for images of this shape and number of classes; default: none.
 
         Raises:
-            InputError: one of them is not possible.
+            InputError: one of them cannot be built.
         """
         return {}
 
     @property
-    def confirming(self) -> range:
-        """Seeds that make a network's numbers final, once all of them are complete."""
+    def confirmation_seeds(self) -> range:
+        """The fresh seeds that confirm a network, once all of them are complete."""
         raise NotImplementedError
 
     @property
-    def on_results(self) -> Expression | None:
-        """What a network must keep to be on its front, if that takes training."""
+    def result_constraint(self) -> Expression | None:
+        """The constraint on networks of the front that needs results of training, or None."""
         return None

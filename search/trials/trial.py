@@ -1,4 +1,4 @@
-"""A trial: one architecture, one recipe, one data set, one seed; and the job that a worker takes at a time."""
+"""A trial: one architecture, one recipe, one data set, one seed; and a job: the trials that a worker runs at a time."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from search.trials.recipe import Recipe
 
 
 class TrialSpec(Description):
-    """What a trial is, and all that its numbers depend on."""
+    """The description of a trial: everything that its results depend on."""
 
     architecture: Architecture
     recipe: Recipe
     data: DataSet
     fingerprint: str
-    """Of the data's content and splits, so that other images under the same name are another trial."""
+    """The hash of the data's content and splits: other images under the same name make another trial."""
     seed: Annotated[int, Field(ge=0)]
 
     @cached_property
     def key(self) -> str:
-        """Content hash, 16 hex digits: of what is trained, not of where, when, or how it was written down."""
+        """The hash, 16 hex digits, of what is trained; not of where, when, or how it was written in a file."""
         return Identity(self.recipe, self.fingerprint).key(self.architecture.key, self.seed)
 
 
 class Job(Description):
-    """What one worker takes at a time: trials that differ in their seeds, and in where their weights begin, alone.
+    """The trials that one worker runs at a time; they differ only in their seeds and their initial weights.
 
-    `probes` are epochs behind which the signals' propagation is measured, 0 the beginning; they change no number of a
-    trial, and are not in its name. `together` is whether the trials train as one network; None where the worker finds
-    out which is faster.
+    `probes` are the epochs after which the propagation of signals is measured (0: before training); they change no
+    result, and are not part of a trial's key. `together` is whether the trials train as one network; None if the worker
+    measures which is faster.
+
+        Job(trials=(TrialSpec(..., seed=0), TrialSpec(..., seed=1)), probes=(0, 1))
     """
 
     trials: Annotated[tuple[TrialSpec, ...], Field(min_length=1)]

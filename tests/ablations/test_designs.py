@@ -121,7 +121,7 @@ def test_a_factor_that_cannot_vary_is_refused_by_name(data: dict[str, Any], mess
         ("stages.*.units", "stages.0.units", "set stages.*.units and stages.0.units, of which one"),
     ],
 )
-@pytest.mark.parametrize("kind", ["one_at_a_time", "leave_one_out", "ladder", "factorial", "fractional"])
+@pytest.mark.parametrize("kind", DESIGNS)
 def test_two_factors_that_set_the_same_are_refused_by_every_design(one: str, other: str, how: str, kind: str) -> None:
     both = {name: Factor(path=path, levels=(1, 2)) for name, path in (("a", one), ("b", other), ("c", "classes"))}
     design = DESIGNS[kind].of({"resolution": 3} if kind == "fractional" else {})
@@ -148,8 +148,7 @@ def test_an_unknown_design_is_told_the_nearest() -> None:
     with pytest.raises(InputError) as error:
         Varied.of({"factors": {"order": ORDER}, "design": "factorail"})
     assert str(error.value) == (
-        "design.kind: unknown design 'factorail'; did you mean 'factorial'? "
-        "allowed: one_at_a_time, leave_one_out, ladder, factorial, fractional"
+        f"design.kind: unknown design 'factorail'; did you mean 'factorial'? allowed: {', '.join(DESIGNS)}"
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from ablations.run import AblationRun
 from reports import markdown
-from reports.tables import terms
+from reports.document.arm_tables import terms
+from resnet_space.api import document
 
 Make = Callable[..., AblationRun]
 ORDERS, BIASES = ("original", "full_preactivation"), ("-6", "0")
@@ -70,9 +71,11 @@ def test_a_fraction_says_what_its_effects_may_be_mistaken_for(ablation: Make) ->
     # Cells are chosen so that the baseline, all first levels, is one of them: C = -AB.
     errors = {name: [0.1 + wobble for wobble in WOBBLE] for name in names}
     run = ablation(errors, factors=factors, design=design, set=GATED)
-    aliases = {row[0]: row[-1] for row in terms(run)}
+    table = terms(run)
+    assert table is not None
+    aliases = {row[0].text: row[-1].text for row in table.rows}
     assert aliases["order"] == "bias x transition"
-    assert "defining relation: I = " in markdown.render(run)
+    assert "defining relation: I = " in markdown.render(document(run))
 
 
 def test_a_design_of_single_steps_has_differences_and_no_means(ablation: Make) -> None:

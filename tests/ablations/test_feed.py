@@ -275,7 +275,7 @@ def test_trials_of_other_data_are_in_no_look_and_in_no_summary(
     assert plan.counted(store) == (9, 0)
     asked = drive(plan, store, noisy)
     assert asked[9:] == [(arm, seed) for seed in range(3, 6) for arm in ("base", "open")]
-    RunFolder(tmp_path).note(fingerprint=plan.images.fingerprint)
+    RunFolder(tmp_path).add_session(fingerprint=plan.images.fingerprint)
     run = AblationRun.of(plan.study, RunFolder(tmp_path), store)
     assert {arm.arm: arm.n for arm in run.summaries} == {"base": 6, "clear": 3, "open": 6}
     assert (run.others, run.counts["complete"]) == (len(others), 15)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ablations.run import AblationRun
-from reports.answer import answer
-from reports.notes import footnotes
+from reports.document.answer import answer
+from reports.document.arm_notes import footnotes
 from resnet_space import InputError
 from resnet_space.api.studies import load
 

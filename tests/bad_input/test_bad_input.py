@@ -1,7 +1,7 @@
 """Every wrong study in this folder gets exactly the messages that stand on top of it, and status 2.
 
 A file begins with its command, `# $ resnet-space plan FILE ...`, and with what is said on stderr, a line each; `...` at
-the end of a line stands for more. To add a case, add a file.
+the end of a line stands for more, and `<orders>` for all names of a catalogue: see `NAMES`. To add a case, add a file.
 """
 
 from __future__ import annotations
@@ -11,28 +11,68 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import pytest
 
+from ablations.contrasts import MEASURES
+from ablations.designs import DESIGNS
+from ablations.effects import ADJUSTMENTS, TESTS
 from ablations.study import Ablation
 from resnet_space import cli
-from resnet_space.architecture import Architecture
+from resnet_space.architecture import DERIVED, Architecture
 from resnet_space.description import Description, descendants
+from resnet_space.fields import FIELDS
+from resnet_space.orders import ORDERS
+from resnet_space.presets import PRESETS
+from resnet_space.shortcuts import SHORTCUTS
+from search.data import DATASETS
 from search.exploring.study import Search
+from search.fronts.objectives import OBJECTIVES
+from search.samplers.kinds import SAMPLERS
+from search.samplers.stopping import STOPPING
+from search.trials.recipe import RECIPES, SCHEDULES
 from search.trials.study import Study
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("*.yaml"))
 JARGON = re.compile(r"pydantic|http|type=|input_value|validation error|union|literal|discriminat|serializ|Traceback")
+NAMES: dict[str, Iterable[str]] = {
+    "adjustments": ADJUSTMENTS,
+    "axes": [*FIELDS, *DERIVED],
+    "data sets": DATASETS,
+    "designs": DESIGNS,
+    "measures": MEASURES,
+    "objectives": OBJECTIVES,
+    "orders": ORDERS,
+    "presets": PRESETS,
+    "recipes": RECIPES,
+    "samplers": SAMPLERS,
+    "schedules": SCHEDULES,
+    "shortcuts": SHORTCUTS,
+    "stopping rules": STOPPING,
+    "tests": TESTS,
+    **{f"fields of {kind.__name__}": kind.model_fields for kind in descendants(Description)},
+}
+"""What a message lists, by the words that stand for it in a case: a new row or field touches no case."""
+PLACEHOLDER = re.compile(f"<({'|'.join(map(re.escape, NAMES))})>")
 
 
 def head(path: Path) -> list[str]:
     """The comment on top of a file: the command, then what it says."""
+    return [PLACEHOLDER.sub(lambda found: listed(found[1]), line) for line in written(path)]
+
+
+def written(path: Path) -> list[str]:
+    """The same, as it stands there."""
     lines = path.read_bytes().decode("utf-8", errors="replace").split("\n")
     return [line.removeprefix("# ") for line in lines if line.startswith(("# $ ", "# error: "))]
+
+
+def listed(what: str) -> str:
+    return ", ".join(NAMES[what])
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -74,6 +114,18 @@ def test_the_command_itself_refuses_it_without_a_traceback(case: str, tmp_path: 
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert agree(done.stderr.splitlines(), expected), done.stderr
+
+
+def test_no_case_copies_the_names_of_a_catalogue() -> None:
+    lists = {what: listed(what) for what, names in NAMES.items() if len(list(names)) > 1}
+    copied = [
+        f"{path.name}: write <{what}>"
+        for path in CASES
+        for line in written(path)
+        for what, names in lists.items()
+        if f"allowed: {names}" in line
+    ]
+    assert copied == []
 
 
 INSIDE = {"options"}

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sweeping import sweep
 
 from search.running import inline
-from search.running.feed import sweep
 from search.store import store
 from search.store.store import Store
 from search.trials.events import Epoch, Event

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from broken_disk import no_file_longer_than
 
-from reports.write import write
 from resnet_space import build
+from resnet_space.api import report
 from search.data import Images
 from search.files import atomic
 from search.training import checkpoint
@@ -119,12 +119,12 @@ def test_weights_cut_off_at_any_byte_leave_those_that_were_there(trial: Trial, t
 
 def test_a_report_cut_off_at_any_file_leaves_those_that_were_there(ablation: Callable[..., Any]) -> None:
     run = ablation({"a": [0.1, 0.2], "b": [0.3, 0.4]})
-    folder = write(run, ["md", "html", "csv"])[0].parent
+    folder = report(run, ["md", "html", "csv"])[0].parent
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     sizes = sorted({len(content) for content in before.values()})
     for limit in (0, *(size - 1 for size in sizes)):
         with pytest.raises(OSError, match="File too large") as failure, no_file_longer_than(limit):
-            write(run, ["md", "html", "csv"])
+            report(run, ["md", "html", "csv"])
         named = Path(failure.value.filename)
         assert len(before[named]) > limit
         after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -13,8 +13,8 @@ from typing import Any
 import deadly
 import pytest
 from deadly import MEASURING, doom
+from sweeping import Listed
 
-from search.running.feed import Listed
 from search.training.killed import LIBRARY
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 from search.trials.resources import Resources

@@ -10,6 +10,7 @@ from typing import Any
 
 import forks
 import pytest
+import sweeping
 
 from search.files import failures
 from search.training import out_of_memory
@@ -47,7 +48,7 @@ def test_a_process_that_hangs_ends_itself_and_leaves_where_it_hung(tmp_path: Pat
     ran = forks.run(["-c", HANGS, tmp_path])
     assert ran.returncode == 1
     assert ran.stdout.splitlines()[-1] == "asked"
-    report = (tmp_path / failures.SILENT).read_text()
+    report = (tmp_path / failures.SILENT_FILE).read_text()
     assert report.startswith("Timeout (0:00:01)!")
     assert "in hangs_for_ever" in report
 
@@ -69,12 +70,16 @@ def kept(folder: Path, script: str, specs: list[TrialSpec], **environment: str) 
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
-RUNS = """
+BENCHMARKS = str(Path(sweeping.__file__).parent)
+"""Where a process of its own finds `sweeping`."""
+
+RUNS = f"""
 import json, sys
+sys.path.append({BENCHMARKS!r})
 from pathlib import Path
 from search.running import ray_runner
 from search.trials.resources import Resources
-from search.running.feed import Listed
+from sweeping import Listed
 from search.trials.events import as_plain
 from search.trials.trial import Job, TrialSpec
 
@@ -121,7 +126,7 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
     _, note, _, end = of[specs[0].key]
     assert note["text"] == "its worker was lost, and is replaced: silent for 8 s"
     assert (end["status"], end["reason"]) == ("failed", "worker lost 2 times: silent for 8 s")
-    assert "in batches" in (tmp_path / "checkpoints" / specs[0].key / failures.SILENT).read_text()
+    assert "in batches" in (tmp_path / "checkpoints" / specs[0].key / failures.SILENT_FILE).read_text()
     assert of[specs[1].key][-1]["status"] == "complete"
 
 

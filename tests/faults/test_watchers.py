@@ -153,7 +153,7 @@ def test_a_counter_of_energy_that_hangs_costs_seconds_and_gives_no_number(tmp_pa
     # Who reads a pipe that nobody writes to waits for ever.
     os.mkfifo(package / "max_energy_range_uj")
     (package / "energy_uj").write_text("1\n")
-    with metered(tmp_path, patience=0.05) as energy:
+    with metered(tmp_path, timeout=0.05) as energy:
         pass
     assert energy.joules is None
 

@@ -19,6 +19,7 @@ import search.training.work
 from resnet_space import build
 from search.data import Images, Split, batches
 from search.training.checkpoint import WEIGHTS
+from search.training.execution import Execution
 from search.training.export import export
 from search.training.train import errors, train, train_together
 from search.training.work import work
@@ -37,13 +38,14 @@ import json, sys
 import torch
 from search.data import load
 from search.trials.events import Epoch
+from search.training.execution import Execution
 from search.training.train import train
 from search.trials.trial import TrialSpec
 
 spec, device = TrialSpec.of(json.loads(sys.argv[1])), sys.argv[2]
 if device == "cuda":
     torch.cuda.set_per_process_memory_fraction(0.4)
-events = train(spec, load(spec.data), device=device, recorded=True)
+events = train(spec, load(spec.data), execution=Execution(device, recorded=True))
 print(json.dumps([event.loss for event in events if isinstance(event, Epoch)]))
 """
 
@@ -56,7 +58,7 @@ def end(events: list[Event]) -> Finished:
 @pytest.mark.parametrize("recorded", [False, True], ids=["eager", "graph"])
 def test_a_trial_learns(recorded: bool, device: str, specs: Specs, images: Images) -> None:
     [spec] = specs(epochs=4, autocast="bf16", lr=0.05)
-    events = list(train(spec, images, device=device, recorded=recorded))
+    events = list(train(spec, images, execution=Execution(device, recorded=recorded)))
     curve = [event.loss for event in events if isinstance(event, Epoch)]
     assert end(events).status == "complete", end(events).reason
     assert curve[-1] < curve[0]
@@ -68,11 +70,10 @@ def test_trials_that_were_stopped_go_on_after_their_last_checkpoint(
 ) -> None:
     pytest.importorskip("safetensors")
     some = specs(seeds, epochs=4, augmentation={"pad": 2, "flip": True})
-    whole = list(train_together(some, images, device=device, folders=[None] * seeds, recorded=True))
+    whole = list(train_together(some, images, folders=[None] * seeds, execution=Execution(device, recorded=True)))
     settings: dict[str, Any] = {
-        "device": device,
         "folders": [tmp_path / spec.key for spec in some],
-        "recorded": True,
+        "execution": Execution(device, recorded=True),
     }
     begun = train_together(some, images, **settings)
     before = list(takewhile(lambda event: not (isinstance(event, Epoch) and event.epoch == 2), begun))
@@ -155,7 +156,7 @@ def test_a_network_that_a_gpu_trained_is_taken_away_and_computes_the_same_on_a_c
 ) -> None:
     files = pytest.importorskip("safetensors.torch")
     [spec] = specs(epochs=2)
-    assert end(list(train(spec, images, device=device, folder=tmp_path / "trial"))).status == "complete"
+    assert end(list(train(spec, images, folder=tmp_path / "trial", execution=Execution(device)))).status == "complete"
     paths = export(spec.architecture, tmp_path / f"net{suffix}", weights=tmp_path / "trial" / WEIGHTS)
     [weights] = [path for path in paths if path.suffix == ".safetensors"]
     model = build(spec.architecture)

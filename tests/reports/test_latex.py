@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablations.run import AblationRun
-from reports.latex import escape, of_ablation
-from reports.write import write
+from reports.latex import escape, render, table
+from reports.page import Cell, Grid, Page, Section, Text
+from resnet_space.api import document, report
 
 Make = Callable[..., AblationRun]
 TEX = shutil.which("pdflatex")
@@ -39,7 +40,7 @@ def test_a_report_compiles_whatever_its_arms_are_called(ablation: Make, tmp_path
         question=NASTY,
         planned={"compare": ["x"]},
     )
-    (path,) = write(run, ["tex"])
+    (path,) = report(run, ["tex"])
     compiled(path.read_text(encoding="utf-8"), tmp_path)
 
 
@@ -68,14 +69,31 @@ def test_no_text_is_a_command(text: str) -> None:
 
 
 def test_the_best_is_bold_only_where_it_is_resolved(ablation: Make) -> None:
-    clear = of_ablation(ablation({"base": [0.31, 0.32, 0.33], "good": [0.01, 0.02, 0.032]}))
+    clear = render(document(ablation({"base": [0.31, 0.32, 0.33], "good": [0.01, 0.02, 0.032]})))
     assert r"\textbf{2.07~$\pm$~1.10}" in clear
     assert "Bold: better than every other arm." in clear
-    open_ = of_ablation(ablation({"base": [0.10, 0.12, 0.11], "good": [0.09, 0.12, 0.11]}, folder="open"))
+    open_ = render(document(ablation({"base": [0.10, 0.12, 0.11], "good": [0.09, 0.12, 0.11]}, folder="open")))
     assert r"\textbf" not in open_
 
 
 def test_failures_have_a_footnote_and_open_numbers_a_mark(ablation: Make) -> None:
-    text = of_ablation(ablation({"base": [0.1, 0.1], "lost": [0.2, "diverged"], "slow": [0.2, None]}))
+    text = render(document(ablation({"base": [0.1, 0.1], "lost": [0.2, "diverged"], "slow": [0.2, None]})))
     assert "$^{a}$ trained, 1 of 2 diverged: not in the mean." in text
     assert r"$^{\dagger}$ may still change" in text
+
+
+def test_only_the_tables_for_papers_are_printed() -> None:
+    rows = [[Cell("base", mark="baseline"), Cell("1.39 ± 0.20")]]
+    printed = Grid("Is it so?", ["arm", "error, %"], ["error, %"], rows, notes=["with 95 % interval."], label="made")
+    page = Page("my_study", "q", "a", "s", sections=[Section("Arms", [Text(["full"])], paper=[printed])])
+    text = render(page)
+    assert text.startswith("% my\\_study: needs \\usepackage{booktabs}\n\\begin{table}\n")
+    assert "full" not in text
+    assert r"\label{tab:made}" in text
+    assert r"base (baseline) & 1.39~$\pm$~0.20 \\" in text
+    assert r"{\footnotesize with 95\,\% interval.}" in text
+
+
+@pytest.mark.parametrize(("caption", "printed"), [("Published", "Published."), ("Is it so?", "Is it so?")])
+def test_a_caption_is_a_sentence(caption: str, printed: str) -> None:
+    assert f"\\caption{{{printed}}}" in table(Grid(caption, ["a"], [], [[Cell("x")]]))

@@ -10,8 +10,9 @@ import pytest
 from ablations.plan import AblationPlan
 from ablations.study import Ablation
 from reports import outlook
-from reports.numerals import engineering
-from reports.outlook import told
+from reports.numbers import engineering
+from reports.outlook import blocks
+from reports.page import Text
 from search.data import Images
 from search.training.forecast import memory
 
@@ -36,7 +37,7 @@ def planned(images: Images, arms: dict[str, Any], **resources: Any) -> AblationP
 
 
 def lines(found: outlook.Outlook) -> Sequence[str]:
-    return [part for part in told(found) if isinstance(part, str)]
+    return [line for block in blocks(found) if isinstance(block, Text) for line in block.lines]
 
 
 def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
@@ -47,7 +48,7 @@ def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
     names = {net.key: name for name, net in plan.architectures.items()}
     monkeypatch.setattr(outlook, "gain", lambda specs, *_, **__: factors[names[specs[0].architecture.key]])
     monkeypatch.setattr(outlook, "seconds_a_trial", lambda *_: 10.0)
-    found = outlook.outlook(plan)
+    found = outlook.of_ablation(plan)
     assert found.facts["together"] == {"trials": 2, "times_as_fast": {"identity": 2.0}}
     assert "up to 2 trials train as one network, 2.0 to 2.0 times as fast, for 1 of 1 networks timed" in lines(found)
     # The two have as many MACs, so each is given the mean of both.
@@ -56,13 +57,13 @@ def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
 
 def test_a_plan_says_where_trials_are_not_faster_together(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlook, "gain", lambda *_, **__: None)
-    found = outlook.outlook(planned(digits, {"identity": {}}, fuse=2))
+    found = outlook.of_ablation(planned(digits, {"identity": {}}, fuse=2))
     assert "trials go one after another: together they are not faster here" in lines(found)
 
 
 @pytest.mark.parametrize(("arms", "fuse"), [({"identity": {}}, "off"), ({"skipping": SKIPPING}, "auto")])
 def test_a_plan_is_silent_where_trials_may_not_train_together(arms: dict[str, Any], fuse: str, digits: Images) -> None:
-    found = outlook.outlook(planned(digits, arms, fuse=fuse))
+    found = outlook.of_ablation(planned(digits, arms, fuse=fuse))
     assert found.facts["together"] == {"trials": 1, "times_as_fast": {}}
     assert not [line for line in lines(found) if "trials train" in line or "trials go" in line]
 
@@ -74,14 +75,14 @@ def test_arms_that_train_together_are_timed_once(digits: Images, monkeypatch: py
     gates = {
         f"bias {bias}": {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": bias}}} for bias in (0, -3)
     }
-    found = outlook.outlook(planned(digits, gates, fuse=4))
+    found = outlook.of_ablation(planned(digits, gates, fuse=4))
     assert found.facts["together"] == {"trials": 4, "times_as_fast": {"bias 0": 4.0, "bias -3": 4.0}}
     assert found.seconds == 4 * 12.0 / 4
     assert len(timed) == 1
 
 
 def test_the_gain_is_measured_on_the_seeds_themselves(digits: Images) -> None:
-    found = outlook.outlook(planned(digits, {"identity": {}}, fuse=2))
+    found = outlook.of_ablation(planned(digits, {"identity": {}}, fuse=2))
     assert found.facts["together"]["times_as_fast"]["identity"] > 0
 
 
@@ -95,11 +96,11 @@ def test_a_plan_says_what_memory_a_job_needs_and_what_its_fraction_of_a_gpu_has(
     needed = memory(plan.architectures["identity"], plan.study.recipe).total
     monkeypatch.setattr(outlook, "available", lambda device: {"cuda": 2 * needed}[device])
     there = f"{engineering(0.6 * needed)}B there"
-    assert outlook.outlook(plan).misfits == [
+    assert outlook.of_ablation(plan).misfits == [
         f"identity does not fit: {engineering(needed)}B of memory asked for, {there}"
     ]
     monkeypatch.setattr(outlook, "available", lambda _: 4 * needed)
-    assert outlook.outlook(plan).misfits == []
+    assert outlook.of_ablation(plan).misfits == []
 
 
 @pytest.mark.parametrize(("fuse", "misfits"), [(2, 1), ("auto", 0), ("off", 0)])
@@ -116,4 +117,4 @@ def test_trials_that_must_train_as_one_network_need_the_memory_of_all(
         f"identity, 2 trials as one network, does not fit: {engineering(2 * needed)}B of memory asked for, "
         f"{engineering(1.5 * needed)}B there"
     )
-    assert outlook.outlook(plan).misfits == [line] * misfits
+    assert outlook.of_ablation(plan).misfits == [line] * misfits

@@ -8,12 +8,14 @@ import re
 import pytest
 
 from resnet_space import Architecture, InputError, preset
+from resnet_space.branches import BRANCHES
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
 NET = "stages: [{units: 1, channels: 16}]\n"
 KINDS = ", ".join(SHORTCUTS)
 NAMES = ", ".join(ORDERS)
+GATED = ", ".join(kind for kind, cls in SHORTCUTS.items() if "gate_bias" in cls.model_fields)
 FIELDS = "input_shape, classes, stem, stages, unit, transition"
 
 JARGON = re.compile(r"pydantic|http|type=|input_value|validation error|union|literal|discriminator|tuple|serializ")
@@ -52,7 +54,7 @@ MESSAGES = {
     f"did you mean 'full_preactivation'? allowed: {NAMES}",
     NET + "unit: {order: no}\n": f"unit.order: unknown order 'no'; allowed: {NAMES}",
     NET + "unit: {branch: bottle}\n": "unit.branch.kind: unknown branch 'bottle'; did you mean 'bottleneck'? "
-    "allowed: single, basic, bottleneck, dense_bottleneck, inception, written",
+    f"allowed: {', '.join(BRANCHES)}",
     NET + "unit: {branch: {kind: bottleneck, stride_on: 5x5}}\n": "unit.branch.stride_on: unknown stride_on '5x5'; "
     "allowed: 3x3, 1x1",
     NET + "transition: D\n": "transition: unknown transition 'D'; allowed: A, B, C",
@@ -63,7 +65,7 @@ MESSAGES = {
     NET + "unit: {ordr: original}\n": "unit.ordr: unknown field 'ordr'; did you mean 'order'? "
     "allowed: shortcut, order, normalisation, branch, survival",
     shortcut("{kind: identity, gate_bias: -6}"): "unit.shortcut.gate_bias: identity has no 'gate_bias'; "
-    "it belongs to: exclusive_gate, shortcut_only_gate",
+    f"it belongs to: {GATED}",
     shortcut("{kind: dropout, q: 0.5}"): "unit.shortcut.q: unknown field 'q'; allowed: kind, p",
     NET + "unit: {branch: {kind: basic, cardinality: 2}}\n": "unit.branch.cardinality: basic has no 'cardinality'; "
     "it belongs to: bottleneck",

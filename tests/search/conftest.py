@@ -15,7 +15,7 @@ DATABASES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "sqlite": lambda request: f"sqlite:///{request.getfixturevalue('tmp_path') / 'trials.db'}",
     "postgresql": lambda request: str(request.getfixturevalue("postgresql_url")),
 }
-"""A fresh database of each kind; a row more is a database more under the same contract."""
+"""A fresh database of each kind; a new row puts another database under the same contract."""
 
 
 @pytest.fixture(params=DATABASES)
@@ -25,7 +25,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def credentials() -> Iterator[None]:
-    """What an S3 server wants of this process."""
+    """Put the credentials of the S3 server into this process's environment."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
@@ -41,7 +41,7 @@ def s3(credentials: None) -> Iterator[Server]:
 
 @pytest.fixture
 def bucket_url(s3: Server) -> str:
-    """Of a place in a bucket of the test's own."""
+    """The URL of a place in the test's own bucket."""
     return s3.url(f"b{secrets.token_hex(8)}")
 
 
@@ -52,7 +52,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def driver(url: str, clock: Clock) -> Iterator[Callable[[], Store]]:
-    """Another driver on the same database; all of them go by the one clock."""
+    """Opens another driver on the same database; all drivers share one clock."""
     made: list[Store] = []
 
     def opened() -> Store:

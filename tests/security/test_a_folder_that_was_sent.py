@@ -137,7 +137,7 @@ MANIFESTS = {
     "{": "Expecting property name",
     '{"sessions": 3}': "sessions: ",
     '{"sessions": [{}]}': "sessions.0.began: ",
-    '{"sessions": [{"joules": NaN}]}': "NaN is no JSON",
+    '{"sessions": [{"joules": NaN}]}': "NaN is not JSON",
     "[" * 100_000: "recursion",
     "\udcff": "utf-8",
 }
@@ -149,7 +149,7 @@ def test_what_is_no_manifest_is_told_and_not_overwritten(text: str, sent: Path, 
     (sent / "manifest.json").write_bytes(content)
     for result in (resnet_space("status", sent), resnet_space("run", "study.yaml", "--out", sent, "--inline")):
         assert (result.status, result.out) == (2, "")
-        assert re.match(rf"error: {sent}/manifest.json: no manifest: .*{MANIFESTS[text]}", result.err)
+        assert re.match(rf"error: {sent}/manifest.json: not a manifest: .*{MANIFESTS[text]}", result.err)
     assert (sent / "manifest.json").read_bytes() == content
 
 
@@ -222,10 +222,10 @@ def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
 def test_the_name_of_a_study_is_no_path() -> None:
     from resnet_space.api import studies
 
-    with pytest.raises(InputError, match="name: must be small letters"):
+    with pytest.raises(InputError, match="name: must be 1-64 lower-case letters"):
         studies.of({"name": "../../x", "kind": "ablation"})
 
 
 def test_an_empty_folder_is_no_run_s(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no run's folder \(there is no study.yaml\)"):
+    with pytest.raises(InputError, match=r"not a run's folder \(it has no study.yaml\)"):
         RunFolder.existing(tmp_path)

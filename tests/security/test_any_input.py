@@ -26,7 +26,7 @@ from resnet_space.expressions import Expression
 from resnet_space.fields import NAMES, measure
 from resnet_space.paths import split
 from search.files.folder import RunFolder
-from search.store.status import glance
+from search.store.status import read_run_status
 from search.store.store import Store
 from search.training import checkpoint
 
@@ -183,10 +183,10 @@ def garbled(content: bytes, rng: random.Random) -> bytes:
 
 def told(folder: Path) -> None:
     """What `status` and `front` ask."""
-    glance(RunFolder.existing(folder))
+    read_run_status(RunFolder.existing(folder))
     store = Store.of(RunFolder.existing(folder))
     try:
-        for ask in (store.standing, store.results, store.frame):
+        for ask in (store.run_status, store.results, store.frame):
             ask()
     finally:
         store.close()

@@ -17,7 +17,7 @@ from verbs import Cli
 
 from ablations.run import AblationRun
 from reports import spreadsheet
-from reports.write import write
+from resnet_space.api import report
 
 Make = Callable[..., AblationRun]
 
@@ -34,7 +34,7 @@ def reported(ablation: Make, *formats: str) -> list[str]:
     """Reports of a run whose names and texts all attack."""
     attack = "<script>alert('q')</script> ${7*7} {{7*7}} \\input{x}"
     run = ablation(dict(ATTACKS), question=attack, notes=attack, source=attack, planned={"compare": list(ATTACKS)[1:3]})
-    return [path.read_text(encoding="utf-8") for path in write(run, formats)]
+    return [path.read_text(encoding="utf-8") for path in report(run, formats)]
 
 
 class Elements(HTMLParser):

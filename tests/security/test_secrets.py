@@ -41,14 +41,14 @@ def test_no_message_about_a_storage_tells_its_password(url: str, runs: Path, tmp
 
 @pytest.mark.parametrize("url", [url for url in URLS if "port/" not in url and "@x@" not in url])
 def test_what_the_manifest_names_a_storage_by_has_no_password(url: str) -> None:
-    name = database.name(sql.make_url(url))
+    name = database.without_secrets(sql.make_url(url))
     assert SECRET not in name
     assert sql.make_url(name).host == sql.make_url(url).host
 
 
 def test_what_is_no_secret_stays_in_the_name() -> None:
     url = "postgresql+psycopg://ada@host:5432/db?sslmode=require"
-    assert database.name(sql.make_url(url)) == url
+    assert database.without_secrets(sql.make_url(url)) == url
 
 
 @pytest.mark.parametrize("url", ["mysql://host/db", "oracle://host/db"])

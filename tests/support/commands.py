@@ -17,9 +17,9 @@ PRINTED = "printed.txt"
 
 FORKS = """
 import os, sys, torch, pandas, sqlalchemy, rich
-import resnet_space.api.folders, reports.write, reports.terminal
+import resnet_space.api.folders, resnet_space.api.kinds, reports.write
 import search.running.inline, search.running.plan, search.training.work
-import matplotlib.pyplot, reports.figures, safetensors.torch, scipy.stats, search.data
+import matplotlib.pyplot, safetensors.torch, scipy.stats, search.data
 from contextlib import nullcontext as around
 from resnet_space import cli, complexity, preset
 

@@ -7,11 +7,11 @@ from typing import Any
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
-APART = ("dropout",)
-"""Shortcuts of networks that train one by one: they draw."""
+TOGETHER = [name for name, kind in SHORTCUTS.items() if kind.fusing == "elementwise" and not kind().drop]
+"""Shortcuts of networks that can be fused, by what each says, and that draw nothing."""
 
 FUSABLE: dict[str, dict[str, Any]] = {
-    **{f"shortcut {kind}": {"unit.shortcut": {"kind": kind}} for kind in SHORTCUTS if kind not in APART},
+    **{f"shortcut {kind}": {"unit.shortcut": {"kind": kind}} for kind in TOGETHER},
     **{f"order {order}": {"unit.order": order} for order in ORDERS if order != "original"},
     "transition B": {"transition": "B"},
     "transition A in full pre-activation": {"transition": "A", "unit.order": "full_preactivation"},

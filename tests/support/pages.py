@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from reports import comparisons, page
-from reports.comparisons import Bar
-from reports.numbering import Place
-from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text
+from reports import html
+from reports.figures import complexity, differences
+from reports.figures.complexity import Place
+from reports.figures.differences import Bar
+from reports.page import Block, Cell, Facts, Grid, Page, Picture, Section, Text
 
 BREAKING = "<script>alert(1)</script>"
 HOSTILE = [
@@ -36,13 +37,13 @@ def grid(arms: list[str] = ARMS, errors: list[float | None] = ERRORS, **others: 
 @cache
 def forest(*arms: str) -> Picture:
     bars = [Bar(arm, index, 0.01 * index, 0, 0.05, index > 1, True) for index, arm in enumerate(arms or ARMS)]
-    return Picture(comparisons.forest(bars, baseline="identity"), caption="Differences", alt="Three rows")
+    return Picture("forest", lambda: differences.forest(bars, baseline="identity"), "Differences", "Three rows")
 
 
 @cache
 def costs(*arms: str) -> Picture:
     places = [Place(arm, index, 1e6 * (index + 1), 0.1, 0.01, False) for index, arm in enumerate(arms or ARMS)]
-    return Picture(comparisons.complexity(places), caption="Costs", alt="Three points")
+    return Picture("costs", lambda: complexity.complexity(places), "Costs", "Three points")
 
 
 def study(text: str = "plain", sections: int = 4) -> Page:
@@ -53,4 +54,21 @@ def study(text: str = "plain", sections: int = 4) -> Page:
 
 @cache
 def html_of(text: str = "plain") -> str:
-    return page.render(study(text))
+    return html.render(study(text))
+
+
+def headings(page: Page) -> list[str]:
+    return [section.heading for section in page.sections]
+
+
+def blocks(page: Page, heading: str) -> list[Block]:
+    """The blocks of a section."""
+    (found,) = [section.blocks for section in page.sections if section.heading == heading]
+    return list(found)
+
+
+def table(page: Page, caption: str) -> Grid:
+    """The table with a caption."""
+    found = [block for section in page.sections for block in section.blocks if isinstance(block, Grid)]
+    (grid,) = [grid for grid in found if grid.caption == caption]
+    return grid

@@ -39,15 +39,11 @@ SECONDS = {
     "bad_input/test_bad_input.py": (23, 23),
     "faults/test_killed_by_signal.py": (22, 22),
     "search/training/test_train_together.py": (22, 22),
-    "reports/test_figures.py": (22, 22),
     "search/training/test_export_inputs.py": (18, 18),
     "search/training/test_saving_together.py": (18, 18),
     "test_house.py": (17, 17),
     "gpu/test_trials.py": (16, 16),
     "search/exploring/test_feed.py": (15, 5),
-    "reports/test_comparisons.py": (15, 15),
-    "reports/test_reports.py": (13, 13),
-    "reports/test_beside.py": (11, 11),
     "search/files/test_bucket.py": (10, 10),
 }
 """Of a file's tests with `RESNET_SPACE_ALL`, and without, as measured by --durations=0 with two processes on two cores.

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from search.data import Images, Split
+from search.training.execution import Execution
 from search.training.saving import Saving
 from search.trials.events import Epoch, Event, Finished
 
 NEVER = 1e6
 """Seconds in which no test ends."""
+AT_THE_END = Execution(checkpoint_seconds=NEVER)
+"""Checkpoints are written where a trial ends or is stopped, and nowhere else."""
 AN_EPOCH = 3
 """Steps."""
 

@@ -1,4 +1,4 @@
-"""Augmentation is what the paper says, and a batch depends on seed, epoch and step alone."""
+"""Augmentation follows the paper, and a batch depends only on seed, epoch and step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search.data import (
     pad_and_crop,
     steps_per_epoch,
 )
-from search.data.augment import drawn, offsets
+from search.data.augment import draw_augmentation, draw_offsets
 from search.data.batching import generator
 
 torch.set_num_threads(1)
@@ -37,32 +37,32 @@ def pixels(**how: object) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("padding", [1, 4])
-def test_pad_and_crop_is_torchvisions_image_by_image(padding: int) -> None:
+def test_pad_and_crop_equals_torchvisions_for_each_image(padding: int) -> None:
     x = torch.randn(16, 3, 8, 6, generator=generator(0))
-    rows, columns = offsets(16, padding, generator(1)).tolist()
+    rows, columns = draw_offsets(16, padding, generator(1)).tolist()
     expected = [
         reference.crop(reference.pad(image, [padding]), top, left, 8, 6)
         for image, top, left in zip(x, rows, columns, strict=True)
     ]
-    assert torch.equal(pad_and_crop(x, padding, offsets(16, padding, generator(1))), torch.stack(expected))
+    assert torch.equal(pad_and_crop(x, padding, draw_offsets(16, padding, generator(1))), torch.stack(expected))
 
 
 def test_each_offset_is_as_likely_as_any_other() -> None:
-    rows, columns = offsets(90_000, 1, generator(0))
+    rows, columns = draw_offsets(90_000, 1, generator(0))
     counts = torch.bincount(rows * 3 + columns, minlength=9)
     # 9 cells of 10,000: a standard deviation is 94.
     assert (counts - 10_000).abs().max() < 5 * 94
 
 
-def test_flip_mirrors_half_of_the_images_whole() -> None:
+def test_flip_mirrors_half_of_the_images_completely() -> None:
     x = torch.randn(10_000, 1, 1, 3, generator=generator(0))
-    y = flip(x, drawn(10_000, BOTH, generator(1))[2] > 0)
+    y = flip(x, draw_augmentation(10_000, BOTH, generator(1))[2] > 0)
     mirrored = (y == x.flip(3)).flatten(1).all(1)
     assert (mirrored | (y == x).flatten(1).all(1)).all()
     assert abs(int(mirrored.sum()) - 5_000) < 5 * 50
 
 
-def test_normalise_is_torchvisions_and_leaves_its_input_alone() -> None:
+def test_normalise_equals_torchvisions_and_does_not_change_its_input() -> None:
     x = torch.rand(5, 3, 4, 4, generator=generator(0))
     before = x.clone()
     mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
@@ -76,7 +76,7 @@ def test_bytes_are_normalised_in_their_own_units() -> None:
 
 
 def test_no_augmentation_changes_nothing() -> None:
-    assert torch.equal(augmented(SPLIT.x, Augmentation(), drawn(33, Augmentation(), generator(0))), SPLIT.x)
+    assert torch.equal(augmented(SPLIT.x, Augmentation(), draw_augmentation(33, Augmentation(), generator(0))), SPLIT.x)
 
 
 def test_evaluation_sees_every_image_once_and_in_order() -> None:
@@ -100,7 +100,7 @@ def test_steps_per_epoch_counts_the_batches(images: int, batch_size: int, steps:
     assert len(list(batches(split, batch_size=batch_size, seed=0, **PLAIN))) == steps  # type: ignore[arg-type]
 
 
-def test_the_same_seed_and_epoch_give_the_same_batches_whatever_else_is_random() -> None:
+def test_the_same_seed_and_epoch_give_the_same_batches_with_any_global_random_state() -> None:
     first = pixels(batch_size=8, seed=1, epoch=2, augmentation=BOTH)
     torch.manual_seed(99)
     torch.rand(7)
@@ -113,14 +113,14 @@ def test_another_seed_or_epoch_gives_another_order(other: dict[str, int]) -> Non
     assert labels(batch_size=8, **other) != labels(batch_size=8, seed=1, epoch=0)
 
 
-def test_skipped_batches_leave_the_others_as_they_are() -> None:
+def test_skipping_batches_does_not_change_the_others() -> None:
     whole = pixels(batch_size=8, seed=1, augmentation=BOTH)
     rest = pixels(batch_size=8, seed=1, augmentation=BOTH, skip=2)
     assert len(rest) == len(whole) - 2
     assert all(torch.equal(a, b) for a, b in zip(whole[2:], rest, strict=True))
 
 
-def test_augmentation_leaves_the_order_alone() -> None:
+def test_augmentation_does_not_change_the_order() -> None:
     assert labels(batch_size=8, seed=1, augmentation=BOTH) == labels(batch_size=8, seed=1)
 
 
@@ -136,8 +136,8 @@ def test_padding_is_zero_after_normalisation() -> None:
 
 
 @pytest.mark.parametrize("augmentation", [BOTH, Augmentation(pad=1), Augmentation(flip=True)], ids=str)
-def test_each_batch_is_changed_by_numbers_of_its_own_generator(augmentation: Augmentation) -> None:
-    """As they were drawn before several were copied at a time: offsets first, then what decides on mirroring."""
+def test_each_batch_is_augmented_with_its_own_generator(augmentation: Augmentation) -> None:
+    """The draws of the version that copied them one at a time: first offsets, then mirroring."""
     order = torch.randperm(33, generator=generator(1, 2))
     found = pixels(batch_size=2, seed=1, epoch=2, augmentation=augmentation)
     assert len(found) == 16
@@ -155,7 +155,7 @@ def test_each_batch_is_changed_by_numbers_of_its_own_generator(augmentation: Aug
 
 
 class Copies:
-    """A GPU of this machine's own memory: it notes how each tensor comes to it."""
+    """A GPU simulated in this machine's memory; it records how each tensor is copied to it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pinned, self.seen = list[Tensor](), list[tuple[bool, bool]]()
@@ -175,18 +175,18 @@ class Copies:
         return self.to(tensor, to)
 
 
-def test_to_a_gpu_all_is_copied_from_pinned_memory_and_random_numbers_several_batches_at_a_time(
+def test_copies_to_a_gpu_use_pinned_memory_and_draws_are_copied_for_several_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     how: dict[str, object] = {"batch_size": 2, "seed": 1, "augmentation": BOTH, **PLAIN}
     expected = list(batches(SPLIT, **how))  # type: ignore[arg-type]
-    monkeypatch.setattr(batching, "AHEAD", 5)
+    monkeypatch.setattr(batching, "BATCHES_PER_COPY", 5)
     copies = Copies(monkeypatch)
     found = list(batches(SPLIT, device="cuda", **how))  # type: ignore[arg-type]
     for (x, y), (wanted, labels_wanted) in zip(found, expected, strict=True):
         assert torch.equal(x, wanted)
         assert torch.equal(y, labels_wanted)
-    # Images and labels of each of 16 batches, and what is drawn for 5, 5, 5 and 1 of them.
+    # Images and labels of each of 16 batches, and the draws for 5, 5, 5 and 1 of them.
     assert copies.seen == [(True, True)] * (2 * 16 + 4)
 
 

@@ -1,4 +1,4 @@
-"""CIFAR's files are pickles: they are read, and nothing in them is run."""
+"""CIFAR's files are pickles: they are read, and no code in them runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def python2_pickle(x: np.ndarray, labels: list[int]) -> bytes:
 
 
 def planted(marker: Path) -> bytes:
-    """A batch that makes a file when it is unpickled as usual."""
+    """A batch that creates a file if it is unpickled with the pickle module."""
 
     class Plant:
         def __reduce__(self) -> object:
@@ -45,7 +45,7 @@ def planted(marker: Path) -> bytes:
 
 
 def archived(root: Path, files: dict[str, bytes], *, folder: str = "cifar-small") -> Archive:
-    """These files in `root`/cifar-small, and what torchvision would know of them."""
+    """Write these files to `root`/cifar-small; return the facts that torchvision would have of them."""
     (root / folder).mkdir(parents=True)
     rows = []
     for name, content in files.items():
@@ -68,7 +68,7 @@ def test_batches_become_images_channel_by_channel(tmp_path: Path, batch: tuple[n
     assert images.test.y.tolist() == batch[1]
 
 
-def test_the_pickle_module_reads_the_same(tmp_path: Path, batch: tuple[np.ndarray, list[int]]) -> None:
+def test_the_pickle_module_reads_the_same_arrays(tmp_path: Path, batch: tuple[np.ndarray, list[int]]) -> None:
     path = tmp_path / "batch"
     path.write_bytes(python2_pickle(*batch))
     x, y = read_batch(path, b"labels")
@@ -86,7 +86,7 @@ def test_batches_written_by_python_3_are_read_too(tmp_path: Path, batch: tuple[n
     assert np.array_equal(x.reshape(20, 3072), batch[0])
 
 
-def test_a_planted_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     marker = tmp_path / "was-run"
     path = tmp_path / "data_batch_1"
     path.write_bytes(planted(marker))
@@ -94,7 +94,7 @@ def test_a_planted_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
         read_batch(path, b"labels")
     assert not marker.exists()
     pickle.loads(path.read_bytes())
-    assert marker.exists(), "the plant does grow elsewhere"
+    assert marker.exists(), "the pickle module does run its code"
 
 
 def test_a_file_with_a_wrong_checksum_is_named_and_not_opened(
@@ -108,7 +108,7 @@ def test_a_file_with_a_wrong_checksum_is_named_and_not_opened(
     assert not marker.exists()
 
 
-def test_the_folder_itself_may_be_the_root(tmp_path: Path, batch: tuple[np.ndarray, list[int]]) -> None:
+def test_the_folder_itself_can_be_the_root(tmp_path: Path, batch: tuple[np.ndarray, list[int]]) -> None:
     archive = archived(tmp_path, {"a": python2_pickle(*batch), "b": python2_pickle(*batch)})
     assert find(CIFAR10, archive, tmp_path / "cifar-small", False).files == (
         tmp_path / "cifar-small" / "a",
@@ -116,7 +116,7 @@ def test_the_folder_itself_may_be_the_root(tmp_path: Path, batch: tuple[np.ndarr
     )
 
 
-def test_an_archive_that_lies_there_is_unpacked_without_a_network(
+def test_an_archive_in_the_root_is_unpacked_without_a_network(
     tmp_path: Path, batch: tuple[np.ndarray, list[int]]
 ) -> None:
     archive = archived(tmp_path / "made", {"a": python2_pickle(*batch), "b": python2_pickle(*batch)})
@@ -149,7 +149,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": ["cat"]}, protocol=4),
     ],
 )
-def test_what_is_no_batch_is_called_damaged(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_batch_is_damaged(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "data_batch_1"
     path.write_bytes(content)
     with pytest.raises(InputError, match="data_batch_1: damaged: "):

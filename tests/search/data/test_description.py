@@ -21,7 +21,7 @@ def test_describing_data_loads_neither_torch_nor_numpy() -> None:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_data_set_may_be_written_as_its_bare_name(name: str) -> None:
+def test_every_data_set_can_be_written_as_its_bare_name(name: str) -> None:
     assert DataSet.of(name) == DataSet(name=name)
 
 
@@ -48,7 +48,7 @@ def test_an_unknown_name_gets_the_nearest_and_all_allowed() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "digits", "root": "/x"}, "root: data set 'digits' lies in no file"),
+        ({"name": "digits", "root": "/x"}, "root: data set 'digits' is not read from files and has no root"),
         (
             {"name": "cifar10", "size": 64},
             "size: data set 'cifar10' has no such setting; only imagefolder, fake",
@@ -60,12 +60,12 @@ def test_an_unknown_name_gets_the_nearest_and_all_allowed() -> None:
         ({"name": "digits", "split": 1}, "unknown field 'split'"),
     ],
 )
-def test_a_description_that_makes_no_sense_is_refused(fields: dict[str, object], message: str) -> None:
+def test_an_invalid_description_is_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         DataSet.of(fields)
 
 
-def test_the_json_schema_admits_name_and_mapping_and_lists_the_names() -> None:
+def test_the_json_schema_allows_a_name_or_a_mapping_and_lists_the_names() -> None:
     from jsonschema import Draft202012Validator
 
     schema = Draft202012Validator(DataSet.model_json_schema())
@@ -75,7 +75,7 @@ def test_the_json_schema_admits_name_and_mapping_and_lists_the_names() -> None:
     assert not schema.is_valid({"name": "digitz"})
 
 
-def test_settings_not_given_are_the_catalogues() -> None:
+def test_settings_default_to_the_catalogues() -> None:
     assert DataSet(name="imagefolder").setting("size") == 224
     assert DataSet(name="fake", size=8).setting("size") == 8
 

@@ -1,4 +1,4 @@
-"""The laws of dividing images: disjoint, exhaustive, stratified, always the same."""
+"""The laws of dividing images: disjoint, exhaustive, stratified, and always the same."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def test_every_class_keeps_an_image_for_training(y: np.ndarray, fractions: list[
 
 @given(LABELS, st.floats(0.1, 0.5))
 @settings(max_examples=50, deadline=None)
-def test_each_class_gives_its_share_to_within_one_image(y: np.ndarray, fraction: float) -> None:
+def test_each_class_gives_its_share_within_one_image(y: np.ndarray, fraction: float) -> None:
     _, part = divide(y, [fraction])
     for label in np.unique(y):
-        # One more for rounding the total, which falls to the classes too.
+        # One more for rounding the total, which is distributed over the classes too.
         assert abs((y[part] == label).sum() - fraction * (y == label).sum()) < 2
 
 
@@ -58,14 +58,14 @@ def test_fifty_thousand_images_in_ten_classes_give_45k_and_5k_evenly() -> None:
 
 
 def test_a_part_without_an_image_is_refused() -> None:
-    with pytest.raises(InputError, match=r"0.1 of 4 images in 2 classes is not one image"):
+    with pytest.raises(InputError, match=r"0.1 of 4 images in 2 classes is less than one image"):
         divide(np.array([0, 0, 1, 1]), [0.1])
 
 
 def test_a_limit_below_the_number_of_classes_is_refused() -> None:
-    with pytest.raises(InputError, match="limit: 2 images cannot show all 3 classes"):
+    with pytest.raises(InputError, match="limit: 2 images cannot include all 3 classes"):
         subset(np.array([0, 1, 2, 2]), 2)
 
 
 PUBLISHED = [[2, 13], [0, 6, 10, 19]]
-"""Fixed once: were it to change, trials of before and after would be judged on different images."""
+"""Fixed: if it changed, earlier and later trials would be evaluated on different images."""

@@ -41,7 +41,7 @@ def write_fashion(folder: Path, *, packed: bool) -> None:
 
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
-def test_debians_fashion_mnist_is_found_by_itself() -> None:
+def test_debians_fashion_mnist_is_found_automatically() -> None:
     images = load(DataSet(name="fashion-mnist"))
     assert [len(split) for split in (images.train, images.validation, images.test)] == [54_000, 6_000, 10_000]
     assert (images.classes, images.shape) == (10, DATASETS["fashion-mnist"].shape)
@@ -92,7 +92,7 @@ def test_grey_arrays_get_one_channel_and_labels_are_renumbered_in_order(tmp_path
     assert np.array_equal(images.test.x[:, 0].numpy(), X)
 
 
-def test_double_arrays_become_single(tmp_path: Path) -> None:
+def test_float64_arrays_become_float32(tmp_path: Path) -> None:
     images = load(DataSet(name="npz"), root=save(tmp_path, x=X.astype(np.float64) / 255, y=Y))
     assert images.train.x.dtype == torch.float32
 
@@ -123,7 +123,7 @@ def test_arrays_that_do_not_make_a_data_set_are_explained(
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"text"])
-def test_what_is_no_npz_is_called_damaged(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_npz_is_damaged(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"a.npz: damaged: not an .npz file"):
@@ -143,7 +143,7 @@ def picture_tree(root: Path, parts: dict[str, int]) -> DataSet:
     return DataSet(name="imagefolder", root=str(root), size=4)
 
 
-def test_folders_that_are_there_are_the_splits(tmp_path: Path) -> None:
+def test_existing_folders_are_the_splits(tmp_path: Path) -> None:
     images = load(picture_tree(tmp_path, {"train": 5, "val": 2, "test": 3}))
     assert [len(split) for split in (images.train, images.validation, images.test)] == [10, 4, 6]
     red, blue = images.test.x[images.test.y == 0], images.test.x[images.test.y == 1]
@@ -151,7 +151,7 @@ def test_folders_that_are_there_are_the_splits(tmp_path: Path) -> None:
     assert (blue[:, 2] == 255).all()
 
 
-def test_folders_that_are_not_there_are_taken_from_train(tmp_path: Path) -> None:
+def test_splits_without_folders_are_taken_from_train(tmp_path: Path) -> None:
     images = load(picture_tree(tmp_path, {"train": 10, "val": 2}))
     assert [len(split) for split in (images.train, images.validation, images.test)] == [16, 4, 4]
 
@@ -170,7 +170,7 @@ def test_a_class_without_pictures_is_refused(tmp_path: Path) -> None:
         load(data)
 
 
-def test_half_a_picture_is_named(tmp_path: Path) -> None:
+def test_an_incomplete_picture_is_named(tmp_path: Path) -> None:
     data = picture_tree(tmp_path, {"train": 10})
     path = tmp_path / "train" / "dog" / "3.png"
     path.write_bytes(path.read_bytes()[:40])

@@ -1,4 +1,4 @@
-"""Folders of pictures as users have them: each file is read, left out by a rule, or refused by its name."""
+"""Users' folders of pictures: each file is read, ignored by a rule, or refused with its name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Ten cats and ten dogs to train on."""
+    """Ten cats and ten dogs for training."""
     fill(tmp_path / "pets" / "train", 10)
     return tmp_path / "pets"
 
@@ -49,7 +49,7 @@ def fill(folder: Path, count: int) -> None:
 
 
 def names(root: Path) -> list[str]:
-    """The training pictures that are found, below train."""
+    """The training pictures that are found, relative to train."""
     x = image_folder(DataSet(name="imagefolder", root=str(root)), root, False).read().train.x
     assert isinstance(x, PictureFiles)
     return [path.relative_to(root / "train").as_posix() for path in x.paths]
@@ -83,7 +83,7 @@ LEFT_OUT = (
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
-def test_what_systems_and_editors_leave_is_neither_a_class_nor_a_picture(name: str, root: Path) -> None:
+def test_files_of_systems_and_editors_are_neither_classes_nor_pictures(name: str, root: Path) -> None:
     write(root / "train" / name)
     assert names(root) == PETS
 
@@ -94,13 +94,13 @@ def test_pictures_of_any_name_and_depth_are_read(name: str, root: Path) -> None:
     assert sorted(names(root)) == sorted([*PETS, f"cat/{name}"])
 
 
-def test_a_name_that_is_no_utf_8_is_read(root: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_read(root: Path) -> None:
     paint(root / "train" / "cat" / os.fsdecode(b"\xff.png"), COLOURS["cat"])
     source = image_folder(DataSet(name="imagefolder", root=str(root), size=4), root, False)
     assert source.read().train.x[np.arange(21)].shape == (21, 3, 4, 4)
 
 
-def test_a_class_whose_name_is_no_utf_8_trains_and_is_named_in_text(root: Path) -> None:
+def test_a_class_whose_name_is_not_utf_8_trains_and_has_a_text_name(root: Path) -> None:
     for number in range(20):
         paint(root / "train" / os.fsdecode(b"caf\xe9") / f"{number}.png")
     images = load(DataSet(name="imagefolder", root=str(root), size=4))
@@ -109,11 +109,13 @@ def test_a_class_whose_name_is_no_utf_8_trains_and_is_named_in_text(root: Path) 
 
 
 @pytest.mark.parametrize("name", ["a.heic", "a.svg", "a.CR2", "a.tga", "a.jp2", "a.zip", "no-ending"])
-def test_a_file_that_is_not_read_is_refused_with_the_count_of_its_kind(name: str, root: Path) -> None:
+def test_an_unsupported_file_is_refused_with_the_number_of_such_files(name: str, root: Path) -> None:
     write(root / "train" / "cat" / name)
     write(root / "train" / "cat" / f"z{name}")
     ending = Path(name).suffix.lower() or "no ending"
-    refused(root, rf"cat/{name}: not read as a picture; such files in .*cat: 2 {ending}; allowed: .jpg .*convert")
+    refused(
+        root, rf"cat/{name}: not a supported picture file; such files in .*cat: 2 {ending}; allowed: .jpg .*convert"
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,9 +127,9 @@ def test_pictures_of_every_format_are_read(ending: str, root: Path) -> None:
     assert f"cat/new.{ending}" in names(root)
 
 
-def test_a_link_to_nothing_is_refused(root: Path) -> None:
+def test_a_broken_link_is_refused(root: Path) -> None:
     (root / "train" / "cat" / "gone.png").symlink_to("nowhere.png")
-    refused(root, r"cat/gone.png: a link to nothing")
+    refused(root, r"cat/gone.png: a broken link")
 
 
 def test_linked_pictures_and_classes_are_read(root: Path, tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_a_link_to_a_folder_above_is_refused(root: Path) -> None:
 @pytest.mark.parametrize("name", ["train", "Train", "TRAINING"])
 @pytest.mark.parametrize("validation", [name for name, split in SPLIT_NAMES.items() if split == "validation"])
 @pytest.mark.parametrize("test", ["Test", "testing"])
-def test_splits_go_by_all_their_names(name: str, validation: str, test: str, root: Path) -> None:
+def test_splits_are_found_by_all_their_names(name: str, validation: str, test: str, root: Path) -> None:
     (root / "train").rename(root / name)
     fill(root / validation.capitalize(), 2)
     fill(root / test, 3)
@@ -159,21 +161,23 @@ def test_two_folders_for_one_split_are_refused(root: Path) -> None:
     refused(root, r"pets: val and validation are both for validation; keep one of them")
 
 
-def test_a_folder_of_classes_under_another_name_is_not_overlooked(root: Path) -> None:
+def test_a_folder_of_classes_with_an_unknown_split_name_is_refused(root: Path) -> None:
     fill(root / "holdout", 1)
-    refused(root, r"pets/holdout: has classes of train, and its name is that of no split; allowed: train, .*rename it")
+    refused(
+        root, r"pets/holdout: has classes of train, but its name is not that of a split; allowed: train, .*rename it"
+    )
 
 
-def test_other_folders_beside_train_are_left_out(root: Path) -> None:
+def test_other_folders_next_to_train_are_ignored(root: Path) -> None:
     paint(root / "figures" / "0.png")
     assert names(root) == PETS
 
 
-def test_a_root_whose_classes_are_directly_in_it_says_where_they_go(root: Path) -> None:
+def test_a_root_with_classes_directly_in_it_is_refused_with_the_right_place(root: Path) -> None:
     refused(root / "train", r"train/<class>/\*.jpg; found: cat, dog; classes go in .*train/train")
 
 
-def test_a_root_one_folder_too_high_says_which_is_meant(root: Path) -> None:
+def test_a_root_one_folder_too_high_is_refused_with_the_right_folder(root: Path) -> None:
     refused(root.parent, r"found: pets; did you mean .*/pets\?")
 
 
@@ -184,12 +188,12 @@ def test_an_empty_root_is_refused(tmp_path: Path) -> None:
 def test_unlabelled_test_pictures_are_refused(root: Path) -> None:
     for number in range(3):
         paint(root / "test" / f"{number}.png")
-    refused(root, r"test/0.png: in no class; such files in .*test: 3; pictures go in .*test/<class>/")
+    refused(root, r"test/0.png: has no class; number of such files in .*test: 3; put pictures in .*test/<class>/")
 
 
 def test_a_split_without_classes_is_refused(root: Path) -> None:
     (root / "val").mkdir()
-    refused(root, r"val: no class in it; add pictures, or remove the folder")
+    refused(root, r"val: no class folders; add pictures, or remove the folder")
 
 
 def test_classes_without_pictures_are_refused(root: Path) -> None:
@@ -200,12 +204,12 @@ def test_classes_without_pictures_are_refused(root: Path) -> None:
     refused(root, r"val: no pictures in cat, dog; add pictures, or remove the folder")
 
 
-def test_classes_that_differ_in_capitals_alone_are_refused(root: Path) -> None:
+def test_classes_that_differ_only_in_case_are_refused(root: Path) -> None:
     paint(root / "train" / "Cat" / "0.png")
-    refused(root, r"train: classes Cat and cat differ in capitals alone; merge or rename them")
+    refused(root, r"train: classes Cat and cat differ only in upper and lower case; merge or rename them")
 
 
-def test_letters_may_differ_in_capitals(tmp_path: Path) -> None:
+def test_single_letter_classes_can_differ_in_case(tmp_path: Path) -> None:
     for name in ("A", "a"):
         paint(tmp_path / "train" / name / "0.png")
     assert names(tmp_path) == ["A/0.png", "a/0.png"]

@@ -1,4 +1,4 @@
-"""What holds for every data set that can be had without a network, and the errors for those that cannot."""
+"""Properties of every data set that is available without a network, and the errors for the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture(scope="module", params=["digits", "fake", "npz", "imagefolder"])
+IN_NO_FILE = [name for name, row in DATASETS.items() if not row.root]
+
+
+@pytest.fixture(scope="module", params=[*IN_NO_FILE, "npz", "imagefolder"])
 def images(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Images:
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
@@ -32,7 +35,7 @@ def images(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def described(name: str, folder: Path) -> DataSet:
-    """A small data set of this name, made in `folder` if it lies in files."""
+    """A small data set of this name, created in `folder` if it is read from files."""
     random = np.random.RandomState(0)
     if name == "npz":
         x, y = random.randint(0, 256, (60, 3, 8, 8)).astype("uint8"), np.arange(60) % 3
@@ -68,13 +71,13 @@ def test_labels_run_from_zero_and_training_has_them_all(images: Images) -> None:
         assert split.y.max() < images.classes
 
 
-def test_mean_and_deviation_are_those_of_the_training_images_alone(images: Images) -> None:
+def test_mean_and_deviation_are_over_the_training_images_alone(images: Images) -> None:
     x = images.train.x.double()
     assert images.mean == pytest.approx(x.mean((0, 2, 3)).tolist())
     assert images.std == pytest.approx(x.std((0, 2, 3), correction=0).tolist())
 
 
-def test_nbytes_is_what_the_tensors_take(images: Images) -> None:
+def test_nbytes_is_the_size_of_the_tensors(images: Images) -> None:
     assert images.nbytes == sum(t.numel() * t.element_size() for s in splits(images) for t in (s.x, s.y))
 
 
@@ -85,24 +88,24 @@ def test_digits_agree_with_the_catalogue_and_have_1797_images() -> None:
 
 
 def test_the_fingerprint_of_digits_never_changes() -> None:
-    # Else what was trained before would not be found again.
+    # Otherwise earlier trials would not be found again.
     assert load(DataSet(name="digits")).fingerprint == "046bba7dc20422fd"
 
 
 @pytest.mark.slow
-def test_digits_are_those_of_scikit_learns_own_reader() -> None:
+def test_digits_equal_those_of_scikit_learns_own_reader() -> None:
     path = Path(find_spec("sklearn").submodule_search_locations[0])  # type: ignore[union-attr,index]
     assert np.array_equal(read_rows(path / EMBEDDED), library_rows())
 
 
-def test_a_nearest_mean_tells_the_classes_of_fake_apart() -> None:
+def test_a_nearest_mean_classifier_separates_the_classes_of_fake() -> None:
     images = load(DataSet(name="fake", samples=200, size=8, classes=4))
     train, test = images.train.x.float().flatten(1), images.test.x.float().flatten(1)
     means = torch.stack([train[images.train.y == label].mean(0) for label in range(images.classes)])
     assert (torch.cdist(test, means).argmin(1) == images.test.y).all()
 
 
-def test_the_same_data_has_the_same_fingerprint_wherever_it_lies(tmp_path: Path) -> None:
+def test_the_same_data_have_the_same_fingerprint_in_any_place(tmp_path: Path) -> None:
     places = [tmp_path / "here", tmp_path / "there" / "deeper"]
     for place in places:
         place.mkdir(parents=True)
@@ -117,7 +120,7 @@ def test_another_division_has_another_fingerprint() -> None:
     assert len({load(other).fingerprint for other in others}) == 3
 
 
-def test_a_limit_thins_out_training_and_leaves_what_is_judged_on() -> None:
+def test_a_limit_reduces_training_images_and_not_validation_and_test() -> None:
     full, thin = (load(DataSet(name="fake", samples=200, size=4, limit=limit)) for limit in (None, 50))
     assert thin.train.y.bincount().tolist() == [5] * 10
     assert torch.equal(thin.validation.x, full.validation.x)
@@ -129,34 +132,34 @@ def test_a_constant_channel_has_deviation_one() -> None:
 
 
 @pytest.mark.parametrize(("name", "what"), [("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python")])
-def test_a_missing_set_says_how_to_get_it(name: str, what: str, tmp_path: Path) -> None:
+def test_a_missing_set_is_reported_with_how_to_get_it(name: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(DataSet(name=name), root=tmp_path)
     message = str(caught.value)
     assert f"data set {name!r} is not in {tmp_path}; get it with --download, or put {what}" in message
 
 
-def test_a_missing_fashion_mnist_names_debians_package(tmp_path: Path) -> None:
+def test_a_missing_fashion_mnist_is_reported_with_debians_package(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--download, or install Debian's package dataset-fashion-mnist"):
         load(DataSet(name="fashion-mnist", root=str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["imagefolder", "npz"])
-def test_your_own_data_needs_a_root_and_is_not_to_be_downloaded(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"data.root: data set '{name}' needs one"):
+def test_a_users_own_data_need_a_root_and_cannot_be_downloaded(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"data.root: required by data set '{name}'"):
         load(DataSet(name=name))
     with pytest.raises(InputError, match=f"'{name}' is not in .*/nothing; root must be") as caught:
         load(DataSet(name=name), root=tmp_path / "nothing")
     assert "--download" not in str(caught.value)
 
 
-def test_the_root_given_to_load_stands_before_the_descriptions(tmp_path: Path) -> None:
+def test_the_root_given_to_load_overrides_the_descriptions(tmp_path: Path) -> None:
     data = described("npz", tmp_path)
     moved = data.model_copy(update={"root": "/nowhere"})
     assert load(moved, root=data.root).fingerprint == load(data).fingerprint
 
 
-def test_what_does_not_fit_says_both_numbers_and_what_to_do() -> None:
+def test_data_that_do_not_fit_are_refused_with_both_sizes_and_what_to_do() -> None:
     message = r"takes 6.0 GB .*\(2,000 images of 3x1000x1000\).*half of the 8.0 GB .*; use less"
     with pytest.raises(InputError, match=message):
         check_fit("x", 2000, (3, 1000, 1000), itemsize=1, available=8_000_000_000, smaller="use less")

@@ -1,4 +1,4 @@
-"""A user's arrays, by any usual name, layout and type; or refused with what is allowed."""
+"""A user's arrays are read with any usual name, layout and type, or refused with what is allowed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def contents(folder: Path, **arrays: np.ndarray) -> Contents:
 
 
 def pixels(folder: Path, x: np.ndarray) -> np.ndarray:
-    """The training images as they are handed on."""
+    """The training images, as loaded."""
     return np.asarray(contents(folder, x=x, y=Y).train.x)
 
 
@@ -50,7 +50,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize(("images", "labels"), NAMES)
-def test_images_and_labels_go_by_all_their_usual_names(images: str, labels: str, tmp_path: Path) -> None:
+def test_images_and_labels_are_found_by_all_their_usual_names(images: str, labels: str, tmp_path: Path) -> None:
     train = contents(tmp_path, **{images: X, labels: Y}).train
     assert np.array_equal(np.asarray(train.x)[:, 0], X)
     assert np.array_equal(train.y, Y)
@@ -83,7 +83,7 @@ def test_the_layout_of_medmnist_is_read(tmp_path: Path) -> None:
         assert np.array_equal(part.y, Y)
 
 
-def test_arrays_that_are_neither_are_left_out(tmp_path: Path) -> None:
+def test_other_arrays_are_ignored(tmp_path: Path) -> None:
     names = np.array(["a", "b", "c", "d"])
     assert len(contents(tmp_path, data=X, target=Y, target_names=names, images_mean=X[0], note=X).train.y) == 40
 
@@ -98,11 +98,14 @@ def test_arrays_that_are_neither_are_left_out(tmp_path: Path) -> None:
         ({"x": X, "y": Y, "y_test": Y}, "has no array 'x_test'"),
         ({"arr_0": X, "arr_1": Y}, "has no array 'x', only: arr_0, arr_1; allowed: x and y"),
         ({"x_test": X, "y_test": Y}, "has no array 'x', only: x_test, y_test"),
-        ({"x": X, "y": Y, "x_holdout": X, "y_holdout": Y}, "x_holdout: 'holdout' is the name of no split; allowed: tr"),
+        (
+            {"x": X, "y": Y, "x_holdout": X, "y_holdout": Y},
+            "x_holdout: 'holdout' is not the name of a split; allowed: tr",
+        ),
         ({}, "has no array 'x', only: nothing"),
     ],
 )
-def test_names_that_are_not_clear_are_refused(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+def test_ambiguous_names_are_refused(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"a.npz: {message}"):
         contents(tmp_path, **arrays)
 
@@ -112,7 +115,7 @@ def test_names_that_are_not_clear_are_refused(arrays: dict[str, np.ndarray], mes
     [(3, 6, 5), (1, 6, 5), (8, 16, 12), (1, 2, 2), (3, 2, 2), (2, 4, 4), (1, 4, 4), (3, 4, 4), (3, 32, 4000)],
     ids=str,
 )
-def test_channels_are_found_first_and_last(shape: tuple[int, int, int], tmp_path: Path) -> None:
+def test_channels_are_recognised_first_and_last(shape: tuple[int, int, int], tmp_path: Path) -> None:
     x = np.random.default_rng(0).integers(0, 256, (40, *shape)).astype(np.uint8)
     for got in (pixels(tmp_path, x), pixels(tmp_path, x.transpose(0, 2, 3, 1))):
         assert np.array_equal(got, x)
@@ -120,7 +123,7 @@ def test_channels_are_found_first_and_last(shape: tuple[int, int, int], tmp_path
 
 
 @pytest.mark.parametrize("shape", [(40, 3, 3, 3), (40, 1, 28, 1), (40, 3, 28, 4), (40, 3, 28, 2), (40, 8, 16, 8)])
-def test_channels_that_could_be_either_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+def test_ambiguous_channels_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"a.npz: x has shape .*are its {shape[1]} or its {shape[3]} the channels\?"):
         pixels(tmp_path, np.zeros(shape, np.uint8))
 
@@ -164,7 +167,7 @@ def test_arrays_in_fortran_order_are_read(tmp_path: Path) -> None:
         (X.astype("m8[s]"), r"x is timedelta64\[s\]; allowed: bool, whole numbers or floats"),
     ],
 )
-def test_values_that_float32_does_not_hold_are_refused(x: np.ndarray, message: str, tmp_path: Path) -> None:
+def test_values_that_float32_cannot_represent_are_refused(x: np.ndarray, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"a.npz: {message}"):
         pixels(tmp_path, x)
 
@@ -219,7 +222,7 @@ def test_a_single_array_is_refused(name: str, tmp_path: Path) -> None:
         read(tmp_path / name)
 
 
-def test_a_folder_of_arrays_says_how_to_pack_them(tmp_path: Path) -> None:
+def test_a_folder_of_arrays_is_refused_with_how_to_pack_them(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     with pytest.raises(InputError, match=r"root must be an .npz file .*, or make one of the arrays there: numpy.savez"):
         load(DataSet(name="npz"), root=tmp_path)

@@ -1,4 +1,4 @@
-"""One picture is read as a viewer shows it, or refused by its name."""
+"""A picture is read as a viewer shows it, or refused with its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from resnet_space.errors import InputError
 from search.data.image_folder import PictureFiles
-from search.data.pictures import FORMATS, TURNS, read_picture
+from search.data.pictures import FORMATS, TRANSPOSITIONS, read_picture
 
 RAMP = np.arange(65536, dtype=np.uint16).reshape(256, 256)
 RED, WHITE, BLACK, BLUE = (255, 0, 0), (255, 255, 255), (0, 0, 0), (0, 0, 255)
@@ -26,7 +26,7 @@ def save(path: Path, picture: Image.Image, **options: Any) -> Path:
 
 
 def corners(path: Path, side: int = 8) -> list[tuple[int, ...]]:
-    """Colours top left, top right, bottom left and bottom right."""
+    """The colours at top left, top right, bottom left and bottom right."""
     x = read_picture(path, side)
     return [tuple(x[:, row, column].tolist()) for row in (0, -1) for column in (0, -1)]
 
@@ -36,7 +36,7 @@ def near(colour: tuple[int, ...]) -> Any:
 
 
 def png(path: Path, bits: int, kind: int, row: bytes, width: int, clear: bytes = b"", height: int = 1) -> Path:
-    """A PNG of bits and colour types that Pillow does not write; of one row, or with a header alone."""
+    """A PNG with bit depths and colour types that Pillow does not write; with one row, or only a header."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -86,7 +86,9 @@ def test_a_tiff_of_12_bits_has_white_at_4095(tmp_path: Path) -> None:
 )
 def test_pixels_without_a_known_black_and_white_are_refused(kind: Any, named: str, tmp_path: Path) -> None:
     path = save(tmp_path / "a.tif", Image.fromarray(RAMP.astype(kind)))
-    with pytest.raises(InputError, match=rf"a.tif: pixels are .*{named} .*read are 8 and 16 bits a channel"):
+    with pytest.raises(
+        InputError, match=rf"a.tif: pixels are .*{named} .*supported are unsigned 8 and 16 bits per channel"
+    ):
         read_picture(path, 8)
 
 
@@ -133,19 +135,19 @@ def clear_left(mode: str) -> Image.Image:
     ("name", "mode"),
     [("a.png", "RGBA"), ("a.webp", "RGBA"), ("a.tif", "RGBA"), ("a.png", "LA"), ("a.tif", "LA"), ("a.tif", "PA")],
 )
-def test_what_is_transparent_is_white(name: str, mode: str, tmp_path: Path) -> None:
+def test_transparent_pixels_are_white(name: str, mode: str, tmp_path: Path) -> None:
     options = {"lossless": True} if name == "a.webp" else {}
     left, right = corners(save(tmp_path / name, clear_left(mode), **options))[:2]
     assert left == WHITE
     assert right == (RED if mode != "LA" else (100, 100, 100))
 
 
-def test_what_is_half_transparent_is_half_white(tmp_path: Path) -> None:
+def test_half_transparent_pixels_are_half_white(tmp_path: Path) -> None:
     assert corners(save(tmp_path / "a.png", Image.new("RGBA", (8, 8), (*BLACK, 128))))[0] == near((127, 127, 127))
 
 
 @pytest.mark.parametrize(("name", "clear"), [("a.png", 0), ("a.png", b"\0\xff"), ("a.gif", 0)])
-def test_a_clear_colour_of_a_palette_is_white(name: str, clear: int | bytes, tmp_path: Path) -> None:
+def test_a_transparent_colour_of_a_palette_is_white(name: str, clear: int | bytes, tmp_path: Path) -> None:
     picture = Image.new("P", (8, 8), 0)
     picture.putpalette([*BLUE, *RED])
     picture.paste(1, (4, 0, 8, 8))
@@ -162,7 +164,7 @@ def test_a_clear_colour_of_a_palette_is_white(name: str, clear: int | bytes, tmp
     ],
     ids=["1 bit", "8 bits", "16 bits", "colour"],
 )
-def test_the_clear_level_of_a_png_is_white(
+def test_the_transparent_level_of_a_png_is_white(
     bits: int, kind: int, row: bytes, clear: bytes, width: int, tmp_path: Path
 ) -> None:
     assert np.all(read_picture(png(tmp_path / "a.png", bits, kind, row, width, clear), 2) == 255)
@@ -173,14 +175,16 @@ def test_the_clear_level_of_a_png_is_white(
     ("bits", "kind", "row", "clear"),
     [(2, 0, b"\x40", b"\0\x01"), (4, 0, b"\x10", b"\0\x01"), (16, 2, b"\1\2\1\2\1\2", b"\1\2\1\2\1\2")],
 )
-def test_a_clear_level_that_pillow_compares_at_another_scale_is_refused(
+def test_a_transparent_level_that_pillow_compares_at_another_scale_is_refused(
     bits: int, kind: int, row: bytes, clear: bytes, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"a.png: .*-bit .* with a transparent level is not read; save it with 8 bits"):
+    with pytest.raises(
+        InputError, match=r"a.png: .*-bit .* with a transparent level is not supported; save it with 8 bits"
+    ):
         read_picture(png(tmp_path / "a.png", bits, kind, row, 1, clear), 2)
 
 
-# Where the white quarter, stored top left, is shown: top left, top right, bottom left, bottom right.
+# Where the white quarter, stored at the top left, is shown: top left, top right, bottom left, bottom right.
 SHOWN = {1: 0, 2: 1, 3: 3, 4: 2, 5: 0, 6: 1, 7: 3, 8: 2}
 
 
@@ -196,7 +200,7 @@ def test_a_picture_is_turned_as_its_exif_says(ending: str, orientation: int, tmp
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_a_picture_of_other_sides_is_turned_upright(orientation: int, tmp_path: Path) -> None:
+def test_a_picture_that_is_not_square_is_turned_upright(orientation: int, tmp_path: Path) -> None:
     pixels = np.zeros((4, 12), np.uint8)
     pixels[:, :6] = 255  # left, so that it is shown above or below
     exif = Image.Exif()
@@ -219,12 +223,12 @@ def test_a_picture_with_damaged_exif_is_shown_as_it_is_stored(exif: bytes, tmp_p
     assert tuple(x[0, :, 0, 0].tolist()) == near(RED)
 
 
-def test_turns_are_those_of_exif() -> None:
-    assert sorted(TURNS) == [2, 3, 4, 5, 6, 7, 8]
+def test_transpositions_are_those_of_exif() -> None:
+    assert sorted(TRANSPOSITIONS) == [2, 3, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("ending", ["gif", "webp", "png", "apng"])
-def test_of_an_animation_the_first_frame_is_read(ending: str, tmp_path: Path) -> None:
+def test_the_first_frame_of_an_animation_is_read(ending: str, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
     options = {"format": "PNG"} if ending == "apng" else {}
     path = save(tmp_path / f"a.{ending}", frames[0], save_all=True, append_images=frames[1:], **options)
@@ -254,7 +258,7 @@ def test_a_picture_of_any_proportion_is_read(size: tuple[int, int], tmp_path: Pa
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "gif", "webp", "bmp", "ppm", "tif"])
 @pytest.mark.parametrize("keep", [0.0, 0.7])
-def test_a_part_of_a_picture_is_damaged(ending: str, keep: float, tmp_path: Path) -> None:
+def test_an_incomplete_picture_is_damaged(ending: str, keep: float, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     content = save(tmp_path / f"a.{ending}", Image.fromarray(noise)).read_bytes()
     (tmp_path / f"a.{ending}").write_bytes(content[: int(keep * len(content))])
@@ -263,19 +267,19 @@ def test_a_part_of_a_picture_is_damaged(ending: str, keep: float, tmp_path: Path
 
 
 @pytest.mark.parametrize("content", [b"only text", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"])
-def test_what_is_no_picture_is_damaged_and_starts_no_program(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_picture_is_damaged_and_starts_no_program(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(InputError, match=r"a.jpg: damaged: cannot identify image file"):
         read_picture(tmp_path / "a.jpg", 8)
 
 
-def test_a_picture_of_too_many_pixels_is_refused_unread(tmp_path: Path) -> None:
+def test_a_picture_with_too_many_pixels_is_refused_before_reading(tmp_path: Path) -> None:
     path = png(tmp_path / "a.png", 8, 2, b"", width=50_000, height=50_000)
     with pytest.raises(InputError, match=r"a.png: too many pixels: .*2500000000 pixels.*; save it smaller"):
         read_picture(path, 8)
 
 
-def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a.png: No such file"):
         read_picture(tmp_path / "a.png", 8)
 

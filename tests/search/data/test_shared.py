@@ -1,4 +1,4 @@
-"""One copy on the machine: made once, whole or not at all, and remade when its source changes."""
+"""One copy per machine: created once, complete or not at all, and created again when its source changes."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def same(one: Images, other: Images) -> bool:
     return equal and one.facts == other.facts and one.classes == other.classes
 
 
-def test_the_second_to_ask_gets_what_the_first_made(tmp_path: Path) -> None:
-    first = cache.images("a", fake, folder=tmp_path)
-    second = cache.images("a", must_not_build, folder=tmp_path)
+def test_the_second_caller_gets_the_entry_of_the_first(tmp_path: Path) -> None:
+    first = cache.shared_images("a", fake, folder=tmp_path)
+    second = cache.shared_images("a", must_not_build, folder=tmp_path)
     assert same(first, second)
     assert same(first, fake())
 
 
-def test_what_is_read_is_mapped_not_copied(tmp_path: Path) -> None:
-    images = cache.images("a", fake, folder=tmp_path)
+def test_an_entry_is_mapped_and_not_copied(tmp_path: Path) -> None:
+    images = cache.shared_images("a", fake, folder=tmp_path)
     maps = Path("/proc/self/maps")
     if not maps.exists():
         pytest.skip("no /proc here to see mappings in")
@@ -50,8 +50,8 @@ def test_what_is_read_is_mapped_not_copied(tmp_path: Path) -> None:
 
 
 def test_writing_to_a_mapped_tensor_does_not_reach_the_file(tmp_path: Path) -> None:
-    cache.images("a", fake, folder=tmp_path).train.x.zero_()
-    assert same(cache.images("a", must_not_build, folder=tmp_path), fake())
+    cache.shared_images("a", fake, folder=tmp_path).train.x.zero_()
+    assert same(cache.shared_images("a", must_not_build, folder=tmp_path), fake())
 
 
 def cut(path: Path) -> None:
@@ -69,30 +69,30 @@ def cut(path: Path) -> None:
         ("about.json", Path.unlink),
     ],
 )
-def test_an_entry_that_is_not_whole_is_made_again(file: str, harm: Callable[[Path], object], tmp_path: Path) -> None:
-    cache.images("a", fake, folder=tmp_path)
+def test_an_incomplete_entry_is_created_again(file: str, harm: Callable[[Path], object], tmp_path: Path) -> None:
+    cache.shared_images("a", fake, folder=tmp_path)
     harm(tmp_path / "a" / file)
-    assert same(cache.images("a", fake, folder=tmp_path), fake())
-    assert same(cache.images("a", must_not_build, folder=tmp_path), fake())
+    assert same(cache.shared_images("a", fake, folder=tmp_path), fake())
+    assert same(cache.shared_images("a", must_not_build, folder=tmp_path), fake())
 
 
-def test_drafts_of_killed_processes_are_swept_away(tmp_path: Path) -> None:
+def test_drafts_of_killed_processes_are_deleted(tmp_path: Path) -> None:
     (tmp_path / ".a.left-behind").mkdir()
-    cache.images("a", fake, folder=tmp_path)
+    cache.shared_images("a", fake, folder=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a"]
 
 
-def test_without_a_place_to_write_the_images_are_ones_own(tmp_path: Path) -> None:
+def test_without_a_writable_cache_the_images_are_the_processs_own(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert same(cache.images("a", fake, folder=tmp_path / "file"), fake())
+    assert same(cache.shared_images("a", fake, folder=tmp_path / "file"), fake())
 
 
 def _fingerprint(folder: Path) -> str:
-    return cache.images("a", fake, folder=folder).fingerprint
+    return cache.shared_images("a", fake, folder=folder).fingerprint
 
 
-def test_two_processes_at_once_get_the_same(tmp_path: Path) -> None:
-    # Spawned, though that imports torch anew: a fork takes over locks that another test's threads may hold just then.
+def test_two_processes_at_once_get_the_same_images(tmp_path: Path) -> None:
+    # Spawned, although that imports torch again: a fork copies locks that threads of other tests can hold.
     context = multiprocessing.get_context("spawn")
     with context.Pool(2, initializer=context.Barrier(2).wait) as pool:
         assert set(pool.map(_fingerprint, [tmp_path] * 4)) == {fake().fingerprint}
@@ -104,7 +104,7 @@ def test_a_changed_source_is_read_again(tmp_path: Path, monkeypatch: pytest.Monk
     np.savez(tmp_path / "a.npz", x=before, y=np.arange(30) % 2)
     first = load(data)
     np.savez(tmp_path / "a.npz", x=before + 1, y=np.arange(30) % 2)
-    os.utime(tmp_path / "a.npz", ns=(1, 1))  # the clock may not have moved on between two writes
+    os.utime(tmp_path / "a.npz", ns=(1, 1))  # the clock can be the same at both writes
     second = load(data)
     assert (first.train.x == 0).all()
     assert (second.train.x == 1).all()
@@ -127,20 +127,20 @@ def test_a_source_of_the_same_size_and_time_but_other_contents_is_read_again(
     assert (second.train.x == 1).all()
 
 
-def test_a_file_moved_into_the_place_of_another_is_read_again(tmp_path: Path) -> None:
+def test_a_file_that_replaces_another_is_read_again(tmp_path: Path) -> None:
     one, other, data = tmp_path / "a.npz", tmp_path / "b.npz", DataSet(name="npz", root=str(tmp_path / "a.npz"))
     for path in (one, other):
         path.write_bytes(b"alike")
         os.utime(path, ns=(1, 1))
-    before = cache.key(data, [one])
+    before = cache.entry_name(data, [one])
     other.rename(one)
-    assert cache.key(data, [one]) != before
+    assert cache.entry_name(data, [one]) != before
 
 
-def test_the_key_depends_on_description_and_files_but_not_on_how_the_root_is_written(tmp_path: Path) -> None:
+def test_the_key_depends_on_description_and_files_but_not_on_the_spelling_of_the_root(tmp_path: Path) -> None:
     file = tmp_path / "a.npz"
     file.touch()
     data = DataSet(name="npz", root=str(file))
-    key = cache.key(data, [file])
-    assert cache.key(data.model_copy(update={"root": None}), [tmp_path / "." / "a.npz"]) == key
-    assert cache.key(data.model_copy(update={"limit": 3}), [file]) != key
+    key = cache.entry_name(data, [file])
+    assert cache.entry_name(data.model_copy(update={"root": None}), [tmp_path / "." / "a.npz"]) == key
+    assert cache.entry_name(data.model_copy(update={"limit": 3}), [file]) != key

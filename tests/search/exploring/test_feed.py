@@ -139,7 +139,7 @@ def test_the_front_is_confirmed_with_fresh_seeds_until_all_of_it_is(digits: Imag
     begun = drive(explore(wanted, digits, store), at_once=2)
     assert {spec.seed for spec in begun[:8]} == {0}
     assert {spec.seed for spec in begun[8:]} == {1, 2}
-    points = front(store.results(), wanted.objectives, seeds=wanted.confirming)
+    points = front(store.results(), wanted.objectives, seeds=wanted.confirmation_seeds)
     assert points
     assert all(point.confirmed and point.n == 2 for point in points)
 

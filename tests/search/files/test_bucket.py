@@ -1,4 +1,4 @@
-"""Checkpoints in a bucket: the same files with the same promises, for nodes that share no file system."""
+"""Checkpoints in a bucket: the same files with the same guarantees, for nodes that share no file system."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest) -> Place:
-    """Where checkpoints lie."""
+    """Where checkpoints are: a folder, and a bucket."""
     return PLACES[request.param](request)
 
 
@@ -61,10 +61,10 @@ def step_of(trial: Trial) -> Callable[[Place], int]:
     return lambda path: checkpoint.load(path, model, optimizer, "cpu").step
 
 
-# The same promises
+# The same guarantees for both
 
 
-def test_two_generations_are_there(place: Place, kept: Any, step_of: Any) -> None:
+def test_two_generations_of_checkpoints_are_kept(place: Place, kept: Any, step_of: Any) -> None:
     for step in (7, 14, 21):
         kept(step)
     assert [step_of(place / "a" / name) for name in (NAME, BEFORE)] == [21, 14]
@@ -77,7 +77,7 @@ def test_two_generations_are_there(place: Place, kept: Any, step_of: Any) -> Non
         step_of(place / "a" / NAME)
 
 
-def test_a_damaged_one_is_put_aside(place: Place, kept: Any, step_of: Any) -> None:
+def test_a_damaged_checkpoint_is_moved_away(place: Place, kept: Any, step_of: Any) -> None:
     kept(7)
     content = (place / "a" / NAME).read_bytes()
     (place / "a" / NAME).write_bytes(content[:-1])
@@ -87,7 +87,7 @@ def test_a_damaged_one_is_put_aside(place: Place, kept: Any, step_of: Any) -> No
     assert (place / "a" / "checkpoint.damaged").is_file()
 
 
-def test_only_those_of_ended_trials_are_swept_up(place: Place, kept: Any, trial: Trial) -> None:
+def test_only_checkpoints_of_finished_trials_are_removed(place: Place, kept: Any, trial: Trial) -> None:
     kept(7)
     kept(14)
     checkpoint.keep_weights(place / "a", build(trial().architecture))
@@ -99,17 +99,17 @@ def test_only_those_of_ended_trials_are_swept_up(place: Place, kept: Any, trial:
     checkpoint.drop(place / "a")
 
 
-def test_what_is_there_is_found_at_its_depth(place: Place) -> None:
+def test_glob_finds_files_at_the_depth_of_the_pattern(place: Place) -> None:
     for name in ("a", "b"):
-        bucket.keep(place / name / "file", b"")
-    bucket.keep(place / "top", b"")
+        bucket.write_file(place / name / "file", b"")
+    bucket.write_file(place / "top", b"")
     assert sorted(path.name for path in place.glob("to*")) == ["top"]
     assert sorted(path.parent.name for path in place.glob("*/file")) == ["a", "b"]
     assert [str(path) for path in place.glob("a/*")] == [f"{place}/a/file"]
     assert list((place / "nothing").glob("*")) == []
 
 
-def test_a_trial_that_stopped_ends_with_the_bits_of_one_that_did_not(
+def test_a_resumed_trial_ends_with_the_same_bits_as_one_that_never_stopped(
     place: Place, trial: Trial, digits: Images, tmp_path: Path
 ) -> None:
     spec = trial(epochs=3)
@@ -124,13 +124,13 @@ def test_a_trial_that_stopped_ends_with_the_bits_of_one_that_did_not(
     assert [path.name for path in place.glob("*/*")] == [WEIGHTS]
 
 
-def test_preflight_finds_a_place_fit_and_leaves_nothing(place: Place, digits: Images) -> None:
-    bucket.keep(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
+def test_preflight_accepts_a_working_bucket_and_leaves_no_files(place: Place, digits: Images) -> None:
+    bucket.write_file(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
     Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, each=10**6).here(2)
     assert list(place.glob("*/*")) == []
 
 
-# What only a bucket has
+# Only for buckets
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def unasked_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("s3:///a", "checkpoints 's3:///a': must be s3://BUCKET/PREFIX"),
         (
             "s3://key:secret@runs/a",
-            "checkpoints 's3://runs/a': has a password in it; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...",
+            "checkpoints 's3://runs/a': contains a password; put credentials where AWS looks: AWS_ACCESS_KEY_ID, ...",
         ),
         (
             "s3://runs/a?regoin=x",
@@ -162,13 +162,13 @@ def unasked_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ),
     ],
 )
-def test_what_is_no_bucket_is_refused(url: str, told: str) -> None:
+def test_a_url_that_is_not_a_buckets_is_refused(url: str, told: str) -> None:
     with pytest.raises(InputError) as error:
         Bucket.of(url)
     assert str(error.value) == told
 
 
-def test_a_bucket_that_is_not_there_is_refused_before_the_first_trial(s3: Server, digits: Images) -> None:
+def test_a_missing_bucket_is_refused_before_the_first_trial(s3: Server, digits: Images) -> None:
     there = s3.url("there").replace("there", "elsewhere")
     preflight = Preflight(Bucket.of(there), DataSet(name="digits", limit=200), digits.fingerprint)
     with pytest.raises(InputError, match=r"s3://elsewhere/runs: cannot be written here \(.+\); choose another --check"):
@@ -176,7 +176,7 @@ def test_a_bucket_that_is_not_there_is_refused_before_the_first_trial(s3: Server
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_bucket_that_goes_away_is_told_once_and_training_goes_on(
+def test_a_bucket_that_stops_answering_is_reported_once_and_training_continues(
     trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with Server() as away:
@@ -195,30 +195,30 @@ def test_a_bucket_that_goes_away_is_told_once_and_training_goes_on(
         assert isinstance(end, Finished)
         assert (end.status, end.reason[:28]) == ("failed", "its weights could not be kep")
 
-        monkeypatch.setattr(bucket, "PATIENCE_SECONDS", 0)
-        # Behind its last checkpoint, as soon as the bucket answers; it is not begun anew meanwhile.
+        monkeypatch.setattr(bucket, "RETRY_SECONDS", 0)
+        # It resumes from its last checkpoint as soon as the bucket answers; until then it does not start again.
         with pytest.raises(Unreachable, match="s3://away/runs/"):
             next(train(spec, digits, folder=place / spec.key))
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_run_that_ends_asks_once_for_the_tracebacks_of_a_bucket_that_is_away(
+def test_a_run_that_ends_asks_an_unreachable_bucket_only_once_for_tracebacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with Server() as away:
         place = Bucket.of(away.url("away"))
-        failures.leave(place / "ab12", "Traceback: here")
-        assert failures.first(["0", "../../x", "ab12"], place) == place / "ab12" / failures.NAME
+        failures.write_traceback(place / "ab12", "Traceback: here")
+        assert failures.first_traceback(["0", "../../x", "ab12"], place) == place / "ab12" / failures.TRACEBACK_FILE
         away.stop()
         asked, ask = list[str](), Bucket.is_file
         monkeypatch.setattr(Bucket, "is_file", lambda self, **how: asked.append(str(self)) or ask(self, **how))
         with unasked_again(monkeypatch):
-            assert failures.first([f"{number:x}" for number in range(100)], place) is None
-        assert asked == [f"{place}/0/{failures.NAME}"]
+            assert failures.first_traceback([f"{number:x}" for number in range(100)], place) is None
+        assert asked == [f"{place}/0/{failures.TRACEBACK_FILE}"]
 
 
-def test_a_bucket_that_is_away_for_a_while_is_waited_for(s3: Server, bucket_url: str) -> None:
-    bucket.keep(Bucket.of(bucket_url) / "word", b"hello")
+def test_a_request_to_a_bucket_is_retried_until_it_answers(s3: Server, bucket_url: str) -> None:
+    bucket.write_file(Bucket.of(bucket_url) / "word", b"hello")
     with ThreadPoolExecutor() as pool:
         with s3.asleep():
             asked = pool.submit((Bucket.of(bucket_url) / "word").read_bytes)
@@ -227,7 +227,7 @@ def test_a_bucket_that_is_away_for_a_while_is_waited_for(s3: Server, bucket_url:
         assert asked.result(60) == b"hello"
 
 
-def test_a_run_keeps_its_checkpoints_in_a_bucket_and_weights_are_taken_from_there(
+def test_a_run_keeps_its_checkpoints_in_a_bucket_and_export_reads_weights_from_it(
     resnet_space: Cli, bucket_url: str, tmp_path: Path
 ) -> None:
     study = ("transitions", "--seeds", "1", "--epochs", "1", "--set", "width=0.25", "--set", "stages.*.units=1")

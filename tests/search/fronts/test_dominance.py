@@ -1,4 +1,4 @@
-"""Dominance and hypervolume: the laws that they keep, and numbers that were worked out by hand or published."""
+"""Dominance and hypervolume: the laws that hold for them, and numbers computed by hand or published."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from search.fronts.dominance import (
 
 quick = settings(deadline=None)
 COORDINATES = st.integers(0, 6).map(float)
-"""Few, for ties to be frequent."""
+"""Few values, so that ties are frequent."""
 
 
 @st.composite
@@ -46,7 +46,7 @@ def test_a_point_is_kept_exactly_if_no_other_dominates_it(values: Any) -> None:
 
 @quick
 @given(points(least=1))
-def test_what_is_off_the_front_is_dominated_by_a_member_of_it(values: Any) -> None:
+def test_a_point_off_the_front_is_dominated_by_a_member_of_it(values: Any) -> None:
     on = nondominated(values)
     assert all(any(dominates(member, point) for member in values[on]) for point in values[~on])
 
@@ -65,19 +65,19 @@ def test_equal_points_are_all_kept() -> None:
     assert nondominated([[1, 2], [2, 1], [1, 2], [2, 2]]).tolist() == [True, True, True, False]
 
 
-def test_of_one_objective_all_that_have_the_least_are_kept() -> None:
+def test_with_one_objective_all_minima_are_kept() -> None:
     assert nondominated([[2], [1], [3], [1]]).tolist() == [False, True, False, True]
 
 
 @pytest.mark.parametrize("values", [[[1.0, np.nan]], [1.0, 2.0], np.empty((2, 0))])
-def test_what_cannot_be_compared_is_refused(values: Any) -> None:
-    with pytest.raises(ValueError, match=r"NaN compares with nothing|points are rows"):
+def test_points_that_cannot_be_compared_are_refused(values: Any) -> None:
+    with pytest.raises(ValueError, match=r"NaN cannot be compared|points must be rows"):
         nondominated(values)
 
 
 @quick
 @given(points(), st.data())
-def test_dominated_by_is_having_one_of_the_others_below_or_at(values: Any, data: st.DataObject) -> None:
+def test_dominated_by_finds_points_with_another_at_or_below_them(values: Any, data: st.DataObject) -> None:
     picked = (
         data.draw(st.lists(st.integers(0, 30).filter(lambda i: i < len(values)), max_size=5)) if len(values) else []
     )
@@ -87,7 +87,7 @@ def test_dominated_by_is_having_one_of_the_others_below_or_at(values: Any, data:
 
 @quick
 @given(points())
-def test_ranks_peel_the_fronts_off_one_by_one(values: Any) -> None:
+def test_ranks_number_the_fronts_from_the_first(values: Any) -> None:
     found = ranks(values)
     left = np.arange(len(values))
     rank = 0
@@ -98,8 +98,8 @@ def test_ranks_peel_the_fronts_off_one_by_one(values: Any) -> None:
     assert found.max(initial=-1) == rank - 1
 
 
-def test_crowding_is_what_the_paper_computes() -> None:
-    """One front: (0, 10), (1, 6), (4, 3), (10, 0); in both objectives from 0 to 10."""
+def test_crowding_equals_the_papers_algorithm() -> None:
+    """One front: (0, 10), (1, 6), (4, 3), (10, 0); both objectives go from 0 to 10."""
     found = crowding([[4, 3], [0, 10], [10, 0], [1, 6]])
     assert found.tolist() == pytest.approx([9 / 10 + 6 / 10, np.inf, np.inf, 4 / 10 + 7 / 10])
 
@@ -110,7 +110,7 @@ def test_crowding_is_within_a_points_own_front() -> None:
     assert crowding(first + second).tolist() == [np.inf, 2.0, np.inf, np.inf, 2.0, np.inf]
 
 
-def test_an_objective_that_does_not_differ_on_a_front_crowds_nobody() -> None:
+def test_an_objective_that_is_constant_on_a_front_adds_no_distance() -> None:
     flat = [[0.0, 5.0, 4.0], [1.0, 5.0, 3.0], [2.0, 5.0, 2.0], [4.0, 5.0, 0.0]]
     assert crowding(flat).tolist() == [np.inf, 1.0, 1.5, np.inf]
 
@@ -141,28 +141,28 @@ def test_there_is_no_knee_without_points() -> None:
         ([[2.0]], [5.0], 3.0),
         # A staircase: 4*1 + 3*2 + 1*1 of unit squares below (5, 5).
         ([[1, 4], [2, 2], [4, 1]], [5, 5], 4 * 1 + 3 * 2 + 1 * 1),
-        # Three 1x2x2 boxes that meet: by inclusion and exclusion 3*4 - 3*2 + 1.
+        # Three 1x2x2 boxes that overlap: by inclusion and exclusion 3*4 - 3*2 + 1.
         ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [2, 2, 2], 3 * 4 - 3 * 2 + 1),
-        # A point that touches the reference in one objective has no room below it.
+        # A point that equals the reference in one objective adds no volume.
         ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [1, 1, 1], 0.0),
-        # Points outside of the reference, and rows without a value.
+        # Points beyond the reference, and rows without a value.
         ([[1, 1], [6, 0], [0, 5], [np.nan, 0]], [5, 5], 16.0),
         (np.empty((0, 2)), [1, 1], 0.0),
     ],
 )
-def test_hypervolumes_worked_out_by_hand(values: Any, reference: list[float], volume: float) -> None:
+def test_hypervolumes_equal_those_computed_by_hand(values: Any, reference: list[float], volume: float) -> None:
     assert hypervolume(values, reference) == pytest.approx(volume)
 
 
-def test_the_hypervolume_of_a_line_of_points_is_its_formula() -> None:
-    """n points evenly on x + y = 1 below (1, 1), ends included: (n - 2) / (n - 1) / 2, steps of 1 / (n - 1)."""
+def test_the_hypervolume_of_points_on_a_line_equals_its_formula() -> None:
+    """n evenly spaced points on x + y = 1 below (1, 1), with both ends: (n - 2) / (n - 1) / 2."""
     x = np.linspace(0, 1, 11)
     assert hypervolume(np.column_stack([x, 1 - x]), [1, 1]) == pytest.approx(0.5 * 9 / 10)
 
 
 @quick
 @given(points(), st.integers(1, 8))
-def test_the_trace_never_falls_and_is_the_hypervolume_of_what_there_is_so_far(values: Any, reference: int) -> None:
+def test_the_trace_never_falls_and_is_the_hypervolume_of_the_points_so_far(values: Any, reference: int) -> None:
     corner = [float(reference)] * values.shape[1]
     trace = hypervolume_trace(values, corner)
     assert trace.shape == (len(values),)
@@ -191,27 +191,27 @@ def test_a_reference_of_another_length_is_refused() -> None:
         hypervolume([[1, 1]], [2, 2, 2])
 
 
-def test_a_reference_inside_the_front_is_refused_by_the_name_of_the_objective() -> None:
+def test_a_reference_inside_the_front_is_refused_with_the_name_of_the_objective() -> None:
     values = [[0.05, 9e7], [0.10, 4e7], [0.90, 9e9]]
     with pytest.raises(InputError) as error:
         check_reference(values, [0.2, 8e7], ["error", "macs"])
     assert str(error.value) == (
         "reference.macs: 80000000 is a reference point inside the front, which goes up to macs = 90000000; "
-        "give more than that"
+        "give a larger value"
     )
 
 
-def test_a_reference_at_the_end_of_the_front_is_inside() -> None:
+def test_a_reference_at_the_end_of_the_front_counts_as_inside() -> None:
     with pytest.raises(InputError, match=r"^reference\.error: 0\.1 is a reference point inside the front"):
         check_reference([[0.05, 9e7], [0.10, 4e7]], [0.1, 1e9], ["error", "macs"])
 
 
-def test_dominated_points_may_lie_beyond_the_reference() -> None:
+def test_dominated_points_can_be_beyond_the_reference() -> None:
     check_reference([[0.05, 9e7], [0.90, 9e9]], [0.2, 1e8], ["error", "macs"])
     check_reference(np.empty((0, 2)), [0.2, 1e8], ["error", "macs"])
 
 
 @pytest.mark.parametrize("reference", [[0.2], [0.2, np.nan]])
-def test_a_reference_is_one_number_an_objective(reference: list[float]) -> None:
+def test_a_reference_has_one_number_per_objective(reference: list[float]) -> None:
     with pytest.raises(InputError, match=r"^reference: needs a number for each of error, macs, not \[0\.2"):
         check_reference([[0.05, 9e7]], reference, ["error", "macs"])

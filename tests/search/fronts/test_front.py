@@ -1,4 +1,4 @@
-"""Fronts of networks: who counts, who is on them, how sure that is, and the best within a budget."""
+"""Fronts of networks: which networks count, which are on the front, how certain that is, and the best in a budget."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def trial(
 
 
 def results(*trials: dict[str, Any]) -> pd.DataFrame:
-    """As the store has them: in order, and all numbers as floats."""
+    """Rows as the store returns them: sorted, with all numbers as floats."""
     frame = pd.DataFrame(list(trials), columns=list(RESULTS))
     frame = frame.sort_values(["architecture", "seed", "validation_error"], kind="stable", ignore_index=True)
     return frame.astype(dict.fromkeys(RESULTS[1:], float) | {"architecture": "str"})
@@ -61,12 +61,12 @@ def keys(points: Iterable[Point]) -> list[str]:
 
 
 quick = settings(max_examples=40, deadline=None)
-"""A frame takes tens of milliseconds."""
+"""Creating a frame takes tens of milliseconds."""
 
 
 @st.composite
 def frames(draw: st.DrawFn) -> pd.DataFrame:
-    """Up to 12 networks of up to 4 trials; few values, for ties to be frequent."""
+    """Up to 12 networks of up to 4 trials; few values, so that ties are frequent."""
     rows = []
     for number in range(draw(st.integers(0, 12))):
         macs, depth = draw(st.integers(1, 5)) * 1e6, draw(st.integers(1, 4))
@@ -95,7 +95,7 @@ def test_members_of_a_front_never_dominate_each_other(frame: pd.DataFrame, names
 
 @quick
 @given(frames(), CHOICES, FILTERS)
-def test_what_is_off_the_front_lacks_an_objective_fails_the_filter_or_is_dominated(
+def test_a_network_off_the_front_lacks_an_objective_fails_the_filter_or_is_dominated(
     frame: pd.DataFrame, names: list[str], text: str | None
 ) -> None:
     expression = where(text) if text else None
@@ -127,7 +127,7 @@ def test_the_order_of_rows_changes_nothing(
 
 @quick
 @given(frames())
-def test_a_dominated_network_more_changes_no_member(frame: pd.DataFrame) -> None:
+def test_one_more_dominated_network_changes_no_member(frame: pd.DataFrame) -> None:
     before = front(frame, "error,macs", bootstrap=0)
     if before:
         more = pd.concat([frame, results(trial("worse", before[0].error, before[0].values["macs"] + 1))])
@@ -136,7 +136,7 @@ def test_a_dominated_network_more_changes_no_member(frame: pd.DataFrame) -> None
 
 @quick
 @given(frames(), CHOICES, FILTERS)
-def test_chances_are_between_0_and_1_and_the_same_for_the_same_seed(
+def test_probabilities_are_between_0_and_1_and_the_same_for_the_same_seed(
     frame: pd.DataFrame, names: list[str], text: str | None
 ) -> None:
     expression = where(text) if text else None
@@ -145,7 +145,7 @@ def test_chances_are_between_0_and_1_and_the_same_for_the_same_seed(
     assert points == front(frame, names, where=expression, bootstrap=30, seed=4)
 
 
-def test_a_front_goes_from_cheap_to_good() -> None:
+def test_a_front_is_sorted_from_cheap_to_accurate() -> None:
     frame = results(trial("b", 0.05, 9e6), trial("a", 0.10, 2e6), trial("c", 0.07, 5e6), trial("d", 0.08, 6e6))
     points = front(frame, "error,macs")
     assert keys(points) == ["a", "c", "b"]
@@ -172,11 +172,11 @@ def test_networks_with_the_same_values_are_all_on_the_front() -> None:
     assert keys(front(frame, "error,macs")) == ["a", "b"]
 
 
-def test_of_one_objective_the_front_is_the_least() -> None:
+def test_with_one_objective_the_front_is_the_minimum() -> None:
     assert keys(front(results(trial("a", 0.05), trial("b", 0.04), trial("c", 0.04)), ["error"])) == ["b", "c"]
 
 
-def test_no_trial_makes_an_empty_front() -> None:
+def test_a_front_of_no_trials_is_empty() -> None:
     assert front(results(), "error,macs", seeds=[1], where=where("depth > 3")) == []
 
 
@@ -200,10 +200,10 @@ def test_errors_are_means_and_sample_deviations_over_seeds() -> None:
 
 
 LUCKY = [trial("a", 0.02, seed=0), trial("a", 0.08, seed=1), trial("a", 0.10, seed=2)]
-"""Chosen for seed 0; 1 and 2 are fresh."""
+"""The network was chosen by seed 0; 1 and 2 are fresh."""
 
 
-def test_a_confirmed_network_is_judged_by_its_fresh_seeds_alone() -> None:
+def test_the_numbers_of_a_confirmed_network_are_over_its_fresh_seeds_alone() -> None:
     (point,) = front(results(*LUCKY), "error,macs", seeds=range(1, 3))
     assert (point.confirmed, point.n, point.error) == (True, 2, pytest.approx(0.09))
     assert point.error_std == pytest.approx(0.02 / 2**0.5)
@@ -219,14 +219,14 @@ def test_without_fresh_seeds_nothing_is_confirmed() -> None:
     assert (point.confirmed, point.n) == (False, 3)
 
 
-def test_a_filter_lets_through_what_another_network_would_dominate() -> None:
+def test_a_network_dominated_only_by_filtered_ones_is_on_the_front() -> None:
     frame = results(trial("a", 0.05, 2e6, depth=20), trial("b", 0.06, 3e6, depth=32), trial("c", 0.04, 9e6, depth=56))
     assert keys(front(frame, "error,macs", where=where("depth >= 32"))) == ["b", "c"]
     assert keys(front(frame, "error,macs", where=where("macs < 5e6 and error_std < 1"))) == []
     assert keys(front(frame, "error,macs", where=where("n >= 1 and macs / 1e6 < 9"))) == ["a"]
 
 
-def test_a_filter_may_ask_whether_a_network_is_confirmed() -> None:
+def test_a_filter_can_test_whether_a_network_is_confirmed() -> None:
     frame = results(*LUCKY, trial("b", 0.01))
     assert keys(front(frame, "error,macs", seeds=[1, 2], where=where("confirmed == true"))) == ["a"]
     assert keys(front(frame, "error,macs", seeds=[1, 2], where=where("confirmed != true"))) == ["b"]
@@ -235,7 +235,7 @@ def test_a_filter_may_ask_whether_a_network_is_confirmed() -> None:
 ORDERS = ("original", "full_preactivation")
 
 
-def test_fields_of_the_architecture_are_asked_for_few_networks() -> None:
+def test_few_networks_are_described_for_a_filter_over_fields() -> None:
     asked = []
 
     def describe(key: str) -> Lookup:
@@ -250,7 +250,7 @@ def test_fields_of_the_architecture_are_asked_for_few_networks() -> None:
     assert asked == ["0100", "0101"]
 
 
-def test_columns_are_asked_before_the_architecture() -> None:
+def test_columns_are_evaluated_before_the_architecture() -> None:
     def describe(key: str) -> Lookup:
         raise AssertionError(key)
 
@@ -259,8 +259,8 @@ def test_columns_are_asked_before_the_architecture() -> None:
     assert front(frame, "error,macs", where=where("depth > 50 and order == original"), describe=describe) == []
 
 
-def test_a_field_that_nobody_can_tell_is_not_taken_for_false() -> None:
-    with pytest.raises(ValueError, match=r"order == original: order is in no column; give describe"):
+def test_a_field_that_cannot_be_looked_up_does_not_count_as_false() -> None:
+    with pytest.raises(ValueError, match=r"order == original: no column has order; give describe"):
         front(results(trial("a", 0.05)), "error", where=where("order == original"))
 
 
@@ -284,7 +284,7 @@ NET = measure(preset("resnet20"))
 
 @quick
 @given(frames(), TEXTS)
-def test_a_filter_over_columns_says_what_it_says_row_by_row(frame: pd.DataFrame, text: str) -> None:
+def test_a_filter_over_columns_equals_the_filter_row_by_row(frame: pd.DataFrame, text: str) -> None:
     table, expression = networks(frame, seeds=[0]), where(text)
     among, passes = filtered(table, expression, lambda key: NET)
     lookup = lookups(table, expression, lambda key: NET)
@@ -297,7 +297,7 @@ def seeds_of(network: str, errors: Iterable[float], macs: float = 1e6) -> list[d
     return [trial(network, error, macs, seed=seed) for seed, error in enumerate(errors)]
 
 
-def test_without_two_seeds_of_any_network_nothing_is_known_of_chances() -> None:
+def test_without_two_seeds_of_any_network_probabilities_are_unknown() -> None:
     assert [p.p_nondominated for p in front(results(trial("a", 0.1), trial("b", 0.2, 1e5)), "error,macs")] == [None] * 2
 
 
@@ -305,7 +305,7 @@ def test_costs_are_exact_so_a_front_of_costs_is_certain() -> None:
     assert [p.p_nondominated for p in front(results(trial("a", 0.1), trial("b", 0.1, 2e6)), "macs")] == [1.0]
 
 
-def test_a_network_far_before_all_others_is_certain_to_stay() -> None:
+def test_a_network_far_better_than_all_others_is_certain_to_stay() -> None:
     frame = results(*seeds_of("a", [0.050, 0.051, 0.052]), *seeds_of("b", [0.20, 0.21, 0.22], 2e6))
     assert [p.p_nondominated for p in front(frame, "error,macs")] == [1.0]
 
@@ -319,7 +319,7 @@ def test_the_cheapest_network_of_all_is_certain_to_stay() -> None:
 
 
 @pytest.mark.parametrize("names", [["error"], ["error", "macs"], ["macs", "error", "params"]])
-def test_the_chance_of_one_of_two_is_what_counting_all_resamples_gives(names: list[str]) -> None:
+def test_the_probability_for_two_networks_equals_that_of_all_resamples(names: list[str]) -> None:
     """Three seeds each, 0 or 3 / 16: a mean is (number of ones) / 16, over all 27 x 27 resamples."""
     one, other = [0.0, 0.0, 3 / 16], [0.0, 3 / 16, 3 / 16]
     of_one, of_other = (np.array([[a + b + c for a in e for b in e for c in e]]) / 3 for e in (one, other))
@@ -335,7 +335,7 @@ def test_one_seed_has_the_spread_of_the_others() -> None:
     assert point.p_nondominated == pytest.approx(0.75, abs=0.015)
 
 
-def test_what_the_filter_refuses_is_no_rival() -> None:
+def test_a_network_that_fails_the_filter_is_not_a_rival() -> None:
     frame = results(*seeds_of("a", [0.05, 0.06, 0.07]), *(t | {"depth": 99} for t in seeds_of("b", [0.05, 0.06, 0.09])))
     assert [p.p_nondominated for p in front(frame, "error,macs", where=where("depth < 99"))] == [1.0]
     (against_b,) = front(frame, "error,macs")
@@ -343,12 +343,12 @@ def test_what_the_filter_refuses_is_no_rival() -> None:
     assert against_b.p_nondominated < 1
 
 
-def test_best_is_the_least_error_within_a_budget_and_of_equals_the_cheapest() -> None:
+def test_best_is_the_lowest_error_within_a_budget_and_of_equals_the_cheapest() -> None:
     frame = results(trial("a", 0.05, 4e6), trial("b", 0.05, 3e6), trial("c", 0.01, 9e6), trial("d", 0.2, 1e6))
     assert best(frame, where("macs <= 5e6")).key == "b"
 
 
-def test_best_says_what_comes_nearest_to_a_budget_that_none_keeps_to() -> None:
+def test_best_reports_the_network_nearest_to_a_budget_that_none_satisfies() -> None:
     frame = results(trial("a", 0.05, 6.1e7), trial("b", 0.01, 9e7))
     with pytest.raises(InputError) as error:
         best(frame, where("macs <= 5e7"))
@@ -357,8 +357,8 @@ def test_best_says_what_comes_nearest_to_a_budget_that_none_keeps_to() -> None:
         best(frame, where("error < 0.005 and latency_ms < 3"))
 
 
-def test_best_says_when_there_is_nothing_to_go_by() -> None:
+def test_best_reports_that_no_trial_is_complete() -> None:
     with pytest.raises(InputError, match="no network has a complete trial yet"):
         best(results(), where("macs <= 5e7"))
-    with pytest.raises(InputError, match="no network meets latency_ms < 3; what it asks for is missing of all 1"):
+    with pytest.raises(InputError, match="no network meets latency_ms < 3; values that it needs are missing for all 1"):
         best(results(trial("a", 0.05)), where("latency_ms < 3"))

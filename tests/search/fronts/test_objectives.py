@@ -1,4 +1,4 @@
-"""Objectives by name: which there are, and what is refused."""
+"""Objectives by name: which exist, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from resnet_space.errors import InputError
-from search.fronts.objectives import NAMES_OF_RESULTS, OBJECTIVES, chosen
+from search.fronts.objectives import NAMES_OF_RESULTS, OBJECTIVES, parse_objectives
 from search.store.store import RESULTS
 
 
 @pytest.mark.parametrize("given_", ["error,macs", "error, macs", ["error", "macs"], ("error", "macs")])
-def test_objectives_are_a_list_or_text(given_: Any) -> None:
-    assert chosen(given_) == ("error", "macs")
+def test_objectives_are_given_as_a_list_or_as_text(given_: Any) -> None:
+    assert parse_objectives(given_) == ("error", "macs")
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ def test_objectives_are_a_list_or_text(given_: Any) -> None:
     [
         (["error", "mac"], "unknown objective 'mac'; did you mean 'macs'? allowed: " + ", ".join(OBJECTIVES)),
         ("latency", "unknown objective 'latency'; did you mean 'latency_ms'? allowed: " + ", ".join(OBJECTIVES)),
-        ("error,macs,error", "objective 'error' is there 2 times; once is enough"),
+        ("error,macs,error", "objective 'error' is given 2 times; give it once"),
         ("", "no objective; give at least one of " + ", ".join(OBJECTIVES)),
         ([], "no objective; give at least one of " + ", ".join(OBJECTIVES)),
-        (3, "3: a list of objectives was expected, of " + ", ".join(OBJECTIVES)),
+        (3, "3: must be a list of objectives; allowed: " + ", ".join(OBJECTIVES)),
     ],
 )
-def test_objectives_that_there_are_not_are_refused(given_: Any, message: str) -> None:
+def test_unknown_objectives_are_refused(given_: Any, message: str) -> None:
     with pytest.raises(InputError) as error:
-        chosen(given_)
+        parse_objectives(given_)
     assert str(error.value) == message
 
 
@@ -42,7 +42,7 @@ def test_every_objective_is_a_column_of_results_and_a_name_in_filters(name: str)
     assert name in NAMES_OF_RESULTS
 
 
-def test_the_names_of_objectives_are_there_without_numpy_or_pandas() -> None:
+def test_objectives_are_imported_without_numpy_or_pandas() -> None:
     heavy = "{'numpy', 'pandas', 'moocore'} & set(sys.modules)"
     code = f"import json, sys, search.fronts.objectives; print(json.dumps(sorted({heavy})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

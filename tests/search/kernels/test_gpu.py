@@ -256,7 +256,7 @@ def test_graphs_are_recorded_on_a_gpu_unless_they_are_off(
 ) -> None:
     here, there = Resources.of({"graphs": given}), Resources.of({"graphs": given, "gpus": 1})
     assert here.graphs == there.graphs == kept
-    assert (here.recorded, there.recorded) == (on_cpu, on_gpu)
+    assert (here.use_graphs, there.use_graphs) == (on_cpu, on_gpu)
     assert Resources.of(here.to_dict()) == here
     assert Resources().graphs == "auto"
 

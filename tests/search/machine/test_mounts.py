@@ -1,4 +1,4 @@
-"""SQLite is refused where a file system is another machine's too, with what to do instead."""
+"""SQLite is refused on file systems that several machines share, with the alternatives."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ nonsense
         ("/srv/x", None),
     ],
 )
-def test_the_file_system_of_a_path_is_the_one_mounted_nearest_to_it(path: str, found: tuple[str, str] | None) -> None:
+def test_a_path_is_on_the_file_system_mounted_nearest_to_it(path: str, found: tuple[str, str] | None) -> None:
     assert network_mount(Path(path), TABLE) == found
 
 
 @pytest.mark.parametrize("table", ["", "\n", "nonsense\n"])
-def test_where_nothing_is_told_of_mounts_nothing_is_refused(table: str) -> None:
+def test_without_a_mount_table_nothing_is_refused(table: str) -> None:
     assert network_mount(Path("/mnt/lab"), table) is None
 
 
-def test_this_machine_s_table_is_read_and_names_its_own_root() -> None:
+def test_this_machines_mount_table_is_read_and_has_its_root() -> None:
     assert " / " in mounts()
 
 
-def test_a_store_on_a_network_file_system_is_refused_with_the_alternative_and_may_be_read(
+def test_a_store_on_a_network_file_system_is_refused_with_the_alternative_and_can_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Store.at(tmp_path).close()
@@ -66,8 +66,8 @@ def test_a_store_on_a_network_file_system_is_refused_with_the_alternative_and_ma
         with pytest.raises(InputError) as caught:
             Store.at(folder)
         assert str(caught.value) == (
-            f"storage 'sqlite:///{folder}/trials.db': {tmp_path} is a network file system (nfs), on which SQLite may "
-            "lose what it was given; choose --storage postgresql+psycopg://USER@HOST/DATABASE, or an --out on a disk "
+            f"storage 'sqlite:///{folder}/trials.db': {tmp_path} is a network file system (nfs), on which SQLite can "
+            "lose data; choose --storage postgresql+psycopg://USER@HOST/DATABASE, or an --out on a disk "
             "of this machine"
         )
     assert list((tmp_path / "new").iterdir()) == []

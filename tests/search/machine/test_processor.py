@@ -1,4 +1,4 @@
-"""A processor's name and instruction sets, as kernels of Linux list them, and without any list."""
+"""A processor's name and instruction sets, with Linux's /proc/cpuinfo and without it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CPU part\t: 0xd40
 """
 
 
-def test_on_x86_it_is_the_first_ones_model_and_the_flags_that_matter(tmp_path: Path) -> None:
+def test_on_x86_the_processor_has_the_first_cpus_model_and_the_relevant_flags(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text(X86)
     assert processor(tmp_path / "cpuinfo") == {
         "name": "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz",
@@ -32,7 +32,7 @@ def test_on_x86_it_is_the_first_ones_model_and_the_flags_that_matter(tmp_path: P
     }
 
 
-def test_on_arm_it_is_the_numbers_of_designer_and_part(tmp_path: Path) -> None:
+def test_on_arm_the_name_has_the_numbers_of_designer_and_part(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text(ARM)
     assert processor(tmp_path / "cpuinfo") == {
         "name": f"{platform.machine()} implementer 0x41 part 0xd40",
@@ -40,7 +40,7 @@ def test_on_arm_it_is_the_numbers_of_designer_and_part(tmp_path: Path) -> None:
     }
 
 
-def test_without_a_list_it_has_the_name_that_python_has(tmp_path: Path) -> None:
+def test_without_cpuinfo_the_name_is_pythons(tmp_path: Path) -> None:
     found = processor(tmp_path / "nothing")
     assert found == {"name": platform.processor() or platform.machine(), "isa": []}
 

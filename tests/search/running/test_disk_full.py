@@ -20,7 +20,7 @@ from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
 
-SAYS = "; is the disk full? What was stored stays, and the same command goes on from there"
+SAYS = "; is the disk full? What was stored is safe, and the same command resumes from there"
 
 
 def events(spec: TrialSpec) -> list[Event]:

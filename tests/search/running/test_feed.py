@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sweeping import Listed, sweep
 
 from search.running import inline
-from search.running.feed import Feed, Listed, sweep, unfinished
+from search.running.feed import Feed, unfinished
 from search.running.feed import Runner as SweepRunner
 from search.store.store import Store
 from search.trials.events import FINISHED, Epoch, Event, Finished, Started, Status

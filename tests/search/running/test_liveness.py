@@ -20,7 +20,7 @@ from verbs import Cli
 
 from search.files import lock
 from search.files.folder import RunFolder
-from search.files.lock import held, seen
+from search.files.lock import driver_state, lock_folder
 from search.running.liveness import Presence
 from search.store.store import Store
 from search.trials.events import Started
@@ -31,8 +31,8 @@ Trial = Callable[..., TrialSpec]
 HOLDS = """
 import sys
 from pathlib import Path
-from search.files.lock import held
-with held(Path(sys.argv[1]), "the driver"):
+from search.files.lock import lock_folder
+with lock_folder(Path(sys.argv[1]), "the driver"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -60,7 +60,7 @@ def state(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def presence(folder: Path, store: Store) -> Presence:
-    return Presence.of(RunFolder(folder), store.standing())
+    return Presence.of(RunFolder(folder), store.run_status())
 
 
 @pytest.fixture
@@ -99,17 +99,17 @@ def since(found: Presence) -> str:
 
 
 def test_looking_makes_no_file(tmp_path: Path) -> None:
-    assert seen(tmp_path).alive is None
+    assert driver_state(tmp_path).alive is None
     (tmp_path / ".driver.json").write_text(json.dumps({"host": "a", "process": 1, "began": "then", "name": "a:1:x"}))
-    assert seen(tmp_path).alive is False, "copied, without its lock"
+    assert driver_state(tmp_path).alive is False, "copied, without its lock"
     assert [path.name for path in tmp_path.iterdir()] == [".driver.json"]
 
 
 def test_another_process_of_the_same_number_is_no_driver(tmp_path: Path) -> None:
     """After a restart of the machine, say."""
-    with held(tmp_path, "first"):
+    with lock_folder(tmp_path, "first"):
         pass
-    found = seen(tmp_path)
+    found = driver_state(tmp_path)
     assert found.driver
     assert found.driver.process == os.getpid()
     assert found.alive is False
@@ -119,7 +119,7 @@ def test_another_process_of_the_same_number_is_no_driver(tmp_path: Path) -> None
 def test_a_lock_of_another_machine_may_not_be_seen_on_a_network_file_system(
     host: str, alive: bool | None, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with held(tmp_path, "first"):
+    with lock_folder(tmp_path, "first"):
         pass
     data = json.loads((tmp_path / ".driver.json").read_text())
     (tmp_path / ".driver.json").write_text(json.dumps(data | {"host": host}))
@@ -134,13 +134,13 @@ def test_a_lock_of_another_machine_may_not_be_seen_on_a_network_file_system(
 
 
 def test_a_driver_that_begins_while_somebody_looks_gets_the_lock(tmp_path: Path) -> None:
-    with held(tmp_path, "first"):
+    with lock_folder(tmp_path, "first"):
         pass
     file = os.open(tmp_path / ".lock", os.O_RDONLY)
     fcntl.flock(file, fcntl.LOCK_SH)
     threading.Timer(0.1, os.close, [file]).start()
-    with held(tmp_path, "second"):
-        assert seen(tmp_path).alive
+    with lock_folder(tmp_path, "second"):
+        assert driver_state(tmp_path).alive
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mevil", "plain"])
@@ -162,7 +162,7 @@ def test_on_a_shared_store_the_list_of_drivers_says_whose_trials_run(tmp_path: P
         store.claims.driver = "host:1:buried"
         with store.engine.begin() as connection:
             connection.exec_driver_sql("DELETE FROM drivers WHERE name = 'host:1:buried'")
-        with held(tmp_path / "run", "host:1:mine"):
+        with lock_folder(tmp_path / "run", "host:1:mine"):
             found = presence(tmp_path / "run", store)
             assert [key for key, _ in found.interrupted] == [specs["buried"].key]
         found = presence(tmp_path / "run", store)

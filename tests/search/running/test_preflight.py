@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sweeping import Listed
 
 from ablations.run import AblationRun
 from resnet_space.errors import InputError
 from search.data import DataSet, Images
 from search.running import inline
 from search.running import preflight as preflight_module
-from search.running.feed import Listed
 from search.running.preflight import Preflight, answer, compared, data_there, versions
 from search.store.store import Store
 from search.trials.events import Event

@@ -16,13 +16,14 @@ from typing import Any
 import forks
 import numpy as np
 import pytest
+import sweeping
 from nodes import workers
+from sweeping import Listed
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data import DataSet, load
 from search.running import inline
-from search.running.feed import Listed
 from search.running.lost_workers import cause
 from search.training.checkpoint import WEIGHTS
 from search.trials.events import Epoch, Event, Finished, Notice, Started
@@ -327,13 +328,17 @@ def test_an_error_while_telling_ends_the_run(trial: Trial, tmp_path: Path) -> No
         kill_workers()  # a run that has a cluster of its own shuts it down; this one is shared
 
 
-ALONE = """
+BENCHMARKS = str(Path(sweeping.__file__).parent)
+"""Where a process of its own finds `sweeping`."""
+
+ALONE = f"""
 import sys
+sys.path.append({BENCHMARKS!r})
 from pathlib import Path
 from resnet_space.errors import InputError
 from search.running import ray_runner
 from search.trials.resources import Resources
-from search.running.feed import Listed
+from sweeping import Listed
 from search.trials.events import Finished
 from search.trials.trial import Job, TrialSpec
 

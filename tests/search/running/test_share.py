@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from clocks import Clock
+from sweeping import Listed, sweep
 
-from search.running.feed import Feed, Listed, sweep
+from search.running.feed import Feed
 from search.running.share import PAUSE_SECONDS, Share
 from search.store.store import Store
 from search.trials.events import Event, Finished, Started

@@ -11,6 +11,7 @@ from typing import Any
 
 import forks
 import pytest
+import sweeping
 from runs import Run, alive, numbers, stored, write
 
 from search.training.checkpoint import NAME
@@ -98,14 +99,18 @@ def test_a_second_signal_does_not_wait_for_the_epoch(tmp_path: Path) -> None:
     assert run.epochs() == 0
 
 
-IMPATIENT = """
+BENCHMARKS = str(Path(sweeping.__file__).parent)
+"""Where a process of its own finds `sweeping`."""
+
+IMPATIENT = f"""
 import sys
+sys.path.append({BENCHMARKS!r})
 from functools import partial
 from pathlib import Path
 from search.running import inline
 from search.trials.resources import Resources
 from search.running.signals import Stop
-from search.running.feed import Listed
+from sweeping import Listed
 from search.trials.trial import Job, TrialSpec
 
 out, stop = Path(sys.argv[2]), Stop(patience=0.5)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from sweeping import sweep
 
-from search.running.feed import sweep
 from search.store.store import Store
 from search.trials.events import Event, Finished, Started
 from search.trials.resources import Resources

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import permutations
 from math import ceil, inf
 from random import Random
+from statistics import median
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,10 +20,10 @@ from search.samplers.stopping import (
     STOPPING,
     AnyStopping,
     Asha,
-    Halving,
     HalvingKind,
     MoAsha,
     NoStopping,
+    Rungs,
     Saved,
     StoppingKind,
     Values,
@@ -43,8 +46,8 @@ def trials(draw: st.DrawFn, least: int = 0, most: int = 20, objectives: int | No
 
 def rung(rule: Asha | MoAsha, *told: Values) -> list[bool]:
     """Who goes on at epoch 1, told in this order."""
-    halving = Halving(rule, epochs=9)
-    return [halving.judge(str(number), 1, values) is None for number, values in enumerate(told)]
+    rungs = Rungs(rule, epochs=9)
+    return [rungs.judge(str(number), 1, values) is None for number, values in enumerate(told)]
 
 
 def errors(*told: float) -> list[Values]:
@@ -65,7 +68,7 @@ def errors(*told: float) -> list[Values]:
     ],
 )
 def test_rungs_are_grace_times_powers_of_reduction_before_the_last_epoch(
-    rule: NoStopping | Asha | MoAsha, epochs: int, rungs: tuple[int, ...]
+    rule: StoppingKind, epochs: int, rungs: tuple[int, ...]
 ) -> None:
     assert rule.rungs(epochs) == rungs
 
@@ -120,30 +123,30 @@ def test_errors_and_costs_at_a_rung_worked_out_by_hand() -> None:
 
 
 def test_the_reason_says_where_a_trial_stood_and_how_many_go_on() -> None:
-    halving = Halving(Asha(reduction=3), epochs=9)
+    rungs = Rungs(Asha(reduction=3), epochs=9)
     for number, error in enumerate([0.1, 0.2, 0.3, 0.5, 0.6]):
-        halving.judge(str(number), 3, (error,))
-    assert halving.judge("late", 3, (0.4,)) == ("stopped at epoch 3 of 9: place 4 of 6 at this rung, the best 2 go on")
+        rungs.judge(str(number), 3, (error,))
+    assert rungs.judge("late", 3, (0.4,)) == ("stopped at epoch 3 of 9: place 4 of 6 at this rung, the best 2 go on")
 
 
 def test_an_epoch_that_is_no_rung_never_stops_a_trial_and_is_not_recorded() -> None:
-    halving = Halving(Asha(reduction=3), epochs=9)
+    rungs = Rungs(Asha(reduction=3), epochs=9)
     for epoch in (2, 4, 8, 9):
         for number in range(20):
-            assert halving.judge(str(number), epoch, (number / 20,)) is None
-    assert halving.judge("worst", 3, (1.0,)) is None, "the first at a rung"
+            assert rungs.judge(str(number), epoch, (number / 20,)) is None
+    assert rungs.judge("worst", 3, (1.0,)) is None, "the first at a rung"
 
 
 def test_each_rung_counts_its_own() -> None:
-    halving = Halving(Asha(reduction=2), epochs=9)
-    assert halving.judge("a", 1, (0.1,)) is None
-    assert halving.judge("b", 1, (0.2,)) is not None
-    assert halving.judge("c", 2, (0.3,)) is None, "the first there"
+    rungs = Rungs(Asha(reduction=2), epochs=9)
+    assert rungs.judge("a", 1, (0.1,)) is None
+    assert rungs.judge("b", 1, (0.2,)) is not None
+    assert rungs.judge("c", 2, (0.3,)) is None, "the first there"
 
 
 def test_without_stopping_everyone_goes_on() -> None:
-    halving = Halving(NoStopping(), epochs=9)
-    assert all(halving.judge(str(n), epoch, (n,)) is None for n in range(9) for epoch in range(1, 10))
+    rungs = Rungs(NoStopping(), epochs=9)
+    assert all(rungs.judge(str(n), epoch, (n,)) is None for n in range(9) for epoch in range(1, 10))
 
 
 @quick
@@ -164,19 +167,19 @@ def test_asha_looks_at_the_error_alone(told: list[Values], reduction: float) -> 
 def test_told_again_a_trial_gets_the_verdict_of_the_first_time(
     rule: type[Asha | MoAsha], told: list[Values], reduction: float, data: st.DataObject
 ) -> None:
-    halving = Halving(rule(reduction=reduction), epochs=9)
-    first = [halving.judge(str(number), 1, values) for number, values in enumerate(told)]
+    rungs = Rungs(rule(reduction=reduction), epochs=9)
+    first = [rungs.judge(str(number), 1, values) for number, values in enumerate(told)]
     for number in data.draw(st.permutations(range(len(told)))):
-        assert halving.judge(str(number), 1, data.draw(st.sampled_from(told))) == first[number]
-    halving.restore((str(number), 1, values) for number, values in enumerate(told))
-    assert [halving.judge(str(number), 1, values) for number, values in enumerate(told)] == first
+        assert rungs.judge(str(number), 1, data.draw(st.sampled_from(told))) == first[number]
+    rungs.restore((str(number), 1, values) for number, values in enumerate(told))
+    assert [rungs.judge(str(number), 1, values) for number, values in enumerate(told)] == first
 
 
 def test_a_trial_whose_record_went_on_stays_on_after_a_restart() -> None:
-    halving = Halving(Asha(reduction=2), epochs=9)
-    halving.restore([("better", 1, (0.1,)), ("best", 1, (0.0,)), ("early", 1, (0.9,))])
-    assert halving.judge("early", 1, (0.9,)) is None
-    assert halving.judge("late", 1, (0.9,)) is not None
+    rungs = Rungs(Asha(reduction=2), epochs=9)
+    rungs.restore([("better", 1, (0.1,)), ("best", 1, (0.0,)), ("early", 1, (0.9,))])
+    assert rungs.judge("early", 1, (0.9,)) is None
+    assert rungs.judge("late", 1, (0.9,)) is not None
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -210,8 +213,53 @@ def test_how_many_go_on_is_not_one_too_few_where_a_quotient_is_rounded_down() ->
 
 
 @pytest.mark.parametrize("kind", STOPPING)
+class TestEveryRule:
+    @quick
+    @given(st.integers(1, 300))
+    def test_judges_at_epochs_in_order_and_before_the_last(self, kind: str, epochs: int) -> None:
+        rungs = STOPPING[kind]().rungs(epochs)
+        assert list(rungs) == sorted(set(rungs))
+        assert all(1 <= rung < epochs for rung in rungs)
+
+    @quick
+    @given(trials(least=1), st.randoms())
+    def test_answers_alike_in_whatever_order_the_others_came(self, kind: str, told: list[Values], random: Any) -> None:
+        own, *others = told
+        shuffled = random.sample(others, len(others))
+        assert STOPPING[kind]().why_stopped(own, others) == STOPPING[kind]().why_stopped(own, shuffled)
+
+    @quick
+    @given(trials(least=1))
+    def test_gives_its_reason_in_a_line(self, kind: str, told: list[Values]) -> None:
+        why = STOPPING[kind]().why_stopped(told[0], told[1:])
+        assert why is None or (why.strip() == why != "" and "\n" not in why)
+
+
+class AboveMedian(StoppingKind):
+    """A rule that is no halving: at epoch 2, above the median error of those before. Golovin et al. 2017."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        return (2,)
+
+    def why_stopped(self, own: Values, others: Sequence[Values]) -> str | None:
+        if not others or own[0] <= (middle := median(values[0] for values in others)):
+            return None
+        return f"error {own[0]:g} is above the median, {middle:g}"
+
+
+def test_a_rule_need_be_no_halving() -> None:
+    rungs = Rungs(AboveMedian(), epochs=9)
+    assert [rungs.judge(str(n), 2, (error,)) for n, error in enumerate([0.5, 0.3, 0.4, 0.6])] == [
+        None,
+        None,
+        None,
+        "stopped at epoch 2 of 9: error 0.6 is above the median, 0.4",
+    ]
+
+
+@pytest.mark.parametrize("kind", STOPPING)
 def test_a_bare_name_is_a_whole_rule_and_the_table_has_them_all(kind: str) -> None:
-    adapter: TypeAdapter[NoStopping | Asha | MoAsha] = TypeAdapter(AnyStopping)
+    adapter: TypeAdapter[StoppingKind] = TypeAdapter(AnyStopping)
     rule = adapter.validate_python(kind)
     assert type(rule) is STOPPING[kind]
     assert adapter.validate_python(rule.to_dict()) == rule == STOPPING[kind]()
@@ -239,8 +287,8 @@ def test_a_wrong_rule_is_told_what_is_wrong(rule: type[Asha | MoAsha], fields: d
 
 
 def test_a_rule_that_there_is_not_is_refused() -> None:
-    adapter: TypeAdapter[NoStopping | Asha | MoAsha] = TypeAdapter(AnyStopping)
-    with pytest.raises(ValidationError, match="'none', 'asha', 'mo_asha'"):
+    adapter: TypeAdapter[StoppingKind] = TypeAdapter(AnyStopping)
+    with pytest.raises(ValidationError, match=", ".join(map(repr, STOPPING))):
         adapter.validate_python("median")
 
 

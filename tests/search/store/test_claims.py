@@ -1,4 +1,4 @@
-"""Drivers on one database share its trials: none is done twice, and what a dead one had in hand is done by others."""
+"""Drivers on one database share its trials: none runs twice, and other drivers run those of a dead driver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clocks import Clock
 
 from resnet_space.errors import InputError
 from search.store import store as store_module
-from search.store.claims import Claims, living, new_driver, shown
+from search.store.claims import Claims, driver_label, new_driver, registered
 from search.store.store import Store
 from search.trials.events import Epoch, Finished, Started
 from search.trials.trial import TrialSpec
@@ -39,27 +39,25 @@ def status(store: Store, key: str) -> str:
     return store.records([key])[0].status
 
 
-def test_a_trial_that_one_driver_took_no_other_takes(driver: Open, specs: list[TrialSpec], keys: list[str]) -> None:
+def test_a_trial_is_claimed_by_one_driver_only(driver: Open, specs: list[TrialSpec], keys: list[str]) -> None:
     first, second = driver(), driver()
     first.add(specs)
     assert first.claim(keys[:4]) == set(keys[:4])
     assert second.claim(keys[2:]) == set(keys[4:])
-    assert first.claim(keys) == set(keys[:4]), "what is its own stays its own"
-    assert second.claims.left(keys) == dict.fromkeys(keys[:4], first.claims.driver) | dict.fromkeys(keys[4:])
+    assert first.claim(keys) == set(keys[:4]), "a driver keeps its own trials"
+    assert second.claims.unfinished(keys) == dict.fromkeys(keys[:4], first.claims.driver) | dict.fromkeys(keys[4:])
 
 
-def test_what_has_ended_and_what_is_not_there_is_not_taken(
-    driver: Open, specs: list[TrialSpec], keys: list[str]
-) -> None:
+def test_finished_and_unknown_trials_cannot_be_claimed(driver: Open, specs: list[TrialSpec], keys: list[str]) -> None:
     store = driver()
     store.add(specs[:3])
     store.write(complete(keys[0]))
     assert store.claim([*keys[:3], "nobody"]) == set(keys[1:3])
-    assert store.claims.left(keys[:1]) == {}
+    assert store.claims.unfinished(keys[:1]) == {}
     assert store.claim([]) == set()
 
 
-def test_a_driver_that_lives_keeps_its_trials_however_long_they_take(
+def test_a_living_driver_keeps_its_trials_for_any_length_of_time(
     driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock
 ) -> None:
     first, second = driver(), driver()
@@ -68,13 +66,13 @@ def test_a_driver_that_lives_keeps_its_trials_however_long_they_take(
     first.write(Started(keys[0], "anvil", "cpu"))
     for _ in range(20):
         clock.now += 0.9 * second.claims.lease
-        first.claims.beat()
+        first.claims.heartbeat()
         assert second.reclaim() == 0
         assert second.claim(keys) == set(keys[3:])
     assert status(second, keys[0]) == "running"
 
 
-def test_a_dead_driver_s_trials_are_free_when_its_lease_is_over_and_not_before(
+def test_a_dead_drivers_trials_are_free_when_its_lease_expires_and_not_before(
     driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock
 ) -> None:
     first, second = driver(), driver()
@@ -86,12 +84,12 @@ def test_a_dead_driver_s_trials_are_free_when_its_lease_is_over_and_not_before(
     assert second.reclaim() == 0
     assert second.claim(keys[:3]) == set()
     clock.now += 1
-    assert second.reclaim() == 1, "the one that was begun"
+    assert second.reclaim() == 1, "the trial that had started"
     assert status(second, keys[0]) == "waiting"
     assert second.claim(keys[:3]) == set(keys[:3])
 
 
-def test_a_driver_that_ends_in_order_leaves_its_trials_at_once(
+def test_a_driver_that_ends_normally_frees_its_trials_at_once(
     driver: Open, specs: list[TrialSpec], keys: list[str]
 ) -> None:
     first, second = driver(), driver()
@@ -101,31 +99,31 @@ def test_a_driver_that_ends_in_order_leaves_its_trials_at_once(
     first.write(complete(keys[1]))
     first.claims.release()
     assert status(second, keys[0]) == "waiting"
-    assert second.claims.others() == []
+    assert second.claims.other_drivers() == []
     assert second.claim(keys) == set(keys) - {keys[1]}
 
 
-def test_a_driver_that_is_known_to_have_ended_is_not_waited_for(
+def test_nobody_waits_for_a_driver_that_has_certainly_ended(
     driver: Open, specs: list[TrialSpec], keys: list[str]
 ) -> None:
-    """The one before in the same folder, whose lock is free."""
+    """The previous driver of the same folder, whose lock is free."""
     dead, other, now = driver(), driver(), driver()
     dead.add(specs)
     dead.claim(keys[:2])
     other.claim(keys[2:4])
-    with living(now.claims, new_driver(), dead.claims.driver, every=1e6):
+    with registered(now.claims, new_driver(), dead.claims.driver, every=1e6):
         assert now.claim(keys) == set(keys[:2] + keys[4:]), "and others keep what they have"
 
 
 class SetBack(datetime):
-    """A wall clock that was set back by a year."""
+    """A wall clock that is set back by a year."""
 
     @classmethod
     def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
         return datetime.now(tz) - timedelta(days=365)
 
 
-def test_a_clock_that_is_set_back_takes_no_trial_from_anybody_and_changes_no_result(
+def test_a_clock_that_is_set_back_frees_no_claimed_trial_and_changes_no_result(
     driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = driver(), driver()
@@ -133,7 +131,7 @@ def test_a_clock_that_is_set_back_takes_no_trial_from_anybody_and_changes_no_res
     first.claim(keys[:3])
     first.write(Started(keys[0], "anvil", "cpu"))
     monkeypatch.setattr(store_module, "datetime", SetBack)
-    first.claims.beat()
+    first.claims.heartbeat()
     assert second.reclaim() == 0
     assert second.claim(keys) == set(keys[3:])
     assert first.write(complete(keys[0], 0.5))
@@ -147,7 +145,7 @@ def test_a_clock_that_is_set_back_takes_no_trial_from_anybody_and_changes_no_res
     assert second.claim(keys[1:3]) == set(keys[1:3]), "and a dead driver's trials are free as they would have been"
 
 
-def test_a_zombie_that_reports_late_changes_nothing(
+def test_a_driver_that_counted_as_dead_and_reports_late_changes_nothing(
     driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock
 ) -> None:
     zombie, other = driver(), driver()
@@ -171,20 +169,22 @@ def test_a_zombie_that_reports_late_changes_nothing(
     assert other.curves().empty
 
 
-def test_a_zombie_that_is_first_wins(driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock) -> None:
+def test_a_driver_that_counted_as_dead_and_reports_first_wins(
+    driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock
+) -> None:
     zombie, other = driver(), driver()
     zombie.add(specs)
     zombie.claim(keys[:1])
     other.reclaim()
     clock.now += other.claims.lease
-    assert other.claims.others() == []
+    assert other.claims.other_drivers() == []
     other.claim(keys[:1])
     assert zombie.write(complete(keys[0], 0.75))
     assert not other.write(complete(keys[0], 0.25))
     assert [record.test_error for record in other.records(keys[:1])] == [0.75]
 
 
-def test_who_was_taken_for_dead_and_lives_is_told_and_goes_on(
+def test_a_living_driver_that_counted_as_dead_is_warned_and_continues(
     driver: Open, specs: list[TrialSpec], keys: list[str], clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     asleep, other = driver(), driver()
@@ -192,15 +192,16 @@ def test_who_was_taken_for_dead_and_lives_is_told_and_goes_on(
     asleep.claim(keys[:2])
     other.reclaim()
     clock.now += other.claims.lease
-    assert other.claims.others() == []
+    assert other.claims.other_drivers() == []
     other.claim(keys[:1])
     assert asleep.claim(keys) == set(keys[1:])
-    assert "was taken for dead: others may have taken up its trials; what ends first counts" in caplog.text
-    assert other.claims.others() == [asleep.claims.driver]
+    said = "counted as dead: other drivers can have claimed its trials; the result that is stored first counts"
+    assert said in caplog.text
+    assert other.claims.other_drivers() == [asleep.claims.driver]
 
 
 @pytest.mark.parametrize("many", [4])
-def test_drivers_that_take_at_the_same_time_never_take_the_same(
+def test_drivers_that_claim_at_the_same_time_never_get_the_same_trial(
     many: int, driver: Open, trial: Trial, url: str
 ) -> None:
     specs = [trial(seed=seed) for seed in range(24)]
@@ -211,7 +212,7 @@ def test_drivers_that_take_at_the_same_time_never_take_the_same(
 
     def take(store: Store, step: int) -> None:
         ready.wait()
-        # Each in another order, in pairs, so that rows are locked crosswise.
+        # Each driver in its own order, in pairs, so that two drivers lock the same rows in opposite orders.
         order = sorted(specs, key=lambda spec: (spec.seed * (2 * step + 5)) % 29)
         for one, two in zip(order[::2], order[1::2], strict=True):
             mine = store.claim([one.key, two.key])
@@ -229,7 +230,7 @@ def test_drivers_that_take_at_the_same_time_never_take_the_same(
     assert {record.attempts for record in stores[0].records()} == {1}
 
 
-def test_of_two_ends_told_at_the_same_time_one_is_news(driver: Open, trial: Trial) -> None:
+def test_of_two_ends_reported_at_the_same_time_one_is_stored(driver: Open, trial: Trial) -> None:
     specs = [trial(seed=seed) for seed in range(12)]
     stores = [driver(), driver()]
     stores[0].add(specs)
@@ -251,11 +252,11 @@ def test_of_two_ends_told_at_the_same_time_one_is_news(driver: Open, trial: Tria
     assert len(news) == len(specs)
 
 
-def test_signs_of_life_are_given_until_the_end_and_trouble_with_them_is_told_once(
+def test_heartbeats_are_sent_until_the_end_and_an_error_is_logged_once(
     driver: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, other = driver(), driver()
-    beats, enough, troubled = [0], threading.Event(), Claims.beat
+    beats, enough, troubled = [0], threading.Event(), Claims.heartbeat
 
     def counted(claims: Claims) -> None:
         beats[0] += 1
@@ -266,45 +267,43 @@ def test_signs_of_life_are_given_until_the_end_and_trouble_with_them_is_told_onc
             enough.set()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Claims, "beat", counted)
-        with living(store.claims, "anvil:7:x", None, every=0.001):
+        patch.setattr(Claims, "heartbeat", counted)
+        with registered(store.claims, "anvil:7:x", None, every=0.001):
             assert enough.wait(60)
-            assert other.claims.others() == ["anvil:7:x"]
-    assert other.claims.others() == []
-    assert caplog.text.count("no sign of life could be given (the server is gone)") == 1
+            assert other.claims.other_drivers() == ["anvil:7:x"]
+    assert other.claims.other_drivers() == []
+    assert caplog.text.count("could not send a heartbeat (the server is gone)") == 1
 
 
-def test_a_driver_that_lives_is_not_joined_in_a_search_and_is_named(driver: Open) -> None:
+def test_a_second_driver_of_a_search_is_refused_and_the_living_one_named(driver: Open) -> None:
     first, second = driver(), driver()
     first.claims.driver = "anvil:77:x"
-    first.claims.beat()
+    first.claims.heartbeat()
     told: list[str] = []
 
     def meanwhile(_: float) -> None:
-        first.claims.beat()
+        first.claims.heartbeat()
 
-    with pytest.raises(InputError, match="process 77 on anvil drives this search already, and a search has one driver"):
-        second.claims.alone(told=told.append, wait=meanwhile)
-    assert told == ["process 77 on anvil drove this search; waiting 60 s for a sign of life from it"]
-    assert first.claims.others() == [], "who was refused is no driver"
+    with pytest.raises(InputError, match="process 77 on anvil already drives this search, and a search has one driver"):
+        second.claims.require_sole_driver(report=told.append, wait=meanwhile)
+    assert told == ["process 77 on anvil drove this search before; waiting 60 s for its heartbeat"]
+    assert first.claims.other_drivers() == [], "a driver that was refused is not registered"
 
 
-def test_a_search_goes_on_alone_when_the_driver_before_has_been_silent_for_long_enough(
-    driver: Open, clock: Clock
-) -> None:
+def test_a_search_resumes_after_its_former_driver_was_silent_for_a_lease(driver: Open, clock: Clock) -> None:
     first, second = driver(), driver()
-    first.claims.beat()
+    first.claims.heartbeat()
     waits: list[float] = []
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
         clock.now += seconds
 
-    second.claims.alone(told=lambda _: None, wait=wait)
+    second.claims.require_sole_driver(report=lambda _: None, wait=wait)
     assert sum(waits) == second.claims.lease
 
 
-def test_a_driver_is_named_by_its_host_and_process() -> None:
+def test_a_drivers_name_has_its_host_and_process() -> None:
     assert new_driver() != new_driver()
-    assert shown("anvil:7:0123") == "process 7 on anvil"
-    assert shown("::1:7:0123") == "process 7 on ::1"
+    assert driver_label("anvil:7:0123") == "process 7 on anvil"
+    assert driver_label("::1:7:0123") == "process 7 on ::1"

@@ -1,4 +1,4 @@
-"""A stored trial is of a run if the run would name it so: not of other data, another recipe or another version."""
+"""A stored trial belongs to a run if its key is the run's: not a trial of other data, recipe or version."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def elsewhere(spec: TrialSpec, fingerprint: str) -> TrialSpec:
     return TrialSpec.of(spec.model_dump() | {"fingerprint": fingerprint})
 
 
-def test_the_key_is_the_hash_of_all_that_a_trial_is(trial: Trial) -> None:
+def test_the_key_is_the_hash_of_everything_that_defines_a_trial(trial: Trial) -> None:
     spec = trial(seed=3)
     content = {
         "schema": 2,
@@ -53,40 +53,41 @@ def test_the_key_is_the_hash_of_all_that_a_trial_is(trial: Trial) -> None:
     assert spec.key == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def test_other_data_another_recipe_and_another_version_are_not_the_runs(
+def test_trials_of_other_data_recipes_or_versions_are_foreign(
     trial: Trial, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other_data, other_recipe = trial(), elsewhere(trial(), "f" * 16), trial(lr=0.2)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "SCHEMA", 1)
+        patch.setattr(module, "TRAINING_VERSION", 1)
         before = trial(seed=7)
         complete(store, before)
     complete(store, mine, other_data, other_recipe)
     own = Identity(mine.recipe, mine.fingerprint)
-    assert [record.key for record in own.own(store.records())] == [mine.key]
-    assert (len(store.results()), len(store.results(own)), store.others(own)) == (4, 1, 3)
+    assert [record.key for record in own.own_records(store.records())] == [mine.key]
+    assert (len(store.results()), len(store.results(own)), store.count_foreign(own)) == (4, 1, 3)
 
 
-def test_a_trial_under_a_name_that_is_not_its_own_is_not_the_runs(trial: Trial, store: Store) -> None:
+def test_a_trial_with_the_wrong_key_is_foreign(trial: Trial, store: Store) -> None:
     complete(store, trial())
     with store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trials SET seed = 1")
     own = Identity(trial().recipe, trial().fingerprint)
-    assert own.own(store.records()) == []
+    assert own.own_records(store.records()) == []
     assert store.results(own).empty
 
 
-def test_how_trials_stand_is_as_the_store_says(trial: Trial, store: Store) -> None:
+def test_the_status_from_records_equals_the_stores_status(trial: Trial, store: Store) -> None:
     specs = [trial(seed=seed) for seed in range(5)]
     complete(store, *specs[:2])
     store.add(specs[2:])
     store.write(Finished(specs[2].key, "failed", "b\x07d"))
     store.write(Finished(specs[3].key, "failed", "c"))
-    assert membership.standing(store.records(), store.standing()) == store.standing()
+    assert membership.run_status(store.records(), store.run_status()) == store.run_status()
     [waiting] = [record for record in store.records() if record.key == specs[4].key]
-    assert membership.standing([waiting], store.standing()).counts == {**dict.fromkeys(store.counts(), 0), "waiting": 1}
+    counts = membership.run_status([waiting], store.run_status()).counts
+    assert counts == {**dict.fromkeys(store.counts(), 0), "waiting": 1}
     store.set_aside([specs[0].key])
-    assert membership.standing(store.records(), store.standing()) == store.standing()
+    assert membership.run_status(store.records(), store.run_status()) == store.run_status()
 
 
 @pytest.mark.parametrize(
@@ -98,8 +99,8 @@ def test_how_trials_stand_is_as_the_store_says(trial: Trial, store: Store) -> No
         (3, "3 stored trials are of other data, another recipe or another version, and are in no mean"),
     ],
 )
-def test_what_is_left_out_is_counted(number: int | None, line: str) -> None:
-    assert membership.left_out(number) == line
+def test_the_note_counts_foreign_trials(number: int | None, line: str) -> None:
+    assert membership.foreign_note(number) == line
 
 
 def begun(folder: Path, recipe: Recipe, *sessions: dict[str, Any]) -> RunFolder:
@@ -107,36 +108,40 @@ def begun(folder: Path, recipe: Recipe, *sessions: dict[str, Any]) -> RunFolder:
     run = RunFolder(folder)
     run.study.write_text(documents.write({"recipe": recipe.model_dump(mode="json")}))
     for facts in sessions:
-        run.note(**facts)
+        run.add_session(**facts)
     return run
 
 
-def test_the_data_that_a_run_began_with_are_its_own(trial: Trial, store: Store, tmp_path: Path) -> None:
+def test_a_runs_data_are_those_of_its_first_session(trial: Trial, store: Store, tmp_path: Path) -> None:
     mine, later = trial(), [elsewhere(trial(seed=seed), "f" * 16) for seed in range(3)]
     complete(store, mine, *later)
     folder = begun(tmp_path, mine.recipe, {}, {"fingerprint": mine.fingerprint}, {"fingerprint": "f" * 16})
     assert membership.identity(mine.recipe, folder, store) == Identity(mine.recipe, mine.fingerprint)
-    assert membership.strangers(folder) == 3
+    assert membership.count_foreign(folder) == 3
 
 
-def test_where_no_session_says_which_data_most_of_the_trials_do(trial: Trial, store: Store, tmp_path: Path) -> None:
+def test_without_a_fingerprint_in_any_session_the_most_common_one_of_trials_counts(
+    trial: Trial, store: Store, tmp_path: Path
+) -> None:
     complete(store, trial(), trial(seed=1), elsewhere(trial(), "f" * 16))
     folder = begun(tmp_path, trial().recipe, {})
     assert membership.identity(trial().recipe, folder, store) == Identity(trial().recipe, trial().fingerprint)
-    assert membership.strangers(folder) == 1
+    assert membership.count_foreign(folder) == 1
 
 
-def test_a_store_elsewhere_is_asked_there(trial: Trial, tmp_path: Path) -> None:
+def test_foreign_trials_are_counted_in_a_store_outside_the_folder(trial: Trial, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     there = Store(url)
     complete(there, trial(), elsewhere(trial(), "f" * 16))
     there.close()
     folder = begun(tmp_path, trial().recipe, {"fingerprint": trial().fingerprint})
-    assert membership.strangers(folder, url) == 1
+    assert membership.count_foreign(folder, url) == 1
 
 
 @pytest.mark.parametrize("text", ["[]", "a: 1", "recipe: {lr: much}", "recipe: nothing-known"])
-def test_of_a_study_that_cannot_be_read_nothing_is_said(text: str, trial: Trial, store: Store, tmp_path: Path) -> None:
+def test_foreign_trials_are_not_counted_if_the_study_cannot_be_read(
+    text: str, trial: Trial, store: Store, tmp_path: Path
+) -> None:
     folder = begun(tmp_path, trial().recipe, {"fingerprint": trial().fingerprint})
     folder.study.write_text(text)
-    assert membership.strangers(folder) is None
+    assert membership.count_foreign(folder) is None

@@ -1,4 +1,4 @@
-"""A damaged store says so, and `repair` gives back what can be read of it: of the true rows, none changed."""
+"""A damaged store is reported, and `repair` recovers the readable rows: only true rows, none of them changed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweeping import sweep
 
 from resnet_space.errors import InputError
-from search.running.feed import Feed, sweep
-from search.store.repair import Repaired, repair
+from search.running.feed import Feed
+from search.store.repair import RepairReport, repair
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished, Probe, Started
 from search.trials.record import TrialRecord
@@ -27,13 +28,13 @@ TRIALS, EPOCHS = 12, 8
 
 def end(spec: TrialSpec) -> Finished:
     if spec.seed % 4 == 3:
-        # Longer than a page, so that it goes on elsewhere in the file.
+        # Longer than a page, so that it continues elsewhere in the file.
         return Finished(spec.key, "failed", "OSError: gone", traceback=f"line of {spec.seed}\n" * 1600)
     return Finished(spec.key, "complete", test_error=spec.seed / 64, validation_error=spec.seed / 32, seconds=3.0)
 
 
 def does(feed: Feed) -> None:
-    """A runner whose trials have numbers of their own."""
+    """A runner that gives each trial its own numbers."""
     while job := feed.next():
         for spec in job.trials:
             feed.tell(Started(spec.key, "anvil", "cpu"))
@@ -45,7 +46,7 @@ def does(feed: Feed) -> None:
 
 
 def at(folder: Path) -> Store:
-    """A folder's store, which does not wait for the disk."""
+    """A folder's store that does not wait for the disk."""
     store = Store.at(folder)
     with store.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA synchronous=OFF")
@@ -67,7 +68,7 @@ def read(folder: Path) -> Content:
 
 
 def read_by(folder: Path, *, new: bool) -> Content | InputError:
-    """All that is in a folder's store, or the one error that anybody gets."""
+    """The content of a folder's store, or the error that opening or reading it raises."""
     try:
         store = Store.at(folder, new=new)
         try:
@@ -85,7 +86,7 @@ def specs(trial: Trial) -> list[TrialSpec]:
 
 @pytest.fixture(scope="module")
 def whole(specs: list[TrialSpec], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with a store that was closed in order."""
+    """A run's folder with a store that was closed normally."""
     folder = tmp_path_factory.mktemp("whole")
     for name in ("study.yaml", "manifest.json"):
         (folder / name).write_text('{"sessions": []}')
@@ -101,7 +102,7 @@ def truth(whole: Path) -> Content:
 
 
 def damaged(whole: Path, to: Path, change: Callable[[bytearray], object]) -> Path:
-    """A copy whose file was changed."""
+    """A copy of the folder with a changed file."""
     folder = Path(shutil.copytree(whole, to))
     data = bytearray((folder / "trials.db").read_bytes())
     change(data)
@@ -119,7 +120,7 @@ def page_size(data: bytes) -> int:
 
 
 @pytest.mark.slow
-def test_a_store_truncated_at_any_page_boundary_says_so_and_is_repaired_and_the_run_goes_on(
+def test_a_store_truncated_at_any_page_boundary_is_reported_and_repaired_and_the_run_resumes(
     whole: Path, truth: Content, specs: list[TrialSpec], tmp_path: Path
 ) -> None:
     original = (whole / "trials.db").read_bytes()
@@ -134,7 +135,7 @@ def test_a_store_truncated_at_any_page_boundary_says_so_and_is_repaired_and_the_
             assert isinstance(said, InputError), "a page is missing"
             assert str(said).endswith(f"; `resnet-space repair {folder}` recovers what can be read")
             assert "\n" not in str(said)
-        assert (folder / "trials.db").read_bytes() == original[:boundary], "who only looks changes nothing"
+        assert (folder / "trials.db").read_bytes() == original[:boundary], "reading changes nothing"
         found = repair(folder)
         assert found.kept is not None
         assert found.kept.read_bytes() == original[:boundary]
@@ -148,22 +149,22 @@ def test_a_store_truncated_at_any_page_boundary_says_so_and_is_repaired_and_the_
         store = at(folder)
         done: list[Event] = []
         sweep([Job(trials=(spec,)) for spec in specs], store, does, done.append)
-        assert not {event.key for event in done} & set(part[0]), "what was recovered is not done again"
+        assert not {event.key for event in done} & set(part[0]), "a recovered trial does not run again"
         assert {key: record.test_error for key, record in content(store)[0].items()} == {
             key: record.test_error for key, record in truth[0].items()
         }
         store.close()
         shutil.rmtree(folder)
     assert recovered[0] == 0
-    assert max(recovered) >= TRIALS - 2, "with the last page, what is on it"
+    assert max(recovered) >= TRIALS - 2, "only the rows of the last page are lost"
     assert len(set(recovered)) > 3
 
 
 @pytest.mark.slow
-def test_bytes_turned_over_anywhere_are_told_of_or_harmless_and_repair_never_fails(
+def test_changed_bytes_anywhere_are_reported_or_harmless_and_repair_never_fails(
     whole: Path, truth: Content, tmp_path: Path
 ) -> None:
-    """A number in a row may be another one unseen, since a row has no checksum; its key may not."""
+    """A changed number within a row goes unnoticed, since a row has no checksum; a changed key does not."""
     rng = random.Random(7)
     keys = set(truth[0])
     for number in range(30):
@@ -184,7 +185,7 @@ def test_bytes_turned_over_anywhere_are_told_of_or_harmless_and_repair_never_fai
         shutil.rmtree(folder)
 
 
-def test_a_page_of_nonsense_costs_what_stood_there_and_no_more(whole: Path, truth: Content, tmp_path: Path) -> None:
+def test_a_damaged_page_loses_its_own_rows_and_no_others(whole: Path, truth: Content, tmp_path: Path) -> None:
     size = page_size((whole / "trials.db").read_bytes())
     pages = (whole / "trials.db").stat().st_size // size
     most = 0
@@ -198,21 +199,21 @@ def test_a_page_of_nonsense_costs_what_stood_there_and_no_more(whole: Path, trut
         part = read(folder)
         assert_part_of(truth, part)
         most += len(part[0]) == TRIALS
-    assert most > pages / 9, "most pages are those of epochs and indexes"
+    assert most > pages / 9, "most pages hold epochs and indexes"
 
 
-def test_a_store_that_is_sound_is_left_as_it_is(whole: Path, truth: Content, tmp_path: Path) -> None:
+def test_an_intact_store_is_not_changed(whole: Path, truth: Content, tmp_path: Path) -> None:
     folder = damaged(whole, tmp_path / "run", lambda data: None)
     before = (folder / "trials.db").read_bytes()
-    assert repair(folder) == Repaired(TRIALS, TRIALS, EPOCHS * TRIALS, 0, 0, None)
+    assert repair(folder) == RepairReport(TRIALS, TRIALS, EPOCHS * TRIALS, 0, 0, None)
     assert (folder / "trials.db").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "study.yaml", "trials.db"]
 
 
-def test_what_a_killed_driver_left_beside_the_file_is_read_too(
+def test_repair_also_reads_the_side_files_of_a_killed_driver(
     specs: list[TrialSpec], tmp_path: Path, whole: Path
 ) -> None:
-    """The last that was written stands in SQLite's log, of which the file knows nothing yet."""
+    """The last writes are in SQLite's write-ahead log, and not yet in the file."""
     (tmp_path / "a").mkdir()
     store = at(tmp_path / "a")
     jobs = [Job(trials=(spec,)) for spec in specs]
@@ -231,7 +232,7 @@ def test_what_a_killed_driver_left_beside_the_file_is_read_too(
     assert repair(killed).kept
     part = read(killed)
     assert_part_of(truth, part)
-    assert {spec.key for spec in specs[6:]} & set(part[0]), "of what stands in the log alone"
+    assert {spec.key for spec in specs[6:]} & set(part[0]), "trials that are only in the log"
     assert not (killed / "trials.db-wal").exists()
     assert (killed / "trials.db.damaged-1-wal").is_file()
 
@@ -247,7 +248,7 @@ def test_every_damaged_file_is_kept(whole: Path, tmp_path: Path) -> None:
     assert first.stat().st_size == 40_000
 
 
-def test_a_trial_that_is_not_what_it_is_named_by_is_not_taken(whole: Path, truth: Content, tmp_path: Path) -> None:
+def test_a_trial_whose_key_does_not_match_is_not_recovered(whole: Path, truth: Content, tmp_path: Path) -> None:
     folder = damaged(whole, tmp_path / "run", lambda data: None)
     with sqlite3.connect(folder / "trials.db") as connection:
         connection.execute("UPDATE trials SET seed = 99 WHERE seed = 2")
@@ -259,7 +260,7 @@ def test_a_trial_that_is_not_what_it_is_named_by_is_not_taken(whole: Path, truth
     assert_part_of(truth, read(folder))
 
 
-def test_a_store_of_another_schema_is_not_touched(whole: Path, tmp_path: Path) -> None:
+def test_a_store_of_another_schema_is_not_changed(whole: Path, tmp_path: Path) -> None:
     folder = damaged(whole, tmp_path / "run", lambda data: None)
     with sqlite3.connect(folder / "trials.db") as connection:
         connection.execute("UPDATE about SET schema = 99")

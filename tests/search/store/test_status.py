@@ -1,4 +1,4 @@
-"""A glance at a run: the store's own answers, sooner; of what is strange there is none, and the store is asked."""
+"""`read_run_status` gives the store's own answers, faster; for an unusual file it gives None."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from search.files.folder import RunFolder
-from search.store.status import SCHEMA, glance
+from search.store.status import SCHEMA, read_run_status
 from search.store.store import Store
 from search.trials.events import Finished, Started
 from search.trials.trial import TrialSpec
@@ -30,7 +30,7 @@ SESSION = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    """Of a run with a session, and without trials."""
+    """A run's folder with one session and no trials."""
     (tmp_path / "manifest.json").write_text(json.dumps({"sessions": [SESSION]}))
     return RunFolder(tmp_path)
 
@@ -42,7 +42,7 @@ def store(folder: RunFolder) -> Iterator[Store]:
     opened.close()
 
 
-def test_a_glance_sees_what_the_store_says(folder: RunFolder, store: Store, trial: Trial) -> None:
+def test_the_status_from_the_file_equals_the_stores(folder: RunFolder, store: Store, trial: Trial) -> None:
     specs = [trial(seed=seed) for seed in range(6)]
     store.add(specs)
     keys = [spec.key for spec in specs]
@@ -53,9 +53,9 @@ def test_a_glance_sees_what_the_store_says(folder: RunFolder, store: Store, tria
     store.write(Finished(keys[1], "diverged", "loss is nan at step 1"))
     store.write(Finished(keys[4], "failed", "of another space"))
     store.set_aside([keys[4]])
-    found = glance(folder)
+    found = read_run_status(folder)
     assert found is not None
-    assert found == store.standing()
+    assert found == store.run_status()
     assert found.counts == {
         "waiting": 1, "running": 1, "complete": 0, "pruned": 0, "diverged": 1, "failed": 2, "infeasible": 0
     }  # fmt: skip
@@ -86,20 +86,20 @@ def changed(path: Path, script: str) -> None:
 
 
 @pytest.mark.parametrize("what", STRANGE)
-def test_of_what_is_strange_there_is_no_glance(what: str, folder: RunFolder, trial: Trial) -> None:
+def test_an_unusual_store_has_no_status_from_its_file(what: str, folder: RunFolder, trial: Trial) -> None:
     store = Store.at(folder.path)
     store.add([trial()])
     store.close()
-    assert glance(folder) is not None
+    assert read_run_status(folder) is not None
     STRANGE[what](folder.path)
-    assert glance(folder) is None
+    assert read_run_status(folder) is None
 
 
-def test_a_glance_changes_nothing(folder: RunFolder, store: Store, trial: Trial) -> None:
+def test_reading_the_status_changes_nothing(folder: RunFolder, store: Store, trial: Trial) -> None:
     store.add([trial()])
     store.close()
     before = (folder.path / "trials.db").read_bytes()
-    glance(folder)
+    read_run_status(folder)
     assert (folder.path / "trials.db").read_bytes() == before
 
 

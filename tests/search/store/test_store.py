@@ -1,4 +1,4 @@
-"""The store's contract, for every database by its URL: one truth, durable, in which a trial finishes once."""
+"""The store's contract, for every kind of database: what it stores is durable, and a trial finishes once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def only(store: Store, key: str) -> TrialRecord:
 
 
 class TestEveryStore:
-    def test_added_trials_wait_and_know_what_they_are(self, store: Store, specs: list[TrialSpec]) -> None:
+    def test_added_trials_wait_and_have_their_description(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
         records = store.records()
         assert [record.key for record in records] == sorted(spec.key for spec in specs)
@@ -87,7 +87,7 @@ class TestEveryStore:
         assert store.records() == []
         assert store.curves().empty
 
-    def test_a_trial_goes_from_waiting_over_running_to_its_end(self, store: Store, specs: list[TrialSpec]) -> None:
+    def test_a_trial_goes_from_waiting_to_running_to_its_end(self, store: Store, specs: list[TrialSpec]) -> None:
         key = specs[0].key
         store.add(specs)
         assert store.write(Started(key, "anvil", "cuda", 7))
@@ -124,7 +124,7 @@ class TestEveryStore:
         assert only(store, key) == before
         assert store.curves().equals(curves)
 
-    def test_an_epoch_told_again_replaces_itself(self, store: Store, specs: list[TrialSpec]) -> None:
+    def test_an_epoch_reported_again_replaces_the_first_report(self, store: Store, specs: list[TrialSpec]) -> None:
         key = specs[0].key
         store.add(specs)
         for event in (epoch(key, 1), epoch(key, 2, error=0.4), epoch(key, 1), epoch(key, 2, error=0.3)):
@@ -133,7 +133,7 @@ class TestEveryStore:
         assert curves[["epoch", "validation_error"]].to_numpy().tolist() == [[1, 0.5], [2, 0.3]]
         assert set(curves["key"]) == {key}
 
-    def test_counts_name_every_status_zeros_too(self, store: Store, specs: list[TrialSpec]) -> None:
+    def test_counts_have_every_status_also_with_zero(self, store: Store, specs: list[TrialSpec]) -> None:
         assert store.counts() == dict.fromkeys(get_args(Status), 0)
         store.add(specs)
         store.write(Started(specs[0].key, "host", "cpu"))
@@ -141,7 +141,7 @@ class TestEveryStore:
         expected = dict.fromkeys(get_args(Status), 0) | {"waiting": 2, "running": 1, "complete": 1}
         assert store.counts() == expected
 
-    def test_reclaim_lets_running_trials_wait_and_no_others(self, store: Store, specs: list[TrialSpec]) -> None:
+    def test_reclaim_returns_only_running_trials_to_waiting(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
         for spec in specs[:3]:
             store.write(Started(spec.key, "host", "cpu"))
@@ -151,7 +151,7 @@ class TestEveryStore:
         assert only(store, specs[1].key).attempts == 1
         assert store.reclaim() == 0
 
-    def test_retry_lets_failed_trials_wait_and_no_others(self, store: Store, specs: list[TrialSpec]) -> None:
+    def test_retry_returns_only_failed_trials_to_waiting(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
         store.write(failed(specs[0].key))
         store.write(Finished(specs[1].key, "diverged", "loss is nan at step 4"))
@@ -167,7 +167,7 @@ class TestEveryStore:
         store.add(specs)
         store.write(failed(specs[0].key))
         store.retry()
-        assert store.standing().reasons == []
+        assert store.run_status().reasons == []
         assert (only(store, specs[0].key).traceback, only(store, specs[0].key).finished) == ("", None)
 
     def test_reasons_are_grouped_the_most_frequent_first(self, store: Store, specs: list[TrialSpec]) -> None:
@@ -176,15 +176,15 @@ class TestEveryStore:
         for spec in specs[1:3]:
             store.write(failed(spec.key))
         store.write(complete(specs[3].key))
-        assert store.standing().reasons == [("failed", "OSError: gone", 2), ("diverged", "loss is nan at step 4", 1)]
+        assert store.run_status().reasons == [("failed", "OSError: gone", 2), ("diverged", "loss is nan at step 4", 1)]
 
-    def test_records_may_be_asked_for_by_key(self, store: Store, specs: list[TrialSpec]) -> None:
+    def test_records_can_be_selected_by_key(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
         keys = [specs[3].key, specs[0].key, "nobody"]
         assert [record.key for record in store.records(keys)] == sorted(keys[:2])
         assert store.records([]) == []
 
-    def test_the_frame_has_a_row_a_trial_and_the_curves_a_row_an_epoch(
+    def test_the_frame_has_one_row_per_trial_and_the_curves_one_per_epoch(
         self, store: Store, specs: list[TrialSpec]
     ) -> None:
         assert store.frame().empty
@@ -207,10 +207,10 @@ class TestEveryStore:
         assert other.records() == store.records()
         other.close()
 
-    def test_a_reader_sees_whole_states_while_the_writer_writes(
+    def test_a_reader_sees_complete_states_while_the_writer_writes(
         self, store: Store, url: str, specs: list[TrialSpec]
     ) -> None:
-        """Of each trial, epochs 1..n in order, and an end only behind all of them; and never an error."""
+        """The reader sees epochs 1..n of each trial in order, its end only after all of them, and never an error."""
         store.add(specs)
         reader, wrong, looks, done = Store(url), [], [0], threading.Event()
 
@@ -247,13 +247,13 @@ class TestEveryStore:
         with pytest.raises(InputError, match=rf"written with schema {SCHEMA + 1}; this version reads schema {SCHEMA}"):
             Store(url)
 
-    def test_the_schema_is_noted_once(self, store: Store, url: str) -> None:
+    def test_the_schema_is_stored_once(self, store: Store, url: str) -> None:
         Store(url).close()
         with store.engine.begin() as connection:
             assert connection.exec_driver_sql("SELECT schema FROM about").all() == [(SCHEMA,)]
 
     @pytest.mark.slow
-    def test_what_write_returned_from_survives_sigkill(self, url: str, store: Store, specs: list[TrialSpec]) -> None:
+    def test_a_written_event_survives_sigkill(self, url: str, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
         code = """
 import os, signal, sys
@@ -288,7 +288,7 @@ moments = st.lists(
 def test_no_interleaving_of_events_changes_a_finished_trial(
     moments: list[tuple[int, str]], specs: list[TrialSpec]
 ) -> None:
-    """Against a model: the first end of each trial, its epochs until then, and its attempts."""
+    """Compare with a model: the first end of each trial, its epochs until then, and its attempts."""
     store = Store("sqlite://")
     store.add(specs[:3])
     ends: dict[str, TrialRecord] = {}

@@ -1,5 +1,5 @@
-"""The store as a machine of states: whatever is submitted, claimed, told, crashed and reopened, in whatever order,
-what was acknowledged is there, unchanged, once."""
+"""A state machine of the store: trials are submitted, claimed, reported, crashed and reopened in any order, and every
+acknowledged write is stored once and unchanged."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ numbers = st.integers(0, TRIALS - 1)
 
 
 class Killed(BaseException):
-    """As far as a driver gets."""
+    """Raised where a driver is killed."""
 
 
 @dataclass
 class Known:
-    """What was acknowledged of a trial."""
+    """The acknowledged writes of a trial."""
 
     attempts: int = 0
     epochs: dict[int, float] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Known:
 
 
 class Machine(RuleBasedStateMachine):
-    """Two drivers on one file; a crash leaves of it what the operating system has by then."""
+    """Two drivers on one file; a crash leaves the file as the operating system has it at that moment."""
 
     specs: list[TrialSpec]
 
@@ -67,7 +67,7 @@ class Machine(RuleBasedStateMachine):
         store = Store(f"sqlite:///{self.folder / 'trials.db'}")
         with store.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA synchronous=OFF")
-        # Nobody is taken for dead unless it is reopened.
+        # No driver counts as dead unless it is reopened.
         store.claims.clock = lambda: 0.0
         return store
 
@@ -98,13 +98,13 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(KeyError):
                 self.drivers[driver].write(event)
         elif self.known[event.key].end is not None:
-            assert not self.drivers[driver].write(event), "it ended once"
+            assert not self.drivers[driver].write(event), "a trial ends once"
         else:
             assert self.drivers[driver].write(event)
             learn()
 
     def _event(self, number: int, what: str, at: int) -> tuple[Event, Callable[[], None]]:
-        """What is told, and what is known behind it."""
+        """The event to write, and the function that updates the model after it."""
         key, error = self._key(number), at / 4
         if what == "start":
 
@@ -127,7 +127,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.known)
     @rule(number=numbers, what=st.sampled_from(["start", "epoch", *FINISHED]), at=numbers, step=st.integers(0, 4))
     def crash(self, number: int, what: str, at: int, step: int) -> None:
-        """A kill ahead of the n-th statement of a write, or of its commit, or behind it."""
+        """Kill a driver before the n-th statement of a write, before its commit, or after it."""
         event, learn = self._event(number, what, at)
         known = self.known.get(event.key)
         left, place = [step], self._place()
@@ -155,7 +155,7 @@ class Machine(RuleBasedStateMachine):
             for moment in ("before_cursor_execute", "commit"):
                 sql.event.remove(engine, moment, die)
         if not (place / "trials.db").exists():
-            # Nobody knows the trial, and the write had ended by itself.
+            # The trial is unknown, so the write ended with an error before the crash.
             return
         for store in self.drivers:
             store.close()
@@ -173,7 +173,7 @@ class Machine(RuleBasedStateMachine):
         self._all_free()
 
     def _all_free(self) -> None:
-        """Both drivers were others than those before, who are known to be dead."""
+        """Both drivers are new ones; the former ones are known to be dead."""
         self.drivers[0].claims.reclaim(alone=True)
         for known in self.known.values():
             known.owner = None
@@ -208,7 +208,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.long
-def test_what_was_acknowledged_is_there_unchanged_once(trial: Callable[..., TrialSpec]) -> None:
+def test_every_acknowledged_write_is_stored_once_and_unchanged(trial: Callable[..., TrialSpec]) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
     Machine.specs = [trial(seed=seed) for seed in range(TRIALS)]

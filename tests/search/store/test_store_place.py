@@ -1,4 +1,4 @@
-"""Where a store is: by URL or inside a folder; what is no store is wrong input, and no password is told."""
+"""A store is found by its URL or inside a folder; anything else is an input error, and no message has a password."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from search.store.store import Store
         "sqlite://:x/y",
     ],
 )
-def test_a_url_that_is_no_databases_is_wrong_input(url: str) -> None:
+def test_a_url_that_is_not_a_databases_is_an_input_error(url: str) -> None:
     with pytest.raises(InputError, match=r"^storage ") as caught:
         Store(url)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_wrong_input(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "trials.db").write_text("a letter to my aunt, " * 100)
     with pytest.raises(InputError, match="not a database"):
         Store.at(tmp_path)
@@ -43,14 +43,14 @@ def test_a_file_that_is_no_database_is_wrong_input(tmp_path: Path) -> None:
         "postgresql://ada:hunter2@host:port/db",
     ],
 )
-def test_an_error_does_not_tell_the_password(url: str) -> None:
+def test_an_error_does_not_show_the_password(url: str) -> None:
     with pytest.raises(InputError) as caught:
         Store(url)
     assert "ada" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_database_that_is_refused_is_let_go(tmp_path: Path) -> None:
+def test_a_refused_database_is_closed(tmp_path: Path) -> None:
     Store.at(tmp_path).close()
     with sqlite3.connect(tmp_path / "trials.db") as connection:
         connection.execute("UPDATE about SET schema = 99")
@@ -69,7 +69,7 @@ def test_a_folder_of_any_name_has_its_store_inside(name: str, tmp_path: Path) ->
     assert (tmp_path / name / "trials.db").is_file()
 
 
-def test_a_store_inside_a_folder_needs_no_name_and_one_elsewhere_has_its_url(tmp_path: Path) -> None:
+def test_a_store_inside_a_folder_has_no_name_and_one_elsewhere_has_its_url(tmp_path: Path) -> None:
     inside, elsewhere = Store.at(tmp_path), Store(f"sqlite:///{tmp_path / 'other.db'}")
     assert inside.name is None
     assert elsewhere.name == f"sqlite:///{tmp_path / 'other.db'}"

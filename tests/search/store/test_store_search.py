@@ -1,4 +1,4 @@
-"""What a search asks of the store: costs in columns, proposals, trials set aside or taken off the list."""
+"""What a search needs from the store: costs as columns, proposals, trials set aside, and trials removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def test_costs_stand_beside_every_trial(store: Store, trial: Trial) -> None:
+def test_every_trial_is_stored_with_its_costs(store: Store, trial: Trial) -> None:
     spec = trial()
     store.add([spec])
     (record,) = store.records()
@@ -33,10 +33,10 @@ def test_costs_stand_beside_every_trial(store: Store, trial: Trial) -> None:
     assert (record.macs, record.activations) == (cost.macs, cost.activations)
 
 
-def test_results_have_the_columns_of_fronts_and_numbers_where_there_are_none_yet(store: Store, trial: Trial) -> None:
+def test_results_have_the_columns_of_fronts_as_numbers_also_when_empty(store: Store, trial: Trial) -> None:
     spec = trial()
     store.add([spec])
-    assert store.results().empty, "of what is complete"
+    assert store.results().empty, "results have complete trials only"
     store.write(Finished(spec.key, "complete", validation_error=0.25, test_error=0.5))
     frame = store.results()
     assert len(frame) == 1
@@ -45,7 +45,7 @@ def test_results_have_the_columns_of_fronts_and_numbers_where_there_are_none_yet
     assert store.results().equals(frame)
 
 
-def test_a_proposal_is_kept_with_its_trial_and_brings_it_back(store: Store, trial: Trial) -> None:
+def test_a_proposal_is_stored_with_its_trial_and_restores_a_trial_set_aside(store: Store, trial: Trial) -> None:
     spec = trial()
     store.add([spec])
     store.set_aside([spec.key])
@@ -55,7 +55,7 @@ def test_a_proposal_is_kept_with_its_trial_and_brings_it_back(store: Store, tria
     assert not record.aside
 
 
-def test_what_is_set_aside_is_in_no_count_no_reason_and_no_result(store: Store, trial: Trial) -> None:
+def test_trials_set_aside_are_in_no_count_reason_or_result(store: Store, trial: Trial) -> None:
     specs = [trial(seed=seed) for seed in range(2)]
     store.add(specs)
     store.write(Finished(specs[0].key, "failed", "why"))
@@ -63,22 +63,22 @@ def test_what_is_set_aside_is_in_no_count_no_reason_and_no_result(store: Store, 
     assert len(store.results()) == 1
     store.set_aside([spec.key for spec in specs])
     assert store.counts() == dict.fromkeys(store.counts(), 0)
-    assert store.standing().reasons == []
+    assert store.run_status().reasons == []
     assert store.results().empty
     store.set_aside([])
     assert store.counts()["failed"] == 1
 
 
-def test_only_trials_that_were_never_begun_are_forgotten(store: Store, trial: Trial) -> None:
+def test_only_trials_that_never_started_are_removed(store: Store, trial: Trial) -> None:
     specs = [trial(seed=seed) for seed in range(2)]
     store.add(specs)
     store.write(Started(specs[0].key, "host", "cpu"))
     store.write(Finished(specs[1].key, "infeasible", "macs"))
-    store.forget([spec.key for spec in specs])
+    store.remove_unstarted([spec.key for spec in specs])
     assert [record.key for record in store.records()] == [specs[0].key]
 
 
-def test_the_time_of_a_trial_so_far_is_that_of_its_epochs(store: Store, trial: Trial) -> None:
+def test_the_training_time_of_a_trial_is_the_sum_over_its_epochs(store: Store, trial: Trial) -> None:
     spec = trial()
     store.add([spec])
     assert store.seconds(spec.key) == 0
@@ -104,7 +104,7 @@ def test_a_trial_that_is_not_complete_is_on_no_front_and_in_no_mean(status: Stat
     assert (point.error, point.n) == (0.25, 1)
 
 
-def test_results_come_by_network_and_seed_whatever_finished_first(store: Store, trial: Trial, tiny_net: Any) -> None:
+def test_results_are_sorted_by_network_and_seed(store: Store, trial: Trial, tiny_net: Any) -> None:
     nets = [tiny_net, tiny_net.replace(order="full_preactivation")]
     specs = [trial(net=net, seed=seed) for net in nets for seed in (1, 0)]
     store.add(specs)

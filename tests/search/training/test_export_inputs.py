@@ -22,7 +22,7 @@ from verbs import Cli
 from resnet_space import Architecture, InputError, build, documents
 from resnet_space.api.folders import reading
 from search.data import DataSet, Images, load, normalise
-from search.data.inputs import NAMES, Inputs
+from search.data.inputs import FACT_NAMES, Inputs
 from search.running.choice import choose
 from search.training.export import FORMATS, export
 
@@ -133,11 +133,14 @@ def test_a_run_of_an_earlier_version_is_taken_away_and_what_is_not_known_is_said
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"shape": [1, 8, 8]}, r"images \(1, 8, 8\) in 3 classes, .* are not what network \w+ takes: \(3, 8, 8\) in 3"),
+        (
+            {"shape": [1, 8, 8]},
+            r"images \(1, 8, 8\) in 3 classes, .* do not match network \w+, which takes \(3, 8, 8\) in 3",
+        ),
         ({"classes": ["cat"]}, r"in 1 classes"),
         ({"mean": [1.0]}, r"with 1 means and 3 deviations"),
-        ({"std": [1.0, 0.0, 1.0]}, r"manifest.json: no manifest: sessions.0.data.std.1"),
-        ({"dtype": "int4"}, r"manifest.json: no manifest: sessions.0.data.dtype"),
+        ({"std": [1.0, 0.0, 1.0]}, r"manifest.json: not a manifest: sessions.0.data.std.1"),
+        ({"dtype": "int4"}, r"manifest.json: not a manifest: sessions.0.data.dtype"),
     ],
 )
 def test_a_manifest_whose_data_are_not_the_networks_is_refused(
@@ -164,7 +167,7 @@ def test_the_names_say_of_which_pixels_a_mean_is() -> None:
         "std_div255": "[0.1]",
         "classes": '["cat", "dog"]',
     }
-    assert set(INPUTS.facts) <= set(NAMES)
+    assert set(INPUTS.facts) <= set(FACT_NAMES)
     floats = replace(INPUTS, dtype="float32").facts
     assert set(floats) == {"input", "image", "mean_float32", "std_float32", "classes"}
     assert floats["image"] == "grey; float32, in the units of the data"

@@ -172,6 +172,8 @@ class Scaled(Unit):
 class Squared(IdentityShortcut):
     """A formula of somebody's own."""
 
+    fusing = "none"
+
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + f @ f
 
@@ -182,7 +184,7 @@ def test_a_module_that_derives_from_a_known_one_is_refused(tiny_net: Architectur
     assert refusal(model) == "units.1: Scaled has no fused form"
 
 
-def test_a_formula_that_is_not_known_to_be_one_of_elements_is_refused(tiny_net: Architecture) -> None:
+def test_a_formula_that_says_that_it_does_not_fuse_is_refused(tiny_net: Architecture) -> None:
     model = build(tiny_net)
     part = model.get_submodule("units.2.h.sum")
     assert isinstance(part, Sum)

@@ -201,5 +201,5 @@ def test_parts_are_all_of_it_in_order_and_alike_in_size(size: int, data: st.Data
 
 @pytest.mark.parametrize("fuse", [1, 0, -3, "on", 2.5, True])
 def test_what_fuse_may_be_is_said(fuse: object) -> None:
-    with pytest.raises(InputError, match=r"fuse: must be auto, off, or how many seeds at the most, at least 2, not"):
+    with pytest.raises(InputError, match=r"fuse: must be auto, off, or the largest number of seeds, at least 2, not"):
         Resources.of({"fuse": fuse})

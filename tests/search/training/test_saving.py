@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import torch
-from saves import AN_EPOCH, NEVER, Killed, cut, every_second, numbers
+from saves import AN_EPOCH, AT_THE_END, NEVER, Killed, cut, every_second, numbers
 
 from search.data import Images
 from search.training import checkpoint, saving
 from search.training import train as training
 from search.training.checkpoint import NAME, WEIGHTS
+from search.training.execution import Execution
 from search.training.saving import Saving
 from search.training.train import train
 from search.training.work import work
@@ -71,7 +72,7 @@ def test_a_checkpoint_is_written_when_its_seconds_are_over_and_after_the_last_ep
     done = list[Epoch]()
     monkeypatch.setattr(saving, "time", SimpleNamespace(monotonic=lambda: len(done) + 1.0 if begun else 0.0))
     begun, steps = list[Event](), saved(monkeypatch)
-    for event in train(spec, few, folder=tmp_path, checkpoint_seconds=seconds):
+    for event in train(spec, few, folder=tmp_path, execution=Execution(checkpoint_seconds=seconds)):
         begun.append(event)
         if isinstance(event, Epoch):
             done.append(event)
@@ -86,8 +87,8 @@ def test_the_last_checkpoint_is_there_before_the_test_split_is_measured(
 
     monkeypatch.setattr(training, "ended", killed)
     with pytest.raises(Killed):
-        list(train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER))
-    start = next(train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER))
+        list(train(spec, few, folder=tmp_path, execution=AT_THE_END))
+    start = next(train(spec, few, folder=tmp_path, execution=AT_THE_END))
     assert isinstance(start, Started)
     assert start.step == 6 * AN_EPOCH
 
@@ -96,11 +97,11 @@ def test_the_last_checkpoint_is_there_before_the_test_split_is_measured(
 def test_who_stops_asking_leaves_a_checkpoint_of_the_last_epoch(
     told: int, spec: TrialSpec, whole: tuple[list[Any], bytes], few: Images, tmp_path: Path
 ) -> None:
-    stopped = train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER)
+    stopped = train(spec, few, folder=tmp_path, execution=AT_THE_END)
     before = list(islice(stopped, told))
     stopped.close()  # type: ignore[attr-defined]
     torch.manual_seed(999)
-    start, *again = train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER)
+    start, *again = train(spec, few, folder=tmp_path, execution=AT_THE_END)
     assert isinstance(start, Started)
     assert start.step == (told - 1) * AN_EPOCH
     assert again[: told - 1] == before[1:], "the very same epochs, clocks too"
@@ -117,11 +118,11 @@ def test_a_killed_trial_learns_again_what_it_had_not_saved_with_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     every_second(monkeypatch)
-    killed = train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER)
+    killed = train(spec, few, folder=tmp_path, execution=AT_THE_END)
     before = list(islice(killed, told))
     with pytest.raises(Killed):
         killed.throw(Killed)  # type: ignore[attr-defined]
-    start, *again = train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER)
+    start, *again = train(spec, few, folder=tmp_path, execution=AT_THE_END)
     assert isinstance(start, Started)
     assert start.step == (told - 1) // 2 * 2 * AN_EPOCH
     assert (numbers([*before, *again]), (tmp_path / WEIGHTS).read_bytes()) == whole
@@ -161,7 +162,7 @@ def test_training_goes_on_while_one_is_written_and_waits_before_the_next(
         contents.append((waited, (folder / NAME).read_bytes()))
 
     monkeypatch.setattr(checkpoint, "write", slow)
-    events = train(spec, few, folder=tmp_path / "a", checkpoint_seconds=NEVER)
+    events = train(spec, few, folder=tmp_path / "a", execution=AT_THE_END)
     told = [next(events) for _ in range(4)]
     assert [getattr(event, "epoch", 0) for event in told] == [0, 1, 2, 3], "an epoch after the one that is being saved"
     assert contents == []
@@ -170,7 +171,7 @@ def test_training_goes_on_while_one_is_written_and_waits_before_the_next(
     assert [waited for waited, _ in contents] == [True] * 3
 
     monkeypatch.setattr(checkpoint, "write", write)
-    stopped = train(spec, few, folder=tmp_path / "b", checkpoint_seconds=NEVER)
+    stopped = train(spec, few, folder=tmp_path / "b", execution=AT_THE_END)
     list(islice(stopped, 3))
     stopped.close()  # type: ignore[attr-defined]
     found, wanted = (
@@ -220,7 +221,7 @@ def test_one_that_cannot_be_written_as_a_trial_is_left_goes_to_the_log(
 
     monkeypatch.setattr(training, "Saving", partial(Saving, aside=threads))
     monkeypatch.setattr(checkpoint, "write", full)
-    stopped = train(spec, few, folder=tmp_path, checkpoint_seconds=NEVER)
+    stopped = train(spec, few, folder=tmp_path, execution=AT_THE_END)
     list(islice(stopped, 2))
     stopped.close()  # type: ignore[attr-defined]
     assert [record.message for record in caplog.records if record.name == saving.__name__] == [

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from saves import NEVER, Killed, cut, every_second, numbers, writers
+from saves import AT_THE_END, NEVER, Killed, cut, every_second, numbers, writers
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search.data import Images, Split
 from search.training import checkpoint
 from search.training import train as training
 from search.training.checkpoint import WEIGHTS
+from search.training.execution import Execution
 from search.training.members import Group, Member
 from search.training.saving import Saving
 from search.training.train import train_together
@@ -74,12 +75,12 @@ def test_a_group_killed_between_checkpoints_that_are_epochs_apart_ends_with_the_
 
     monkeypatch.setattr(checkpoint, "save", mortal)
     with pytest.raises(Killed):
-        list(together(group, few, tmp_path, checkpoint_seconds=NEVER))
+        list(together(group, few, tmp_path, execution=AT_THE_END))
     left = 1
     with suppress(Killed):
-        list(together(group, few, tmp_path, checkpoint_seconds=NEVER))
+        list(together(group, few, tmp_path, execution=AT_THE_END))
     left = 0
-    again = list(together(group, few, tmp_path, checkpoint_seconds=NEVER))
+    again = list(together(group, few, tmp_path, execution=AT_THE_END))
     events, weights = undisturbed
     for spec, content in zip(group, weights, strict=True):
         assert numbers(again, spec.key) == numbers(events, spec.key)
@@ -90,10 +91,10 @@ def test_a_group_killed_between_checkpoints_that_are_epochs_apart_ends_with_the_
 def test_a_group_that_is_left_goes_on_from_its_last_epoch_with_the_same_bits(
     told: int, group: list[TrialSpec], undisturbed: tuple[list[Event], list[bytes]], few: Images, tmp_path: Path
 ) -> None:
-    stopped = together(group, few, tmp_path, checkpoint_seconds=NEVER)
+    stopped = together(group, few, tmp_path, execution=AT_THE_END)
     before = list(islice(stopped, told))
     stopped.close()  # type: ignore[attr-defined]
-    again = list(together(group, few, tmp_path, checkpoint_seconds=NEVER))
+    again = list(together(group, few, tmp_path, execution=AT_THE_END))
     starts = {event.key: event.step for event in again if isinstance(event, Started)}
     for event in before:
         if isinstance(event, Epoch):
@@ -130,13 +131,13 @@ def test_others_of_a_group_that_one_left_by_diverging_have_the_same_bits_after_a
 
     monkeypatch.setattr(training, "batches", poisoned)
     whole = list(together(specs, few, tmp_path / "whole"))
-    killed = together(specs, few, tmp_path / "killed", checkpoint_seconds=NEVER)
+    killed = together(specs, few, tmp_path / "killed", execution=AT_THE_END)
     for event in killed:
         if isinstance(event, Epoch) and (event.key, event.epoch) == (specs[last].key, epoch):
             break
     with pytest.raises(Killed):
         killed.throw(Killed)  # type: ignore[attr-defined]
-    again = list(together([specs[number] for number in left], few, tmp_path / "killed", checkpoint_seconds=NEVER))
+    again = list(together([specs[number] for number in left], few, tmp_path / "killed", execution=AT_THE_END))
     for number in left:
         assert numbers(again, specs[number].key) == numbers(whole, specs[number].key)
     for spec in (specs[0], specs[2]):
@@ -161,11 +162,11 @@ def test_written_by_another_thread_they_are_the_same(
     few: Images,
     tmp_path: Path,
 ) -> None:
-    stopped = together(group, few, tmp_path, checkpoint_seconds=seconds)
+    stopped = together(group, few, tmp_path, execution=Execution(checkpoint_seconds=seconds))
     before = list(islice(stopped, told))
     stopped.close()  # type: ignore[attr-defined]
     assert writers() == []
-    again = list(together(group, few, tmp_path, checkpoint_seconds=seconds))
+    again = list(together(group, few, tmp_path, execution=Execution(checkpoint_seconds=seconds)))
     assert all(event in again for event in before if isinstance(event, Epoch)), "not done again"
     events, weights = undisturbed
     for spec, content in zip(group, weights, strict=True):
@@ -220,9 +221,9 @@ def test_members_get_what_they_learned_by_a_few_calls_and_once(trial: Trial) -> 
 @pytest.mark.parametrize(
     ("settings", "epochs"),
     [
-        ({"checkpoint_seconds": 0}, [1, 2, 3, 4]),
-        ({"checkpoint_seconds": NEVER}, [4]),
-        ({"checkpoint_seconds": NEVER, "probes": (2,)}, [2, 4]),
+        ({}, [1, 2, 3, 4]),
+        ({"execution": AT_THE_END}, [4]),
+        ({"execution": AT_THE_END, "probes": (2,)}, [2, 4]),
     ],
     ids=str,
 )

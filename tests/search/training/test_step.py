@@ -19,6 +19,7 @@ from search.kernels import gpu
 from search.kernels.soundness import conditions_of
 from search.training import step as step_module
 from search.training import train as training
+from search.training.execution import Execution
 from search.training.fusing_pays import pace
 from search.training.members import Group, Member
 from search.training.out_of_memory import out_of_memory
@@ -164,7 +165,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
 
 
 def test_a_trial_whose_recording_fails_is_complete_and_says_so(trial: Trial, digits: Images, failing: FakeCuda) -> None:
-    events = list(train(trial(), digits, recorded=True))
+    events = list(train(trial(), digits, execution=Execution(recorded=True)))
     [notice] = [event for event in events if isinstance(event, Notice)]
     assert notice.text.startswith("recording a step as a CUDA graph failed (operation not permitted")
     assert isinstance(events[-1], Finished)

@@ -16,6 +16,7 @@ from resnet_space import Architecture, build
 from search.data import DataSet, Images, Split, batches, load
 from search.training import checkpoint
 from search.training import train as training
+from search.training.execution import Execution
 from search.training.train import errors, train
 from search.trials.events import Epoch, Event, Finished, Started
 from search.trials.trial import TrialSpec
@@ -73,7 +74,7 @@ def test_recomputing_changes_no_number(trial: Trial, digits: Images) -> None:
     dense = {"unit.shortcut": "concatenation", "unit.branch": "dense_bottleneck", "unit.order": "full_preactivation"}
     spec = trial(net=trial().architecture.assign(dense))
     kept = list(train(spec, digits, probes=[0, 1]))
-    anew = list(train(spec, digits, probes=[0, 1], recompute=True))
+    anew = list(train(spec, digits, probes=[0, 1], execution=Execution(recompute=True)))
     assert numbers(kept) == numbers(anew)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sweeping import Listed
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.data import DataSet, Images, load
 from search.files import failures
 from search.running import inline
-from search.running.feed import Listed
 from search.training.train import train
 from search.training.work import work
 from search.trials.events import Epoch, Event, Finished, Started
@@ -152,5 +152,5 @@ def test_more_than_the_machine_has_is_refused_before_any_training(
 
 
 def test_a_traceback_with_a_name_that_is_no_text_is_left_as_text(tmp_path: Path) -> None:
-    failures.leave(tmp_path / "trial", "No such file: a\udce9.png")
-    assert (tmp_path / "trial" / failures.NAME).read_text(encoding="utf-8") == "No such file: a\\udce9.png"
+    failures.write_traceback(tmp_path / "trial", "No such file: a\udce9.png")
+    assert (tmp_path / "trial" / failures.TRACEBACK_FILE).read_text(encoding="utf-8") == "No such file: a\\udce9.png"

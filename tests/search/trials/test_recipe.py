@@ -1,4 +1,4 @@
-"""Recipes: the schedules' formulas, the paper's rates at the paper's steps, and how a recipe is written down."""
+"""Recipes: the schedules' formulas, the paper's rates at the paper's steps, and how a recipe is written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resnet_space.errors import InputError
 from search.data import Images, steps_per_epoch
 from search.training.train import learning_rate, still_warming_up, train
 from search.trials.events import Epoch, Finished
-from search.trials.recipe import RECIPES, Constant, OneCycle, Recipe, Schedule, Steps, WarmUp, resolved
+from search.trials.recipe import RECIPES, Constant, OneCycle, Recipe, Schedule, Steps, WarmUp, resolve_recipe
 from search.trials.trial import TrialSpec
 
 PAPER = RECIPES["paper-cifar"]
@@ -47,7 +47,7 @@ def test_without_a_warm_up_the_schedule_holds_from_the_first_step() -> None:
     assert learning_rate(RECIPES["smoke"], 0, 10, warming_up=True) == RECIPES["smoke"].lr
 
 
-def test_warm_up_ends_below_its_error_and_for_good() -> None:
+def test_warm_up_ends_for_good_below_its_error() -> None:
     on, seen = True, []
     for error in (0.9, 0.8, 0.79, 0.95):
         on = still_warming_up(PAPER, on, error)
@@ -63,15 +63,17 @@ def test_a_trial_warms_up_until_its_training_error_is_low_and_never_again(
     first = next(number for number, epoch in enumerate(epochs) if epoch.train_error < 0.8)
     assert [epoch.lr for epoch in epochs] == [0.005] * (first + 1) + [1000.0] * (5 - first)
     assert 0 < first < 4
-    assert max(epoch.train_error for epoch in epochs[first + 1 :]) >= 0.8, "the example falls back above the limit"
+    assert max(epoch.train_error for epoch in epochs[first + 1 :]) >= 0.8, (
+        "in this example the error rises above the limit again"
+    )
 
 
-def test_steps_decay_once_a_milestone() -> None:
+def test_steps_decay_once_per_milestone() -> None:
     schedule = Steps(milestones=(0.3, 0.6), decay=0.5)
     assert [schedule.factor(at) for at in (0, 0.3 - 1e-9, 0.3, 0.6, 1)] == [1, 1, 0.5, 0.25, 0.25]
 
 
-def test_one_cycle_starts_at_a_25th_peaks_at_30_percent_and_ends_near_nothing() -> None:
+def test_one_cycle_starts_at_a_25th_peaks_at_30_percent_and_ends_near_zero() -> None:
     schedule = OneCycle()
     assert schedule.factor(0) == pytest.approx(1 / 25)
     assert schedule.factor(0.15) == pytest.approx((1 + 1 / 25) / 2)
@@ -104,7 +106,7 @@ def test_one_cycle_refuses_ends_above_its_peak(field: str) -> None:
 
 @pytest.mark.parametrize("length", [{}, {"epochs": 2, "steps": 5}])
 def test_a_recipe_has_epochs_or_steps_and_not_both(length: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="give epochs or steps, one of them"):
+    with pytest.raises(InputError, match="give either epochs or steps, not epochs="):
         Recipe.of(length)
 
 
@@ -115,33 +117,33 @@ def test_epochs_and_steps_give_the_length_in_steps() -> None:
 
 def test_a_name_stands_for_its_row() -> None:
     for name, recipe in RECIPES.items():
-        assert Recipe.of(resolved(name)) == recipe
+        assert Recipe.of(resolve_recipe(name)) == recipe
 
 
-def test_fields_beside_a_base_override_it() -> None:
-    recipe = Recipe.of(resolved({"base": "paper-cifar", "lr": 0.2, "warm_up": None}))
+def test_fields_next_to_a_base_override_it() -> None:
+    recipe = Recipe.of(resolve_recipe({"base": "paper-cifar", "lr": 0.2, "warm_up": None}))
     assert recipe == PAPER.model_copy(update={"lr": 0.2, "warm_up": None})
 
 
 @pytest.mark.parametrize(("base", "one", "other"), [("paper-cifar", "epochs", "steps"), ("fast", "steps", "epochs")])
-def test_another_length_replaces_the_bases(base: str, one: str, other: str) -> None:
-    recipe = Recipe.of(resolved({"base": base, one: 3}))
+def test_a_new_length_replaces_the_bases(base: str, one: str, other: str) -> None:
+    recipe = Recipe.of(resolve_recipe({"base": base, one: 3}))
     assert (getattr(recipe, one), getattr(recipe, other)) == (3, None)
 
 
-def test_a_whole_recipe_passes_as_it_is() -> None:
-    assert resolved({"epochs": 3}) == {"epochs": 3}
+def test_a_complete_recipe_is_not_changed() -> None:
+    assert resolve_recipe({"epochs": 3}) == {"epochs": 3}
 
 
-def test_an_unknown_recipe_is_told_the_nearest_and_all() -> None:
+def test_an_unknown_recipe_is_refused_with_the_nearest_and_all_names() -> None:
     with pytest.raises(InputError, match=r"unknown recipe 'fsat'; did you mean 'fast'\? allowed: paper-cifar, fast"):
-        resolved("fsat")
+        resolve_recipe("fsat")
 
 
 @pytest.mark.parametrize("base", [["fast"], {}, None, 3])
-def test_a_base_that_is_no_name_is_wrong_input(base: object) -> None:
+def test_a_base_that_is_not_a_name_is_an_input_error(base: object) -> None:
     with pytest.raises(InputError, match="unknown recipe"):
-        resolved({"base": base})
+        resolve_recipe({"base": base})
 
 
 @pytest.mark.parametrize(
@@ -160,14 +162,14 @@ def test_a_wrong_field_is_named(changes: dict[str, object], message: str) -> Non
         Recipe.of({"epochs": 1} | changes)
 
 
-def test_a_schedule_may_be_written_as_its_bare_name() -> None:
+def test_a_schedule_can_be_written_as_its_bare_name() -> None:
     assert Recipe.of({"epochs": 1, "schedule": "steps"}).schedule == Steps()
     assert Recipe.of({"epochs": 1, "warm_up": {}}).warm_up == WarmUp(lr=0.01, until_error=0.8)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_trains(name: str, trial: Callable[..., TrialSpec], digits: Images) -> None:
-    fields = Recipe.of(resolved({"base": name, "steps": 3})).model_dump()
+    fields = Recipe.of(resolve_recipe({"base": name, "steps": 3})).model_dump()
     *_, last = train(trial(**fields), digits)
     assert isinstance(last, Finished)
     assert last.status == "complete"

@@ -1,0 +1,116 @@
+"""The document of an ablation: one function per section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ablations.published import Published
+from ablations.run import AblationRun
+from reports import published as published_results
+from reports.document import arm_figures, arm_tables
+from reports.document.answer import answer
+from reports.document.arm_notes import footnotes, verdicts
+from reports.document.every_run import Fact, not_ended_well, setting, state, warning
+from reports.page import Block, Page, Section, Text
+
+
+def document(run: AblationRun, published: Sequence[Published] = ()) -> Page:
+    """An ablation, finished or not; `published` results are shown with its own."""
+    return Page(
+        title=run.study.name,
+        question=run.study.question or run.study.name,
+        answer=answer(run),
+        state=state(run),
+        warning=warning(run),
+        sections=[made for section in SECTIONS if (made := section(run, published))],
+    )
+
+
+def arms(run: AblationRun, _: Sequence[Published]) -> Section:
+    table, question = arm_tables.arms(run), run.study.question or run.study.name
+    on_terminal = replace(table, caption=question, notes=())
+    return Section(
+        "Arms",
+        [table],
+        brief=[on_terminal, Text([answer(run), *verdicts(run), *footnotes(run)])],
+        paper=[arm_tables.printed(run, f"{question} {answer(run)}")],
+    )
+
+
+def differences(run: AblationRun, _: Sequence[Published]) -> Section | None:
+    """Planned and exploratory comparisons apart."""
+    picture = arm_figures.forest(run)
+    if picture is None:
+        return None
+    blocks: list[Block] = [picture]
+    for caption, planned in (("Planned comparisons", True), ("Exploratory comparisons", False)):
+        if found := [each for each in run.findings if each.planned == planned]:
+            blocks.append(arm_tables.comparisons(run, caption, found))
+    return Section("Differences", blocks)
+
+
+def equal_complexity(run: AblationRun, _: Sequence[Published]) -> Section | None:
+    table = arm_tables.both_ways(run)
+    return Section("Equal complexity", [table]) if table else None
+
+
+def effects_of_factors(run: AblationRun, _: Sequence[Published]) -> Section | None:
+    table = arm_tables.terms(run)
+    return Section("Effects of the factors", [table]) if table else None
+
+
+def learning_curves(run: AblationRun, _: Sequence[Published]) -> Section | None:
+    picture = arm_figures.curves(run)
+    return Section("Learning curves", [picture]) if picture else None
+
+
+def error_against_complexity(run: AblationRun, published: Sequence[Published]) -> Section | None:
+    picture, table = arm_figures.error_against_macs(run, published), published_results.table(published, run.study.name)
+    blocks = [block for block in (picture, table) if block]
+    return Section("Error against complexity", blocks, paper=[table] if table else []) if blocks else None
+
+
+def signal_propagation(run: AblationRun, _: Sequence[Published]) -> Section | None:
+    pictures = arm_figures.propagation(run)
+    return Section("Signal propagation", pictures) if pictures else None
+
+
+def its_setting(run: AblationRun, _: Sequence[Published]) -> Section:
+    return setting(run, network=_network(run), seeds=_seeds(run), planned=_planned(run))
+
+
+def _network(run: AblationRun) -> list[Fact]:
+    """What the arms are changes of."""
+    study = run.study
+    base = study.net if isinstance(study.net, str) else "an architecture of its own"
+    return [("network", ", ".join([base, *(f"{path}={value}" for path, value in study.set.items())]))]
+
+
+def _seeds(run: AblationRun) -> str:
+    study = run.study
+    more = f", up to {study.most_seeds - 1} where comparisons are open" if study.adaptive else ""
+    return f"0 to {study.least_seeds - 1}{more}; a seed gives all arms the same order, augmentation and common weights"
+
+
+def _planned(run: AblationRun) -> list[Fact]:
+    """What was written down before the first trial."""
+    study = run.study
+    if not study.planned.compare:
+        return [("planned comparisons", "none")]
+    when = "stored before the first trial" if run.as_planned else "changed after the first trial"
+    return [("planned comparisons", f"{len(study.planned.compare)}, {when} (hash {study.plan_hash})")]
+
+
+SECTIONS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ...] = (
+    arms,
+    differences,
+    equal_complexity,
+    effects_of_factors,
+    learning_curves,
+    error_against_complexity,
+    signal_propagation,
+    not_ended_well,
+    its_setting,
+)
+"""In their order. A new section is a function, and its name here."""

@@ -1,0 +1,209 @@
+"""The pictures of an ablation: from its run to the plain data that figures are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import accumulate
+from operator import mul
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ablations.findings import POINTS, Finding
+from ablations.published import Published
+from ablations.run import AblationRun
+from reports.figures import complexity, differences, lines, published_results
+from reports.figures.complexity import Place
+from reports.figures.differences import Bar
+from reports.figures.lines import Curve, Trace
+from reports.figures.published_results import Known
+from reports.page import Picture
+from search.fronts.dominance import nondominated
+from search.trials.events import Probe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_DRAWN = 30
+"""Arms in a figure; readers could not distinguish more."""
+
+SIGNALS = {
+    "gradient": "gradient norm at the unit's input",
+    "product": "product of the shortcuts' gains so far",
+    "variance": "variance of the unit's output",
+    "dead": "dead ReLUs, %",
+}
+
+
+def forest(run: AblationRun) -> Picture | None:
+    """Differences to what each arm is compared with, planned ones first; None of a single arm."""
+    if not run.findings:
+        return None
+    caption = (
+        f"Difference of each arm to {run.study.control}, in points of {run.study.measure.heading}, with its "
+        "interval over pairs of seeds. Filled: resolved; hollow: not." + _of_many(run)
+    )
+    return Picture("differences", partial(_draw_forest, run), caption, _forest_in_words(run))
+
+
+def _draw_forest(run: AblationRun) -> Figure:
+    index = drawn(run)
+    bars = [
+        Bar(
+            arm=found.arm if found.versus == run.study.control else f"{found.arm} against {found.versus}",
+            index=index[found.arm],
+            delta=found.difference.delta,
+            low=found.difference.low,
+            high=found.difference.high,
+            resolved=found.resolved,
+            planned=found.planned,
+            note="" if found.difference.delta is not None else found.verdict,
+        )
+        for found in run.findings
+        if found.arm in index
+    ]
+    return differences.forest(bars, baseline=run.study.control, margin=run.study.planned.equivalent_within)
+
+
+def _forest_in_words(run: AblationRun) -> str:
+    """What the forest shows, for readers who cannot see it."""
+    index = drawn(run)
+    return "; ".join(f"{found.arm}: {_span(found)}" for found in run.findings if found.arm in index) or "no comparison"
+
+
+def _span(found: Finding) -> str:
+    seen = found.difference
+    if seen.delta is None:
+        return found.verdict
+    if seen.low is None or seen.high is None:
+        return f"{POINTS * seen.delta:+.2f} points"
+    return f"{POINTS * seen.delta:+.2f} points, from {POINTS * seen.low:+.2f} to {POINTS * seen.high:+.2f}"
+
+
+def curves(run: AblationRun) -> Picture | None:
+    """Validation errors by epoch; None before the first."""
+    if not len(run.curves):
+        return None
+    caption = "Validation error by epoch: the mean over seeds, and the band from the least to the greatest."
+    return Picture("curves", partial(_draw_curves, run), caption + _of_many(run))
+
+
+def _draw_curves(run: AblationRun) -> Figure:
+    trained = {record.key: record.architecture for record in run.records}
+    frame = run.curves.assign(net=run.curves["key"].map(trained)).dropna(subset="net")
+    stages = frame.groupby(["net", "epoch"])["validation_error"].agg(["mean", "min", "max"])
+    found = []
+    for arm, index in drawn(run).items():
+        key = run.nets[arm].key
+        if key in stages.index.get_level_values("net"):
+            mine = stages.loc[key]
+            columns = [mine[name].tolist() for name in ("mean", "min", "max")]
+            found.append(Curve(arm, index, [int(epoch) for epoch in mine.index], *columns))
+    return lines.curves(found)
+
+
+def error_against_macs(run: AblationRun, published: Sequence[Published] = ()) -> Picture | None:
+    """Test errors against MACs, before published results; None before the first error."""
+    if not any(arm.n for arm in run.summaries):
+        return None
+    caption = (
+        "Test error against MACs: bars are standard deviations over seeds, the staircase is the front."
+        + _of_many(run)
+        + published_results.sentence(published, "macs", _measured(run), run.study.data.name)
+    )
+    return Picture("complexity", partial(_draw_complexity, run, published_results.known(published, "macs")), caption)
+
+
+def _measured(run: AblationRun) -> list[tuple[float, float]]:
+    """(MACs, test error) of the arms that the figure of complexity shows."""
+    index = drawn(run)
+    return [(arm.macs, arm.mean) for arm in run.summaries if arm.mean is not None and arm.arm in index]
+
+
+def _draw_complexity(run: AblationRun, published: Sequence[Known]) -> Figure:
+    index = drawn(run)
+    arms = [arm for arm in run.summaries if arm.mean is not None and arm.arm in index]
+    values = np.array([(arm.mean, arm.macs) for arm in arms], dtype=float).reshape(-1, 2)
+    front = nondominated(values)
+    return complexity.complexity(
+        [
+            Place(arm.arm, index[arm.arm], arm.macs, arm.mean, arm.std, bool(on))
+            for arm, on in zip(arms, front, strict=True)
+            if arm.mean is not None
+        ],
+        published=published,
+    )
+
+
+def propagation(run: AblationRun) -> list[Picture]:
+    """Signals by unit, one picture for each epoch after which they were measured."""
+    pictures = []
+    for epoch in sorted({probe.epoch for probe in run.probes}):
+        when = "at initialisation" if epoch == 0 else f"after epoch {epoch}"
+        caption = (
+            f"How signals propagate {when}, unit by unit from the first to the last: the gradient's norm at a unit's "
+            "input, the product of the shortcuts' gains up to it, the variance of its output, and dead ReLUs."
+        )
+        pictures.append(Picture(f"propagation-{epoch}", partial(_draw_propagation, run, epoch), caption))
+    return pictures
+
+
+def _draw_propagation(run: AblationRun, epoch: int) -> Figure:
+    """Each arm's mean over seeds, the geometric mean of signals that span decades."""
+    by_net: dict[str, list[Probe]] = {}
+    nets = {record.key: record.architecture for record in run.records}
+    for probe in run.probes:
+        if probe.epoch == epoch and probe.key in nets:
+            by_net.setdefault(nets[probe.key], []).append(probe)
+    panels: dict[str, list[Trace]] = {heading: [] for heading in SIGNALS.values()}
+    for arm, index in drawn(run).items():
+        for name, values in signals(by_net.get(run.nets[arm].key, [])).items():
+            panels[SIGNALS[name]].append(Trace(arm, index, list(range(1, len(values) + 1)), values))
+    return lines.propagation(panels)
+
+
+def signals(probes: list[Probe]) -> Mapping[str, list[float]]:
+    """One value a unit, over the seeds of a network; NaN where no seed has one."""
+    if not probes:
+        return {}
+
+    def over_seeds(name: str, *, logarithmic: bool = False) -> list[float]:
+        table = np.array([getattr(probe, name) for probe in probes], dtype=float)
+        known = np.isfinite(table)
+        with np.errstate(divide="ignore"):
+            scaled = np.log(table) if logarithmic else table
+        sums = np.where(known, scaled, 0).sum(axis=0)
+        means = np.divide(sums, known.sum(axis=0), out=np.full(len(sums), np.nan), where=known.any(axis=0))
+        return [float(value) for value in (np.exp(means) if logarithmic else means)]
+
+    gains = over_seeds("gain")
+    return {
+        "gradient": over_seeds("gradient", logarithmic=True),
+        "product": list(accumulate(gains, mul)),
+        "variance": over_seeds("variance", logarithmic=True),
+        "dead": over_seeds("dead"),
+    }
+
+
+def indices(run: AblationRun) -> dict[str, int]:
+    """An arm's place in the table, by which figures and rows find each other."""
+    return {arm.arm: place for place, arm in enumerate(run.summaries)}
+
+
+def drawn(run: AblationRun) -> dict[str, int]:
+    """The arms that figures show, with their places in the table: of more than `MOST_DRAWN`, the baseline, those of
+    planned comparisons, and those that differ most."""
+    places = indices(run)
+    if len(places) <= MOST_DRAWN:
+        return places
+    ranked = sorted(run.findings, key=lambda found: (not found.planned, -abs(found.difference.delta or 0.0)))
+    chosen = dict.fromkeys([run.study.control, *(found.arm for found in ranked)])
+    return {arm: places[arm] for arm in sorted(list(chosen)[:MOST_DRAWN], key=places.__getitem__)}
+
+
+def _of_many(run: AblationRun) -> str:
+    """What a caption says where not all arms are drawn."""
+    if len(run.summaries) <= MOST_DRAWN:
+        return ""
+    return f" {MOST_DRAWN} of {len(run.summaries)} arms are drawn: planned comparisons, and those that differ most."

@@ -1,0 +1,104 @@
+"""The document of two runs that are compared: one function a section."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ablations.findings import POINTS
+from ablations.two_runs import ALIKE, TwoRuns
+from reports.figures import distributions
+from reports.figures.distributions import Distribution
+from reports.numbers import engineering, interval, p_value, percent
+from reports.page import Grid, Page, Picture, Section, texts
+from search.store.membership import foreign_note
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HEADINGS = ("network", "MACs", "first, %", "second, %", "difference, points", "pairs")
+CHANGED = ("field", "first", "second")
+
+
+def document(both: TwoRuns) -> Page:
+    """The second run compared with the first. A new section is a name in the tuple."""
+    sections = (networks_in_common, changed_fields, errors_at_equal_complexity)
+    return Page(
+        title=f"{both.second.name} compared with {both.first.name}",
+        question=f"Does {both.second.name} do better than {both.first.name}?",
+        answer=answer(both),
+        state=" ".join(
+            [f"{len(both.first.trials)} and {len(both.second.trials)} complete trials.", *_trials_foreign_note(both)]
+        ),
+        sections=[made for section in sections if (made := section(both))],
+    )
+
+
+def answer(both: TwoRuns) -> str:
+    """What the comparison found, in a sentence or two."""
+    return f"{_of_networks_in_common(both)} {_at_equal_complexity(both)}"
+
+
+def _of_networks_in_common(both: TwoRuns) -> str:
+    seen = both.overall
+    if not both.common or seen.delta is None:
+        return "The runs have no network in common."
+    span = ""
+    if seen.low is not None and seen.high is not None:
+        span = f" (95 % interval {POINTS * seen.low:+.2f} to {POINTS * seen.high:+.2f})"
+    return (
+        f"Over the {len(both.common)} networks that both have, {both.second.name} differs from "
+        f"{both.first.name} by {POINTS * seen.delta:+.2f} points{span}."
+    )
+
+
+def _at_equal_complexity(both: TwoRuns) -> str:
+    same = both.at_equal_complexity
+    if same.p is None:
+        return "Too few networks are of equal complexity to compare distributions."
+    verdict = "differ" if same.p <= 0.05 else "are not shown to differ"
+    return (
+        f"At equal MACs (within {ALIKE:.0%}) the distributions of errors over {len(same.first)} networks each "
+        f"{verdict}: D = {same.statistic:.2f}, p = {p_value(same.p)} (Kolmogorov-Smirnov)."
+    )
+
+
+def _trials_foreign_note(both: TwoRuns) -> list[str]:
+    """The stored trials of either run that are in no number."""
+    lines = [(side.name, foreign_note(side.others)) for side in (both.first, both.second)]
+    return [f"{name}: {line}." for name, line in lines if line]
+
+
+def networks_in_common(both: TwoRuns) -> Section | None:
+    if not both.common:
+        return None
+    first, second = (side.networks.loc[both.common] for side in (both.first, both.second))
+    columns = (first["macs"].tolist(), first["error"].tolist(), second["error"].tolist())
+    rows = []
+    for network, macs, before, now in zip(both.common, *columns, strict=True):
+        seen = both.difference(network)
+        points = "" if seen.delta is None else interval(seen.delta, seen.low, seen.high)
+        errors = (percent(before, None), percent(now, None))
+        rows.append((both.named(network), engineering(macs), *errors, points, f"{seen.n}"))
+    return Section("Networks in common", [Grid("Test errors", HEADINGS, HEADINGS[1:], texts(rows))])
+
+
+def changed_fields(both: TwoRuns) -> Section | None:
+    rows = [(path, str(before), str(now)) for path, before, now in both.changed]
+    return Section("What the studies have otherwise", [Grid("Fields", CHANGED, (), texts(rows))]) if rows else None
+
+
+def errors_at_equal_complexity(both: TwoRuns) -> Section:
+    caption = (
+        "Distribution of test errors at equal complexity: the share of networks with an error of at most so much, "
+        "with 95 % bands (Dvoretzky, Kiefer and Wolfowitz)."
+    )
+    stem = f"compare-{both.second.name}-errors"
+    picture = Picture(stem, partial(_draw_distributions, both), caption, answer(both))
+    return Section("Errors at equal complexity", [picture])
+
+
+def _draw_distributions(both: TwoRuns) -> Figure:
+    same = both.at_equal_complexity
+    sides = ((both.first.name, same.first), (both.second.name, same.second))
+    return distributions.distributions([Distribution(name, at, errors) for at, (name, errors) in enumerate(sides)])

@@ -1,0 +1,123 @@
+"""The document of a search: one function per section."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from ablations.published import Published
+from reports import front
+from reports import published as published_results
+from reports.document import search_figures
+from reports.document.every_run import not_ended_well, setting, state, warning
+from reports.document.provenance import provenance
+from reports.figures.published_results import COSTS
+from reports.numbers import percent
+from reports.page import Block, Facts, Page, Section, Text
+from search.exploring.run import SearchRun
+
+
+def document(run: SearchRun, published: Sequence[Published] = ()) -> Page:
+    """A search, finished or not; `published` results are shown with its own."""
+    return Page(
+        title=run.study.name,
+        question=run.study.question or run.study.name,
+        answer=answer(run),
+        state=state(run),
+        warning=warning(run),
+        sections=[made for section in SECTIONS if (made := section(run, published))],
+    )
+
+
+def answer(run: SearchRun) -> str:
+    """How many networks are on the front, and the best of them."""
+    if not run.front:
+        return "No network has a complete trial yet."
+    best = min(run.front, key=lambda point: point.error)
+    sure = sum(point.confirmed for point in run.front)
+    return (
+        f"{len(run.front)} networks are on the front, {sure} of them confirmed; "
+        f"the least validation error is {percent(best.error, best.error_std)} %, at {front.cost(best)}."
+    )
+
+
+def the_front(run: SearchRun, _: Sequence[Published]) -> Section:
+    question, legend, history = run.study.question or run.study.name, front.legend(run.front), list(how_it_went(run))
+    return Section(
+        "The front",
+        [front.table("Networks on the front", run.front, legend), Text(history)],
+        brief=[front.table(question, run.front), Text([answer(run), *legend, *history])],
+        paper=[front.printed(question, run.front, [*legend, *provenance(run)], label=run.study.name)],
+    )
+
+
+def how_it_went(run: SearchRun) -> Iterator[str]:
+    """What a reader of the front should know about how it was found."""
+    yield from provenance(run)
+    ended = Counter(trial.status for trial in run.searched)
+    begun = len(run.searched) - ended["infeasible"]
+    parts = [f"{number} {status}" for status, number in ended.items() if status != "infeasible"]
+    line = f"searched by {run.study.sampler.kind}: {begun} trials begun ({', '.join(parts) or 'none'})"
+    if ended["infeasible"]:
+        line += f"; {ended['infeasible']} more were over a constraint, and never begun"
+    yield f"{line}."
+    if ended["pruned"]:
+        rungs = sorted(Counter(run.stopped_at.values()).items())
+        yield (
+            f"stopped early by {run.study.stopping.kind}: "
+            + ", ".join(f"{number} at epoch {epoch}" for epoch, number in rungs)
+            + f"; {run.saved.fraction:.0%} of {run.saved.full} epochs were saved."
+        )
+    if run.study.confirm and run.front:
+        sure = sum(point.confirmed for point in run.front)
+        yield f"confirmed with {run.study.confirm} fresh seeds: {sure} of {len(run.front)} networks on the front."
+    if run.study.reference:
+        point = ", ".join(f"{name} = {front.objective_text(name, v)}" for name, v in run.study.reference.items())
+        if run.reference_inside:
+            yield f"no hypervolume: {run.reference_inside}"
+        else:
+            yield (
+                f"hypervolume of the search's trials: {run.trace[-1] if len(run.trace) else 0:.1%} "
+                f"of the box below the reference point ({point})."
+            )
+
+
+def figures(run: SearchRun, published: Sequence[Published]) -> Section | None:
+    """Published results stand in a table below the last front that has any of them."""
+    table = published_results.table(published, run.study.name)
+    costs = search_figures.costs(run)
+    blocks: list[Block] = [search_figures.front_picture(run, cost, published) for cost in costs]
+    if table:
+        blocks.insert(max((at for at, cost in enumerate(costs, 1) if cost in COSTS), default=len(costs)), table)
+    blocks += filter(None, (search_figures.hypervolume_picture(run), search_figures.importance_picture(run)))
+    if unexplained := [f"No importance of axes for {name}: {reason}." for name, reason in run.unexplained]:
+        blocks.append(Text(unexplained))
+    return Section("Figures", blocks, paper=[table] if table else []) if blocks else None
+
+
+def the_networks(run: SearchRun, _: Sequence[Published]) -> Section | None:
+    if not run.front:
+        return None
+    differ = front.differences([run.nets[point.key] for point in run.front])
+    facts = [(point.key, fields) for point, fields in zip(run.front, differ, strict=True)]
+    return Section("What the networks are", [Text(["Fields in which they differ."]), Facts(facts)])
+
+
+def its_setting(run: SearchRun, _: Sequence[Published]) -> Section:
+    study = run.study
+    confirming = (
+        f"{study.confirmation_seeds[0]} to {study.confirmation_seeds[-1]} to confirm"
+        if study.confirm
+        else "none to confirm"
+    )
+    return setting(run, seeds=f"0 to {study.replicates - 1} to search, {confirming}")
+
+
+SECTIONS: tuple[Callable[[SearchRun, Sequence[Published]], Section | None], ...] = (
+    the_front,
+    figures,
+    the_networks,
+    not_ended_well,
+    its_setting,
+)
+"""In their order. A new section is a function, and its name here."""

@@ -1,0 +1,81 @@
+"""The pictures of a search: from its run to the plain data that figures are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import isnan
+from typing import TYPE_CHECKING
+
+from ablations.published import Published
+from reports.figures import front as fronts
+from reports.figures import hypervolume, importance, published_results
+from reports.figures.front import Mark
+from reports.figures.published_results import Known
+from reports.page import Picture
+from search.exploring.run import SearchRun
+from search.fronts.dominance import knee
+from search.fronts.objectives import OBJECTIVES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def costs(run: SearchRun) -> list[str]:
+    """The objectives that the error is drawn against."""
+    names = run.study.objectives
+    return [name for name in names if name != "error"] if "error" in names else []
+
+
+def front_picture(run: SearchRun, cost: str, published: Sequence[Published] = ()) -> Picture:
+    """The front of the error and a cost, before published results."""
+    caption = (
+        f"The front of error and {OBJECTIVES[cost].heading}: bars are standard deviations over seeds, "
+        "hollow points are provisional, dominated networks are grey."
+        + published_results.sentence(published, cost, _measured(run, cost), run.study.data.name)
+    )
+    known = published_results.known(published, cost)
+    return Picture(f"front-{cost}", partial(_draw_front, run, cost, known), caption)
+
+
+def hypervolume_picture(run: SearchRun) -> Picture | None:
+    """None without a reference point that all trials keep to."""
+    if not run.study.reference or run.reference_inside or not len(run.trace):
+        return None
+    caption = "The hypervolume after each trial, as a share of the box below the reference point."
+    return Picture("hypervolume", lambda: hypervolume.hypervolume(run.trace, ended=run.ended), caption)
+
+
+def importance_picture(run: SearchRun) -> Picture | None:
+    """None where no axis has an importance."""
+    table = run.importance
+    if not table["importance"].notna().any():
+        return None
+    caption = "What each axis matters for each objective: how much worse a forest predicts with that axis shuffled."
+    return Picture("importance", lambda: importance.importance(table), caption)
+
+
+def _measured(run: SearchRun, cost: str) -> list[tuple[float, float]]:
+    """Where all networks with a complete trial stand."""
+    table = run.networks.dropna(subset=[cost, "error"])
+    return [(float(row[cost]), float(row["error"])) for row in table.to_dict("records")]
+
+
+def _draw_front(run: SearchRun, cost: str, published: Sequence[Known]) -> Figure:
+    """All networks that have a complete trial; the front is that of all the study's objectives."""
+    members = {point.key for point in run.front}
+    table = run.networks.dropna(subset=[cost, "error"])
+    marks = [
+        Mark(
+            key=row["architecture"],
+            x=float(row[cost]),
+            y=float(row["error"]),
+            y_std=None if isnan(row["error_std"]) else float(row["error_std"]),
+            confirmed=bool(row["confirmed"]),
+            on_front=row["architecture"] in members,
+        )
+        for row in table.to_dict("records")
+    ]
+    values = [tuple(point.values.values()) for point in run.front]
+    bend = run.front[knee(values)].key if len(values) > 2 else None
+    return fronts.front(marks, x=cost, y="error", knee=bend, published=published)

@@ -1,0 +1,143 @@
+"""Differences of arms to their baseline: a forest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from reports.figures import style
+from reports.figures.arms import WIDE, colour, finite, look, sheet
+from reports.figures.style import GREY
+
+DOTTED = (0, (1, 1))
+"""The line of what was not planned."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An arm's error minus the baseline's, with its interval; all fractions. `note` is why there is no number."""
+
+    arm: str
+    index: int
+    delta: float | None
+    low: float | None
+    high: float | None
+    resolved: bool
+    planned: bool
+    note: str = ""
+
+
+def forest(bars: Sequence[Bar], *, baseline: str, margin: float | None = None, title: str = "") -> Figure:
+    """One row an arm: its difference to the baseline in percentage points, filled where resolved, hollow where not.
+
+    The band is ±`margin`, a fraction: differences that do not matter. Where an arm is ten times as wide as the narrow
+    ones, the axis is logarithmic beyond a threshold, on both sides of zero; it says from where on.
+    """
+    with style.applied():
+        figure = sheet(WIDE, 0.165 * max(len(bars), 3) + 0.95, {}, title)
+        axes = figure.add_subplot()
+        if not bars:
+            style.sentence(axes, "no arm to compare with the baseline yet")
+            return style.settle(figure)
+        axes.set_xlabel(f"error minus that of {style.plain(baseline)}, percentage points", parse_math=False)
+        axes.set_yticks(range(len(bars)), [style.plain(bar.arm) for bar in bars], parse_math=False)
+        axes.set_ylim(len(bars) - 0.4, -0.6)
+        axes.tick_params(axis="y", left=False)
+        axes.grid(False, axis="y")
+        rows = [(_points(bar.delta), _points(bar.low), _points(bar.high)) for bar in bars]
+        _differences(axes, [[end for end in row if finite(end)] for row in rows], _points(margin or 0))
+        if margin:
+            axes.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, linewidth=0, zorder=0)
+        axes.axvline(0, color="black", linewidth=0.6, zorder=1)
+        for at, (bar, row, label) in enumerate(zip(bars, rows, axes.get_yticklabels(), strict=True)):
+            label.set_gid(f"arm-{bar.index}-name")
+            _row(axes, at, bar, *row)
+        if keys := _keys([bar for bar, (delta, _, _) in zip(bars, rows, strict=True) if finite(delta)], margin):
+            figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
+        return style.settle(figure)
+
+
+def _differences(axes: Axes, rows: Sequence[Sequence[float]], most: float) -> None:
+    """The axis of a forest, so wide that everything is on it: the arms' points and ends, and the margin."""
+    points = [-most, most, *(point for row in rows for point in row)]
+    # How far each arm reaches from zero; a quarter of them reaches no farther than `near`.
+    reach = sorted(max(map(abs, row)) for row in rows if any(row))
+    near = max(reach[len(reach) // 4], most) if reach else most
+    far, (least, greatest) = max(map(abs, points)), (min(*points, 0), max(*points, 0))
+    if far > style.DECADE * near:
+        threshold = _round_up(near)
+        axes.set_xscale("symlog", linthresh=threshold, linscale=1.2)
+        axes.set_xlim(min(1.6 * least, -1.15 * threshold), max(1.6 * greatest, 1.15 * threshold))
+        steps = [threshold * 10**power for power in range(math.ceil(math.log10(far / threshold)) + 1)]
+        axes.xaxis.set_major_locator(FixedLocator([0, *steps, *(-step for step in steps)]))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel(f"{axes.get_xlabel()}\n(logarithmic beyond ±{threshold:g})", parse_math=False)
+    else:
+        room = 0.06 * (greatest - least) or 1
+        axes.set_xlim(least - room, greatest + room)
+        style.number(axes.xaxis)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: _signed(at, "g")))
+
+
+def _row(axes: Axes, at: int, bar: Bar, delta: float, low: float, high: float) -> None:
+    """An arm of a forest, in points: point, interval, and the numbers at the right."""
+    tone, gid, said = colour(bar.index), f"arm-{bar.index}", []
+    if finite(delta):
+        said = [_signed(delta)]
+        fill = {"marker": "o", "markerfacecolor": tone if bar.resolved else "white"}
+        axes.plot([delta], [at], linestyle="", zorder=4, gid=f"{gid}-point", **look(bar.index, 4.2) | fill)
+        if not math.isnan(low) and not math.isnan(high):
+            said += [f"[{_signed(low)}, {_signed(high)}]"]
+            left, right = axes.get_xlim()
+            ends, planned = [max(low, left), min(high, right)], "-" if bar.planned else DOTTED
+            axes.plot(ends, [at, at], color=tone, linestyle=planned, gid=f"{gid}-interval")
+            for end, edge, arrow in ((low, left, "<"), (high, right, ">")):
+                if math.isinf(end):
+                    axes.plot([edge], [at], arrow, color=tone, markersize=3, clip_on=False, gid=f"{gid}-endless")
+    text = "  ".join([*said, style.plain(bar.note or ("" if said else "no number"))])
+    place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center_baseline", "fontsize": 6.5}
+    axes.text(1.02, at, text.rstrip(), parse_math=False, gid=f"{gid}-note", **place)
+
+
+def _keys(bars: Sequence[Bar], margin: float | None) -> list[Line2D | Patch]:
+    """The legend of a forest: what is drawn in two ways there."""
+    dot: dict[str, Any] = {"marker": "o", "markersize": 4.2, "linestyle": "", "color": "black"}
+    keys: list[Line2D | Patch] = []
+    if any(bar.resolved for bar in bars):
+        keys.append(Line2D([], [], label="resolved", **dot))
+    if any(not bar.resolved for bar in bars):
+        keys.append(Line2D([], [], label="not resolved", markerfacecolor="white", **dot))
+    if any(not bar.planned for bar in bars):
+        keys.append(Line2D([], [], label="not planned", color="black", linestyle=DOTTED))
+    if margin:
+        keys.append(Patch(color=GREY, alpha=0.15, linewidth=0, label=f"±{100 * margin:g} points"))
+    return keys
+
+
+def _points(fraction: float | None) -> float:
+    """In percentage points, no finer than any test set; none is `nan`, and what is beyond every error is infinite."""
+    if fraction is None:
+        return math.nan
+    return math.copysign(math.inf, fraction) if abs(fraction) > 1e6 else round(100 * fraction, 12)
+
+
+def _signed(number: float, form: str = ".2f") -> str:
+    """With its sign, which is as wide as a plus; zero has none."""
+    if not math.isfinite(number):
+        return "−∞" if number < 0 else "∞"
+    said = f"{number:+{form}}"
+    return f"{0:{form}}" if float(said) == 0 else said.replace("-", "−")
+
+
+def _round_up(number: float) -> float:
+    """To the next 1, 2 or 5 of its decade."""
+    decade = 10.0 ** math.floor(math.log10(number))
+    return next((float(f"{step * decade:.3g}") for step in (1, 2, 5) if step * decade >= number * 0.999), 10 * decade)

@@ -1,0 +1,125 @@
+"""Figures inside a page: as SVG in the page's colours, for light and for dark."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from io import BytesIO
+
+from matplotlib.figure import Figure
+
+from reports.figures import style
+from reports.figures.arms import PURPLE, SKY, colour
+from reports.figures.style import BLUE, FORMATS, GREEN, GREY, ORANGE, RED
+
+SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+
+LIGHT, DARK = "#FFFFFF", "#16181C"
+"""What a page's text stands on, by theme."""
+
+TONES = {
+    # drawn: (variable, on light, on dark)
+    BLUE: ("blue", "#0072B2", "#3D9BD8"),
+    RED: ("vermillion", "#D55E00", "#E8701A"),
+    GREEN: ("green", "#009E73", "#14B88A"),
+    PURPLE: ("purple", "#C2649A", "#D68FB8"),
+    ORANGE: ("orange", "#B97F00", "#E69F00"),
+    SKY: ("sky", "#2F93C9", "#7CC8F2"),
+    GREY: ("grey", "#808080", "#8C8C8C"),
+    "#E6E6E6": ("grid", "#E6E6E6", "#2E3238"),
+}
+"""Okabe and Ito's colours, moved as little as it takes for a contrast of 3:1 with what they stand on."""
+
+SCALE = 1.7
+"""CSS pixels a point of a figure: its 7-point letters are 12 pixels high."""
+
+
+def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
+    """A figure as an `<svg>` to stand inside a page; `alt` says what it shows to readers who cannot see it.
+
+    Names inside begin with `prefix`, which no other figure of the page may have. What has the gid `arm-{index}-{part}`
+    gets `data-arm="{index}"`. Black becomes the colour of the text, white the page's, other colours CSS variables of
+    `variables`. As wide as its column, and at most `SCALE` pixels a point. The same figure is the same text.
+    """
+    with style.applied():
+        file = BytesIO()
+        figure.savefig(file, format="svg", transparent=True, **FORMATS["svg"])
+    root = ET.fromstring(file.getvalue())
+    used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', file.getvalue().decode()))
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{SVG}metadata", f"{SVG}style"):
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(SVG)
+        _name(element, used, prefix)
+        for name in ("style", "fill", "stroke"):
+            if name in element.attrib:
+                element.set(name, _themed(element.attrib[name]))
+    width = float(root.attrib["viewBox"].split()[2])
+    root.attrib = {
+        "xmlns": SVG.strip("{}"),
+        "viewBox": root.attrib["viewBox"],
+        "role": "img",
+        "aria-labelledby": f"{prefix}-title",
+        # Matplotlib leaves black out: what has no colour is the text's.
+        "fill": "currentColor",
+        "stroke-linejoin": "round",
+        "style": f"width: {SCALE * width:.0f}px; max-width: 100%; height: auto",
+    }
+    title = ET.Element("title", {"id": f"{prefix}-title"})
+    title.text = printable(alt)
+    root.insert(0, title)
+    return ET.tostring(root, encoding="unicode")
+
+
+def variables(dark: bool) -> str:
+    """The colours of figures in a theme, as declarations of CSS variables."""
+    return "\n".join(
+        f"  --figure-{name}: {on_dark if dark else on_light};" for name, on_light, on_dark in TONES.values()
+    )
+
+
+def tone(index: int) -> str:
+    """An arm's colour in CSS."""
+    return _themed(colour(index).lower())
+
+
+def printable(text: str) -> str:
+    """Text without what neither HTML nor XML can hold: control characters and halves of surrogate pairs become `�`."""
+    return re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, 1 to 21: (L1 + 0.05) / (L2 + 0.05), with the relative luminance of WCAG 2.2.
+
+    >>> contrast("#000000", "#FFFFFF")
+    21.0
+    """
+    darker, lighter = sorted(_luminance(colour) for colour in (one, other))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    levels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4 for level in levels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _name(element: ET.Element, used: set[str], prefix: str) -> None:
+    """Names that nothing refers to go; the others are the figure's own."""
+    name = element.attrib.pop("id", "")
+    if found := re.fullmatch(r"arm-(\d+)-\w+", name):
+        element.set("data-arm", found[1])
+    elif name in used:
+        element.set("id", f"{prefix}-{name}")
+    if (target := element.attrib.pop(f"{XLINK}href", None)) is not None:
+        element.set("href", f"#{prefix}-{target.removeprefix('#')}")
+    if (clip := element.get("clip-path")) is not None:
+        element.set("clip-path", clip.replace("url(#", f"url(#{prefix}-"))
+
+
+def _themed(colours: str) -> str:
+    for drawn, (name, _, _) in TONES.items():
+        colours = colours.replace(drawn.lower(), f"var(--figure-{name}, {drawn})")
+    return colours.replace("#000000", "currentColor").replace("#ffffff", "var(--paper, white)")

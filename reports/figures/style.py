@@ -1,0 +1,152 @@
+"""How figures look: the width of a paper's column, colours that everybody can distinguish, text that is only text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+COLUMN = (3.4, 2.6)
+"""Width and height of a figure in a paper's column, in inches."""
+
+DECADE = 10
+"""Values that span more than so many times the smallest are drawn on a logarithm."""
+
+# Okabe and Ito 2008, "Color Universal Design": distinct with every common kind of colour blindness.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8C8C8C"
+
+FONT = "DejaVu Sans"
+"""Comes with matplotlib, so that a figure has the same letters on every machine."""
+LONGEST = 36
+"""Characters of a label; a longer one loses its middle."""
+
+FORMATS: dict[str, dict[str, Any]] = {
+    # Without dates and versions: the same figure is the same bytes.
+    "svg": {"metadata": {"Date": None, "Creator": None}},
+    "png": {"metadata": {"Software": None}},
+    "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+}
+"""What a figure can be saved as, and with which options."""
+
+STYLE = {
+    "font.sans-serif": [FONT],
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "legend.handletextpad": 0.4,
+    "legend.columnspacing": 1.2,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.color": "#E6E6E6",
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "lines.linewidth": 1.1,
+    "figure.facecolor": "white",
+    "savefig.dpi": 300,
+    # Letters as outlines: a browser without the font would set other widths, and labels would run into each other.
+    "svg.fonttype": "path",
+    # What names inside an SVG are made from; by default chance.
+    "svg.hashsalt": "resnet-space",
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Matplotlib's defaults and `STYLE`, whatever a user's matplotlibrc says; afterwards all is as it was."""
+    with matplotlib.style.context(["default", STYLE]):
+        yield
+
+
+def page(title: str = "", height: float = COLUMN[1]) -> Figure:
+    """An empty figure, a column wide and `height` inches high."""
+    figure = Figure(figsize=(COLUMN[0], height), layout="constrained")
+    if title:
+        figure.suptitle(plain(title, 2 * LONGEST), fontsize="medium", parse_math=False)
+    return figure
+
+
+def sentence(axes: Axes, text: str, *, width: int = 50) -> None:
+    """Axes without numbers, and why there are none, in lines of `width` characters."""
+    axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
+    axes.grid(False)
+    lines = textwrap.fill(plain(text, 4 * width), width)
+    axes.text(0.5, 0.5, lines, transform=axes.transAxes, ha="center", va="center", parse_math=False)
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Below everything, where it covers nothing."""
+    handles, names = axes.get_legend_handles_labels()
+    made = figure.legend(handles, names, loc="outside lower center", ncols=2 if len(names) > 2 else len(names))
+    for text in made.get_texts():
+        text.set_parse_math(False)
+
+
+def settle(figure: Figure) -> Figure:
+    """The figure with its layout made, once and for all: a second drawing would move it by a hair."""
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    # No engine at all: with one that does nothing, each saving draws twice.
+    figure.set_layout_engine(None)
+    return figure
+
+
+def number(axis: Axis, values: Sequence[float] = (), *, whole: bool = False) -> None:
+    """Ticks as people write numbers, 50M, 0.5, 7; logarithmic where `values` span more than a decade."""
+    low, high = min(values, default=0), max(values, default=0)
+    if low > 0 and DECADE * low < high:
+        set_scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
+        set_scale("log")
+        subs = (1, 2, 5) if high / low < DECADE**2 else (1, 3) if high / low < DECADE**3 else (1,)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
+        axis.set_minor_formatter(NullFormatter())
+    else:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))
+    axis.set_major_formatter(FuncFormatter(lambda at, _: short(at)))
+
+
+def short(number: float) -> str:
+    """All the digits of a tick, and a letter for thousands.
+
+    >>> short(2_500_000), short(0.5), short(1e9)
+    ('2.5M', '0.5', '1G')
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:.6g}{letter}"
+    return f"{number:.6g}"
+
+
+def plain(text: str, longest: int = LONGEST) -> str:
+    """One line that can be drawn: characters that the font lacks become `�`, and the middle of a long one `…`."""
+    line = "".join(char if ord(char) in _drawable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+    if len(line) <= longest:
+        return line
+    head = (longest - 1) // 2
+    return f"{line[:head]}…{line[len(line) - (longest - 1 - head) :]}"
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    # Below the space are control characters, which XML forbids.
+    return frozenset(code for code in get_font(findfont(FONT)).get_charmap() if chr(code).isprintable())

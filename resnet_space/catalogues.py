@@ -1,0 +1,84 @@
+"""Fields that take a row of a catalogue: a catalogue is a dict, and what a field allows is read from it.
+
+`Annotated[ShortcutKind, OneOf(SHORTCUTS)]` takes each kind of `SHORTCUTS`, and `Annotated[str, NameOf(ORDERS)]` each
+name of `ORDERS`. A new row is allowed, listed in errors and in the JSON Schema, and a value of axes, with no other
+change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from resnet_space.errors import InputError
+
+
+class OneOf:
+    """A field takes `{kind: NAME, field: value, ...}` of a catalogue of descriptions; the name alone stands for a kind
+    with its defaults, and a mapping without a `kind` for the kind `otherwise`, if there is one."""
+
+    def __init__(self, catalogue: Mapping[str, type[BaseModel]], *, otherwise: str = "") -> None:
+        self.catalogue, self.otherwise = catalogue, otherwise
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        kinds = reduce(or_, self.catalogue.values())
+        return handler.generate_schema(Annotated[kinds, Field(discriminator="kind"), BeforeValidator(self._whole)])
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        if self.otherwise:
+            return handler(core)
+        return {"anyOf": [handler(core), {"enum": list(self.catalogue)}]}
+
+    def _whole(self, value: Any) -> Any:
+        if isinstance(value, Mapping) and "kind" not in value:
+            if self.otherwise:
+                return {"kind": self.otherwise, **value}
+            raise InputError(f"needs a 'kind', not {value}; allowed: {', '.join(self.catalogue)}")
+        return {"kind": value} if isinstance(value, str) else value
+
+
+class NameOf:
+    """A field takes a name of a catalogue."""
+
+    def __init__(self, catalogue: Mapping[str, Any]) -> None:
+        self.catalogue = catalogue
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(self.literal)
+
+    @property
+    def literal(self) -> Any:
+        """`Literal` of the names."""
+        return Literal[tuple(self.catalogue)]
+
+
+def alternatives(annotation: Any, metadata: Sequence[Any] = ()) -> Iterator[Any]:
+    """What may stand in a field: the types of a union, and the rows of a catalogue, one after another.
+
+    Of a `FieldInfo` those are `alternatives(info.annotation, info.metadata)`.
+    """
+    for mark in metadata:
+        if isinstance(mark, OneOf):
+            yield from mark.catalogue.values()
+            return
+        if isinstance(mark, NameOf):
+            yield mark.literal
+            return
+    if get_origin(annotation) is Annotated:
+        yield from alternatives(*_apart(annotation))
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from alternatives(part)
+    else:
+        yield annotation
+
+
+def _apart(annotation: Any) -> tuple[Any, Sequence[Any]]:
+    inner, *metadata = get_args(annotation)
+    return inner, metadata

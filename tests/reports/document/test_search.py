@@ -1,0 +1,94 @@
+"""The document of a search shows its front, how it was found, and what the networks are."""
+
+from __future__ import annotations
+
+import pytest
+from pages import blocks, headings, table
+
+from ablations.published import catalogue
+from reports import html, latex, markdown
+from reports.page import Facts, Grid, Picture, Text
+from reports.published import LABEL
+from resnet_space import api
+from resnet_space.api import document, studies
+from search.exploring.run import SearchRun
+
+CIFAR = catalogue("cifar10")
+STUDY = {
+    "name": "small",
+    "kind": "search",
+    "question": "Which is best?",
+    "space": {"base": "resnet20", "axes": {"stages.*.units": [1, 2]}},
+    "objectives": ["error", "macs", "params"],
+    "budget": {"trials": 2},
+    "confirm": 0,
+    "data": {"name": "digits", "limit": 100},
+    "recipe": {"base": "digits", "epochs": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
+    path = tmp_path_factory.mktemp("search") / "run"
+    found = api.run(studies.of(STUDY, source="small"), path, inline=True)
+    assert isinstance(found, SearchRun)
+    return found
+
+
+def test_sections_stand_in_one_order(run: SearchRun) -> None:
+    here = ["The front", "Figures", "What the networks are", "Setting"]
+    assert [heading for heading in headings(document(run)) if heading in here] == here
+
+
+def test_the_front_is_a_table_with_a_row_a_network_and_says_how_it_was_found(run: SearchRun) -> None:
+    page = document(run)
+    grid, lines = blocks(page, "The front")
+    assert isinstance(grid, Grid)
+    assert [row[0].text for row in grid.rows] == [point.key for point in run.front]
+    assert any(note.startswith("errors: mean ± standard deviation") for note in grid.notes)
+    assert isinstance(lines, Text)
+    assert lines.lines[0] == f"searched by {run.study.sampler.kind}: 2 trials begun (2 complete)."
+
+
+def test_the_answer_counts_the_front_and_names_the_least_error(run: SearchRun) -> None:
+    page = document(run)
+    assert page.answer.startswith(f"{len(run.front)} networks are on the front, 0 of them confirmed; ")
+    assert page.answer in html.render(page)
+    assert page.answer in markdown.render(page)
+
+
+def test_every_network_of_the_front_has_the_fields_in_which_it_differs(run: SearchRun) -> None:
+    (_, facts) = blocks(document(run), "What the networks are")
+    assert isinstance(facts, Facts)
+    assert [key for key, _ in facts.rows] == [point.key for point in run.front]
+
+
+def test_an_objective_without_importances_has_the_reason_below_the_figures(run: SearchRun) -> None:
+    *_, reasons = blocks(document(run), "Figures")
+    assert isinstance(reasons, Text)
+    assert all("of 20 needed" in line for line in reasons.lines)
+    assert len(reasons.lines) == 3
+
+
+def test_a_terminal_and_a_paper_have_the_front_below_the_question(run: SearchRun) -> None:
+    page = document(run)
+    (shown, lines), (printed,) = page.sections[0].brief, page.sections[0].paper
+    assert isinstance(shown, Grid)
+    assert isinstance(lines, Text)
+    assert (shown.caption, printed.caption) == ("Which is best?", "Which is best?")
+    assert lines.lines[0] == page.answer
+    assert "confirmed" not in printed.headings
+
+
+def test_published_results_stand_in_the_front_of_each_cost_and_in_one_table_below_the_last(run: SearchRun) -> None:
+    page = document(run, published=CIFAR)
+    macs, params, published, *_ = blocks(page, "Figures")
+    assert isinstance(macs, Picture)
+    assert isinstance(params, Picture)
+    assert (macs.stem, params.stem) == ("front-macs", "front-params")
+    assert [line for line in params.figure.axes[0].lines if line.get_gid() == "published"]
+    assert "(this run is on digits)" in params.caption
+    assert published == table(page, LABEL.capitalize())
+    assert markdown.render(page).count("| network | error on | error, % |") == 1
+    assert LABEL.capitalize() in html.render(page)
+    assert "1608.06993 table 2" in latex.render(page)

@@ -1,0 +1,114 @@
+"""Figures of arms show every arm in its own look, and nothing in a name can break them."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from drawings import said
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from reports.figures.arms import colour, dashes, look
+from reports.figures.complexity import Place, complexity
+from reports.figures.differences import Bar, forest
+from reports.figures.distributions import Distribution, distributions
+from reports.figures.lines import Curve, Trace, curves, propagation
+from reports.figures.saving import save
+
+HOSTILE = [r"$\frac{", "$x$", "<script>alert(1)</script>", "]]> --> &amp;", "шорткат", "\x00\x1b", "", "a\nb" * 400]
+
+
+def curve(index: int, mean: Sequence[float], half: float = 0.01) -> Curve:
+    low, high = [value - half for value in mean], [value + half for value in mean]
+    return Curve(f"arm {index}", index, range(1, len(mean) + 1), mean, low, high)
+
+
+def trace(index: int, value: Sequence[float]) -> Trace:
+    return Trace(f"arm {index}", index, range(1, len(value) + 1), value)
+
+
+ALL: dict[str, Callable[[Sequence[str]], Figure]] = {
+    "forest": lambda names: forest(
+        [Bar(name, i, 0.01 * i, 0.01 * i - 0.002, 0.01 * i + 0.002, True, True, name) for i, name in enumerate(names)],
+        baseline="".join(names[:1]),
+    ),
+    "curves": lambda names: curves(
+        [Curve(name, i, [1, 2], [0.5, 0.4], [0.4, 0.3], [0.6, 0.5]) for i, name in enumerate(names)]
+    ),
+    "complexity": lambda names: complexity(
+        [Place(name, i, 1e6 + i, 0.1, 0.01, i == 0) for i, name in enumerate(names)]
+    ),
+    "propagation": lambda names: propagation(
+        {name: [Trace(name, i, [1, 2], [1.0, 0.5])] for i, name in enumerate(names)}
+    ),
+    "distributions": lambda names: distributions([Distribution(name, i, [0.1, 0.2]) for i, name in enumerate(names)]),
+}
+
+EMPTY: dict[str, Figure] = {
+    "forest": forest([], baseline="identity"),
+    "curves": curves([]),
+    "curves without epochs": curves([curve(0, [])]),
+    "complexity": complexity([]),
+    "complexity without numbers": complexity([Place("a", 0, 1e6, math.nan, None, False)]),
+    "propagation": propagation({}),
+    "propagation of nothing": propagation({"gradient norm": [], "dead ReLUs, %": [trace(0, [])]}),
+    "distributions": distributions([]),
+    "distributions without numbers": distributions([Distribution("a", 0, [math.nan])]),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_without_data_a_figure_is_a_sentence(name: str, tmp_path: Path) -> None:
+    save(EMPTY[name], tmp_path, "figure", ("svg",))
+    assert any(len(text.split()) > 1 and not figure_heading(text) for text in said(EMPTY[name]))
+
+
+def figure_heading(text: str) -> bool:
+    return text in {"gradient norm", "dead ReLUs, %", "error, %", "share of networks", "validation error, %"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_name_is_any_text_and_is_drawn_as_it_is(name: str, tmp_path: Path) -> None:
+    figure = ALL[name](HOSTILE)
+    (file,) = save(figure, tmp_path, "figure", ("svg",))
+    ET.parse(file)
+    for text in ("$x$", r"$\frac{", "<script>alert(1)</script>", "шорткат"):
+        assert any(text in found for found in said(figure))
+    assert not any(text.get_parse_math() for text in figure.findobj(Text) if "$" in text.get_text())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_same_arms_are_the_same_file(name: str, tmp_path: Path) -> None:
+    one, other = (
+        [path.read_bytes() for path in save(ALL[name](["a", "b"]), tmp_path, "figure", ("svg", "png"))]
+        for _ in range(2)
+    )
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_whatever_belongs_to_an_arm_says_so_in_its_colour(name: str) -> None:
+    figure = ALL[name]([f"arm {i}" for i in range(9)])
+    for index in range(9):
+        mine = [line for line in figure.findobj(Line2D) if (line.get_gid() or "").startswith(f"arm-{index}-")]
+        assert mine
+        assert {to_hex(line.get_color()).upper() for line in mine} == {colour(index).upper()}
+
+
+def test_figures_of_arms_need_no_pyplot() -> None:
+    code = "import sys, reports.figures.arms, reports.figures.lines; print('matplotlib.pyplot' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_no_two_of_twenty_eight_arms_have_the_same_line_and_no_two_of_fifty_six_the_same_marker() -> None:
+    assert len({(colour(i), str(dashes(i))) for i in range(28)}) == 28
+    assert len({(colour(i), look(i)["marker"]) for i in range(56)}) == 56

@@ -1,0 +1,81 @@
+"""A figure inside a page has the page's colours, and its arms can be found."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+
+import pytest
+from pages import costs, html_of
+
+from reports.figures import embedding, style
+from reports.figures.arms import BLACK, COLOURS
+
+
+def test_a_figure_inside_a_page_takes_its_colours_from_there() -> None:
+    svg = embedding.svg(costs().figure, "points")
+    colours = set(re.findall(r"#[0-9a-f]{6}\b", svg))
+    assert colours == set()
+    assert "currentColor" in svg
+    assert {f"var(--figure-{name}" for name in ("blue", "vermillion", "green", "grid")} <= set(
+        re.findall(r"var\(--figure-\w+", svg)
+    )
+    assert "var(--paper, white)" in svg
+
+
+def test_every_colour_of_a_figure_has_one_of_the_page() -> None:
+    lists = html_of()
+    for name, _, _ in embedding.TONES.values():
+        assert lists.count(f"--figure-{name}: ") == 2
+    assert {colour for colour in COLOURS if colour != BLACK} <= set(embedding.TONES)
+
+
+def test_a_figure_inside_a_page_has_no_size_and_no_ground_of_its_own() -> None:
+    svg = embedding.svg(costs().figure)
+    root = ET.fromstring(svg)
+    assert not {"width", "height"} & set(root.attrib)
+    assert "max-width: 100%" in root.attrib["style"]
+    assert not svg.startswith("<?xml")
+    assert "<style" not in svg
+    assert "<metadata" not in svg
+
+
+def test_a_figure_inside_a_page_is_the_same_text_each_time_and_leaves_the_figure_as_it_was() -> None:
+    figure = costs().figure
+    assert embedding.svg(figure) == embedding.svg(figure) == embedding.svg(costs().figure)
+    assert figure.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+
+
+def test_two_figures_share_no_name() -> None:
+    one, other = (set(re.findall(r' id="([^"]+)"', embedding.svg(costs().figure, prefix=prefix))) for prefix in "ab")
+    assert one
+    assert not one & other
+
+
+def test_all_of_an_arm_can_be_found_in_a_figure() -> None:
+    root = ET.fromstring(embedding.svg(costs().figure))
+    found = Counter(element.get("data-arm") for element in root.iter() if "data-arm" in element.attrib)
+    # Point, spread, number, key and name.
+    assert found == {"0": 5, "1": 5, "2": 5}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_lines_and_letters_stand_out_from_what_they_stand_on(theme: str) -> None:
+    dark = theme == "dark"
+    ground = embedding.DARK if dark else embedding.LIGHT
+    for name, on_light, on_dark in embedding.TONES.values():
+        least = 1.0 if name == "grid" else 3.0
+        assert embedding.contrast(on_dark if dark else on_light, ground) >= least, name
+    css = html_of().split("@media screen")[dark]
+    variables = dict(re.findall(r"--(\w+): (#\w{6});", css))
+    assert variables["paper"].upper() == ground
+    for name in ("ink", "quiet", "link", "alert"):
+        for on in ("paper", "lit"):
+            assert embedding.contrast(variables[name], variables[on]) >= 4.5, (name, on)
+
+
+def test_contrast_is_that_of_the_guidelines() -> None:
+    # https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio: 4.54 for #767676, the lightest grey for text on white.
+    assert embedding.contrast("#FFFFFF", "#767676") == pytest.approx(4.54, abs=0.005)
+    assert embedding.contrast(style.ORANGE, "#FFFFFF") < 3

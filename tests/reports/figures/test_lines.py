@@ -1,0 +1,108 @@
+"""Lines show every value of every arm; what an axis cannot show is a gap and a mark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from drawings import axis_of, drawn, part, said
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from reports.figures.lines import Curve, Trace, curves, propagation
+from resnet_space.errors import InputError
+
+NUMBERS = st.one_of(
+    st.floats(allow_subnormal=True), st.sampled_from([0.0, math.nan, math.inf, -math.inf, 1e-320, 1e308])
+)
+
+FEW = settings(max_examples=12, deadline=None, phases=(Phase.explicit, Phase.generate))
+"""A figure takes a good part of a second: no shrinking."""
+
+
+def curve(index: int, mean: Sequence[float], half: float = 0.01) -> Curve:
+    low, high = [value - half for value in mean], [value + half for value in mean]
+    return Curve(f"arm {index}", index, range(1, len(mean) + 1), mean, low, high)
+
+
+def trace(index: int, value: Sequence[float]) -> Trace:
+    return Trace(f"arm {index}", index, range(1, len(value) + 1), value)
+
+
+def test_a_curve_is_drawn_in_percent_with_its_band() -> None:
+    figure = curves([curve(3, [0.5, 0.4])])
+    assert drawn(figure, "arm-3-line") == pytest.approx([50, 40])
+    assert [artist.get_gid() for artist in axis_of(figure).collections] == ["arm-3-band"]
+    assert axis_of(figure).collections[0].get_datalim(axis_of(figure).transData).y0 == pytest.approx(39)
+
+
+def test_a_measure_that_is_no_percentage_is_drawn_as_it_is() -> None:
+    assert drawn(curves([curve(0, [2.5, 2.0])], measure="training loss"), "arm-0-line") == [2.5, 2.0]
+
+
+@pytest.mark.parametrize(("last", "scale"), [(0.04, "log"), (0.06, "linear")])
+def test_errors_over_more_than_a_decade_are_on_a_logarithm(last: float, scale: str) -> None:
+    assert axis_of(curves([curve(0, [0.5, last])])).get_yscale() == scale
+
+
+def test_a_band_down_to_zero_does_not_stretch_the_axis() -> None:
+    axes = axis_of(curves([Curve("a", 0, [1, 2], [0.9, 0.01], [0.8, 1e-9], [1.0, 0.02])]))
+    assert 0.2 < axes.get_ylim()[0] < 1
+
+
+@pytest.mark.parametrize(("value", "mark"), [(0.0, "v"), (math.nan, "x"), (math.inf, "^")])
+def test_what_a_logarithm_cannot_show_is_a_gap_and_a_mark(value: float, mark: str) -> None:
+    figure = propagation({"gradient norm": [trace(0, [1.0, value, 1e-4])]})
+    assert np.isnan(drawn(figure, "arm-0-line")).tolist() == [False, True, False]
+    (gap,) = part(figure, "arm-0-gap")
+    assert (list(gap.get_xdata()), gap.get_marker()) == ([2], mark)
+    assert {"v": "zero", "x": "no number", "^": "infinite"}[mark] in said(figure)
+
+
+def test_zero_on_a_straight_axis_is_a_point_like_any_other() -> None:
+    figure = propagation({"dead ReLUs, %": [trace(0, [0.0, 0.25])]})
+    assert drawn(figure, "arm-0-line") == [0, 25]
+    assert not part(figure, "arm-0-gap")
+
+
+def test_a_measure_with_negative_values_is_on_a_straight_axis() -> None:
+    figure = propagation({"gain": [trace(0, [-1.0, 100.0, 0.1])]})
+    assert axis_of(figure).get_yscale() == "linear"
+    assert drawn(figure, "arm-0-line") == [-1.0, 100.0, 0.1]
+
+
+def test_a_value_without_neighbours_is_seen() -> None:
+    (line,) = part(propagation({"variance": [trace(0, [1.0, math.nan, 2.0, 3.0])]}), "arm-0-line")
+    assert line.get_markevery() == [0]
+
+
+def test_each_measure_has_a_panel_below_its_heading() -> None:
+    headings = ["gradient norm", "variance", "dead ReLUs, %"]
+    figure = propagation({heading: [trace(0, [1.0, 2.0])] for heading in headings})
+    assert [axes.get_title(loc="left") for axes in figure.axes] == headings
+
+
+def test_an_arm_is_in_the_legend_once_however_many_panels_it_has() -> None:
+    figure = propagation({"a": [trace(0, [1.0]), trace(1, [1.0])], "b": [trace(0, [2.0])]})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["arm 0", "arm 1"]
+
+
+@FEW
+@given(st.lists(st.lists(NUMBERS, max_size=6), max_size=4), st.sampled_from(["variance", "dead ReLUs, %"]))
+def test_no_value_breaks_a_panel(values: list[list[float]], heading: str) -> None:
+    traces = [trace(index, value) for index, value in enumerate(values)]
+    figure = propagation({heading: traces})
+    for index, value in enumerate(values):
+        seen = sum(np.isfinite(drawn(figure, f"arm-{index}-line"))) if value else 0
+        gaps = sum(len(gap.get_xdata()) for gap in part(figure, f"arm-{index}-gap"))
+        assert seen + gaps == len(value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda: Curve("a", 0, [1, 2], [0.1], [0.1], [0.1]), lambda: Trace("a", 0, [1], [0.1, 0.2])]
+)
+def test_as_many_values_as_places_are_asked_for(wrong: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=r"^a: must have equally many values each, not"):
+        wrong()

@@ -1,0 +1,181 @@
+"""A page is one file that asks for nothing, and says everything without scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import pytest
+from pages import HOSTILE, forest, grid, html_of, study
+
+from reports import html as renderer
+from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text
+
+
+class Read(HTMLParser):
+    """Elements with their attributes, the text of each kind, and whether all that was opened was closed in order."""
+
+    EMPTY = frozenset({"meta", "link", "br", "img", "input", "hr"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, str] = {}
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs), f"an attribute twice: {tag} {attrs}"
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self.open):
+            self.texts[tag] = self.texts.get(tag, "") + data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_a_page_is_well_formed_and_names_everything_once() -> None:
+    read = Read(html_of())
+    assert read.open == []
+    known = Counter(attributes["id"] for _, attributes in read.elements if "id" in attributes)
+    assert set(known.values()) == {1}
+    targets = [a["href"] for tag in ("a", "use") for a in read.all(tag)] + [
+        f"#{name}"
+        for _, a in read.elements
+        for key in ("aria-labelledby",)
+        if key in a
+        for name in (a[key] or "").split()
+    ]
+    targets += re.findall(r"url\((#[^)]+)\)", html_of())
+    assert targets
+    assert {target.removeprefix("#") for target in targets} <= set(known)
+
+
+def test_every_figure_says_what_is_in_it_to_who_cannot_see_it() -> None:
+    html = html_of()
+    svgs = [ET.fromstring(found) for found in re.findall(r"<svg.*?</svg>", html, re.DOTALL)]
+    assert [svg[0].text for svg in svgs] == ["Three rows", "Three points"]
+    for svg in svgs:
+        assert svg.get("role") == "img"
+        assert svg[0].tag.endswith("title")
+        assert svg[0].get("id") == svg.get("aria-labelledby")
+
+
+def test_a_page_has_a_heading_sections_and_tables_that_can_be_read_aloud() -> None:
+    read = Read(html_of())
+    assert read.all("html") == [{"lang": "en"}]
+    assert len(read.all("h1")) == len(read.all("main")) == 1
+    assert len(read.all("h2")) == len(read.all("section")) == 4
+    assert len(read.all("caption")) == len(read.all("table")) == 1
+    assert len(read.all("figcaption")) == len(read.all("figure")) == 2
+    assert [th["scope"] for th in read.all("th")] == ["col", "col", "row", "row", "row"]
+
+
+@pytest.mark.parametrize(("sections", "contents"), [(3, 0), (4, 1)])
+def test_a_page_of_more_than_three_sections_has_a_table_of_contents(sections: int, contents: int) -> None:
+    assert len(Read(renderer.render(study(sections=sections))).all("nav")) == contents
+
+
+def test_the_answer_stands_before_all_tables_and_figures() -> None:
+    html = renderer.render(Page("a study", "Is it so?", "It is so.", "all done", sections=[Section("Found", [grid()])]))
+    assert [html.index(text) for text in ("Is it so?", "It is so.", "all done", "<h2")] == sorted(
+        html.index(text) for text in ("Is it so?", "It is so.", "all done", "<h2")
+    )
+    assert 'class="warning"' not in html
+
+
+def test_an_empty_page_is_a_page() -> None:
+    empty = [Section("", [Text([]), Facts([]), Grid("", [], [], [])])]
+    assert Read(renderer.render(Page("", "", "", "", sections=empty))).open == []
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_is_text_wherever_it_stands(text: str) -> None:
+    sections = [
+        Section(
+            text,
+            [
+                Grid(text, [text, "b"], [text], [[Cell(text, note=text), Cell(text, sort=text)]], [0], [text]),
+                Picture("figure", forest(text).draw, caption=text, alt=text),
+                Text([text]),
+                Facts([(text, text)]),
+            ],
+        )
+    ] * 4
+    html = renderer.render(Page(text, text, text, text, text, sections))
+    read, plain = Read(html), Read(html_of())
+    assert {tag for tag, _ in read.elements} <= {tag for tag, _ in plain.elements} | {"sup", "ul"}
+    assert len(read.all("script")) == 1
+    assert not any(name.startswith("on") for _, attributes in read.elements for name in attributes)
+    for tag in ("h1", "h2", "caption", "td", "th", "p", "li", "dt", "dd", "figcaption"):
+        assert text in read.texts[tag]
+
+
+def test_characters_that_html_cannot_hold_are_replaced() -> None:
+    html = renderer.render(Page("a\x00b\x1b\ud800c", "", "", "", sections=[Section("", [forest("\x00", "\ud800")])]))
+    html.encode("utf-8")
+    assert "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}c" in html
+
+
+def test_the_same_page_is_the_same_text() -> None:
+    forest.cache_clear()
+    assert renderer.render(study()) == html_of()
+
+
+def test_a_page_asks_for_nothing_and_runs_its_own_script_alone() -> None:
+    html = html_of()
+    read = Read(html)
+    (policy,) = [meta["content"] for meta in read.all("meta") if "http-equiv" in meta]
+    digest = base64.b64encode(hashlib.sha256(read.texts["script"].encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}';" in policy
+    asked = [attributes.get(name) for _, attributes in read.elements for name in ("src", "href", "action", "srcset")]
+    assert {target for target in asked if target and not target.startswith("#")} == {"data:,"}
+    assert "@import" not in html
+    assert set(re.findall(r"https?://[^\"'\s]+", html)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_a_note_is_marked_where_it_belongs_and_stands_below_the_table() -> None:
+    cells = [[Cell("a", note="one"), Cell("b", note="other")], [Cell("c", note="one"), Cell("d")]]
+    html = renderer.render(
+        Page("", "", "", "", sections=[Section("", [Grid("", ["x", "y"], [], cells, notes=["last"])])])
+    )
+    marks = re.findall(r'<a href="#(.*?)" title="(.*?)">(.*?)</a>', html)
+    assert marks == [
+        ("table-1-a", "one", "a"),
+        ("table-1-b", "other", "b"),
+        ("table-1-a", "one", "a"),
+    ]
+    assert Read(html).texts["li"].split() == ["a", "oneb", "otherlast"]
+
+
+def test_what_a_row_is_sorted_by_is_written_as_scripts_read_it() -> None:
+    values = [0.5, 3, float("nan"), float("inf"), float("-inf"), "text", None]
+    rows = [[Cell("x", sort=value)] for value in values]
+    read = Read(renderer.render(Page("", "", "", "", sections=[Section("", [Grid("", ["x"], ["x"], rows)])])))
+    found = [th.get("data-sort") for th in read.all("th")[1:]]
+    assert found == ["0.5", "3.0", None, "Infinity", "-Infinity", "text", None]
+
+
+def test_what_a_page_is_made_from_comes_with_the_package() -> None:
+    parts = files("reports") / "templates"
+    assert {part.name for part in parts.iterdir()} >= {"page.html", "page.css", "page.js"}
+    # Neither may end the element that it stands in.
+    for name, ending in (("page.js", "</script"), ("page.js", "<!--"), ("page.css", "</style")):
+        assert ending not in (parts / name).read_text(encoding="utf-8").lower()

@@ -1,0 +1,196 @@
+"""A page in a real browser: sorts, highlights, follows the reader's light, prints, and runs only its own script."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, Browser
+from pages import ARMS, HOSTILE, costs, html_of
+
+from reports import html
+from reports.figures import embedding
+from reports.page import Cell, Grid, Page, Section
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here; install it to test pages in a browser")
+    found = Browser(tmp_path_factory.mktemp("chromium"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser, tmp_path: Path) -> Browser:
+    """A browser with the page open, light, and the pointer nowhere."""
+    path = tmp_path / "page.html"
+    path.write_text(html_of(), encoding="utf-8")
+    chromium.call("Emulation.setScriptExecutionDisabled", value=False)
+    chromium.call("Emulation.setEmulatedMedia", media="screen", features=scheme("light"))
+    chromium.call("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
+    chromium.open(path)
+    return chromium
+
+
+def scheme(theme: str) -> list[dict[str, str]]:
+    still = {"name": "prefers-reduced-motion", "value": "reduce"}
+    return [{"name": "prefers-color-scheme", "value": theme}, still]
+
+
+def names(browser: Browser) -> list[str]:
+    found: list[str] = browser.value("[...document.querySelectorAll('tbody th')].map((cell) => cell.innerText.trim())")
+    return found
+
+
+ARIA = "document.querySelectorAll('thead th')[{}].getAttribute('aria-sort')"
+LIT = "[...document.querySelectorAll('{}[data-arm]')].filter((e) => e.matches('.lit')).map((e) => e.dataset.arm)"
+DIM = "[...document.querySelectorAll('svg [data-arm]')].filter((e) => getComputedStyle(e).opacity < 1).length"
+
+
+def test_a_browser_has_nothing_to_complain_about_and_asks_for_nothing(browser: Browser) -> None:
+    assert browser.value("document.querySelectorAll('thead button').length") == 2
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if url != "data:,"] == []
+
+
+def test_hostile_text_runs_nothing(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.html"
+    for text in HOSTILE:
+        path.write_text(html_of(text), encoding="utf-8")
+        browser.open(path)
+        assert browser.complaints() == []
+        assert [url for url in browser.requests() if url != "data:,"] == []
+        assert browser.value("document.querySelector('h1').textContent") == text
+
+
+def test_a_script_that_is_not_the_pages_own_is_refused(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "broken.html"
+    broken = html_of().replace("</main>", "<script>window.broken = true</script></main>")
+    path.write_text(broken, encoding="utf-8")
+    browser.open(path)
+    assert browser.value("window.broken") is None
+    assert any("Content Security Policy" in json.dumps(event) for event in browser.complaints())
+
+
+def test_a_click_on_a_heading_sorts_and_a_third_one_takes_it_back(browser: Browser) -> None:
+    heading = "thead th:nth-child(2) button"
+    orders = []
+    for _ in range(3):
+        browser.click(heading)
+        orders.append((names(browser), browser.value(ARIA.format(1))))
+    # What has no number is last, whichever way.
+    assert orders == [
+        ([ARMS[1], ARMS[0], ARMS[2]], "ascending"),
+        ([ARMS[0], ARMS[1], ARMS[2]], "descending"),
+        (ARMS, "none"),
+    ]
+
+
+def test_names_sort_as_people_do_and_one_column_sorts_at_a_time(browser: Browser) -> None:
+    browser.click("thead th:nth-child(2) button")
+    browser.click("thead th:nth-child(1) button")
+    assert names(browser) == sorted(ARMS)
+    assert [browser.value(ARIA.format(at)) for at in (0, 1)] == ["ascending", "none"]
+
+
+def test_a_table_can_be_sorted_with_the_keyboard_and_the_focus_is_seen(browser: Browser) -> None:
+    browser.value("document.querySelector('thead th:nth-child(1) button').focus()")
+    browser.press("Tab")
+    outline = browser.value("getComputedStyle(document.activeElement).outlineStyle")
+    assert (browser.value("document.activeElement.innerText"), outline) == ("test error, %", "solid")
+    browser.press("Enter")
+    assert names(browser) == [ARMS[1], ARMS[0], ARMS[2]]
+
+
+def test_an_arm_under_the_pointer_stands_out_in_the_table_and_in_every_figure(browser: Browser) -> None:
+    assert browser.value(DIM) == 0
+    browser.point("tr[data-arm='1'] td")
+    assert browser.value(LIT.format("tr")) == ["1"]
+    assert set(browser.value(LIT.format("svg "))) == {"1"}
+    figures = browser.value(
+        "[...document.querySelectorAll('svg')].map((svg) => [...svg.querySelectorAll('[data-arm]')]"
+        ".map((e) => getComputedStyle(e).opacity < 1 ? '' : e.dataset.arm).filter(Boolean))"
+    )
+    assert [set(figure) for figure in figures] == [{"1"}, {"1"}]
+    browser.point("h2")
+    assert (browser.value(DIM), browser.value(LIT.format(""))) == (0, [])
+
+
+def test_an_arm_of_a_figure_under_the_pointer_marks_its_row(browser: Browser) -> None:
+    browser.point("figure:nth-of-type(2) svg [data-arm='2'] use")
+    assert browser.value(LIT.format("tr")) == ["2"]
+    before, after = (
+        browser.value(f"getComputedStyle(document.querySelector('tr[data-arm=\"{arm}\"]')).backgroundColor")
+        for arm in (1, 2)
+    )
+    assert before != after
+
+
+def test_a_row_in_focus_stands_out_until_the_focus_leaves(browser: Browser) -> None:
+    browser.value("document.querySelector('thead th:nth-child(2) button').focus()")
+    browser.press("Tab")
+    assert browser.value(LIT.format("tr")) == ["0"]
+    assert browser.value(DIM) > 0
+    browser.press("Escape")
+    assert browser.value(DIM) == 0
+
+
+@pytest.mark.parametrize(("theme", "ground"), [("light", embedding.LIGHT), ("dark", embedding.DARK)])
+def test_a_page_follows_the_readers_light(browser: Browser, theme: str, ground: str) -> None:
+    browser.call("Emulation.setEmulatedMedia", media="screen", features=scheme(theme))
+    seen = browser.value("getComputedStyle(document.body).backgroundColor")
+    assert "#" + "".join(f"{int(level):02X}" for level in re.findall(r"\d+", seen)) == ground
+    # Letters of figures have the colour of the text.
+    ink, letters = (
+        browser.value(f"getComputedStyle(document.querySelector('{selector}')).{name}")
+        for selector, name in (("body", "color"), ("svg [data-arm] use", "fill"))
+    )
+    assert ink == letters
+
+
+def test_on_paper_a_page_is_light_and_needs_no_script(browser: Browser, tmp_path: Path) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    browser.open(tmp_path / "page.html")
+    browser.call("Emulation.setEmulatedMedia", media="print", features=scheme("dark"))
+    assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.value("document.querySelectorAll('button').length") == 0
+    assert names(browser) == ARMS
+    assert (
+        browser.value("[...document.querySelectorAll('figure, tr')].map((e) => getComputedStyle(e).breakInside)")
+        == ["avoid"] * 6
+    )
+    assert base64.b64decode(browser.call("Page.printToPDF")["data"]).startswith(b"%PDF")
+
+
+def test_a_wide_table_scrolls_in_its_own_box_and_the_page_does_not(browser: Browser, tmp_path: Path) -> None:
+    headings = [f"a long heading {at}" for at in range(30)]
+    wide = Grid("wide", headings, headings[1:], [[Cell("x" * 300)] + [Cell("1.00 ± 0.20")] * 29])
+    path = tmp_path / "wide.html"
+    path.write_text(html.render(Page("w" * 300, "", "", "", sections=[Section("", [wide, costs()])])), encoding="utf-8")
+    browser.open(path)
+    box, table, window, body = browser.value(
+        "[...['.scroll', 'table'].map((s) => document.querySelector(s).scrollWidth),"
+        " innerWidth, document.documentElement.scrollWidth]"
+    )
+    assert table > window >= body
+    assert box >= table
+    assert browser.value("document.querySelector('.scroll').tabIndex") == 0
+    assert browser.value("document.querySelector('tbody th').clientWidth") < 500
+
+
+def test_a_table_that_fits_is_no_stop_for_the_keyboard(browser: Browser) -> None:
+    assert browser.value("document.querySelector('.scroll').hasAttribute('tabindex')") is False
+
+
+def test_a_page_fits_a_telephone(browser: Browser) -> None:
+    browser.call("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=2, mobile=True)
+    try:
+        assert browser.value("document.documentElement.scrollWidth") <= 360
+    finally:
+        browser.call("Emulation.clearDeviceMetricsOverride")
