@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 
-from resnet_space import fused
 from resnet_space.branches import BRANCHES, BranchKind
 from resnet_space.layers import Chain, Convolution
 from resnet_space.orders import ORDERS, Order
