@@ -85,13 +85,12 @@ def who_came_first_is_ahead_of_its_equals(case: Case) -> None:
 
 
 def the_order_of_the_others_does_not_count(case: Case) -> None:
-    """The place of a trial is the same, in whatever order the others came."""
+    """The verdict on a trial is the same, in whatever order the others came."""
     rule, random = case
-    if isinstance(rule, HalvingKind):
-        own, *others = _trials(random, least=1)
-        mixed = random.sample(others, len(others))
-        one, other = rule.place(own, others), rule.place(own, mixed)
-        expect(one == other, f"Behind {others} {own} has place {one}, and behind {mixed} place {other}.")
+    own, *others = _trials(random, least=1)
+    mixed = random.sample(others, len(others))
+    one, other = rule.why_stopped(own, others), rule.why_stopped(own, mixed)
+    expect(one == other, f"After {others} the verdict on {own} is {one!r}, and after {mixed} it is {other!r}.")
 
 
 def restored_rungs_judge_as_if_undisturbed(case: Case) -> None:
@@ -127,6 +126,6 @@ def _trials(random: Random, least: int = 0, objectives: int | None = None) -> li
 
 def _went_on(rule: StoppingKind, *told: Values) -> list[bool]:
     """Who goes on at the first rung, told in this order."""
-    halving = Rungs(rule, epochs=10_000)
-    rung = next(iter(halving.recorded), 1)
-    return [halving.judge(str(number), rung, values) is None for number, values in enumerate(told)]
+    rungs = Rungs(rule, epochs=10_000)
+    rung = next(iter(rungs.recorded), 1)
+    return [rungs.judge(str(number), rung, values) is None for number, values in enumerate(told)]

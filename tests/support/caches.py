@@ -12,7 +12,7 @@ AFTER_A_TEST = {
     # Streams of a GPU that was pretended.
     "search.training.step": ("side_stream",),
     # Goes by environment variables.
-    "search.kernels.soundness": ("machine",),
+    "search.kernels.soundness": ("machine_id",),
     # Of installed packages and of this package's code, in whose place tests put others.
     "search.running.preflight": ("versions",),
 }
@@ -23,7 +23,7 @@ AFTER_A_MODULE = {
     # Read from files, which may have been written anew under the same name.
     "search.training.work": ("_images",),
     # Verdicts are in a file, whose folder is in the cache's key; tests have the checks say otherwise.
-    "search.kernels.soundness": ("_sound",),
+    "search.kernels.soundness": ("_check_kernels",),
 }
 """Caches that go by files or by what tests put in a function's place, which take longer to fill."""
 
@@ -40,11 +40,11 @@ KEPT = {
     "resnet_space.counts": ("stored_counts",),
     "resnet_space.orders": ("applied", "canonical"),
     "search.kernels.layers": ("kernels",),
-    "search.training.jobs": ("shape",),
+    "search.training.jobs": ("fusion_shape",),
     # For which networks torch has compiled last: cleared by the test that compiles.
     "search.training.members": ("_forget_others",),
     # A process, which imports torch when it begins, and computes what it is asked to.
-    "search.kernels.soundness": ("server",),
+    "search.kernels.soundness": ("fork_server",),
 }
 
 

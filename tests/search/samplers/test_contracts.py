@@ -270,7 +270,7 @@ RULES: list[tuple[str, HalvingKind, str]] = [
     ("who_is_worse_in_everything_is_stopped", Lenient(), "it lets .* go on"),
     ("what_has_no_value_comes_last", Forgiving(), "it lets .* go on"),
     ("who_came_first_is_ahead_of_its_equals", Polite(), r"has place \d+, and \d+ behind \d+ like it"),
-    ("the_order_of_the_others_does_not_count", Ordered(), r"has place \d+, and behind .* place \d+"),
+    ("the_order_of_the_others_does_not_count", Ordered(), "After .* the verdict on .* is .*, and after .* it is "),
     ("restored_rungs_judge_as_if_undisturbed", Moody(), "restored: .*; expected "),
 ]
 
