@@ -168,4 +168,4 @@ def test_status_says_that_nobody_is_at_work_and_what_killed_the_driver(place: Pl
     assert "is gone); 1 trial was interrupted: the same `resnet-space run` command goes on" in printed
     assert f"{DIED}: seen/checkpoints/{first}/{killed.NAME}" in printed
     assert place.run("report seen") == 0
-    assert "2 waiting" in (place.folder / "seen/report/report.md").read_text()
+    assert "2 pending" in (place.folder / "seen/report/report.md").read_text()
