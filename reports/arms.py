@@ -1,4 +1,4 @@
-"""One row an arm, as CSV and Parquet for other programs."""
+"""The arms of an ablation as CSV and Parquet, one row per arm, for other programs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ COLUMNS = (
     "macs",
     "published_error",
 )
-"""Errors and differences are fractions; what there is not is empty. `open` counts trials that are still to come."""
+"""Columns of CSV and Parquet. Errors and differences are fractions; missing values are empty.
+
+`open` is the number of pending trials.
+"""
 
 
 def rows(run: AblationRun) -> list[dict[str, Any]]:
-    """One mapping an arm, in the study's order, with the first finding about it: the planned one, if there is one."""
+    """Return one mapping per arm, in the study's order, with its first finding: the planned one if there is one."""
     made = []
     for arm in run.summaries:
         row: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A front as a table for people, as JSON and as CSV."""
+"""A Pareto front as a table, as JSON, CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ HEADINGS = (
 NUMERIC = HEADINGS[1:-1]
 
 Networks = Mapping[str, dict[str, Any]]
-"""Descriptions by key."""
+"""Descriptions of architectures by key."""
 
 
 def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
-    """One row of texts a network, under `HEADINGS`."""
+    """Return one row of texts per network, in the order of `HEADINGS`."""
     return [
         (
             point.key,
@@ -52,18 +52,18 @@ def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
 
 
 def table(caption: str, points: Sequence[Point], notes: Sequence[str] = ()) -> Grid:
-    """One row a network."""
+    """Return the table of a front, one row per network."""
     return Grid(caption, HEADINGS, NUMERIC, texts(cells(points)), notes=notes)
 
 
 def printed(caption: str, points: Sequence[Point], notes: Sequence[str], label: str) -> Grid:
-    """One row a network, as a paper prints it."""
+    """Return the table of a front for a paper, one row per network."""
     rows = [row[:-1] for row in cells(points)]
     return Grid(caption, HEADINGS[:-1], NUMERIC, texts(rows), notes=notes, label=label)
 
 
 def cost(point: Point) -> str:
-    """What a network costs, in words."""
+    """Return the cost of a network in words, such as `41M MACs and 270k parameters`."""
     return f"{_number(point.macs)} MACs and {_number(point.params)} parameters"
 
 
@@ -72,10 +72,10 @@ def _number(count: int | None) -> str:
 
 
 def differences(nets: Sequence[Architecture]) -> list[str]:
-    """What tells each network from the others: fields that are not the same in all, `order=original, width=0.5`."""
+    """Return, for each network, the fields that differ between networks, such as `order=original, width=0.5`."""
     flat = [_flat(net.to_dict()) for net in nets]
     paths = dict.fromkeys(path for own in flat for path in own)
-    # As text: a value may be a list.
+    # Compare as text: a value can be a list, which is not hashable.
     differ = {path for path in paths if len({repr(own.get(path)) for own in flat}) > 1}
     return [", ".join(f"{path}={value}" for path, value in own.items() if path in differ) for own in flat]
 
@@ -106,11 +106,11 @@ COLUMNS = (
     "confirmed",
     "architecture",
 )
-"""Of JSON and CSV."""
+"""Columns of JSON, CSV and Parquet."""
 
 
 def rows(points: Sequence[Point], nets: Networks) -> list[dict[str, Any]]:
-    """One mapping a network; errors are fractions, what is not known is None."""
+    """Return one mapping per network. Errors are fractions; unknown values are None."""
     return [
         {name: getattr(point, name) for name in COLUMNS[:-1]} | {"architecture": nets[point.key]} for point in points
     ]
@@ -121,13 +121,13 @@ def as_json(points: Sequence[Point], nets: Networks) -> str:
 
 
 def as_csv(points: Sequence[Point], nets: Networks) -> str:
-    """The same; the architecture is JSON in one cell."""
+    """Return the front as CSV, with the architecture as JSON in one cell."""
     described = [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(points, nets)]
     return spreadsheet.text(COLUMNS, described)
 
 
 def of_run(run: SearchRun) -> str:
-    """The front of a search's own objectives, as CSV."""
+    """Return the front over the objectives of the study, as CSV."""
     return as_csv(run.front, _described(run))
 
 
@@ -145,25 +145,25 @@ def as_parquet(run: SearchRun) -> bytes:
 
 
 FORMATS: dict[str, Callable[[Sequence[Point], Networks], str]] = {"json": as_json, "csv": as_csv}
-"""By the name after `--format`; the format `table` is the terminal's."""
+"""Renderers by the value of `--format`; the format `table` is rendered by the terminal."""
 
 
 def legend(points: Sequence[Point]) -> list[str]:
-    """What the columns mean."""
+    """Return notes on the meaning of the columns."""
     lines = [
-        "errors: mean ± standard deviation over n seeds. Networks are chosen by the validation error; the test error "
-        "is what to expect elsewhere.",
-        "confirmed: over fresh seeds, which it was not chosen by; provisional: a lucky seed may have brought it here.",
+        "errors: mean ± standard deviation over n seeds. Networks are selected by validation error; the test error "
+        "estimates the error on new data.",
+        "confirmed: mean over fresh seeds, not used for selection; provisional: can be on the front by chance.",
     ]
     if any(point.p_nondominated is not None for point in points):
         lines.append(
-            "P(front): the probability of being non-dominated if errors were drawn anew (bootstrap over seeds)."
+            "P(front): the probability of being non-dominated if the errors were sampled again (bootstrap over seeds)."
         )
     return lines
 
 
 def objective_text(name: str, value: float) -> str:
-    """A value of an objective, for people."""
+    """Return a value of an objective as text, with its unit if that is %."""
     objective = OBJECTIVES[name]
     if objective.percent:
         return f"{100 * value:.2f} %"

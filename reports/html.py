@@ -1,4 +1,4 @@
-"""A page as HTML: one file that is complete, and can be read without a network and without scripts."""
+"""A page as HTML: one self-contained file that needs no network connection and is readable without scripts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from reports.page import Cell, Grid, Mark, Page, Picture
 STRONG: tuple[Mark, ...] = ("baseline", "best", "resolved")
 """Marks that are shown in bold."""
 SIGNS: dict[Mark, str] = {"open": "~", "best": "Bold"}
-"""How the legend of a table names a mark."""
-BASELINE = "the baseline"
+"""How the legend of a table shows a mark."""
+BASELINE = "baseline"
 
 
 def render(page: Page) -> str:
-    """The page as one HTML file. The same page gives the same text."""
+    """Return the page as one HTML file. Equal pages give identical text."""
     script, style = _part("page.js"), _part("page.css")
     for theme, dark in (("light", False), ("dark", True)):
         style = style.replace(f"/* figures: {theme} */", embedding.variables(dark=dark))
@@ -33,7 +33,7 @@ def render(page: Page) -> str:
         .render(
             page=page,
             script=Markup(script),
-            # A browser compares the script with this hash, and runs no other.
+            # The content security policy allows only the script with this hash.
             hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             style=Markup(style),
         )
@@ -68,7 +68,7 @@ def _svg(picture: Picture, prefix: str) -> Markup:
 
 
 def _explained(grid: Grid) -> Grid:
-    """The table with a note at its baseline: bold alone does not say what the row is."""
+    """Return the table with a note on the baseline, because bold alone does not explain the row."""
     return replace(grid, rows=[[_with_note(cell) for cell in row] for row in grid.rows])
 
 
@@ -77,7 +77,7 @@ def _with_note(cell: Cell) -> Cell:
 
 
 def _sortable(value: float | str | None) -> str | None:
-    """What a row is sorted by, as JavaScript reads it; None where a number is none."""
+    """Return the sort key of a row as JavaScript reads it; None for a missing number or NaN."""
     if value is None or isinstance(value, str):
         return value
     if math.isnan(value):

@@ -1,4 +1,4 @@
-"""A page as LaTeX: its tables as papers print them, to be read by \\input. It needs the package booktabs alone."""
+"""The tables of a page as LaTeX, to include in a paper with \\input. Needs only the package booktabs."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ SPECIAL = {
     ">": r"\textgreater{}",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }
-NOT_DRAWN = re.compile(r"[^\x20-\x7eÀ-ÿ\u2013\u2014\u2018\u2019\u201c\u201d…]|[ÐðÞþ]")
-"""What pdflatex has no letter for with its own fonts."""
+UNSUPPORTED = re.compile(r"[^\x20-\x7eÀ-ÿ\u2013\u2014\u2018\u2019\u201c\u201d…]|[ÐðÞþ]")
+"""Characters that pdflatex cannot print with its default fonts."""
 
 
 def escape(text: str) -> str:
-    """Text as it is: nothing in it is a command; a letter that TeX's fonts lack becomes a question mark."""
+    """Return text with all TeX special characters escaped; unsupported characters become question marks."""
     line = " ".join(text.split())
-    return "".join(SPECIAL.get(char) or ("?" if NOT_DRAWN.match(char) else char) for char in line)
+    return "".join(SPECIAL.get(char) or ("?" if UNSUPPORTED.match(char) else char) for char in line)
 
 
 SIGNS: dict[Mark, str] = {"open": r"$^{\dagger}$", "best": "Bold:"}
-"""How the notes of a table name a mark."""
+"""How the notes of a table show a mark."""
 
 
 def render(page: Page) -> str:
-    """The tables of the page. The same page gives the same text."""
+    """Return the tables of the page. Equal pages give identical text."""
     tables = [table(grid) for section in page.sections for grid in section.paper]
     return f"% {escape(page.title)}: needs \\usepackage{{booktabs}}\n" + "\n".join(tables)
 
 
 def table(grid: Grid) -> str:
-    """A table in its floating environment, with its notes below."""
+    """Return a table in a floating environment, with its notes below."""
     columns = "".join("r" if heading in grid.numeric else "l" for heading in grid.headings)
     letters = grid.lettered
     lines = [
@@ -83,11 +83,11 @@ def _notes(grid: Grid) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
-    """Text with a full stop at its end."""
+    """Return escaped text that ends with a full stop, unless it ends with `?` or `!`."""
     return _text(text if text.endswith((".", "?", "!")) else f"{text}.")
 
 
 def _text(text: str) -> str:
-    """Text as it is, with the spaces of typography: a value stays with its spread, a number near its %."""
+    """Return escaped text with non-breaking spaces around ± and thin spaces before %."""
     tied = re.sub(r"(?<=\d) \$\\pm\$ (?=\d)", r"~$\\pm$~", escape(text))
     return re.sub(r"(?<=\d) (?=\\%)", r"\\,", tied)

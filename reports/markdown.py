@@ -1,4 +1,4 @@
-"""A page as Markdown. Its pictures are files beside it."""
+"""A page as Markdown. Its figures are separate files in the same folder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from reports.page import Block, Cell, Facts, Grid, Mark, Page, Picture, Section,
 STRONG: tuple[Mark, ...] = ("baseline", "best", "resolved")
 """Marks that are shown in bold."""
 SIGNS: dict[Mark, str] = {"open": "~", "best": "Bold"}
-"""How the legend of a table names a mark."""
+"""How the legend of a table shows a mark."""
 
 
 def render(page: Page) -> str:
-    """The page as Markdown. The same page gives the same text."""
+    """Return the page as Markdown. Equal pages give identical text."""
     return "\n\n".join(_paragraphs(page)) + "\n"
 
 
@@ -29,7 +29,7 @@ def _paragraphs(page: Page) -> Iterator[str]:
 
 
 def section_paragraphs(section: Section) -> Iterator[str]:
-    """The paragraphs of a section, from its heading on."""
+    """Return the paragraphs of a section, starting with its heading."""
     yield f"## {escape(section.heading)}"
     for block in section.blocks:
         if isinstance(block, Grid) and block.caption != section.heading:
@@ -76,6 +76,6 @@ def _notes(grid: Grid) -> Iterator[str]:
 
 
 def escape(text: str) -> str:
-    """Text as it is: nothing in it is markup, closes a cell, or starts a line."""
+    """Return text on one line with all Markdown special characters escaped."""
     special = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|#"})
     return " ".join(text.split()).translate(special)

@@ -1,4 +1,4 @@
-"""What a study will take, before a single step of its training: for people, and as JSON."""
+"""The cost of a study, estimated before training: trials, time and memory, for readers and as JSON."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from search.training.jobs import fusion_shape, make_jobs
 from search.trials.trial import Job, TrialSpec
 
 CALIBRATED = 5
-"""Networks whose first steps are timed; the others are interpolated between them, by their MACs."""
+"""Number of networks whose first steps are timed; times of the others are interpolated by MACs."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network: what it costs, and what a trial of it takes here."""
+    """One network: its complexity, and the time and memory of one trial on this machine."""
 
     name: str
     key: str
@@ -38,28 +38,28 @@ class Row:
     params: int
     macs: int
     seconds: float | None
-    """None where this machine lacks what a trial needs."""
+    """None if this machine cannot run the trial."""
     bytes: int
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What will be run."""
+    """The estimated cost of a study."""
 
     study: str
     kind: str
     trials: int | None
-    """None where hours end it."""
+    """None if the budget is in hours."""
     rows: list[Row]
     seconds: float | None
-    """Of all trials, one after another."""
+    """Total training time of all trials, run one after another."""
     at_once: int
     facts: Mapping[str, Any] = field(default_factory=dict)
     lines: Sequence[str] = ()
     misfits: Sequence[str] = ()
 
     def as_json(self, gpus: float, cpus: float) -> dict[str, Any]:
-        """Plain data; hours are of devices (GPUs, or CPUs where a trial asks for no GPU) and by the clock."""
+        """Return plain data. `device_hours` are of GPUs, or of CPUs without a GPU; `wall_hours` are elapsed time."""
         hours = None if self.seconds is None else self.seconds / 3600
         return {
             "study": self.study,
@@ -75,11 +75,11 @@ class Outlook:
 
 
 def of_ablation(plan: AblationPlan) -> Outlook:
-    """Its arms, and whether trials train together."""
+    """Estimate the cost of an ablation: its arms, and the gain from training trials together."""
     study, nets = plan.study, plan.architectures
     waiting = make_jobs(plan.first, study.resources, workers=_at_once(plan), steps=plan.steps)
     rows, faster = _rows(plan, nets, [job.trials for job in waiting])
-    more = f", up to {study.most_seeds} where comparisons are open" if study.adaptive else ""
+    more = f", up to {study.most_seeds} while comparisons are not resolved" if study.adaptive else ""
     by_key = {row.key: row for row in rows}
     return Outlook(
         study=study.name,
@@ -108,12 +108,12 @@ def of_ablation(plan: AblationPlan) -> Outlook:
 
 
 def _together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
-    """How many trials train together, and how much faster that is, by the networks that were timed."""
+    """Return how many trials train as one network, and the speed-up of the networks that were timed."""
     gains = [factor for factor in faster.values() if factor is not None]
     if not faster:
         return []
     if not gains:
-        return ["trials go one after another: together they are not faster here"]
+        return ["trials train one after another: training them together is not faster on this machine"]
     largest = max(len(job.trials) for job in waiting)
     return [
         f"up to {largest} trials train as one network, {min(gains):.1f} to {max(gains):.1f} times as fast, "
@@ -122,7 +122,7 @@ def _together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> lis
 
 
 def _estimates(study: Ablation) -> list[str]:
-    """Which effects the design can estimate."""
+    """Return the effects that the design can estimate."""
     if study.compiled is None:
         return []
     named = [
@@ -133,7 +133,7 @@ def _estimates(study: Ablation) -> list[str]:
 
 
 def of_search(plan: SearchPlan) -> Outlook:
-    """Its space, and examples of its networks."""
+    """Estimate the cost of a search: its space, and examples of its networks."""
     study, found = plan.study, reach(plan.space, examples=CALIBRATED)
     nets = {f"example {number}": net for number, net in enumerate(found.examples, 1)}
     rows, _ = _rows(plan, nets, [(plan.spec(net, 0),) for net in nets.values()])
@@ -141,18 +141,18 @@ def of_search(plan: SearchPlan) -> Outlook:
     share = f"{found.feasible:.0%}" + (
         "" if found.exact else f" (95 % interval {found.feasible_low:.0%} to {found.feasible_high:.0%})"
     )
-    seen = "all of them" if found.exact else f"{found.seen} drawn"
-    many = "a continuum of" if found.raw is None else f"{found.raw}"
+    seen = "all of them" if found.exact else f"{found.seen} sampled"
+    combinations = "infinitely many" if found.raw is None else f"{found.raw}"
     spans = [f"{name} {engineering(found.least[name])} to {engineering(found.most[name])}" for name in found.least]
     return Outlook(
         study=study.name,
         kind=study.kind,
         trials=trials,
         rows=rows,
-        # The examples stand evenly over the order of MACs.
+        # The examples are evenly spaced in the order of MACs, so their mean estimates the mean of the space.
         seconds=None
-        if trials is None or (whole := _sum([row.seconds for row in rows])) is None
-        else (trials * whole / len(rows)),
+        if trials is None or (total := _sum([row.seconds for row in rows])) is None
+        else (trials * total / len(rows)),
         at_once=_at_once(plan),
         facts={
             "space": {
@@ -168,19 +168,19 @@ def of_search(plan: SearchPlan) -> Outlook:
             "confirm": study.confirm,
         },
         lines=[
-            f"{many} combinations of {len(plan.space.axes)} axes; of {seen}, {share} are networks that keep the "
-            f"constraints, {found.networks} of them distinct",
-            f"these have {', '.join(spans)}",
+            f"{combinations} combinations of {len(plan.space.axes)} axes; of {seen}, {share} satisfy the constraints: "
+            f"{found.networks} distinct networks",
+            f"these networks have {', '.join(spans)}",
             *([f"{trials} trials without early stopping"] if trials else []),
-            *([f"then {study.confirm} more for each network on the front"] if study.confirm else []),
+            *([f"then {study.confirm} trials with fresh seeds for each network on the front"] if study.confirm else []),
         ],
         misfits=_misfits(plan, rows),
     )
 
 
 def blocks(found: Outlook) -> list[Block]:
-    """An outlook for people."""
-    headings = ("network", "key", "depth", "parameters", "MACs", "s a trial", "memory")
+    """Return an outlook as blocks of a page."""
+    headings = ("network", "key", "depth", "parameters", "MACs", "s per trial", "memory")
     rows = [
         (
             row.name,
@@ -196,8 +196,8 @@ def blocks(found: Outlook) -> list[Block]:
     time = []
     if found.seconds is not None:
         time = [
-            f"about {format_duration(found.seconds)} of training, by a short calibration on this machine; "
-            f"{format_duration(found.seconds / found.at_once)} by the clock with {found.at_once} side by side"
+            f"about {format_duration(found.seconds)} of training, estimated by timing a few steps on this machine; "
+            f"{format_duration(found.seconds / found.at_once)} elapsed with {found.at_once} trials in parallel"
         ]
     return [
         Text(found.lines),
@@ -209,9 +209,12 @@ def blocks(found: Outlook) -> list[Block]:
 def _rows(
     plan: Plan, nets: Mapping[str, Architecture], waiting: Sequence[Sequence[TrialSpec]]
 ) -> tuple[list[Row], dict[str, float | None]]:
-    """A row a network; and by name, of those that were timed, how many times as fast their trials are together.
+    """Return one row per network, and by name the speed-up of timed networks whose trials train together.
 
-    `waiting` are the trials of each job; None where they go one after another.
+    A speed-up of None means that their trials train one after another.
+
+    Args:
+        waiting: the trials of each job.
     """
     by_key = {spec.architecture.key: specs for specs in reversed(waiting) for spec in specs}
     resources = plan.study.resources
@@ -220,7 +223,7 @@ def _rows(
     timed = {round(step * last / max(CALIBRATED - 1, 1)) for step in range(CALIBRATED)}
     measured: list[tuple[int, float]] = []
     faster: dict[str, float | None] = {}
-    # So many of one shape take as long together as any others.
+    # Jobs of the same shape and number of trials take the same time: time each such pair once.
     known: dict[tuple[str, int], tuple[float | None, float]] = {}
     for net in [] if _lacking(plan) else (distinct[index] for index in sorted(timed)):
         specs = by_key[net.key]
@@ -248,7 +251,7 @@ def _rows(
 
 
 def _lacking(plan: Plan) -> str:
-    """What a trial needs and this machine lacks; empty if it has all."""
+    """Return which required resource this machine lacks; empty if none."""
     try:
         check(plan.study.resources)
     except InputError as error:
@@ -262,20 +265,20 @@ def _sum(seconds: Sequence[float | None]) -> float | None:
 
 
 def _at_once(plan: Plan) -> int:
-    """Trials side by side on this machine."""
+    """Return how many trials run in parallel on this machine."""
     import torch
 
-    here = {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
-    return capacity.workers([here], plan.study.resources)
+    machine = {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+    return capacity.workers([machine], plan.study.resources)
 
 
 def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Job] = ()) -> list[str]:
-    """What this machine lacks, and what needs more memory than there is for a job."""
+    """Return which resource this machine lacks, or which jobs need more memory than it has."""
     resources = plan.study.resources
     if lacking := _lacking(plan):
-        return [f"not timed here: {lacking}"]
+        return [f"not timed on this machine: {lacking}"]
     room = total_memory(resources.device) * (min(resources.gpus, 1) or 1)
-    # By `auto` only those train together that have room.
+    # With `auto`, trials train together only if they fit in memory.
     certain = waiting if resources.fuse != "auto" else ()
     together = {spec.architecture.key: len(job.trials) for job in reversed(certain) for spec in job.trials}
     lines = []
@@ -284,7 +287,7 @@ def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Job] = ()) -> li
         if number * row.bytes > room:
             name = row.name if number == 1 else f"{row.name}, {number} trials as one network,"
             lines.append(
-                f"{name} does not fit: {engineering(number * row.bytes)}B of memory asked for, "
-                f"{engineering(room)}B there"
+                f"{name} does not fit: needs {engineering(number * row.bytes)}B of memory, "
+                f"{engineering(room)}B available"
             )
     return lines

@@ -1,4 +1,4 @@
-"""A page: what a report says, as plain data. Renderers turn it into HTML, Markdown, LaTeX and lines on a terminal."""
+"""A page: the content of a report as plain data. Renderers show it as HTML, Markdown, LaTeX or terminal output."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Mark = Literal["", "baseline", "best", "resolved", "open"]
-"""What a cell is, beyond its text: the baseline's name, the best value where that is resolved, a finding that is
-resolved, a value that may still change. Each renderer shows a mark in its own way."""
+"""The meaning of a cell in addition to its text; each renderer shows it in its own way.
+
+`baseline`: the name of the baseline; `best`: the best value, if that is resolved; `resolved`: a resolved finding;
+`open`: a value that can still change.
+"""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table. A row is sorted by `sort`; rows where it is None come last.
+    """A cell of a table. Rows are sorted by `sort`; rows in which it is None come last.
 
     A `note` is shown below the table, with a letter after the cell's text.
     """
@@ -30,7 +33,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table. The first cell of a row names what the row is about."""
+    """A table. The first cell of a row is its name, such as an arm or a network.
+
+    >>> Grid("Arms", ["arm", "error, %"], ["error, %"], [[Cell("base"), Cell("1.39", sort=0.0139)]]).caption
+    'Arms'
+    """
 
     caption: str
     headings: Sequence[str]
@@ -38,22 +45,22 @@ class Grid:
     """The headings of columns of numbers."""
     rows: Sequence[Sequence[Cell]]
     arms: Sequence[int | None] = ()
-    """The arm of each row, by its place in the table of arms: figures count arms in the same way."""
+    """The index of each row's arm in the table of arms; figures use the same indices."""
     notes: Sequence[str] = ()
     """Shown below the table, after the notes of cells."""
     legend: Mapping[Mark, str] = field(default_factory=dict)
-    """What marks mean, for the marks that need an explanation here."""
+    """The meaning of marks, for the marks that need an explanation in this table."""
     label: str = ""
-    """How a paper refers to the table."""
+    """The LaTeX label of the table."""
 
     @property
     def lettered(self) -> dict[str, str]:
-        """Letters a, b, c by note of a cell, each note once."""
+        """Letters a, b, c ... by note, one per distinct note."""
         found = dict.fromkeys(cell.note for row in self.rows for cell in row if cell.note)
         return {note: letters(at) for at, note in enumerate(found)}
 
     def without_empty_columns(self) -> Grid:
-        """The same table without columns that have neither a text nor a note in any row."""
+        """Return the table without columns that have no text and no note in any row."""
         if not self.rows:
             return self
         kept = [at for at in range(len(self.headings)) if any(row[at].text or row[at].note for row in self.rows)]
@@ -63,17 +70,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure. `caption` explains it, `alt` says what it shows to readers who cannot see it."""
+    """A figure. `caption` explains it; `alt` is its text alternative."""
 
     stem: str
-    """The name of its files, without their formats."""
+    """The name of its files without the suffix."""
     draw: Callable[[], Figure]
     caption: str
     alt: str = ""
 
     @cached_property
     def figure(self) -> Figure:
-        """Drawn when it is first needed, and once for all formats."""
+        """The figure, drawn on first use and cached for all formats."""
         return self.draw()
 
 
@@ -100,16 +107,16 @@ class Section:
 
     heading: str
     blocks: Sequence[Block]
-    """The whole section, for documents: HTML and Markdown."""
+    """The complete section, for HTML and Markdown."""
     brief: Sequence[Block] = ()
-    """What a terminal shows of it."""
+    """The part that a terminal shows."""
     paper: Sequence[Grid] = ()
-    """The tables that a paper prints of it: LaTeX."""
+    """The tables for a paper, in LaTeX."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A question and its answer, then the evidence. `state` says how far the run is."""
+    """A question, its answer, and the evidence in sections. `state` is the progress of the run."""
 
     title: str
     question: str
@@ -120,17 +127,17 @@ class Page:
 
     @property
     def pictures(self) -> list[Picture]:
-        """All pictures, in their order on the page."""
+        """All figures, in page order."""
         return [block for section in self.sections for block in section.blocks if isinstance(block, Picture)]
 
 
 def texts(rows: Iterable[Iterable[str]]) -> list[list[Cell]]:
-    """Rows of cells that are text alone."""
+    """Return rows of cells that have only text."""
     return [[Cell(text) for text in row] for row in rows]
 
 
 def letters(at: int) -> str:
-    """a to z, then aa, ab and so on.
+    """Return a to z, then aa, ab and so on.
 
     >>> [letters(at) for at in (0, 25, 26)]
     ['a', 'z', 'aa']

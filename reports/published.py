@@ -1,4 +1,4 @@
-"""Published results as a table for people, as JSON, CSV and Parquet: what the paper prints, and what we count."""
+"""Published results as a table, JSON, CSV and Parquet: figures as printed in papers, and costs that we count."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from reports.page import Cell, Grid
 HEADINGS = ("network", "error on", "error, %", "parameters", "MACs", "source", "remark")
 NUMERIC = ("error, %", "parameters", "MACs")
 
-GUESSES = {"top1": "top-1", "top5": "top-5"}
-"""Metrics that are named; the others are the error of the data set's test split."""
+TOP_K = {"top1": "top-1", "top5": "top-5"}
+"""Metrics that are shown by name; other metrics are the error on the test split."""
 
 LABEL = "published, not measured here"
-"""The name of published results wherever they stand beside measured ones."""
+"""The label of published results next to measured ones."""
 
 NOTES = (
-    "published: as the papers print it, with their own recipes; nothing of it was measured here.",
-    "counted: the paper prints no figure, and the network is a preset, which our counter counted.",
+    "published: as printed in the papers, with their own recipes; not measured here.",
+    "counted: the paper gives no figure; we counted the preset of this network.",
 )
 
 
 def cells(rows: Sequence[Published]) -> list[tuple[str, ...]]:
-    """One row of texts a result, under `HEADINGS`."""
+    """Return one row of texts per result, in the order of `HEADINGS`."""
     return [
         (
             row.name,
-            f"{row.dataset}, {GUESSES[row.metric]}" if row.metric in GUESSES else row.dataset,
+            f"{row.dataset}, {TOP_K[row.metric]}" if row.metric in TOP_K else row.dataset,
             published(row) if row.error is not None or row.fails else "-",
             _cost(cost(row, "params")),
             _cost(cost(row, "macs")),
@@ -44,7 +44,7 @@ def cells(rows: Sequence[Published]) -> list[tuple[str, ...]]:
 
 
 def table(rows: Sequence[Published], study: str) -> Grid | None:
-    """The rows that can stand in a figure, as a table of a study's report; None where there are none."""
+    """Return a table of the results that figures can show; None if there are none."""
     if not (rows := with_a_place(rows)):
         return None
     numbers = [{"error, %": row["error"], "parameters": row["params"], "MACs": row["macs"]} for row in records(rows)]
@@ -57,12 +57,12 @@ def table(rows: Sequence[Published], study: str) -> Grid | None:
 
 
 def with_a_place(rows: Sequence[Published]) -> list[Published]:
-    """The rows that can stand in a figure of error against parameters or MACs."""
+    """Return the results with an error and a cost, which a figure of error against parameters or MACs can show."""
     return [row for row in rows if cost_and_error(row, "params") or cost_and_error(row, "macs")]
 
 
 def records(rows: Sequence[Published]) -> list[dict[str, Any]]:
-    """One mapping a result, for programs: errors are fractions, what is not known is None."""
+    """Return one mapping per result, for programs. Errors are fractions; unknown values are None."""
     made = []
     for row in rows:
         params, macs = cost(row, "params"), cost(row, "macs")
@@ -107,11 +107,11 @@ def as_parquet(rows: Sequence[Published]) -> bytes:
 
 
 FILES: dict[str, Callable[[Sequence[Published]], bytes]] = {"csv": as_csv, "parquet": as_parquet}
-"""Formats of a report that hold one table: what was published gets a file of its own there."""
+"""Writers of published results for report formats that hold only one table, as a separate file."""
 
 
 def _cost(found: Cost | None) -> str:
-    """`1.7M`, `255M, counted`, or nothing known."""
+    """Return `1.7M`; `255M, counted` for a cost that we count; `-` if unknown."""
     if found is None:
         return "-"
     return engineering(found.value) + (", counted" if found.counted else "")

@@ -1,4 +1,4 @@
-"""Questions to the front of a run: which networks, the best within a budget, the knee, and its hypervolume."""
+"""Queries on the front of a run: its networks, the best within a budget, the knee, and the hypervolume."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer:
-    """Some networks of a run, and what was asked for."""
+    """The networks of a run that a query selects."""
 
     title: str
     points: list[Point]
     nets: Mapping[str, dict[str, Any]]
-    """Descriptions by key, as they are stored."""
+    """Stored descriptions of architectures by key."""
     hypervolume: float | None = None
     others: int = 0
-    """Stored trials that are not of this run, and in no number."""
+    """Number of stored trials that do not belong to this run and are not counted."""
 
     @property
     def blocks(self) -> list[Block]:
-        """The answer for people."""
+        """The answer as blocks of a page."""
         table = fronts.table(self.title, self.points, fronts.legend(self.points))
         return [table, *([] if self.hypervolume is None else [Text([f"hypervolume: {self.hypervolume:.6g}"])])]
 
@@ -47,18 +47,18 @@ def ask(
     at_knee: bool = False,
     reference: str | None = None,
 ) -> Answer:
-    """Ask a run; what is not given is as its study has it.
+    """Query a run; options that are not given default to those of its study.
 
     Args:
         wanted: objectives, such as `error,macs`.
-        where: a filter over `NAMES_OF_RESULTS`; what is not true for a network takes it out.
-        budget: another; of the networks that keep to it the one of least error.
-        at_knee: of the front the one where it bends most.
+        where: a filter over `NAMES_OF_RESULTS`, such as `params <= 1e6`; keeps the networks for which it is true.
+        budget: a second filter; returns the network of least error that satisfies it.
+        at_knee: return only the knee of the front, where it bends most.
         reference: the point that the hypervolume is measured against, such as `error=0.9,macs=1e8`.
 
     Raises:
-        InputError: an unknown objective, a filter that does not parse, a budget that no network
-            keeps to, no network with a complete trial for the knee, a reference point inside the front.
+        InputError: an unknown objective, an invalid filter, a budget that no network satisfies, `at_knee` for a run
+            without a finished trial, or a reference point that is not worse than the complete front.
     """
     folder, study, store = stored
     names = study.front_objectives if wanted is None else _checked("--objectives", parse_objectives, wanted)
@@ -81,13 +81,15 @@ def ask(
         volume = hypervolume(values, corner)
     if at_knee:
         if not values:
-            raise InputError("--knee: there is no front here" if budget is None else "--knee: not with --budget")
+            raise InputError(
+                "--knee: the front is empty" if budget is None else "--knee: cannot be used together with --budget"
+            )
         points, title = [points[knee(values)]], f"knee of the {title}"
     return Answer(title, points, store.architectures([point.key for point in points]), volume, others)
 
 
 def _checked(option: str, read: Callable[..., T], *given: Any) -> T:
-    """What `read` makes of it; an error names the option."""
+    """Return `read(*given)`; add the option to the message of an error."""
     try:
         return read(*given)
     except InputError as error:
@@ -105,14 +107,14 @@ def _both(one: Expression | None, other: Expression | None) -> Expression | None
 
 
 def _corner(text: str, names: tuple[str, ...]) -> list[float]:
-    """`error=0.9,macs=1e8` as numbers in the order of the objectives."""
+    """Return the numbers of a text such as `error=0.9,macs=1e8` in the order of the objectives."""
     given: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = (piece.strip() for piece in part.partition("="))
         try:
             given[name] = float(value)
         except ValueError:
-            raise InputError(f"--reference: {part!r} is not NAME=NUMBER, such as {names[0]}=1") from None
+            raise InputError(f"--reference: must be NAME=NUMBER, such as {names[0]}=1; got {part!r}") from None
     if set(given) != set(names):
-        raise InputError(f"--reference: needs a number for each of {', '.join(names)}, not for {', '.join(given)}")
+        raise InputError(f"--reference: needs a number for each of {', '.join(names)}; got {', '.join(given)}")
     return [given[name] for name in names]

@@ -1,4 +1,4 @@
-"""The kinds of runs that there are reports of."""
+"""The kinds of runs that have reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells of CSV as spreadsheets take them: text that begins like a formula would be run by them."""
+"""CSV that is safe to open in spreadsheets, which run text that starts like a formula."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""The beginnings of cells that a spreadsheet calculates, or strips to find a formula."""
+"""Prefixes of a cell that a spreadsheet evaluates as a formula, or strips and then evaluates."""
 
 
 def text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """CSV with a line of headings. Numbers stay numbers; text that begins like a formula gets an apostrophe."""
+    """Return CSV with a header. Numbers are unchanged; text that starts like a formula gets an apostrophe in front."""
     made = io.StringIO()
     writer = csv.DictWriter(made, columns, lineterminator="\n")
     writer.writeheader()
@@ -21,7 +21,7 @@ def text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def cell(value: Any) -> Any:
-    """A value as it stands in a cell.
+    """Return a value as it is written to a cell.
 
     >>> cell("=cmd|' /C calc'!A0"), cell(-0.5), cell("bias -6")
     ("'=cmd|' /C calc'!A0", -0.5, 'bias -6')

@@ -1,4 +1,4 @@
-"""A page on a terminal: of each section what matters first."""
+"""A page on a terminal: the brief form of each section."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from reports.page import Block, Cell, Facts, Grid, Mark, Page, Text
 from resnet_space.errors import printable
 
 SIGNS: dict[Mark, str] = {"open": "~"}
-"""How the legend of a table names a mark; a terminal shows no others."""
+"""How the legend of a table shows a mark; a terminal shows no other marks."""
 
 
 def render(page: Page) -> Iterator[Table | str]:
-    """Tables and lines, section by section."""
+    """Return tables and lines, section by section."""
     for section in page.sections:
         yield from parts(section.brief)
 
 
 def parts(blocks: Iterable[Block]) -> Iterator[Table | str]:
-    """Blocks as tables and lines. A terminal has no pictures."""
+    """Return blocks as tables and lines, without figures."""
     for block in blocks:
         match block:
             case Grid():
@@ -33,7 +33,7 @@ def parts(blocks: Iterable[Block]) -> Iterator[Table | str]:
 
 
 def _table(grid: Grid) -> Table:
-    """Columns of numbers stand to the right, the row of the baseline is bold."""
+    """Return a table with right-aligned numbers and the baseline in bold."""
     made = Table(title=printable(grid.caption), title_justify="left", header_style="bold")
     for heading in grid.headings:
         made.add_column(

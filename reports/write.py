@@ -1,4 +1,4 @@
-"""Reports as files, by format."""
+"""Writing reports to files, by format."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from search.files.atomic import write_bytes
 
 @dataclass(frozen=True)
 class Format:
-    """How a page becomes a file."""
+    """How a page is written to a file."""
 
     render: Callable[[Page], str]
     pictures_beside: bool = False
-    """Whether its pictures are files beside it."""
+    """Whether its figures are separate files in the same folder."""
 
 
 FORMATS: dict[str, Format] = {
@@ -29,10 +29,10 @@ FORMATS: dict[str, Format] = {
     "html": Format(html.render),
     "tex": Format(latex.render),
 }
-"""Documents, by the name after `--format`. A new format is a row."""
+"""Formats of documents by the value of `--format`. To add a format, add a row."""
 
 OF_TWO_RUNS = ("md", "html")
-"""The formats in which two runs are compared: a comparison has no table for a paper."""
+"""Formats for a comparison of two runs, which has no table for a paper."""
 
 
 def write(
@@ -45,13 +45,13 @@ def write(
     exports: Mapping[str, Callable[[], str | bytes]] | None = None,
     published: Sequence[Published] = (),
 ) -> list[Path]:
-    """Write `STEM.FORMAT` in each format into a folder; the paths.
+    """Write `STEM.FORMAT` to a folder for each format; return the paths.
 
     Args:
-        page: makes the page, which is called at most once and for documents only: an export needs no figure.
-        documents: formats that the page can have.
-        exports: what makes tables for other programs, by format.
-        published: results that are written next to an export, as `published.FORMAT`; a page has them in its figures.
+        page: makes the page. It is called at most once, and only for documents: an export needs no figures.
+        documents: formats in which the page can be written.
+        exports: functions that make tables for other programs, by format.
+        published: results to write next to an export, as `published.FORMAT`; a page shows them in its figures.
 
     Raises:
         InputError: an unknown format.

@@ -203,7 +203,7 @@ def test_processors_of_one_name_whose_instruction_sets_differ_are_noted(ablation
     manifest["sessions"][1]["versions"]["torch"] = "2.15.0"
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
     (line,) = notes(found)
-    assert line.endswith(f"{processor()['name']} (cpu), whose instruction sets differ; results are means over both.")
+    assert line.endswith(f"{processor()['name']} (cpu), with different instruction sets; results are means over both.")
 
 
 def test_a_session_that_trained_nothing_is_not_noted(ablation: Make, tmp_path: Path) -> None:
@@ -228,8 +228,7 @@ def test_a_session_of_an_earlier_version_is_noted_as_far_as_it_is_known(ablation
     manifest["sessions"][0]["versions"]["torch"] = "2.14.1"
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
     assert notes(found) == [
-        "2 sessions: torch 2.14.1 on a processor that is not stored, torch 2.15.0 on AMD EPYC (cpu); results are means "
-        "over both."
+        "2 sessions: torch 2.14.1 on an unknown processor, torch 2.15.0 on AMD EPYC (cpu); results are means over both."
     ]
 
 
@@ -239,7 +238,7 @@ def test_trials_of_two_kinds_of_device_are_noted(ablation: Make, tmp_path: Path)
         connection.exec_driver_sql("UPDATE trials SET device = CASE seed WHEN 0 THEN 'cpu' ELSE 'cuda:1' END")
     found = api.open_run(tmp_path / "run")
     assert isinstance(found, AblationRun)
-    assert notes(found) == ["complete trials by device: 2 on cpu, 2 on cuda; results are means over both."]
+    assert notes(found) == ["finished trials by device: 2 on cpu, 2 on cuda; results are means over both."]
 
 
 def test_a_session_with_another_torch_and_processor_says_so_as_it_begins(run: Callable[..., Result]) -> None:

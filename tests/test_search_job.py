@@ -156,7 +156,7 @@ def test_as_csv_and_as_a_table_it_says_the_same(found: Path, front: Callable[...
         (["--budget", "macs <= 5"], "no network meets macs <= 5; the nearest has macs = "),
         (["--reference", "error=0,macs=1e9"], "inside the front"),
         (["--reference", "error=1"], "needs a number for each of error, macs"),
-        (["--reference", "error=much,macs=1"], "is not NAME=NUMBER"),
+        (["--reference", "error=much,macs=1"], "must be NAME=NUMBER, such as error=1; got 'error=much'"),
         (["--format", "xml"], "allowed: table, json, csv"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a report says: a page for each kind of run, and for two runs that are compared.
+"""The content of reports: one page per kind of run, and one for the comparison of two runs.
 
-A section is one function from a run to a `Section`, in the file of its kind. All renderers show it.
+A section is one function from a run to a `Section`, in the module of its kind. Every renderer shows it.
 """

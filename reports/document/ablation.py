@@ -16,7 +16,7 @@ from reports.page import Block, Page, Section, Text
 
 
 def document(run: AblationRun, published: Sequence[Published] = ()) -> Page:
-    """An ablation, finished or not; `published` results are shown with its own."""
+    """Return the page of an ablation, finished or not, with `published` results next to measured ones."""
     return Page(
         title=run.study.name,
         question=run.study.question or run.study.name,
@@ -39,7 +39,7 @@ def arms(run: AblationRun, _: Sequence[Published]) -> Section:
 
 
 def differences(run: AblationRun, _: Sequence[Published]) -> Section | None:
-    """Planned and exploratory comparisons apart."""
+    """Return the figure of differences, then planned and exploratory comparisons in separate tables."""
     picture = arm_figures.forest(run)
     if picture is None:
         return None
@@ -81,20 +81,21 @@ def its_setting(run: AblationRun, _: Sequence[Published]) -> Section:
 
 
 def _network(run: AblationRun) -> list[Fact]:
-    """What the arms are changes of."""
+    """Return the network that all arms modify."""
     study = run.study
-    base = study.net if isinstance(study.net, str) else "an architecture of its own"
+    base = study.net if isinstance(study.net, str) else "defined in the study"
     return [("network", ", ".join([base, *(f"{path}={value}" for path, value in study.set.items())]))]
 
 
 def _seeds(run: AblationRun) -> str:
     study = run.study
-    more = f", up to {study.most_seeds - 1} where comparisons are open" if study.adaptive else ""
-    return f"0 to {study.least_seeds - 1}{more}; a seed gives all arms the same order, augmentation and common weights"
+    more = f", up to {study.most_seeds - 1} while comparisons are not resolved" if study.adaptive else ""
+    shared = "at the same seed, all arms share data order, augmentation and initial values of common weights"
+    return f"0 to {study.least_seeds - 1}{more}; {shared}"
 
 
 def _planned(run: AblationRun) -> list[Fact]:
-    """What was written down before the first trial."""
+    """Return the number of planned comparisons, and whether they were stored before the first trial."""
     study = run.study
     if not study.planned.compare:
         return [("planned comparisons", "none")]
@@ -113,4 +114,4 @@ SECTIONS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ..
     not_ended_well,
     its_setting,
 )
-"""In their order. A new section is a function, and its name here."""
+"""In page order. To add a section, write its function and list it here."""

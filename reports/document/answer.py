@@ -1,4 +1,4 @@
-"""The answer of an ablation in a sentence or two, drawn from its planned contrasts."""
+"""The answer of an ablation in one to three sentences, from its planned comparisons."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from ablations.findings import POINTS, Finding
 from ablations.run import AblationRun
 
-NAMED = 4
-"""A sentence names so many arms; of more it gives the number."""
+MAX_NAMED_ARMS = 4
+"""A sentence names at most this many arms per group and counts the others."""
 
 
 def answer(run: AblationRun) -> str:
-    """What the planned contrasts found; if there are none, what all comparisons with the baseline found."""
+    """Return the results of the planned comparisons, or of all comparisons with the baseline if none was planned."""
     planned = [found for found in run.findings if found.planned]
     compared = planned or run.findings
     if not compared:
-        return "There is one arm alone, and nothing to compare it with."
+        return "The study has only one arm, so there is no comparison."
     what = "planned comparison" if planned else "comparison"
     sentences = [f"Of {len(compared)} {what}{'s' * (len(compared) != 1)}{_against(compared)}: {_groups(compared)}."]
     if not planned:
-        sentences.append("None of them was planned: take this as a question for the next study.")
+        sentences.append("None was planned: these results are exploratory and need a new study to confirm them.")
     if any(arm.unfinished for arm in run.summaries):
-        sentences.append("Trials are still to come.")
+        sentences.append("Some trials are still pending.")
     return " ".join(sentences)
 
 
@@ -34,12 +34,14 @@ def _against(compared: Sequence[Finding]) -> str:
 def _groups(compared: Sequence[Finding]) -> str:
     """`2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c)`."""
     groups: dict[str, list[str]] = {}
-    # What is resolved first.
+    # Resolved comparisons first.
     for found in sorted(compared, key=lambda found: not found.resolved):
         groups.setdefault(_group(found), []).append(_named(found))
     parts = []
     for group, names in groups.items():
-        shown = "; ".join(names[:NAMED]) + (f"; and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        shown = "; ".join(names[:MAX_NAMED_ARMS]) + (
+            f"; and {len(names) - MAX_NAMED_ARMS} more" if len(names) > MAX_NAMED_ARMS else ""
+        )
         parts.append(f"{len(names)} {group} ({shown})")
     return ", ".join(parts)
 
@@ -47,7 +49,7 @@ def _groups(compared: Sequence[Finding]) -> str:
 def _group(found: Finding) -> str:
     delta = found.difference.delta
     if delta is None:
-        return "without a pair of results"
+        return "without a pair of finished seeds"
     if found.margin is not None:
         within = f"no worse than {POINTS * found.margin:g} points"
         return within if found.resolved else f"not shown to be {within}"

@@ -1,4 +1,4 @@
-"""The pictures of an ablation: from its run to the plain data that figures are drawn from."""
+"""The figures of an ablation: its run converted to the plain data that figures are drawn from."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_DRAWN = 30
-"""Arms in a figure; readers could not distinguish more."""
+"""The most arms in one figure; readers cannot distinguish more."""
 
 SIGNALS = {
     "gradient": "gradient norm at the unit's input",
-    "product": "product of the shortcuts' gains so far",
+    "product": "product of shortcut gains up to the unit",
     "variance": "variance of the unit's output",
     "dead": "dead ReLUs, %",
 }
 
 
 def forest(run: AblationRun) -> Picture | None:
-    """Differences to what each arm is compared with, planned ones first; None of a single arm."""
+    """Return the figure of all differences, planned comparisons first; None for a study of one arm."""
     if not run.findings:
         return None
     caption = (
-        f"Difference of each arm to {run.study.control}, in points of {run.study.measure.heading}, with its "
-        "interval over pairs of seeds. Filled: resolved; hollow: not." + _of_many(run)
+        f"Difference of each arm from {run.study.control} in {run.study.measure.heading}, in percentage points, with "
+        "its interval over pairs of seeds. Filled: resolved; hollow: not resolved." + _drawn_arms_note(run)
     )
     return Picture("differences", partial(_draw_forest, run), caption, _forest_in_words(run))
 
@@ -67,7 +67,7 @@ def _draw_forest(run: AblationRun) -> Figure:
 
 
 def _forest_in_words(run: AblationRun) -> str:
-    """What the forest shows, for readers who cannot see it."""
+    """Return a text alternative of the figure of differences."""
     index = drawn(run)
     return "; ".join(f"{found.arm}: {_span(found)}" for found in run.findings if found.arm in index) or "no comparison"
 
@@ -82,11 +82,11 @@ def _span(found: Finding) -> str:
 
 
 def curves(run: AblationRun) -> Picture | None:
-    """Validation errors by epoch; None before the first."""
+    """Return the figure of validation errors by epoch; None before the first epoch has finished."""
     if not len(run.curves):
         return None
-    caption = "Validation error by epoch: the mean over seeds, and the band from the least to the greatest."
-    return Picture("curves", partial(_draw_curves, run), caption + _of_many(run))
+    caption = "Validation error by epoch: mean over seeds, with a band from minimum to maximum."
+    return Picture("curves", partial(_draw_curves, run), caption + _drawn_arms_note(run))
 
 
 def _draw_curves(run: AblationRun) -> Figure:
@@ -97,26 +97,29 @@ def _draw_curves(run: AblationRun) -> Figure:
     for arm, index in drawn(run).items():
         key = run.nets[arm].key
         if key in stages.index.get_level_values("net"):
-            mine = stages.loc[key]
-            columns = [mine[name].tolist() for name in ("mean", "min", "max")]
-            found.append(Curve(arm, index, [int(epoch) for epoch in mine.index], *columns))
+            by_epoch = stages.loc[key]
+            columns = [by_epoch[name].tolist() for name in ("mean", "min", "max")]
+            found.append(Curve(arm, index, [int(epoch) for epoch in by_epoch.index], *columns))
     return lines.curves(found)
 
 
 def error_against_macs(run: AblationRun, published: Sequence[Published] = ()) -> Picture | None:
-    """Test errors against MACs, before published results; None before the first error."""
+    """Return the figure of test errors against MACs, with published results in the background.
+
+    None before the first finished trial.
+    """
     if not any(arm.n for arm in run.summaries):
         return None
     caption = (
-        "Test error against MACs: bars are standard deviations over seeds, the staircase is the front."
-        + _of_many(run)
+        "Test error against MACs. Bars: standard deviation over seeds; step line: the Pareto front."
+        + _drawn_arms_note(run)
         + published_results.sentence(published, "macs", _measured(run), run.study.data.name)
     )
     return Picture("complexity", partial(_draw_complexity, run, published_results.known(published, "macs")), caption)
 
 
 def _measured(run: AblationRun) -> list[tuple[float, float]]:
-    """(MACs, test error) of the arms that the figure of complexity shows."""
+    """Return (MACs, test error) of each arm in the figure of complexity."""
     index = drawn(run)
     return [(arm.macs, arm.mean) for arm in run.summaries if arm.mean is not None and arm.arm in index]
 
@@ -137,20 +140,20 @@ def _draw_complexity(run: AblationRun, published: Sequence[Known]) -> Figure:
 
 
 def propagation(run: AblationRun) -> list[Picture]:
-    """Signals by unit, one picture for each epoch after which they were measured."""
+    """Return one figure of signals by unit for each epoch after which they were measured."""
     pictures = []
     for epoch in sorted({probe.epoch for probe in run.probes}):
         when = "at initialisation" if epoch == 0 else f"after epoch {epoch}"
         caption = (
-            f"How signals propagate {when}, unit by unit from the first to the last: the gradient's norm at a unit's "
-            "input, the product of the shortcuts' gains up to it, the variance of its output, and dead ReLUs."
+            f"Signal propagation {when}, from the first residual unit to the last: gradient norm at the unit's input, "
+            "product of shortcut gains up to the unit, variance of the unit's output, and percentage of dead ReLUs."
         )
         pictures.append(Picture(f"propagation-{epoch}", partial(_draw_propagation, run, epoch), caption))
     return pictures
 
 
 def _draw_propagation(run: AblationRun, epoch: int) -> Figure:
-    """Each arm's mean over seeds, the geometric mean of signals that span decades."""
+    """Draw each arm's mean over seeds: the geometric mean for signals that span several orders of magnitude."""
     by_net: dict[str, list[Probe]] = {}
     nets = {record.key: record.architecture for record in run.records}
     for probe in run.probes:
@@ -164,7 +167,7 @@ def _draw_propagation(run: AblationRun, epoch: int) -> Figure:
 
 
 def signals(probes: list[Probe]) -> Mapping[str, list[float]]:
-    """One value a unit, over the seeds of a network; NaN where no seed has one."""
+    """Return one value per residual unit for each signal, averaged over seeds; NaN if no seed has a value."""
     if not probes:
         return {}
 
@@ -187,13 +190,15 @@ def signals(probes: list[Probe]) -> Mapping[str, list[float]]:
 
 
 def indices(run: AblationRun) -> dict[str, int]:
-    """An arm's place in the table, by which figures and rows find each other."""
+    """Return each arm's index in the table of arms, which links figures to table rows."""
     return {arm.arm: place for place, arm in enumerate(run.summaries)}
 
 
 def drawn(run: AblationRun) -> dict[str, int]:
-    """The arms that figures show, with their places in the table: of more than `MOST_DRAWN`, the baseline, those of
-    planned comparisons, and those that differ most."""
+    """Return the arms that figures show, with their indices in the table of arms.
+
+    If there are more than `MOST_DRAWN`: the baseline, then arms of planned comparisons, then those that differ most.
+    """
     places = indices(run)
     if len(places) <= MOST_DRAWN:
         return places
@@ -202,8 +207,9 @@ def drawn(run: AblationRun) -> dict[str, int]:
     return {arm: places[arm] for arm in sorted(list(chosen)[:MOST_DRAWN], key=places.__getitem__)}
 
 
-def _of_many(run: AblationRun) -> str:
-    """What a caption says where not all arms are drawn."""
+def _drawn_arms_note(run: AblationRun) -> str:
+    """Return the sentence for captions that says which arms are drawn; empty if all are."""
     if len(run.summaries) <= MOST_DRAWN:
         return ""
-    return f" {MOST_DRAWN} of {len(run.summaries)} arms are drawn: planned comparisons, and those that differ most."
+    number = f"{MOST_DRAWN} of {len(run.summaries)}"
+    return f" {number} arms are drawn: the baseline, planned comparisons, and the arms that differ most."

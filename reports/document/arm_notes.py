@@ -1,4 +1,4 @@
-"""Notes on an ablation: what its columns mean, which trials were lost, what was spent."""
+"""Notes on an ablation: the meaning of columns, diverged and failed trials, and interim analyses."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from reports.numbers import p_value
 from search.trials.events import FINISHED
 
 METRICS = {"test_error": "test error", "top1": "top-1 error", "top5": "top-5 error"}
-"""The published tables' measures, in words."""
+"""The metrics of published tables, in words."""
 
 
 def verdicts(run: AblationRun) -> Iterator[str]:
-    """The planned contrasts, one line each."""
+    """Return one line per planned comparison."""
     mark = run.study.planned.adjustment.mark
     for found in run.findings:
         if found.planned:
             p = "" if found.p_adjusted is None else f" (p = {found.p_adjusted:.2g}{mark})"
             yield f"{found.arm} against {found.versus}: {found.verdict}{p}"
     if run.study.planned.compare and not run.as_planned:
-        yield "the planned comparisons were changed after the first trial: all are reported as exploratory."
+        yield "the planned comparisons were changed after the first trial: all comparisons are reported as exploratory."
 
 
 def footnotes(run: AblationRun) -> list[str]:
-    """What the columns of the table of arms mean, and how far it agrees with the published one."""
+    """Return the notes on the table of arms: its columns, lost trials, and agreement with published errors."""
     plan = run.study.planned
     lines = [
         *provenance(run),
-        f"test error: mean ± standard deviation over n seeds; fail: a mean above {run.study.fail_above:.0%}.",
-        f"difference: {run.study.measure.heading} less that of {_compared_with(run)}, over pairs of seeds, with its "
+        f"test error: mean ± standard deviation over n seeds; fail: mean above {run.study.fail_above:.0%}.",
+        f"difference: {run.study.measure.heading} minus that of {_compared_with(run)}, over pairs of seeds, with its "
         f"interval; *: resolved, p <= {plan.alpha:g} {plan.adjustment.holds} ({plan.test.replace('_', ' ')}).",
-        "MACs: fused multiply-adds for one image, as fvcore counts them; additions, gates and ReLUs are not in them.",
+        "MACs: fused multiply-adds for one image, as fvcore counts them; additions, gates and ReLUs are not counted.",
     ]
     lines += [lost(run, arm) for arm in run.summaries if arm.bad]
     if missing := sum(len(found.difference.missing) for found in run.findings):
-        lines.append(f"{missing} pairs of seeds lack a result, and are in no difference.")
+        lines.append(f"{missing} pairs of seeds lack a result and are not included in any difference.")
     if run.study.adaptive:
         lines.append(spent(run))
     if sources := published_sources(run.summaries):
@@ -53,10 +53,10 @@ def footnotes(run: AblationRun) -> list[str]:
 
 
 def paper_notes(run: AblationRun) -> list[str]:
-    """What a paper says below the table of arms."""
+    """Return the notes below the table of arms in a paper."""
     lines = [
         *provenance(run),
-        "Mean ± standard deviation over n seeds; differences over pairs of seeds, with 95 % interval.",
+        "Mean ± standard deviation over n seeds; differences over pairs of seeds, with 95 % intervals.",
     ]
     if any(found.resolved for found in run.findings):
         lines.append(f"*: resolved, p ≤ {run.study.planned.alpha:g} {run.study.planned.adjustment.holds}.")
@@ -65,39 +65,38 @@ def paper_notes(run: AblationRun) -> list[str]:
 
 def _compared_with(run: AblationRun) -> str:
     others = any(found.planned and found.versus != run.study.control for found in run.findings)
-    return run.study.control + (", or of the arm that it was planned to be compared with" if others else "")
+    return run.study.control + (", or of the arm named in the planned comparison" if others else "")
 
 
 def lost(run: AblationRun, arm: ArmSummary) -> str:
-    """How often an arm's trials diverged or failed, with the exact interval, and whether that is more than the
-    baseline's."""
+    """Return an arm's share of diverged and failed trials, with its exact interval, next to the baseline's."""
     ended = sum(number for status, number in arm.ended.items() if status in FINISHED)
     low, high = effects.rate(arm.bad, ended)
     (control,) = (other for other in run.summaries if other.arm == run.study.control)
     against = ""
     if control.key != arm.key and (of := sum(control.ended.get(status, 0) for status in FINISHED)):
         differ = p_value(effects.rates_differ(arm.bad, ended, control.bad, of))
-        against = f"; against {control.bad} of {of}: p = {differ}"
+        against = f"; baseline: {control.bad} of {of}, p = {differ}"
     return (
         f"{arm.arm}: {arm.bad} of {ended} trials diverged or failed, {arm.bad / ended:.0%} (95 % interval {low:.0%} to "
-        f"{high:.0%}, exact){against}. They are in no mean, and rank as worst."
+        f"{high:.0%}, exact){against}. They are not in any mean and rank as worst."
     )
 
 
 def spent(run: AblationRun) -> str:
-    """How far a study that adds seeds has gone."""
+    """Return the progress of a study that adds seeds: seeds, interim analyses, and alpha spent."""
     study = run.study
     most = max((arm.planned for arm in run.summaries), default=study.least_seeds)
     done, planned = len(study.analyses_up_to(most)), len(study.analyses)
     extra = sum(max(0, arm.planned - study.least_seeds) for arm in {arm.key: arm for arm in run.summaries}.values())
     return (
-        f"seeds: {study.least_seeds} for every arm, up to {most} for open ones, {extra} trials more; "
+        f"seeds: {study.least_seeds} per arm, up to {most} for arms not resolved, {extra} additional trials; "
         f"{done} of {planned} interim analyses, {alpha_spending.spent(done, planned):.0%} of alpha spent."
     )
 
 
 def published_sources(summaries: Sequence[ArmSummary]) -> str:
-    """What the published column is: networks, data sets, papers."""
+    """Return the sources of the published column: networks, data sets, metrics, papers."""
     rows = [arm.published for arm in summaries if arm.published]
     sources = dict.fromkeys(f"{row.model} on {row.dataset}, {METRICS[row.metric]} ({row.paper})" for row in rows)
     return "; ".join(sources)

@@ -15,17 +15,17 @@ from reports.page import Cell, Grid, Mark, texts
 
 ARMS = ("arm", "parameters", "MACs", "test error, %", "n", "difference, points", "outcome", "published, %")
 PRINTED = tuple(heading for heading in ARMS if heading != "outcome")
-"""Of `ARMS`, the columns that a paper prints: outcomes that matter are notes there."""
+"""The columns of `ARMS` in a paper; there, diverged and failed trials are notes."""
 COMPARED = ("arm", "against", "finding", "difference, points", "bootstrap", "effect size", "pairs", "p", "p, adjusted")
 BOTH_WAYS = ("arm", "MACs", "difference, points", "MACs, matched", "difference, matched, points")
-TERMS = ("effect", "F", "p", "share of variance", "difference, points", "not to be told from")
+TERMS = ("effect", "F", "p", "share of variance", "difference, points", "confounded with")
 
 BEST = "better than every other arm."
-OPEN = "may still change, since trials are to come."
+OPEN = "can still change: trials are pending."
 
 
 def arms(run: AblationRun) -> Grid:
-    """One row an arm, for documents."""
+    """Return the table of arms, one row per arm, for documents."""
     rows = [_arm(run, arm) for arm in run.summaries]
     numeric = [heading for heading in ARMS if heading not in ("arm", "outcome")]
     made = Grid("Arms", ARMS, numeric, rows, list(indices(run).values()), footnotes(run), _legend(run))
@@ -33,11 +33,11 @@ def arms(run: AblationRun) -> Grid:
 
 
 def _arm(run: AblationRun, arm: ArmSummary) -> list[Cell]:
-    still = {arm.arm for arm in run.summaries if arm.unfinished}
+    unfinished = {arm.arm for arm in run.summaries if arm.unfinished}
     found = run.finding_of(arm.arm)
 
     def marked(text: str, *arms: str) -> Mark:
-        return "open" if text and still.intersection(arms) else ""
+        return "open" if text and unfinished.intersection(arms) else ""
 
     error, difference = percent(arm.mean, arm.std), points(found)
     return [
@@ -66,7 +66,7 @@ def _legend(run: AblationRun) -> dict[Mark, str]:
 
 
 def printed(run: AblationRun, caption: str) -> Grid:
-    """One row an arm, as a paper prints it: trials that did not end well are a note, and so are not in a column."""
+    """Return the table of arms for a paper, one row per arm; diverged and failed trials are notes, not a column."""
     rows = []
     for arm in run.summaries:
         cells = dict(zip(ARMS, _arm(run, arm), strict=True))
@@ -82,7 +82,7 @@ def printed(run: AblationRun, caption: str) -> Grid:
 
 
 def points(found: Finding | None) -> str:
-    """`+8.36 [+6.10, +10.62]`, in points, followed by `*` if the planned question is resolved."""
+    """Return `+8.36 [+6.10, +10.62]` in percentage points, followed by `*` if the comparison is resolved."""
     if found is None or found.difference.delta is None:
         return ""
     seen = found.difference
@@ -90,7 +90,7 @@ def points(found: Finding | None) -> str:
 
 
 def comparisons(run: AblationRun, caption: str, found: Sequence[Finding]) -> Grid:
-    """One row a comparison."""
+    """Return a table with one row per comparison."""
     index = indices(run)
     made = Grid(
         caption, COMPARED, COMPARED[3:], [_compared(each) for each in found], [index[each.arm] for each in found]
@@ -114,7 +114,7 @@ def _compared(found: Finding) -> list[Cell]:
 
 
 def both_ways(run: AblationRun) -> Grid | None:
-    """One row an arm that was matched to equal complexity, raw and matched; None where no arm was."""
+    """Return one row per arm that was matched to equal complexity: raw and matched. None if no arm was matched."""
     by_name = {arm.arm: arm for arm in run.summaries}
     rows = [
         (
@@ -131,7 +131,7 @@ def both_ways(run: AblationRun) -> Grid | None:
 
 
 def terms(run: AblationRun) -> Grid | None:
-    """One row an effect of a design's factors; None where arms are listed."""
+    """Return one row per effect of a factorial design; None if the study lists its arms."""
     rows = [
         (
             " x ".join(term.factors),

@@ -1,4 +1,4 @@
-"""The document of two runs that are compared: one function a section."""
+"""The document of a comparison of two runs: one function per section."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ CHANGED = ("field", "first", "second")
 
 
 def document(both: TwoRuns) -> Page:
-    """The second run compared with the first. A new section is a name in the tuple."""
+    """Return the page that compares the second run with the first. To add a section, list it in `sections`."""
     sections = (networks_in_common, changed_fields, errors_at_equal_complexity)
     return Page(
         title=f"{both.second.name} compared with {both.first.name}",
-        question=f"Does {both.second.name} do better than {both.first.name}?",
+        question=f"Does {both.second.name} have lower errors than {both.first.name}?",
         answer=answer(both),
         state=" ".join(
-            [f"{len(both.first.trials)} and {len(both.second.trials)} complete trials.", *_trials_foreign_note(both)]
+            [f"{len(both.first.trials)} and {len(both.second.trials)} finished trials.", *_trials_foreign_note(both)]
         ),
         sections=[made for section in sections if (made := section(both))],
     )
 
 
 def answer(both: TwoRuns) -> str:
-    """What the comparison found, in a sentence or two."""
+    """Return the result of the comparison in two sentences."""
     return f"{_of_networks_in_common(both)} {_at_equal_complexity(both)}"
 
 
@@ -47,7 +47,7 @@ def _of_networks_in_common(both: TwoRuns) -> str:
     if seen.low is not None and seen.high is not None:
         span = f" (95 % interval {POINTS * seen.low:+.2f} to {POINTS * seen.high:+.2f})"
     return (
-        f"Over the {len(both.common)} networks that both have, {both.second.name} differs from "
+        f"Over the {len(both.common)} networks in both runs, {both.second.name} differs from "
         f"{both.first.name} by {POINTS * seen.delta:+.2f} points{span}."
     )
 
@@ -55,7 +55,7 @@ def _of_networks_in_common(both: TwoRuns) -> str:
 def _at_equal_complexity(both: TwoRuns) -> str:
     same = both.at_equal_complexity
     if same.p is None:
-        return "Too few networks are of equal complexity to compare distributions."
+        return "There are too few networks of equal complexity to compare distributions."
     verdict = "differ" if same.p <= 0.05 else "are not shown to differ"
     return (
         f"At equal MACs (within {MACS_TOLERANCE:.0%}) the distributions of errors over {len(same.first)} networks each "
@@ -64,7 +64,7 @@ def _at_equal_complexity(both: TwoRuns) -> str:
 
 
 def _trials_foreign_note(both: TwoRuns) -> list[str]:
-    """The stored trials of either run that are in no number."""
+    """Return one line per run with stored trials that are not counted."""
     lines = [(side.name, foreign_note(side.others)) for side in (both.first, both.second)]
     return [f"{name}: {line}." for name, line in lines if line]
 
@@ -85,12 +85,12 @@ def networks_in_common(both: TwoRuns) -> Section | None:
 
 def changed_fields(both: TwoRuns) -> Section | None:
     rows = [(path, str(before), str(now)) for path, before, now in both.changed]
-    return Section("What the studies have otherwise", [Grid("Fields", CHANGED, (), texts(rows))]) if rows else None
+    return Section("Differences between the studies", [Grid("Fields", CHANGED, (), texts(rows))]) if rows else None
 
 
 def errors_at_equal_complexity(both: TwoRuns) -> Section:
     caption = (
-        "Distribution of test errors at equal complexity: the share of networks with an error of at most so much, "
+        "Cumulative distribution of test errors at equal complexity: the share of networks with at most this error, "
         "with 95 % bands (Dvoretzky, Kiefer and Wolfowitz)."
     )
     stem = f"compare-{both.second.name}-errors"

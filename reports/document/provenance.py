@@ -1,4 +1,4 @@
-"""What a reader must know about a run's trials: which are left out, and whether all ran alike."""
+"""Notes on the origin of a run's trials: which ones are excluded, and whether all ran in the same setup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.store.membership import foreign_note
 
 
 def provenance(run: Run) -> list[str]:
-    """Lines for the reader of a run's numbers; none where all stored trials are the run's, and ran alike."""
+    """Return notes on a run's trials; empty if all stored trials belong to the run and ran in the same setup."""
     return [*_others(run), *_changed_data(run), *_setups(run), *_devices(run)]
 
 
@@ -21,35 +21,35 @@ def _others(run: Run) -> list[str]:
 
 
 def _changed_data(run: Run) -> list[str]:
-    """Of a folder in which an earlier version went on with other data."""
+    """Return a note if an earlier version of the program continued the run with other data."""
     first, *later = run.folder.fingerprints or [""]
     if not later:
         return []
     return [
-        f"the data were changed between sessions: fingerprint {first} first, {', '.join(later)} later; only trials of "
-        "the first, with which the run was begun, are counted."
+        f"the data changed between sessions: fingerprint {first} first, {', '.join(later)} later; only trials with the "
+        "first fingerprint are counted."
     ]
 
 
 def _setups(run: Run) -> list[str]:
-    """What the sessions ran with in which trials were trained, where that is not the same in all."""
+    """Return a note on the setups of the sessions that trained trials, if they differ."""
     sessions = _that_trained(run)
     known = {_torch(session) for session in sessions if "processor" in session["machine"]}
-    # What an earlier version did not store is taken to be the same, as far as it is known.
+    # Earlier versions did not store the processor: assume it is unchanged if the torch version is known.
     sessions = [each for each in sessions if "processor" in each["machine"] or _torch(each) not in known]
     setups = Counter(map(_setup, sessions))
     if len(setups) < 2:
         return []
     shown = list(dict.fromkeys(text for text, _ in setups))
-    more = "" if len(shown) == len(setups) else ", whose instruction sets differ"
+    more = "" if len(shown) == len(setups) else ", with different instruction sets"
     return [f"{len(sessions)} sessions: {', '.join(shown)}{more}; results are means over {_all(len(setups))}."]
 
 
 def _that_trained(run: Run) -> list[Mapping[str, Any]]:
-    """The sessions on the run's data, without those that had nothing to do.
+    """Return the sessions on the run's data that trained at least one trial.
 
-    A session lasts to the beginning of the next one. A trial that was begun more than once may have been in any session
-    before its end.
+    A session lasts until the next one starts. A trial that was started more than once can have run in any session
+    before it finished.
     """
     own = run.folder.fingerprints[:1]
     sessions = [
@@ -58,7 +58,7 @@ def _that_trained(run: Run) -> list[Mapping[str, Any]]:
         if not own or session.get("fingerprint", "") in ("", *own)
     ]
     begins = [_time(datetime.fromisoformat(session["began"])) for session in sessions]
-    # In whole seconds.
+    # Stored in whole seconds.
     ends = [begin + timedelta(seconds=1) for begin in begins[1:]] + [datetime.max.replace(tzinfo=UTC)]
     trained = [
         (None if record.attempts > 1 or record.started is None else _time(record.started), _time(record.finished))
@@ -73,7 +73,7 @@ def _that_trained(run: Run) -> list[Mapping[str, Any]]:
 
 
 def _time(time: datetime) -> datetime:
-    """SQLite forgets the zone; what is stored is UTC."""
+    """Return the time in UTC: SQLite drops the time zone, and stored times are in UTC."""
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -82,10 +82,10 @@ def _torch(session: Mapping[str, Any]) -> str:
 
 
 def _setup(session: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """torch, hardware and kind of device in words, and the processor's instruction sets where those matter."""
+    """Return torch version, hardware and device in words, and the processor's instruction sets for runs on a CPU."""
     machine, device = session["machine"], session.get("device", "")
     on_gpu = device == "cuda" or (not device and machine["gpus"])
-    processor = machine.get("processor") or {"name": "a processor that is not stored", "isa": []}
+    processor = machine.get("processor") or {"name": "an unknown processor", "isa": []}
     gpus = ", ".join(dict.fromkeys(machine["gpus"]))
     hardware = gpus if on_gpu and gpus else processor["name"]
     text = f"torch {_torch(session)} on {hardware}{f' ({device})' if device else ''}"
@@ -93,14 +93,14 @@ def _setup(session: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _devices(run: Run) -> list[str]:
-    """Kinds of device that complete trials ran on, where there are several."""
+    """Return a note on the kinds of device that finished trials ran on, if there are several."""
     kinds = Counter(
         record.device.split(":")[0] for record in run.records if record.status == "complete" and record.device
     )
     if len(kinds) < 2:
         return []
     shown = ", ".join(f"{number} on {kind}" for kind, number in sorted(kinds.items()))
-    return [f"complete trials by device: {shown}; results are means over {_all(len(kinds))}."]
+    return [f"finished trials by device: {shown}; results are means over {_all(len(kinds))}."]
 
 
 def _all(number: int) -> str:

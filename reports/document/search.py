@@ -9,7 +9,7 @@ from ablations.published import Published
 from reports import front
 from reports import published as published_results
 from reports.document import search_figures
-from reports.document.every_run import not_ended_well, setting, state, warning
+from reports.document.every_run import STATUS_WORDS, not_ended_well, setting, state, warning
 from reports.document.provenance import provenance
 from reports.figures.published_results import COSTS
 from reports.numbers import percent
@@ -18,7 +18,7 @@ from search.exploring.run import SearchRun
 
 
 def document(run: SearchRun, published: Sequence[Published] = ()) -> Page:
-    """A search, finished or not; `published` results are shown with its own."""
+    """Return the page of a search, finished or not, with `published` results next to measured ones."""
     return Page(
         title=run.study.name,
         question=run.study.question or run.study.name,
@@ -30,14 +30,14 @@ def document(run: SearchRun, published: Sequence[Published] = ()) -> Page:
 
 
 def answer(run: SearchRun) -> str:
-    """How many networks are on the front, and the best of them."""
+    """Return the size of the front and its network of least error."""
     if not run.front:
-        return "No network has a complete trial yet."
+        return "No network has a finished trial yet."
     best = min(run.front, key=lambda point: point.error)
-    sure = sum(point.confirmed for point in run.front)
+    confirmed = sum(point.confirmed for point in run.front)
     return (
-        f"{len(run.front)} networks are on the front, {sure} of them confirmed; "
-        f"the least validation error is {percent(best.error, best.error_std)} %, at {front.cost(best)}."
+        f"{len(run.front)} networks are on the front, {confirmed} of them confirmed; "
+        f"the lowest validation error is {percent(best.error, best.error_std)} %, at {front.cost(best)}."
     )
 
 
@@ -52,25 +52,27 @@ def the_front(run: SearchRun, _: Sequence[Published]) -> Section:
 
 
 def how_it_went(run: SearchRun) -> Iterator[str]:
-    """What a reader of the front should know about how it was found."""
+    """Return notes on how the front was found: trials, early stopping, confirmation, hypervolume."""
     yield from provenance(run)
     ended = Counter(trial.status for trial in run.searched)
-    begun = len(run.searched) - ended["infeasible"]
-    parts = [f"{number} {status}" for status, number in ended.items() if status != "infeasible"]
-    line = f"searched by {run.study.sampler.kind}: {begun} trials begun ({', '.join(parts) or 'none'})"
+    started = len(run.searched) - ended["infeasible"]
+    parts = [
+        f"{number} {STATUS_WORDS.get(status, status)}" for status, number in ended.items() if status != "infeasible"
+    ]
+    line = f"searched by {run.study.sampler.kind}: {started} trials started ({', '.join(parts) or 'none'})"
     if ended["infeasible"]:
-        line += f"; {ended['infeasible']} more were over a constraint, and never begun"
+        line += f"; {ended['infeasible']} more violated a constraint and were not started"
     yield f"{line}."
     if ended["pruned"]:
         rungs = sorted(Counter(run.stopped_at.values()).items())
         yield (
-            f"stopped early by {run.study.stopping.kind}: "
+            f"pruned by {run.study.stopping.kind}: "
             + ", ".join(f"{number} at epoch {epoch}" for epoch, number in rungs)
-            + f"; {run.saved.fraction:.0%} of {run.saved.full} epochs were saved."
+            + f"; {run.saved.fraction:.0%} of {run.saved.full} epochs saved."
         )
     if run.study.confirm and run.front:
-        sure = sum(point.confirmed for point in run.front)
-        yield f"confirmed with {run.study.confirm} fresh seeds: {sure} of {len(run.front)} networks on the front."
+        confirmed = sum(point.confirmed for point in run.front)
+        yield f"confirmed with {run.study.confirm} fresh seeds: {confirmed} of {len(run.front)} networks on the front."
     if run.study.reference:
         point = ", ".join(f"{name} = {front.objective_text(name, v)}" for name, v in run.study.reference.items())
         if run.reference_problem:
@@ -83,7 +85,7 @@ def how_it_went(run: SearchRun) -> Iterator[str]:
 
 
 def figures(run: SearchRun, published: Sequence[Published]) -> Section | None:
-    """Published results stand in a table below the last front that has any of them."""
+    """Return the figures of a search, with a table of published results after the last figure that shows them."""
     table = published_results.table(published, run.study.name)
     costs = search_figures.costs(run)
     blocks: list[Block] = [search_figures.front_picture(run, cost, published) for cost in costs]
@@ -100,7 +102,7 @@ def the_networks(run: SearchRun, _: Sequence[Published]) -> Section | None:
         return None
     differ = front.differences([run.nets[point.key] for point in run.front])
     facts = [(point.key, fields) for point, fields in zip(run.front, differ, strict=True)]
-    return Section("What the networks are", [Text(["Fields in which they differ."]), Facts(facts)])
+    return Section("Differences between the networks", [Text(["Fields with different values:"]), Facts(facts)])
 
 
 def its_setting(run: SearchRun, _: Sequence[Published]) -> Section:
@@ -120,4 +122,4 @@ SECTIONS: tuple[Callable[[SearchRun, Sequence[Published]], Section | None], ...]
     not_ended_well,
     its_setting,
 )
-"""In their order. A new section is a function, and its name here."""
+"""In page order. To add a section, write its function and list it here."""

@@ -1,4 +1,4 @@
-"""The pictures of a search: from its run to the plain data that figures are drawn from."""
+"""The figures of a search: its run converted to the plain data that figures are drawn from."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 def costs(run: SearchRun) -> list[str]:
-    """The objectives that the error is drawn against."""
+    """Return the objectives that the error is drawn against."""
     names = run.study.objectives
     return [name for name in names if name != "error"] if "error" in names else []
 
 
 def front_picture(run: SearchRun, cost: str, published: Sequence[Published] = ()) -> Picture:
-    """The front of the error and a cost, before published results."""
+    """Return the figure of error against a cost, with published results in the background."""
     caption = (
-        f"The front of error and {OBJECTIVES[cost].heading}: bars are standard deviations over seeds, "
-        "hollow points are provisional, dominated networks are grey."
+        f"Pareto front of error and {OBJECTIVES[cost].heading}. Bars: standard deviation over seeds; "
+        "hollow: provisional; grey: dominated."
         + published_results.sentence(published, cost, _measured(run, cost), run.study.data.name)
     )
     known = published_results.known(published, cost)
@@ -39,30 +39,32 @@ def front_picture(run: SearchRun, cost: str, published: Sequence[Published] = ()
 
 
 def hypervolume_picture(run: SearchRun) -> Picture | None:
-    """None without a reference point that all trials keep to."""
+    """Return the figure of the hypervolume; None without a reference point that is worse than all trials."""
     if not run.study.reference or run.reference_problem or not len(run.trace):
         return None
-    caption = "The hypervolume after each trial, as a share of the box below the reference point."
+    caption = "Hypervolume after each trial, as a share of the box below the reference point."
     return Picture("hypervolume", lambda: hypervolume.hypervolume(run.trace, ended=run.ended), caption)
 
 
 def importance_picture(run: SearchRun) -> Picture | None:
-    """None where no axis has an importance."""
+    """Return the figure of the importance of axes; None if no axis has one."""
     table = run.importance
     if not table["importance"].notna().any():
         return None
-    caption = "What each axis matters for each objective: how much worse a forest predicts with that axis shuffled."
+    caption = (
+        "Importance of each axis for each objective: how much worse a random forest predicts if the axis is shuffled."
+    )
     return Picture("importance", lambda: importance.importance(table), caption)
 
 
 def _measured(run: SearchRun, cost: str) -> list[tuple[float, float]]:
-    """Where all networks with a complete trial stand."""
+    """Return (cost, error) of all networks with a finished trial."""
     table = run.networks.dropna(subset=[cost, "error"])
     return [(float(row[cost]), float(row["error"])) for row in table.to_dict("records")]
 
 
 def _draw_front(run: SearchRun, cost: str, published: Sequence[Known]) -> Figure:
-    """All networks that have a complete trial; the front is that of all the study's objectives."""
+    """Draw all networks with a finished trial; the front is over all objectives of the study."""
     members = {point.key for point in run.front}
     table = run.networks.dropna(subset=[cost, "error"])
     marks = [

@@ -1,6 +1,6 @@
 "use strict";
 
-// Without this script everything is there; with it tables can be sorted, and an arm be followed from figure to figure.
+// The page is complete without this script. It adds sorting of tables and highlighting of an arm in all figures.
 
 const ORDERS = { none: "ascending", ascending: "descending", descending: "none" };
 const RANK = "rank";
@@ -25,7 +25,7 @@ function sort(table, heading) {
   const rows = [...table.tBodies[0].rows].map((row) => ({ row, rank: Number(row.dataset[RANK]), key: value(row, column, numeric) }));
   rows.sort((one, other) => {
     if (order === "none") return one.rank - other.rank;
-    // What has no value comes last, whichever way.
+    // Rows without a value come last in both directions.
     const missing = (one.key === null || one.key === "") - (other.key === null || other.key === "");
     if (missing) return missing;
     const found = one.key === null ? 0 : compare(one.key, other.key);
@@ -66,7 +66,7 @@ document.addEventListener("keydown", (event) => {
 
 for (const row of document.querySelectorAll("tr[data-arm]")) row.tabIndex = 0;
 
-// A box is a stop for the keyboard only where there is something to scroll.
+// A box is focusable with the keyboard only if it scrolls.
 function stops() {
   for (const box of document.querySelectorAll(".scroll")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;

@@ -1,4 +1,4 @@
-"""A page is one file that asks for nothing, and says everything without scripts."""
+"""A page is one file that makes no requests, and is complete without scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text
 
 
 class Read(HTMLParser):
-    """Elements with their attributes, the text of each kind, and whether all that was opened was closed in order."""
+    """Parsed HTML: elements with attributes, text by tag, and the tags that are still open."""
 
     EMPTY = frozenset({"meta", "link", "br", "img", "input", "hr"})
 
@@ -31,7 +31,7 @@ class Read(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len(dict(attrs)) == len(attrs), f"an attribute twice: {tag} {attrs}"
+        assert len(dict(attrs)) == len(attrs), f"duplicate attribute: {tag} {attrs}"
         self.elements.append((tag, dict(attrs)))
         if tag not in self.EMPTY:
             self.open.append(tag)
@@ -50,7 +50,7 @@ class Read(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def test_a_page_is_well_formed_and_names_everything_once() -> None:
+def test_a_page_is_well_formed_and_its_ids_are_unique() -> None:
     read = Read(html_of())
     assert read.open == []
     known = Counter(attributes["id"] for _, attributes in read.elements if "id" in attributes)
@@ -67,7 +67,7 @@ def test_a_page_is_well_formed_and_names_everything_once() -> None:
     assert {target.removeprefix("#") for target in targets} <= set(known)
 
 
-def test_every_figure_says_what_is_in_it_to_who_cannot_see_it() -> None:
+def test_every_figure_has_a_text_alternative() -> None:
     html = html_of()
     svgs = [ET.fromstring(found) for found in re.findall(r"<svg.*?</svg>", html, re.DOTALL)]
     assert [svg[0].text for svg in svgs] == ["Three rows", "Three points"]
@@ -77,7 +77,7 @@ def test_every_figure_says_what_is_in_it_to_who_cannot_see_it() -> None:
         assert svg[0].get("id") == svg.get("aria-labelledby")
 
 
-def test_a_page_has_a_heading_sections_and_tables_that_can_be_read_aloud() -> None:
+def test_headings_sections_and_tables_of_a_page_are_marked_up_for_screen_readers() -> None:
     read = Read(html_of())
     assert read.all("html") == [{"lang": "en"}]
     assert len(read.all("h1")) == len(read.all("main")) == 1
@@ -92,7 +92,7 @@ def test_a_page_of_more_than_three_sections_has_a_table_of_contents(sections: in
     assert len(Read(renderer.render(study(sections=sections))).all("nav")) == contents
 
 
-def test_the_answer_stands_before_all_tables_and_figures() -> None:
+def test_the_answer_comes_before_all_tables_and_figures() -> None:
     html = renderer.render(Page("a study", "Is it so?", "It is so.", "all done", sections=[Section("Found", [grid()])]))
     assert [html.index(text) for text in ("Is it so?", "It is so.", "all done", "<h2")] == sorted(
         html.index(text) for text in ("Is it so?", "It is so.", "all done", "<h2")
@@ -100,13 +100,13 @@ def test_the_answer_stands_before_all_tables_and_figures() -> None:
     assert 'class="warning"' not in html
 
 
-def test_an_empty_page_is_a_page() -> None:
+def test_an_empty_page_is_well_formed() -> None:
     empty = [Section("", [Text([]), Facts([]), Grid("", [], [], [])])]
     assert Read(renderer.render(Page("", "", "", "", sections=empty))).open == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_text_is_text_wherever_it_stands(text: str) -> None:
+def test_markup_in_any_text_is_escaped(text: str) -> None:
     sections = [
         Section(
             text,
@@ -133,25 +133,25 @@ def test_characters_that_html_cannot_hold_are_replaced() -> None:
     assert "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}c" in html
 
 
-def test_the_same_page_is_the_same_text() -> None:
+def test_equal_pages_give_identical_text() -> None:
     forest.cache_clear()
     assert renderer.render(study()) == html_of()
 
 
-def test_a_page_asks_for_nothing_and_runs_its_own_script_alone() -> None:
+def test_a_page_makes_no_requests_and_runs_only_its_own_script() -> None:
     html = html_of()
     read = Read(html)
     (policy,) = [meta["content"] for meta in read.all("meta") if "http-equiv" in meta]
     digest = base64.b64encode(hashlib.sha256(read.texts["script"].encode()).digest()).decode()
     assert "default-src 'none'" in policy
     assert f"script-src 'sha256-{digest}';" in policy
-    asked = [attributes.get(name) for _, attributes in read.elements for name in ("src", "href", "action", "srcset")]
-    assert {target for target in asked if target and not target.startswith("#")} == {"data:,"}
+    targets = [attributes.get(name) for _, attributes in read.elements for name in ("src", "href", "action", "srcset")]
+    assert {target for target in targets if target and not target.startswith("#")} == {"data:,"}
     assert "@import" not in html
     assert set(re.findall(r"https?://[^\"'\s]+", html)) == {"http://www.w3.org/2000/svg"}
 
 
-def test_a_note_is_marked_where_it_belongs_and_stands_below_the_table() -> None:
+def test_a_note_has_a_letter_in_its_cell_and_is_shown_below_the_table() -> None:
     cells = [[Cell("a", note="one"), Cell("b", note="other")], [Cell("c", note="one"), Cell("d")]]
     html = renderer.render(
         Page("", "", "", "", sections=[Section("", [Grid("", ["x", "y"], [], cells, notes=["last"])])])
@@ -165,7 +165,7 @@ def test_a_note_is_marked_where_it_belongs_and_stands_below_the_table() -> None:
     assert Read(html).texts["li"].split() == ["a", "oneb", "otherlast"]
 
 
-def test_what_a_row_is_sorted_by_is_written_as_scripts_read_it() -> None:
+def test_sort_keys_are_written_as_javascript_reads_them() -> None:
     values = [0.5, 3, float("nan"), float("inf"), float("-inf"), "text", None]
     rows = [[Cell("x", sort=value)] for value in values]
     read = Read(renderer.render(Page("", "", "", "", sections=[Section("", [Grid("", ["x"], ["x"], rows)])])))
@@ -173,9 +173,9 @@ def test_what_a_row_is_sorted_by_is_written_as_scripts_read_it() -> None:
     assert found == ["0.5", "3.0", None, "Infinity", "-Infinity", "text", None]
 
 
-def test_what_a_page_is_made_from_comes_with_the_package() -> None:
+def test_the_templates_of_a_page_are_part_of_the_package() -> None:
     parts = files("reports") / "templates"
     assert {part.name for part in parts.iterdir()} >= {"page.html", "page.css", "page.js"}
-    # Neither may end the element that it stands in.
+    # Neither may close the element that contains it.
     for name, ending in (("page.js", "</script"), ("page.js", "<!--"), ("page.css", "</style")):
         assert ending not in (parts / name).read_text(encoding="utf-8").lower()

@@ -1,4 +1,4 @@
-"""A page in a real browser: sorts, highlights, follows the reader's light, prints, and runs only its own script."""
+"""A page in a real browser: sorting, highlighting, light and dark themes, printing, and only its own script."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reports.page import Cell, Grid, Page, Section
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("there is no chromium here; install it to test pages in a browser")
+        pytest.skip("chromium is not installed; install it to test pages in a browser")
     found = Browser(tmp_path_factory.mktemp("chromium"))
     yield found
     found.close()
@@ -28,7 +28,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chromium: Browser, tmp_path: Path) -> Browser:
-    """A browser with the page open, light, and the pointer nowhere."""
+    """A browser with the page open in the light theme, and the pointer in a corner."""
     path = tmp_path / "page.html"
     path.write_text(html_of(), encoding="utf-8")
     chromium.call("Emulation.setScriptExecutionDisabled", value=False)
@@ -53,13 +53,13 @@ LIT = "[...document.querySelectorAll('{}[data-arm]')].filter((e) => e.matches('.
 DIM = "[...document.querySelectorAll('svg [data-arm]')].filter((e) => getComputedStyle(e).opacity < 1).length"
 
 
-def test_a_browser_has_nothing_to_complain_about_and_asks_for_nothing(browser: Browser) -> None:
+def test_a_browser_reports_no_errors_and_makes_no_requests(browser: Browser) -> None:
     assert browser.value("document.querySelectorAll('thead button').length") == 2
     assert browser.complaints() == []
     assert [url for url in browser.requests() if url != "data:,"] == []
 
 
-def test_hostile_text_runs_nothing(browser: Browser, tmp_path: Path) -> None:
+def test_hostile_text_runs_no_script(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "hostile.html"
     for text in HOSTILE:
         path.write_text(html_of(text), encoding="utf-8")
@@ -69,7 +69,7 @@ def test_hostile_text_runs_nothing(browser: Browser, tmp_path: Path) -> None:
         assert browser.value("document.querySelector('h1').textContent") == text
 
 
-def test_a_script_that_is_not_the_pages_own_is_refused(browser: Browser, tmp_path: Path) -> None:
+def test_a_script_that_is_not_part_of_the_page_is_blocked(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "broken.html"
     broken = html_of().replace("</main>", "<script>window.broken = true</script></main>")
     path.write_text(broken, encoding="utf-8")
@@ -78,13 +78,13 @@ def test_a_script_that_is_not_the_pages_own_is_refused(browser: Browser, tmp_pat
     assert any("Content Security Policy" in json.dumps(event) for event in browser.complaints())
 
 
-def test_a_click_on_a_heading_sorts_and_a_third_one_takes_it_back(browser: Browser) -> None:
+def test_a_click_on_a_heading_sorts_and_a_third_click_restores_the_order(browser: Browser) -> None:
     heading = "thead th:nth-child(2) button"
     orders = []
     for _ in range(3):
         browser.click(heading)
         orders.append((names(browser), browser.value(ARIA.format(1))))
-    # What has no number is last, whichever way.
+    # Rows without a number are last in both directions.
     assert orders == [
         ([ARMS[1], ARMS[0], ARMS[2]], "ascending"),
         ([ARMS[0], ARMS[1], ARMS[2]], "descending"),
@@ -92,14 +92,14 @@ def test_a_click_on_a_heading_sorts_and_a_third_one_takes_it_back(browser: Brows
     ]
 
 
-def test_names_sort_as_people_do_and_one_column_sorts_at_a_time(browser: Browser) -> None:
+def test_names_sort_alphabetically_and_only_one_column_is_sorted_at_a_time(browser: Browser) -> None:
     browser.click("thead th:nth-child(2) button")
     browser.click("thead th:nth-child(1) button")
     assert names(browser) == sorted(ARMS)
     assert [browser.value(ARIA.format(at)) for at in (0, 1)] == ["ascending", "none"]
 
 
-def test_a_table_can_be_sorted_with_the_keyboard_and_the_focus_is_seen(browser: Browser) -> None:
+def test_a_table_can_be_sorted_with_the_keyboard_and_the_focus_is_visible(browser: Browser) -> None:
     browser.value("document.querySelector('thead th:nth-child(1) button').focus()")
     browser.press("Tab")
     outline = browser.value("getComputedStyle(document.activeElement).outlineStyle")
@@ -108,7 +108,7 @@ def test_a_table_can_be_sorted_with_the_keyboard_and_the_focus_is_seen(browser: 
     assert names(browser) == [ARMS[1], ARMS[0], ARMS[2]]
 
 
-def test_an_arm_under_the_pointer_stands_out_in_the_table_and_in_every_figure(browser: Browser) -> None:
+def test_an_arm_under_the_pointer_is_highlighted_in_the_table_and_in_every_figure(browser: Browser) -> None:
     assert browser.value(DIM) == 0
     browser.point("tr[data-arm='1'] td")
     assert browser.value(LIT.format("tr")) == ["1"]
@@ -122,7 +122,7 @@ def test_an_arm_under_the_pointer_stands_out_in_the_table_and_in_every_figure(br
     assert (browser.value(DIM), browser.value(LIT.format(""))) == (0, [])
 
 
-def test_an_arm_of_a_figure_under_the_pointer_marks_its_row(browser: Browser) -> None:
+def test_pointing_at_an_arm_in_a_figure_highlights_its_row(browser: Browser) -> None:
     browser.point("figure:nth-of-type(2) svg [data-arm='2'] use")
     assert browser.value(LIT.format("tr")) == ["2"]
     before, after = (
@@ -132,7 +132,7 @@ def test_an_arm_of_a_figure_under_the_pointer_marks_its_row(browser: Browser) ->
     assert before != after
 
 
-def test_a_row_in_focus_stands_out_until_the_focus_leaves(browser: Browser) -> None:
+def test_a_focused_row_is_highlighted_until_it_loses_the_focus(browser: Browser) -> None:
     browser.value("document.querySelector('thead th:nth-child(2) button').focus()")
     browser.press("Tab")
     assert browser.value(LIT.format("tr")) == ["0"]
@@ -142,11 +142,11 @@ def test_a_row_in_focus_stands_out_until_the_focus_leaves(browser: Browser) -> N
 
 
 @pytest.mark.parametrize(("theme", "ground"), [("light", embedding.LIGHT), ("dark", embedding.DARK)])
-def test_a_page_follows_the_readers_light(browser: Browser, theme: str, ground: str) -> None:
+def test_a_page_follows_the_theme_of_the_reader(browser: Browser, theme: str, ground: str) -> None:
     browser.call("Emulation.setEmulatedMedia", media="screen", features=scheme(theme))
     seen = browser.value("getComputedStyle(document.body).backgroundColor")
     assert "#" + "".join(f"{int(level):02X}" for level in re.findall(r"\d+", seen)) == ground
-    # Letters of figures have the colour of the text.
+    # Letters in figures have the colour of the text.
     ink, letters = (
         browser.value(f"getComputedStyle(document.querySelector('{selector}')).{name}")
         for selector, name in (("body", "color"), ("svg [data-arm] use", "fill"))
@@ -154,7 +154,7 @@ def test_a_page_follows_the_readers_light(browser: Browser, theme: str, ground: 
     assert ink == letters
 
 
-def test_on_paper_a_page_is_light_and_needs_no_script(browser: Browser, tmp_path: Path) -> None:
+def test_a_printed_page_is_light_and_needs_no_script(browser: Browser, tmp_path: Path) -> None:
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     browser.open(tmp_path / "page.html")
     browser.call("Emulation.setEmulatedMedia", media="print", features=scheme("dark"))
@@ -184,11 +184,11 @@ def test_a_wide_table_scrolls_in_its_own_box_and_the_page_does_not(browser: Brow
     assert browser.value("document.querySelector('tbody th').clientWidth") < 500
 
 
-def test_a_table_that_fits_is_no_stop_for_the_keyboard(browser: Browser) -> None:
+def test_a_table_that_fits_is_not_focusable(browser: Browser) -> None:
     assert browser.value("document.querySelector('.scroll').hasAttribute('tabindex')") is False
 
 
-def test_a_page_fits_a_telephone(browser: Browser) -> None:
+def test_a_page_fits_the_screen_of_a_phone(browser: Browser) -> None:
     browser.call("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=2, mobile=True)
     try:
         assert browser.value("document.documentElement.scrollWidth") <= 360

@@ -1,4 +1,4 @@
-"""LaTeX that a real TeX compiles, whatever stands in a name, and that claims nothing that is not resolved."""
+"""LaTeX compiles with any text in a name, and marks only resolved results as best."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NASTY = r"50 % of $x_1$ & {a} #2 ~^\ <b> ± ü 中"
 
 
 def compiled(text: str, folder: Path) -> str:
-    """The log of pdflatex over a document with this in it."""
+    """Compile a document that contains the text; return the log of pdflatex."""
     (folder / "table.tex").write_text(text, encoding="utf-8")
     document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
     (folder / "main.tex").write_text(document, encoding="utf-8")
@@ -33,8 +33,8 @@ def compiled(text: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(TEX is None, reason="no pdflatex on this machine")
-def test_a_report_compiles_whatever_its_arms_are_called(ablation: Make, tmp_path: Path) -> None:
+@pytest.mark.skipif(TEX is None, reason="pdflatex is not installed")
+def test_a_report_compiles_with_special_characters_in_names(ablation: Make, tmp_path: Path) -> None:
     run = ablation(
         {"base": [0.1, 0.12, 0.11], NASTY: [0.2, "diverged", 0.23], "x": [0.3, 0.31, None]},
         question=NASTY,
@@ -44,7 +44,7 @@ def test_a_report_compiles_whatever_its_arms_are_called(ablation: Make, tmp_path
     compiled(path.read_text(encoding="utf-8"), tmp_path)
 
 
-@pytest.mark.skipif(TEX is None, reason="no pdflatex on this machine")
+@pytest.mark.skipif(TEX is None, reason="pdflatex is not installed")
 def test_every_printable_character_compiles(tmp_path: Path) -> None:
     every = "".join(chr(code) for code in [*range(0x20, 0x17F), 0x2013, 0x2014, 0x2019, 0x2026, 0x4E2D, 0x1F600])
     compiled(f"{escape(every)}\n", tmp_path)
@@ -68,7 +68,7 @@ def test_no_text_is_a_command(text: str) -> None:
     assert not set(escaped) & set("\\&%$#_{}^~")
 
 
-def test_the_best_is_bold_only_where_it_is_resolved(ablation: Make) -> None:
+def test_the_best_value_is_bold_only_if_it_is_resolved(ablation: Make) -> None:
     clear = render(document(ablation({"base": [0.31, 0.32, 0.33], "good": [0.01, 0.02, 0.032]})))
     assert r"\textbf{2.07~$\pm$~1.10}" in clear
     assert "Bold: better than every other arm." in clear
@@ -76,10 +76,10 @@ def test_the_best_is_bold_only_where_it_is_resolved(ablation: Make) -> None:
     assert r"\textbf" not in open_
 
 
-def test_failures_have_a_footnote_and_open_numbers_a_mark(ablation: Make) -> None:
+def test_diverged_trials_have_a_footnote_and_open_numbers_have_a_mark(ablation: Make) -> None:
     text = render(document(ablation({"base": [0.1, 0.1], "lost": [0.2, "diverged"], "slow": [0.2, None]})))
     assert "$^{a}$ trained, 1 of 2 diverged: not in the mean." in text
-    assert r"$^{\dagger}$ may still change" in text
+    assert r"$^{\dagger}$ can still change" in text
 
 
 def test_only_the_tables_for_papers_are_printed() -> None:

@@ -1,4 +1,4 @@
-"""Markdown says what the page says, and nothing in a text is markup."""
+"""Markdown shows everything on a page, and escapes all markup in texts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def test_no_text_closes_a_cell_or_starts_a_line(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_text_of_a_page_is_markup(text: str) -> None:
+def test_markup_in_any_text_of_a_page_is_escaped(text: str) -> None:
     made = render(study(text))
     for part in ("<script", "<img", "<style", "</title"):
         assert made.count(part) == made.count(f"\\{part}")
 
 
-def test_the_question_and_the_answer_stand_before_the_evidence() -> None:
+def test_the_question_and_the_answer_come_before_the_evidence() -> None:
     made = render(Page("a study", "Is it so?", "It is so.", "all done", "but wait", [Section("Found", [grid()])]))
     assert made.startswith("# a study\n\n**Is it so?**\n\nIt is so.\n\nall done\n\n**but wait**\n\n## Found\n\n")
 
@@ -58,7 +58,7 @@ def test_a_caption_that_is_the_heading_is_not_repeated() -> None:
     assert "###" not in section(grid(), heading="All arms")
 
 
-def test_a_picture_is_a_file_with_its_caption_and_says_what_it_shows() -> None:
+def test_a_picture_is_a_link_to_a_file_with_a_text_alternative_and_a_caption() -> None:
     made = render(Page("", "", "", "", sections=[Section("Found", [costs()])]))
     assert "![Three points](costs.svg)\n\n*Costs*" in made
 

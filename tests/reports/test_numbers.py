@@ -1,4 +1,4 @@
-"""Numbers are written as people write them."""
+"""Numbers are formatted for readers."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from reports.numbers import engineering, interval, p_value, percent
 @pytest.mark.parametrize(
     ("mean", "std", "text"), [(0.0139, None, "1.39"), (0.0139, 0.002, "1.39 ± 0.20"), (None, None, "-")]
 )
-def test_errors_are_percent_with_their_spread(mean: float | None, std: float | None, text: str) -> None:
+def test_errors_are_in_percent_with_their_spread(mean: float | None, std: float | None, text: str) -> None:
     assert percent(mean, std) == text
 
 

@@ -1,4 +1,4 @@
-"""A plan says whether trials train together, and counts on it."""
+"""A plan reports whether trials train together, and its estimates use the speed-up."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lines(found: outlook.Outlook) -> Sequence[str]:
     return [line for block in blocks(found) if isinstance(block, Text) for line in block.lines]
 
 
-def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
+def test_a_plan_reports_how_many_trials_train_together_and_the_speed_up(
     digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factors = {"identity": 2.0, "skipping": None}
@@ -51,21 +51,21 @@ def test_a_plan_says_how_many_trials_train_together_and_what_that_is_good_for(
     found = outlook.of_ablation(plan)
     assert found.facts["together"] == {"trials": 2, "times_as_fast": {"identity": 2.0}}
     assert "up to 2 trials train as one network, 2.0 to 2.0 times as fast, for 1 of 1 networks timed" in lines(found)
-    # The two have as many MACs, so each is given the mean of both.
+    # Both networks have the same MACs, so each gets the mean of both times.
     assert found.seconds == pytest.approx(4 * (5.0 + 10.0) / 2)
 
 
-def test_a_plan_says_where_trials_are_not_faster_together(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_reports_that_training_together_is_not_faster(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlook, "speedup", lambda *_, **__: None)
     found = outlook.of_ablation(planned(digits, {"identity": {}}, fuse=2))
-    assert "trials go one after another: together they are not faster here" in lines(found)
+    assert "trials train one after another: training them together is not faster on this machine" in lines(found)
 
 
 @pytest.mark.parametrize(("arms", "fuse"), [({"identity": {}}, "off"), ({"skipping": SKIPPING}, "auto")])
-def test_a_plan_is_silent_where_trials_may_not_train_together(arms: dict[str, Any], fuse: str, digits: Images) -> None:
+def test_a_plan_is_silent_if_trials_cannot_train_together(arms: dict[str, Any], fuse: str, digits: Images) -> None:
     found = outlook.of_ablation(planned(digits, arms, fuse=fuse))
     assert found.facts["together"] == {"trials": 1, "times_as_fast": {}}
-    assert not [line for line in lines(found) if "trials train" in line or "trials go" in line]
+    assert not [line for line in lines(found) if "trials train" in line]
 
 
 def test_arms_that_train_together_are_timed_once(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,12 +81,12 @@ def test_arms_that_train_together_are_timed_once(digits: Images, monkeypatch: py
     assert len(timed) == 1
 
 
-def test_the_gain_is_measured_on_the_seeds_themselves(digits: Images) -> None:
+def test_the_gain_is_measured_on_the_seeds_of_the_study(digits: Images) -> None:
     found = outlook.of_ablation(planned(digits, {"identity": {}}, fuse=2))
     assert found.facts["together"]["times_as_fast"]["identity"] > 0
 
 
-def test_a_plan_says_what_memory_a_job_needs_and_what_its_fraction_of_a_gpu_has(
+def test_a_plan_reports_the_memory_a_job_needs_and_the_memory_of_its_fraction_of_a_gpu(
     digits: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outlook, "check", lambda _: None)
@@ -95,9 +95,9 @@ def test_a_plan_says_what_memory_a_job_needs_and_what_its_fraction_of_a_gpu_has(
     plan = planned(digits, {"identity": {}}, gpus=0.3)
     needed = memory_of_step(plan.architectures["identity"], plan.study.recipe).total
     monkeypatch.setattr(outlook, "total_memory", lambda device: {"cuda": 2 * needed}[device])
-    there = f"{engineering(0.6 * needed)}B there"
+    room = f"{engineering(0.6 * needed)}B available"
     assert outlook.of_ablation(plan).misfits == [
-        f"identity does not fit: {engineering(needed)}B of memory asked for, {there}"
+        f"identity does not fit: needs {engineering(needed)}B of memory, {room}"
     ]
     monkeypatch.setattr(outlook, "total_memory", lambda _: 4 * needed)
     assert outlook.of_ablation(plan).misfits == []
@@ -114,7 +114,7 @@ def test_trials_that_must_train_as_one_network_need_the_memory_of_all(
     needed = memory_of_step(plan.architectures["identity"], plan.study.recipe).total
     monkeypatch.setattr(outlook, "total_memory", lambda _: 5 * needed)
     line = (
-        f"identity, 2 trials as one network, does not fit: {engineering(2 * needed)}B of memory asked for, "
-        f"{engineering(1.5 * needed)}B there"
+        f"identity, 2 trials as one network, does not fit: needs {engineering(2 * needed)}B of memory, "
+        f"{engineering(1.5 * needed)}B available"
     )
     assert outlook.of_ablation(plan).misfits == [line] * misfits

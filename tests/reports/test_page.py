@@ -1,4 +1,4 @@
-"""A page is plain data that renderers share."""
+"""A page is plain data, shared by all renderers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def test_a_table_without_rows_keeps_its_columns() -> None:
     assert grid([], []).without_empty_columns().headings == ["arm", "test error, %"]
 
 
-def test_each_note_of_a_cell_has_one_letter() -> None:
+def test_equal_notes_share_one_letter() -> None:
     rows = [[Cell("x", note="one"), Cell("y", note="other")], [Cell("z", note="one"), Cell("")]]
     assert Grid("", ["a", "b"], [], rows).lettered == {"one": "a", "other": "b"}
 
 
-def test_a_picture_is_drawn_when_it_is_needed_and_once() -> None:
+def test_a_picture_is_drawn_on_first_use_and_only_once() -> None:
     drawn = []
 
     def draw() -> Figure:
@@ -43,7 +43,7 @@ def test_a_picture_is_drawn_when_it_is_needed_and_once() -> None:
     assert drawn == [1]
 
 
-def test_a_renderer_knows_no_run() -> None:
+def test_renderers_do_not_import_runs() -> None:
     renderers = "reports.html, reports.markdown, reports.terminal, reports.latex"
     code = f"import sys, {renderers}; print(*sorted({{'ablations', 'search'}} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Published results stand in every format that asks for them, and are numbers for programs."""
+"""Published results are written in every format on request, as numbers in formats for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CIFAR = catalogue("cifar10")
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *KINDS["ablation"].exports])
-def test_every_format_has_what_was_published_when_it_is_asked_for(ablation: Make, name: str) -> None:
+def test_every_format_includes_published_results_on_request(ablation: Make, name: str) -> None:
     run = ablation(ERRORS)
     paths = report(run, [name], published=CIFAR)
     assert paths[0].name == f"report.{name}"
@@ -31,7 +31,7 @@ def test_every_format_has_what_was_published_when_it_is_asked_for(ablation: Make
     text = str(pd.read_parquet(paths[-1])["source"].tolist()) if name == "parquet" else last.decode()
     assert "1608.06993 table 2" in text
     report(run, [name], published=CIFAR)
-    assert paths[-1].read_bytes() == last, "the same run is the same bytes"
+    assert paths[-1].read_bytes() == last, "the same run must give the same bytes"
 
 
 def test_published_results_as_csv_and_parquet_are_numbers(ablation: Make) -> None:

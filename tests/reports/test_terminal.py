@@ -1,4 +1,4 @@
-"""A terminal shows of each section what matters first."""
+"""A terminal shows the brief form of each section."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def printed(found: Iterable[Table | str]) -> str:
     return console.file.getvalue()
 
 
-def test_a_section_shows_its_brief_form() -> None:
+def test_only_the_brief_form_of_a_section_is_shown() -> None:
     sections = [Section("Arms", [grid(), costs()], brief=[Text(["in brief"])]), Section("Setting", [Text(["in full"])])]
     assert list(render(Page("t", "q", "a", "s", sections=sections))) == ["in brief"]
 
 
-def test_a_table_has_its_title_its_numbers_to_the_right_and_its_notes_below() -> None:
+def test_a_table_has_a_title_right_aligned_numbers_and_notes_below() -> None:
     rows = [[Cell("base", mark="baseline"), Cell("1.0", note="why")], [Cell("late"), Cell("10.0", mark="open")]]
     legend: dict[Mark, str] = {"open": "may change", "best": "not shown here"}
     table, *notes = parts([Grid("Is it so?", ["arm", "error"], ["error"], rows, notes=["last"], legend=legend)])
@@ -40,11 +40,11 @@ def test_a_table_has_its_title_its_numbers_to_the_right_and_its_notes_below() ->
     assert "10.0~" in text
 
 
-def test_a_title_cannot_steer_the_terminal() -> None:
+def test_control_sequences_in_a_title_are_removed() -> None:
     (table,) = parts([Grid("\x1b[2J what", ["arm"], [], [[Cell("a")]])])
     assert isinstance(table, Table)
     assert "\x1b" not in str(table.title)
 
 
-def test_a_terminal_has_no_pictures_and_facts_are_lines() -> None:
+def test_a_terminal_shows_no_pictures_and_one_line_per_fact() -> None:
     assert list(parts([costs(), Facts([("data", "digits")])])) == ["data: digits"]

@@ -1,4 +1,4 @@
-"""Reports are files in every format, of finished and unfinished runs; tables for programs have fixed columns."""
+"""Reports of finished and unfinished runs are written in every format; CSV and Parquet have fixed columns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLANNED = {"compare": ["bad", "lost"]}
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *KINDS["ablation"].exports])
-def test_every_format_is_written_and_again_the_same(name: str, ablation: Make) -> None:
+def test_writing_a_format_twice_gives_the_same_bytes(name: str, ablation: Make) -> None:
     run = ablation(ERRORS, planned=PLANNED, epochs=2)
     (path,) = report(run, [name])
     first = path.read_bytes()
@@ -34,14 +34,14 @@ def test_every_format_is_written_and_again_the_same(name: str, ablation: Make) -
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *KINDS["ablation"].exports])
-def test_an_unfinished_run_is_written_too(name: str, ablation: Make) -> None:
+def test_an_unfinished_run_is_written_in_every_format(name: str, ablation: Make) -> None:
     (path,) = report(
         ablation({"base": [0.1, 0.11, 0.1], "open": [0.2, None, None], "none": [None, None, None]}), [name]
     )
     assert path.stat().st_size > 0
 
 
-def test_documents_share_their_figures_and_are_the_same_as_alone(ablation: Make) -> None:
+def test_documents_written_together_are_the_same_as_written_separately(ablation: Make) -> None:
     run = ablation(ERRORS, planned=PLANNED, epochs=2)
 
     def written(formats: list[str]) -> dict[str, bytes]:
@@ -49,7 +49,7 @@ def test_documents_share_their_figures_and_are_the_same_as_alone(ablation: Make)
         return {path.name: path.read_bytes() for path in run.folder.report.iterdir()}
 
     alone = written(["html"])
-    assert alone.keys() == {"report.html"}, "a page holds its figures"
+    assert alone.keys() == {"report.html"}, "an HTML page contains its figures"
     alone |= written(["md"])
     assert {"report.md", "report.html", "differences.svg", "curves.png"} <= alone.keys()
     assert written(["md", "html"]) == alone
@@ -62,37 +62,37 @@ def test_an_unknown_format_is_refused_before_anything_is_written(ablation: Make)
     assert not run.folder.report.exists()
 
 
-def test_a_run_is_answered_on_a_terminal_with_a_table_and_lines(ablation: Make) -> None:
+def test_a_terminal_shows_a_run_as_a_table_and_lines(ablation: Make) -> None:
     first, *lines = terminal.render(document(ablation(ERRORS, planned=PLANNED)))
     assert isinstance(first, Table)
     assert first.row_count == 3
     assert lines[0] == "Of 2 planned comparisons with base: 1 worse (bad by 30.07 points), 1 not resolved (lost)."
 
 
-def test_csv_has_a_row_an_arm_with_the_columns_that_others_build_on(ablation: Make) -> None:
+def test_csv_has_one_row_per_arm_with_the_documented_columns(ablation: Make) -> None:
     rows = list(csv.DictReader(io.StringIO(arms.as_csv(ablation(ERRORS, planned=PLANNED)))))
     assert [row["arm"] for row in rows] == list(ERRORS)
-    asked = "arm, key, n, error_mean, error_std, delta, delta_low, delta_high, p_adjusted, outcome, params, macs"
-    assert set(asked.split(", ")) | {"published_error"} <= set(rows[0])
+    documented = "arm, key, n, error_mean, error_std, delta, delta_low, delta_high, p_adjusted, outcome, params, macs"
+    assert set(documented.split(", ")) | {"published_error"} <= set(rows[0])
     assert float(rows[1]["delta"]) == pytest.approx(0.3006667, rel=1e-5)
     assert float(rows[1]["delta_low"]) < float(rows[1]["delta"]) < float(rows[1]["delta_high"])
     assert rows[0]["delta"] == ""
     assert (rows[2]["n"], rows[2]["diverged"]) == ("2", "1")
 
 
-def test_parquet_says_the_same_as_csv(ablation: Make) -> None:
+def test_parquet_has_the_same_content_as_csv(ablation: Make) -> None:
     run = ablation(ERRORS, planned=PLANNED)
     frame = pd.read_parquet(io.BytesIO(arms.as_parquet(run)))
     assert list(frame.columns) == list(arms.COLUMNS)
     assert frame["delta"].tolist()[1] == pytest.approx(0.3006667, rel=1e-5)
 
 
-def test_a_run_without_any_trial_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a run's folder"):
         open_run(tmp_path / "nothing")
 
 
-def test_a_comparison_is_written_by_the_second_runs_name_with_its_figure(ablation: Make, tmp_path: Path) -> None:
+def test_a_comparison_is_named_after_the_second_run_and_has_its_figure(ablation: Make, tmp_path: Path) -> None:
     ablation(ERRORS, folder="before")
     ablation(ERRORS, folder="after")
     both = compare(tmp_path / "before", tmp_path / "after")

@@ -1,4 +1,4 @@
-"""The document of an ablation says what was found, how sure that is, and what was lost; every format shows it."""
+"""The document of an ablation reports findings, their certainty, and lost trials, in every format."""
 
 from __future__ import annotations
 
@@ -31,24 +31,29 @@ def facts(page: Page) -> dict[str, str]:
     return dict(found.rows)
 
 
-def test_sections_stand_in_one_order_and_only_where_there_is_something_to_say(ablation: Make) -> None:
-    whole = document(ablation(ERRORS, planned=PLANNED, epochs=2))
-    here = ["Arms", "Differences", "Learning curves", "Error against complexity", "What did not end well", "Setting"]
-    assert [heading for heading in headings(whole) if heading in here] == here
+def test_sections_have_a_fixed_order_and_empty_sections_are_left_out(ablation: Make) -> None:
+    complete = document(ablation(ERRORS, planned=PLANNED, epochs=2))
+    expected = [
+        "Arms",
+        "Differences",
+        "Learning curves",
+        "Error against complexity",
+        "Failed and diverged trials",
+        "Setting",
+    ]
+    assert [heading for heading in headings(complete) if heading in expected] == expected
     bare = headings(document(ablation({"base": [None, None]}, folder="bare")))
-    assert [heading for heading in bare if heading in here] == ["Arms", "Setting"]
+    assert [heading for heading in bare if heading in expected] == ["Arms", "Setting"]
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
-def test_every_section_is_in_the_page_where_it_has_something_to_say(
-    section: Callable[..., Any], ablation: Make
-) -> None:
+def test_every_section_with_content_is_on_the_page(section: Callable[..., Any], ablation: Make) -> None:
     run = ablation(ERRORS, planned=PLANNED, epochs=2)
     made = section(run, ())
     assert (made is not None and made.heading) in [*headings(document(run)), False]
 
 
-def test_the_arms_are_the_rows_of_the_first_table_with_the_baseline_and_the_best_marked(ablation: Make) -> None:
+def test_the_table_of_arms_marks_the_baseline_and_the_best_arm(ablation: Make) -> None:
     arms = table(document(ablation({"base": [0.31, 0.32, 0.33], "good": [0.01, 0.02, 0.032]})), "Arms")
     assert [(cell.text, cell.mark) for cell in column(arms, "arm")] == [("base", "baseline"), ("good", "")]
     assert [(cell.text, cell.mark) for cell in column(arms, "test error, %")] == [
@@ -59,15 +64,15 @@ def test_the_arms_are_the_rows_of_the_first_table_with_the_baseline_and_the_best
     assert arms.arms == [0, 1]
 
 
-def test_a_value_that_may_still_change_is_marked_as_open(ablation: Make) -> None:
+def test_a_value_that_can_still_change_is_marked_as_open(ablation: Make) -> None:
     page = document(ablation({"base": [0.1, 0.11, 0.1], "open": [0.2, None, None], "none": [None, None, None]}))
     arms = table(page, "Arms")
     for heading in ("test error, %", "n", "difference, points"):
         assert column(arms, heading)[1].mark == "open"
-        assert column(arms, heading)[0].mark == "", "what is complete has no mark"
-    assert column(arms, "difference, points")[2].mark == "", "nothing is there to change"
-    assert "5 waiting" in page.state
-    assert page.warning == "Unfinished: numbers may still change."
+        assert column(arms, heading)[0].mark == "", "a final value has no mark"
+    assert column(arms, "difference, points")[2].mark == "", "an empty cell has no mark"
+    assert "5 pending" in page.state
+    assert page.warning == "Unfinished run: numbers can still change."
 
 
 def test_a_finished_run_has_no_warning(ablation: Make) -> None:
@@ -76,7 +81,7 @@ def test_a_finished_run_has_no_warning(ablation: Make) -> None:
     assert table(page, "Arms").legend == {}
 
 
-def test_planned_and_exploratory_comparisons_stand_apart(ablation: Make) -> None:
+def test_planned_and_exploratory_comparisons_are_separate_tables(ablation: Make) -> None:
     page = document(ablation(ERRORS, planned={"compare": ["bad"]}))
     _, planned, exploratory = blocks(page, "Differences")
     assert isinstance(planned, Grid)
@@ -89,7 +94,7 @@ def test_planned_and_exploratory_comparisons_stand_apart(ablation: Make) -> None
     assert [cell.mark for cell in column(planned, "finding")] == ["resolved"]
 
 
-def test_a_comparison_without_a_p_says_why(ablation: Make) -> None:
+def test_a_comparison_without_a_p_value_gives_the_reason(ablation: Make) -> None:
     page = document(ablation({"base": [0.1, 0.2], "other": [0.15, 0.24]}))
     (p,) = column(table(page, "Exploratory comparisons"), "p")
     assert (p.text, p.note) == ("", "2 pairs of seeds; a test needs 3")
@@ -97,33 +102,33 @@ def test_a_comparison_without_a_p_says_why(ablation: Make) -> None:
     assert p.note in markdown.render(page)
 
 
-def test_the_setting_names_the_runs_own_network_and_data(ablation: Make) -> None:
+def test_the_setting_reports_the_network_and_the_data_of_the_run(ablation: Make) -> None:
     found = facts(document(ablation(ERRORS)))
     assert found["network"] == "resnet20, width=0.25, stages.*.units=1"
     assert found["data"].startswith("digits")
     assert found["seeds"].startswith("0 to 2")
 
 
-def test_the_setting_says_whether_comparisons_were_planned_before_the_first_trial(ablation: Make) -> None:
+def test_the_setting_reports_whether_comparisons_were_planned_before_the_first_trial(ablation: Make) -> None:
     first = ablation(ERRORS, planned={"compare": ["bad"]})
     assert "stored before the first trial" in facts(document(first))["planned comparisons"]
     later = ablation(ERRORS, planned=PLANNED)
     assert "changed after the first trial" in facts(document(later))["planned comparisons"]
     (section, *_) = document(later).sections
     lines = [line for block in section.brief if isinstance(block, Text) for line in block.lines]
-    assert any("all are reported as exploratory" in line for line in lines)
+    assert any("all comparisons are reported as exploratory" in line for line in lines)
 
 
-def test_the_setting_names_the_source_and_the_notes_of_a_study(ablation: Make) -> None:
+def test_the_setting_reports_the_source_and_the_notes_of_a_study(ablation: Make) -> None:
     page = document(ablation(ERRORS, source="1603.05027", notes="A note."))
-    assert blocks(page, "Setting")[0] == Text(["After 1603.05027.", "A note."])
+    assert blocks(page, "Setting")[0] == Text(["Source: 1603.05027.", "A note."])
 
 
-def test_trials_that_did_not_end_well_are_reported_with_an_exact_interval_and_by_reason(ablation: Make) -> None:
+def test_failed_and_diverged_trials_are_reported_with_an_exact_interval_and_by_reason(ablation: Make) -> None:
     page = document(ablation(ERRORS, planned=PLANNED))
     assert (
-        "lost: 1 of 3 trials diverged or failed, 33% (95 % interval 1% to 91%, exact); against 0 of 3: p = 1.000. "
-        "They are in no mean, and rank as worst." in table(page, "Arms").notes
+        "lost: 1 of 3 trials diverged or failed, 33% (95 % interval 1% to 91%, exact); baseline: 0 of 3, p = 1.000. "
+        "They are not in any mean and rank as worst." in table(page, "Arms").notes
     )
     rows = [[cell.text for cell in row] for row in table(page, "Trials by reason").rows]
     assert rows == [["diverged", "because", "1"]]
@@ -140,7 +145,7 @@ def test_a_terminal_shows_the_table_the_answer_and_the_planned_comparisons(ablat
     assert lost == Text(["1 of 9 trials diverged: because"])
 
 
-def test_a_paper_prints_the_arms_with_what_went_wrong_as_notes(ablation: Make) -> None:
+def test_a_paper_prints_the_arms_with_diverged_trials_as_notes(ablation: Make) -> None:
     page = document(ablation(ERRORS, planned=PLANNED, question="Is it so?"))
     ((arms,),) = [section.paper for section in page.sections if section.paper]
     assert "outcome" not in arms.headings
@@ -157,25 +162,25 @@ def test_every_document_shows_every_heading(ablation: Make) -> None:
         assert f"\n## {heading}\n" in text
 
 
-def test_nothing_published_is_named_by_default(ablation: Make) -> None:
+def test_published_results_are_left_out_by_default(ablation: Make) -> None:
     page = document(ablation(ERRORS))
     assert LABEL not in markdown.render(page)
     assert LABEL not in html.render(page)
 
 
-def test_published_results_are_a_table_below_the_figure_that_says_what_is_counted(ablation: Make) -> None:
+def test_published_results_are_a_table_below_the_figure_with_counted_costs_labelled(ablation: Make) -> None:
     page = document(ablation(ERRORS), published=CIFAR)
     picture, published = blocks(page, "Error against complexity")
     assert isinstance(picture, Picture)
     assert isinstance(published, Grid)
     rows = [tuple(cell.text for cell in row) for row in published.rows]
     assert ("resnet56 option A", "cifar10", "6.97", "850k", "127M, counted", "1512.03385 table 6", "") in rows
-    assert "nin" not in [row[0] for row in rows], "what has no cost has no place"
+    assert "nin" not in [row[0] for row in rows], "a result without a cost is left out"
     assert LABEL in picture.caption
 
 
 @pytest.mark.parametrize("arm", ["<b>other</b>", "a|b", "$x$"])
-def test_a_row_of_the_page_has_the_place_of_its_arm_in_figures(ablation: Make, arm: str) -> None:
+def test_a_table_row_and_the_figures_use_the_same_index_for_an_arm(ablation: Make, arm: str) -> None:
     page = html.render(document(ablation({"base": [0.1, 0.2], arm: [0.15, 0.24]})))
     assert "<b>other" not in page
     assert page.count('data-arm="1"') >= 2

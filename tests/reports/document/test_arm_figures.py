@@ -1,4 +1,4 @@
-"""From a run to what its figures are drawn from: signals over seeds, and which of many arms are shown."""
+"""The data of an ablation's figures: signals averaged over seeds, and the choice of arms to draw."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def test_gains_are_multiplied_over_depth_and_averaged_over_seeds() -> None:
     assert found["dead"] == [0.5, 0.5, 0.5]
 
 
-def test_gradients_are_averaged_as_factors() -> None:
+def test_gradients_are_averaged_with_the_geometric_mean() -> None:
     assert signals([probe([1.0], [1.0]), probe([100.0], [1.0])])["gradient"] == pytest.approx([10.0])
 
 
-def test_a_seed_without_a_number_is_left_out_and_none_at_all_is_no_number() -> None:
+def test_missing_seeds_are_left_out_and_a_signal_without_any_seed_is_nan() -> None:
     found = signals([probe([None, None], [1.0, 1.0]), probe([4.0, None], [1.0, 1.0])])
     assert found["gradient"][0] == pytest.approx(4.0)
     assert math.isnan(found["gradient"][1])
     assert signals([]) == {}
 
 
-def test_of_many_arms_the_planned_ones_and_those_that_differ_most_are_drawn(ablation: Make) -> None:
+def test_if_there_are_too_many_arms_the_planned_and_the_most_different_ones_are_drawn(ablation: Make) -> None:
     errors = {f"arm {place}": [0.1 + place / 1000] * 2 for place in range(MOST_DRAWN + 10)}
     run = ablation(errors, planned={"compare": ["arm 1"]})
     shown = drawn(run)
@@ -48,12 +48,12 @@ def test_of_many_arms_the_planned_ones_and_those_that_differ_most_are_drawn(abla
     assert all(f"{MOST_DRAWN} of {MOST_DRAWN + 10} arms are drawn" in picture.caption for picture in pictures)
 
 
-def test_there_is_a_figure_of_what_there_is(ablation: Make) -> None:
-    whole = ablation({"base": [0.1, 0.11], "other": [0.2, 0.22]}, epochs=2)
-    assert [picture.stem for picture in document(whole).pictures] == ["differences", "curves", "complexity"]
+def test_only_figures_with_data_are_drawn(ablation: Make) -> None:
+    complete = ablation({"base": [0.1, 0.11], "other": [0.2, 0.22]}, epochs=2)
+    assert [picture.stem for picture in document(complete).pictures] == ["differences", "curves", "complexity"]
     assert document(ablation({"base": [None, None]}, folder="bare")).pictures == []
 
 
-def test_a_reader_who_cannot_see_the_forest_has_its_numbers_in_words(ablation: Make) -> None:
+def test_the_figure_of_differences_has_its_numbers_as_alternative_text(ablation: Make) -> None:
     first, *_ = document(ablation({"base": [0.1, 0.11], "other": [0.2, 0.21], "none": [None, None]})).pictures
     assert first.alt == "other: +10.00 points, from +10.00 to +10.00; none: no pair of seeds yet"

@@ -1,4 +1,4 @@
-"""The document of a search shows its front, how it was found, and what the networks are."""
+"""The document of a search shows its front, how the front was found, and the networks' fields."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
     return found
 
 
-def test_sections_stand_in_one_order(run: SearchRun) -> None:
-    here = ["The front", "Figures", "What the networks are", "Setting"]
-    assert [heading for heading in headings(document(run)) if heading in here] == here
+def test_sections_have_a_fixed_order(run: SearchRun) -> None:
+    expected = ["The front", "Figures", "Differences between the networks", "Setting"]
+    assert [heading for heading in headings(document(run)) if heading in expected] == expected
 
 
-def test_the_front_is_a_table_with_a_row_a_network_and_says_how_it_was_found(run: SearchRun) -> None:
+def test_the_front_is_a_table_with_one_row_per_network_and_notes_on_the_search(run: SearchRun) -> None:
     page = document(run)
     grid, lines = blocks(page, "The front")
     assert isinstance(grid, Grid)
     assert [row[0].text for row in grid.rows] == [point.key for point in run.front]
     assert any(note.startswith("errors: mean ± standard deviation") for note in grid.notes)
     assert isinstance(lines, Text)
-    assert lines.lines[0] == f"searched by {run.study.sampler.kind}: 2 trials begun (2 complete)."
+    assert lines.lines[0] == f"searched by {run.study.sampler.kind}: 2 trials started (2 finished)."
 
 
-def test_the_answer_counts_the_front_and_names_the_least_error(run: SearchRun) -> None:
+def test_the_answer_reports_the_size_of_the_front_and_the_lowest_error(run: SearchRun) -> None:
     page = document(run)
     assert page.answer.startswith(f"{len(run.front)} networks are on the front, 0 of them confirmed; ")
     assert page.answer in html.render(page)
     assert page.answer in markdown.render(page)
 
 
-def test_every_network_of_the_front_has_the_fields_in_which_it_differs(run: SearchRun) -> None:
-    (_, facts) = blocks(document(run), "What the networks are")
+def test_every_network_of_the_front_is_listed_with_the_fields_that_differ(run: SearchRun) -> None:
+    (_, facts) = blocks(document(run), "Differences between the networks")
     assert isinstance(facts, Facts)
     assert [key for key, _ in facts.rows] == [point.key for point in run.front]
 
@@ -70,7 +70,7 @@ def test_an_objective_without_importances_has_the_reason_below_the_figures(run: 
     assert len(reasons.lines) == 3
 
 
-def test_a_terminal_and_a_paper_have_the_front_below_the_question(run: SearchRun) -> None:
+def test_a_terminal_and_a_paper_show_the_front_with_the_question_as_caption(run: SearchRun) -> None:
     page = document(run)
     (shown, lines), (printed,) = page.sections[0].brief, page.sections[0].paper
     assert isinstance(shown, Grid)
@@ -80,7 +80,7 @@ def test_a_terminal_and_a_paper_have_the_front_below_the_question(run: SearchRun
     assert "confirmed" not in printed.headings
 
 
-def test_published_results_stand_in_the_front_of_each_cost_and_in_one_table_below_the_last(run: SearchRun) -> None:
+def test_published_results_are_in_the_figure_of_each_cost_and_in_one_table_after_the_last(run: SearchRun) -> None:
     page = document(run, published=CIFAR)
     macs, params, published, *_ = blocks(page, "Figures")
     assert isinstance(macs, Picture)
