@@ -20,7 +20,7 @@ from resnet_space.numbers import Channels
 
 
 def whole_kernel(*allowed: int | str) -> BeforeValidator:
-    """Among literals `true` and 1.0 would pass for 1."""
+    """Return a validator that accepts the allowed values only: `Literal[1]` would also accept `true` and 1.0."""
 
     def check(value: object) -> object:
         if type(value) not in (int, str) or value not in allowed:
@@ -31,24 +31,26 @@ def whole_kernel(*allowed: int | str) -> BeforeValidator:
 
 
 class BranchKind(Kind):
-    """A branch says which layers it is made of.
+    """The base of all branches: a branch defines its chain of layers.
 
-    With `squeeze` = r, squeeze-and-excitation stands behind its last layer: F(x) is multiplied, channel by channel, by
+    With `squeeze` = r, squeeze-and-excitation follows its last layer: each channel of F(x) is multiplied by
     sigmoid(W2 relu(W1 mean(F(x)))), with a hidden width of channels / r, rounded down. 1709.01507, section 3.
     """
 
     squeeze: Channels | None = None
 
     def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
-        """The layers from `in_channels` to `channels`; `scale` is the stage's channels over the first stage's.
+        """Return the layers from `in_channels` to `channels`.
+
+        `scale` is the stage's channels divided by the first stage's.
 
         Raises:
-            InputError: the width or the cardinality does not come out even.
+            InputError: the width is not an integer, or the cardinality does not divide it.
         """
         raise NotImplementedError
 
     def widened(self, factor: Fraction) -> BranchKind:
-        """The branch in a net whose channels are all multiplied by `factor`."""
+        """Return the branch for a network whose channels are all multiplied by `factor`."""
         return self
 
 
@@ -72,28 +74,28 @@ class BasicBranch(BranchKind):
 
 
 class WideBranch(BranchKind):
-    """A branch that has a width of its own, that of the first stage, which grows with the stages' channels."""
+    """A branch with an inner width: `width` in the first stage, growing with the stages' channels."""
 
     width: Channels | None = None
 
     def own_width(self, channels: int) -> Fraction:
-        """The width in a stage of so many channels, if none is given."""
+        """Return the default width in a stage with this number of channels."""
         raise NotImplementedError
 
     def width_in(self, channels: int, scale: Fraction) -> int:
-        """The width in a stage.
+        """Return the width in a stage.
 
         Raises:
-            InputError: it is no whole number.
+            InputError: it is not an integer.
         """
         exact = self.width * scale if self.width else self.own_width(channels)
         if exact.denominator == 1:
             return int(exact)
         if not self.width:
             part = "a quarter" if exact == Fraction(channels, 4) else "a part"
-            raise InputError(f"unit.branch.width: {part} of {channels} channels is no whole number; give the width")
+            raise InputError(f"unit.branch.width: {part} of {channels} channels is not a whole number; give the width")
         raise InputError(
-            f"unit.branch.width: {float(exact):g} channels in a stage of {channels} is no whole number; "
+            f"unit.branch.width: {float(exact):g} channels in a stage of {channels} is not a whole number; "
             f"use a multiple of {exact.denominator * self.width}"
         )
 
@@ -104,9 +106,9 @@ class WideBranch(BranchKind):
 class BottleneckBranch(WideBranch):
     """1x1 to `width`, 3x3 in `cardinality` groups, 1x1 to the stage's channels. 1512.03385, figure 5 right.
 
-    `width` is that of the 3x3 in the first stage and grows with the stages' channels; by itself it is a quarter of
-    the first stage's channels. ResNeXt's C x d is `width` C*d and `cardinality` C (1611.05431, table 1). The stride
-    stands on the 3x3 (torchvision, today's practice) or on the first 1x1 (`stride_on: 1x1`, as in 1512.03385).
+    `width` is the width of the 3x3 convolution in the first stage and grows with the stages' channels; default: a
+    quarter of the first stage's channels. ResNeXt's C x d is `width` C*d and `cardinality` C (1611.05431, table 1).
+    The stride is on the 3x3 (the default, as in torchvision) or on the first 1x1 (`stride_on: 1x1`, as in 1512.03385).
     """
 
     kind: Literal["bottleneck"] = "bottleneck"
@@ -134,7 +136,7 @@ class BottleneckBranch(WideBranch):
 
 
 class DenseBottleneckBranch(WideBranch):
-    """1x1 to `width`, by itself four times the output, and 3x3: DenseNet-B's layer. 1608.06993, section 3."""
+    """1x1 to `width` (default: four times the output channels), then 3x3: DenseNet-B's layer. 1608.06993, section 3."""
 
     kind: Literal["dense_bottleneck"] = "dense_bottleneck"
 
@@ -149,8 +151,8 @@ class DenseBottleneckBranch(WideBranch):
 class InceptionBranch(WideBranch):
     """[1x1 w | 1x1 w, 3x3 w | 1x1 w, 3x3 1.5w, 3x3 2w], 1x1 to the stage's channels; w is the `width`.
 
-    The block of Inception-ResNet-A in proportions, 32, 48 and 64 (1602.07261, figure 16). By itself w is a quarter of
-    the first stage's channels, so that the paths together are as wide as the stage; half a channel is rounded down.
+    It has the proportions of the Inception-ResNet-A block: 32, 48 and 64 (1602.07261, figure 16). Default: w is a
+    quarter of the first stage's channels, so that the paths together are as wide as the stage. 1.5w is rounded down.
     """
 
     kind: Literal["inception"] = "inception"
@@ -171,7 +173,11 @@ class InceptionBranch(WideBranch):
 
 
 def readable(text: str) -> str:
-    """Layers whose text is one, whatever channels go into them."""
+    """Return the text if it can be read as layers, for any number of input channels.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     parse_chain(text, 0)
     return text
 
@@ -181,7 +187,7 @@ Layers = Annotated[str, AfterValidator(readable)]
 
 
 class WrittenBranch(BranchKind):
-    """`layers` as they are written, such as `[1x1 32 | 1x1 32, 3x3 48], 1x1 c linear`; `/s` is the stage's stride.
+    """The layers written in `layers`, such as `[1x1 32 | 1x1 32, 3x3 48], 1x1 c linear`; `/s` is the stage's stride.
 
     The blocks of Inception-v4 and Inception-ResNet: 1602.07261, figures 4 to 19.
     """
@@ -202,6 +208,6 @@ class WrittenBranch(BranchKind):
 
 
 BRANCHES: dict[str, type[BranchKind]] = kinds(BranchKind, globals())
-"""By name: every class above that has a `kind`."""
+"""All classes above that have a `kind`, by name."""
 
 Branch = Annotated[BranchKind, OneOf(BRANCHES)]

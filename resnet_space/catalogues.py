@@ -1,8 +1,8 @@
-"""Fields that take a row of a catalogue: a catalogue is a dict, and what a field allows is read from it.
+"""Fields whose allowed values are the rows of a catalogue. A catalogue is a dict.
 
-`Annotated[ShortcutKind, OneOf(SHORTCUTS)]` takes each kind of `SHORTCUTS`, and `Annotated[str, NameOf(ORDERS)]` each
-name of `ORDERS`. A new row is allowed, listed in errors and in the JSON Schema, and a value of axes, with no other
-change.
+`Annotated[ShortcutKind, OneOf(SHORTCUTS)]` accepts each kind in `SHORTCUTS`; `Annotated[str, NameOf(ORDERS)]` accepts
+each name in `ORDERS`. A new row in the dict is at once accepted, listed in errors and in the JSON Schema, and allowed
+as a value of an axis.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from resnet_space.errors import InputError
 
 
 class OneOf:
-    """A field takes `{kind: NAME, field: value, ...}` of a catalogue of descriptions; the name alone stands for a kind
-    with its defaults, and a mapping without a `kind` for the kind `otherwise`, if there is one."""
+    """A field that takes `{kind: NAME, field: value, ...}` from a catalogue of descriptions.
+
+    A name alone means that kind with its defaults. A mapping without a `kind` has the kind `otherwise`, if it is given.
+    """
 
     def __init__(self, catalogue: Mapping[str, type[BaseModel]], *, otherwise: str = "") -> None:
         self.catalogue, self.otherwise = catalogue, otherwise
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         kinds = reduce(or_, self.catalogue.values())
-        return handler.generate_schema(Annotated[kinds, Field(discriminator="kind"), BeforeValidator(self._whole)])
+        return handler.generate_schema(Annotated[kinds, Field(discriminator="kind"), BeforeValidator(self._with_kind)])
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         if self.otherwise:
             return handler(core)
         return {"anyOf": [handler(core), {"enum": list(self.catalogue)}]}
 
-    def _whole(self, value: Any) -> Any:
+    def _with_kind(self, value: Any) -> Any:
         if isinstance(value, Mapping) and "kind" not in value:
             if self.otherwise:
                 return {"kind": self.otherwise, **value}
@@ -44,7 +46,7 @@ class OneOf:
 
 
 class NameOf:
-    """A field takes a name of a catalogue."""
+    """A field that takes a name from a catalogue."""
 
     def __init__(self, catalogue: Mapping[str, Any]) -> None:
         self.catalogue = catalogue
@@ -54,14 +56,14 @@ class NameOf:
 
     @property
     def literal(self) -> Any:
-        """`Literal` of the names."""
+        """A `Literal` of the names."""
         return Literal[tuple(self.catalogue)]
 
 
 def alternatives(annotation: Any, metadata: Sequence[Any] = ()) -> Iterator[Any]:
-    """What may stand in a field: the types of a union, and the rows of a catalogue, one after another.
+    """Yield the types that a field accepts: the members of a union and the rows of a catalogue.
 
-    Of a `FieldInfo` those are `alternatives(info.annotation, info.metadata)`.
+    For a `FieldInfo`, call `alternatives(info.annotation, info.metadata)`.
     """
     for mark in metadata:
         if isinstance(mark, OneOf):

@@ -1,4 +1,4 @@
-"""The base of every description: frozen, strict, comparable, and able to say what is wrong with its input."""
+"""The base of every description: frozen, strict, comparable, with errors that explain what is wrong with the input."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from resnet_space.errors import InputError, unknown
 
 
 class Description(BaseModel):
-    """A frozen value, written in YAML or JSON; two that say the same are equal and hash alike.
+    """A frozen value that is written in YAML or JSON; descriptions with equal fields are equal and hash alike.
 
-    Fields are strict (no `"3"` for 3, no `true` for 1, no NaN) and unknown ones are refused.
+    Fields are strict (no `"3"` for 3, no `true` for 1, no NaN); unknown fields are refused.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -45,14 +45,14 @@ class Description(BaseModel):
         """Validate plain data.
 
         Raises:
-            InputError: one line a mistake: path, value, what is allowed, nearest name.
+            InputError: one line per mistake: path, value, what is allowed, nearest name.
         """
         try:
             return cls.model_validate(data)
         except ValidationError as error:
             prefix = f"{source}: " if source else ""
             details = error.errors(include_url=False)
-            # A list that is short of its wrong members is not short.
+            # A list that is too short only because its wrong members do not count is not reported as too short.
             within = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
             wrong = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in within]
             lines = dict.fromkeys(prefix + _explain(detail, cls) for detail in wrong)
@@ -60,20 +60,20 @@ class Description(BaseModel):
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Self:
-        """From YAML text, or from a path (a `Path`, or a one-line string that ends in .yaml, .yml or .json)."""
+        """Read YAML text or a file (a `Path`, or a one-line string that ends in .yaml, .yml or .json)."""
         return cls.of(documents.read(source), source=str(source) if documents.is_file(source) else "")
 
     @classmethod
     def from_json(cls, source: str | Path) -> Self:
-        """From JSON text, or from a path: JSON is YAML."""
+        """Read JSON text or a file, in the same way as `from_yaml`: JSON is YAML."""
         return cls.from_yaml(source)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `of` takes it."""
+        """Return plain data that `of` accepts."""
         return self.model_dump(mode="json")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy; one with changes is validated, and keeps nothing that was derived from the fields before."""
+        """Return a copy. With changes, it is validated again and has no values cached from the old fields."""
         if not update:
             return super().model_copy(deep=deep)
         return type(self).of({name: getattr(self, name) for name in self.model_fields_set} | dict(update))
@@ -86,21 +86,21 @@ class Description(BaseModel):
 
 
 class Kind(Description):
-    """The base of a family, whose members are told apart by their `kind`: `kind: Literal["dropout"] = "dropout"`."""
+    """The base of a family whose members differ by their `kind`: `kind: Literal["dropout"] = "dropout"`."""
 
     if TYPE_CHECKING:
         kind: str = ""
 
 
 def _frozen(value: Any) -> Any:
-    """YAML has lists where a frozen value has tuples, and -0.0, which equals 0.0, would be written otherwise."""
+    """Turn YAML's lists into tuples, and -0.0 into 0.0: they are equal but would be written differently."""
     if isinstance(value, list):
         return tuple(value)
     return value + 0.0 if isinstance(value, float) else value
 
 
 def kin(cls: type[Description]) -> list[type[Description]]:
-    """The descriptions that may stand where `cls` stands: all kinds of its family."""
+    """Return all kinds of the family that `cls` belongs to."""
     bases = (Description, Kind)
     family = next(base for base in reversed(cls.__mro__) if issubclass(base, Description) and base not in bases)
     return [member for member in descendants(family) if "kind" in member.model_fields]
@@ -119,12 +119,12 @@ Family = TypeVar("Family", bound=Kind)
 
 
 def kinds(family: type[Family], module: Mapping[str, Any]) -> dict[str, type[Family]]:
-    """The catalogue of a family by name: the kinds that a module defines, in its order.
+    """Return the kinds of a family that a module defines, by name, in the module's order.
 
-    `SHORTCUTS = kinds(ShortcutKind, globals())`, at the end of the module. A class without a `kind` is no kind.
+    Used at the end of the module: `SHORTCUTS = kinds(ShortcutKind, globals())`. Classes without a `kind` are skipped.
 
     Raises:
-        TypeError: two classes are of one kind.
+        TypeError: two classes have the same kind.
     """
     found = dict[str, type[Family]]()
     for cls in module.values():
@@ -162,7 +162,7 @@ _PLAIN = {
 
 
 def _explain(detail: ErrorDetails, cls: type[Description]) -> str:
-    """One line for one pydantic error."""
+    """Return one line for one pydantic error."""
     kind, context = detail["type"], detail.get("ctx") or {}
     path = ".".join(_as_written(detail["loc"], cls))
     value = repr(_listed(detail["input"]))
@@ -187,7 +187,7 @@ def _explain(detail: ErrorDetails, cls: type[Description]) -> str:
 
 
 def _as_written(location: tuple[int | str, ...], cls: type[Description]) -> Iterator[str]:
-    """A path without what pydantic adds to what users wrote: kinds that it chose, types, names of validators."""
+    """Return a path as users wrote it, without the kinds, types and validator names that pydantic adds."""
     here = {cls}
     for part in location:
         owners = [owner for owner in here if part in owner.model_fields]
@@ -207,7 +207,7 @@ _TYPES = ("str", "int", "float", "bool", "none")
 
 
 def _within(annotation: Any, metadata: Sequence[Any] = ()) -> set[type[Description]]:
-    """The descriptions that an annotation speaks of, however deep."""
+    """Return the descriptions that an annotation contains, at any depth."""
     found = set[type[Description]]()
     for each in alternatives(annotation, metadata):
         described = isinstance(each, type) and issubclass(each, Description)
@@ -216,7 +216,7 @@ def _within(annotation: Any, metadata: Sequence[Any] = ()) -> set[type[Descripti
 
 
 def _listed(value: Any) -> Any:
-    """A value as it was written: with lists for tuples."""
+    """Return a value as it was written: with lists instead of tuples."""
     if isinstance(value, tuple | list):
         return [_listed(part) for part in value]
     return {name: _listed(part) for name, part in value.items()} if isinstance(value, dict) else value

@@ -1,9 +1,9 @@
-"""K networks of one shape as one: their channels side by side in groups that never meet, so that the same arithmetic is
-done in fewer, larger kernels.
+"""Fuse K networks of the same shape into one, so that the same arithmetic runs in fewer, larger kernels.
 
-A module's fused form takes (N, K*C, H, W), the k-th network's channels k*C to (k+1)*C, and has the parameters and
-buffers of the K modules behind one another along the first dimension, under the same names. Modules without a fused
-form, such as branches that a batch skips, are refused: `refusal` says which.
+The networks' channels are side by side in separate groups. A module's fused form takes (N, K*C, H, W), with the k-th
+network's channels at k*C to (k+1)*C. Its parameters and buffers are those of the K modules, concatenated along the
+first dimension, under the same names. Modules without a fused form, such as branches that a batch can skip, are
+refused: `refusal` returns the reason.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from resnet_space.modules import (
 from resnet_space.shortcuts import ShortcutKind
 
 Parted = Sequence[tuple[Tensor, Sequence[Tensor]]]
-"""Tensors of a fused network, each with those of the networks that it stands for."""
+"""The tensors of a fused network, each with the tensors of the original networks that it replaces."""
 
 
 class Unfusable(ValueError):
-    """Says which module has no fused form."""
+    """The networks cannot be fused; the message names the module that has no fused form."""
 
 
 def fuse(nets: Sequence[nn.Module]) -> nn.Module:
-    """One network of copies of K: (N, K*C, H, W) to logits (N, K*classes), behind one another like channels.
+    """Return one network made of copies of K networks: (N, K*C, H, W) to logits (N, K*classes).
 
     Raises:
-        Unfusable: a module has no fused form, or the networks are not of one shape.
+        Unfusable: a module has no fused form, or the networks differ in shape.
     """
     if len({repr(net) for net in nets}) > 1:
         raise Unfusable("networks of different shapes")
@@ -55,20 +55,22 @@ def fuse(nets: Sequence[nn.Module]) -> nn.Module:
 
 
 def parted(fused: nn.Module, nets: Sequence[nn.Module]) -> Parted:
-    """The weights and statistics of a fused network, with those of the networks that it was made of."""
+    """Return the weights and statistics of a fused network, each with those of its original networks."""
     states = [net.state_dict() for net in nets]
     return [(tensor, [state[name] for state in states]) for name, tensor in fused.state_dict().items()]
 
 
 def unfuse(tensors: Parted) -> None:
-    """Write what a fused network has learned into the networks that it was made of."""
+    """Copy a fused network's tensors back to its original networks."""
     copy_all([each for tensor, own in tensors for each in zip(own, divided(tensor, own), strict=True)])
 
 
 @torch.no_grad()
 def copy_all(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Copy the second of each pair into the first: those of one type and layout at once, which is one launch for
-    many on a GPU."""
+    """Copy the second tensor of each pair into the first.
+
+    Tensors of the same type and layout are copied in one call, which is one launch for many tensors on a GPU.
+    """
     kinds: dict[tuple[torch.dtype, bool], tuple[list[Tensor], list[Tensor]]] = {}
     for to, own in pairs:
         places, values = kinds.setdefault((to.dtype, to.stride() == own.stride()), ([], []))
@@ -79,7 +81,10 @@ def copy_all(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
 
 
 def refusal(net: nn.Module) -> str:
-    """Why networks of this shape cannot be fused; empty if they can. This one is taken apart: ask of a copy."""
+    """Return why networks of this shape cannot be fused, or an empty text if they can.
+
+    This destroys the network: pass a copy.
+    """
     try:
         _blank(net, 2)
     except Unfusable as reason:
@@ -88,7 +93,10 @@ def refusal(net: nn.Module) -> str:
 
 
 def join(tensors: Sequence[Tensor]) -> Tensor:
-    """The networks' parameters, buffers or momenta as the fused network's; counts of batches are common to all."""
+    """Return the fused network's parameter, buffer or momentum, made of the networks' own.
+
+    The networks share one count of batches.
+    """
     first = tensors[0]
     if first.dim():
         return torch.cat(list(tensors))
@@ -96,31 +104,31 @@ def join(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def divided(tensor: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Each network's part of what `join` made, in the shapes of `like`."""
+    """Split a tensor made by `join` into each network's part, with the shapes of `like`."""
     parts = tensor.chunk(len(like)) if tensor.dim() else [tensor] * len(like)
     return [part.reshape(own.shape) for part, own in zip(parts, like, strict=True)]
 
 
 def form(module: nn.Module, networks: int) -> nn.Module:
-    """The fused form of several modules like this one, without weights, on torch's meta device.
+    """Return the fused form of several modules like this one, without weights, on torch's meta device.
 
     Raises:
-        Unfusable: it has none.
+        Unfusable: the module has none.
     """
     return _blank(copy.deepcopy(module), networks)
 
 
 def _blank(net: nn.Module, networks: int) -> nn.Module:
-    """The fused form without weights, on torch's meta device, made of this network's parts."""
+    """Return the fused form without weights, on torch's meta device, reusing this network's modules."""
     made = _form(net.to("meta"), networks, "")
     parts = [*made.modules()]
     if any(isinstance(part, Dropouts) for part in parts) and any(getattr(part, "recompute", False) for part in parts):
-        raise Unfusable("dropout in a network that computes activations anew, with masks drawn anew")
+        raise Unfusable("dropout in a network that recomputes activations, which would draw new masks")
     return made
 
 
 def draw_from(fused: nn.Module, generators: Sequence[torch.Generator]) -> None:
-    """Have each network's random numbers come from a generator of its own."""
+    """Make each network draw its random numbers from its own generator."""
     for part in fused.modules():
         if isinstance(part, Dropouts):
             part.generators = generators
@@ -138,12 +146,12 @@ def _form(module: nn.Module, networks: int, name: str) -> nn.Module:
         setattr(made, part, _form(child, networks, f"{name}.{part}".lstrip(".")))
     wanted = {own: _joined_shape(own, shape, networks) for own, shape in _shapes(module).items()}
     if _shapes(made) != wanted:
-        raise Unfusable(f"{name}: {kind.__name__} has parameters that its fused form does not know")
+        raise Unfusable(f"{name}: {kind.__name__} has parameters that its fused form does not handle")
     return made
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Of a module's own parameters and buffers, those of its parts aside."""
+    """Return the shapes of a module's own parameters and buffers, without those of its submodules."""
     own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
     return {name: tuple(tensor.shape) for name, tensor in own}
 
@@ -172,21 +180,21 @@ class Linears(nn.Module):
 
 
 class Pads(nn.Module):
-    """Option A in each network: zeros behind the channels of each, not behind all."""
+    """Option A in each network: zero channels after each network's channels, not once at the end."""
 
     def __init__(self, pad: Pad, networks: int) -> None:
         super().__init__()
         self.networks, self.stride, self.more = networks, pad.stride, pad.more
 
     def forward(self, x: Tensor) -> Tensor:
-        # (N, H, W, K, C), as they are in memory.
+        # (N, H, W, K, C): the order in memory.
         chosen = strided_pixels(x, self.stride)
         apart = chosen.reshape(*chosen.shape[:3], self.networks, -1)
         return functional.pad(apart, (0, self.more)).flatten(3).permute(0, 3, 1, 2)
 
 
 class Scalars(nn.Module):
-    """Each network's learned number, (K,)."""
+    """Each network's learned scalar, shape (K,)."""
 
     def __init__(self, scalar: Scalar, networks: int) -> None:
         super().__init__()
@@ -197,7 +205,7 @@ class Scalars(nn.Module):
 
 
 class Scaled(nn.Module):
-    """A formula with a learned number, each network's own for its channels."""
+    """A formula with a learned scalar, one per network, applied to that network's channels."""
 
     def __init__(self, shortcut: ShortcutKind) -> None:
         super().__init__()
@@ -209,14 +217,14 @@ class Scaled(nn.Module):
 
 
 def spread(numbers: Tensor, f: Tensor) -> Tensor:
-    """Each network's number, (K,), for all of its channels in f, (N, K*C, H, W): (1, K*C, 1, 1)."""
+    """Repeat each network's number, (K,), for all its channels in f, (N, K*C, H, W): returns (1, K*C, 1, 1)."""
     return numbers.repeat_interleave(f.shape[1] // len(numbers)).view(1, -1, 1, 1)
 
 
 class Dropouts(nn.Module):
-    """Dropout in each network by masks of its own: those that it draws alone, from a generator in the same state.
+    """Dropout with separate masks per network: those it would draw alone from a generator in the same state.
 
-    On the CPU, that is. On a GPU torch draws a mask within the kernel that uses it, and those would be others.
+    On the CPU only: on a GPU torch draws the mask inside the kernel that uses it, and the masks would differ.
     """
 
     def __init__(self, dropout: nn.Dropout, networks: int) -> None:
@@ -228,7 +236,7 @@ class Dropouts(nn.Module):
         if not self.training:
             return x
         if x.device.type != "cpu":
-            raise Unfusable(f"dropout on {x.device.type} would draw other masks than alone")
+            raise Unfusable(f"dropout on {x.device.type} would draw other masks than an unfused network")
         masks = [
             torch.empty_like(part).bernoulli_(1 - self.p, generator=generator).div_(1 - self.p)
             for part, generator in zip(x.chunk(len(self.generators), 1), self.generators, strict=True)
@@ -237,21 +245,21 @@ class Dropouts(nn.Module):
 
 
 class Joins(nn.Module):
-    """In each network, the channels of several behind one another: those of each network stay together."""
+    """Concatenate tensors along the channels, keeping each network's channels together."""
 
     def __init__(self, networks: int) -> None:
         super().__init__()
         self.networks = networks
 
     def forward(self, *parts: Tensor) -> Tensor:
-        # Channels last, as they lie in memory: (N, H, W, K, C).
+        # Channels last, the order in memory: (N, H, W, K, C).
         last = [part.permute(0, 2, 3, 1) for part in parts]
         apart = [part.reshape(*part.shape[:3], self.networks, -1) for part in last]
         return torch.cat(apart, 4).flatten(3).permute(0, 3, 1, 2)
 
 
 class Concatenates(Joins):
-    """A formula whose parts are concatenated, in each network."""
+    """A formula whose parts are concatenated within each network."""
 
     def __init__(self, shortcut: ShortcutKind, networks: int) -> None:
         super().__init__(networks)
@@ -281,7 +289,7 @@ def _convolution(conv: nn.Module, networks: int) -> nn.Module:
 
 
 def _normalisation(norm: nn.Module, networks: int) -> nn.Module:
-    """Statistics are a channel's own, so those of K networks never mix."""
+    """BN computes statistics per channel, so those of K networks never mix."""
     assert isinstance(norm, nn.BatchNorm2d)
     return nn.BatchNorm2d(
         networks * norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats, device="meta"
@@ -301,7 +309,7 @@ def _pad(pad: nn.Module, networks: int) -> nn.Module:
 
 
 def _formula(formula: nn.Module, networks: int) -> nn.Module:
-    """As the shortcut itself says."""
+    """Fuse as the shortcut's `fusing` and `join` say."""
     assert isinstance(formula, Sum)
     shortcut = formula.shortcut
     if shortcut.fusing != "elementwise":
@@ -328,12 +336,12 @@ def _join(module: nn.Module, networks: int) -> nn.Module:
 def _flatten(module: nn.Module, networks: int) -> nn.Module:
     assert isinstance(module, nn.Flatten)
     if (module.start_dim, module.end_dim) != (1, -1):
-        raise Unfusable("flattening other than all of an image has no fused form")
+        raise Unfusable("flattening only some of an image's dimensions has no fused form")
     return module
 
 
 def _same(module: nn.Module, networks: int) -> nn.Module:
-    """Of what looks at each channel by itself, or does no more than hand on to its parts."""
+    """For modules that treat each channel separately, or only call their submodules."""
     return module
 
 
@@ -351,4 +359,4 @@ FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
     **dict.fromkeys((nn.Sequential, nn.ModuleList, ResidualNet, Unit, Shortcut, Gate, Nothing, Paths), _same),
     **dict.fromkeys((SqueezeExcitation, Product), _same),
 }
-"""By the very type: what derives from it may compute something else."""
+"""By exact type: a subclass can compute something else."""

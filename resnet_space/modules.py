@@ -27,7 +27,7 @@ class ResidualNet(nn.Module):
         self.begin()
 
     def begin(self) -> None:
-        """Give weights that do not begin at random the values that the shortcuts ask for."""
+        """Set the initial weights that the shortcuts define instead of random ones."""
         fixup = False
         for unit in self.units:
             assert isinstance(unit, Unit)
@@ -44,13 +44,13 @@ class ResidualNet(nn.Module):
 
 
 def stem(plan: Blueprint) -> nn.Sequential:
-    """The layers in front of the units: BN and ReLU behind each convolution; behind the last, what the order says."""
+    """Return the layers before the units: BN and ReLU after each convolution; the order decides after the last one."""
     between = applied("original", plan.normalisation).stem
     return build_chain(plan.stem, between=between, last=plan.stem_last, bias=plan.normalisation == "none")
 
 
 def head(plan: Blueprint) -> nn.Sequential:
-    """What the last unit's order leaves undone, global average pooling, and a linear classifier."""
+    """Return the order's `tail`, global average pooling, and a linear classifier."""
     return nn.Sequential(
         *activations(plan.tail, plan.channels),
         nn.AdaptiveAvgPool2d(1),
@@ -79,7 +79,7 @@ class Unit(nn.Module):
         self.begins = plan.shortcut.begins
         self.depth = depth(plan.chain)
         self.recompute = False
-        """Whether a training step keeps no activations of the branch, and computes them anew on the way back."""
+        """Whether a training step recomputes the branch's activations in the backward pass instead of storing them."""
 
     def forward(self, x: Features) -> Features:
         if self.recompute and self.training:
@@ -90,16 +90,16 @@ class Unit(nn.Module):
         return x_next
 
     def branch(self, x: Tensor) -> Tensor:
-        """F(x), of which nothing but 0 is left where a batch skips it."""
+        """Return F(x), or a scalar 0 if this batch skips the branch."""
         if self.survival is None:
             return self.F(x)  # type: ignore[no-any-return]
         return self.survival(self.F(x)) if self.survival.survives() else x.new_zeros(())
 
     def _recomputed(self, x: Features) -> Features:
-        """A training step that does not keep its branch's activations.
+        """Run a training step that does not store its branch's activations.
 
-        Where the unit concatenates, and nothing comes after, it returns the parts: to keep their concatenation would be
-        to keep all of them once more.
+        If the unit concatenates and nothing follows, return the parts: storing their concatenation would store all of
+        them a second time.
         """
         parts = x if isinstance(x, tuple) else (x,)
         if not isinstance(self.shared, nn.Identity):
@@ -112,7 +112,7 @@ class Unit(nn.Module):
         return y
 
     def begin(self, units: int) -> bool:
-        """The shortcut's rule for the branch's weights at initialisation; whether it is Fixup's."""
+        """Apply the shortcut's rule for the branch's initial weights. Return whether it is Fixup's."""
         if self.begins == "zero_bn":
             for norm in last_modules(self.layers, nn.BatchNorm2d):
                 nn.init.zeros_(norm.weight)
@@ -129,19 +129,22 @@ class Unit(nn.Module):
 
     @property
     def layers(self) -> nn.Sequential:
-        """The branch without squeeze-and-excitation, which scales what they compute."""
+        """The branch's layers without squeeze-and-excitation, which only scales their output."""
         return nn.Sequential(*(part for part in self.F if not isinstance(part, SqueezeExcitation)))
 
 
 class Survival(nn.Module):
-    """p_l F(x) in evaluation; in training F(x) itself, for a batch that it survives. 1603.09382, equations 2 and 5."""
+    """p_l F(x) in evaluation; F(x) in training, for a batch that keeps the branch. 1603.09382, equations 2 and 5."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def survives(self) -> bool:
-        """Drawn from torch's global generator on the CPU, so that no device has to be asked."""
+        """Whether this batch keeps the branch.
+
+        Drawn from torch's global generator on the CPU, which needs no synchronisation with a GPU.
+        """
         return not self.training or bool(torch.rand(()) < self.p)
 
     def forward(self, f: Tensor) -> Tensor:
@@ -171,14 +174,14 @@ class SqueezeExcitation(nn.Module):
 
 
 class Product(nn.Module):
-    """The product of two, element by element."""
+    """The elementwise product of two tensors."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return a * b
 
 
 class Shortcut(nn.Module):
-    """Carries x to the sum, and sums by the description's own formula: `combine(x, F(x), g)`."""
+    """Carry x to the sum and apply the shortcut's formula: `combine(x, F(x), g)`."""
 
     def __init__(self, plan: UnitPlan) -> None:
         super().__init__()
@@ -199,7 +202,7 @@ class Shortcut(nn.Module):
 
 
 class Sum(nn.Module):
-    """The shortcut's formula alone; a module, so that all work of a unit is done in modules without parts."""
+    """The shortcut's formula as a module, so that all work of a unit happens in modules without submodules."""
 
     def __init__(self, shortcut: ShortcutKind) -> None:
         super().__init__()
@@ -224,7 +227,7 @@ JOINS: dict[str, Callable[[ShortcutKind], nn.Module]] = {"sum": Sum, "concatenat
 
 
 class Gate(nn.Module):
-    """g = sigmoid(conv(x) + b), with b at `bias` in the beginning. 1603.05027, section 3.1."""
+    """g = sigmoid(conv(x) + b), with b = `bias` initially. 1603.05027, section 3.1."""
 
     def __init__(self, plan: UnitPlan, bias: float) -> None:
         super().__init__()
@@ -238,7 +241,7 @@ class Gate(nn.Module):
 
 
 class Scalar(nn.Module):
-    """g = a, one learned number that begins at `value`."""
+    """g = a, one learned scalar that starts at `value`."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -250,7 +253,7 @@ class Scalar(nn.Module):
 
 
 class Pad(nn.Module):
-    """Option A: every stride-th pixel, and zero channels behind. 1512.03385, section 3.3."""
+    """Option A: every stride-th pixel, with zero channels appended. 1512.03385, section 3.3."""
 
     def __init__(self, plan: UnitPlan) -> None:
         super().__init__()
@@ -264,14 +267,14 @@ class Pad(nn.Module):
 
 
 class Nothing(nn.Module):
-    """The shortcut of a plain net: there is none."""
+    """The missing shortcut of a plain network."""
 
     def forward(self, x: Tensor) -> None:
         return None
 
 
 def project(plan: UnitPlan) -> nn.Sequential:
-    """Options B and C: a 1x1 convolution, with what the order puts behind it."""
+    """Return options B and C: a 1x1 convolution followed by the order's `projection`."""
     shape = Convolution((1, 1), plan.in_channels, plan.channels, plan.stride)
     return build_chain((shape,), between="", last=plan.ordered.projection, bias=plan.normalisation == "none")
 

@@ -1,4 +1,4 @@
-"""The ranges of numbers that descriptions take, each under one name."""
+"""Number types with ranges, used in the fields of descriptions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
-"""A whole number with a bound far from any use, which refuses what would hang or fill the memory."""
+"""A positive integer with an upper limit far above any real use: larger ones would hang or fill the memory."""
 Channels = Annotated[int, Field(ge=1, le=65_536)]
 Side = Annotated[int, Field(ge=1, le=16_384)]
 """Pixels."""
@@ -18,11 +18,11 @@ Above0 = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
 AtLeast1 = Annotated[float, Field(ge=1)]
 Moderate = Annotated[float, Field(ge=-1e6, le=1e6)]
-"""Far from what float32 cannot represent."""
+"""Well within the range of float32."""
 
 Proportion = Annotated[float, Field(gt=0, le=1)]
 """0 < x <= 1."""
 ProperProportion = Annotated[float, Field(gt=0, lt=1)]
-"""0 < x < 1: neither nothing nor all."""
+"""0 < x < 1."""
 Below1 = Annotated[float, Field(ge=0, lt=1)]
 """0 <= x < 1."""

@@ -1,8 +1,8 @@
-"""Where batch normalisation (BN) and ReLU stand in a residual unit: a table.
+"""The positions of batch normalisation (BN) and ReLU in a residual unit: a table.
 
-A branch is a chain of convolutions `first conv (between conv)* last`; `after` is the f of `x' = f(y)`. A new order
-is a row here. Source: He et al. 2016, 1603.05027, figure 4 and table 2; the ends of a pre-activation net: its
-section 4 and appendix.
+A branch is a chain of convolutions `first conv (between conv)* last`; `after` is the f of `x' = f(y)`. To add an
+order, add a row here. Source: He et al. 2016, 1603.05027, figure 4 and table 2; for the first and last layers of a
+pre-activation network: its section 4 and appendix.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from resnet_space.catalogues import NameOf
 
 Normalisation = Literal["batch", "none"]
-"""What `bn` in an order stands for: batch normalisation, or nothing, and then every convolution has a bias."""
+"""What `bn` in an order means: batch normalisation, or nothing; with nothing, every convolution has a bias."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Order:
     """Each field is a chain of `bn` and `relu`, applied from left to right."""
 
     first: str = ""
-    """Before the branch's first convolution. Where it is not empty the unit is *pre-activated*: at a change of shape,
-    and in the first unit of the net, `first` is shared by branch and shortcut."""
+    """Before the branch's first convolution. If it is not empty, the unit is *pre-activated*: `first` is shared by
+    branch and shortcut in the first unit of the network and in each unit that changes the shape."""
     between: str = "bn relu"
     """Between two convolutions of the branch."""
     last: str = ""
@@ -35,7 +35,7 @@ class Order:
     stem: str = "bn relu"
     """After the stem's convolution."""
     tail: str = ""
-    """Before the head's pooling: what a last unit without `after` leaves undone."""
+    """Before the head's pooling, for orders without `after`."""
 
 
 ORDERS: dict[str, Order] = {
@@ -51,7 +51,7 @@ OrderName = Annotated[str, NameOf(ORDERS)]
 
 @cache
 def applied(name: OrderName, normalisation: Normalisation) -> Order:
-    """The order of a net with this normalisation: without `bn` where there is none."""
+    """Return the order for a network with this normalisation: without `bn` if it is `none`."""
     order = ORDERS[name]
     if normalisation == "batch":
         return order
@@ -61,5 +61,5 @@ def applied(name: OrderName, normalisation: Normalisation) -> Order:
 
 @cache
 def canonical(name: OrderName, normalisation: Normalisation) -> OrderName:
-    """The first order that is the same with this normalisation: without BN, some differ in nothing."""
+    """Return the first order that is the same with this normalisation: without BN, some orders are equal."""
     return next(other for other in ORDERS if applied(other, normalisation) == applied(name, normalisation))

@@ -1,12 +1,12 @@
 """The shortcuts `h` of a residual unit `y = h(x) + F(x)`: a catalogue of small formulas.
 
-Each is a description and its own formula over arrays of any kind: `combine(x, f, g)` with `x` the input as the
-shortcut carries it (through the transition where the shape changes) and `f = F(x)` the branch, of shape (N, C, H, W),
-and `g` what is learned beside them: a gate of that shape, or a scalar. A new shortcut is a new class here;
-nothing else decides by kind.
+Each shortcut is a description with a formula that works on arrays of any type: `combine(x, f, g)`. `x` is the input
+as the shortcut carries it (after the transition if the shape changes), `f = F(x)` is the branch's output; both have
+shape (N, C, H, W). `g` is a learned gate of the same shape, or a learned scalar. To add a shortcut, add a class here:
+no other code depends on the kind.
 
-Source: He et al. 2016, 1603.05027, section 3, figure 2 and table 1; `conv1x1` also 1512.03385, option C; others with
-each one.
+Source: He et al. 2016, 1603.05027, section 3, figure 2 and table 1; `conv1x1` also 1512.03385, option C. Other
+sources are in the classes.
 """
 
 from __future__ import annotations
@@ -28,72 +28,82 @@ Fusing = Literal["elementwise", "none"]
 
 
 class ShortcutKind(Kind):
-    """What every shortcut says of itself, beyond its formula."""
+    """The base of all shortcuts: their properties besides the formula."""
 
     carry: ClassVar[Carry] = "transition"
-    """How `x` gets to the sum: unchanged but at a change of shape, always by a 1x1 convolution, not at all, or
-    unchanged everywhere, behind a layer that changes the shape for the branch too."""
+    """How `x` reaches the sum: `transition`: unchanged, except where the shape changes; `project`: always through a
+    1x1 convolution; `nothing`: not at all; `keep`: always unchanged, because an earlier layer changes the shape for
+    shortcut and branch."""
     join: ClassVar[Join] = "sum"
-    """Whether `combine` is arithmetic, or its two are laid behind one another by channel."""
+    """Whether `combine` returns a sum, or a list to concatenate along the channels."""
     begins: ClassVar[Beginning] = ""
-    """What is special about the branch's weights at initialisation: its last BN at 0, or Fixup's rules."""
+    """Special rule for the branch's initial weights: its last BN at 0, Fixup's rules, or none."""
     initial: ClassVar[frozenset[str]] = frozenset()
-    """Fields that say what is learned from where, and nothing about the formula."""
+    """Fields that only set initial values of learned parameters and do not change the formula."""
     fusing: ClassVar[Fusing]
-    """How `combine` computes several networks whose channels lie side by side (see `fused`): `elementwise` where each
-    element depends on those at its own place alone; `none` where it cannot, and then networks train one by one."""
+    """Whether `combine` also works for several networks with their channels side by side (see `fused`).
+
+    `elementwise`: yes, each output element depends only on the input elements at the same position. `none`: no, and
+    networks with this shortcut train one at a time.
+    """
 
     @classmethod
     def __pydantic_init_subclass__(cls, **settings: Any) -> None:
-        """A formula says how it fuses, where it stands: one that derives from another may fuse otherwise.
+        """Check that a class that defines `combine` also defines `fusing`: a subclass's formula can fuse differently.
 
         Raises:
-            TypeError: it does not say.
+            TypeError: `fusing` is missing.
         """
         super().__pydantic_init_subclass__(**settings)
         if "combine" in vars(cls) and "fusing" not in vars(cls):
             allowed = " or ".join(map(repr, get_args(Fusing)))
-            raise TypeError(f"{cls.__name__}: has a formula, `combine`, and no `fusing` beside it; write {allowed}")
+            raise TypeError(f"{cls.__name__}: defines the formula `combine` but not `fusing`; set it to {allowed}")
 
     @property
     def formula(self) -> str:
-        """The same for all shortcuts that compute the same from the same weights."""
+        """An identifier that is equal for shortcuts that compute the same from the same weights."""
         return json.dumps({name: value for name, value in self.to_dict().items() if name not in self.initial})
 
     @property
     def gate(self) -> float | None:
-        """Bias at initialisation of the gate's convolution, or None without a gate."""
+        """Initial bias of the gate's convolution, or None without a gate."""
         return None
 
     @property
     def kernel_of_gate(self) -> int:
-        """Side of the gate's convolution."""
+        """Kernel size of the gate's convolution."""
         return 1
 
     @property
     def scalar(self) -> float | None:
-        """Value at initialisation of the learned scalar, or None without one."""
+        """Initial value of the learned scalar, or None without one."""
         return None
 
     @property
     def drop(self) -> float:
-        """Probability that an element of the carried `x` is dropped while training."""
+        """Probability that an element of the carried `x` is dropped in training."""
         return 0.0
 
     def canonical(self) -> ShortcutKind:
-        """The simplest shortcut that computes the same."""
+        """Return the simplest shortcut that computes the same."""
         return self
 
     def like(self) -> ShortcutKind:
-        """One for all shortcuts with the same operators: numbers such as a gate's bias do not change the counts."""
+        """Return one representative of all shortcuts with the same operators.
+
+        Values such as a gate's bias do not change the operation counts.
+        """
         return type(self)()
 
     def entry(self, in_channels: int, stride: int) -> Chain:
-        """Layers before the fork that change the shape, for the branch too, in place of the unit's stride."""
+        """Return the layers before the unit forks that change the shape for shortcut and branch.
+
+        They replace the unit's stride.
+        """
         return ()
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
-        """`y`, shape (N, C, H, W), from the carried input, the branch and the gate."""
+        """Return `y`, shape (N, C, H, W), from the carried input, the branch and the gate or scalar."""
         raise NotImplementedError
 
 
@@ -127,9 +137,9 @@ class ConstantScaling(ShortcutKind):
 
 
 class GatedShortcut(ShortcutKind):
-    """Shortcuts with g = sigmoid(conv(x)), whose bias is `gate_bias` at initialisation. 1603.05027, section 3.1.
+    """Shortcuts with g = sigmoid(conv(x)), whose initial bias is `gate_bias`. 1603.05027, section 3.1.
 
-    The convolution is 1x1; with `gate_kernel` 3 it is 3x3, as a convolutional Highway layer has it (1507.06228).
+    The convolution is 1x1; with `gate_kernel` 3 it is 3x3, as in a convolutional Highway layer (1507.06228).
     """
 
     initial = frozenset({"gate_bias"})
@@ -209,7 +219,7 @@ class NoShortcut(ShortcutKind):
 
 
 class ZeroInit(ShortcutKind):
-    """x + F(x), and F begins at 0: the scale of its last BN does. Goyal et al. 2017, 1706.02677, section 5.1."""
+    """x + F(x), with F(x) = 0 at first: the scale of its last BN starts at 0. Goyal et al. 2017, 1706.02677, 5.1."""
 
     kind: Literal["zero_init"] = "zero_init"
     begins: ClassVar[Beginning] = "zero_bn"
@@ -229,7 +239,7 @@ class LearnedScaling(ShortcutKind):
 
 
 class ReZero(LearnedScaling):
-    """x + a*F(x), with a learned scalar a that begins at 0. Bachlechner et al. 2020, 2003.04887, eq. 2."""
+    """x + a*F(x), with a learned scalar a that starts at 0. Bachlechner et al. 2020, 2003.04887, eq. 2."""
 
     kind: Literal["rezero"] = "rezero"
 
@@ -239,9 +249,9 @@ class ReZero(LearnedScaling):
 
 
 class SkipInit(LearnedScaling):
-    """x + a*F(x), with a learned scalar a that begins at `scale`. De and Smith 2020, 2002.10444, section 4.
+    """x + a*F(x), with a learned scalar a that starts at `scale`. De and Smith 2020, 2002.10444, section 4.
 
-    The paper has it in place of batch normalisation (`unit.normalisation: none`).
+    The paper uses it instead of batch normalisation (`unit.normalisation: none`).
     """
 
     kind: Literal["skipinit"] = "skipinit"
@@ -259,9 +269,9 @@ class SkipInit(LearnedScaling):
 class Fixup(LearnedScaling):
     """x + a*F(x), a learned and 1 at first, weights by Fixup's rules. Zhang et al. 2019, 1901.09321, section 3.
 
-    In the beginning the branch's last convolution is 0, its others are scaled by L^(-1/(2m-2)), with L units and m
-    convolutions in a branch, and the classifier is 0. The paper has it in place of batch normalisation
-    (`unit.normalisation: none`); the biases of convolutions, one a channel, stand for its scalar ones.
+    Initially the branch's last convolution is 0, its other convolutions are scaled by L^(-1/(2m-2)), with L units and
+    m convolutions per branch, and the classifier is 0. The paper uses it instead of batch normalisation
+    (`unit.normalisation: none`). Its scalar biases are replaced by the convolutions' biases, one per channel.
     """
 
     kind: Literal["fixup"] = "fixup"
@@ -275,8 +285,8 @@ class Fixup(LearnedScaling):
 class Concatenation(ShortcutKind):
     """[x, F(x)] by channel: dense connectivity, with growth rate k = the stage's `channels`. 1608.06993, eq. 2.
 
-    Where a stage has a stride, a 1x1 convolution to `compression` times as many channels, rounded down, and an average
-    pooling of that size stand before its first unit.
+    If a stage has a stride, its first unit is preceded by a 1x1 convolution to `compression` times the channels,
+    rounded down, and by average pooling whose window is the stride.
     """
 
     kind: Literal["concatenation"] = "concatenation"
@@ -286,7 +296,7 @@ class Concatenation(ShortcutKind):
     compression: Proportion = 1.0
 
     def canonical(self) -> ShortcutKind:
-        """Compression is in the layers before the unit."""
+        """Without `compression`, which only changes the layers before the unit."""
         return Concatenation()
 
     def entry(self, in_channels: int, stride: int) -> Chain:
@@ -304,6 +314,6 @@ class Concatenation(ShortcutKind):
 
 
 SHORTCUTS: dict[str, type[ShortcutKind]] = kinds(ShortcutKind, globals())
-"""By name: every class above that has a `kind`."""
+"""All classes above that have a `kind`, by name."""
 
 Shortcut = Annotated[ShortcutKind, OneOf(SHORTCUTS)]

@@ -1,13 +1,13 @@
-"""The contracts of a network's parts, for whoever writes one: a shortcut, a branch or an order.
+"""Contract checks for authors of a network's parts: a shortcut, a branch or an order.
 
     from resnet_space.testing import check_shortcut
 
     def test_my_shortcut() -> None:
         check_shortcut(MyShortcut(strength=0.5))
 
-A check raises an `AssertionError` that names the law that is broken, what was found and what was expected. The laws are
-in tables of functions (`SHORTCUT_LAWS`, `BRANCH_LAWS`, `ORDER_LAWS`, `NETWORK_LAWS`), so that a test may be
-parametrised over them. No test runner is needed. Importing this package does not import torch; a check does.
+A check raises an `AssertionError` with the broken law, what was found and what was expected. The laws are functions in
+tables (`SHORTCUT_LAWS`, `BRANCH_LAWS`, `ORDER_LAWS`, `NETWORK_LAWS`), so that a test can be parametrised over them. No
+test runner is needed. Importing this package does not import torch; running a check does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Laws as functions that raise `AssertionError`, and tables of them."""
+"""Laws: functions that raise `AssertionError` if a property does not hold, and tables of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Laws = Mapping[str, Callable[[T], None]]
-"""By the function's name. Each says in its docstring what must hold."""
+"""Law functions by name. The docstring of each states the property that must hold."""
 
 
 def expect(holds: bool, message: str) -> None:
-    """`assert`, also where Python runs with -O.
+    """Do what `assert` does, also when Python runs with -O.
 
     Raises:
-        AssertionError: it does not hold.
+        AssertionError: `holds` is false.
     """
     if not holds:
         raise AssertionError(message)
@@ -29,7 +29,7 @@ def check(laws: Laws[T], what: T, name: str) -> None:
     """Check every law, in the table's order.
 
     Raises:
-        AssertionError: the first that is broken, with what was found; an exception on the way counts as broken.
+        AssertionError: the first law that is broken, with what was found. An exception in a law counts as broken.
     """
     for law in laws.values():
         sentence = " ".join((law.__doc__ or law.__name__).split("\n\n")[0].split())

@@ -1,4 +1,4 @@
-"""What every network keeps to, whatever its parts are."""
+"""Laws that every network satisfies, whatever its parts are."""
 
 from __future__ import annotations
 
@@ -26,51 +26,51 @@ def check_network(net: Architecture) -> None:
     """Check every law of `NETWORK_LAWS`.
 
     Raises:
-        AssertionError: the first that is broken.
+        AssertionError: the first law that is broken.
     """
     check(NETWORK_LAWS, net, f"the network {net.key}")
 
 
 def shapes_are_those_of_the_description(net: Architecture) -> None:
-    """Every unit's output has the shape that the blueprint says, and the logits are (N, classes)."""
+    """Every unit's output has the shape given in the blueprint, and the logits are (N, classes)."""
     model, found = stirred(net), list[tuple[int, ...]]()
     for unit in model.units:
         unit.register_forward_hook(lambda _, __, y: found.append(tuple(y.shape)))
     logits = model(images(net))
     wanted = [(BATCH, unit.out_channels, *unit.out_size) for unit in net.blueprint.units]
     for number, (shape, right) in enumerate(zip(found, wanted, strict=True)):
-        expect(shape == right, f"Unit {number} puts out {shape}; expected {right}.")
+        expect(shape == right, f"Unit {number} returns {shape}; expected {right}.")
     expect(tuple(logits.shape) == (BATCH, net.classes), f"The logits are {tuple(logits.shape)}.")
 
 
 def a_gradient_reaches_every_weight(net: Architecture) -> None:
-    """A training step gives every weight a gradient that is finite, and in one of three networks not zero."""
+    """A training step gives every weight a finite gradient, which is not zero in at least one of three networks."""
     reached = dict.fromkeys((name for name, _ in build(net).named_parameters()), False)
     for seed in SEEDS:
         model = stirred(net, seed)
         _loss(net, model(images(net, seed))).backward()  # type: ignore[no-untyped-call]
         for name, weight in model.named_parameters():
             gradient = torch.zeros(1) if weight.grad is None else weight.grad
-            expect(bool(gradient.isfinite().all()), f"{name} gets a gradient that is not finite.")
+            expect(bool(gradient.isfinite().all()), f"The gradient of {name} is not finite.")
             reached[name] |= bool(gradient.any())
     missed = [name for name, found in reached.items() if not found]
     expect(not missed, f"No gradient reaches {', '.join(missed)}.")
 
 
 def counts_are_those_of_the_whole_network(net: Architecture) -> None:
-    """Counted unit by unit, a network costs what fvcore counts for the whole of it."""
+    """The costs counted unit by unit are those that fvcore counts for the complete network."""
     by_units, whole = complexity(net), count(build(net), net.input_shape)
     expect(by_units == whole, f"By units: {by_units}; as a whole: {whole}.")
 
 
 def every_operator_is_counted_or_listed(net: Architecture) -> None:
-    """No operator runs that is in no count and not listed as left out."""
+    """Every operator that runs is counted or listed as left out."""
     unknown = sorted(set(complexity(net).uncounted) - set(UNCOUNTED_OPERATORS))
     expect(not unknown, f"Neither counted nor listed: {', '.join(unknown)}.")
 
 
 def a_seed_decides_all_weights(net: Architecture) -> None:
-    """The same seed gives the same weights, and another seed gives others."""
+    """The same seed gives the same weights, and another seed gives different ones."""
     one, again, other = (build(net, seed=seed).state_dict() for seed in (1, 1, 2))
     differ = [name for name in one if not torch.equal(one[name], again[name])]
     expect(not differ, f"With the same seed these differ: {', '.join(differ)}.")
@@ -78,7 +78,7 @@ def a_seed_decides_all_weights(net: Architecture) -> None:
 
 
 def evaluation_draws_nothing(net: Architecture) -> None:
-    """In evaluation the same images give the same logits, and no random number is drawn."""
+    """In evaluation mode the same images give the same logits, and no random number is drawn."""
     model, x = stirred(net).eval(), images(net)
     before = torch.get_rng_state()
     one, other = model(x), model(x)
@@ -86,12 +86,12 @@ def evaluation_draws_nothing(net: Architecture) -> None:
     expect(torch.equal(torch.get_rng_state(), before), "The state of torch's generator has changed.")
 
 
-def fused_it_computes_what_it_does_alone(net: Architecture) -> None:
-    """Several networks fused into one compute what each does alone, or `refusal` says why they cannot be fused."""
+def fused_networks_compute_the_same(net: Architecture) -> None:
+    """Several networks fused into one compute what each computes alone, or `refusal` says why they cannot be fused."""
     for training in (True, False):
         alone = [stirred(net, seed).train(training) for seed in SEEDS]
         if why := refusal(copy.deepcopy(alone[0])):
-            _refused(alone, why)
+            _expect_refused(alone, why)
             return
         together = fuse(copy.deepcopy(alone))
         draw_from(together, [torch.Generator().manual_seed(seed) for seed in SEEDS])
@@ -102,8 +102,8 @@ def fused_it_computes_what_it_does_alone(net: Architecture) -> None:
             _close(found, model(x), f"The logits of network {seed} of {len(SEEDS)} fused")
 
 
-def exported_it_computes_the_same(net: Architecture) -> None:
-    """Exported as a graph, and as ONNX where its packages are installed, it gives the same logits for any batch."""
+def exported_networks_compute_the_same(net: Architecture) -> None:
+    """Exported as a graph, or as ONNX if its packages are installed, it gives the same logits for any batch size."""
     model, x = stirred(net).eval(), images(net)
     batch = ({0: torch.export.Dim("batch")},)
     exported = torch.export.export(model, (x[:2],), dynamic_shapes=batch)
@@ -121,8 +121,8 @@ NETWORK_LAWS = table(
     every_operator_is_counted_or_listed,
     a_seed_decides_all_weights,
     evaluation_draws_nothing,
-    fused_it_computes_what_it_does_alone,
-    exported_it_computes_the_same,
+    fused_networks_compute_the_same,
+    exported_networks_compute_the_same,
 )
 
 
@@ -131,7 +131,7 @@ def images(net: Architecture, seed: int = 9) -> Tensor:
 
 
 def stirred(net: Architecture, seed: int = 0) -> ResidualNet:
-    """The network with no weight or statistic as it begins: some begin at 0, and hide what comes after them."""
+    """Return the network with all weights and statistics changed: an initial 0 would hide what follows it."""
     model, random = build(net, seed=seed), torch.Generator().manual_seed(seed)
     for weight in model.parameters():
         weight.data.add_(0.1 * torch.randn(weight.shape, generator=random))
@@ -148,14 +148,14 @@ def _loss(net: Architecture, logits: Tensor) -> Tensor:
     return functional.cross_entropy(logits, torch.arange(len(logits)) % net.classes)
 
 
-def _refused(nets: list[ResidualNet], why: str) -> None:
-    """What `refusal` says, `fuse` raises."""
+def _expect_refused(nets: list[ResidualNet], why: str) -> None:
+    """Check that `fuse` raises the reason that `refusal` returned."""
     try:
         fuse(nets)
     except Unfusable as error:
-        expect(str(error) == why, f"`fuse` says {str(error)!r}, and `refusal` {why!r}.")
+        expect(str(error) == why, f"`fuse` raises {str(error)!r}, but `refusal` returns {why!r}.")
         return
-    raise AssertionError(f"`fuse` takes what `refusal` refuses: {why}")
+    raise AssertionError(f"`fuse` accepts networks that `refusal` refuses: {why}")
 
 
 def _close(found: Tensor, wanted: Tensor, what: str) -> None:

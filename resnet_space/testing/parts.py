@@ -1,4 +1,4 @@
-"""What a shortcut, a branch and an order keep to."""
+"""Laws that shortcuts, branches and orders satisfy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from resnet_space.modules import Gate, Scalar, Unit
 from resnet_space.orders import ORDERS, Normalisation, Order, applied, canonical
 from resnet_space.shortcuts import SHORTCUTS, IdentityShortcut, ShortcutKind
 from resnet_space.testing.laws import Laws, check, expect, table
-from resnet_space.testing.networks import NETWORK_LAWS, exported_it_computes_the_same
+from resnet_space.testing.networks import NETWORK_LAWS, exported_networks_compute_the_same
 from resnet_space.units import ResidualUnit, Transition
 
 Kind = TypeVar("Kind", bound=Description)
@@ -28,7 +28,7 @@ Part = TypeVar("Part")
 
 
 class Row(NamedTuple):
-    """An order and what it is called."""
+    """An order and its name."""
 
     name: str
     order: Order
@@ -61,18 +61,18 @@ def check_order(name: str, order: Order) -> None:
     check(ORDER_LAWS, Row(name, order), f"the order {name!r}")
 
 
-# Of a description
+# Laws of a description
 
 
-def it_is_read_back_as_it_was_written(part: Description) -> None:
+def written_and_read_back_it_is_equal(part: Description) -> None:
     """Written as YAML, JSON or plain data and read back, it is equal."""
     kind = type(part)
     again = {"YAML": kind.from_yaml(part.to_yaml()), "JSON": kind.from_json(part.to_json())}
     for form, found in (again | {"plain data": kind.of(part.to_dict())}).items():
-        expect(found == part, f"From {form} comes {found!r}.")
+        expect(found == part, f"Read back from {form}, it is {found!r}.")
 
 
-def _its_kind_is_its_own(part: Kind, catalogue: dict[str, type[Kind]]) -> None:
+def _its_kind_is_unique(part: Kind, catalogue: dict[str, type[Kind]]) -> None:
     kind = kind_of(type(part))
     bases = [base for base in type(part).__mro__[1:] if issubclass(base, Description)]
     owner = next((base for base in bases if kind_of(base) == kind), catalogue.get(kind, type(part)))
@@ -80,23 +80,23 @@ def _its_kind_is_its_own(part: Kind, catalogue: dict[str, type[Kind]]) -> None:
     expect(owner is type(part), f"{kind!r} is the kind of {owner.__name__}.")
 
 
-# Of a shortcut
+# Laws of a shortcut
 
 
-def the_shortcuts_kind_is_its_own(part: ShortcutKind) -> None:
-    """Its `kind`, which is part of a network's key, is that of no other shortcut."""
-    _its_kind_is_its_own(part, SHORTCUTS)
+def the_shortcuts_kind_is_unique(part: ShortcutKind) -> None:
+    """No other shortcut has its `kind`, which is part of a network's key."""
+    _its_kind_is_unique(part, SHORTCUTS)
 
 
 def its_canonical_form_is_final(part: ShortcutKind) -> None:
     """The canonical form is a shortcut, and is its own canonical form."""
     once = part.canonical()
     expect(isinstance(once, ShortcutKind), f"The canonical form is {once!r}.")
-    expect(once.canonical() == once, f"The canonical form is {once!r}, and that one's is {once.canonical()!r}.")
+    expect(once.canonical() == once, f"The canonical form {once!r} has another canonical form: {once.canonical()!r}.")
 
 
 def its_canonical_form_computes_the_same(part: ShortcutKind) -> None:
-    """A unit with the canonical form computes what one with the shortcut does, to the bit."""
+    """A unit with the canonical form computes bit for bit the same as a unit with the shortcut."""
     plan = network().blueprint.units[1]
     written, simplest = (
         Unit(replace(plan, shortcut=each, carry=_carried(each))).train() for each in (part, part.canonical())
@@ -109,8 +109,8 @@ def its_canonical_form_computes_the_same(part: ShortcutKind) -> None:
     expect(torch.equal(*found), f"{part.canonical()!r} computes something else.")
 
 
-def what_it_learns_begins_where_it_says(part: ShortcutKind) -> None:
-    """Gate and scalar begin at the values that the shortcut says, and a branch that begins at 0 puts out 0."""
+def initial_values_are_those_declared(part: ShortcutKind) -> None:
+    """The gate's bias and the scalar start at the declared values, and a branch declared to start at 0 returns 0."""
     from resnet_space.builder import build
 
     for net in _with_shortcut(part):
@@ -121,38 +121,38 @@ def what_it_learns_begins_where_it_says(part: ShortcutKind) -> None:
             for gate in (made for made in unit.h.modules() if isinstance(made, Gate)):
                 bias = cast(torch.Tensor, gate.conv.bias)
                 right = bool(bias.eq(shortcut.gate or 0.0).all())
-                expect(right, f"Unit {number}'s gate does not begin at {shortcut.gate}.")
+                expect(right, f"Unit {number}'s gate does not start at {shortcut.gate}.")
             for scalar in (made for made in unit.h.modules() if isinstance(made, Scalar)):
                 found = float(scalar.a.detach())
-                expect(found == shortcut.scalar, f"Unit {number}'s scalar begins at {found}, not {shortcut.scalar}.")
+                expect(found == shortcut.scalar, f"Unit {number}'s scalar starts at {found}, not {shortcut.scalar}.")
             if shortcut.begins:
                 f = unit.F(torch.randn(2, plan.forked[0], *plan.forked[1]))
-                expect(not f.any(), f"Unit {number}'s branch does not begin at 0.")
+                expect(not f.any(), f"Unit {number}'s branch does not start at 0.")
 
 
-# Of a branch
+# Laws of a branch
 
 
-def the_branchs_kind_is_its_own(part: BranchKind) -> None:
-    """Its `kind` is that of no other branch."""
-    _its_kind_is_its_own(part, BRANCHES)
+def the_branchs_kind_is_unique(part: BranchKind) -> None:
+    """No other branch has its `kind`."""
+    _its_kind_is_unique(part, BRANCHES)
 
 
-def its_chain_goes_from_shape_to_shape(part: BranchKind) -> None:
-    """Its layers go from any number of channels to the stage's, and shrink the map by the stride."""
+def its_chain_has_the_right_output_shape(part: BranchKind) -> None:
+    """Its layers accept any number of channels, return the stage's channels, and shrink the map by the stride."""
     for into, stride in product((16, 24), (1, 2)):
         chain = part.chain(into, 16, stride, Fraction(1))
         channels, size = layers.out_channels(chain, into), layers.out_size(chain, (8, 8))
         wanted = (16, (8 // stride, 8 // stride))
         expect(
             (channels, size) == wanted,
-            f"From {into} channels and a map of 8x8, with stride {stride}, it goes to {channels} channels and a map of "
-            f"{size[0]}x{size[1]}; expected 16 channels and {8 // stride}x{8 // stride}.",
+            f"From {into} channels of 8x8, with stride {stride}, it returns {channels} channels of "
+            f"{size[0]}x{size[1]}; expected 16 channels of {8 // stride}x{8 // stride}.",
         )
 
 
 def it_grows_with_the_network(part: BranchKind) -> None:
-    """In a network of the same width the branch is the same, and in one of twice the width it has more weights."""
+    """Widened by a factor of 1 the branch is the same; widened by 2 it has more than twice the weights."""
 
     def weights(branch: BranchKind, channels: int) -> int:
         chain = branch.chain(channels, channels, 1, Fraction(1))
@@ -163,27 +163,27 @@ def it_grows_with_the_network(part: BranchKind) -> None:
         f"Widened by 1 it is {part.widened(Fraction(1))!r}.",
     )
     wide, narrow = weights(part.widened(Fraction(2)), 32), weights(part, 16)
-    expect(wide > 2 * narrow, f"It has {narrow} weights, and twice as wide {wide}.")
+    expect(wide > 2 * narrow, f"It has {narrow} weights, and {wide} when twice as wide.")
 
 
-# Of an order
+# Laws of an order
 
 
-def it_is_written_in_known_words(row: Row) -> None:
-    """Each of its chains is made of `bn` and `relu`."""
+def it_uses_only_bn_and_relu(row: Row) -> None:
+    """Each of its chains consists of `bn` and `relu`."""
     for field in fields(row.order):
         words = getattr(row.order, field.name).split()
         unknown = [word for word in words if word not in ("bn", "relu")]
-        expect(not unknown, f"{field.name}: {' '.join(words)!r} has {', '.join(unknown)}.")
+        expect(not unknown, f"{field.name}: {' '.join(words)!r} contains {', '.join(unknown)}.")
 
 
 def no_other_order_is_the_same(row: Row) -> None:
-    """No other name stands for the same order: one network would have two keys."""
+    """No other name has the same order: one network would have two keys."""
     same = [name for name, order in ORDERS.items() if order == row.order and name != row.name]
-    expect(not same, f"It is {', '.join(same)}.")
+    expect(not same, f"It is the same as {', '.join(same)}.")
 
 
-# Networks with a part
+# Networks that contain a part
 
 
 def network(
@@ -194,9 +194,9 @@ def network(
     normalisation: Normalisation = "batch",
     transition: Transition = "B",
 ) -> Architecture:
-    """Two units that keep the shape and one that changes it, on small images.
+    """Return a network of two units that keep the shape and one that changes it, for small images.
 
-    Made without validation: a field takes what the catalogue has, and a part may be from outside.
+    It is made without validation, because fields accept only parts in the catalogue and these parts can be new.
     """
     unit = ResidualUnit.model_construct(
         shortcut=shortcut or IdentityShortcut(),
@@ -236,7 +236,7 @@ def _with_order(row: Row) -> Iterator[Architecture]:
 
 @contextmanager
 def _listed(row: Row) -> Iterator[None]:
-    """Meanwhile the order is in the catalogue."""
+    """Put the order into the catalogue inside this context."""
     before = dict(ORDERS)
     ORDERS[row.name] = row.order
     try:
@@ -249,18 +249,18 @@ def _listed(row: Row) -> Iterator[None]:
 
 
 def _carried(part: ShortcutKind) -> Carry:
-    """How x gets to the sum in a unit that keeps the shape."""
+    """Return how x reaches the sum in a unit that keeps the shape."""
     return "keep" if part.carry == "transition" else part.carry
 
 
 def _in_networks(networks: Callable[[Part], Iterator[Architecture]]) -> Iterator[Callable[[Part], None]]:
-    """The laws of networks, as laws of a part. Exporting takes longest, and is done for the first network alone."""
+    """Yield the laws of networks as laws of a part. Exporting is slow and is checked for the first network only."""
     for law in NETWORK_LAWS.values():
 
         def holds(part: Part, law: Callable[[Architecture], None] = law) -> None:
             for net in networks(part):
                 law(net)
-                if law is exported_it_computes_the_same:
+                if law is exported_networks_compute_the_same:
                     break
 
         holds.__name__, holds.__doc__ = law.__name__, law.__doc__
@@ -268,20 +268,20 @@ def _in_networks(networks: Callable[[Part], Iterator[Architecture]]) -> Iterator
 
 
 SHORTCUT_LAWS: Laws[ShortcutKind] = table(
-    it_is_read_back_as_it_was_written,
-    the_shortcuts_kind_is_its_own,
+    written_and_read_back_it_is_equal,
+    the_shortcuts_kind_is_unique,
     its_canonical_form_is_final,
     its_canonical_form_computes_the_same,
-    what_it_learns_begins_where_it_says,
+    initial_values_are_those_declared,
     *_in_networks(_with_shortcut),
 )
 
 BRANCH_LAWS: Laws[BranchKind] = table(
-    it_is_read_back_as_it_was_written,
-    the_branchs_kind_is_its_own,
-    its_chain_goes_from_shape_to_shape,
+    written_and_read_back_it_is_equal,
+    the_branchs_kind_is_unique,
+    its_chain_has_the_right_output_shape,
     it_grows_with_the_network,
     *_in_networks(_with_branch),
 )
 
-ORDER_LAWS: Laws[Row] = table(it_is_written_in_known_words, no_other_order_is_the_same, *_in_networks(_with_order))
+ORDER_LAWS: Laws[Row] = table(it_uses_only_bn_and_relu, no_other_order_is_the_same, *_in_networks(_with_order))

@@ -78,7 +78,7 @@ def test_a_formula_of_elements_gives_shuffled_elements_for_shuffled_elements(sho
 
 @pytest.mark.parametrize("base", [ShortcutKind, IdentityShortcut])
 def test_a_formula_that_does_not_say_whether_it_fuses_is_refused_where_it_is_defined(base):
-    message = r"Squared: has a formula, `combine`, and no `fusing` beside it; write 'elementwise' or 'none'"
+    message = r"Squared: defines the formula `combine` but not `fusing`; set it to 'elementwise' or 'none'"
     with pytest.raises(TypeError, match=message):
 
         class Squared(base):

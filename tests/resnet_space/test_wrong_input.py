@@ -114,9 +114,9 @@ MESSAGES = {
     "divide the width 64; nearest that does: 32",
     stages(
         "[{units: 1, channels: 18}]\nunit: {branch: bottleneck}"
-    ): "unit.branch.width: a quarter of 18 channels is no whole number; give the width",
+    ): "unit.branch.width: a quarter of 18 channels is not a whole number; give the width",
     stages("[{units: 1, channels: 16}, {units: 1, channels: 24}]\nunit: {branch: {kind: bottleneck, width: 3}}"): (
-        "unit.branch.width: 4.5 channels in a stage of 24 is no whole number; use a multiple of 6"
+        "unit.branch.width: 4.5 channels in a stage of 24 is not a whole number; use a multiple of 6"
     ),
     stages("[{units: 1, channels: 16, unit: {branch: {kind: bottleneck, width: 8, cardinality: 3}}}]"): (
         "stages.0.unit.branch.cardinality: 3 does not divide the width 8; nearest that does: 2"

@@ -16,7 +16,7 @@ from resnet_space import Architecture, build
 from resnet_space.fused import Unfusable, draw_from, fuse, join, parted, refusal, unfuse
 from resnet_space.modules import Sum, Unit
 from resnet_space.shortcuts import IdentityShortcut
-from resnet_space.testing.networks import fused_it_computes_what_it_does_alone
+from resnet_space.testing.networks import fused_networks_compute_the_same
 
 SEEDS = range(3)
 
@@ -54,7 +54,7 @@ def pictures(net: Architecture) -> list[Tensor]:
 
 
 def test_each_network_gives_its_own_logits(net: Architecture) -> None:
-    fused_it_computes_what_it_does_alone(net)
+    fused_networks_compute_the_same(net)
 
 
 def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(net: Architecture) -> None:
@@ -141,7 +141,7 @@ def test_dropout_draws_in_each_network_the_masks_that_it_draws_alone(tiny_net: A
 
 
 def test_dropout_is_refused_if_activations_are_recomputed(tiny_net: Architecture) -> None:
-    assert "drawn anew" in refusal(build(tiny_net.replace(shortcut={"kind": "dropout", "p": 0.5}), recompute=True))
+    assert "draw new masks" in refusal(build(tiny_net.replace(shortcut={"kind": "dropout", "p": 0.5}), recompute=True))
 
 
 def test_what_can_be_fused_is_not_refused(net: Architecture) -> None:
@@ -196,7 +196,7 @@ def test_a_formula_that_is_not_known_to_be_elementwise_is_refused(tiny_net: Arch
 def test_a_known_module_with_an_extra_parameter_is_refused(shape: tuple[int, ...], tiny_net: Architecture) -> None:
     model = build(tiny_net)
     model.get_submodule("units.0.h.sum").scale = nn.Parameter(torch.ones(shape))
-    assert refusal(model) == "units.0.h.sum: Sum has parameters that its fused form does not know"
+    assert refusal(model) == "units.0.h.sum: Sum has parameters that its fused form does not handle"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_known_module_with_an_extra_parameter_is_refused(shape: tuple[int, ...
     [
         (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), "a convolution with reflect padding"),
         (nn.Linear(4, 4, bias=False), "a linear layer without a bias"),
-        (nn.Flatten(0), "flattening other than all of an image"),
+        (nn.Flatten(0), "flattening only some of an image"),
         (nn.GroupNorm(2, 4), "GroupNorm"),
         (nn.Softmax(1), "Softmax"),
     ],
