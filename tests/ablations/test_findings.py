@@ -147,6 +147,6 @@ def test_seeds_that_are_added_need_contrasts_to_be_added_for(ablation: Make) -> 
 def test_a_contrast_with_another_arm_than_the_baseline_is_told_as_such(ablation: Make) -> None:
     run = ablation(CLEAR, planned={"compare": [{"arm": "bad", "versus": "like"}]})
     assert (run.about("bad").versus, run.about("like").versus) == ("like", "base")
-    assert any("or of the arm that it was planned to be compared with" in note for note in footnotes(run))
+    assert any("or of the arm named in the planned comparison" in note for note in footnotes(run))
     alone = ablation(CLEAR, folder="alone", planned={"compare": ["bad"]})
     assert not any("planned to be compared with" in note for note in footnotes(alone))
