@@ -121,7 +121,7 @@ def test_a_folder_that_was_mixed_up_counts_the_data_that_it_began_with(
     for name in ("report.md", "report.html", "report.tex"):
         text = " ".join(Path("r", "report", name).read_text().split())
         assert line in text
-        assert "the data were changed between sessions" in text
+        assert "the data changed between sessions" in text
     status = resnet_space("status", "r")
     assert line in status.out
     assert json.loads(resnet_space("status", "r", "--json").out)["left_out"] == len(errors)

@@ -239,7 +239,7 @@ def test_a_plan_tells_the_space_and_the_time_and_trains_nothing(tmp_path: Path) 
     assert plan["space"]["most"]["macs"] <= 120_000
     assert plan["device_hours"] > 0
     assert not (tmp_path / "runs").exists()
-    assert "by a short calibration" in call("plan", write(tmp_path), cwd=tmp_path).stdout
+    assert "estimated by timing a few steps" in call("plan", write(tmp_path), cwd=tmp_path).stdout
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
-"""How arms look in figures: colours, lines, markers, legends and axes that all figures of arms share.
+"""The appearance of arms in figures: shared colours, lines, markers, legends and axes.
 
-Errors and everything else whose heading ends in `%` come as fractions and are drawn as percent. An artist that belongs
-to an arm has the gid `arm-{index}-{part}`, where the index is the arm's place in the table: a page finds it by that.
+Errors, and all values whose heading ends in `%`, are given as fractions and drawn as percent. An artist that belongs
+to an arm has the gid `arm-{index}-{part}`, where index is the arm's index in the table; a page finds it by this gid.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from reports.figures.style import BLUE, GREEN, ORANGE, RED
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 
 COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, BLACK)
-"""Okabe and Ito's, without yellow, which nobody sees on white. More arms repeat them in another line style."""
+"""The palette of Okabe and Ito without yellow, which is hard to see on white. Further arms repeat the colours with
+another line style."""
 
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-"""One more than colours: who has an arm's colour has neither its line nor its marker."""
+"""One more than colours, so that arms of the same colour differ in line style and marker."""
 
 GAPS = {"zero": ("v", 0.0), "infinite": ("^", 1.0), "minus infinite": ("v", 0.0), "no number": ("x", 0.0)}
-"""What stands where a line has no value that can be drawn: a mark, and its height in the axes."""
+"""Marks for values that cannot be drawn: marker and height as a fraction of the axes."""
 
 WIDE, FULL = 5.1, 7.0
-"""Widths in inches: a column and a half, and a paper's page."""
+"""Widths in inches: one and a half columns, and the page of a paper."""
 
 Values = NDArray[np.float64]
 
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 FINEST, GREATEST = 1e-200, 1e200
-"""What is smaller or greater is drawn as zero or as infinite: an axis needs room around it."""
+"""Smaller values are drawn as zero and greater ones as infinite, because an axis needs a margin around them."""
 
 
 class OfAnArm(Protocol):
-    """What a figure shows of an arm: its name, and its place in the table."""
+    """Anything in a figure that belongs to an arm: the arm's name, and its index in the table."""
 
     @property
     def arm(self) -> str: ...
@@ -55,23 +56,23 @@ class OfAnArm(Protocol):
 
 
 def colour(index: int) -> str:
-    """An arm's colour, the same in every figure."""
+    """Return the colour of an arm, which is the same in every figure."""
     return COLOURS[index % len(COLOURS)]
 
 
 def dashes(index: int) -> Any:
-    """Its line, as matplotlib writes line styles."""
+    """Return the line style of an arm for matplotlib."""
     return LINES[index // len(COLOURS) % len(LINES)]
 
 
 def look(index: int, size: float = 3.6) -> dict[str, Any]:
-    """Its colour and its marker, `size` points wide."""
+    """Return the colour and marker of an arm as arguments of `plot`; the marker is `size` points wide."""
     marker = MARKERS[index % len(MARKERS)]
     return {"color": colour(index), "marker": marker, "markersize": size, "markeredgewidth": 0.8}
 
 
 def names_of(found: Iterable[OfAnArm]) -> dict[int, str]:
-    """Arms by index, each once, in the table's order."""
+    """Return the name of each arm by index, in table order."""
     return dict(sorted({one.index: style.plain(one.arm) for one in found}.items()))
 
 
@@ -80,7 +81,7 @@ def finite(value: float | None) -> bool:
 
 
 def sheet(width: float, height: float, names: Mapping[int, str], title: str = "") -> Figure:
-    """A page so many inches wide and high, and room for a legend and a title."""
+    """Return an empty figure of this size in inches, with added height for a legend and a title."""
     lines = math.ceil(len(names) / _columns(names.values(), width))
     figure = style.page(title, height=height + 0.145 * lines + (0.2 if title else 0))
     figure.set_size_inches(width, figure.get_size_inches()[1])
@@ -96,21 +97,27 @@ def legend(
     gaps: Collection[str] = (),
     others: Sequence[Line2D] = (),
 ) -> None:
-    """Below everything; each entry belongs to its arm. `gaps` are marks that stand at edges, `others` labelled lines
-    that belong to no arm."""
-    stood = [name for name in GAPS if name in gaps]
+    """Draw the legend below the axes; each entry has the gid of its arm.
+
+    Args:
+        gaps: names of the marks in `GAPS` that the figure shows.
+        others: labelled lines that belong to no arm.
+    """
+    shown_gaps = [name for name in GAPS if name in gaps]
     handles = [
         Line2D([], [], linestyle=dashes(index) if lined else "", **look(index) if marked else {"color": colour(index)})
         for index in names
     ]
-    handles += [Line2D([], [], linestyle="", color="black", marker=GAPS[name][0], markersize=2.8) for name in stood]
+    handles += [
+        Line2D([], [], linestyle="", color="black", marker=GAPS[name][0], markersize=2.8) for name in shown_gaps
+    ]
     handles += others
-    said = [*names.values(), *stood, *(str(line.get_label()) for line in others)]
-    columns = min(_columns(said, float(figure.get_size_inches()[0])), len(said))
-    made = figure.legend(handles, said, loc="outside lower center", ncols=columns, handlelength=2.4)
+    labels = [*names.values(), *shown_gaps, *(str(line.get_label()) for line in others)]
+    columns = min(_columns(labels, float(figure.get_size_inches()[0])), len(labels))
+    made = figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.4)
     for text in made.get_texts():
         text.set_parse_math(False)
-    # The entries after the arms belong to none.
+    # The entries after the arms have no gid.
     for index, text, handle in zip(names, made.get_texts(), made.legend_handles, strict=False):
         text.set_gid(f"arm-{index}-legend")
         if handle is not None:
@@ -118,13 +125,13 @@ def legend(
 
 
 def levels(axes: Axes, values: Sequence[Values], bands: Sequence[Values] = ()) -> None:
-    """The vertical axis of lines: logarithmic where nothing is negative and what is positive spans over a decade."""
+    """Set the vertical axis of lines: logarithmic if no value is negative and positive values span over a decade."""
     known = np.concatenate([value[np.isfinite(value)] for value in values])
     around = np.concatenate([known, *(band[np.isfinite(band)] for band in bands)])
     positive = known[known > 0]
     style.number(axes.yaxis, [] if (known < 0).any() else positive.tolist())
     if axes.get_yscale() == "log":
-        # A band may go down to zero; it is cut off a little below the lines.
+        # A band can reach down to zero; cut it off a little below the lines.
         axes.set_ylim(max(around[around > 0].min(), positive.min() / 2) / 1.3, around.max() * 1.3)
         if positive.max() > 1e5 * positive.min():
             axes.yaxis.set_major_formatter(FuncFormatter(lambda at, _: _power(at)))
@@ -134,7 +141,7 @@ def levels(axes: Axes, values: Sequence[Values], bands: Sequence[Values] = ()) -
 
 
 def scaled(heading: str, values: Sequence[float]) -> Values:
-    """Values under a heading, as an axis can show them: fractions in percent, and nothing beyond every scale."""
+    """Return values as drawn: in percent if the heading ends in `%`, and extreme values as 0 or infinity."""
     with np.errstate(over="ignore"):
         scaled = np.asarray(values, dtype=float) * (100 if heading.rstrip().endswith("%") else 1)
     scaled[np.abs(scaled) > GREATEST] *= math.inf
@@ -143,9 +150,9 @@ def scaled(heading: str, values: Sequence[float]) -> Values:
 
 
 def line(axes: Axes, index: int, xs: NDArray[Any], values: Values, *, marked: bool) -> set[str]:
-    """A line with gaps where there is no value to draw, and marks at the edge in the gaps; which ones."""
+    """Draw a line with gaps for values that cannot be drawn, marked at the edge; return the names of these marks."""
     shown = np.isfinite(values) & ((values > 0) | (axes.get_yscale() != "log"))
-    # A point without neighbours is no line.
+    # A point without neighbours needs a marker, because it has no line.
     alone = shown & (np.convolve(shown, [1, 1, 1])[1:-1] == 1)
     every = max(1, len(xs) // 6)
     marks = alone | (marked & shown & ((np.arange(len(xs)) - index) % every == 0))
@@ -163,11 +170,11 @@ def line(axes: Axes, index: int, xs: NDArray[Any], values: Values, *, marked: bo
 
 
 def _columns(names: Iterable[str], width: float) -> int:
-    """How many columns of a legend fit into inches: a letter is 4 points wide, a handle and what is around it 38."""
+    """Return how many legend columns fit: a letter is about 4 points wide, a handle with its spacing 38."""
     return max(1, int(72 * width / (4.0 * max(map(len, names), default=0) + 38)))
 
 
 def _power(number: float) -> str:
-    """A power of ten: 1, 10, 10⁻⁴."""
+    """Return a power of ten as text: 1, 10, 10⁻⁴."""
     power = round(math.log10(number))
     return f"{number:g}" if power in (0, 1) else "10" + str(power).translate(RAISED)

@@ -1,4 +1,4 @@
-"""Errors of arms against what they cost."""
+"""Errors of arms against their cost."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PLACES = [
     (far * math.cos(turn * math.pi / 4), far * math.sin(turn * math.pi / 4))
     for far, turn in product((NEAR, 12, 17, 24, 34, 48), (0, 4, 1, 3, 7, 5, 2, 6))
 ]
-"""Where a point's number may stand, in points from the point; beside it first."""
+"""Candidate offsets of a number from its data point, in typographic points, nearest first."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What an arm costs and how well it does: the error is a mean over seeds, `std` None for one seed."""
+    """The cost and mean error of an arm over seeds; `std` is None for one seed."""
 
     arm: str
     index: int
@@ -41,10 +41,10 @@ class Place:
 
 
 def complexity(places: Sequence[Place], *, cost: str = "MACs", published: Sequence[Known] = ()) -> Figure:
-    """Error against cost, ±1 standard deviation over seeds: filled points are on the front, the staircase.
+    """Return a figure of error against cost, ±1 standard deviation over seeds.
 
-    Points bear the arm's number, which is its place in the table counted from 1; the legend says which is which.
-    `published` results that are near are drawn in the background.
+    Filled points are on the Pareto front, drawn as a step line. Each point has the number of its arm, which is its
+    row in the table, from 1; the legend lists the names. `published` results in range are drawn in the background.
     """
     drawn = [place for place in places if finite(place.macs) and finite(place.error)]
     names = {index: f"{index + 1}  {name}" for index, name in names_of(drawn).items()}
@@ -53,7 +53,7 @@ def complexity(places: Sequence[Place], *, cost: str = "MACs", published: Sequen
         axes = figure.add_subplot(ylabel="error, %" + (" (± std)" if any(place.std for place in drawn) else ""))
         axes.set_xlabel(style.plain(cost), parse_math=False)
         if not drawn:
-            style.sentence(axes, "no arm has an error yet")
+            style.sentence(axes, "no arm has a finished trial yet")
             return style.settle(figure)
         axes.margins(0.08, 0.12)
         for place in drawn:
@@ -79,14 +79,14 @@ def complexity(places: Sequence[Place], *, cost: str = "MACs", published: Sequen
 
 
 def _number_points(axes: Axes, places: Sequence[Place]) -> None:
-    """Each point's number, where it stands on no other and on the fewest points; a hair leads to it from afar."""
+    """Place each number where it overlaps no other number and the fewest points; a thin line leads to distant ones."""
     dots = axes.transData.transform([(place.macs, 100 * place.error) for place in places])
     room, pixels = axes.get_window_extent(), axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     taken: list[Bbox] = []
     for dot, place in zip(dots, places, strict=True):
         text, choices = f"{place.index + 1}", []
         for x, y in PLACES:
-            # A digit is 4.5 points wide; the first of equals is the nearest.
+            # A digit is 4.5 points wide. Of equal choices `min` takes the first, which is the nearest.
             middle, half = dot + pixels * np.array([x, y]), pixels * np.array([2.25 * len(text) + 0.5, 4])
             box = Bbox([middle - half, middle + half])
             off = not all(room.contains(*corner) for corner in box.corners())
@@ -95,14 +95,19 @@ def _number_points(axes: Axes, places: Sequence[Place]) -> None:
             choices.append((crowd, box, (x, y)))
         _, box, at = min(choices, key=lambda choice: choice[0])
         taken.append(box)
-        hair = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 3, "shrinkB": 3.5}
-        said: dict[str, Any] = {"ha": "center", "va": "center", "gid": f"arm-{place.index}-number", "zorder": 6}
-        said["arrowprops"] = hair if math.hypot(*at) > NEAR else None
-        axes.annotate(text, (place.macs, 100 * place.error), at, textcoords="offset points", **said)
+        leader = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 3, "shrinkB": 3.5}
+        style_of_text: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "gid": f"arm-{place.index}-number",
+            "zorder": 6,
+        }
+        style_of_text["arrowprops"] = leader if math.hypot(*at) > NEAR else None
+        axes.annotate(text, (place.macs, 100 * place.error), at, textcoords="offset points", **style_of_text)
 
 
 def _front(axes: Axes, points: Sequence[XY]) -> None:
-    """The staircase, from and to the edges of the axes."""
+    """Draw the front as a step line that extends to the edges of the axes."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     if stairs := staircase(points):
         xs, ys = zip((stairs[0][0], high), *stairs, (right, stairs[-1][1]), strict=True)

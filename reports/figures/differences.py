@@ -1,4 +1,4 @@
-"""Differences of arms to their baseline: a forest."""
+"""Differences of arms from their baseline, as a forest plot."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from reports.figures.arms import WIDE, colour, finite, look, sheet
 from reports.figures.style import GREY
 
 DOTTED = (0, (1, 1))
-"""The line of what was not planned."""
+"""The line style of comparisons that were not planned."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """An arm's error minus the baseline's, with its interval; all fractions. `note` is why there is no number."""
+    """An arm's error minus that of the baseline, with its interval, as fractions. `note` explains a missing one."""
 
     arm: str
     index: int
@@ -36,16 +36,17 @@ class Bar:
 
 
 def forest(bars: Sequence[Bar], *, baseline: str, margin: float | None = None, title: str = "") -> Figure:
-    """One row an arm: its difference to the baseline in percentage points, filled where resolved, hollow where not.
+    """Return a forest plot: one row per arm, its difference from the baseline in percentage points.
 
-    The band is ±`margin`, a fraction: differences that do not matter. Where an arm is ten times as wide as the narrow
-    ones, the axis is logarithmic beyond a threshold, on both sides of zero; it says from where on.
+    Points are filled if resolved and hollow if not. The grey band is ±`margin`, a fraction: differences within it do
+    not matter. If some arm extends more than ten times as far from zero as the nearest quarter of the arms, the axis
+    is logarithmic beyond a threshold on both sides of zero; the axis label gives the threshold.
     """
     with style.applied():
         figure = sheet(WIDE, 0.165 * max(len(bars), 3) + 0.95, {}, title)
         axes = figure.add_subplot()
         if not bars:
-            style.sentence(axes, "no arm to compare with the baseline yet")
+            style.sentence(axes, "no arm can be compared with the baseline yet")
             return style.settle(figure)
         axes.set_xlabel(f"error minus that of {style.plain(baseline)}, percentage points", parse_math=False)
         axes.set_yticks(range(len(bars)), [style.plain(bar.arm) for bar in bars], parse_math=False)
@@ -66,11 +67,11 @@ def forest(bars: Sequence[Bar], *, baseline: str, margin: float | None = None, t
 
 
 def _differences(axes: Axes, rows: Sequence[Sequence[float]], most: float) -> None:
-    """The axis of a forest, so wide that everything is on it: the arms' points and ends, and the margin."""
+    """Set the horizontal axis so that it contains all points, interval ends and the margin."""
     points = [-most, most, *(point for row in rows for point in row)]
-    # How far each arm reaches from zero; a quarter of them reaches no farther than `near`.
-    reach = sorted(max(map(abs, row)) for row in rows if any(row))
-    near = max(reach[len(reach) // 4], most) if reach else most
+    # The greatest distance of each arm from zero; a quarter of the arms stays within `near`.
+    extents = sorted(max(map(abs, row)) for row in rows if any(row))
+    near = max(extents[len(extents) // 4], most) if extents else most
     far, (least, greatest) = max(map(abs, points)), (min(*points, 0), max(*points, 0))
     if far > style.DECADE * near:
         threshold = _round_up(near)
@@ -88,27 +89,27 @@ def _differences(axes: Axes, rows: Sequence[Sequence[float]], most: float) -> No
 
 
 def _row(axes: Axes, at: int, bar: Bar, delta: float, low: float, high: float) -> None:
-    """An arm of a forest, in points: point, interval, and the numbers at the right."""
-    tone, gid, said = colour(bar.index), f"arm-{bar.index}", []
+    """Draw one row: point, interval, and the numbers to the right; all values in percentage points."""
+    tone, gid, numbers = colour(bar.index), f"arm-{bar.index}", []
     if finite(delta):
-        said = [_signed(delta)]
+        numbers = [_signed(delta)]
         fill = {"marker": "o", "markerfacecolor": tone if bar.resolved else "white"}
         axes.plot([delta], [at], linestyle="", zorder=4, gid=f"{gid}-point", **look(bar.index, 4.2) | fill)
         if not math.isnan(low) and not math.isnan(high):
-            said += [f"[{_signed(low)}, {_signed(high)}]"]
+            numbers += [f"[{_signed(low)}, {_signed(high)}]"]
             left, right = axes.get_xlim()
             ends, planned = [max(low, left), min(high, right)], "-" if bar.planned else DOTTED
             axes.plot(ends, [at, at], color=tone, linestyle=planned, gid=f"{gid}-interval")
             for end, edge, arrow in ((low, left, "<"), (high, right, ">")):
                 if math.isinf(end):
                     axes.plot([edge], [at], arrow, color=tone, markersize=3, clip_on=False, gid=f"{gid}-endless")
-    text = "  ".join([*said, style.plain(bar.note or ("" if said else "no number"))])
+    text = "  ".join([*numbers, style.plain(bar.note or ("" if numbers else "no number"))])
     place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center_baseline", "fontsize": 6.5}
     axes.text(1.02, at, text.rstrip(), parse_math=False, gid=f"{gid}-note", **place)
 
 
 def _keys(bars: Sequence[Bar], margin: float | None) -> list[Line2D | Patch]:
-    """The legend of a forest: what is drawn in two ways there."""
+    """Return the legend entries that the figure needs: resolved or not, planned or not, margin."""
     dot: dict[str, Any] = {"marker": "o", "markersize": 4.2, "linestyle": "", "color": "black"}
     keys: list[Line2D | Patch] = []
     if any(bar.resolved for bar in bars):
@@ -123,21 +124,21 @@ def _keys(bars: Sequence[Bar], margin: float | None) -> list[Line2D | Patch]:
 
 
 def _points(fraction: float | None) -> float:
-    """In percentage points, no finer than any test set; none is `nan`, and what is beyond every error is infinite."""
+    """Return percentage points without floating-point noise; None becomes `nan`, an extreme value infinite."""
     if fraction is None:
         return math.nan
     return math.copysign(math.inf, fraction) if abs(fraction) > 1e6 else round(100 * fraction, 12)
 
 
 def _signed(number: float, form: str = ".2f") -> str:
-    """With its sign, which is as wide as a plus; zero has none."""
+    """Return a number with its sign, using a minus as wide as a plus; zero has no sign."""
     if not math.isfinite(number):
         return "−∞" if number < 0 else "∞"
-    said = f"{number:+{form}}"
-    return f"{0:{form}}" if float(said) == 0 else said.replace("-", "−")
+    text = f"{number:+{form}}"
+    return f"{0:{form}}" if float(text) == 0 else text.replace("-", "−")
 
 
 def _round_up(number: float) -> float:
-    """To the next 1, 2 or 5 of its decade."""
+    """Round up to the next 1, 2 or 5 times a power of ten."""
     decade = 10.0 ** math.floor(math.log10(number))
     return next((float(f"{step * decade:.3g}") for step in (1, 2, 5) if step * decade >= number * 0.999), 10 * decade)

@@ -1,4 +1,4 @@
-"""Distributions of errors by design space."""
+"""Cumulative distributions of errors by design space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reports.figures.arms import WIDE, colour, dashes, finite, legend, sheet
 
 @dataclass(frozen=True)
 class Distribution:
-    """The errors of the networks that were drawn from a space. One that never trained is `nan` or `inf`: it counts."""
+    """The errors of networks sampled from a space. A network without an error is `nan` or `inf`, and counts in n."""
 
     name: str
     index: int
@@ -24,10 +24,10 @@ class Distribution:
 
 
 def distributions(found: Sequence[Distribution], *, bands: bool = True) -> Figure:
-    """The share of networks with an error of at most x, by design space, as 2003.13678 compares them.
+    """Return a figure of the share of networks with an error of at most x, by design space, as in 2003.13678.
 
-    F(x) = 1/n Σ 1[error ≤ x]. Bands are Dvoretzky, Kiefer and Wolfowitz's at 95 %, F ± √(ln(2/0.05) / 2n), which
-    hold for all x at once. Networks without a finite error are in n: their curve ends below 1.
+    F(x) = 1/n Σ 1[error ≤ x]. Bands: 95 % bands of Dvoretzky, Kiefer and Wolfowitz, F ± √(ln(2/0.05) / 2n), which
+    hold for all x simultaneously. n includes networks without a finite error, so their curve ends below 1.
     """
     drawn = sorted((space for space in found if len(space.errors)), key=lambda space: space.index)
     known = [100 * error for space in drawn for error in space.errors if finite(error)]
@@ -36,7 +36,7 @@ def distributions(found: Sequence[Distribution], *, bands: bool = True) -> Figur
         figure = sheet(WIDE, 2.6, names if known else {})
         axes = figure.add_subplot(xlabel="error, %", ylabel="share of networks", ylim=(-0.02, 1.02))
         if not known:
-            style.sentence(axes, "no network has an error yet")
+            style.sentence(axes, "no network has a finished trial yet")
             return style.settle(figure)
         style.number(axes.xaxis, known)
         style.number(axes.yaxis)

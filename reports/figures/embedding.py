@@ -1,4 +1,4 @@
-"""Figures inside a page: as SVG in the page's colours, for light and for dark."""
+"""Figures embedded in a page: SVG that uses the page's colours, in the light and dark themes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from reports.figures.style import BLUE, FORMATS, GREEN, GREY, ORANGE, RED
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 
 LIGHT, DARK = "#FFFFFF", "#16181C"
-"""What a page's text stands on, by theme."""
+"""Background colours of a page by theme."""
 
 TONES = {
-    # drawn: (variable, on light, on dark)
+    # colour in matplotlib: (CSS variable, colour on light, colour on dark)
     BLUE: ("blue", "#0072B2", "#3D9BD8"),
     RED: ("vermillion", "#D55E00", "#E8701A"),
     GREEN: ("green", "#009E73", "#14B88A"),
@@ -28,18 +28,19 @@ TONES = {
     GREY: ("grey", "#808080", "#8C8C8C"),
     "#E6E6E6": ("grid", "#E6E6E6", "#2E3238"),
 }
-"""Okabe and Ito's colours, moved as little as it takes for a contrast of 3:1 with what they stand on."""
+"""The colours of Okabe and Ito, adjusted as little as needed for a contrast of 3:1 with the background."""
 
 SCALE = 1.7
-"""CSS pixels a point of a figure: its 7-point letters are 12 pixels high."""
+"""CSS pixels per point: letters of 7 points are 12 pixels high."""
 
 
 def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
-    """A figure as an `<svg>` to stand inside a page; `alt` says what it shows to readers who cannot see it.
+    """Return a figure as an `<svg>` element for a page; `alt` is its text alternative.
 
-    Names inside begin with `prefix`, which no other figure of the page may have. What has the gid `arm-{index}-{part}`
-    gets `data-arm="{index}"`. Black becomes the colour of the text, white the page's, other colours CSS variables of
-    `variables`. As wide as its column, and at most `SCALE` pixels a point. The same figure is the same text.
+    Ids start with `prefix`, which must be unique in the page. An element with the gid `arm-{index}-{part}` gets
+    `data-arm="{index}"`. Black becomes the text colour, white the background, and other colours the CSS variables of
+    `variables`. It is at most as wide as its column, and at most `SCALE` pixels per point. Equal figures give
+    identical text.
     """
     with style.applied():
         file = BytesIO()
@@ -62,7 +63,7 @@ def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
         "viewBox": root.attrib["viewBox"],
         "role": "img",
         "aria-labelledby": f"{prefix}-title",
-        # Matplotlib leaves black out: what has no colour is the text's.
+        # Matplotlib omits black, so elements without a colour get the text colour.
         "fill": "currentColor",
         "stroke-linejoin": "round",
         "style": f"width: {SCALE * width:.0f}px; max-width: 100%; height: auto",
@@ -74,24 +75,24 @@ def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
 
 
 def variables(dark: bool) -> str:
-    """The colours of figures in a theme, as declarations of CSS variables."""
+    """Return the colours of figures in a theme as declarations of CSS variables."""
     return "\n".join(
         f"  --figure-{name}: {on_dark if dark else on_light};" for name, on_light, on_dark in TONES.values()
     )
 
 
 def tone(index: int) -> str:
-    """An arm's colour in CSS."""
+    """Return the colour of an arm in CSS."""
     return _themed(colour(index).lower())
 
 
 def printable(text: str) -> str:
-    """Text without what neither HTML nor XML can hold: control characters and halves of surrogate pairs become `�`."""
+    """Return text with characters that HTML or XML forbid (control characters, lone surrogates) replaced by `�`."""
     return re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast of two colours, 1 to 21: (L1 + 0.05) / (L2 + 0.05), with the relative luminance of WCAG 2.2.
+    """Return the contrast of two colours, 1 to 21: (L1 + 0.05) / (L2 + 0.05), L = relative luminance (WCAG 2.2).
 
     >>> contrast("#000000", "#FFFFFF")
     21.0
@@ -107,7 +108,7 @@ def _luminance(colour: str) -> float:
 
 
 def _name(element: ET.Element, used: set[str], prefix: str) -> None:
-    """Names that nothing refers to go; the others are the figure's own."""
+    """Remove ids that nothing refers to, and prefix the others and the references to them."""
     name = element.attrib.pop("id", "")
     if found := re.fullmatch(r"arm-(\d+)-\w+", name):
         element.set("data-arm", found[1])
@@ -120,6 +121,6 @@ def _name(element: ET.Element, used: set[str], prefix: str) -> None:
 
 
 def _themed(colours: str) -> str:
-    for drawn, (name, _, _) in TONES.items():
-        colours = colours.replace(drawn.lower(), f"var(--figure-{name}, {drawn})")
+    for original, (name, _, _) in TONES.items():
+        colours = colours.replace(original.lower(), f"var(--figure-{name}, {original})")
     return colours.replace("#000000", "currentColor").replace("#ffffff", "var(--paper, white)")

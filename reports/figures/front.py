@@ -1,4 +1,4 @@
-"""Networks over two objectives, and the front among them."""
+"""Networks over two objectives, with their Pareto front."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from resnet_space.errors import InputError, unknown
 from search.fronts.objectives import OBJECTIVES
 
 KINDS = {
-    # (on the front, confirmed): name, colour, fill, size and line in points, order of drawing
+    # (on the front, confirmed): name, colour, fill, marker size and line width in points, z-order
     (False, False): ("dominated", GREY, "white", 2.6, 0.5, 2),
     (False, True): ("dominated, confirmed", GREY, GREY, 2.6, 0.5, 3),
     (True, False): ("front, provisional", BLUE, "white", 4.2, 0.9, 5),
     (True, True): ("front, confirmed", BLUE, BLUE, 4.2, 0.9, 6),
 }
-"""Colour says whether a network is on the front, filling whether fresh seeds have confirmed it."""
+"""Colour shows whether a network is on the front, fill whether it is confirmed by fresh seeds."""
 
 PLACES = [(x * far, y * far) for far in (12, 22, 36) for x, y in ((-1, -1), (1, 1), (-1, 0), (1, -1), (-1, 1), (1, 0))]
-"""Where the knee's name may stand, in points from the knee; below and left of a front there is nothing else."""
+"""Candidate offsets of the knee's label, in typographic points; below and left first, where a front leaves room."""
 
 XY = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One network with a complete trial, in stored units: errors are fractions.
+    """One network with a finished trial, in stored units: errors are fractions.
 
-    `y_std` is the standard deviation over seeds, None for one seed. A pruned trial has no place here.
+    `y_std` is the standard deviation over seeds, None for one seed. Pruned trials are not drawn.
 
     Raises:
-        InputError: a coordinate that is no finite number, or a negative spread.
+        InputError: a coordinate is not a finite number, or `y_std` is negative.
     """
 
     key: str
@@ -54,9 +54,9 @@ class Mark:
         for name in ("x", "y", "y_std"):
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
-                raise InputError(f"mark {self.key}: {name} must be a finite number, not {value}")
+                raise InputError(f"mark {self.key}: {name} must be a finite number; got {value}")
         if (self.y_std or 0) < 0:
-            raise InputError(f"mark {self.key}: y_std must be at least 0, not {self.y_std}")
+            raise InputError(f"mark {self.key}: y_std must be at least 0; got {self.y_std}")
 
 
 def front(
@@ -69,16 +69,16 @@ def front(
     title: str = "",
     published: Sequence[Known] = (),
 ) -> Figure:
-    """Networks over two objectives: the dominated cloud, the front as a staircase, ±1 standard deviation over seeds.
+    """Return a figure of networks over two objectives, with the front as a step line and ±1 standard deviation.
 
-    Both objectives are minimised; all up and right of the staircase is dominated. With more than two objectives a
-    network of the front may lie there too, since another dominates it in these two. With a `reference` (x, y),
-    in stored units, the hypervolume between it and the front is shaded. An axis over more than a decade is
-    logarithmic: of costs because they grow in factors, of errors so that one net at 90 % leaves room for the others.
-    `published` results that are near are drawn in the background.
+    Both objectives are minimised: everything above and right of the step line is dominated. With more than two
+    objectives a network of the front can be there too, because another network dominates it in these two objectives.
+    With a `reference` (x, y) in stored units, the hypervolume between it and the front is shaded. An axis that spans
+    more than a decade is logarithmic: costs because they grow by factors, errors so that one network at 90 % leaves
+    room for the others. `published` results in range are drawn in the background.
 
     Raises:
-        InputError: `x` or `y` is no objective, `knee` is no mark's key, or the reference is not finite.
+        InputError: `x` or `y` is not an objective, `knee` is not the key of a mark, or `reference` is not finite.
     """
     for path, name in (("x", x), ("y", y)):
         if name not in OBJECTIVES:
@@ -94,7 +94,7 @@ def front(
         figure = style.page(title)
         axes = figure.add_subplot(xlabel=OBJECTIVES[x].heading, ylabel=OBJECTIVES[y].heading)
         if not drawn:
-            style.sentence(axes, "no complete trial yet")
+            style.sentence(axes, "no finished trial yet")
             return style.settle(figure)
         if any(mark.y_std is not None for mark in drawn):
             axes.set_ylabel(f"{OBJECTIVES[y].heading} (± std)")
@@ -113,13 +113,13 @@ def front(
         style.legend(figure, axes)
         style.settle(figure)
         if knee is not None:
-            _name(axes, next(mark for mark in drawn if mark.key == knee), drawn)
+            _label_knee(axes, next(mark for mark in drawn if mark.key == knee), drawn)
         published_results.name(axes, known, places, [(mark.x, mark.y) for mark in drawn])
         return figure
 
 
 def staircase(points: Sequence[XY]) -> list[XY]:
-    """The corners of the line between what is dominated by `points` (both minimised) and what is not, left to right.
+    """Return the corners of the boundary of the region that `points` dominate (both minimised), from left to right.
 
     >>> staircase([(4, 1), (1, 5), (2, 3), (3, 4)])
     [(1, 5), (2, 5), (2, 3), (4, 3), (4, 1)]
@@ -134,12 +134,12 @@ def staircase(points: Sequence[XY]) -> list[XY]:
 
 
 def _scaled(mark: Mark, across: float, up: float) -> Mark:
-    """The mark in the units of the axes."""
+    """Return the mark in the units of the axes."""
     return replace(mark, x=mark.x * across, y=mark.y * up, y_std=None if mark.y_std is None else mark.y_std * up)
 
 
 def _cloud(axes: Axes, marks: Sequence[Mark]) -> None:
-    """The marks, kind by kind, with their spreads."""
+    """Draw the marks with their error bars, kind by kind."""
     for kind, (name, color, fill, size, line, order) in KINDS.items():
         found = [mark for mark in marks if (mark.on_front, mark.confirmed) == kind]
         if found:
@@ -159,7 +159,7 @@ def _cloud(axes: Axes, marks: Sequence[Mark]) -> None:
 
 
 def _stairs(axes: Axes, points: Sequence[XY], corner: XY | None) -> None:
-    """The staircase, from and to the edges of the axes, and the hypervolume before the corner."""
+    """Draw the front as a step line to the edges of the axes, and the hypervolume up to the reference point."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     if stairs := staircase(points):
         xs, ys = zip((stairs[0][0], high), *stairs, (right, stairs[-1][1]), strict=True)
@@ -170,8 +170,8 @@ def _stairs(axes: Axes, points: Sequence[XY], corner: XY | None) -> None:
     axes.set(xlim=(left, right), ylim=(low, high))
 
 
-def _name(axes: Axes, knee: Mark, marks: Sequence[Mark]) -> None:
-    """A ring round the knee, and its name where it stands on the fewest marks and off no edge."""
+def _label_knee(axes: Axes, knee: Mark, marks: Sequence[Mark]) -> None:
+    """Draw a ring around the knee, and its label inside the axes where it overlaps the fewest marks."""
     at, text = (knee.x, knee.y), f"knee: {style.plain(knee.label or knee.key)}"
     axes.plot(*at, "o", markersize=8, color=RED, fillstyle="none", markeredgewidth=0.9, zorder=7, label="_knee")
     room, dots = axes.get_window_extent(), axes.transData.transform([(mark.x, mark.y) for mark in marks])

@@ -1,4 +1,4 @@
-"""The hypervolume on the way of a search."""
+"""The hypervolume during a search."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ def hypervolume(
     objectives: Sequence[str] = (),
     title: str = "",
 ) -> Figure:
-    """The hypervolume after each trial, shape (trials,), as steps.
+    """Return a step plot of the hypervolume after each trial.
 
-    `random`, shape (trials,) or (runs, trials), is random search's on the same trials: its mean, and the band from
-    its least to its greatest. `ended` are numbers of trials (from 1) that ended early, by status: ticks at the foot.
-    `objectives` are what the volume is a product of, for its unit.
+    Args:
+        trace: hypervolume after each trial, shape (trials,).
+        random: that of random search with the same number of trials, shape (trials,) or (runs, trials); drawn as
+            its mean, with a band from minimum to maximum.
+        ended: numbers (from 1) of trials that ended early, by status; drawn as ticks at the bottom.
+        objectives: the objectives whose product is the unit of the hypervolume.
 
     Raises:
-        InputError: an unknown objective, or values that are not finite.
+        InputError: an unknown objective, or a value that is not finite.
     """
     for name in objectives:
         if name not in OBJECTIVES:
@@ -43,7 +46,7 @@ def hypervolume(
         unit = " × ".join(without_unit(name) for name in objectives)
         axes = figure.add_subplot(xlabel="trials", ylabel=textwrap.fill(f"hypervolume, {unit}".rstrip(", "), 32))
         if not levels.size:
-            style.sentence(axes, "no complete trial yet")
+            style.sentence(axes, "no finished trial yet")
             return style.settle(figure)
         if random is not None:
             runs = np.atleast_2d(finite("random", random, 2))
@@ -55,9 +58,9 @@ def hypervolume(
         one: dict[str, Any] = {"marker": "o", "markersize": 3} if levels.size == 1 else {}
         axes.step(np.arange(1, levels.size + 1), levels, where="post", color=BLUE, label="this search", **one)
         for row, (status, trials) in enumerate((ended or {}).items()):
-            # At the foot of the axes, in their own height: there wherever the curve runs.
-            foot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": (ORANGE, RED, GREEN)[row % 3]}
-            axes.plot(trials, [0.02 + 0.05 * row] * len(trials), "|", markersize=4, label=style.plain(status), **foot)
+            # At the bottom of the axes, in axes coordinates, independent of the curve.
+            bottom: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": (ORANGE, RED, GREEN)[row % 3]}
+            axes.plot(trials, [0.02 + 0.05 * row] * len(trials), "|", markersize=4, label=style.plain(status), **bottom)
         axes.set_xlim(0, None if levels.size > 1 else 2)
         style.number(axes.xaxis, whole=True)
         style.number(axes.yaxis)

@@ -1,4 +1,4 @@
-"""Which axes of a space mattered for each objective."""
+"""The importance of each axis of a space for each objective."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from reports.figures.values import without_unit
 
 
 def importance(table: pd.DataFrame, *, title: str = "") -> Figure:
-    """Which axes mattered: for each objective its axes as bars, the greatest first, ±1 standard deviation.
+    """Return bars of the importance of each axis, ±1 standard deviation, with one panel per objective, greatest first.
 
-    `table` is what `search.exploring.importance.importance` returns: axis, objective, importance, std, r2, reason.
-    An objective without importances has their reason in their place.
+    `table` is the result of `search.exploring.importance.importance`: axis, objective, importance, std, r2, reason.
+    The panel of an objective without importances shows the reason.
     """
     groups = list(table.groupby("objective", sort=False))
     with style.applied():
@@ -38,7 +38,7 @@ def importance(table: pd.DataFrame, *, title: str = "") -> Figure:
 
 
 def _bars(axes: Axes, objective: str, group: pd.DataFrame) -> None:
-    """One objective's panel."""
+    """Draw the panel of one objective."""
     r2 = float(group["r2"].iloc[0])
     explained = "" if math.isnan(r2) else f", R² {r2:.2f}"
     axes.set_title(style.plain(without_unit(objective)) + explained, loc="left", parse_math=False)

@@ -1,4 +1,4 @@
-"""Lines of arms: measures by epoch, and measures by residual unit."""
+"""Line plots of arms: measures by epoch, and measures by residual unit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from resnet_space.errors import InputError
 
 @dataclass(frozen=True)
 class Curve:
-    """A measure on the way of training: mean and band over seeds, each of shape (epochs,).
+    """A measure during training: mean and band over seeds, each of shape (epochs,).
 
     Raises:
-        InputError: not as many values as epochs.
+        InputError: the number of values differs from the number of epochs.
     """
 
     arm: str
@@ -33,15 +33,15 @@ class Curve:
     high: Sequence[float]
 
     def __post_init__(self) -> None:
-        _as_long(self.arm, epochs=self.epochs, mean=self.mean, low=self.low, high=self.high)
+        _check_lengths(self.arm, epochs=self.epochs, mean=self.mean, low=self.low, high=self.high)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A measure along the net, one value a residual unit, from the first on; each of shape (units,).
+    """A measure along the depth of a network: one value per residual unit, each of shape (units,).
 
     Raises:
-        InputError: not as many values as units.
+        InputError: the number of values differs from the number of units.
     """
 
     arm: str
@@ -50,13 +50,13 @@ class Trace:
     value: Sequence[float]
 
     def __post_init__(self) -> None:
-        _as_long(self.arm, unit=self.unit, value=self.value)
+        _check_lengths(self.arm, unit=self.unit, value=self.value)
 
 
 def curves(curves: Sequence[Curve], *, measure: str = "validation error, %", title: str = "") -> Figure:
-    """A line an arm with its band over seeds; logarithmic where the means span more than a decade.
+    """Return a plot with one line per arm and its band over seeds; logarithmic if the means span over a decade.
 
-    What a logarithm cannot show, and what is no finite number, leaves a gap and a mark at the edge.
+    Values that a logarithmic axis cannot show, and values that are not finite, leave a gap and a mark at the edge.
     """
     drawn = [curve for curve in curves if len(curve.epochs)]
     with style.applied():
@@ -64,7 +64,7 @@ def curves(curves: Sequence[Curve], *, measure: str = "validation error, %", tit
         axes = figure.add_subplot(xlabel="epoch")
         axes.set_ylabel(style.plain(measure), parse_math=False)
         if not drawn:
-            style.sentence(axes, "no epoch has ended yet")
+            style.sentence(axes, "no epoch has finished yet")
             return style.settle(figure)
         means, lows, highs = (
             [scaled(measure, getattr(curve, name)) for curve in drawn] for name in ("mean", "low", "high")
@@ -82,16 +82,16 @@ def curves(curves: Sequence[Curve], *, measure: str = "validation error, %", tit
 
 
 def propagation(panels: Mapping[str, Sequence[Trace]], *, title: str = "") -> Figure:
-    """Measures along the net, a panel each, headed by its key: x is the residual unit, from the input to the output.
+    """Return measures along the depth of a network, one panel per key: x is the residual unit, from input to output.
 
-    What a logarithm cannot show, and what is no finite number, leaves a gap and a mark at the edge.
+    Values that a logarithmic axis cannot show, and values that are not finite, leave a gap and a mark at the edge.
     """
     names = names_of(trace for panel in panels.values() for trace in panel if len(trace.unit))
     with style.applied():
         rows = math.ceil(len(panels) / 2) or 1
         figure = sheet(FULL, 1.65 * rows + 0.2, names, title)
         if not panels:
-            style.sentence(figure.add_subplot(), "nothing was measured along the net")
+            style.sentence(figure.add_subplot(), "no signals were measured")
             return style.settle(figure)
         cells = figure.subplots(rows, min(2, len(panels)), squeeze=False).ravel()
         for axes in cells[len(panels) :]:
@@ -115,14 +115,14 @@ def propagation(panels: Mapping[str, Sequence[Trace]], *, title: str = "") -> Fi
 
 
 def _steps(axes: Axes, xs: NDArray[Any]) -> None:
-    """The horizontal axis of epochs or units, which are counted from 1."""
+    """Set the horizontal axis for epochs or units, which are counted from 1."""
     room = min(0.03 * float(xs.max() - xs.min()), 0.9) or 0.5
     axes.set_xlim(xs.min() - room, xs.max() + room)
     style.number(axes.xaxis, whole=True)
 
 
-def _as_long(arm: str, **columns: Sequence[float]) -> None:
+def _check_lengths(arm: str, **columns: Sequence[float]) -> None:
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{length} of {name}" for name, length in lengths.items())
-        raise InputError(f"{arm}: must have equally many values each, not {said}")
+        found = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+        raise InputError(f"{arm}: must have the same number of values in each; got {found}")

@@ -1,4 +1,4 @@
-"""Published results in a figure of a front: which of them it shows, and how."""
+"""Published results in figures of a front: which ones are shown, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from reports.published import LABEL
 from search.fronts.objectives import OBJECTIVES
 
 COSTS: dict[str, CostName] = {"macs": "macs", "params": "params"}
-"""The objectives that something is published of."""
+"""The objectives for which published results exist."""
 FARTHEST = 10
-"""How many times the measured range a published result may lie beyond: a decade more on either side of the axis."""
-# A marker and a colour that no arm and no network of a front has.
+"""A published result is shown if it is at most this factor outside the measured range: a decade on each side."""
+# A marker and a colour that no arm and no network of a front uses.
 MARK: dict[str, Any] = {"linestyle": "", "marker": "*", "markersize": 4.2, "markeredgewidth": 0.5, "color": GREY}
 SMALL = 4.6
-"""Points of the names' letters; a letter is about 0.6 of that wide."""
+"""Font size of names in points; a letter is about 0.6 times as wide."""
 PLACES = [(5, 0), (-5, 0), (0, 5), (0, -5), (4, 4), (4, -4), (-4, 4), (-4, -4)]
-"""Where a name may stand, in points from its mark."""
+"""Candidate offsets of a name from its mark, in typographic points."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ XY = tuple[float, float]
 
 
 def known(rows: Sequence[Published], objective: str) -> list[Known]:
-    """The rows that have a place against a cost, each place once: papers repeat each other's rows."""
+    """Return the results with an error and this cost, without duplicates: papers repeat each other's results."""
     if objective not in COSTS:
         return []
     found = {
@@ -52,9 +52,9 @@ def known(rows: Sequence[Published], objective: str) -> list[Known]:
 
 
 def near(results: Sequence[Known], measured: Sequence[XY]) -> list[Known]:
-    """Those that stand within `FARTHEST` times the measured range in both directions, so that it stays readable.
+    """Return the results within a factor `FARTHEST` of the measured range on both axes, so that it stays readable.
 
-    An error of zero has no decade: there, up to twice the greatest is near.
+    If the least measured value is zero, the range is extended to twice the greatest value instead.
     """
     if not measured:
         return []
@@ -63,38 +63,38 @@ def near(results: Sequence[Known], measured: Sequence[XY]) -> list[Known]:
 
 
 def sentence(rows: Sequence[Published], objective: str, measured: Sequence[XY], dataset: str) -> str:
-    """What a caption says about them; nothing where no row has a place."""
+    """Return the sentences about published results in a caption; empty if there are none."""
     results = known(rows, objective)
     if not results:
         return ""
     drawn = near(results, measured)
     on = rows[0].dataset + ("" if rows[0].dataset == dataset else f" (this run is on {dataset})")
-    stars = f" Hollow stars: test errors on {on}, {LABEL}; names where there is room." if drawn else ""
+    stars = f" Hollow stars: test errors on {on}, {LABEL}; names are shown if there is room." if drawn else ""
     if len(drawn) == len(results):
         return stars
     costs = [each.x for each in results if each not in drawn]
     span = " to ".join(dict.fromkeys(style.short(float(f"{end:.3g}")) for end in (min(costs), max(costs))))
-    what = f"{len(costs)} of {len(results)}" if drawn else f"All {len(costs)} results on {on}, {LABEL},"
-    return f"{stars} {what} lie far outside of the figure, at {span} {OBJECTIVES[objective].heading}."
+    which = f"{len(costs)} of {len(results)}" if drawn else f"All {len(costs)} results on {on}, {LABEL},"
+    return f"{stars} {which} are outside the figure, at {span} {OBJECTIVES[objective].heading}."
 
 
 def draw(axes: Axes, places: Sequence[XY]) -> None:
-    """Hollow stars in the background, in the axes' units."""
+    """Draw hollow stars in the background; `places` are in the units of the axes."""
     if places:
         xs, ys = zip(*places, strict=True)
         axes.plot(xs, ys, **MARK, markerfacecolor="white", zorder=1.8, gid="published", label=LABEL)
 
 
 def key() -> Line2D:
-    """Their entry in a legend."""
+    """Return the legend entry of published results."""
     return Line2D([], [], **MARK, markerfacecolor="white", label=LABEL)
 
 
 def name(axes: Axes, results: Sequence[Known], places: Sequence[XY], others: Sequence[XY]) -> None:
-    """Names beside the stars where there is room, the front's first; what stays unnamed stands in the table.
+    """Write names next to the stars if there is room, non-dominated results first; the table lists all names.
 
-    `others` are marks that no name may cover, no more than lines and what is written already. The figure's layout must
-    be made.
+    No name covers `others` (marks in the units of the axes), lines or existing text. Call this after the layout of the
+    figure is final.
     """
     pixels = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     if not places:
@@ -116,8 +116,8 @@ def name(axes: Axes, results: Sequence[Known], places: Sequence[XY], others: Seq
             if free and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 ha = "left" if x > 0 else "right" if x < 0 else "center"
-                said: dict[str, Any] = {"ha": ha, "va": "center", "fontsize": SMALL, "color": GREY, "zorder": 1.9}
-                axes.annotate(text, places[at], (x, y), textcoords="offset points", parse_math=False, **said)
+                text_style: dict[str, Any] = {"ha": ha, "va": "center", "fontsize": SMALL, "color": GREY, "zorder": 1.9}
+                axes.annotate(text, places[at], (x, y), textcoords="offset points", parse_math=False, **text_style)
                 break
 
 

@@ -1,4 +1,4 @@
-"""Figures as files."""
+"""Saving figures to files."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from search.files import atomic
 
 
 def save(figure: Figure, folder: Path, stem: str, formats: Sequence[str] = ("svg", "png")) -> list[Path]:
-    """Write `FOLDER/STEM.FORMAT` in each format, whole or not at all; the paths. The same figure is the same bytes.
+    """Write `FOLDER/STEM.FORMAT` atomically in each format; return the paths. Equal figures give identical bytes.
 
     Raises:
-        InputError: an unknown format, or a stem that is no file name.
+        InputError: an unknown format, or a stem that is not a file name.
     """
     for name in formats:
         if name not in FORMATS:
             raise unknown("format", name, FORMATS, path="formats")
     if not stem or stem != Path(stem).name:
-        raise InputError(f"stem: {stem!r} is not the name of a file; leave out folders")
+        raise InputError(f"stem: must be a file name without folders; got {stem!r}")
     paths = [folder / f"{stem}.{name}" for name in formats]
     with style.applied():
         for path, name in zip(paths, formats, strict=True):

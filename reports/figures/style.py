@@ -1,4 +1,4 @@
-"""How figures look: the width of a paper's column, colours that everybody can distinguish, text that is only text."""
+"""The style of figures: the width of a paper's column, colour-blind-safe colours, and text without markup."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ COLUMN = (3.4, 2.6)
 """Width and height of a figure in a paper's column, in inches."""
 
 DECADE = 10
-"""Values that span more than so many times the smallest are drawn on a logarithm."""
+"""An axis is logarithmic if the greatest value is more than this many times the least."""
 
 # Okabe and Ito 2008, "Color Universal Design": distinct with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8C8C8C"
 
 FONT = "DejaVu Sans"
-"""Comes with matplotlib, so that a figure has the same letters on every machine."""
+"""A font that comes with matplotlib, so that figures are the same on every machine."""
 LONGEST = 36
-"""Characters of a label; a longer one loses its middle."""
+"""Greatest number of characters of a label; a longer label is shortened in the middle."""
 
 FORMATS: dict[str, dict[str, Any]] = {
-    # Without dates and versions: the same figure is the same bytes.
+    # No dates and versions, so that equal figures give identical bytes.
     "svg": {"metadata": {"Date": None, "Creator": None}},
     "png": {"metadata": {"Software": None}},
     "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
 }
-"""What a figure can be saved as, and with which options."""
+"""File formats of figures, with their options."""
 
 STYLE = {
     "font.sans-serif": [FONT],
@@ -62,9 +62,9 @@ STYLE = {
     "lines.linewidth": 1.1,
     "figure.facecolor": "white",
     "savefig.dpi": 300,
-    # Letters as outlines: a browser without the font would set other widths, and labels would run into each other.
+    # Letters as outlines: in a browser without the font, other letter widths would make labels overlap.
     "svg.fonttype": "path",
-    # What names inside an SVG are made from; by default chance.
+    # The salt of ids in an SVG; random by default.
     "svg.hashsalt": "resnet-space",
     "pdf.fonttype": 42,
 }
@@ -72,13 +72,13 @@ STYLE = {
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Matplotlib's defaults and `STYLE`, whatever a user's matplotlibrc says; afterwards all is as it was."""
+    """Apply matplotlib's defaults and `STYLE`, ignoring the user's matplotlibrc; restore all settings at the end."""
     with matplotlib.style.context(["default", STYLE]):
         yield
 
 
 def page(title: str = "", height: float = COLUMN[1]) -> Figure:
-    """An empty figure, a column wide and `height` inches high."""
+    """Return an empty figure, one column wide and `height` inches high."""
     figure = Figure(figsize=(COLUMN[0], height), layout="constrained")
     if title:
         figure.suptitle(plain(title, 2 * LONGEST), fontsize="medium", parse_math=False)
@@ -86,7 +86,7 @@ def page(title: str = "", height: float = COLUMN[1]) -> Figure:
 
 
 def sentence(axes: Axes, text: str, *, width: int = 50) -> None:
-    """Axes without numbers, and why there are none, in lines of `width` characters."""
+    """Show a sentence instead of data in empty axes, in lines of `width` characters."""
     axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
     axes.grid(False)
     lines = textwrap.fill(plain(text, 4 * width), width)
@@ -94,7 +94,7 @@ def sentence(axes: Axes, text: str, *, width: int = 50) -> None:
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """Below everything, where it covers nothing."""
+    """Draw the legend below the axes, where it covers nothing."""
     handles, names = axes.get_legend_handles_labels()
     made = figure.legend(handles, names, loc="outside lower center", ncols=2 if len(names) > 2 else len(names))
     for text in made.get_texts():
@@ -102,16 +102,16 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 
 def settle(figure: Figure) -> Figure:
-    """The figure with its layout made, once and for all: a second drawing would move it by a hair."""
+    """Return the figure with a fixed layout: a second layout pass would shift it slightly."""
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
-    # No engine at all: with one that does nothing, each saving draws twice.
+    # No layout engine: even with one that does nothing, each save draws twice.
     figure.set_layout_engine(None)
     return figure
 
 
 def number(axis: Axis, values: Sequence[float] = (), *, whole: bool = False) -> None:
-    """Ticks as people write numbers, 50M, 0.5, 7; logarithmic where `values` span more than a decade."""
+    """Set ticks such as 50M, 0.5, 7; logarithmic if `values` span more than a decade."""
     low, high = min(values, default=0), max(values, default=0)
     if low > 0 and DECADE * low < high:
         set_scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
@@ -126,7 +126,7 @@ def number(axis: Axis, values: Sequence[float] = (), *, whole: bool = False) -> 
 
 
 def short(number: float) -> str:
-    """All the digits of a tick, and a letter for thousands.
+    """Return a number as text with up to 6 digits and a unit prefix.
 
     >>> short(2_500_000), short(0.5), short(1e9)
     ('2.5M', '0.5', '1G')
@@ -138,7 +138,7 @@ def short(number: float) -> str:
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    """One line that can be drawn: characters that the font lacks become `�`, and the middle of a long one `…`."""
+    """Return one drawable line: characters missing in the font become `�`, and the middle of a long line `…`."""
     line = "".join(char if ord(char) in _drawable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
     if len(line) <= longest:
         return line
@@ -148,5 +148,5 @@ def plain(text: str, longest: int = LONGEST) -> str:
 
 @cache
 def _drawable() -> frozenset[int]:
-    # Below the space are control characters, which XML forbids.
+    # Control characters are excluded: XML forbids them.
     return frozenset(code for code in get_font(findfont(FONT)).get_charmap() if chr(code).isprintable())

@@ -147,6 +147,6 @@ def test_a_range_of_seeds_needs_planned_contrasts(ablation: Make) -> None:
 def test_a_contrast_with_an_arm_other_than_the_baseline_is_reported_as_such(ablation: Make) -> None:
     run = ablation(CLEAR, planned={"compare": [{"arm": "bad", "versus": "like"}]})
     assert (run.finding_of("bad").versus, run.finding_of("like").versus) == ("like", "base")
-    assert any("or of the arm that it was planned to be compared with" in note for note in footnotes(run))
+    assert any("or of the arm named in the planned comparison" in note for note in footnotes(run))
     alone = ablation(CLEAR, folder="alone", planned={"compare": ["bad"]})
-    assert not any("planned to be compared with" in note for note in footnotes(alone))
+    assert not any("named in the planned comparison" in note for note in footnotes(alone))

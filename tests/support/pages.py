@@ -1,4 +1,4 @@
-"""A page to test with: a study of three arms, every text of it as wanted."""
+"""A page for tests: a study of three arms, with any text in all places."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOSTILE = [
     "шорткат $x$",
 ]
 ARMS = ["identity", "exclusive gate, bias -6", "dropout 0.5"]
-# Neither in the order of their numbers nor in that of their names; the last has none.
+# Not sorted by value or by name; the last arm has no error.
 ERRORS = [0.0966, 0.0130, None]
 
 
@@ -62,13 +62,13 @@ def headings(page: Page) -> list[str]:
 
 
 def blocks(page: Page, heading: str) -> list[Block]:
-    """The blocks of a section."""
+    """Return the blocks of the section with this heading."""
     (found,) = [section.blocks for section in page.sections if section.heading == heading]
     return list(found)
 
 
 def table(page: Page, caption: str) -> Grid:
-    """The table with a caption."""
+    """Return the table with this caption."""
     found = [block for section in page.sections for block in section.blocks if isinstance(block, Grid)]
     (grid,) = [grid for grid in found if grid.caption == caption]
     return grid

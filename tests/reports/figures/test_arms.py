@@ -1,4 +1,4 @@
-"""Figures of arms show every arm in its own look, and nothing in a name can break them."""
+"""Figures of arms show every arm in its own style, and work with any text as a name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from drawings import said
+from drawings import texts_in
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -66,9 +66,9 @@ EMPTY: dict[str, Figure] = {
 
 
 @pytest.mark.parametrize("name", EMPTY)
-def test_without_data_a_figure_is_a_sentence(name: str, tmp_path: Path) -> None:
+def test_a_figure_without_data_shows_a_sentence(name: str, tmp_path: Path) -> None:
     save(EMPTY[name], tmp_path, "figure", ("svg",))
-    assert any(len(text.split()) > 1 and not figure_heading(text) for text in said(EMPTY[name]))
+    assert any(len(text.split()) > 1 and not figure_heading(text) for text in texts_in(EMPTY[name]))
 
 
 def figure_heading(text: str) -> bool:
@@ -76,17 +76,17 @@ def figure_heading(text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_name_is_any_text_and_is_drawn_as_it_is(name: str, tmp_path: Path) -> None:
+def test_any_text_is_a_valid_name_and_is_drawn_without_markup(name: str, tmp_path: Path) -> None:
     figure = ALL[name](HOSTILE)
     (file,) = save(figure, tmp_path, "figure", ("svg",))
     ET.parse(file)
     for text in ("$x$", r"$\frac{", "<script>alert(1)</script>", "шорткат"):
-        assert any(text in found for found in said(figure))
+        assert any(text in found for found in texts_in(figure))
     assert not any(text.get_parse_math() for text in figure.findobj(Text) if "$" in text.get_text())
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_same_arms_are_the_same_file(name: str, tmp_path: Path) -> None:
+def test_the_same_arms_give_the_same_file(name: str, tmp_path: Path) -> None:
     one, other = (
         [path.read_bytes() for path in save(ALL[name](["a", "b"]), tmp_path, "figure", ("svg", "png"))]
         for _ in range(2)
@@ -95,20 +95,20 @@ def test_the_same_arms_are_the_same_file(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_whatever_belongs_to_an_arm_says_so_in_its_colour(name: str) -> None:
+def test_everything_that_belongs_to_an_arm_has_its_gid_and_its_colour(name: str) -> None:
     figure = ALL[name]([f"arm {i}" for i in range(9)])
     for index in range(9):
-        mine = [line for line in figure.findobj(Line2D) if (line.get_gid() or "").startswith(f"arm-{index}-")]
-        assert mine
-        assert {to_hex(line.get_color()).upper() for line in mine} == {colour(index).upper()}
+        lines = [line for line in figure.findobj(Line2D) if (line.get_gid() or "").startswith(f"arm-{index}-")]
+        assert lines
+        assert {to_hex(line.get_color()).upper() for line in lines} == {colour(index).upper()}
 
 
-def test_figures_of_arms_need_no_pyplot() -> None:
+def test_figures_of_arms_do_not_import_pyplot() -> None:
     code = "import sys, reports.figures.arms, reports.figures.lines; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
-def test_no_two_of_twenty_eight_arms_have_the_same_line_and_no_two_of_fifty_six_the_same_marker() -> None:
+def test_lines_of_28_arms_and_markers_of_56_arms_are_all_different() -> None:
     assert len({(colour(i), str(dashes(i))) for i in range(28)}) == 28
     assert len({(colour(i), look(i)["marker"]) for i in range(56)}) == 56

@@ -1,4 +1,4 @@
-"""Every arm is a numbered point, and the staircase goes through the front."""
+"""Every arm is a numbered point, and the step line goes through the front."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reports.figures.complexity import Place, complexity
 from reports.figures.front import staircase
 
 
-def test_every_arm_is_a_point_with_its_number_in_the_table() -> None:
+def test_every_arm_is_a_point_with_its_row_number_in_the_table() -> None:
     figure = complexity([Place("a", 0, 2e6, 0.02, 0.001, True), Place("b", 4, 3e6, 0.05, None, False)])
     for index, at in ((0, (2e6, 2.0)), (4, (3e6, 5.0))):
         (point,) = part(figure, f"arm-{index}-point")
@@ -23,7 +23,7 @@ def test_every_arm_is_a_point_with_its_number_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.002, 0.2])
-def test_no_two_numbers_stand_on_each_other(spread: float) -> None:
+def test_numbers_of_points_do_not_overlap(spread: float) -> None:
     generator = np.random.default_rng(0)
     places = [
         Place(f"arm {i}", i, 1e6 + (i % 3) * 1e5, 0.1 + spread * float(generator.random()), None, False)
@@ -37,7 +37,7 @@ def test_no_two_numbers_stand_on_each_other(spread: float) -> None:
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
-def test_the_staircase_goes_through_the_front_alone() -> None:
+def test_the_step_line_goes_only_through_the_front() -> None:
     places = [
         Place("a", 0, 1e6, 0.05, None, True),
         Place("b", 1, 2e6, 0.03, None, True),

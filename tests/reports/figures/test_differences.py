@@ -1,4 +1,4 @@
-"""A forest shows every difference with its interval, however wide, and which are resolved."""
+"""A forest plot shows every difference with its interval of any width, and which ones are resolved."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from drawings import axis_of, part, said
+from drawings import axis_of, part, texts_in
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
@@ -19,7 +19,7 @@ NUMBERS = st.one_of(
 )
 
 FEW = settings(max_examples=12, deadline=None, phases=(Phase.explicit, Phase.generate))
-"""A figure takes a good part of a second: no shrinking."""
+"""Drawing a figure takes a large part of a second, so failures are not shrunk."""
 
 
 def bar(index: int, delta: float | None, half: float = 0.002, **others: Any) -> Bar:
@@ -33,8 +33,8 @@ def test_a_difference_is_drawn_in_percentage_points_with_its_interval() -> None:
     (point,), (interval,) = part(figure, "arm-1-point"), part(figure, "arm-1-interval")
     assert point.get_xdata()[0] == pytest.approx(1.25)
     assert list(interval.get_xdata()) == pytest.approx([0.75, 1.75])
-    assert "+1.25  [+0.75, +1.75]" in said(figure)
-    assert any("minus that of identity" in text for text in said(figure))
+    assert "+1.25  [+0.75, +1.75]" in texts_in(figure)
+    assert any("minus that of identity" in text for text in texts_in(figure))
 
 
 def test_a_resolved_difference_is_filled_and_an_unresolved_one_hollow() -> None:
@@ -42,7 +42,7 @@ def test_a_resolved_difference_is_filled_and_an_unresolved_one_hollow() -> None:
     filled, hollow = (part(figure, f"arm-{index}-point")[0] for index in (1, 2))
     assert to_hex(filled.get_markerfacecolor()).upper() == colour(1)
     assert to_hex(hollow.get_markerfacecolor()) == "#ffffff"
-    assert {"resolved", "not resolved"} <= set(said(figure))
+    assert {"resolved", "not resolved"} <= set(texts_in(figure))
 
 
 def test_a_comparison_that_was_not_planned_is_dotted() -> None:
@@ -50,14 +50,14 @@ def test_a_comparison_that_was_not_planned_is_dotted() -> None:
     planned, other = (part(figure, f"arm-{index}-interval")[0].get_linestyle() for index in (1, 2))
     assert planned == "-"
     assert other != "-"
-    assert "not planned" in said(figure)
+    assert "not planned" in texts_in(figure)
 
 
 @pytest.mark.parametrize("delta", [None, math.nan, math.inf])
-def test_an_arm_without_a_number_has_a_row_that_says_why(delta: float | None) -> None:
+def test_an_arm_without_a_number_has_a_row_with_the_reason(delta: float | None) -> None:
     bars = [bar(1, 0.1), Bar("gone", 2, delta, None, None, False, True, "2 of 3 diverged")]
     figure = forest(bars, baseline="identity")
-    assert "2 of 3 diverged" in said(figure)
+    assert "2 of 3 diverged" in texts_in(figure)
     assert [label.get_text() for label in axis_of(figure).get_yticklabels()] == ["arm 1", "gone"]
     assert not part(figure, "arm-2-point")
 
@@ -66,10 +66,10 @@ def test_a_difference_of_one_seed_has_no_interval() -> None:
     figure = forest([bar(1, 0.1, low=None, high=None)], baseline="identity")
     assert part(figure, "arm-1-point")
     assert not part(figure, "arm-1-interval")
-    assert "+10.00" in said(figure)
+    assert "+10.00" in texts_in(figure)
 
 
-def test_an_interval_without_an_end_has_an_arrow_at_the_edge() -> None:
+def test_an_infinite_interval_has_an_arrow_at_the_edge() -> None:
     figure = forest([bar(1, 0.1, low=-math.inf), bar(2, 0.1)], baseline="identity")
     (arrow,) = part(figure, "arm-1-endless")
     assert arrow.get_xdata()[0] == axis_of(figure).get_xlim()[0]
@@ -88,7 +88,7 @@ def test_one_very_wide_arm_leaves_room_for_the_others() -> None:
     assert {"−0.5", "0", "+0.5", "+5", "+50"} <= {label.get_text() for label in axes.get_xticklabels()}
 
 
-def test_arms_of_one_size_are_on_a_straight_axis() -> None:
+def test_differences_of_similar_size_have_a_linear_axis() -> None:
     axes = axis_of(forest([bar(1, 0.01), bar(2, -0.02)], baseline="identity"))
     assert axes.get_xscale() == "linear"
     assert "logarithmic" not in axes.get_xlabel()
@@ -96,7 +96,7 @@ def test_arms_of_one_size_are_on_a_straight_axis() -> None:
 
 @FEW
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=5), st.none() | st.floats(0, 1))
-def test_no_difference_breaks_a_forest(found: list[tuple[float, float, float]], margin: float | None) -> None:
+def test_any_difference_can_be_drawn(found: list[tuple[float, float, float]], margin: float | None) -> None:
     bars = [Bar(f"arm {i}", i, *ends, resolved=False, planned=True) for i, ends in enumerate(found)]
     figure = forest(bars, baseline="identity", margin=margin)
     left, right = axis_of(figure).get_xlim()

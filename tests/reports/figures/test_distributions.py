@@ -1,4 +1,4 @@
-"""A distribution counts every network, and its band is that of Dvoretzky, Kiefer and Wolfowitz."""
+"""A distribution counts every network, and has the band of Dvoretzky, Kiefer and Wolfowitz."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from drawings import axis_of, drawn, part, said
+from drawings import axis_of, drawn, part, texts_in
 
 from reports.figures.distributions import Distribution, distributions
 
@@ -29,7 +29,7 @@ def test_a_band_is_that_of_dvoretzky_kiefer_and_wolfowitz() -> None:
     assert not axis_of(distributions([Distribution("a", 0, errors)], bands=False)).collections
 
 
-def test_a_network_that_never_trained_counts() -> None:
+def test_a_network_without_a_finite_error_counts() -> None:
     figure = distributions([Distribution("a", 0, [0.1, 0.2, math.nan, math.inf])])
     assert max(drawn(figure, "arm-0-line")) == 0.5
-    assert "a (n = 4)" in said(figure)
+    assert "a (n = 4)" in texts_in(figure)

@@ -1,4 +1,4 @@
-"""A figure inside a page has the page's colours, and its arms can be found."""
+"""A figure embedded in a page has the page's colours, and marks its arms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reports.figures import embedding, style
 from reports.figures.arms import BLACK, COLOURS
 
 
-def test_a_figure_inside_a_page_takes_its_colours_from_there() -> None:
+def test_an_embedded_figure_takes_its_colours_from_the_page() -> None:
     svg = embedding.svg(costs().figure, "points")
     colours = set(re.findall(r"#[0-9a-f]{6}\b", svg))
     assert colours == set()
@@ -24,14 +24,14 @@ def test_a_figure_inside_a_page_takes_its_colours_from_there() -> None:
     assert "var(--paper, white)" in svg
 
 
-def test_every_colour_of_a_figure_has_one_of_the_page() -> None:
+def test_every_colour_of_figures_is_defined_in_the_page() -> None:
     lists = html_of()
     for name, _, _ in embedding.TONES.values():
         assert lists.count(f"--figure-{name}: ") == 2
     assert {colour for colour in COLOURS if colour != BLACK} <= set(embedding.TONES)
 
 
-def test_a_figure_inside_a_page_has_no_size_and_no_ground_of_its_own() -> None:
+def test_an_embedded_figure_has_no_fixed_size_and_no_background() -> None:
     svg = embedding.svg(costs().figure)
     root = ET.fromstring(svg)
     assert not {"width", "height"} & set(root.attrib)
@@ -41,19 +41,19 @@ def test_a_figure_inside_a_page_has_no_size_and_no_ground_of_its_own() -> None:
     assert "<metadata" not in svg
 
 
-def test_a_figure_inside_a_page_is_the_same_text_each_time_and_leaves_the_figure_as_it_was() -> None:
+def test_embedding_gives_the_same_text_each_time_and_does_not_change_the_figure() -> None:
     figure = costs().figure
     assert embedding.svg(figure) == embedding.svg(figure) == embedding.svg(costs().figure)
     assert figure.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
 
 
-def test_two_figures_share_no_name() -> None:
+def test_ids_of_two_figures_are_different() -> None:
     one, other = (set(re.findall(r' id="([^"]+)"', embedding.svg(costs().figure, prefix=prefix))) for prefix in "ab")
     assert one
     assert not one & other
 
 
-def test_all_of_an_arm_can_be_found_in_a_figure() -> None:
+def test_all_elements_of_an_arm_are_marked_in_a_figure() -> None:
     root = ET.fromstring(embedding.svg(costs().figure))
     found = Counter(element.get("data-arm") for element in root.iter() if "data-arm" in element.attrib)
     # Point, spread, number, key and name.
@@ -61,7 +61,7 @@ def test_all_of_an_arm_can_be_found_in_a_figure() -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_lines_and_letters_stand_out_from_what_they_stand_on(theme: str) -> None:
+def test_lines_and_letters_have_enough_contrast_with_the_background(theme: str) -> None:
     dark = theme == "dark"
     ground = embedding.DARK if dark else embedding.LIGHT
     for name, on_light, on_dark in embedding.TONES.values():
@@ -75,7 +75,7 @@ def test_lines_and_letters_stand_out_from_what_they_stand_on(theme: str) -> None
             assert embedding.contrast(variables[name], variables[on]) >= 4.5, (name, on)
 
 
-def test_contrast_is_that_of_the_guidelines() -> None:
+def test_contrast_is_computed_as_in_the_guidelines() -> None:
     # https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio: 4.54 for #767676, the lightest grey for text on white.
     assert embedding.contrast("#FFFFFF", "#767676") == pytest.approx(4.54, abs=0.005)
     assert embedding.contrast(style.ORANGE, "#FFFFFF") < 3

@@ -1,4 +1,4 @@
-"""A front shows all networks, in people's units, and names its knee."""
+"""A figure of a front shows all networks, in readable units, and labels the knee."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def saved(figure: Figure, folder: Path, formats: Iterable[str] = ("svg",)) -> li
     return [path.read_bytes() for path in save(figure, folder, "figure", tuple(formats))]
 
 
-def test_every_mark_is_drawn_once_in_percent() -> None:
+def test_every_mark_is_drawn_once_with_its_error_in_percent() -> None:
     axes = axis_of(front(CLOUD, x="macs", y="error", knee="c"))
     assert np.array(sorted(points(axes))) == pytest.approx(np.array(sorted((m.x, 100 * m.y) for m in CLOUD)))
 
@@ -40,7 +40,7 @@ def test_marks_of_one_key_are_all_drawn() -> None:
     assert len(points(axis_of(front(twins, x="params", y="error")))) == 2
 
 
-def test_error_bars_are_one_standard_deviation_and_missing_for_one_seed() -> None:
+def test_error_bars_are_one_standard_deviation_and_left_out_for_one_seed() -> None:
     axes = axis_of(front(CLOUD, x="macs", y="error"))
     spans = {}
     for bar in error_bars(axes):
@@ -68,7 +68,7 @@ def test_the_front_and_the_cloud_differ_in_colour() -> None:
     assert drawn["front, confirmed"] != drawn["dominated"]
 
 
-def test_the_staircase_goes_through_the_front_and_stays_within_the_axes() -> None:
+def test_the_step_line_goes_through_the_front_and_stays_within_the_axes() -> None:
     axes = axis_of(front(CLOUD, x="macs", y="error"))
     stairs = labelled(axes, "_staircase")
     for mark in CLOUD:
@@ -82,7 +82,7 @@ coordinates = st.floats(0.001, 1e3)
 
 
 @given(st.lists(st.tuples(coordinates, coordinates), min_size=1))
-def test_the_staircase_is_the_edge_of_what_is_dominated(cloud: list[tuple[float, float]]) -> None:
+def test_the_staircase_is_the_boundary_of_the_dominated_region(cloud: list[tuple[float, float]]) -> None:
     corners = staircase(cloud)
     undominated = {p for p in cloud if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in cloud)}
     assert set(corners[::2]) == undominated
@@ -90,7 +90,7 @@ def test_the_staircase_is_the_edge_of_what_is_dominated(cloud: list[tuple[float,
         assert (x == next_x and next_y < y) or (y == next_y and x < next_x)
 
 
-def test_costs_over_more_than_a_decade_are_on_a_logarithm() -> None:
+def test_costs_over_more_than_a_decade_have_a_logarithmic_axis() -> None:
     def scale(*costs: float) -> str:
         marks = [Mark(str(cost), cost, 0.1) for cost in costs]
         return axis_of(front(marks, x="params", y="error")).get_xscale()
@@ -100,7 +100,7 @@ def test_costs_over_more_than_a_decade_are_on_a_logarithm() -> None:
     assert scale(0, 9e6) == "linear"
 
 
-def test_one_net_that_failed_leaves_room_for_the_others() -> None:
+def test_one_network_with_a_very_high_error_leaves_room_for_the_others() -> None:
     marks = [*CLOUD, Mark("failed", 3e7, 0.9)]
     axes = axis_of(front(marks, x="macs", y="error"))
     assert axes.get_yscale() == "log"
@@ -113,12 +113,12 @@ def test_axes_have_the_headings_of_the_objectives(x: str) -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == (OBJECTIVES[x].heading, "validation error, %")
 
 
-def test_ticks_are_numbers_as_people_write_them() -> None:
+def test_ticks_are_numbers_with_unit_prefixes() -> None:
     figure = front([Mark("a", 4e7, 0.07), Mark("b", 6e7, 0.08)], x="macs", y="error")
     assert {"40M", "50M", "60M"} <= {label.get_text() for label in axis_of(figure).get_xticklabels()}
 
 
-def test_a_figure_has_no_title_unless_it_is_given_one() -> None:
+def test_a_figure_has_no_title_by_default() -> None:
     assert front(CLOUD, x="macs", y="error").get_suptitle() == ""
     assert front(CLOUD, x="macs", y="error", title="Which?").get_suptitle() == "Which?"
 
@@ -128,7 +128,7 @@ def test_a_figure_fits_a_column() -> None:
 
 
 @pytest.mark.parametrize("knee", [mark.key for mark in CLOUD if mark.on_front])
-def test_the_knee_is_named_and_its_name_is_inside_the_axes(knee: str) -> None:
+def test_the_knee_has_a_label_inside_the_axes(knee: str) -> None:
     axes = axis_of(front(CLOUD, x="macs", y="error", knee=knee))
     [name] = [text for text in axes.texts if text.get_text().startswith("knee: ")]
     mark = next(mark for mark in CLOUD if mark.key == knee)
@@ -143,7 +143,7 @@ def test_the_knee_is_named_and_its_name_is_inside_the_axes(knee: str) -> None:
     ("reference", "area"),
     [((1e8, 0.10), 3e7 * 1 + 6e7 * 3), ((4e7, 0.10), 3e7 * 1), ((5e6, 0.10), 0), ((1e8, 0.05), 0)],
 )
-def test_what_is_shaded_is_the_hypervolume(reference: tuple[float, float], area: float) -> None:
+def test_the_shaded_area_is_the_hypervolume(reference: tuple[float, float], area: float) -> None:
     axes = axis_of(front(CLOUD, x="macs", y="error", reference=reference))
     shades = [shade for shade in axes.collections if shade.get_label() == "_hypervolume"]
     x, y = shades[0].get_paths()[0].vertices.T if shades else (np.zeros(1), np.zeros(1))
@@ -162,7 +162,7 @@ def test_what_is_shaded_is_the_hypervolume(reference: tuple[float, float], area:
         [Mark("a", 1e3, 0.5, on_front=True), Mark("b", 1e12, 1e-6, 0.1, on_front=True)],
     ],
 )
-def test_few_and_equal_marks_are_drawn_too(marks: list[Mark], tmp_path: Path) -> None:
+def test_few_or_equal_marks_are_all_drawn(marks: list[Mark], tmp_path: Path) -> None:
     figure = front(marks, x="macs", y="error", knee=marks[0].key)
     assert saved(figure, tmp_path, ("svg", "png"))
     assert len(points(axis_of(figure))) == len(marks)

@@ -1,4 +1,4 @@
-"""Importances are bars, and where there are none the figure says why."""
+"""Importances are bars; if there are none, the figure shows the reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def explained(**importances: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["axis", "objective", "importance", "std", "r2", "reason"])
 
 
-def test_importances_are_bars_with_the_greatest_on_top() -> None:
+def test_importances_are_bars_with_the_greatest_at_the_top() -> None:
     axes = axis_of(importance(explained(width=0.2, depth=0.7, order=0.1)))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["order", "width", "depth"]
     assert [patch.get_width() for patch in axes.patches] == [0.1, 0.2, 0.7]
@@ -28,7 +28,7 @@ def test_importances_are_bars_with_the_greatest_on_top() -> None:
     assert axes.get_title(loc="left") == "validation error, R² 0.80"
 
 
-def test_an_objective_without_importances_says_why() -> None:
+def test_an_objective_without_importances_shows_the_reason() -> None:
     why = "12 different assignments with a value, of 20 needed"
     nothing = explained(width=np.nan, depth=np.nan).assign(objective="macs", r2=np.nan, reason=why)
     figure = importance(pd.concat([explained(width=0.4, depth=0.6), nothing]))

@@ -1,4 +1,4 @@
-"""Lines show every value of every arm; what an axis cannot show is a gap and a mark."""
+"""Lines show every value of every arm; a value that an axis cannot show is a gap with a mark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from drawings import axis_of, drawn, part, said
+from drawings import axis_of, drawn, part, texts_in
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ NUMBERS = st.one_of(
 )
 
 FEW = settings(max_examples=12, deadline=None, phases=(Phase.explicit, Phase.generate))
-"""A figure takes a good part of a second: no shrinking."""
+"""Drawing a figure takes a large part of a second, so failures are not shrunk."""
 
 
 def curve(index: int, mean: Sequence[float], half: float = 0.01) -> Curve:
@@ -38,12 +38,12 @@ def test_a_curve_is_drawn_in_percent_with_its_band() -> None:
     assert axis_of(figure).collections[0].get_datalim(axis_of(figure).transData).y0 == pytest.approx(39)
 
 
-def test_a_measure_that_is_no_percentage_is_drawn_as_it_is() -> None:
+def test_a_measure_that_is_not_a_percentage_is_drawn_unscaled() -> None:
     assert drawn(curves([curve(0, [2.5, 2.0])], measure="training loss"), "arm-0-line") == [2.5, 2.0]
 
 
 @pytest.mark.parametrize(("last", "scale"), [(0.04, "log"), (0.06, "linear")])
-def test_errors_over_more_than_a_decade_are_on_a_logarithm(last: float, scale: str) -> None:
+def test_errors_over_more_than_a_decade_have_a_logarithmic_axis(last: float, scale: str) -> None:
     assert axis_of(curves([curve(0, [0.5, last])])).get_yscale() == scale
 
 
@@ -53,45 +53,45 @@ def test_a_band_down_to_zero_does_not_stretch_the_axis() -> None:
 
 
 @pytest.mark.parametrize(("value", "mark"), [(0.0, "v"), (math.nan, "x"), (math.inf, "^")])
-def test_what_a_logarithm_cannot_show_is_a_gap_and_a_mark(value: float, mark: str) -> None:
+def test_a_value_that_a_logarithmic_axis_cannot_show_is_a_gap_with_a_mark(value: float, mark: str) -> None:
     figure = propagation({"gradient norm": [trace(0, [1.0, value, 1e-4])]})
     assert np.isnan(drawn(figure, "arm-0-line")).tolist() == [False, True, False]
     (gap,) = part(figure, "arm-0-gap")
     assert (list(gap.get_xdata()), gap.get_marker()) == ([2], mark)
-    assert {"v": "zero", "x": "no number", "^": "infinite"}[mark] in said(figure)
+    assert {"v": "zero", "x": "no number", "^": "infinite"}[mark] in texts_in(figure)
 
 
-def test_zero_on_a_straight_axis_is_a_point_like_any_other() -> None:
+def test_zero_on_a_linear_axis_is_drawn_as_a_point() -> None:
     figure = propagation({"dead ReLUs, %": [trace(0, [0.0, 0.25])]})
     assert drawn(figure, "arm-0-line") == [0, 25]
     assert not part(figure, "arm-0-gap")
 
 
-def test_a_measure_with_negative_values_is_on_a_straight_axis() -> None:
+def test_a_measure_with_negative_values_has_a_linear_axis() -> None:
     figure = propagation({"gain": [trace(0, [-1.0, 100.0, 0.1])]})
     assert axis_of(figure).get_yscale() == "linear"
     assert drawn(figure, "arm-0-line") == [-1.0, 100.0, 0.1]
 
 
-def test_a_value_without_neighbours_is_seen() -> None:
+def test_a_value_without_neighbours_has_a_marker() -> None:
     (line,) = part(propagation({"variance": [trace(0, [1.0, math.nan, 2.0, 3.0])]}), "arm-0-line")
     assert line.get_markevery() == [0]
 
 
-def test_each_measure_has_a_panel_below_its_heading() -> None:
+def test_each_measure_has_a_panel_with_its_heading() -> None:
     headings = ["gradient norm", "variance", "dead ReLUs, %"]
     figure = propagation({heading: [trace(0, [1.0, 2.0])] for heading in headings})
     assert [axes.get_title(loc="left") for axes in figure.axes] == headings
 
 
-def test_an_arm_is_in_the_legend_once_however_many_panels_it_has() -> None:
+def test_an_arm_in_several_panels_is_in_the_legend_once() -> None:
     figure = propagation({"a": [trace(0, [1.0]), trace(1, [1.0])], "b": [trace(0, [2.0])]})
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["arm 0", "arm 1"]
 
 
 @FEW
 @given(st.lists(st.lists(NUMBERS, max_size=6), max_size=4), st.sampled_from(["variance", "dead ReLUs, %"]))
-def test_no_value_breaks_a_panel(values: list[list[float]], heading: str) -> None:
+def test_any_value_can_be_drawn(values: list[list[float]], heading: str) -> None:
     traces = [trace(index, value) for index, value in enumerate(values)]
     figure = propagation({heading: traces})
     for index, value in enumerate(values):
@@ -103,6 +103,6 @@ def test_no_value_breaks_a_panel(values: list[list[float]], heading: str) -> Non
 @pytest.mark.parametrize(
     "wrong", [lambda: Curve("a", 0, [1, 2], [0.1], [0.1], [0.1]), lambda: Trace("a", 0, [1], [0.1, 0.2])]
 )
-def test_as_many_values_as_places_are_asked_for(wrong: Callable[[], object]) -> None:
-    with pytest.raises(InputError, match=r"^a: must have equally many values each, not"):
+def test_values_of_different_lengths_are_refused(wrong: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=r"^a: must have the same number of values in each; got"):
         wrong()

@@ -1,4 +1,4 @@
-"""Published results before a front: what is near is drawn, what is not is counted."""
+"""Published results in a figure of a front: those in range are drawn, the others are counted in the caption."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ place = st.tuples(positive, positive)
 
 
 @given(st.lists(place, min_size=1), st.lists(place))
-def test_what_is_near_keeps_the_axes_within_a_decade_of_what_was_measured(
+def test_drawn_results_are_within_a_decade_of_the_measured_ones(
     measured: list[tuple[float, float]], others: list[tuple[float, float]]
 ) -> None:
     near = published_results.near([Known("", *at) for at in [*measured, *others]], measured)
@@ -44,12 +44,12 @@ def test_what_is_near_keeps_the_axes_within_a_decade_of_what_was_measured(
             assert min(values) / FARTHEST <= value <= max(values) * FARTHEST
 
 
-def test_an_error_of_zero_has_no_decade_below_it() -> None:
+def test_an_error_of_zero_extends_the_range_to_twice_the_greatest_error() -> None:
     known = [Known("near", 1e6, 0.03), Known("far", 1e6, 0.05)]
     assert published_results.near(known, [(1e6, 0.0), (2e6, 0.02)]) == known[:1]
 
 
-def test_stars_stand_at_the_published_error_and_cost_behind_the_front() -> None:
+def test_stars_are_at_the_published_error_and_cost_in_the_background() -> None:
     figure = front(MARKS, x="macs", y="error", published=[Known("known", 1e8, 0.07)])
     axes = figure.axes[0]
     assert stars(axes) == [pytest.approx((1e8, 7.0))]
@@ -59,7 +59,7 @@ def test_stars_stand_at_the_published_error_and_cost_behind_the_front() -> None:
     assert line.get_zorder() < min(container.lines[0].get_zorder() for container in axes.containers)
 
 
-def test_an_arm_s_staircase_is_not_moved_by_what_was_published() -> None:
+def test_published_results_do_not_change_the_step_line_of_the_arms() -> None:
     places = [Place("a", 0, 4e7, 0.09, None, True), Place("b", 1, 2e8, 0.06, None, True)]
     figure = complexity(places, published=[Known("known", 1e8, 0.01), Known("far", 1e12, 0.01)])
     axes = figure.axes[0]
@@ -69,7 +69,7 @@ def test_an_arm_s_staircase_is_not_moved_by_what_was_published() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1  a", "2  b", LABEL]
 
 
-def test_without_published_results_a_figure_is_what_it_was() -> None:
+def test_published_results_out_of_range_do_not_change_the_figure() -> None:
     far = front(MARKS, x="macs", y="error", published=[Known("far", 1e12, 0.07)])
     none = front(MARKS, x="macs", y="error")
     assert stars(far.axes[0]) == []
@@ -77,7 +77,7 @@ def test_without_published_results_a_figure_is_what_it_was() -> None:
     assert LABEL not in [text.get_text() for text in far.legends[0].get_texts()]
 
 
-def test_names_stand_on_no_other_name_and_on_no_point() -> None:
+def test_names_do_not_overlap_names_or_points() -> None:
     figure = front(MARKS, x="macs", y="error", published=published_results.known(CIFAR, "macs"))
     figure.draw_without_rendering()
     axes = figure.axes[0]
@@ -88,17 +88,17 @@ def test_names_stand_on_no_other_name_and_on_no_point() -> None:
     assert not any(box.padded(-2).count_contains(dots) for box in boxes)
 
 
-def test_each_place_is_drawn_once_and_only_costs_that_are_published_have_any() -> None:
+def test_repeated_results_are_drawn_once_and_only_for_published_costs() -> None:
     known = published_results.known(CIFAR, "macs")
     assert len({(each.x, each.y, each.name.split()[0]) for each in known}) == len(known)
     assert published_results.known(CIFAR, "latency_ms") == []
 
 
-def test_a_caption_says_what_is_drawn_and_how_many_lie_outside() -> None:
-    said = published_results.sentence(CIFAR, "macs", [(4e7, 0.09), (2e8, 0.06)], "cifar10")
-    assert LABEL in said
-    assert "lie far outside of the figure" in said
+def test_a_caption_reports_which_results_are_drawn_and_how_many_are_outside() -> None:
+    text = published_results.sentence(CIFAR, "macs", [(4e7, 0.09), (2e8, 0.06)], "cifar10")
+    assert LABEL in text
+    assert "are outside the figure, at" in text
     nowhere = published_results.sentence(CIFAR, "macs", [(1e3, 0.09)], "digits")
-    assert f"results on cifar10 (this run is on digits), {LABEL}, lie far outside of the figure" in nowhere
+    assert f"results on cifar10 (this run is on digits), {LABEL}, are outside the figure" in nowhere
     assert "Hollow stars" not in nowhere
     assert published_results.sentence([], "macs", [(1e3, 0.09)], "digits") == ""

@@ -1,4 +1,4 @@
-"""What all figures of a search have in common: the same data is the same file, and no name breaks one."""
+"""Properties of all figures of a search: the same data give the same file, and any text is a valid name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from drawings import axis_of, said
+from drawings import axis_of, texts_in
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def all_figures() -> list[Figure]:
     ]
 
 
-def test_the_same_data_is_the_same_file(tmp_path: Path) -> None:
+def test_the_same_data_give_the_same_file(tmp_path: Path) -> None:
     formats = list(FORMATS)
     for one, other in zip(all_figures(), all_figures(), strict=True):
         first = saved(one, tmp_path, formats)
@@ -64,7 +64,7 @@ def test_the_same_data_is_the_same_file(tmp_path: Path) -> None:
         assert saved(one, tmp_path) == first[:1]
 
 
-def test_a_figure_leaves_matplotlib_as_it_was_and_takes_nothing_from_it(tmp_path: Path) -> None:
+def test_a_figure_neither_changes_nor_uses_the_settings_of_matplotlib(tmp_path: Path) -> None:
     expected = [saved(figure, tmp_path) for figure in all_figures()]
     with matplotlib.rc_context({"font.size": 20, "axes.grid": False, "svg.fonttype": "none", "svg.hashsalt": "other"}):
         before = dict(matplotlib.rcParams)
@@ -72,40 +72,40 @@ def test_a_figure_leaves_matplotlib_as_it_was_and_takes_nothing_from_it(tmp_path
         assert dict(matplotlib.rcParams) == before
 
 
-def test_figures_need_no_pyplot() -> None:
+def test_figures_do_not_import_pyplot() -> None:
     code = "import sys, reports.figures.front, reports.figures.saving; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
-def test_an_svg_names_no_date_and_no_font(tmp_path: Path) -> None:
+def test_an_svg_contains_no_date_and_no_font(tmp_path: Path) -> None:
     svg = saved(all_figures()[0], tmp_path)[0].decode()
     assert "date>" not in svg
     assert "<text" not in svg
     assert "font-family" not in svg
 
 
-def test_nothing_that_is_written_leaves_the_figure() -> None:
+def test_all_text_stays_inside_the_figure() -> None:
     wide = hypervolume([1, 2], objectives=list(OBJECTIVES), ended={"diverged " * 9: [1]}, title="title " * 40)
     long = importance(explained(**{"stages.0." * 20: 0.5, "width": 0.5}))
     for figure in (*all_figures(), wide, long):
-        # Both in inches.
+        # In inches.
         (left, bottom), (right, top) = figure.get_tightbbox().get_points()
         width, height = figure.get_size_inches()
         assert -0.01 <= left < right <= width + 0.01
         assert -0.01 <= bottom < top <= height + 0.01
 
 
-def test_no_data_is_an_empty_frame_with_a_sentence(tmp_path: Path) -> None:
+def test_a_figure_without_data_shows_a_sentence(tmp_path: Path) -> None:
     empty = [front([], x="macs", y="error"), hypervolume([]), importance(explained())]
     for figure in empty:
         assert saved(figure, tmp_path)
-        assert any(text.startswith("no ") for text in said(figure))
+        assert any(text.startswith("no ") for text in texts_in(figure))
     assert axis_of(empty[0]).get_xlabel() == "MACs"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_name_is_mathematics_or_markup(text: str, tmp_path: Path) -> None:
+def test_names_are_not_read_as_mathematics_or_markup(text: str, tmp_path: Path) -> None:
     marks = [Mark(text, 1e7, 0.1, on_front=True), Mark("other", 2e7, 0.05)]
     table = explained(**{text: 1.0}).assign(objective=text)
     unknown = table.assign(importance=np.nan, reason=text)
@@ -117,11 +117,11 @@ def test_no_name_is_mathematics_or_markup(text: str, tmp_path: Path) -> None:
     ):
         root = ET.fromstring(saved(figure, tmp_path)[0])
         assert not [node for node in root.iter() if node.tag.endswith("script")]
-        assert any(plain(text) in found for found in said(figure))
+        assert any(plain(text) in found for found in texts_in(figure))
 
 
 @given(st.text())
-def test_a_label_is_one_line_of_what_the_font_has(text: str) -> None:
+def test_a_label_is_one_line_of_characters_of_the_font(text: str) -> None:
     label = plain(text)
     assert len(label) <= 36
     assert label.isprintable()
@@ -147,7 +147,7 @@ def test_a_long_label_keeps_both_ends() -> None:
         (lambda: hypervolume([1], objectives=["errors"]), "objectives: unknown objective 'errors'"),
     ],
 )
-def test_wrong_data_is_refused_in_words(make: object, message: str) -> None:
+def test_wrong_data_are_refused_with_a_message(make: object, message: str) -> None:
     with pytest.raises(InputError) as caught:
         make()  # type: ignore[operator]
     assert str(caught.value).startswith(message)
@@ -155,9 +155,12 @@ def test_wrong_data_is_refused_in_words(make: object, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("stem", "formats", "message"),
-    [("a", ["svgz"], "formats: unknown format 'svgz'; did you mean 'svg'?"), ("../a", ["svg"], "stem: '../a' is not")],
+    [
+        ("a", ["svgz"], "formats: unknown format 'svgz'; did you mean 'svg'?"),
+        ("../a", ["svg"], "stem: must be a file name without folders; got '../a'"),
+    ],
 )
-def test_a_figure_is_saved_under_its_name_in_known_formats(
+def test_unknown_formats_and_stems_with_folders_are_refused(
     stem: str, formats: list[str], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -166,7 +169,7 @@ def test_a_figure_is_saved_under_its_name_in_known_formats(
     assert not list(tmp_path.rglob("*"))
 
 
-def test_a_saved_figure_is_alone_in_its_folder(tmp_path: Path) -> None:
+def test_saving_a_figure_leaves_no_other_files(tmp_path: Path) -> None:
     paths = save(all_figures()[0], tmp_path / "new", "front")
     assert sorted((tmp_path / "new").iterdir()) == sorted(paths)
     assert [path.name for path in paths] == ["front.svg", "front.png"]
