@@ -1,4 +1,4 @@
-"""A training step in fewer launches: what torch does layer by layer beside the layers' own work, for all at once."""
+"""Fewer kernel launches per training step: do torch's per-layer bookkeeping for all layers at once."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from resnet_space.fused import Linears
 from resnet_space.modules import Survival
 
 Places = Sequence[tuple[dict[str, Any], str]]
-"""Where modules have tensors: their parameters or buffers, and a name in them."""
+"""The positions of tensors in modules: a dict of parameters or buffers, and a name in it."""
 
 IN_BF16 = (nn.Conv2d, nn.Linear, Linears)
-"""Layers whose weights autocast casts."""
+"""Layers whose weights autocast converts."""
 
 
 class ForAll:
-    """A network's counts of batches and bf16 weights, each for all layers in one call, a kernel or two on a GPU.
+    """Updates a network's batch counts and bf16 weights for all layers in one call: a kernel or two on a GPU.
 
-    By themselves, each BN launches a kernel to add 1 to its `num_batches_tracked`, which it needs only for an average
-    over all batches, as no network here has; and autocast one to cast a weight, and another to cast its gradient.
-    Weights, statistics and counts after a forward pass are those that torch leaves by itself, to the bit.
+    Without it, each BN launches a kernel to add 1 to `num_batches_tracked` (needed only for a cumulative average, which
+    no network here uses), and autocast launches one kernel to convert each weight and one for its gradient. Weights,
+    statistics and counts after a forward pass are bit-identical to torch's own.
     """
 
     def __init__(self, model: nn.Module) -> None:
         parts = [*model.modules()]
-        # Where a batch may skip a branch, its layers do not count that batch.
+        # If a batch can skip a branch, the branch's layers do not count that batch.
         skips = any(isinstance(part, Survival) for part in parts)
         norms = [] if skips else [part for part in parts if isinstance(part, nn.BatchNorm2d)]
-        # One on a detour may compute in float64, from all digits.
+        # A layer with a workaround can compute in float64 and needs full precision.
         cast = [part for part in parts if isinstance(part, IN_BF16) and "forward" not in vars(part)]
         self.counts: Places = [(norm._buffers, "num_batches_tracked") for norm in norms]
         self.weights: Places = [(part._parameters, name) for part in cast for name, _ in part.named_parameters()]
 
     @contextmanager
     def forward(self, device: torch.device) -> Iterator[None]:
-        """Around a forward pass in training, within its autocast context."""
+        """Use as a context around a forward pass in training, inside its autocast context."""
         counts, copies = _at(self.counts), _at(self.weights)
         if copies and torch.is_autocast_enabled(device.type):
             copies = Copies.apply(torch.get_autocast_dtype(device.type), *copies)
@@ -50,7 +50,7 @@ class ForAll:
 
 
 class Copies(torch.autograd.Function):
-    """Weights in another type; the gradients of the copies, in the weights' own type, are those of the weights."""
+    """Weights converted to another type. Gradients of the copies are converted back and become the weights' own."""
 
     @staticmethod
     def forward(ctx: Any, kind: torch.dtype, *weights: Tensor) -> tuple[Tensor, ...]:
@@ -74,7 +74,7 @@ def _at(places: Places) -> list[Tensor]:
 
 @contextmanager
 def _instead(places: Places, values: Iterable[Tensor | None]) -> Iterator[None]:
-    """Have modules find other tensors. Not by `setattr`, which takes longer than some layers."""
+    """Replace tensors in modules inside this context. Not with `setattr`, which takes longer than some layers."""
     before = _at(places)
     for (own, name), value in zip(places, values, strict=True):
         own[name] = value

@@ -126,7 +126,7 @@ def test_the_reason_says_where_a_trial_stood_and_how_many_go_on() -> None:
     rungs = Rungs(Asha(reduction=3), epochs=9)
     for number, error in enumerate([0.1, 0.2, 0.3, 0.5, 0.6]):
         rungs.judge(str(number), 3, (error,))
-    assert rungs.judge("late", 3, (0.4,)) == ("stopped at epoch 3 of 9: place 4 of 6 at this rung, the best 2 go on")
+    assert rungs.judge("late", 3, (0.4,)) == ("stopped at epoch 3 of 9: place 4 of 6 at this rung; the best 2 continue")
 
 
 def test_an_epoch_that_is_no_rung_never_stops_a_trial_and_is_not_recorded() -> None:
