@@ -1,4 +1,7 @@
-"""Designs: which cells of a table of factors are trained, and which effects they can tell. A new kind is a row."""
+"""Designs: which combinations of factor levels are trained, and which effects can be estimated from them.
+
+To add a kind of design, add a class here.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ Factors = Mapping[str, Factor]
 MOST_CELLS = 4096
 BASELINE = "baseline"
 """The baseline's name in designs that change it step by step."""
-MOST_TOLD = 16
-"""Of a fraction whose defining relation is longer, generators stand for it, and aliases of two factors for all."""
+MAX_RELATION = 16
+"""If the defining relation has more words, notes show the generators instead and aliases have at most two factors."""
 ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII", 9: "IX", 10: "X", 11: "XI", 12: "XII", 13: "XIII"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm of a design: a level of every factor."""
+    """One arm of a design: one level of every factor."""
 
     name: str
     levels: Levels
@@ -40,8 +43,8 @@ class Cell:
 class Estimate:
     """An effect that a design can estimate.
 
-    Without `arm` it is a mean over all cells: a main effect, or an interaction of several factors. With it, a simple
-    effect: the difference arm - versus of two cells. `aliases` are effects that it cannot be told from.
+    Without `arm` it is a mean over all cells: a main effect, or an interaction of several factors. With `arm` it is a
+    simple effect: the difference arm - versus of two cells. `aliases` are effects that cannot be separated from it.
     """
 
     name: str
@@ -53,7 +56,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Design:
-    """Cells with distinct names, one of which is the baseline, and what can be learned from them."""
+    """Cells with distinct names, one of which is the baseline, and the effects that can be estimated from them."""
 
     cells: tuple[Cell, ...]
     baseline: str
@@ -62,19 +65,19 @@ class Design:
 
 
 def changes(cell: Cell, factors: Factors) -> Changes:
-    """Values by path of all of a cell's levels."""
+    """Return the values that a cell's levels set, by path."""
     return {path: value for name, level in cell.levels.items() for path, value in factors[name].choices[level].items()}
 
 
 class DesignKind(Kind):
-    """A kind of design says which cells there are, given the factors and the baseline's levels."""
+    """The base of all kinds of designs: makes the cells from the factors and the baseline's levels."""
 
     def compile(self, factors: Factors, baseline: Mapping[str, Any]) -> Design:
-        """The design over these factors; levels that the baseline does not name are each factor's first.
+        """Return the design for these factors. The baseline's level of a factor it does not name is the first one.
 
         Raises:
-            InputError: two factors set the same path, the baseline names what there is not, or the design does not
-                take these factors; the message says what it takes.
+            InputError: two factors set the same path, the baseline names an unknown factor or level, or the design
+                does not accept these factors; the message says what it accepts.
         """
         if not factors:
             raise InputError("factors: a design needs at least one")
@@ -86,7 +89,7 @@ class DesignKind(Kind):
 
 
 class OneAtATime(DesignKind):
-    """The baseline, and every other level of every factor by itself: sum(levels - 1) + 1 cells."""
+    """The baseline, and every other level of every factor, changed one at a time: sum(levels - 1) + 1 cells."""
 
     kind: Literal["one_at_a_time"] = "one_at_a_time"
 
@@ -97,12 +100,12 @@ class OneAtATime(DesignKind):
                 if level != start[name]:
                     cells.append(Cell(f"{name}={level}", {**start, name: level}))
                     estimates.append(_step(name, cells[-1], cells[0]))
-        note = "each factor's effect is that at the baseline's levels of the others; interactions are not seen"
+        note = "each effect is measured with all other factors at the baseline; interactions are not estimated"
         return Design(_distinct(cells), BASELINE, tuple(estimates), (note,))
 
 
 class LeaveOneOut(DesignKind):
-    """Everything on, and each factor off by itself. Factors have two levels: off, then on; the baseline is all on."""
+    """All factors on, and each factor off alone. Factors have two levels, off then on; the baseline is all on."""
 
     kind: Literal["leave_one_out"] = "leave_one_out"
 
@@ -119,12 +122,12 @@ class LeaveOneOut(DesignKind):
         for name, factor in factors.items():
             cells.append(Cell(f"without {name}", {**start, name: next(iter(factor.choices))}))
         estimates = [_step(name, cell, cells[0]) for name, cell in zip(factors, cells[1:], strict=True)]
-        note = "each factor's effect is that with all others on; interactions are not seen"
+        note = "each effect is measured with all other factors on; interactions are not estimated"
         return Design(_distinct(cells), BASELINE, tuple(estimates), (note,))
 
 
 class Ladder(DesignKind):
-    """The baseline, then each factor's last level on top of those before, in the order of the file."""
+    """The baseline, then each factor's last level added to the previous ones, in the order of the file."""
 
     kind: Literal["ladder"] = "ladder"
 
@@ -139,7 +142,7 @@ class Ladder(DesignKind):
         estimates = [
             _step(name, cell, before) for name, cell, before in zip(factors, cells[1:], cells[:-1], strict=True)
         ]
-        note = "each step's effect is that on top of the steps before; another order may give others"
+        note = "each effect is measured on top of the previous steps; another order can give other effects"
         return Design(_distinct(cells), BASELINE, tuple(estimates), (note,))
 
 
@@ -162,13 +165,13 @@ class Fractional(DesignKind):
     """2^(k-p) of the 2^k combinations of two-level factors, by a resolution or by generators such as D=ABC.
 
     Letters are the factors in the order of the file (without I, which is the identity). Of the 2^p fractions that the
-    generators allow, it is the one that holds the baseline: their signs follow from it. Estimates are one for each
-    class of aliases, named after its shortest word; aliases are named without signs.
+    generators allow, the one that contains the baseline is used; this sets the signs. There is one estimate per class
+    of aliases, named after its shortest word; aliases are named without signs.
     """
 
     kind: Literal["fractional"] = "fractional"
     resolution: Annotated[int, Field(ge=3)] | None = None
-    """At least; the fraction is the smallest that is found."""
+    """Minimum resolution; the smallest fraction found with it is used."""
     generators: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -188,10 +191,10 @@ class Fractional(DesignKind):
         return Design(cells, baseline, tuple(_estimates(fraction, factors)), tuple(_notes(fraction, factors, within)))
 
     def fraction(self, number: int) -> fractional.Fraction:
-        """Of this many factors.
+        """Return the fraction for this number of factors.
 
         Raises:
-            InputError: there is none of this resolution, or the generators are none.
+            InputError: there is no fraction of this resolution, or the generators are invalid.
         """
         most = len(fractional.LETTERS)
         if number > most:
@@ -214,7 +217,7 @@ class Fractional(DesignKind):
 
 
 DESIGNS: dict[str, type[DesignKind]] = kinds(DesignKind, globals())
-"""By name: every class above that has a `kind`."""
+"""All classes above that have a `kind`, by name."""
 
 AnyDesign = Annotated[DesignKind, OneOf(DESIGNS)]
 
@@ -236,18 +239,18 @@ def _two_levels(factors: Factors, kind: str) -> None:
 
 
 def _named(factors: Factors, rows: Iterable[Sequence[str]], start: dict[str, str]) -> tuple[tuple[Cell, ...], str]:
-    """Cells by their levels, and the name of the one at `start`.
+    """Return cells named after their levels, and the name of the cell at `start`.
 
-    A level stands for itself where it is a word that no other factor has, otherwise with its factor: `width=0.5`.
+    A level's name is used alone if it is a word that no other factor has, otherwise with its factor: `width=0.5`.
     """
     every = [level for factor in factors.values() for level in factor.choices]
 
-    def said(name: str, level: str) -> str:
+    def label(name: str, level: str) -> str:
         plain = level[:1].isalpha() and level not in ("true", "false", "null") and every.count(level) == 1
         return level if plain else f"{name}={level}"
 
     def cell(levels: dict[str, str]) -> Cell:
-        return Cell(", ".join(said(*each) for each in levels.items()), levels)
+        return Cell(", ".join(label(*each) for each in levels.items()), levels)
 
     cells = _distinct([cell(dict(zip(factors, row, strict=True))) for row in rows])
     return cells, cell(start).name
@@ -263,21 +266,21 @@ def _distinct(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 
 def _estimates(fraction: fractional.Fraction, factors: Factors) -> Iterator[Estimate]:
     names = list(factors)
-    whole = 1 << len(fraction.generators) <= MOST_TOLD
+    whole = 1 << len(fraction.generators) <= MAX_RELATION
     for first, *others in fraction.classes(len(names) if whole else 2).values():
         chosen, *aliases = ([names[letter] for letter in fractional.letters(word)] for word in (first, *others))
         yield Estimate(" x ".join(chosen), tuple(chosen), aliases=tuple(" x ".join(alias) for alias in aliases))
 
 
 def _notes(fraction: fractional.Fraction, factors: Factors, within: Sequence[int]) -> Iterator[str]:
-    """In letters, with signs: + is a factor's second level."""
+    """Yield notes on the fraction in letters, with signs: + is a factor's second level."""
 
     def signed(word: int, product: int) -> str:
         low = sum(not within[letter] for letter in fractional.letters(product))
         return ("-" if low % 2 else "") + fractional.word_text(word)
 
     number, made, resolution = fraction.number, len(fraction.generators), fraction.resolution
-    whole = 1 << made <= MOST_TOLD
+    whole = 1 << made <= MAX_RELATION
     named = ", ".join(f"{letter} = {name}" for letter, name in zip(fractional.LETTERS, factors, strict=False))
     yield f"{named}; + is the second level"
     generated = ", ".join(
@@ -287,8 +290,8 @@ def _notes(fraction: fractional.Fraction, factors: Factors, within: Sequence[int
     relation = " = ".join(signed(word, word) for word in (fraction.relation() if whole else fraction.generators))
     yield f"defining relation: I = {relation}{'' if whole else ', and all products of these'}"
     clear = {
-        3: "main effects are clear of each other, and not of interactions of two factors",
-        4: "main effects are clear of interactions of two factors, and these not of each other",
+        3: "main effects are clear of each other, but not of two-factor interactions",
+        4: "main effects are clear of two-factor interactions, but these are not clear of each other",
     }.get(resolution, f"effects of up to {(resolution - 1) // 2} factors are clear of each other")
     yield f"resolution {ROMAN[resolution]}: {clear}"
     if not whole:

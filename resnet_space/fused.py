@@ -336,7 +336,7 @@ def _join(module: nn.Module, networks: int) -> nn.Module:
 def _flatten(module: nn.Module, networks: int) -> nn.Module:
     assert isinstance(module, nn.Flatten)
     if (module.start_dim, module.end_dim) != (1, -1):
-        raise Unfusable("flattening only some of an image's dimensions has no fused form")
+        raise Unfusable("flattening only some of an image has no fused form")
     return module
 
 

@@ -1,4 +1,4 @@
-"""What every test stands on: one thread, no window, a cache of its own."""
+"""Settings and fixtures of all tests: one thread, no window, a separate cache."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ WITHOUT_PLUGINS = Path(__file__).parent / "gpu"
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Take the settings of plugins that are not installed: no test in `gpu/` needs them."""
+    """Accept the settings of plugins that are not installed: no test in `gpu/` needs them."""
     if not pluginmanager.hasplugin("timeout"):
         parser.addini("timeout", "seconds of a test (pytest-timeout)")
 
@@ -36,13 +36,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("xdist"):
         config.addinivalue_line("markers", "xdist_group(name): what one process runs (pytest-xdist)")
-    # By default xdist begins with the files of most tests, whatever the order here: those are the quick ones.
+    # By default xdist starts with the files that have the most tests, whatever the order here: those are fast ones.
     config.option.loadscopereorder = False
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """Before a module is imported that may define tests with examples: a busy machine is no failure, since the first
-    example of a test may import what takes seconds."""
+    """Turn off hypothesis's deadline before a test module is imported: the first example of a test can import modules,
+    which takes seconds on a busy machine."""
     if isinstance(collector, pytest.Module) and not collector.path.is_relative_to(WITHOUT_PLUGINS):
         from hypothesis import settings
 
@@ -51,7 +51,7 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests wait for `RESNET_SPACE_ALL`. What several processes divide among them is said in `pieces`."""
+    """Skip long tests unless `RESNET_SPACE_ALL` is set, and group tests for parallel processes (see `pieces`)."""
     if not os.environ.get("RESNET_SPACE_ALL"):
         for item in items:
             if item.get_closest_marker("long"):
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty `RESNET_SPACE_CACHE` for the session, so that no test reads or writes the user's own."""
+    """An empty `RESNET_SPACE_CACHE` for the session, so that no test reads or writes the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESNET_SPACE_CACHE", str(folder))
@@ -70,22 +70,21 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """Afterwards, caches are empty that go by the environment or by what the test put in a function's place: which they
-    are, and why no others, is in `caches`."""
+    """After each test, clear the caches that depend on the environment or on patched functions (see `caches`)."""
     yield
     forget(AFTER_A_TEST)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def forgotten_with_the_module() -> Iterator[None]:
-    """The same for caches that take longer to fill."""
+    """After each module, clear the caches that take longer to fill."""
     yield
     forget(AFTER_A_MODULE)
 
 
 @pytest.fixture(scope="session")
 def tiny_net() -> "Architecture":
-    """Three units of 4, 8 and 16 channels on 8x8 images: an epoch of 200 digits takes under 0.1 s."""
+    """Three units with 4, 8 and 16 channels for 8x8 images: an epoch of 200 digits takes less than 0.1 s."""
     from resnet_space import preset
 
     return preset("resnet20").assign({"width": 0.25, "stages.*.units": 1, "input_shape": [1, 8, 8]})
@@ -93,7 +92,7 @@ def tiny_net() -> "Architecture":
 
 @pytest.fixture(scope="session")
 def digits() -> "Images":
-    """200 of scikit-learn's digits to train on, 180 to validate, 359 to test: 7 batches of 32 an epoch."""
+    """scikit-learn's digits: 200 for training, 180 for validation, 359 for testing; 7 batches of 32 per epoch."""
     from search.data import DataSet, load
 
     return load(DataSet(name="digits", limit=200))
@@ -101,7 +100,7 @@ def digits() -> "Images":
 
 @pytest.fixture(scope="session")
 def trial(tiny_net: "Architecture", digits: "Images") -> Callable[..., "TrialSpec"]:
-    """`trial(seed=1, net=..., epochs=2, ...)`: a trial of the tiny net on `digits`; the rest is the recipe's."""
+    """`trial(seed=1, net=..., epochs=2, ...)`: a trial of the tiny net on `digits`; the rest goes to the recipe."""
     from search.data import DataSet
     from search.trials.recipe import Recipe
     from search.trials.trial import TrialSpec
@@ -121,7 +120,7 @@ def trial(tiny_net: "Architecture", digits: "Images") -> Callable[..., "TrialSpe
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """A Ray of this machine's own with two CPUs, which `search.running.ray` finds and leaves running."""
+    """A local Ray cluster with two CPUs, which `search.running.ray` finds and leaves running."""
     from search.running.ray import cluster  # sets what ray reads when it is imported
 
     ray = cluster.ray
@@ -134,8 +133,8 @@ def ray_cluster() -> Iterator[None]:
 def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     """`ablation({arm: [0.1, 0.2, "diverged", None]}, planned=...)`: a run with these test errors by seed, untrained.
 
-    A word is a status that ended a trial, None a trial that waits. The first arm is the baseline; arms are gates of as
-    many biases, or with `factors` the cells of a design. Called again for a folder, it goes on there.
+    A word is the final status of a trial, None a waiting trial. The first arm is the baseline. Arms are gates with
+    different biases, or with `factors` the cells of a design. Called again for a folder, it continues that run.
     """
     from ablations.plan import AblationPlan
     from ablations.run import AblationRun
@@ -185,7 +184,7 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
 
 @pytest.fixture
 def resnet_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Cli":
-    """`resnet_space("status", folder)`, in this process and an empty folder."""
+    """`resnet_space("status", folder)`: run the command line in this process, in an empty folder."""
     import sys
 
     from verbs import Result
@@ -209,7 +208,7 @@ def resnet_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The folder of a PostgreSQL server's socket; skipped where there is none installed, which in CI is a failure."""
+    """The folder of a PostgreSQL server's socket. Without an installed server, skip the test; in CI, fail."""
     from postgres import programs, server
 
     if (found := programs()) is None:
@@ -221,7 +220,7 @@ def postgresql_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgresql_url(postgresql_server: str) -> str:
-    """An empty database of the test's own."""
+    """The URL of an empty database for this test only."""
     import secrets
 
     import psycopg

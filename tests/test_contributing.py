@@ -1,5 +1,5 @@
-"""CONTRIBUTING's table is true: rows are added to a copy of the tree as it says, with no other change, and the tests of
-their catalogues pass."""
+"""CONTRIBUTING's table is correct: rows added to a copy of the tree as it describes, with no other change, pass the
+tests of their catalogues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COPIED = ("resnet_space", "search", "ablations", "reports", "tests", "docs", "py
 
 @dataclass(frozen=True)
 class Addition:
-    """A row: its name, its text with the one that it is written in front of, and the tests that must find it."""
+    """A new row: its name, its text, the text before which it is inserted, and the tests that must include it."""
 
     name: str
     file: str
@@ -28,14 +28,14 @@ class Addition:
     before: str
     tests: tuple[str, ...]
     depth: int = 0
-    """Spaces in front of its lines."""
+    """Indentation of its lines, in spaces."""
     named_before: str = ""
-    """Where its name is also written: a line of its own before this one, in a tuple."""
+    """If set, its name is also inserted as a line before this one, in a tuple."""
     other_files: Mapping[str, str] = field(default_factory=dict)
-    """New ones, by path."""
+    """Additional new files, by path."""
 
-    def written(self, folder: Path) -> None:
-        """Add it to a copy of the tree."""
+    def write_to(self, folder: Path) -> None:
+        """Add the row to a copy of the tree."""
         path = folder / self.file
         above, anchor, below = path.read_text(encoding="utf-8").partition(self.before)
         assert anchor, f"{self.file} has no {self.before!r}"
@@ -54,7 +54,7 @@ ADDITIONS = {
         file="resnet_space/shortcuts.py",
         text='''
             class BranchOnlyGate(GatedShortcut):
-                """x + g*F(x), with g = sigmoid(conv(x)). A test's."""
+                """x + g*F(x), with g = sigmoid(conv(x)). For a test."""
 
                 kind: Literal["branch_only_gate"] = "branch_only_gate"
                 fusing = "elementwise"
@@ -80,7 +80,7 @@ ADDITIONS = {
         file="resnet_space/branches.py",
         text='''
             class PyramidBranch(BranchKind):
-                """3x3, 1x1, both as wide as the stage. A test's."""
+                """3x3, 1x1, both as wide as the stage. For a test."""
 
                 kind: Literal["pyramid"] = "pyramid"
 
@@ -114,7 +114,7 @@ ADDITIONS = {
         file="search/data/catalogue.py",
         text="""
                     "stripes": Row(
-                        "100 pictures of stripes that lie or stand; no download",
+                        "100 pictures of horizontal or vertical stripes; no download",
                         loader="search.data.stripes:stripes",
                         origin="made",
                         classes=2,
@@ -125,7 +125,7 @@ ADDITIONS = {
         depth=8,
         other_files={
             "search/data/stripes.py": '''
-                """Stripes that lie or stand. A test's."""
+                """Horizontal or vertical stripes. For a test."""
 
                 from pathlib import Path
 
@@ -150,7 +150,7 @@ ADDITIONS = {
         file="search/samplers/kinds.py",
         text='''
             class Twice(SamplerKind):
-                """Of two that are drawn evenly, the one that is written shorter. A test's."""
+                """The shorter one of two uniform random draws. For a test."""
 
                 kind: Literal["twice"] = "twice"
 
@@ -177,7 +177,7 @@ ADDITIONS = {
         file="search/samplers/stopping.py",
         text='''
             class AboveMedian(StoppingKind):
-                """At epoch `grace`, an error above the median of those before. A test's."""
+                """Stops trials at epoch `grace` whose error is above the median of the earlier ones. For a test."""
 
                 kind: Literal["above_median"] = "above_median"
                 grace: Count = 1
@@ -199,7 +199,7 @@ ADDITIONS = {
         file="ablations/designs.py",
         text='''
             class Ends(DesignKind):
-                """The baseline, and every factor at its last level. A test's."""
+                """The baseline, and every factor at its last level. For a test."""
 
                 kind: Literal["ends"] = "ends"
 
@@ -218,7 +218,7 @@ ADDITIONS = {
         file="reports/document/ablation.py",
         text='''
             def costs(run: AblationRun, _: Sequence[Published]) -> Section:
-                """A test's."""
+                """For a test."""
                 return Section("Costs", [Text([f"{arm.arm}: {arm.macs} MACs" for arm in run.summaries])])
 
 
@@ -232,7 +232,7 @@ ADDITIONS = {
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What became of every test of these catalogues, by its name with its file's, in a copy that has the additions."""
+    """The result of every test of these catalogues in a copy with the additions, by `file::test`; empty if passed."""
     copy = tmp_path_factory.mktemp("contributed")
     for path in (ROOT / name for name in COPIED):
         if path.is_dir():
@@ -240,7 +240,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         else:
             shutil.copy(path, copy)
     for added in ADDITIONS.values():
-        added.written(copy)
+        added.write_to(copy)
     wanted = dict.fromkeys(f"tests/{test}" for added in ADDITIONS.values() for test in added.tests)
     arguments = ["-q", "-m", "not slow and not long", "--junitxml=outcomes.xml", "-p", "no:cacheprovider", *wanted]
     code = f"import pytest, resnet_space; assert {str(copy)!r} in resnet_space.__file__; pytest.main({arguments!r})"
@@ -258,7 +258,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("row", ADDITIONS)
-def test_a_row_that_is_added_as_the_table_says_passes_the_tests_of_its_catalogue(
+def test_a_row_added_as_the_table_describes_passes_the_tests_of_its_catalogue(
     row: str, outcomes: dict[str, str]
 ) -> None:
     added = ADDITIONS[row]
@@ -270,4 +270,4 @@ def test_a_row_that_is_added_as_the_table_says_passes_the_tests_of_its_catalogue
         found = {name: problem for name, problem in outcomes.items() if name.startswith(own)}
         assert found, f"{test} was not run"
         assert [f"{name}: {problem}" for name, problem in found.items() if problem] == []
-    assert [name for name in outcomes if added.name in name], "its tests find it by themselves"
+    assert [name for name in outcomes if added.name in name], "its tests include it automatically"

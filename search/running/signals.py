@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGUSR1 ask a run to stop: nothing more begins, running trials leave a checkpoint."""
+"""SIGINT, SIGTERM and SIGUSR1 ask a run to stop: no more trials start, and running trials write a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,43 +22,44 @@ SIGNALS = tuple(
 )  # SIGUSR1 is not on every system
 
 PATIENCE_SECONDS = 60.0
-"""How long running trials may take to end their epoch; then what they did since their last checkpoint is done again
-when the run goes on."""
+"""How long to wait for running trials to finish their epoch. After that, their work since the last checkpoint is
+repeated when the run resumes."""
 
 
 IMPORT_SECONDS = 30.0
-"""How long an import may take to end, before it is interrupted."""
-AGAIN_SECONDS = 0.1
-"""After so many it is looked again whether an import has ended."""
+"""How long to wait for an import to finish before it is interrupted."""
+IMPORT_CHECK_SECONDS = 0.1
+"""Interval between checks whether an import has finished."""
 
 
 class Stopped(KeyboardInterrupt):
-    """It was asked to stop.
+    """The run was asked to stop.
 
-    A class of its own: where the plain one has passed through C, Python ends itself by SIGINT, whatever the status.
+    A subclass, because after a plain `KeyboardInterrupt` that has passed through C code, Python kills itself with
+    SIGINT, whatever the exit status.
     """
 
 
 class Stop:
-    """Whether a run was asked to stop, and how far it is with that.
+    """Whether a run was asked to stop, and its progress in stopping.
 
-    The first signal is a request, as long as trials are at work: no more are begun, and each is stopped after its
-    epoch, where it leaves a checkpoint. With nothing at work, after `patience` seconds, and at a second signal it ends
-    at once, by a `Stopped` in the main thread: a `KeyboardInterrupt`, which is the one exception that Ray passes on
-    from its own waiting. An import that is under way ends first: libraries in C abort the process where an exception
-    comes out of what they import. Where Python drops the exception, as in a callback from C, it is raised again soon.
+    The first signal is a request while trials are running: no more start, and each stops after its epoch and writes a
+    checkpoint. If no trial is running, after `patience` seconds, or at a second signal, the run stops at once:
+    `Stopped` is raised in the main thread. It is a `KeyboardInterrupt`, the only exception that Ray's waiting lets
+    through. A running import finishes first, because C libraries abort the process if an import raises. If Python
+    drops the exception, as in a callback from C, it is raised again soon after.
     """
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
         self.patience = patience
         self.asked: signal.Signals | None = None
         self.at_work: set[str] = set()
-        """Trials that a worker has taken up, and that have ended no epoch since the signal."""
+        """Trials that a worker has started and that have not finished an epoch since the signal."""
         self._importing_until: float | None = None
 
     @property
     def status(self) -> int:
-        """128 and the signal's number, as a shell has it: 130 for SIGINT, 143 for SIGTERM, on Linux 138 for SIGUSR1."""
+        """128 plus the signal's number, as in a shell: 130 for SIGINT, 143 for SIGTERM, on Linux 138 for SIGUSR1."""
         return 128 + (self.asked or signal.SIGINT)
 
     @property
@@ -67,10 +68,10 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals while it lasts.
+        """Handle the signals inside this context.
 
         Raises:
-            KeyboardInterrupt: it was asked to stop, and nothing is at work any more.
+            KeyboardInterrupt: the run was asked to stop, and no trial is running any more.
         """
         before = {number: signal.getsignal(number) for number in SIGNALS}
         hook, sys.unraisablehook = sys.unraisablehook, self._dropped
@@ -81,7 +82,7 @@ class Stop:
             if _by_ray(error):
                 self.asked = self.asked or signal.SIGTERM
             if self.asked and not isinstance(error, KeyboardInterrupt):
-                # Of what was interrupted, such as a cluster that got the signal too.
+                # An error of the interrupted code, such as a cluster that got the signal too.
                 raise Stopped from None
             raise
         finally:
@@ -89,11 +90,11 @@ class Stop:
             if _in_main_thread():
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 for number in SIGNALS:
-                    # One more, while Python takes itself down, ends it without a traceback.
+                    # A further signal while Python shuts down ends it without a traceback.
                     signal.signal(number, signal.SIG_DFL if self.asked else before[number])
 
     def listen(self) -> None:
-        """Take the signals, also from a library that has taken them since."""
+        """Install the signal handlers, also if a library has replaced them."""
         if _in_main_thread():
             for number in SIGNALS:
                 if signal.getsignal(number) != self._heard:
@@ -101,20 +102,20 @@ class Stop:
 
     @property
     def heard_elsewhere(self) -> bool:
-        """Whether a library has the signals now."""
+        """Whether a library has replaced the signal handlers."""
         return _in_main_thread() and any(signal.getsignal(number) != self._heard for number in SIGNALS)
 
     def kept_by(self, runner: Runner) -> Runner:
-        """The runner, with a feed that has no more jobs once it is asked to stop, and stops those at work.
+        """Return the runner with a feed that, once asked to stop, gives no more jobs and stops the running ones.
 
-        It raises `KeyboardInterrupt` as soon as they have stopped.
+        The runner raises `KeyboardInterrupt` as soon as they have stopped.
         """
 
         def run(feed: Feed) -> None:
             ending = Ending(feed, self)
             runner(ending)
             if self.heard_elsewhere or ending.jobs:
-                # Tune takes SIGUSR1 while it starts, and then ends as if all were done.
+                # Tune handles SIGUSR1 while it starts, and then returns as if all jobs were done.
                 self.asked = self.asked or SIGNALS[-1]
             if self.asked:
                 raise Stopped
@@ -127,20 +128,20 @@ class Stop:
             self._stop(frame)
             return
         signal.signal(signal.SIGALRM, self._too_late)
-        # Every second from then on, in case that Python was where it drops exceptions.
+        # Repeated every second, because Python can be in code where it drops exceptions.
         signal.setitimer(signal.ITIMER_REAL, self.patience, 1)
         message = (
-            f"{self.name}: no more trials begin; {len(self.at_work)} at work end their epoch, within "
-            f"{self.patience:.0f} s; once more stops at once"
+            f"{self.name}: no more trials start; waiting up to {self.patience:.0f} s for {len(self.at_work)} running "
+            "to finish their epoch; a second signal stops at once"
         )
-        # In a thread: what was interrupted here may be a write to the same stream.
+        # In a thread: the interrupted code can be a write to the same stream.
         threading.Thread(target=print, args=(message,), kwargs={"file": sys.stderr, "flush": True}).start()
 
     def _too_late(self, _: int, frame: FrameType | None) -> None:
         self._stop(frame)
 
     def _stop(self, frame: FrameType | None) -> None:
-        """Raise `Stopped`, now or after the import that is under way."""
+        """Raise `Stopped`, now or after a running import has finished."""
         now = time.monotonic()
         if _importing(frame):
             self._importing_until = self._importing_until or now + IMPORT_SECONDS
@@ -151,10 +152,10 @@ class Stop:
 
     def _stop_soon(self) -> None:
         signal.signal(signal.SIGALRM, self._too_late)
-        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, IMPORT_CHECK_SECONDS)
 
     def _dropped(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Of an exception that cannot be raised where it is."""
+        """Handle an exception that Python cannot raise where it occurred."""
         error = unraisable.exc_value
         if isinstance(error, Stopped) or _by_ray(error):
             self.asked = self.asked or signal.SIGTERM
@@ -165,12 +166,12 @@ class Stop:
 
 
 class Ending:
-    """A feed that ends when it is asked to stop."""
+    """A feed that gives no more jobs once the run is asked to stop."""
 
     def __init__(self, feed: Feed, stop: Stop) -> None:
         self.feed, self.stop = feed, stop
         self.jobs: dict[str, frozenset[str]] = {}
-        """Trials that were handed out and have not ended, each with all of its job."""
+        """Unfinished trials that were handed out, each with all trials of its job."""
 
     def begin(self, workers: int) -> None:
         self.stop.listen()
@@ -195,10 +196,10 @@ class Ending:
         return self.stop.asked is not None or self.feed.over
 
     def tell(self, event: Event) -> bool:
-        """Take an event in; after an epoch, stop its job if that was asked for.
+        """Record an event and return whether its job must stop: after an epoch, if the run was asked to stop.
 
         Raises:
-            KeyboardInterrupt: that was the last one at work.
+            KeyboardInterrupt: it was the last running trial.
         """
         from search.trials.events import Epoch, Finished, Started
 
@@ -209,7 +210,7 @@ class Ending:
         elif enough:
             self._ended(self.jobs.get(event.key, frozenset()))
         elif isinstance(event, Started | Epoch):
-            # Whoever is stopped here writes a checkpoint as it leaves; at the start there is nothing yet to lose.
+            # A trial that is stopped here writes a checkpoint; at its start there is nothing to lose yet.
             self.stop.at_work.add(event.key)
             if self.stop.asked:
                 self.stop.at_work -= self.jobs.get(event.key, frozenset())
@@ -225,12 +226,12 @@ class Ending:
 
 
 def _by_ray(error: BaseException | None) -> bool:
-    """Whether it comes from the handler that Ray has while it starts, which exits with the number of SIGTERM."""
+    """Whether the error comes from Ray's handler during its start, which exits with the number of SIGTERM."""
     return isinstance(error, SystemExit) and error.code == signal.SIGTERM
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether an import is under way where a signal came."""
+    """Whether an import was running when the signal arrived."""
     while frame:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True

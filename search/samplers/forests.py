@@ -1,4 +1,4 @@
-"""Trees of scikit-learn's forests, asked themselves: its own `predict` checks the same rows once for each tree."""
+"""Predictions of the trees in a scikit-learn forest, without the input checks that each tree's `predict` repeats."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 
 def answers(forest: BaseEnsemble, features: Floats) -> Floats:
-    """What each tree says of rows of features, (k, f) to (trees, k, goals); the forest's own answer is their mean."""
+    """Return each tree's predictions for rows of features: (k, f) to (trees, k, goals).
+
+    The forest's own prediction is their mean.
+    """
     rows = features.astype(np.float32)
     return np.array([tree.tree_.predict(rows).reshape(len(rows), -1) for tree in forest.estimators_])

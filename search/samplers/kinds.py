@@ -1,4 +1,4 @@
-"""The samplers that a study may name: what each may be told, and the strategy that it makes."""
+"""The samplers that a study can name: their settings and the strategies they make."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from search.samplers.sampler import Experience, Strategy
 
 
 class SamplerKind(Kind):
-    """How a search chooses what to try next."""
+    """The base of all samplers: how a search chooses the next network."""
 
     def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
-        """A strategy that knows nothing yet.
+        """Return a strategy without history.
 
         Raises:
             InputError: this sampler cannot search this space.
@@ -29,7 +29,7 @@ class SamplerKind(Kind):
 
 
 class Local(SamplerKind):
-    """Moves from networks of the front, by expected hypervolume improvement; costs are known, errors predicted.
+    """Local search from networks on the front, by expected hypervolume improvement with known costs.
 
     The first `startup` networks are spread over the costs. See `search.samplers.local_search`.
     """
@@ -46,7 +46,7 @@ class Local(SamplerKind):
 class TPE(SamplerKind):
     """Optuna's tree-structured Parzen estimator. Bergstra et al. 2011; several objectives: Ozaki et al. 2022.
 
-    `multivariate` takes axes together, in groups that count together. The first `startup` networks are drawn.
+    `multivariate` models axes jointly, in groups that are active together. The first `startup` networks are random.
     """
 
     kind: Literal["tpe"] = "tpe"
@@ -87,7 +87,7 @@ class NSGA3(SamplerKind):
 
 
 class GP(SamplerKind):
-    """Optuna's Gaussian process, by (log) expected hypervolume improvement. The first `startup` networks are drawn."""
+    """Optuna's Gaussian process, by (log) expected hypervolume improvement. The first `startup` networks are random."""
 
     kind: Literal["gp"] = "gp"
     startup: Positive = 10
@@ -100,7 +100,7 @@ class GP(SamplerKind):
 
 
 class RandomDraws(SamplerKind):
-    """Every axis drawn evenly: what the others have to beat."""
+    """Uniform random values for every axis: the baseline for other samplers."""
 
     kind: Literal["random"] = "random"
 
@@ -133,7 +133,7 @@ class _Draws(Experience):
 
 
 class _Listing(Experience):
-    """The networks as the space lists them; those known already, or forbidden, are passed over."""
+    """The networks in the space's order, without those that are known already or forbidden."""
 
     def __init__(self, space: Space) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class _Listing(Experience):
 
     def propose(self, number: int) -> Assignment | None:
         known = {proposal.net.key for proposal, _ in self.learned}
-        # A pure function all the same: the list is the space's, however much of it is there already.
+        # Still a pure function: the list depends on the space only, however much of it was read before.
         unknown = (assignment for key, assignment in self._listed if key not in known)
         found = next(unknown, None)
         while found is None:
@@ -167,7 +167,7 @@ class _Listing(Experience):
 
 
 SAMPLERS: dict[str, type[SamplerKind]] = kinds(SamplerKind, globals())
-"""By name: every class above that has a `kind`. The tests find a new one by themselves."""
+"""All classes above that have a `kind`, by name. Tests include new ones automatically."""
 
 DEFAULT = Local()
 

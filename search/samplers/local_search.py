@@ -1,4 +1,4 @@
-"""Local search: moves from networks of the front, chosen by what they promise, with costs known beforehand."""
+"""Local search: moves from networks on the front, chosen by expected improvement, with costs known before training."""
 
 from __future__ import annotations
 
@@ -22,58 +22,62 @@ from search.fronts.objectives import OBJECTIVES
 from search.samplers.forests import answers
 from search.samplers.sampler import Experience, Outcome, Proposal, ordered, place
 
-SPREAD = 4
-"""So many are drawn for each network of the beginning, to choose from by cost."""
+STARTUP_DRAWS = 4
+"""Networks drawn for each startup network, to choose from by cost."""
 MOVED, DRAWN = 64, 32
-"""Candidates of one proposal: moves from the front, and draws from anywhere."""
+"""Candidates per proposal: moves from the front, and random draws."""
 TRIES = 10
-"""Draws for each network that is wanted, before being content with fewer."""
-AGAIN = 0.3
-"""How often a move is followed by a second one."""
-LEAST = 1e-3
-"""Errors below count as this one where they count by their logarithm."""
+"""Attempts for each wanted candidate, before fewer are accepted."""
+SECOND_MOVE = 0.3
+"""Probability that a move is followed by a second one."""
+MIN_ERROR = 1e-3
+"""Smaller errors are rounded up to this before taking logarithms."""
 TREES = 64
-"""Of the surrogate."""
-MANY = 256
-"""Trials that have ended, from which on each tree is grown on so many of them, drawn anew for each..."""
+"""Trees of the surrogate."""
+MAX_TREE_SAMPLES = 256
+"""From this number of finished trials on, each tree is fitted to a random sample of this size, and the surrogate and
+the candidates are kept for a block of asks."""
 BLOCK = 16
-"""...and trees and candidates are made once for so many asks: of hundreds of trials the last few teach little."""
+"""Asks per block: after hundreds of trials the last few change little."""
 SAMPLES = 8
-"""Trees that are asked for the improvement in three objectives and more, where each answer costs a hypervolume."""
+"""Trees used for the improvement with three or more objectives, which needs one hypervolume per tree and candidate."""
 
 
 Forest = Callable[[Floats], Floats]
-"""Trees, asked: see `grow`."""
+"""A function that returns each tree's predictions: see `grow`."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that could be tried: what it costs, and how the surrogate sees it."""
+    """A network that could be proposed, with its costs and its features for the surrogate."""
 
     key: str
     assignment: Assignment
     cost: Complexity
     counted: tuple[float, ...]
-    """A row of objectives: logarithms of costs, NaN for what is not known before training."""
+    """One value per objective: the logarithm of a cost, NaN if it is not known before training."""
     features: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Known:
-    """What was tried and not refused, in the order of the numbers."""
+    """All proposals so far that were not refused, in the order of their numbers, with their outcomes."""
 
     tried: list[Candidate]
-    ends: list[Outcome]
+    outcomes: list[Outcome]
 
     @property
-    def settled(self) -> Known:
-        """Those that have ended; of more than `MANY`, the first so many that whole blocks of asks go by them."""
+    def finished(self) -> Known:
+        """The finished trials; if more than `MAX_TREE_SAMPLES`, the first ones, rounded down to a multiple of `BLOCK`.
+
+        The rounding keeps the result the same for a block of asks.
+        """
         ended = np.flatnonzero(~self.where("running"))
-        ended = ended[: len(ended) - len(ended) % BLOCK] if len(ended) > MANY else ended
-        return Known([self.tried[i] for i in ended], [self.ends[i] for i in ended])
+        ended = ended[: len(ended) - len(ended) % BLOCK] if len(ended) > MAX_TREE_SAMPLES else ended
+        return Known([self.tried[i] for i in ended], [self.outcomes[i] for i in ended])
 
     def where(self, *statuses: str) -> Flags:
-        return np.array([end.status in statuses for end in self.ends], dtype=np.bool_)
+        return np.array([outcome.status in statuses for outcome in self.outcomes], dtype=np.bool_)
 
     @cached_property
     def keys(self) -> set[str]:
@@ -85,8 +89,8 @@ class Known:
 
     @cached_property
     def kept(self) -> Flags:
-        """Which keep the constraints on results."""
-        return np.array([end.violation <= 0 for end in self.ends], dtype=np.bool_)
+        """Which trials satisfy the constraints on results."""
+        return np.array([outcome.violation <= 0 for outcome in self.outcomes], dtype=np.bool_)
 
     @cached_property
     def running(self) -> list[int]:
@@ -94,31 +98,32 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Thought:
-    """What takes long: trees that have learned of what is settled, and candidates beside it."""
+class Surrogate:
+    """The expensive part of a proposal: trees fitted to finished trials, and candidates."""
 
-    settled: Known
+    finished: Known
     forest: Forest
     pool: list[Candidate]
 
 
 class LocalSearch(Experience):
-    """For few and costly trials: what a network costs is exact before training, so only the rest is guessed.
+    """A strategy for few and expensive trials: costs are known exactly; only the other objectives are predicted.
 
-    1. The first `startup` networks are spread evenly over the MACs (over the ranks of many draws).
-    2. Then the candidates are one move, or two, away from members of the front, from lonely ones more often; and some
-       are drawn. Extremely randomised trees (Geurts et al. 2006) guess what is not known, each tree one value, and the
-       candidate with the greatest hypervolume improvement in the mean over trees is proposed: E[HV(F + x) - HV(F)],
-       with one objective E[max(0, least - x)].
+    1. The first `startup` networks are spread evenly over the MACs (over the ranks of many random draws).
+    2. After that, most candidates are one or two moves away from networks on the front, more often from isolated ones;
+       the others are random. Extremely randomised trees (Geurts et al. 2006) predict the unknown objectives, one value
+       per tree. The candidate with the largest hypervolume improvement, averaged over the trees, is proposed:
+       E[HV(F + x) - HV(F)]; with one objective E[max(0, least - x)].
 
-    Errors are guessed by their logits, costs and latency count by their logarithms. Errors count as they are and by
-    their logarithms in turn: as they are, going from 2 % to 1 % would never be worth a dear network. The reference
-    point is the worst seen. A trial that diverged or failed is learned as the worst seen, one that was stopped as worse
-    than three quarters. One that runs counts as what is expected of it, so that those asked for at a time differ. With
-    constraints on results the improvement is multiplied by the expected chance that they are kept.
+    The trees predict the logit of the error and the logarithm of the latency; costs are logarithms too. The improvement
+    is computed with errors for even numbers and with logarithms of errors for odd ones: with errors alone, going from
+    2 % to 1 % would never justify an expensive network. The reference point is the worst value seen. A trial that
+    diverged or failed gets the worst value seen, a stopped one the upper quartile, and a running one its prediction, so
+    that concurrent proposals differ. With constraints on results, the improvement is multiplied by the predicted
+    probability that they are satisfied.
 
-    Behind `MANY` trials that have ended, what takes long is done once for a block of `BLOCK` asks: the trees learn of
-    those that had ended when it began, and the candidates are drawn alike. All else is up to date at every ask.
+    From `MAX_TREE_SAMPLES` finished trials on, trees and candidates are made once per block of `BLOCK` asks, from the
+    trials that were finished at its start. Everything else is updated at every ask.
     """
 
     def __init__(
@@ -131,11 +136,11 @@ class LocalSearch(Experience):
     ) -> None:
         super().__init__()
         self._space, self._objectives, self._costs, self._seed, self._startup = space, objectives, costs, seed, startup
-        self._guessed = [i for i, name in enumerate(objectives) if not OBJECTIVES[name].known_before]
-        self._made: dict[str, Candidate | None] = {}
-        self._moved: dict[str, list[Assignment]] = {}
-        self._told: dict[int, tuple[Proposal, Candidate | None]] = {}
-        self._thought: Thought | None = None
+        self._predicted = [i for i, name in enumerate(objectives) if not OBJECTIVES[name].known_before]
+        self._candidates: dict[str, Candidate | None] = {}
+        self._moves_from: dict[str, list[Assignment]] = {}
+        self._by_proposal: dict[int, tuple[Proposal, Candidate | None]] = {}
+        self._last_surrogate: Surrogate | None = None
 
     def propose(self, number: int) -> Assignment | None:
         rng = Random(f"local {self._seed} {number}")
@@ -143,41 +148,41 @@ class LocalSearch(Experience):
         if len(known.keys) < self._startup or not known.complete.any():
             return self._spread(known.keys, rng)
         values = self._values(known)
-        thought = self._think(known, rng)
-        pool = [candidate for candidate in thought.pool if candidate.key not in known.keys]
+        surrogate = self._surrogate(known, rng)
+        pool = [candidate for candidate in surrogate.pool if candidate.key not in known.keys]
         if not pool:
             return None
-        guessed, chance = self._guess(thought.forest, [*(known.tried[i] for i in known.running), *pool])
+        predicted, chance = self._predict(surrogate.forest, [*(known.tried[i] for i in known.running), *pool])
         if number % 2:
-            values, guessed = self._relative(values), self._relative(guessed)
-        expected = guessed.mean(axis=0)
-        ahead = known.complete & known.kept
-        front = np.vstack([values[ahead], expected[: len(known.running)]])
-        promising = guessed[:, len(known.running) :]
+            values, predicted = self._with_log_errors(values), self._with_log_errors(predicted)
+        expected = predicted.mean(axis=0)
+        feasible = known.complete & known.kept
+        front = np.vstack([values[feasible], expected[: len(known.running)]])
+        points = predicted[:, len(known.running) :]
         corner = np.maximum(np.nanmax(values, axis=0), expected.max(axis=0))
         chance = chance[len(known.running) :]
-        gains = improvement(front, promising, corner).mean(axis=0) * chance
-        # Where nothing promises anything, what is known least.
-        spread = promising.std(axis=0).sum(axis=1) * chance
+        gains = improvement(front, points, corner).mean(axis=0) * chance
+        # If no candidate improves the front, take the one with the most uncertain prediction.
+        spread = points.std(axis=0).sum(axis=1) * chance
         return pool[int(np.lexsort((spread, gains))[-1])].assignment
 
     def _known(self) -> Known:
         rows = [
             (candidate, outcome)
             for proposal, outcome in self.learned
-            if outcome.status != "infeasible" and (candidate := self._told_of(proposal))
+            if outcome.status != "infeasible" and (candidate := self._candidate_of(proposal))
         ]
         return Known([candidate for candidate, _ in rows], [outcome for _, outcome in rows])
 
-    def _told_of(self, proposal: Proposal) -> Candidate | None:
-        """The candidate of a proposal, which is the same at every ask."""
-        if self._told.get(proposal.number, (None, None))[0] is not proposal:
-            self._told[proposal.number] = (proposal, self._candidate(proposal.assignment))
-        return self._told[proposal.number][1]
+    def _candidate_of(self, proposal: Proposal) -> Candidate | None:
+        """Return the candidate of a proposal, cached by the proposal's number."""
+        if self._by_proposal.get(proposal.number, (None, None))[0] is not proposal:
+            self._by_proposal[proposal.number] = (proposal, self._candidate(proposal.assignment))
+        return self._by_proposal[proposal.number][1]
 
     def _spread(self, known: set[str], rng: Random) -> Assignment | None:
-        """A network of a part of the cost range that none known is of, as long as there is one."""
-        draws = list(self._drawn(SPREAD * self._startup, set(), Random(f"local {self._seed}")))
+        """Return a network from a part of the cost range without a known network, or any new one if there is none."""
+        draws = list(self._drawn(STARTUP_DRAWS * self._startup, set(), Random(f"local {self._seed}")))
         draws.sort(key=lambda candidate: (candidate.cost.macs, candidate.key))
         bounds = [len(draws) * part // self._startup for part in range(self._startup + 1)]
         parts = [draws[low:high] for low, high in pairwise(bounds) if low < high]
@@ -185,32 +190,33 @@ class LocalSearch(Experience):
         left = rng.choice(parts) if parts else [candidate for candidate in draws if candidate.key not in known]
         return rng.choice(left).assignment if left else None
 
-    def _think(self, known: Known, rng: Random) -> Thought:
-        """Behind few trials for one ask; behind `MANY`, for all that go by the same ones."""
-        settled = known.settled
-        many = len(settled.ends) >= MANY
-        if many and self._thought and self._thought.settled == settled:
-            return self._thought
+    def _surrogate(self, known: Known, rng: Random) -> Surrogate:
+        """Make the surrogate and candidates for one ask, or, with `MAX_TREE_SAMPLES` finished trials, for a block."""
+        finished = known.finished
+        many = len(finished.outcomes) >= MAX_TREE_SAMPLES
+        if many and self._last_surrogate and self._last_surrogate.finished == finished:
+            return self._last_surrogate
         if many:
-            rng = Random(f"local {self._seed} behind {len(settled.ends)}")
-        values = self._values(settled)
-        # What others train meanwhile is not the same at every ask of a block.
-        pool = list(self._pool(settled, values, settled.keys if many else known.keys, rng))
-        goals = values[:, self._guessed]
-        errors = [self._objectives[column] == "error" for column in self._guessed]
+            # The text of a seed is never changed: it decides which networks are proposed.
+            rng = Random(f"local {self._seed} behind {len(finished.outcomes)}")
+        values = self._values(finished)
+        # In a block, running trials are not excluded here, because they change from ask to ask.
+        pool = list(self._pool(finished, values, finished.keys if many else known.keys, rng))
+        goals = values[:, self._predicted]
+        errors = [self._objectives[column] == "error" for column in self._predicted]
         goals[:, errors] = _logit(goals[:, errors])
-        goals = np.hstack([goals, settled.kept[:, None]])
-        features = np.array([candidate.features for candidate in settled.tried])
-        self._thought = Thought(settled, grow(features, goals, rng.randrange(2**31)), pool)
-        return self._thought
+        goals = np.hstack([goals, finished.kept[:, None]])
+        features = np.array([candidate.features for candidate in finished.tried])
+        self._last_surrogate = Surrogate(finished, grow(features, goals, rng.randrange(2**31)), pool)
+        return self._last_surrogate
 
     def _pool(self, known: Known, values: Floats, taken: set[str], rng: Random) -> Iterator[Candidate]:
-        """Networks that are not taken, near the front, and anywhere."""
+        """Yield candidates that are not taken: some near the front, some random."""
         taken = set(taken)
-        ahead = np.flatnonzero(known.complete & known.kept)
-        ahead = ahead if len(ahead) else np.flatnonzero(known.complete)
-        front = ahead[nondominated(values[ahead])]
-        # The lonely ones first; among equals by chance.
+        feasible = np.flatnonzero(known.complete & known.kept)
+        feasible = feasible if len(feasible) else np.flatnonzero(known.complete)
+        front = feasible[nondominated(values[feasible])]
+        # The most isolated first; ties in random order.
         parents = sorted(zip(-crowding(values[front]), [rng.random() for _ in front], front, strict=True))
         weights = [1 / math.sqrt(rank) for rank in range(1, len(parents) + 1)]
         found = 0
@@ -218,7 +224,7 @@ class LocalSearch(Experience):
             if found == MOVED:
                 break
             assignment = known.tried[rng.choices(parents, weights)[0][2]].assignment
-            for _ in range(1 + (rng.random() < AGAIN)):
+            for _ in range(1 + (rng.random() < SECOND_MOVE)):
                 assignment = rng.choice(self._moves(assignment))
             candidate = self._candidate(assignment)
             if candidate and candidate.key not in taken:
@@ -228,7 +234,7 @@ class LocalSearch(Experience):
         yield from self._drawn(DRAWN, taken, rng)
 
     def _drawn(self, number: int, taken: set[str], rng: Random) -> Iterator[Candidate]:
-        """So many draws that are not taken, or as many as are found."""
+        """Yield up to `number` random candidates that are not taken."""
         for _ in range(TRIES * number):
             candidate = self._candidate(self._space.draw(rng))
             if candidate and candidate.key not in taken:
@@ -239,48 +245,48 @@ class LocalSearch(Experience):
                 return
 
     def _values(self, known: Known) -> Floats:
-        """What each trial counts as, shape (n, m); NaN for what is not known of one that runs."""
+        """Return each trial's objective values, shape (n, m); NaN for unknown values of running trials."""
         values = np.array([candidate.counted for candidate in known.tried])
         complete = known.complete
-        for column in self._guessed:
+        for column in self._predicted:
             log = self._objectives[column] != "error"
-            told = np.array([end.values[column] for end in known.ends if end.values is not None])
-            values[complete, column] = np.log(np.maximum(told, 1e-9)) if log else told
+            measured = np.array([outcome.values[column] for outcome in known.outcomes if outcome.values is not None])
+            values[complete, column] = np.log(np.maximum(measured, 1e-9)) if log else measured
             seen = values[complete, column]
             values[known.where("diverged", "failed"), column] = seen.max()
             values[known.where("pruned"), column] = np.quantile(seen, 0.75)
         return values
 
-    def _guess(self, forest: Forest, asked: list[Candidate]) -> tuple[Floats, Floats]:
-        """What they may count as, shape (trees, k, m), and the chance that each keeps the constraints on results,
-        shape (k,)."""
-        errors = [self._objectives[column] == "error" for column in self._guessed]
-        guessed = np.repeat(np.array([candidate.counted for candidate in asked])[None], TREES, axis=0)
-        told = forest(np.array([candidate.features for candidate in asked]))
-        told[..., :-1][..., errors] = 1 / (1 + np.exp(-told[..., :-1][..., errors]))
-        guessed[..., self._guessed] = told[..., :-1]
-        return guessed, told[..., -1].mean(axis=0)
+    def _predict(self, forest: Forest, candidates: list[Candidate]) -> tuple[Floats, Floats]:
+        """Return the candidates' predicted objective values, shape (trees, k, m), and for each the probability that it
+        satisfies the constraints on results, shape (k,)."""
+        errors = [self._objectives[column] == "error" for column in self._predicted]
+        predicted = np.repeat(np.array([candidate.counted for candidate in candidates])[None], TREES, axis=0)
+        goals = forest(np.array([candidate.features for candidate in candidates]))
+        goals[..., :-1][..., errors] = 1 / (1 + np.exp(-goals[..., :-1][..., errors]))
+        predicted[..., self._predicted] = goals[..., :-1]
+        return predicted, goals[..., -1].mean(axis=0)
 
-    def _relative(self, values: Floats) -> Floats:
-        """With errors by their logarithms."""
+    def _with_log_errors(self, values: Floats) -> Floats:
+        """Return the values with errors replaced by their logarithms."""
         values = values.copy()
         errors = [name == "error" for name in self._objectives]
-        values[..., errors] = np.log(np.maximum(values[..., errors], LEAST))
+        values[..., errors] = np.log(np.maximum(values[..., errors], MIN_ERROR))
         return values
 
     def _candidate(self, assignment: Assignment) -> Candidate | None:
-        """The candidate that an assignment is; None if it is no network, or a forbidden one."""
-        name = _named(assignment)
-        if name not in self._made:
-            self._made[name] = self._make(assignment)
-        return self._made[name]
+        """Return the candidate for an assignment, or None if it cannot be built or is forbidden."""
+        name = _text(assignment)
+        if name not in self._candidates:
+            self._candidates[name] = self._make(assignment)
+        return self._candidates[name]
 
     def _moves(self, assignment: Assignment) -> list[Assignment]:
-        """One move away, feasible or not; itself, if there is nothing to move."""
-        name = _named(assignment)
-        if name not in self._moved:
-            self._moved[name] = list(self._space.moves(assignment)) or [assignment]
-        return self._moved[name]
+        """Return the assignments one move away, feasible or not; if there are none, the assignment itself."""
+        name = _text(assignment)
+        if name not in self._moves_from:
+            self._moves_from[name] = list(self._space.moves(assignment)) or [assignment]
+        return self._moves_from[name]
 
     def _make(self, assignment: Assignment) -> Candidate | None:
         try:
@@ -302,7 +308,7 @@ class LocalSearch(Experience):
 
 
 def encoded(axis: Axis, value: Any) -> list[float]:
-    """A value as numbers in [0, 1]: its place among ordered ones, or a 1 among the places of the others."""
+    """Return a value as numbers in [0, 1]: its relative place among ordered values, or a one-hot vector."""
     if isinstance(axis, Choices) and not ordered(axis):
         return [float(option is axis.member(value)) for option in axis.options]
     if axis.count is not None:
@@ -317,20 +323,20 @@ def encoded(axis: Axis, value: Any) -> list[float]:
 
 
 def absent(axis: Axis) -> list[float]:
-    """Of an axis that does not count: a value of its own, outside [0, 1], or none of the words."""
+    """Return the numbers for an inactive axis: -1, or a vector of zeros."""
     return [0.0] * len(axis.options) if isinstance(axis, Choices) and not ordered(axis) else [-1.0]
 
 
 def grow(features: Floats, goals: Floats, seed: int) -> Forest:
-    """Extremely randomised trees that know the `goals` (n, g) of `features` (n, f), each of at most `MANY` of them.
+    """Fit extremely randomised trees to `goals` (n, g) of `features` (n, f), at most `MAX_TREE_SAMPLES` rows per tree.
 
-    What it gives is asked with features (k, f), and says what each of the `TREES` says, shape (trees, k, g).
+    Returns a function from features (k, f) to each tree's predictions (trees, k, g).
     """
     from sklearn.ensemble import ExtraTreesRegressor
 
     middle, width = goals.mean(axis=0), goals.std(axis=0)
     width[width == 0] = 1.0
-    some = {"bootstrap": True, "max_samples": MANY} if len(goals) > MANY else {}
+    some = {"bootstrap": True, "max_samples": MAX_TREE_SAMPLES} if len(goals) > MAX_TREE_SAMPLES else {}
     forest = ExtraTreesRegressor(TREES, n_jobs=1, random_state=seed, **some)
     wanted = (goals - middle) / width
     forest.fit(features, wanted if len(width) > 1 else wanted[:, 0])
@@ -342,9 +348,9 @@ def grow(features: Floats, goals: Floats, seed: int) -> Forest:
 
 
 def improvement(front: Floats, points: Floats, corner: Floats) -> Floats:
-    """HV(front + p) - HV(front) for each of the points p, below the corner: (n, m), (s, k, m), (m,) to (s, k).
+    """Return HV(front + p) - HV(front) for each point p, relative to the corner: (n, m), (s, k, m), (m,) to (s, k).
 
-    Exact in one objective and two; with more, of `SAMPLES` of the s rows.
+    With three or more objectives only `SAMPLES` of the s rows are used.
     """
     front = front[nondominated(front)] if len(front) else front
     if len(corner) == 1:
@@ -353,27 +359,27 @@ def improvement(front: Floats, points: Floats, corner: Floats) -> Floats:
     if len(corner) == 2:
         steps = front[np.lexsort((front[:, 1], front[:, 0]))]
         steps = steps[(steps < corner).all(axis=1)]
-        # Left of the first step the corner is the level; each step's level holds up to the next one.
+        # Left of the first step the level is the corner's; each step's level holds up to the next step.
         right = np.concatenate([steps[:, 0], corner[:1]])
         level = np.concatenate([corner[1:], steps[:, 1]])
-        # Of the levels above a point, from the one that it stands under on, those to its right count as a whole.
+        # Of the levels above a point, those to the right of the one directly above it count in full.
         width = np.diff(right, prepend=right[0])
         areas, widths = (np.concatenate([[0.0], sums.cumsum()]) for sums in (width * level, width))
         x, y = points[..., 0], points[..., 1]
         first = np.searchsorted(right, x, side="right")
         last = np.searchsorted(-level, -y, side="left")
         under = np.minimum(first, len(right) - 1)
-        beside = (
+        to_the_right = (
             areas[last] - areas[np.minimum(first + 1, last)] - y * (widths[last] - widths[np.minimum(first + 1, last)])
         )
-        return np.asarray(np.where(first < last, (right[under] - x) * (level[under] - y) + beside, 0.0))
+        return np.asarray(np.where(first < last, (right[under] - x) * (level[under] - y) + to_the_right, 0.0))
     rows = points[:: max(1, len(points) // SAMPLES)]
     flat = rows.reshape(-1, len(corner))
     gains = [np.prod(np.maximum(0.0, corner - point)) - hypervolume(np.maximum(front, point), corner) for point in flat]
     return np.maximum(0.0, np.array(gains).reshape(rows.shape[:2]))
 
 
-def _named(assignment: Assignment) -> str:
+def _text(assignment: Assignment) -> str:
     return json.dumps(assignment, sort_keys=True)
 
 

@@ -27,25 +27,25 @@ from search.trials.events import Status
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 Make = Callable[[int], BaseSampler]
-"""From a seed to one of Optuna's samplers."""
+"""Makes one of Optuna's samplers from a seed."""
 
 STATES: dict[Status, TrialState] = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
-    # Known to be hopeless, which a failure is not; and no value is made up.
+    # Known to be bad, unlike a failure; no value is invented.
     "diverged": TrialState.PRUNED,
     "infeasible": TrialState.PRUNED,
     "failed": TrialState.FAIL,
-    # Optuna would take a waiting trial for one of its own, to be asked for next.
+    # Optuna would treat a waiting trial as one of its own and return it at the next `ask`.
     "waiting": TrialState.RUNNING,
     "running": TrialState.RUNNING,
 }
-"""What Optuna calls a trial of ours. Which it really is stands in its attribute `status`."""
+"""Optuna's state for each status of our trials. The exact status is in the trial's attribute `status`."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """An axis as Optuna sees it: a distribution, and a member's place on it, there and back."""
+    """An axis for Optuna: a distribution, and functions from a member to its place on it and back."""
 
     distribution: BaseDistribution
     place: Callable[[Any], Any]
@@ -53,7 +53,8 @@ class Scale:
 
 
 def scale(axis: Axis) -> Scale:
-    """Numbers keep their order, as places in a row of equal steps; a continuum stays one; words have names alone."""
+    """Return the scale for sampling: ordered values become equal steps, a continuous range stays continuous, and other
+    values are categories."""
     if axis.count is None:
         return Scale(_continuum(axis), float, float)
     if isinstance(axis, Choices) and not ordered(axis):
@@ -62,7 +63,7 @@ def scale(axis: Axis) -> Scale:
 
 
 def shown(axis: Axis) -> Scale:
-    """The axis as people want to see it: numbers as they are."""
+    """Return the scale for display: numbers are shown as they are."""
     if axis.count is None:
         return Scale(_continuum(axis), float, float)
     if isinstance(axis, Choices) and not ordered(axis):
@@ -74,7 +75,8 @@ def shown(axis: Axis) -> Scale:
 
 
 def tpe(startup: int, multivariate: bool, seed: int) -> BaseSampler:
-    """`group`: axes that count together are taken together. `constant_liar`: trials that run count as bad ones."""
+    """Return a TPE sampler. `group`: model axes that are active together jointly. `constant_liar`: running trials count
+    as bad ones."""
     return optuna.samplers.TPESampler(
         n_startup_trials=startup, multivariate=multivariate, group=multivariate, constant_liar=True, seed=seed
     )
@@ -93,9 +95,9 @@ def gp(startup: int, seed: int) -> BaseSampler:
 
 
 class Shared(FrozenTrial):
-    """A trial of many studies, which only read it: a study's own number and id are all that is copied for each.
+    """A trial that several studies share and only read: a copy has its own number and id but shares everything else.
 
-    Optuna copies whatever it is given to the last leaf, which takes longer than all that it does with it.
+    Optuna deep-copies each trial it gets, which would take longer than everything it does with it.
     """
 
     @classmethod
@@ -109,11 +111,12 @@ class Shared(FrozenTrial):
 
 
 class OptunaStrategy(Experience):
-    """One of Optuna's samplers, asked about a study that is made anew whenever something was learned.
+    """One of Optuna's samplers as a strategy, with a new Optuna study whenever something was learned.
 
-    Anew, because what a study was told last, or what its sampler drew before, would otherwise count: this way the
-    answer depends on the seed, the number and the trials alone, and a trial that was restored, or that Optuna never
-    asked for, is like any other. What it was asked in between has failed, as far as it knows, and counts for nothing.
+    A new study, because otherwise proposals would also depend on the order of reports and on the sampler's earlier
+    draws. This way they depend only on the seed, the number and the trials, and a trial that was restored, or that
+    Optuna did not propose, counts like any other. Trials that `propose` asks for are marked as failed, which Optuna
+    ignores.
     """
 
     def __init__(self, space: Space, objectives: tuple[str, ...], make: Make, seed: int = 0) -> None:
@@ -125,7 +128,7 @@ class OptunaStrategy(Experience):
 
     def propose(self, number: int) -> Assignment | None:
         study = self.study(number)
-        with _unexcited():
+        with _no_experimental_warnings():
             trial = study.ask()
 
             def choose(path: str, axis: Axis) -> Any:
@@ -136,9 +139,9 @@ class OptunaStrategy(Experience):
         return found
 
     def study(self, number: int) -> optuna.Study:
-        """What Optuna is shown before it proposes the trial of this number."""
+        """Return the Optuna study from which the trial with this number is proposed."""
         learned = self.learned
-        with _unexcited():
+        with _no_experimental_warnings():
             sampler = self._make(Random(f"{self._seed} {number}").randrange(2**31))
             if self._shown and self._shown[0] == learned:
                 self._shown[1].sampler = sampler
@@ -149,7 +152,7 @@ class OptunaStrategy(Experience):
             for proposal, outcome in learned:
                 inner: dict[str, Any] = {}
                 if size and outcome.status == "complete":
-                    # Generations as Optuna counts them: a new one when so many trials of the last are complete.
+                    # As Optuna counts generations: a new one when `size` trials of the last one are complete.
                     inner = {f"{type(sampler).__name__}:generation": complete // size}
                     complete += 1
                 study.add_trial(self._known(proposal, outcome, inner))
@@ -157,7 +160,7 @@ class OptunaStrategy(Experience):
         return study
 
     def _known(self, proposal: Proposal, outcome: Outcome, inner: dict[str, Any]) -> FrozenTrial:
-        """A trial as Optuna sees it, made once for as long as nothing else is known of it."""
+        """Return a trial for Optuna, cached until its outcome changes."""
         what = (proposal, outcome, inner)
         if self._made.get(proposal.number, (None,))[0] != what:
             self._made[proposal.number] = (what, Shared.of(_trial(proposal, outcome, self._scales, inner)))
@@ -167,10 +170,10 @@ class OptunaStrategy(Experience):
 def write_storage(
     url: str, name: str, space: Space, objectives: tuple[str, ...], history: Iterable[tuple[Proposal, Outcome]]
 ) -> None:
-    """Write trials as a study of an Optuna storage, for optuna-dashboard; one of this name is replaced.
+    """Write trials to a study in an Optuna storage, for optuna-dashboard. A study with this name is replaced.
 
     Raises:
-        InputError: the URL is no database's, or a trial does not fit the space or the objectives.
+        InputError: the URL is not a database's, or a trial does not fit the space or the objectives.
     """
     scales = {path: shown(axis) for path, axis in space.axes.items()}
     trials = []
@@ -184,7 +187,7 @@ def write_storage(
     except (sql.exc.SQLAlchemyError, ImportError, ValueError) as error:
         raise InputError(f"storage {url!r}: {str(error).splitlines()[0]}") from None
     try:
-        with _unexcited():
+        with _no_experimental_warnings():
             if name in optuna.get_all_study_names(storage):
                 optuna.delete_study(study_name=name, storage=storage)
             study = optuna.create_study(storage=storage, study_name=name, directions=["minimize"] * len(objectives))
@@ -203,13 +206,13 @@ def _trial(proposal: Proposal, outcome: Outcome, scales: dict[str, Scale], inner
         distributions={path: scales[path].distribution for path in proposal.assignment},
         user_attrs={"status": outcome.status, "key": proposal.net.key, "seed": proposal.seed},
         system_attrs=inner,
-        # Always: a trial that says nothing of constraints counts as one that keeps them.
+        # Always set: Optuna treats a trial without constraints as one that satisfies them.
         constraints={"violation": outcome.violation},
     )
 
 
 def suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> Any:
-    """The trial's place on an axis."""
+    """Return the trial's place on an axis."""
     if isinstance(distribution, IntDistribution):
         return trial.suggest_int(path, distribution.low, distribution.high)
     if isinstance(distribution, FloatDistribution):
@@ -224,7 +227,7 @@ def _continuum(axis: Any) -> FloatDistribution:
 
 def _named(axis: Choices) -> Scale:
     plain = [value if isinstance(value, str) else json.dumps(value) for value in axis.options]
-    # The text "1" beside the number 1 needs its quotes.
+    # If both the text "1" and the number 1 are options, the text needs its quotes.
     names = plain if len(set(plain)) == len(plain) else [json.dumps(value) for value in axis.options]
     values = dict(zip(names, axis.options, strict=True))
     return Scale(
@@ -233,8 +236,8 @@ def _named(axis: Choices) -> Scale:
 
 
 @contextmanager
-def _unexcited() -> Iterator[None]:
-    """Optuna warns of what it calls experimental: groups, NSGA-III, metric names. We test what we use of it."""
+def _no_experimental_warnings() -> Iterator[None]:
+    """Hide Optuna's warnings about experimental features (groups, NSGA-III, metric names); our tests cover them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

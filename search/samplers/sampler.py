@@ -1,4 +1,4 @@
-"""Asking for networks: a strategy proposes, and the sampler sees to it that each is new, possible and allowed."""
+"""Asking for networks: a strategy proposes, and the sampler ensures that each is new, buildable and allowed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from search.trials.events import Status
 
-UNLUCKY = 10
-"""Proposals in one `ask` that come to nothing, and then a network is drawn instead."""
+MAX_REJECTED = 10
+"""Unusable proposals in one `ask` before a network is drawn at random instead."""
 DRAWS = 1000
-"""Draws for one that was not there yet, in a space too large to list."""
+"""Maximum number of draws to find a new network in a space too large to list."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A network asked for, as which number, with which seed to train. `reason`: the constraint that it breaks."""
+    """A proposed network with its number and training seed. `reason`: the constraint it violates, if any."""
 
     number: int
     assignment: Assignment
@@ -34,12 +34,12 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a proposal: `values` of the objectives, in their order, where it is complete and only there.
+    """The outcome of a proposal: its status and, only if it is complete, the `values` of the objectives in their order.
 
-    `violation` is how far it is from keeping the constraints, 0 where it keeps them.
+    `violation` is the amount by which it violates the constraints, or 0.
 
     Raises:
-        ValueError: a complete one without values, another one with, or a value that is not finite.
+        ValueError: a complete outcome without values, another one with values, or a value that is not finite.
     """
 
     status: Status
@@ -48,27 +48,33 @@ class Outcome:
 
     def __post_init__(self) -> None:
         if (self.values is not None) != (self.status == "complete"):
-            raise ValueError(f"values are those of a complete trial: {self.status} with {self.values}")
+            raise ValueError(f"only complete trials have values: got {self.status} with {self.values}")
         if not all(map(math.isfinite, (*(self.values or ()), self.violation))):
             raise ValueError(f"values must be finite, not {self.values} with violation {self.violation}")
 
 
 class Strategy(Protocol):
-    """Where to look next: a pure function of its seed, the number asked for, and what it has learned.
+    """Chooses the next network: a pure function of its seed, the proposal's number, and the outcomes it has learned.
 
-    Pure, so that a search that was stopped goes on from its store as it would have gone on. Each `propose` makes its
-    random generator anew, and the order in which things were learned does not count.
+    It is pure so that a stopped search resumes from its store with the same proposals. Make a new random generator in
+    each `propose`, and do not depend on the order in which outcomes were learned:
+
+        class Draws(Experience):
+            def propose(self, number: int) -> Assignment | None:
+                return self.space.draw(Random(f"{self.seed} {number}"))
+
+    `search.testing.check_strategy` checks this.
     """
 
     def propose(self, number: int) -> Assignment | None:
-        """An assignment, perhaps one known already, impossible or forbidden; None if there is nothing more."""
+        """Return an assignment, or None if nothing is left. It can be already known, impossible or forbidden."""
 
     def learn(self, proposal: Proposal, outcome: Outcome) -> None:
-        """What became of a proposal, its own or not. First that it is running, later how it ended."""
+        """Learn the outcome of any proposal: first that it is running, later how it finished."""
 
 
 class Experience:
-    """What a strategy has learned, by number, so that it does not matter in which order."""
+    """Everything a strategy has learned, by proposal number, independent of the order of learning."""
 
     def __init__(self) -> None:
         self._by_number: dict[int, tuple[Proposal, Outcome]] = {}
@@ -78,34 +84,34 @@ class Experience:
 
     @property
     def learned(self) -> list[tuple[Proposal, Outcome]]:
-        """The latest about each proposal, in the order of their numbers."""
+        """The latest outcome of each proposal, in the order of their numbers."""
         return [self._by_number[number] for number in sorted(self._by_number)]
 
 
 def ordered(axis: Axis) -> bool:
-    """Whether an axis is of numbers, so that a strategy may go by which are near each other."""
+    """Whether all values of an axis are numbers, so that a strategy can use their order."""
     return not isinstance(axis, Choices) or all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in axis.options
     )
 
 
 def row(axis: Axis) -> Callable[[int], Any]:
-    """The values of a finite and ordered axis, the least first: from a place 0, 1, ... to the value there."""
+    """Return a function from a place 0, 1, ... to the value there, for a finite ordered axis in ascending order."""
     return sorted(axis.options).__getitem__ if isinstance(axis, Choices) else axis.at
 
 
 def place(axis: Axis, value: Any) -> int:
-    """Where a member stands in the `row` of its axis."""
+    """Return the place of a value in the `row` of its axis."""
     return bisect_left(range(axis.count or 0), value, key=row(axis))
 
 
 class Sampler:
-    """Asks a strategy for networks of the space, each once, or with `replicates` seeds 0, 1, ... one after the other.
+    """Asks a strategy for networks of the space: each network once, or with seeds 0, 1, ... up to `replicates`.
 
-    A proposal that breaks a constraint is told to the strategy and kept for `refused`. One that cannot be built, or
-    that was there before, only costs its number: the store has no place for it, and what the store cannot hold must
-    not decide how the search goes on. After `UNLUCKY` such proposals, or the same one again, the sampler draws from
-    what is left.
+    A proposal that violates a constraint is reported to the strategy and returned by `refused`. One that cannot be
+    built, or that is not new, only uses up a number: the store does not record it, and a search must not depend on
+    anything that is not in the store. After `MAX_REJECTED` such proposals, or if the strategy repeats one, the sampler
+    draws from the remaining networks.
     """
 
     def __init__(self, space: Space, strategy: Strategy, *, seed: int = 0, replicates: int = 1) -> None:
@@ -117,27 +123,27 @@ class Sampler:
         self._refused: list[tuple[Proposal, Outcome]] = []
 
     def ask(self) -> Proposal | None:
-        """The next network to train; None if the space has no other."""
-        found = self._owed() or self._sought() or self._drawn()
+        """Return the next network to train, or None if the space has no more."""
+        found = self._missing_seed() or self._proposed() or self._drawn()
         if found is not None:
             self._learn(found, Outcome("running"))
         return found
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """What became of the proposal with this number.
+        """Report the outcome of the proposal with this number.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such proposal.
         """
         self._strategy.learn(self._proposals[number], outcome)
 
     def refused(self) -> list[tuple[Proposal, Outcome]]:
-        """What `ask` has turned down since the last call, for the store to hold as infeasible."""
+        """Return the proposals that `ask` has refused since the last call, for the store to record as infeasible."""
         found, self._refused = self._refused, []
         return found
 
     def restore(self, history: Iterable[tuple[Proposal, Outcome | None]]) -> None:
-        """Know what was asked for before, and what became of it; None: it is still running."""
+        """Restore earlier proposals and their outcomes; None means still running."""
         for proposal, outcome in sorted(history, key=lambda pair: pair[0].number):
             self._learn(proposal, outcome or Outcome("running"))
 
@@ -150,8 +156,8 @@ class Sampler:
             self._asked.setdefault(proposal.net.key, []).append(proposal)
         self._strategy.learn(proposal, outcome)
 
-    def _owed(self) -> Proposal | None:
-        """A network that has not had all of its seeds."""
+    def _missing_seed(self) -> Proposal | None:
+        """Return the next seed of a network that does not have all its seeds yet."""
         if self._replicates == 1:
             return None
         for asked in self._asked.values():
@@ -160,10 +166,10 @@ class Sampler:
                 return Proposal(self._number, asked[0].assignment, asked[0].net, min(seeds))
         return None
 
-    def _sought(self) -> Proposal | None:
-        """The first proposal of the strategy that comes to something."""
+    def _proposed(self) -> Proposal | None:
+        """Return the strategy's first usable proposal, or None."""
         before: list[Assignment] = []
-        for _ in range(UNLUCKY):
+        for _ in range(MAX_REJECTED):
             assignment = self._strategy.propose(self._number)
             if assignment is None or assignment in before:
                 return None
@@ -182,7 +188,7 @@ class Sampler:
         return None
 
     def _drawn(self) -> Proposal | None:
-        """One of the networks that are left, each as likely as the next."""
+        """Return one of the remaining networks, all with the same probability if the space can be listed."""
         rng = Random(f"{self._seed} {self._number}")
         networks = self._space.networks
         if networks is not None:
@@ -195,13 +201,13 @@ class Sampler:
         return None
 
     def _new(self, assignment: Assignment) -> Proposal | None:
-        """The proposal of an assignment, if it is a network, and one that was not there before."""
+        """Return the proposal for an assignment, or None if it cannot be built or is not new."""
         try:
             net = self._space.architecture(assignment)
         except InputError:
             return None
         if net.key in self._asked or net.key in self._forbidden:
             return None
-        # Without the axes that do not count.
+        # Without inactive axes.
         active = self._space.suggest(lambda path, _: assignment[path])
         return Proposal(self._number, active, net)

@@ -1,4 +1,4 @@
-"""Early stopping: which trials go on at a rung, by one objective or by several."""
+"""Early stopping: which trials continue after a rung, by one or more objectives."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from resnet_space.description import Kind, kinds
 from resnet_space.numbers import Count
 
 Values = tuple[float, ...]
-"""Of one trial at one rung, each to be small; the validation error first."""
+"""One trial's objective values at one rung, all to be minimised; the validation error is first."""
 
 
 class StoppingKind(Kind):
-    """A rule says where trials are judged, and which of them stop there."""
+    """The base of all stopping rules: at which epochs trials are judged, and which of them stop."""
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
-        """The epochs at which trials of this length are judged."""
+        """Return the epochs at which trials of this length are judged."""
         raise NotImplementedError
 
     def why_stopped(self, own: Values, others: Sequence[Values]) -> str | None:
-        """Why the trial that comes to a rung after these others stops there, or None if it goes on.
+        """Return why the trial that reaches a rung after these others stops there, or None if it continues.
 
-        A pure function: in whatever order the others came, the answer is one.
+        A pure function that does not depend on the order of the others.
         """
         raise NotImplementedError
 
@@ -45,12 +45,13 @@ class NoStopping(StoppingKind):
 
 
 class HalvingKind(StoppingKind):
-    """Rungs at `grace` * `reduction`^k epochs; at each the best 1/`reduction` of those that came so far go on.
+    """Rungs at `grace` * `reduction`^k epochs; at each, the best 1/`reduction` of the trials so far continue.
 
-    The stopping form of asynchronous successive halving (Li et al. 2018, 1810.05934): nobody waits for a rung to fill.
-    The n-th to come goes on if n < reduction, or if fewer than floor(n / reduction) of those before it are ahead: with
-    chance floor(n / reduction) / n in a random order. Where everyone is ahead of all before, everyone goes on.
-    Rungs are whole epochs, at least one apart. The last epoch is none: who comes there is complete.
+    The stopping variant of asynchronous successive halving (Li et al. 2018, 1810.05934): no trial waits for a rung to
+    fill. The n-th trial at a rung continues if n < reduction, or if fewer than floor(n / reduction) of the earlier ones
+    are better: in a random order its probability is floor(n / reduction) / n. If each trial is better than all before
+    it, all continue. Rungs are integer epochs, at least one apart. The last epoch is not a rung: a trial that reaches
+    it is complete.
     """
 
     grace: Count = 1
@@ -69,15 +70,15 @@ class HalvingKind(StoppingKind):
             return None
         # 33 / 1.1 is a little less than 30.
         best, place = int(number / self.reduction + 1e-9), self.place(own, others)
-        return None if place < best else f"place {place + 1} of {number} at this rung, the best {best} go on"
+        return None if place < best else f"place {place + 1} of {number} at this rung; the best {best} continue"
 
     def place(self, own: Values, others: Sequence[Values]) -> int:
-        """How many of the others at a rung are better; equals count as better, and their order changes nothing."""
+        """Return how many of the others at a rung are better or equal; their order does not matter."""
         raise NotImplementedError
 
 
 class Asha(HalvingKind):
-    """By the validation error alone. Li et al. 2018, 1810.05934."""
+    """ASHA: ranks by the validation error only. Li et al. 2018, 1810.05934."""
 
     kind: Literal["asha"] = "asha"
 
@@ -86,10 +87,10 @@ class Asha(HalvingKind):
 
 
 class MoAsha(HalvingKind):
-    """By non-dominated rank, and within a rank by crowding distance, the loneliest first.
+    """MO-ASHA: ranks by non-dominated rank, and within a rank by crowding distance, the largest first.
 
-    Schmucker et al. 2021, 2106.12639, with the crowding distance of NSGA-II (Deb et al. 2002) in place of its epsilon
-    net. Costs are exact at every rung, errors are those of the epoch. Of one objective this is `Asha`.
+    Schmucker et al. 2021, 2106.12639, with the crowding distance of NSGA-II (Deb et al. 2002) instead of its epsilon
+    net. Costs are exact at every rung; errors are those of the epoch. With one objective this is `Asha`.
     """
 
     kind: Literal["mo_asha"] = "mo_asha"
@@ -101,17 +102,17 @@ class MoAsha(HalvingKind):
 
         if not _finite(own):
             return len(others)
-        # Distinct and sorted: equals are as lonely as each other, and no distance depends on who came first.
+        # Distinct and sorted: equal trials get equal distances, and no distance depends on the order of arrival.
         points, times = np.unique([*filter(_finite, others), own], axis=0, return_counts=True)
-        rank, here = ranks(points), (points == own).all(axis=1)
-        front = rank == rank[here]
+        rank, is_own = ranks(points), (points == own).all(axis=1)
+        front = rank == rank[is_own]
         distances = crowding(points[front])
-        level = distances >= distances[here[front]]
-        return int(times[rank < rank[here]].sum() + times[front][level].sum()) - 1
+        not_worse = distances >= distances[is_own[front]]
+        return int(times[rank < rank[is_own]].sum() + times[front][not_worse].sum()) - 1
 
 
 STOPPING: dict[str, type[StoppingKind]] = kinds(StoppingKind, globals())
-"""By name: every class above that has a `kind`."""
+"""All classes above that have a `kind`, by name."""
 
 AnyStopping = Annotated[StoppingKind, OneOf(STOPPING)]
 
@@ -121,9 +122,9 @@ def _finite(values: Values) -> bool:
 
 
 class Rungs:
-    """The rungs of one search, and which trials came to each.
+    """The rungs of one search, with the trials that reached each.
 
-    A trial is judged once at each rung, when it comes there; asked again, the verdict is the same.
+    A trial is judged once at each rung, when it reaches it. Judging it again returns the same verdict.
     """
 
     def __init__(self, rule: StoppingKind, epochs: int) -> None:
@@ -132,7 +133,7 @@ class Rungs:
         self.verdicts: dict[tuple[str, int], str | None] = {}
 
     def judge(self, key: str, epoch: int, values: Values) -> str | None:
-        """Why the trial stops here, or None if it goes on. NaN and infinities come last."""
+        """Return why the trial stops at this epoch, or None if it continues. NaN and infinities rank last."""
         if epoch not in self.recorded:
             return None
         if (key, epoch) not in self.verdicts:
@@ -141,9 +142,9 @@ class Rungs:
         return self.verdicts[key, epoch]
 
     def restore(self, rows: Iterable[tuple[str, int, Values]]) -> None:
-        """Put stored epochs on their rungs, in any order. None of them is judged again: what went on goes on.
+        """Restore stored epochs in any order. Trials that continued before continue again.
 
-        What was stopped does not depend on this: it is stored as pruned, and not run again.
+        Stopped trials are not affected: they are stored as pruned and do not run again.
         """
         for key, epoch, values in rows:
             if epoch in self.recorded and (key, epoch) not in self.verdicts:
@@ -154,7 +155,7 @@ class Rungs:
         self.recorded[epoch][key] = tuple(value if isfinite(value) else inf for value in values)
 
     def _verdict(self, epoch: int) -> str | None:
-        """Of the last to come to this rung."""
+        """Return the verdict on the last trial that reached this rung."""
         *others, own = self.recorded[epoch].values()
         why = self.rule.why_stopped(own, others)
         return why and f"stopped at epoch {epoch} of {self.epochs}: {why}"
@@ -162,7 +163,7 @@ class Rungs:
 
 @dataclass(frozen=True)
 class Saved:
-    """What early stopping saved: `done` epochs of the `full` ones that all trials would have taken."""
+    """The savings of early stopping: `done` epochs out of the `full` number without stopping."""
 
     done: int
     full: int
@@ -173,5 +174,5 @@ class Saved:
 
 
 def saved(epochs_done: Sequence[int], each: int) -> Saved:
-    """From the epochs that every trial did, and those of a whole one."""
+    """Return the savings, given the epochs done by each trial and the epochs of a complete trial."""
     return Saved(sum(epochs_done), each * len(epochs_done))

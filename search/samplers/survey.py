@@ -1,4 +1,4 @@
-"""What a space holds, before anything is trained: how many networks, which costs, or that there is none at all."""
+"""Survey a space before training: how many networks it has and their costs, or an error if it has none."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from search.samplers.sampler import ordered
 
 COSTS = ("depth", "params", "macs", "activations")
 LISTED = 300
-"""Assignments up to which a space is gone through whole; above, as many are drawn."""
+"""A space with up to this number of assignments is enumerated; from a larger one, this number is drawn."""
 CORNERS = 6
-"""How often all numbers are set to their least, and to their most: draws seldom see the ends of the costs."""
-WALKED = 100
-"""Moves that are tried, behind the draws, to come nearer to what the constraints ask for."""
+"""How often all numbers are set to their minimum, and to their maximum: random draws rarely reach extreme costs."""
+MAX_MOVES = 100
+"""Moves tried after the draws to get closer to satisfying the constraints."""
 
 Built = tuple[Assignment, Architecture]
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Counts of a space. `exact`: it was gone through whole; else what is said is of `seen` assignments drawn.
+    """The result of a survey. `exact`: the space was enumerated; otherwise `seen` assignments were drawn.
 
-    `feasible` is the share of assignments that can be built and keep the constraints, with its 95 % interval (Wilson
-    1927; no width where exact); 0 where none was drawn, and moves from the nearest led to some. `networks` are distinct
-    ones among what was seen.
+    `feasible` is the share of assignments that can be built and satisfy the constraints, with its 95 % interval (Wilson
+    1927; of width 0 if exact). It is 0 if no draw was feasible and feasible networks were found only by moves from the
+    nearest ones. `networks` is the number of distinct feasible networks that were seen.
     """
 
     raw: int | None
@@ -48,18 +48,18 @@ class Reach:
     feasible_low: float
     feasible_high: float
     least: Mapping[str, int]
-    """By the names of `COSTS`; where not exact, also of networks with all numbers at their least or most."""
+    """By the names in `COSTS`. If not exact, networks with all numbers at their minimum or maximum are included."""
     most: Mapping[str, int]
     examples: tuple[Architecture, ...]
-    """Some of them, from the fewest MACs to the most."""
+    """Some of the networks, in ascending order of MACs."""
 
 
 def reach(space: Space, *, seed: int = 0, examples: int = 5) -> Reach:
-    """Go through a space, or draw from it.
+    """Survey a space by enumerating it or drawing from it.
 
     Raises:
-        InputError: nothing in it can be built, or nothing found in it keeps the constraints: the nearest value that is
-            reached, or which constraints exclude each other.
+        InputError: no network can be built, or none that was found satisfies the constraints. The message gives the
+            nearest value reached, or the constraints that exclude each other.
     """
     listed = list(islice(space.assignments(), LISTED + 1))
     counts = [axis.count for axis in space.axes.values()]
@@ -68,9 +68,9 @@ def reach(space: Space, *, seed: int = 0, examples: int = 5) -> Reach:
     assignments = listed if exact else [space.draw(rng) for _ in range(LISTED)]
     built = list(_built(space, assignments, reasons))
     if not built:
-        told = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-        raise InputError(f"space: nothing in it can be built: {told}")
-    # One by one, not by key: of two assignments to one network a constraint may refuse one.
+        listing = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+        raise InputError(f"space: nothing in it can be built: {listing}")
+    # One by one, not by key: of two assignments to the same network, a constraint can refuse one only.
     kept = [net for _, net in built if not space.violation(net)]
     share = len(kept) / len(assignments)
     if not kept and not exact:
@@ -99,16 +99,16 @@ def reach(space: Space, *, seed: int = 0, examples: int = 5) -> Reach:
 
 
 def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % score interval of a share of n draws. Wilson 1927."""
+    """Return the 95 % score interval of a share of n draws. Wilson 1927."""
     middle = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-    # But for rounding they are within 0 and 1, and around the share.
+    # Rounding can move the limits slightly outside [0, 1] or past the share.
     return min(max(low, 0.0), share), max(min(high, 1.0), share)
 
 
 def _built(space: Space, assignments: Iterable[Assignment], reasons: Counter[str] | None = None) -> Iterator[Built]:
-    """Those that are networks, with or against the constraints; why the others are not is counted."""
+    """Yield the assignments that can be built, feasible or not. Count in `reasons` why the others cannot."""
     for assignment in assignments:
         try:
             yield assignment, space.architecture(assignment)
@@ -118,7 +118,7 @@ def _built(space: Space, assignments: Iterable[Assignment], reasons: Counter[str
 
 
 def _corners(space: Space, rng: Random) -> Iterator[Assignment]:
-    """All numbers at their least, or all at their most, with words drawn."""
+    """Yield assignments with all numbers at their minimum, or all at their maximum, and the other values random."""
 
     def value(end: Callable[..., Any], path: str, axis: Axis) -> Any:
         return end(axis.values()) if ordered(axis) else axis.draw(rng)
@@ -129,25 +129,28 @@ def _corners(space: Space, rng: Random) -> Iterator[Assignment]:
 
 
 def _gap(constraint: str) -> Callable[[Architecture], float]:
-    """How far a network is from keeping one constraint; see `Expression.violation`."""
+    """Return a function that measures a network's violation of one constraint; see `Expression.violation`."""
     expression = Expression(constraint, NAMES)
     return lambda net: expression.violation(lookup_of(net))
 
 
 def _downhill(space: Space, built: Sequence[Built], gap: Callable[[Architecture], float]) -> Iterator[Built]:
-    """From the network of the least gap, move by move, to networks of less; till there is none, or no gap."""
-    here, net = min(built, key=lambda each: gap(each[1]))
-    least, left, moves = gap(net), WALKED, space.moves(here)
+    """Move step by step from the network with the smallest gap to networks with smaller gaps, and yield them.
+
+    Stop when the gap is 0, no move reduces it, or `MAX_MOVES` were tried.
+    """
+    start, net = min(built, key=lambda each: gap(each[1]))
+    least, left, moves = gap(net), MAX_MOVES, space.moves(start)
     while least > 0 and left > 0 and (moved := next(moves, None)) is not None:
         left -= 1
-        for here, net in _built(space, [moved]):
+        for assignment, net in _built(space, [moved]):
             if gap(net) < least:
-                least, moves = gap(net), space.moves(here)
-                yield here, net
+                least, moves = gap(net), space.moves(assignment)
+                yield assignment, net
 
 
 def _unreachable(space: Space, nets: Sequence[Architecture], exact: bool) -> Iterator[str]:
-    """Which constraints nothing meets, and what comes nearest; or which are not met together."""
+    """Yield the constraints that no network meets, with the nearest value, or those that are not met together."""
     number = len({net.key for net in nets})
     nothing, where = "nothing in the space meets", f"among all {number:,} networks"
     if not exact:
@@ -171,7 +174,7 @@ def _unreachable(space: Space, nets: Sequence[Architecture], exact: bool) -> Ite
 
 
 def _shown(texts: Iterable[str], net: Architecture) -> str:
-    """The values that constraints speak of."""
+    """Return the network's values that the constraints use, as text."""
     value, parts = lookup_of(net), list[str]()
     for name in dict.fromkeys(name for text in texts for name in Expression(text, NAMES).names):
         try:

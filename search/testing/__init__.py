@@ -1,13 +1,12 @@
-"""The contracts of a search's parts, for whoever writes one: a strategy of a sampler, or a rule that stops trials.
+"""Contract checks for authors of a search's parts: a sampler's strategy, or a stopping rule.
 
     from search.testing import check_strategy
 
     def test_my_strategy() -> None:
         check_strategy(lambda space, objectives, seed: MyStrategy(space, seed))
 
-A check raises an `AssertionError` that names the law that is broken, what was found and what was expected. The laws are
-in tables of functions (`STRATEGY_LAWS`, `STOPPING_LAWS`), so that a test may be parametrised over them. No test runner
-is needed.
+A check raises an `AssertionError` with the broken law, what was found and what was expected. The laws are functions in
+tables (`STRATEGY_LAWS`, `STOPPING_LAWS`), so that a test can be parametrised over them. No test runner is needed.
 """
 
 from __future__ import annotations

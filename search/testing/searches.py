@@ -1,4 +1,4 @@
-"""Searches on small spaces, whose trials end at once: what a strategy is checked with."""
+"""Searches on small spaces whose trials finish immediately, used to check strategies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resnet_space import Space, complexity
 from search.samplers.sampler import Outcome, Proposal, Sampler, Strategy
 
 Make = Callable[[Space, tuple[str, ...], int], Strategy]
-"""A strategy that knows nothing yet: of a space, its objectives and a seed."""
+"""Makes a strategy without history from a space, the objectives' names and a seed."""
 
 History = list[tuple[Proposal, Outcome | None]]
 
@@ -19,7 +19,7 @@ OBJECTIVES = ("error", "macs")
 SET = {"width": 0.25, "input_shape": [1, 8, 8], "stages.*.units": 1}
 
 SPACES: dict[str, dict[str, Any]] = {
-    # 12 networks; the bias counts with the gate alone.
+    # 12 networks; the bias is active only with the gate.
     "small": {
         "axes": {
             "unit.shortcut.kind": ["identity", "exclusive_gate", "none"],
@@ -27,7 +27,7 @@ SPACES: dict[str, dict[str, Any]] = {
             "unit.order": ["original", "full_preactivation", "bn_after_addition"],
         }
     },
-    # 14 networks: units are chosen for two of three orders.
+    # 14 networks: the number of units is chosen for two of the three orders only.
     "conditions": {
         "axes": {
             "unit.order": ["original", "full_preactivation", "bn_after_addition"],
@@ -36,7 +36,7 @@ SPACES: dict[str, dict[str, Any]] = {
         },
         "when": {"stages.*.units": {"unit.order": ["original", "full_preactivation"]}},
     },
-    # 24 networks, others that are too deep, and bottlenecks too thin for a cardinality of 4.
+    # 24 networks; others are too deep, or have bottlenecks too narrow for a cardinality of 4.
     "constraints": {
         "axes": {
             "stages.*.units": [1, 2, 3],
@@ -66,14 +66,14 @@ def sampler(make: Make, where: Space, seed: int = 0, **settings: Any) -> Sampler
 
 
 def trained(proposal: Proposal) -> Outcome:
-    """An error that the network decides, as if it had been trained."""
+    """Return a complete outcome whose error depends on the network and seed only, as if it had been trained."""
     cost = complexity(proposal.net)
     luck = Random(f"{proposal.net.key} {proposal.seed}").random()
     return Outcome("complete", ((1 / (1 + proposal.net.depth) + luck) / 2, float(cost.macs)))
 
 
-def badly(proposal: Proposal) -> Outcome:
-    """Every end there is, in turn."""
+def every_outcome_in_turn(proposal: Proposal) -> Outcome:
+    """Return one of all possible final outcomes, depending on the proposal's number."""
     kinds = (trained(proposal), Outcome("pruned"), Outcome("diverged"), Outcome("failed"))
     late = Outcome("complete", trained(proposal).values, violation=0.5)
     return (*kinds, late)[proposal.number % 5]
@@ -82,8 +82,10 @@ def badly(proposal: Proposal) -> Outcome:
 def drive(
     of: Sampler, asks: int, become: Callable[[Proposal], Outcome] = trained, at_once: int = 1
 ) -> tuple[list[Proposal], History]:
-    """Ask so many times, with `at_once` running at a time, of which the last begun ends first: what was asked for, and
-    the history."""
+    """Ask a sampler `asks` times, with up to `at_once` trials running, and return the proposals and the history.
+
+    The trial that started last finishes first.
+    """
     asked, history, running = list[Proposal](), dict[int, tuple[Proposal, Outcome | None]](), list[Proposal]()
     while len(asked) < asks:
         proposal = of.ask()

@@ -1,4 +1,4 @@
-"""How trials are executed: what makes them faster or smaller, and changes no number but by rounding."""
+"""How trials are executed: settings that change speed and memory, and results only by rounding."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from search.trials.resources import Resources
 
 @dataclass(frozen=True)
 class Execution:
-    """On which device, and by which means; by default those of a CPU without faults."""
+    """Device and settings for training; the defaults are for a CPU whose kernels are all correct."""
 
     device: str = "cpu"
     recompute: bool = False
-    """Whether the activations of branches are computed again in the backward pass, not kept (see `build`)."""
+    """Whether the branches' activations are recomputed in the backward pass instead of stored (see `build`)."""
     recorded: bool = False
-    """Whether a step on CUDA is launched as one graph, if it can be recorded; why not is reported as a `Notice`."""
+    """Whether a step on CUDA is launched as one graph. If it cannot be recorded, a `Notice` reports the reason."""
     detours: Detours = field(default_factory=lambda: NO_DETOURS)
-    """For layers whose kernels are wrong on this machine (see `soundness`)."""
+    """Workarounds for layers whose kernels are wrong on this machine (see `soundness`)."""
     checkpoint_seconds: float = 0
-    """Between two checkpoints, at least: they are written after an epoch, by default after each."""
+    """Minimum seconds between two checkpoints, which are written after an epoch; default: after each epoch."""
 
     @classmethod
     def of(cls, resources: Resources, detours: Detours) -> Execution:
-        """As a study asks for it."""
+        """Return the settings for a study's resources."""
         return cls(
             device=resources.device,
             recompute=resources.recompute,

@@ -16,7 +16,7 @@ TensorSlots = Sequence[tuple[dict[str, Any], str]]
 """Where modules keep tensors: the dictionary of their parameters or buffers, and the name in it."""
 
 IN_BF16 = (nn.Conv2d, nn.Linear, Linears)
-"""Layers whose weights autocast casts."""
+"""Layers whose weights autocast converts."""
 
 
 class BatchedLaunches:

@@ -1,4 +1,4 @@
-"""Who trains: members, a seed's network and how far it is, and groups of them that take their steps as one network."""
+"""The trials in training (members), and groups of members that are trained as one fused network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from search.trials.trial import TrialSpec
 
 @dataclass(eq=False)
 class Member:
-    """One trial under way."""
+    """One trial in training: its network, optimiser and progress."""
 
     spec: TrialSpec
     folder: Place | None
@@ -31,13 +31,13 @@ class Member:
     state: checkpoint.State
 
     notices: list[Notice] = field(default_factory=list)
-    """What was found on the way here."""
+    """Notices from restoring its checkpoints."""
     saved: int = 0
     """The step of its newest checkpoint."""
     unsaved: bool = False
     """Whether its last checkpoint could not be written."""
     rng: Tensor = field(default_factory=torch.get_rng_state)
-    """Where the generator of what it draws in training stands, on the CPU."""
+    """The state of the CPU generator for its random numbers in training."""
 
     @classmethod
     def of(
@@ -50,7 +50,7 @@ class Member:
         detours: Detours = NO_DETOURS,
         generations: Sequence[str] = checkpoint.GENERATIONS,
     ) -> Member:
-        """The trial where the first of its checkpoints that can be read left it, or at its beginning."""
+        """Return the trial restored from the first of its checkpoints that can be read, or at its start."""
         begin = partial(beginning, spec, device, recompute=recompute, detours=detours)
         member = cls(spec, folder, *begin(), checkpoint.State())
         found = []
@@ -65,22 +65,24 @@ class Member:
                 member.model, member.optimizer = begin()
         member.rng, member.saved = torch.get_rng_state(), member.state.step
         if found:
-            after = f"goes on behind step {member.state.step}" if member.state.step else "begins anew"
+            after = f"resumes after step {member.state.step}" if member.state.step else "starts again"
             member.notices.append(Notice(spec.key, f"{' and '.join(found)}; {after}"))
         return member
 
     @property
     def place(self) -> tuple[int, bool]:
-        """How far it is, and whether its learning rate is the warm-up's: those of one place may train together."""
+        """Its step, and whether it is warming up: members with the same place can train together."""
         return self.state.step, self.state.warming_up
 
 
 def beginning(
     spec: TrialSpec, device: str, *, recompute: bool = False, detours: Detours = NO_DETOURS
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """The seed's network, with layers whose kernels are wrong here on their detours, and its optimiser, before the
-    first step."""
-    # Dropout draws from the global generator as it trains; the weights have generators of their own.
+    """Return the seed's network and its optimiser before the first step.
+
+    Layers whose kernels are wrong on this machine use their workarounds.
+    """
+    # Dropout draws from the global generator in training; the initial weights use generators of their own.
     torch.manual_seed(spec.seed)
     model = build(spec.architecture, spec.seed, recompute=recompute).to(memory_format=torch.channels_last).to(device)
     apply_detours(model, detours)
@@ -88,7 +90,7 @@ def beginning(
 
 
 def sgd(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; every step sets the rate anew."""
+    """Return the recipe's optimiser; every step sets its learning rate again."""
     return torch.optim.SGD(
         model.parameters(),
         lr=recipe.lr,
@@ -100,10 +102,10 @@ def sgd(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def furthest_behind(members: Sequence[Member], total: int) -> list[Member]:
-    """Who trains next: of those that have steps to do, the ones with the fewest done, and with one learning rate.
+    """Return the members to train next: the unfinished ones with the fewest steps done and the same learning rate.
 
-    Members stand apart where they were begun apart, or where the warm-up ends earlier for one than for another; those
-    behind go first, so that all are level again.
+    Members can be at different steps, because they started separately or their warm-ups ended at different epochs. The
+    ones furthest behind are trained first until all are at the same step.
     """
     going = [member for member in members if member.state.step < total]
     if not going:
@@ -115,10 +117,11 @@ def furthest_behind(members: Sequence[Member], total: int) -> list[Member]:
 def level(
     members: Sequence[Member], device: str, *, recompute: bool = False, detours: Detours = NO_DETOURS
 ) -> list[Member]:
-    """The members, each one checkpoint back whose newest was written together with another's that is not there.
+    """Return the members, with some restored from their previous checkpoint so that all can resume together.
 
-    So it is after a kill between two members' checkpoints. They take the epochs since then together again, as they
-    began them: the same bits as without the kill. Alone, those of an earlier step would have other roundings.
+    A member goes back if its newest checkpoint was written together with another member's that is missing. This happens
+    after a kill between the two. The members then repeat the epochs since that checkpoint together, and the results are
+    bit-identical to a run without the kill. Trained separately, they would round differently.
     """
     newest = {member.spec.key: member.state.step for member in members}
     found = []
@@ -132,7 +135,7 @@ def level(
                 detours=detours,
                 generations=[checkpoint.BEFORE],
             )
-            # Or else it is lost, and this would be the trial's beginning in its place.
+            # Otherwise the previous checkpoint is lost, and this would be the trial's start.
             known = back.state.step == member.state.before
             if known and _reached(back.state.level, newest):
                 checkpoint.restore_previous(member.folder)
@@ -144,34 +147,38 @@ def level(
 
 @lru_cache(maxsize=1)
 def _forget_others(net: str, recipe: Recipe) -> None:
-    """Have torch forget what it compiled before, unless it was for trials like these.
+    """Clear torch's compiled code unless it was compiled for trials like these.
 
-    It compiles a function for 8 networks in a process, and runs it as it is, without a word, for any that come after.
+    torch compiles a function at most 8 times per process, and silently runs it uncompiled for any further network.
     """
     torch.compiler.reset()
 
 
 def _reached(level: Mapping[str, int], newest: Mapping[str, int]) -> bool:
-    """Whether all that are here have come as far as they were."""
+    """Whether all members in both mappings are at least as far as `level` says."""
     return all(newest.get(key, step) >= step for key, step in level.items())
 
 
 class Group:
-    """Members of one recipe that stand at one step. One is its own network and optimiser; several are fused.
+    """Members with the same recipe and step. A single member uses its own network and optimiser; several are fused.
 
-    What they learn is theirs when `hand_back` is called, and not before.
+    The members' own weights are updated only when `hand_back` is called.
     """
 
     layout = torch.channels_last
-    """How images lie in memory as they come in, and so in all layers behind. `beginning` lays weights the same way."""
+    """The memory layout of the input images and so of all later layers. `beginning` uses the same for the weights."""
 
     def __init__(self, members: Sequence[Member], detours: Detours = NO_DETOURS) -> None:
-        """Raises `fused.Unfusable` for several that cannot be."""
+        """Fuse the members.
+
+        Raises:
+            Unfusable: several members cannot be fused.
+        """
         self.members = list(members)
         self.recipe = members[0].spec.recipe
         self.alone = len(members) == 1
         self.ahead = False
-        """Whether it has learned what was not handed back."""
+        """Whether it was trained since the last `hand_back`."""
         self.model, self.optimizer = members[0].model, members[0].optimizer
         if not self.alone:
             self.model = fuse([member.model for member in members])
@@ -179,7 +186,7 @@ class Group:
             self.optimizer = sgd(self.model, self.recipe)
             self.generators = [torch.Generator() for _ in members]
             draw_from(self.model, self.generators)
-        # Listed once: to ask a network of hundreds of modules for them takes as long as some of its layers.
+        # Listed once: collecting them from a network of hundreds of modules takes as long as some of its layers.
         self.weights = list(self.model.parameters())
         self.for_all = BatchedLaunches(self.model)
         if not self.alone:
@@ -189,24 +196,24 @@ class Group:
             self._take_momenta()
         self.draw_on()
         self.whole: torch.Size | None = None
-        """Of the first batch: the shape that is compiled for."""
+        """The shape of the first batch, for which the model is compiled."""
         self.compiled: Callable[[Tensor], Tensor] = self.model
         if self.recipe.compile:
             _forget_others(members[0].spec.architecture.key, self.recipe)
             self.compiled = torch.compile(self.model, dynamic=False)
 
     def logits(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
-        """(n, classes) of each member for its own images (n, C, H, W)."""
+        """Return each member's logits (n, classes) for its own images (n, C, H, W)."""
         x = torch.cat(list(images), 1).contiguous(memory_format=self.layout)
         self.whole = self.whole or x.shape
-        # Not for an epoch's smaller last batch: to compile once more takes longer, and code for any size is slower.
+        # Not for the smaller last batch of an epoch: compiling again takes longer, and code for any size is slower.
         forward = self.compiled if x.shape == self.whole else self.model
         with self.for_all.forward(x.device):
             logits = forward(x)
         return logits.chunk(len(self.members), dim=1)
 
     def draw_on(self) -> None:
-        """Go on where the members' random numbers stand. Alone they are drawn from torch's own generator."""
+        """Restore the members' generator states. A single member draws from torch's global generator."""
         if self.alone:
             torch.set_rng_state(self.members[0].rng)
             return
@@ -214,7 +221,7 @@ class Group:
             generator.set_state(member.rng)
 
     def note_generators(self) -> None:
-        """Let the members know where their random numbers stand."""
+        """Store the generator states in the members."""
         if self.alone:
             self.members[0].rng = torch.get_rng_state()
             return
@@ -222,17 +229,17 @@ class Group:
             member.rng = generator.get_state()
 
     def hand_back(self) -> None:
-        """Give the members their weights, statistics and momenta, if they have not got them yet."""
+        """Copy weights, statistics and momenta to the members, if the group was trained since the last time."""
         ahead, self.ahead = self.ahead, False
         if self.alone or not ahead:
             return
         unfuse(self.state)
         momenta = []
-        for mine, theirs in self.learned:
-            momentum = self.optimizer.state[mine].get("momentum_buffer")
+        for fused, originals in self.learned:
+            momentum = self.optimizer.state[fused].get("momentum_buffer")
             if momentum is not None:
-                parts = divided(momentum, theirs)
-                for member, parameter, part in zip(self.members, theirs, parts, strict=True):
+                parts = divided(momentum, originals)
+                for member, parameter, part in zip(self.members, originals, parts, strict=True):
                     own = member.optimizer.state[parameter]
                     if own.get("momentum_buffer") is None:
                         own["momentum_buffer"] = torch.empty_like(parameter)
@@ -243,10 +250,10 @@ class Group:
                 settings["lr"] = common["lr"]
 
     def _take_momenta(self) -> None:
-        for mine, theirs in self.learned:
+        for fused, originals in self.learned:
             momenta = [
                 member.optimizer.state[parameter].get("momentum_buffer")
-                for member, parameter in zip(self.members, theirs, strict=True)
+                for member, parameter in zip(self.members, originals, strict=True)
             ]
             if None not in momenta:
-                self.optimizer.state[mine]["momentum_buffer"] = join(momenta)
+                self.optimizer.state[fused]["momentum_buffer"] = join(momenta)

@@ -1,4 +1,4 @@
-"""Train: reads from top to bottom. Same spec, same numbers, whoever runs it."""
+"""Train trials. Read from top to bottom. The same spec gives the same numbers with every runner."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
 
 LOOK = 512
-"""Images that are evaluated side by side to measure errors, over all networks."""
+"""Batch size for measuring errors, over all networks."""
 
 LOOK_ON_GPU = 4096
-"""The same on a GPU, for images of up to 32x32; fewer of larger ones, at least `LOOK`."""
+"""The same on a GPU, for images of up to 32x32; smaller for larger images, but at least `LOOK`."""
 
 PASSES = 11
-"""Forward passes that a latency is the median of."""
+"""Number of timed forward passes; the latency is their median."""
 
 CPU = Execution()
 
@@ -46,16 +46,16 @@ def train(
     probes: Collection[int] = (),
     execution: Execution = CPU,
 ) -> Iterator[Event]:
-    """Train, and report what happens: `Started`, an `Epoch` each, `Finished`; a `Probe` after each epoch in `probes`.
+    """Train a trial and yield `Started`, one `Epoch` per epoch, `Finished`, and a `Probe` after each epoch in `probes`.
 
-    With a `folder`, an epoch ends in a checkpoint there if the last one was `checkpoint_seconds` ago, and so does the
-    last epoch; who stops asking, and closes this, leaves one of the last epoch that was reported. A trial that was
-    killed goes on after its last one, on the CPU with the same bits as if it had never stopped; epochs reported before
-    are reported again. A checkpoint that is damaged or cannot be written is reported as a `Notice`. At the end the
-    weights stay as `weights.safetensors`.
+    With a `folder`, a checkpoint is written there after an epoch if the last one is `checkpoint_seconds` old, and after
+    the last epoch. Closing the generator early writes a checkpoint of the last reported epoch. A killed trial resumes
+    from its last checkpoint; on the CPU the results are bit-identical to an uninterrupted trial. Epochs reported before
+    are reported again. A damaged checkpoint, or one that cannot be written, is reported as a `Notice`. At the end the
+    weights are kept as `weights.safetensors`.
 
-    The validation split is measured every epoch. The test split is measured once, at the end of a complete trial.
-    A loss or weights that are NaN or infinite end the trial as `diverged`.
+    Errors are measured on the validation split after every epoch and on the test split once, at the end of a complete
+    trial. A loss or weights that are NaN or infinite finish the trial as `diverged`.
     """
     return train_together([spec], images, folders=[folder], probes=probes, execution=execution)
 
@@ -68,10 +68,11 @@ def train_together(
     probes: Collection[int] = (),
     execution: Execution = CPU,
 ) -> Iterator[Event]:
-    """`train` for trials of one recipe and shape, a folder each, their networks fused into one for the steps.
+    """Do what `train` does for several trials of one recipe and shape, with their networks fused for the steps.
 
-    Each has its own images, loss, statistics and end: its numbers are those it has alone, but for rounding. One that
-    diverges leaves; the others do not notice. A trial's `seconds` are its share of the clock's.
+    Each trial has its own folder, images, loss and statistics; its numbers are those it has alone, up to rounding. A
+    trial that diverges leaves the group without affecting the others. A trial's `seconds` are its share of the elapsed
+    time.
 
     Raises:
         Unfusable: the networks cannot be fused.
@@ -88,7 +89,7 @@ def _train(
     probes: Collection[int],
     execution: Execution,
 ) -> Iterator[Event]:
-    """The events of `train_together`: all begin, epoch after epoch is taken and judged, and those that are left end."""
+    """Yield the events of `train_together`: start all trials, train and judge each epoch, finish those that remain."""
     recipe, device = specs[0].recipe, execution.device
     members = begun(specs, folders, execution)
     for member in members:
@@ -107,35 +108,35 @@ def _train(
         if take is None or take.group.members != behind:
             if take is not None:
                 take.group.hand_back()
-            # First the group before is released, with its graph: there may be no room for both.
+            # The previous group is released first, with its graph: memory can be too small for both.
             take = None
             take = make_stepper(Group(behind, execution.detours), device, recorded=execution.recorded)
         done = epoch(take, split, images, total)
         take.group.note_generators()
-        # With whoever leaves, since the others go on in another group: after a kill, none of them begins with them.
+        # Also when a trial leaves, since the others continue in another group: after a kill, they resume without it.
         save = saving.due or done.step == total or not all(done.sound)
         if save or done.number in probes:
             take.group.hand_back()
         seconds = (time.monotonic() - done.began) / len(behind)
 
-        told: list[Event] = [*take.reported(), *saving.finished_notices()]
+        reported: list[Event] = [*take.reported(), *saving.finished_notices()]
         gone = dict[str, int]()
         measured = errors(take.group.model, validation, images, recipe, device, networks=len(behind))
         for member, event in zip(behind, judged(behind, done, measured, seconds), strict=True):
-            told.append(event)
+            reported.append(event)
             if isinstance(event, Finished):
                 members.remove(member)
                 gone[event.key] = done.step
             elif done.number in probes:
-                # Before the checkpoint: a trial that is killed in between does the epoch again, and this.
+                # Before the checkpoint: a trial killed in between repeats the epoch and the probe.
                 yield probe(event.key, done.number, member.model, split, images)
-        # All checkpoints before all that is reported, so that a kill finds them level.
+        # All checkpoints before all reports, so that after a kill all are at the same epoch.
         if save:
-            told += saving.save(members, gone)
+            reported += saving.save(members, gone)
         try:
-            yield from told
+            yield from reported
         except GeneratorExit:
-            # Nobody asks for more, as after a signal: what was learned since is not to be learned again.
+            # The generator was closed, as after a signal: save the work done since the last checkpoint.
             take.group.hand_back()
             saving.save_at_exit(members)
             raise
@@ -147,7 +148,7 @@ def _train(
 
 
 def begun(specs: Sequence[TrialSpec], folders: Sequence[Place | None], execution: Execution) -> list[Member]:
-    """The trials at their beginning, or where their checkpoints left them.
+    """Return the trials at their start, or restored from their checkpoints.
 
     Raises:
         Unfusable: their networks cannot be fused.
@@ -164,29 +165,29 @@ def begun(specs: Sequence[TrialSpec], folders: Sequence[Place | None], execution
 
 @dataclass(frozen=True)
 class Done:
-    """An epoch's steps: what they gave for each of the networks that took them together."""
+    """The results of an epoch's steps, for each of the networks trained together."""
 
     number: int
-    """Of the epoch, from 1."""
+    """Number of the epoch, from 1."""
     began: float
-    """By the monotonic clock."""
+    """Start time on the monotonic clock."""
     first: int
     """Steps before this epoch."""
     step: int
-    """Steps now."""
+    """Steps after this epoch."""
     lr: float
-    """Of the last step."""
+    """Learning rate of the last step."""
     losses: Tensor
     """(steps, networks)."""
     sound: Sequence[bool]
     """Whether all of a network's losses are finite."""
     wrong: Tensor
-    """Images of `seen` that were classified wrongly, before each step."""
+    """Number of images, out of `seen`, that were classified wrongly in the forward passes of the steps."""
     seen: int
 
 
 def epoch(take: EagerStepper, split: Split, images: Images, total: int) -> Done:
-    """One epoch of a group, or less where `total` steps end in it."""
+    """Train a group for one epoch, or for less if `total` steps are reached."""
     members, recipe, device = take.group.members, take.group.recipe, take.device
     state = members[0].state
     step, warming_up, number = state.step, state.warming_up, len(state.history)
@@ -217,7 +218,7 @@ def epoch(take: EagerStepper, split: Split, images: Images, total: int) -> Done:
         wrong += mistakes
         seen += len(ys[0])
         step += 1
-    # The losses are read once an epoch: reading them after each step would make the device wait.
+    # The losses are read once per epoch: reading them after each step would make the device wait.
     curves = torch.stack(losses).float()
     sound = curves.isfinite().all(0).tolist()
     return Done(number + 1, began, state.step, step, lr, curves, sound, wrong, seen)
@@ -226,7 +227,7 @@ def epoch(take: EagerStepper, split: Split, images: Images, total: int) -> Done:
 def judged(
     members: Sequence[Member], done: Done, validation_errors: Sequence[float], seconds: float
 ) -> Iterator[Epoch | Finished]:
-    """Of each member what its epoch gave, which its state then has; or its end, if its loss is not finite."""
+    """Yield each member's epoch and record it in its state; or its `Finished`, if its loss is not finite."""
     for member, curve, sound, missed, validation_error in zip(
         members, done.losses.unbind(1), done.sound, done.wrong, validation_errors, strict=True
     ):
@@ -255,12 +256,14 @@ def judged(
 
 
 def ended(member: Member, images: Images, device: str, latencies: dict[str, float]) -> Iterator[Finished]:
-    """The end of a trial that took all of its steps. A network's latency is measured once, whatever its seeds learned:
-    `latencies` are those that are known, by the network's key."""
+    """Finish a trial that has done all its steps.
+
+    A network's latency is measured once for all its seeds: `latencies` caches it by the network's key.
+    """
     key, recipe, model = member.spec.key, member.spec.recipe, member.model
     if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
-        # The last step's doing: no loss was left to show it.
-        reason = f"weights are not finite behind step {member.state.step}"
+        # Caused by the last step: no later loss could show it.
+        reason = f"weights are not finite after step {member.state.step}"
         yield Finished(key, "diverged", reason, seconds=spent(member))
         return
     [test_error] = errors(model, images.test, images, recipe, device)
@@ -271,7 +274,7 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
         if member.folder:
             checkpoint.save_weights(member.folder, model)
     except OSError as problem:
-        # Its checkpoint stays, so that trying again is no training.
+        # Its checkpoint is kept, so that a retry needs no training.
         reason = f"its weights could not be kept: {problem.strerror or problem}"
         yield Finished(key, "failed", reason, seconds=spent(member))
         return
@@ -284,33 +287,33 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
         seconds=spent(member),
     )
     if member.folder:
-        # Asked for more, so the end was taken; a kill before that costs another look at the test split, no training.
+        # The consumer has the `Finished` event. A kill before this only repeats the test measurement, not the training.
         checkpoint.remove_checkpoints(member.folder)
 
 
 def spent(member: Member) -> float:
-    """Seconds of all of a trial's epochs."""
+    """Return the total seconds of a trial's epochs."""
     return sum(epoch.seconds for epoch in member.state.history)
 
 
 def probe(key: str, epoch: int, model: nn.Module, split: Split, images: Images) -> Probe:
-    """How signals propagate now, in float32, over the first images of the training split as they are."""
+    """Measure signal propagation in float32 on the first images of the training split, without augmentation."""
     some = Split(split.x[: propagation.IMAGES], split.y[: propagation.IMAGES])
-    # The split may be too large for the device.
+    # The split can be too large for the device.
     device = next(model.parameters()).device
     [(x, y)] = batches(some, batch_size=len(some), mean=images.mean, std=images.std, device=device)
     return Probe(key, epoch, **vars(propagation.measure(model, x, y)))
 
 
 def learning_rate(recipe: Recipe, step: int, total: int, *, warming_up: bool) -> float:
-    """The rate of one step: the schedule's, or the warm-up's as long as that lasts."""
+    """Return the learning rate of one step: the warm-up's while it lasts, then the schedule's."""
     if warming_up and recipe.warm_up:
         return recipe.warm_up.lr
     return recipe.lr * recipe.schedule.factor(step / total)
 
 
 def still_warming_up(recipe: Recipe, warming_up: bool, train_error: float) -> bool:
-    """Whether the warm-up goes on behind an epoch with this training error."""
+    """Whether the warm-up continues after an epoch with this training error."""
     return bool(warming_up and recipe.warm_up and train_error >= recipe.warm_up.until_error)
 
 
@@ -318,7 +321,7 @@ def still_warming_up(recipe: Recipe, warming_up: bool, train_error: float) -> bo
 def errors(
     model: nn.Module, split: Split, images: Images, recipe: Recipe, device: str, *, networks: int = 1
 ) -> list[float]:
-    """Fraction of a split that each of the networks fused in a model classifies wrongly, in evaluation mode."""
+    """Return the fraction of a split that each network fused in a model classifies wrongly, in evaluation mode."""
     model.eval()
     wrong = torch.zeros(networks, dtype=torch.long, device=device)
     size = -(-side_by_side(images.shape, device) // networks)
@@ -331,7 +334,7 @@ def errors(
 
 
 def side_by_side(shape: tuple[int, int, int], device: str) -> int:
-    """Images (C, H, W) that are evaluated side by side: more on a GPU, where the launches of kernels count."""
+    """Return the batch size for evaluating images (C, H, W): larger on a GPU, where kernel launches are costly."""
     _, height, width = shape
     as_many = LOOK_ON_GPU * 32 * 32 // (height * width)
     return min(max(LOOK, as_many), LOOK_ON_GPU) if device.startswith("cuda") else LOOK
@@ -339,7 +342,10 @@ def side_by_side(shape: tuple[int, int, int], device: str) -> int:
 
 @torch.no_grad()
 def latency_ms(model: nn.Module, shape: tuple[int, int, int], recipe: Recipe, device: str) -> float:
-    """Milliseconds for one image to go through, in evaluation mode: the median of `PASSES` after as many to warm up."""
+    """Return the milliseconds of a forward pass of one image in evaluation mode.
+
+    It is the median of `PASSES` passes, after the same number of warm-up passes.
+    """
     model.eval()
     image = torch.zeros(1, *shape, device=device).contiguous(memory_format=torch.channels_last)
     taken = []

@@ -56,8 +56,9 @@ def test_the_2_to_the_4_minus_1_design_with_d_as_abc_has_resolution_four() -> No
         "AC": {"BD"},
         "AD": {"BC"},
     }
-    assert "resolution IV: main effects are clear of interactions of two factors, and these not of each other" in (
-        design.notes
+    assert (
+        "resolution IV: main effects are clear of two-factor interactions, but these are not clear of each other"
+        in (design.notes)
     )
 
 
@@ -111,7 +112,7 @@ def test_a_baseline_of_first_levels_makes_words_of_odd_length_negative() -> None
         "A = A, B = B, C = C, D = D, E = E; + is the second level",
         "8 of 32 cells, a 2^(5-2) fraction: D = -AB, E = -AC",
         "defining relation: I = -ABD = -ACE = BCDE",
-        "resolution III: main effects are clear of each other, and not of interactions of two factors",
+        "resolution III: main effects are clear of each other, but not of two-factor interactions",
     )
     high = dict.fromkeys("ABCDE", "high")
     assert "defining relation: I = ABD = ACE = BCDE" in compiled(5, high, generators=["D=AB", "E=AC"]).notes

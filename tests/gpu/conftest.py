@@ -1,4 +1,4 @@
-"""A GPU, or the CPU in its place where the tests themselves are tried; small networks on random images."""
+"""A GPU, or the CPU to try out the tests themselves; small networks on random images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
 
 VARIABLE = "RESNET_SPACE_GPU_TESTS"
-"""`cpu` runs what needs no CUDA on the CPU, as `RESNET_SPACE_ALL` does: a test that has never run is likely wrong."""
+"""`cpu` runs the tests that need no CUDA on the CPU, as `RESNET_SPACE_ALL` does: untried tests are often wrong."""
 
 BATCH = 32
 WHOLE_BATCHES = 8
@@ -24,7 +24,7 @@ LAST_BATCH = 20
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a GPU's libraries warn of is no test's failure: they are others on each machine."""
+    """Do not turn warnings into failures: the GPU's libraries differ from machine to machine."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.filterwarnings("default"))
@@ -41,7 +41,7 @@ def device() -> str:
 
 @pytest.fixture
 def gpu(device: str) -> str:
-    """The device of what a CPU cannot take the place in."""
+    """The device for tests that cannot run on a CPU."""
     if device == "cpu":
         pytest.skip("needs a GPU")
     return device
@@ -49,7 +49,7 @@ def gpu(device: str) -> str:
 
 @pytest.fixture(scope="session")
 def net(device: str) -> Architecture:
-    """Three units; as wide as ResNet-20 on a GPU, whose kernels depend on that."""
+    """A network of three units. On a GPU it is as wide as ResNet-20, because the choice of kernels depends on that."""
     small = {"stages.*.units": 1, "input_shape": [3, 16, 16]}
     return preset("resnet20").assign(small | ({"width": 0.25, "input_shape": [3, 8, 8]} if device == "cpu" else {}))
 
@@ -62,13 +62,13 @@ def data(net: Architecture) -> DataSet:
 
 @pytest.fixture(scope="session")
 def images(data: DataSet) -> Images:
-    """Whole batches, and a last smaller one."""
+    """Full batches and a smaller last one."""
     return load(data)
 
 
 @pytest.fixture(scope="session")
 def specs(net: Architecture, data: DataSet, images: Images) -> Callable[..., list[TrialSpec]]:
-    """`specs(2, changes={"width": 2}, epochs=3, ...)`: trials of two seeds; the rest is the recipe's."""
+    """`specs(2, changes={"width": 2}, epochs=3, ...)`: trials of two seeds; other arguments go to the recipe."""
 
     def make(seeds: int = 1, changes: dict[str, Any] | None = None, **recipe: Any) -> list[TrialSpec]:
         settings = {"epochs": 1, "batch_size": BATCH, "lr": 0.01, **recipe}

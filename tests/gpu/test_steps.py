@@ -1,4 +1,4 @@
-"""Every way to take a step on a GPU gives the losses of the plainest one."""
+"""Every way to run a training step on a GPU gives the losses of the simplest one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Specs = Callable[..., list[TrialSpec]]
 AUTOCAST = pytest.mark.parametrize("autocast", ["none", "bf16"])
 BATCH = 32
 NEAR: dict[str, Any] = {"rtol": 0.02, "atol": 0.02}
-"""Of two runs whose sums are in another order: no bits, since atomic sums have none."""
+"""Tolerance for sums in another order: atomic additions are not bit-reproducible."""
 ROUGHLY: dict[str, Any] = {"rtol": 0.05, "atol": 0.05}
-"""Of other kernels, in bf16 or TF32."""
+"""Tolerance for other kernels, in bf16 or TF32."""
 
 
 def group(specs: Sequence[TrialSpec], device: str, **settings: Any) -> Group:
@@ -33,7 +33,7 @@ def group(specs: Sequence[TrialSpec], device: str, **settings: Any) -> Group:
 def losses(
     specs: Sequence[TrialSpec], images: Images, device: str, *, recorded: bool = False, **settings: Any
 ) -> Tensor:
-    """(steps, seeds) of an epoch whose last batch is smaller, at a rate that falls."""
+    """Return the losses (steps, seeds) of one epoch with a smaller last batch and a falling learning rate."""
     take = make_stepper(group(specs, device, **settings), device, recorded=recorded)
     split = images.train.to(device)
     orders = [
@@ -95,7 +95,7 @@ def test_every_batch_norm_counts_every_step(
 @AUTOCAST
 @pytest.mark.parametrize("seeds", [2, 8])
 @pytest.mark.parametrize("recorded", [False, True], ids=["eager", "graph"])
-def test_fused_seeds_have_the_losses_that_they_have_alone(
+def test_fused_seeds_have_the_same_losses_as_alone(
     seeds: int, autocast: str, recorded: bool, device: str, specs: Specs, images: Images
 ) -> None:
     some = specs(seeds, autocast=autocast)
@@ -111,7 +111,7 @@ def test_a_compiled_step_gives_the_losses_of_an_eager_one(
     torch.testing.assert_close(found, losses(specs(autocast="bf16"), images, gpu), **ROUGHLY)
 
 
-def test_a_graph_draws_dropout_anew_at_each_step_as_its_kernels_do(device: str, specs: Specs, images: Images) -> None:
+def test_a_graph_draws_new_dropout_masks_at_each_step(device: str, specs: Specs, images: Images) -> None:
     some = specs(changes={"unit.shortcut": {"kind": "dropout", "p": 0.5}})
     torch.testing.assert_close(losses(some, images, device, recorded=True), losses(some, images, device), **NEAR)
 
@@ -122,6 +122,6 @@ def test_stochastic_depth_is_not_recorded_and_learns(device: str, specs: Specs, 
     assert losses(some, images, device, recorded=True).isfinite().all()
 
 
-def test_activations_that_are_computed_again_change_no_loss(device: str, specs: Specs, images: Images) -> None:
+def test_recomputing_activations_changes_no_loss(device: str, specs: Specs, images: Images) -> None:
     found = losses(specs(), images, device, recompute=True)
     torch.testing.assert_close(found, losses(specs(), images, device), **NEAR)

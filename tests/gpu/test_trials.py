@@ -1,4 +1,4 @@
-"""Whole trials on a GPU: they go on where they were, survive a lack of memory, share a GPU, and are taken away."""
+"""Complete trials on a GPU: resuming, lack of memory, sharing a GPU, and exporting networks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Specs = Callable[..., list[TrialSpec]]
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = 0.1
-"""Of a split: errors of two trainings whose roundings differ may be so far apart."""
+"""Tolerance for the error, as a fraction of a split, between two trainings that round differently."""
 
 TRAINS = """
 import json, sys
@@ -65,7 +65,7 @@ def test_a_trial_learns(recorded: bool, device: str, specs: Specs, images: Image
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_trials_that_were_stopped_go_on_after_their_last_checkpoint(
+def test_stopped_trials_resume_from_their_last_checkpoint(
     seeds: int, device: str, specs: Specs, images: Images, tmp_path: Path
 ) -> None:
     pytest.importorskip("safetensors")
@@ -84,14 +84,14 @@ def test_trials_that_were_stopped_go_on_after_their_last_checkpoint(
     assert steps == [steps[0]] * seeds
     assert steps[0] > 0
     for spec in some:
-        ended, undisturbed = (end([e for e in events if e.key == spec.key]) for events in (after, whole))
+        ended, uninterrupted = (end([e for e in events if e.key == spec.key]) for events in (after, whole))
         assert ended.status == "complete", ended.reason
-        assert ended.test_error == pytest.approx(undisturbed.test_error, abs=FEW)
+        assert ended.test_error == pytest.approx(uninterrupted.test_error, abs=FEW)
 
 
 @pytest.fixture
 def no_memory(device: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """No memory, until what is given is called. On a CPU the error comes once, from a function in training's place."""
+    """Leave no memory until the returned function is called. On a CPU, a replaced `train` raises the error once."""
     if device == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
@@ -111,10 +111,10 @@ def no_memory(device: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     yield lambda: None
 
 
-def test_a_trial_without_memory_is_tried_once_more_and_trains_when_there_is_some(
+def test_a_trial_without_memory_is_retried_once_and_trains_if_there_is_some(
     device: str, specs: Specs, no_memory: Callable[[], None]
 ) -> None:
-    # Maps of tens of mebibytes on a GPU: more than is left in what earlier tests have reserved.
+    # On a GPU, feature maps of tens of mebibytes: more than is free in the memory that earlier tests reserved.
     [spec] = specs(changes={"width": 8} if device == "cuda" else {})
     events = []
     for event in work(Job(trials=(spec,)), Resources(gpus=int(device == "cuda")), None):
@@ -138,7 +138,7 @@ def test_two_processes_share_a_gpu_and_each_trains_as_alone(device: str, specs: 
     assert first == pytest.approx(second, rel=0.02)
 
 
-def test_a_gpu_counts_the_errors_that_the_cpu_counts(device: str, specs: Specs, images: Images) -> None:
+def test_a_gpu_and_the_cpu_measure_the_same_error(device: str, specs: Specs, images: Images) -> None:
     [spec] = specs()
     model = build(spec.architecture, spec.seed)
     found = {}
@@ -146,12 +146,12 @@ def test_a_gpu_counts_the_errors_that_the_cpu_counts(device: str, specs: Specs, 
         model.to(place)
         split = Split(images.test.x.to(place), images.test.y.to(place))
         [found[place]] = errors(model, split, images, spec.recipe, place)
-    # Of two logits that are close the other may be the larger one.
+    # If two logits are close, rounding can swap them.
     assert found[device] == pytest.approx(found["cpu"], abs=0.02)
 
 
 @pytest.mark.parametrize("suffix", [".py", ".safetensors"])
-def test_a_network_that_a_gpu_trained_is_taken_away_and_computes_the_same_on_a_cpu(
+def test_a_network_trained_on_a_gpu_computes_the_same_on_a_cpu_after_export(
     suffix: str, device: str, specs: Specs, images: Images, tmp_path: Path
 ) -> None:
     files = pytest.importorskip("safetensors.torch")
@@ -165,5 +165,5 @@ def test_a_network_that_a_gpu_trained_is_taken_away_and_computes_the_same_on_a_c
     moments: dict[str, Any] = {"mean": images.mean, "std": images.std}
     x, _ = next(batches(images.test, batch_size=32, **moments))
     with torch.no_grad():
-        on_cpu, there = model(x), model.to(device)(x.to(device)).cpu()
-    torch.testing.assert_close(there, on_cpu, rtol=0.02, atol=0.02)
+        on_cpu, on_device = model(x), model.to(device)(x.to(device)).cpu()
+    torch.testing.assert_close(on_device, on_cpu, rtol=0.02, atol=0.02)

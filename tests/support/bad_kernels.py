@@ -1,9 +1,9 @@
-"""Kernels that are wrong on purpose, in this process and those that it starts: what a fault of a library looks like.
+"""Deliberately wrong kernels, in this process and in those it starts, to simulate faults of a library.
 
-`BAD_KERNEL="lie conv2d 8"` in the environment of a process that imports this module has the gradient of every weight of
-8 output channels off by half, where the images are float32 and channels last. `die` kills the process instead, and
-`hang` never ends; `lie_always` lies in every way that training could take. `batch_norm` goes by the channels, and
-`groups` in place of a function is `conv2d` with that number of groups.
+With `BAD_KERNEL="lie conv2d 8"` in the environment, a process that imports this module halves the gradient of every
+convolution weight with 8 output channels, if the images are float32 and channels last. `die` kills the process instead,
+and `hang` never returns; `lie_always` gives wrong gradients in all precisions and layouts used in training. With
+`batch_norm` the number is that of the channels; `groups` means `conv2d` with that number of groups.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ VARIABLE = "BAD_KERNEL"
 
 
 def environment(folder: Path, fault: str) -> dict[str, str]:
-    """What gives a process, and all that it starts, the fault; the folder gets a module that Python runs first."""
+    """Return environment variables that give a process, and all it starts, the fault.
+
+    They make Python run a module first, which is written to the folder.
+    """
     (folder / "sitecustomize.py").write_text("import bad_kernels\nbad_kernels.install()\n")
     paths = [str(folder), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {"PYTHONPATH": os.pathsep.join(paths), VARIABLE: fault, "RESNET_SPACE_CACHE": str(folder / "cache")}
 
 
 def install() -> None:
-    """Put the fault that the environment names in place of the right function."""
+    """Replace the correct function by the faulty one that the environment names."""
     import torch
     from torch import Tensor
     from torch.nn import functional

@@ -1,4 +1,4 @@
-"""A machine with torch and little else: what a GPU is lent on. In this process, and in those that it starts."""
+"""Simulate a machine with torch and few other packages, like some GPU machines, in this process and those it starts."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ MISSING = (
     "typer",
     "xdist",
 )
-"""Packages that are installed where this project is worked on, and not there."""
+"""Packages that are installed for development but missing on such a machine."""
 
 
 def environment(folder: Path, *more: str) -> dict[str, str]:
-    """What gives a process, and all that it starts, such a machine; `more` are packages that are missing too."""
+    """Return environment variables that simulate such a machine; `more` are further missing packages."""
     (folder / "sitecustomize.py").write_text(f"import bare\nbare.install({more!r})\n")
     paths = [str(folder), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     left_out = {"RESNET_SPACE_ALL", "COV_CORE_SOURCE"}
@@ -55,7 +55,7 @@ def install(more: tuple[str, ...] = ()) -> None:
 
 
 class Finder:
-    """Python's own, which does not find these packages."""
+    """Python's own finder, except that it does not find these packages."""
 
     find_distributions = staticmethod(PathFinder.find_distributions)
     invalidate_caches = staticmethod(PathFinder.invalidate_caches)

@@ -1,4 +1,4 @@
-"""Disks that do not take what is written: too full, by a limit of the kernel's, or broken, by SQLite's test hook."""
+"""Disks on which writes fail: full ones, through a kernel limit, or broken ones, through SQLite's test hook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 @contextmanager
 def no_file_longer_than(size: int) -> Iterator[None]:
-    """What the operating system refuses to write, as it does on a full disk: a file that would grow is cut there."""
+    """Make the operating system refuse to write beyond this file size, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -24,7 +24,7 @@ def no_file_longer_than(size: int) -> Iterator[None]:
 
 
 class _Vfs(Structure):
-    """`sqlite3_vfs`, as sqlite.org/c3ref/vfs.html has it."""
+    """`sqlite3_vfs`, as defined in sqlite.org/c3ref/vfs.html."""
 
     _fields_ = (
         ("iVersion", c_int),
@@ -45,7 +45,8 @@ CALLS: dict[bytes, Any] = {
     b"pwrite64": CFUNCTYPE(c_ssize_t, c_int, c_void_p, c_size_t, c_int64, use_errno=True),
     b"ftruncate": CFUNCTYPE(c_int, c_int, c_int64, use_errno=True),
 }
-"""How SQLite changes files, by the names that its test hook has for them. It maps, deletes and syncs besides."""
+"""The system calls with which SQLite writes files, by their names in its test hook. Maps, deletes and syncs are not
+included."""
 
 
 class Writes:
@@ -57,7 +58,7 @@ class Writes:
 
     @contextmanager
     def failing_at(self, number: int, code: int = errno.EIO) -> Iterator[None]:
-        """The n-th write from here on fails, and no other."""
+        """Make only the n-th write from now on fail."""
         self.number, self.failing, self.code = 0, number, code
         try:
             yield
@@ -74,13 +75,13 @@ class Writes:
 
 @contextmanager
 def hooked() -> Iterator[Writes]:
-    """SQLite's writes in our hands.
+    """Control SQLite's writes inside this context.
 
     Raises:
-        OSError: the library that Python's `sqlite3` uses cannot be got at, as where it is linked in.
+        OSError: the library that Python's `sqlite3` uses cannot be accessed, for example because it is linked in.
     """
     if "libsqlite3.so.0" not in Path("/proc/self/maps").read_text():
-        raise OSError("Python's SQLite is no library of its own")
+        raise OSError("Python's SQLite is not a separate library")
     library = ctypes.CDLL("libsqlite3.so.0")
     library.sqlite3_vfs_find.restype = POINTER(_Vfs)
     vfs = library.sqlite3_vfs_find(None)
@@ -94,7 +95,7 @@ def hooked() -> Iterator[Writes]:
         yield writes
     finally:
         for name in CALLS:
-            # None is the one that was there.
+            # None restores the original call.
             vfs.contents.xSetSystemCall(ctypes.addressof(vfs.contents), name, None)
 
 

@@ -1,4 +1,4 @@
-"""A real browser to look at pages with, driven with nothing but the standard library."""
+"""A real browser for testing pages, controlled with the standard library only."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 class Browser:
-    """Chromium without a window, driven by the DevTools protocol over a pipe."""
+    """Headless Chromium, controlled by the DevTools protocol over a pipe."""
 
     def __init__(self, folder: Path) -> None:
         outward, inward = os.pipe(), os.pipe()
-        # Chromium reads from 3 and writes to 4; from higher up, so that neither is overwritten on the way there.
+        # Chromium reads from 3 and writes to 4. Start from higher numbers, so that `dup2` overwrites neither end.
         ends = [fcntl(end, F_DUPFD_CLOEXEC, 10) for end in (outward[0], inward[1])]
         placed = (
             "import os, sys; [os.dup2(int(sys.argv[at]), at + 2) for at in (1, 2)]; os.execv(sys.argv[3], sys.argv[3:])"
@@ -62,7 +62,7 @@ class Browser:
             self.events.append(self._read())
 
     def value(self, expression: str) -> Any:
-        """What an expression is in the page, as JSON."""
+        """Return the value of an expression in the page, as JSON."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -89,7 +89,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
     def complaints(self) -> list[dict[str, Any]]:
-        """Errors in the console, exceptions, refusals of the policy."""
+        """Return console messages, exceptions and violations of the content security policy."""
         return [
             event
             for event in self.events
@@ -97,7 +97,7 @@ class Browser:
         ]
 
     def requests(self) -> list[str]:
-        """What was asked for, the page itself left out."""
+        """Return the requested URLs, without the page itself."""
         sent = [event["params"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
         return [one["request"]["url"] for one in sent if one.get("type") != "Document"]
 
@@ -111,7 +111,7 @@ class Browser:
     def _read(self) -> dict[str, Any]:
         found = bytearray()
         while (char := self.back.read(1)) != b"\0":
-            assert char, "the browser is gone"
+            assert char, "the browser has exited"
             found += char
         answer: dict[str, Any] = json.loads(found)
         return answer

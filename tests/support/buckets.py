@@ -1,4 +1,4 @@
-"""An S3 server of our own, moto's, for as long as tests run; what is in it is gone with it."""
+"""A local S3 server (moto) for the duration of tests; its contents are lost when it stops."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from socket import create_connection, socket
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "a-key-of-these-tests", "AWS_SECRET_ACCESS_KEY": "a-secret-of-these-tests"}
-"""The server takes any."""
+"""The server accepts any credentials."""
 
 
 class Server:
-    """Use it as a context."""
+    """An S3 server; use it as a context."""
 
     def __init__(self) -> None:
         with socket() as free:
@@ -26,7 +26,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, bucket: str, prefix: str = "runs") -> str:
-        """Of a place in a bucket, which is made if it is not there."""
+        """Return the URL of a place in a bucket; the bucket is created if necessary."""
         made = urllib.request.Request(f"http://127.0.0.1:{self.port}/{bucket}", method="PUT")
         with urllib.request.urlopen(made, timeout=30):
             return f"s3://{bucket}/{prefix}?scheme=http&endpoint_override=127.0.0.1:{self.port}&region=us-east-1"
@@ -56,7 +56,7 @@ class Server:
 
     @contextmanager
     def asleep(self) -> Iterator[None]:
-        """It takes calls, and does not answer."""
+        """Make the server accept calls without answering, inside this context."""
         assert self.process
         self.process.send_signal(signal.SIGSTOP)
         try:

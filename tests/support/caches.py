@@ -1,4 +1,4 @@
-"""What the packages keep between calls: caches that one test could leave to the next, and those that none can."""
+"""The caches of the packages: those that one test could leave to the next, and those that are safe to keep."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import sys
 AFTER_A_TEST = {
     # An S3 client reads its credentials from the environment when it is made.
     "search.files.bucket": ("_files",),
-    # Whether there is a GPU, and what it can: tests pretend that there is one.
+    # Whether there is a GPU, and its abilities: tests simulate one.
     "search.kernels.gpu": ("has_bf16",),
-    # Streams of a GPU that was pretended.
+    # Streams of a simulated GPU.
     "search.training.step": ("side_stream",),
-    # Goes by environment variables.
+    # Depends on environment variables.
     "search.kernels.soundness": ("machine_id",),
-    # Of installed packages and of this package's code, in whose place tests put others.
+    # Depends on installed packages and on this package's code, which tests replace.
     "search.running.preflight": ("versions",),
 }
-"""By module, caches that go by the environment, or by what tests put in the place of a function. Filling them again
-takes milliseconds."""
+"""By module, caches that depend on the environment or on functions that tests replace. Refilling them takes
+milliseconds."""
 
 AFTER_A_MODULE = {
-    # Read from files, which may have been written anew under the same name.
+    # Read from files, which can be rewritten under the same name.
     "search.training.work": ("_images",),
-    # Verdicts are in a file, whose folder is in the cache's key; tests have the checks say otherwise.
+    # Verdicts are in a file, whose folder is in the cache's key; tests replace the checks.
     "search.kernels.soundness": ("_check_kernels",),
 }
-"""Caches that go by files or by what tests put in a function's place, which take longer to fill."""
+"""By module, caches that depend on files or on functions that tests replace and take longer to refill."""
 
 KEPT = {
     # Functions of a network, of numbers or of the package's own files, which no test changes.
@@ -41,18 +41,18 @@ KEPT = {
     "resnet_space.orders": ("applied", "canonical"),
     "search.kernels.layers": ("kernels",),
     "search.training.jobs": ("fusion_shape",),
-    # For which networks torch has compiled last: cleared by the test that compiles.
+    # The networks that torch compiled last: cleared by the test that compiles.
     "search.training.members": ("_forget_others",),
-    # A process, which imports torch when it begins, and computes what it is asked to.
+    # A process that imports torch when it starts, and computes what it is asked to.
     "search.kernels.soundness": ("fork_server",),
 }
 
 
 def forget(caches: dict[str, tuple[str, ...]]) -> None:
-    """Empty them, in modules that were imported."""
+    """Clear these caches in all modules that were imported."""
     for module, names in caches.items():
         for name in names if module in sys.modules else ():
-            # A test may have put something in its place, which is gone with the test.
+            # A test can have replaced it by something without a cache, which is undone after the test.
             clear = getattr(getattr(sys.modules[module], name), "cache_clear", None)
             if clear:
                 clear()

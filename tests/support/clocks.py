@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Clock:
-    """Runs when it is told to."""
+    """A clock that advances only when a test sets `now`."""
 
     def __init__(self) -> None:
         self.now = 100.0

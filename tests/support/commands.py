@@ -1,5 +1,5 @@
-"""The command line in a process of its own each time, forked of one that has imported all it needs: in a tenth of the
-time that a new one takes."""
+"""Run each command in a new process, forked from one that has already imported everything: this takes a tenth of the
+time of a fresh process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 PRINTED = "printed.txt"
-"""What all commands printed, in their folder."""
+"""File in the commands' folder with the output of all commands."""
 
 FORKS = """
 import os, sys, torch, pandas, sqlalchemy, rich
@@ -47,8 +47,10 @@ for line in sys.stdin:
 
 
 class Commands:
-    """Runs commands in a folder. `first` is code for the process that they are forked of: it may define `around`, a
-    context for each of them."""
+    """Runs commands in a folder.
+
+    `first` is code for the process that they are forked from; it can define `around`, a context for each command.
+    """
 
     def __init__(self, folder: Path, first: str = "") -> None:
         self.folder = folder
@@ -62,7 +64,10 @@ class Commands:
         )
 
     def __call__(self, line: str, alive: float | None = None) -> int:
-        """The exit status of a command; minus the signal of one that was killed, here after `alive` seconds."""
+        """Run a command and return its exit status, or minus the signal that killed it.
+
+        With `alive`, kill it after that number of seconds.
+        """
         to, back = self._pipes()
         to.write(line + "\n")
         to.flush()
@@ -74,7 +79,7 @@ class Commands:
         return int(back.readline())
 
     def printed(self) -> str:
-        """What was printed since this was asked last."""
+        """Return the output since the last call."""
         file = self.folder / PRINTED
         text = file.read_text() if file.exists() else ""
         file.write_text("")

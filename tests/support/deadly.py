@@ -1,4 +1,4 @@
-"""Trials that kill their process, as a fault of a library does: by a signal, from within."""
+"""Trials that kill their own process with a signal, as a fault in a library does."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from unittest.mock import patch
 
 AT_EPOCH = 2
-"""There is one checkpoint then that was reported, and one that was not."""
+"""At this epoch there is one checkpoint that was reported and one that was not."""
 
 MEASURING = "gain"
-"""In place of a trial's key: the measurement whether trials are faster together."""
+"""Used instead of a trial's key for the measurement whether trials are faster together."""
 
 
 def doom(folder: Path, name: str, times: int = 1) -> None:
-    """Let a trial, by its key, kill as many of its processes."""
+    """Make the trial with this key kill its process this number of times."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(str(times))
 
 
 def strike(folder: Path, name: str) -> None:
-    """Kill this process, if that is still to be done in this name."""
+    """Kill this process if kills are left for this name."""
     file = folder / name
     times = int(file.read_text()) if file.exists() else 0
     if times:
@@ -34,7 +34,7 @@ def strike(folder: Path, name: str) -> None:
 
 @contextmanager
 def deadly(folder: Path) -> Iterator[None]:
-    """Meanwhile, trials in this process do as `doom` says."""
+    """Make trials in this process kill it as set by `doom`, inside this context."""
     from search.training import work
 
     def dying(train: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Streams and graphs of CUDA without a GPU: what is launched is computed at once, on the CPU."""
+"""Simulated CUDA streams and graphs without a GPU: work is computed immediately on the CPU."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from search.training import step as stepping_module
 
 
 class FakeCuda:
-    """Notes which streams are made and which is current, and records graphs or fails as it is asked to.
+    """Keeps track of the created streams and the current one, and records graphs or fails as requested.
 
-    As older versions of torch do, a recording that fails leaves its own stream current and the generator of random
-    numbers in use, and its end fails as well.
+    As in older versions of torch, a failed recording leaves its own stream current and the random generator in capture
+    mode, and ending it fails too.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: Exception | None = None) -> None:
@@ -24,7 +24,7 @@ class FakeCuda:
         self.made: list[Stream] = []
         self.current = self.Stream("first")
         self.modes: list[str] = []
-        """Of recordings."""
+        """The capture error modes of recordings."""
         self.recording = False
         self.generator = Generator(self)
         monkeypatch.setattr(torch.cuda, "default_generators", (self.generator,))
@@ -78,7 +78,7 @@ class FakeCuda:
 
 
 class Generator:
-    """Stays in the recording that fails while it is used, until it gets another state."""
+    """A random generator that stays in capture mode after a failed recording until its state is set."""
 
     def __init__(self, cuda: FakeCuda) -> None:
         self.cuda, self.captured = cuda, False

@@ -1,10 +1,10 @@
-"""Python processes that do not import torch, Ray and pandas: they are forked from one that has.
+"""Python processes that start fast: they are forked from a process that has imported torch, Ray and pandas.
 
-`Child(["-m", "resnet_space", ...])` is a `subprocess.Popen` of Python, and `run(["-c", CODE, ...])` a `subprocess.run`,
-as far as tests need them. Each has a process group of its own, as a terminal gives one to a command. One server forks
-for all processes of a test run, and ends with the last of them.
+`Child(["-m", "resnet_space", ...])` replaces `subprocess.Popen`, and `run(["-c", CODE, ...])` replaces
+`subprocess.run`, as far as tests need them. Each child has its own process group, like a command in a terminal. One
+server forks for all processes of a test run and ends with the last of them.
 
-Not for tests of what Python reads before it runs our code (`PYTHONPATH`, encodings, `OMP_NUM_THREADS`), nor of what
+Do not use it to test what Python reads before it runs our code (`PYTHONPATH`, encodings, `OMP_NUM_THREADS`), or what
 happens during an import.
 """
 
@@ -24,12 +24,12 @@ from pathlib import Path
 from socket import AF_UNIX, SOCK_SEQPACKET, recv_fds, send_fds, socket
 from typing import IO, Any
 
-LONGEST = 2**17
-"""Bytes of a request."""
+MAX_REQUEST = 2**17
+"""Maximum size of a request, in bytes."""
 
 
 class Child:
-    """A process that was forked elsewhere: as much of a `subprocess.Popen` as tests need. Its streams are text."""
+    """A process forked by the server, with the parts of `subprocess.Popen` that tests need. Its streams are text."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Child:
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """All that it says until it ends. One that takes longer is killed.
+        """Return all output until the process ends. Kill it after the timeout.
 
         Raises:
             subprocess.TimeoutExpired: it took longer.
@@ -117,7 +117,7 @@ def run(
     stderr: int | IO[Any] = subprocess.PIPE,
     timeout: float | None = 250,
 ) -> subprocess.CompletedProcess[str]:
-    """The status of a process and what it said."""
+    """Run a process and return its exit status and output."""
     child = Child(arguments, cwd=cwd, env=env, stderr=stderr)
     out, err = child.communicate(timeout)
     return subprocess.CompletedProcess([*map(str, arguments)], child.wait(), out, err)
@@ -131,7 +131,7 @@ def _rest(stream: IO[str] | None) -> str:
 
 
 def _stream(asked: int | IO[Any]) -> tuple[IO[str] | None, int]:
-    """The end that is read here, and the one that the process writes to."""
+    """Return the end that we read from, and the one that the process writes to."""
     if asked == subprocess.PIPE:
         back, to = os.pipe()
         return os.fdopen(back, encoding="utf-8"), to
@@ -152,7 +152,10 @@ def _connected(path: str) -> socket:
 
 @cache
 def _server() -> str:
-    """The socket of the server that all processes of this test run share. It is there as long as this process is."""
+    """Return the socket path of the server that all processes of this test run share, and start it if necessary.
+
+    It lives at least as long as this process.
+    """
     from filelock import FileLock
 
     name = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
@@ -168,11 +171,11 @@ def _server() -> str:
                 sys.executable, [sys.executable, __file__, path], os.environ, file_actions=spoken, setsid=True
             )
             os.close(to)
-            with os.fdopen(back, "rb") as words:
-                assert words.readline() == b"ready\n", "the server of forks does not start"
+            with os.fdopen(back, "rb") as output:
+                assert output.readline() == b"ready\n", "the fork server does not start"
             lease = _connected(path)
         lease.send(b"lease")
-        # Open until this process ends, which closes it.
+        # It stays open until this process ends.
         lease.detach()
     return path
 
@@ -181,7 +184,7 @@ def _server() -> str:
 
 
 def serve(path: str) -> None:
-    """Fork for whoever asks, until nobody is left who might."""
+    """Fork a process per request until all clients have disconnected."""
     import select
 
     before = set(os.environ)
@@ -210,7 +213,7 @@ def serve(path: str) -> None:
                     return
             else:
                 asked, _ = listener.accept()
-                message, ends, _, _ = recv_fds(asked, LONGEST, 2)
+                message, ends, _, _ = recv_fds(asked, MAX_REQUEST, 2)
                 if message == b"lease":
                     leases.add(asked)
                     continue
@@ -231,12 +234,12 @@ def serve(path: str) -> None:
 def _answer(asked: socket, number: int) -> None:
     try:
         asked.send(str(number).encode())
-    except OSError:  # nobody waits any more
+    except OSError:  # the client is gone
         return
 
 
 def _import_all() -> None:
-    """What commands import, and what the imported imports when it is first used."""
+    """Import everything that commands import, including modules that are imported at first use."""
     import gc
 
     import torch
@@ -250,11 +253,11 @@ def _import_all() -> None:
 
 
 def _become(request: dict[str, Any], ends: Sequence[int], added: dict[str, str]) -> None:
-    """Do what Python does with these arguments, and end."""
+    """Do what Python does with these arguments, and exit."""
     for number, end in enumerate([os.open(os.devnull, os.O_RDONLY), *ends]):
         os.dup2(end, number)
         os.close(end)
-    # As Python makes them: those of the server know whether its own could be sought in.
+    # Made as Python makes them: the server's streams remember whether its own files were seekable.
     sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
     sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
@@ -293,5 +296,5 @@ def _become(request: dict[str, Any], ends: Sequence[int], added: dict[str, str])
 
 
 if __name__ == "__main__":
-    # What is imported here is imported as this module's name says, by whoever needs it.
+    # Modules imported here are already imported for all forked processes.
     serve(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Changes to a small network, over the whole catalogue."""
+"""Changes to a small network that cover the complete catalogue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
 TOGETHER = [name for name, kind in SHORTCUTS.items() if kind.fusing == "elementwise" and not kind().drop]
-"""Shortcuts of networks that can be fused, by what each says, and that draw nothing."""
+"""Shortcuts that declare they can be fused and that draw no random numbers."""
 
 FUSABLE: dict[str, dict[str, Any]] = {
     **{f"shortcut {kind}": {"unit.shortcut": {"kind": kind}} for kind in TOGETHER},
@@ -26,4 +26,4 @@ FUSABLE: dict[str, dict[str, Any]] = {
     "dense with compression": {"unit.shortcut": {"kind": "concatenation", "compression": 0.5}},
     "wide digits": {"width": 2},
 }
-"""By a name, what `Architecture.assign` takes: networks that can be fused. Transition C is the shortcut conv1x1."""
+"""Changes for `Architecture.assign`, by name, that give networks that can be fused. Transition C is like conv1x1."""

@@ -1,4 +1,4 @@
-"""A Ray cluster of separate processes, as `ray start` makes one: a head that takes no trials, and workers."""
+"""A Ray cluster of separate processes, started with `ray start`: a head that runs no trials, and workers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 
 class Nodes:
-    """Use it as a context, which stops all that it started, and nothing else: `ray stop` would stop every Ray."""
+    """The nodes of a cluster. Use it as a context: it stops only the nodes it started (`ray stop` stops every Ray)."""
 
     def __init__(self) -> None:
-        # A short name: below it are sockets, whose names the system limits.
+        # A short name, because the system limits the length of socket paths in it.
         self.folder = Path(tempfile.mkdtemp(prefix="rs-"))
         self.started: list[subprocess.Popen[bytes]] = []
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a-token-of-these-tests-" + "0" * 16}
@@ -40,7 +40,7 @@ class Nodes:
         return self
 
     def worker(self, *, around: Sequence[str] = (), **environment: str) -> subprocess.Popen[bytes]:
-        """A worker with one CPU; `around` is a command that runs it, such as `unshare`."""
+        """Start a worker with one CPU; `around` is a command that runs it, such as `unshare`."""
         return self.start(f"--address={self.address}", "--num-cpus=1", around=around, **environment)
 
     def start(self, *options: str, around: Sequence[str] = (), **environment: str) -> subprocess.Popen[bytes]:
@@ -72,26 +72,26 @@ class Nodes:
                 process.wait()
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """End a node as if its plug were pulled: with the workers on it, which have sessions of their own."""
+        """Kill a node as in a power failure: with all its workers, which have their own sessions."""
         for each in family(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
         process.wait()
 
     def __exit__(self, *_: object) -> None:
-        # The head last: workers that lose it wait for it.
+        # Stop the head last: workers that lose it wait for it.
         for process in reversed(self.started):
             self.stop(process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def workers(root: int) -> list[int]:
-    """Processes below one that are actors of `Worker`, which Tune wraps: Ray names them after the class."""
+    """Return the child processes that are `Worker` actors, which Tune wraps: Ray names them after the class."""
     return sorted(
         each for each in family(root) if command(each).startswith((b"ray::ResourceTrainable", b"ray::Worker"))
     )
 
 
 def training(root: int) -> list[int]:
-    """Those that do a step of a trial just now: Ray names them after that."""
+    """Return the workers that are executing a training step: Ray names them after the method."""
     return [each for each in workers(root) if b".train" in command(each)]

@@ -1,4 +1,4 @@
-"""What several processes divide among them, and in which order: the longest pieces first, so that none ends alone."""
+"""How tests are divided among parallel processes: the longest groups first, so that all processes finish together."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ SECONDS = {
     "search/exploring/test_feed.py": (15, 5),
     "search/files/test_bucket.py": (10, 10),
 }
-"""Of a file's tests with `RESNET_SPACE_ALL`, and without, as measured by --durations=0 with two processes on two cores.
-They decide the order and nothing else, so a file that is new or has changed need not be here at once."""
+"""Duration of a file's tests with and without `RESNET_SPACE_ALL`, measured by --durations=0 with two processes on two
+cores. Only the order depends on it, so new or changed files can be added later."""
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Give every test its piece, and bring the pieces in order.
+    """Assign every test to a group and sort the groups.
 
-    A piece is a file, for its fixtures, or all files that share a Ray.
+    A group is one file, because of its fixtures, or all files that share a Ray cluster.
     """
     with_ray = {item.path for item in items if "ray_cluster" in getattr(item, "fixturenames", ())}
     seconds = defaultdict[str, float](float)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, from Debian's packages, for as long as tests run."""
+"""A local PostgreSQL server from Debian's packages, for the duration of tests."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda 
 
 
 def programs() -> Path | None:
-    """Where the newest server's programs are, if there is one, and a user who may run it."""
+    """Return the folder of the newest server's programs, or None if there is no server or no user to run it."""
     return INSTALLED[-1].parent if INSTALLED and (os.getuid() or shutil.which("runuser")) else None
 
 
 @contextmanager
 def server(programs: Path) -> Iterator[str]:
-    """A server with a socket in a folder of its own, and no port: the folder."""
-    # The server refuses to be root.
-    ahead = [] if os.getuid() else ["runuser", "-u", "postgres", "--"]
+    """Start a server without a port, and yield the folder of its socket."""
+    # The server refuses to run as root.
+    prefix = [] if os.getuid() else ["runuser", "-u", "postgres", "--"]
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
-    if ahead:
+    if prefix:
         shutil.chown(folder, "postgres")
 
     def call(program: str, *arguments: str) -> None:
-        command = [*ahead, str(programs / program), "-D", str(folder / "data"), *arguments]
+        command = [*prefix, str(programs / program), "-D", str(folder / "data"), *arguments]
         subprocess.run(command, cwd="/", check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     try:

@@ -1,4 +1,4 @@
-"""Processes of this machine, by number, as /proc shows them."""
+"""Processes on this machine, by process ID, read from /proc."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def still(process: int) -> Iterator[None]:
-    """Meanwhile it stands still."""
+    """Pause a process inside this context."""
     os.kill(process, signal.SIGSTOP)
     try:
         yield
@@ -21,7 +21,7 @@ def still(process: int) -> Iterator[None]:
 
 
 def family(root: int) -> set[int]:
-    """A process and all below it, by number."""
+    """Return the IDs of a process and all its descendants."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
     found = {root}
     while more := {child for child, parent in parents.items() if parent in found} - found:
@@ -30,7 +30,7 @@ def family(root: int) -> set[int]:
 
 
 def command(process: int) -> bytes:
-    """What a process calls itself; nothing if it is gone."""
+    """Return a process's command line, or nothing if it has ended."""
     try:
         return Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
@@ -38,9 +38,9 @@ def command(process: int) -> bytes:
 
 
 def _parent(process: Path) -> int:
-    """The parent's number of a process in /proc; 0 if it is gone."""
+    """Return the parent's ID of a process in /proc, or 0 if it has ended."""
     try:
-        # Behind the name, which may hold anything, stand the state and the parent.
+        # The state and the parent follow the name, which can contain any character.
         return int((process / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0

@@ -1,4 +1,4 @@
-"""The command line as a process of its own, on a study that takes seconds: for signals, kills and clusters."""
+"""Run the command line as a separate process on a study that takes seconds: for signals, kills and clusters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from search.store.store import Store
 Seen = TypeVar("Seen")
 
 MARK = "RESNET_SPACE_TEST"
-"""An environment variable that tells the processes of a test from others, workers of Ray too."""
+"""An environment variable that identifies the processes of a test, including Ray's workers."""
 
 STUDY: dict[str, Any] = {
     "name": "brief",
@@ -33,8 +33,8 @@ STUDY: dict[str, Any] = {
     "data": {"name": "digits", "limit": 200},
     "recipe": {"base": "digits", "epochs": 24, "batch_size": 32},
 }
-"""Four trials of about a second: long beside the moments in which a test looks whether they are under way, and with too
-few steps to train together by themselves."""
+"""Four trials of about a second: much longer than the interval at which tests check them, and with too few steps to be
+trained together by default."""
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -44,10 +44,10 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 class Run:
-    """`resnet-space run STUDY --out OUT ...`, going on; use it as a context, which kills it.
+    """A running `resnet-space run STUDY --out OUT ...`; use it as a context, which kills it.
 
-    With an `environment`, and where it is `fresh`, a process that begins with nothing imported. `first` is code for the
-    others, before the command.
+    With an `environment`, or if `fresh`, it is a new Python process. Otherwise it is forked from a server, and runs the
+    code `first` before the command.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Run:
                 stderr=stream,
                 text=True,
                 env=env,
-                # A process group of its own, as a terminal gives one to a command.
+                # Its own process group, like a command in a terminal.
                 start_new_session=True,
             )
 
@@ -92,44 +92,44 @@ class Run:
         return self.errors.read_text()
 
     def end(self) -> int:
-        """Its status; what it printed is in `stdout` and `stderr`."""
+        """Wait until it ends and return its exit status; its output is in `stdout` and `stderr`."""
         self.stdout, _ = self.process.communicate(timeout=240)
         return self.process.wait()
 
     def until(self, true: Callable[[], Seen]) -> Seen:
-        """Wait for something to be so while it goes on, and say what was seen."""
+        """Wait until a condition is true while the run continues, and return the condition's value."""
         end = time.monotonic() + 200
         while not (seen := true()):
-            assert self.process.poll() is None, f"it ended before that:\n{self.stderr}"
-            assert time.monotonic() < end, f"never so:\n{self.stderr}"
+            assert self.process.poll() is None, f"the run ended first:\n{self.stderr}"
+            assert time.monotonic() < end, f"never true:\n{self.stderr}"
             time.sleep(0.05)
         return seen
 
     def running(self) -> int:
-        """Trials that run."""
+        """Return the number of running trials."""
         return _count(self.out, "SELECT count(*) FROM trials WHERE status = 'running'")
 
     def epochs(self) -> int:
-        """Epochs that are stored, of this session and those before."""
+        """Return the number of stored epochs, of this session and earlier ones."""
         return epochs(self.out)
 
 
 def epochs(out: Path) -> int:
-    """Epochs that are stored of a run that goes on."""
+    """Return the number of stored epochs of a running run."""
     return _count(out, "SELECT count(*) FROM epochs")
 
 
 def _count(out: Path, query: str) -> int:
-    """Asked often, beside a run that needs the processor: without all that reading a store takes."""
+    """Return a count with a plain query: it is called often next to a busy run, and opening a store is slow."""
     try:
         with closing(sqlite3.connect(f"file:{out}/trials.db?mode=ro", uri=True)) as connection:
             return int(connection.execute(query).fetchone()[0])
-    except sqlite3.OperationalError:  # not there yet, or in the midst of being made
+    except sqlite3.OperationalError:  # does not exist yet, or is being created
         return 0
 
 
 def stored(out: Path) -> tuple[Any, Any, dict[str, int]]:
-    """Trials, their epochs, and how many are in which state."""
+    """Return the trials, their epochs, and the number of trials per status."""
     store = Store.at(out, new=False)
     try:
         return store.frame(), store.curves(), store.counts()
@@ -138,7 +138,7 @@ def stored(out: Path) -> tuple[Any, Any, dict[str, int]]:
 
 
 def numbers(out: Path) -> list[dict[str, Any]]:
-    """All that a run found, without clocks: of every trial, and of every epoch."""
+    """Return all results of a run, per trial and per epoch, without times."""
     trials, curves, _ = stored(out)
     columns = ["key", "epoch", "step", "lr", "loss", "train_error", "validation_error"]
     ends = trials[["key", "status", "reason", "test_error", "validation_error"]].sort_values("key")
@@ -146,7 +146,7 @@ def numbers(out: Path) -> list[dict[str, Any]]:
 
 
 def alive(mark: str) -> list[str]:
-    """Processes that a run has left behind."""
+    """Return the command lines of processes that a run has left running."""
     found = []
     for process in Path("/proc").iterdir():
         try:
@@ -154,5 +154,5 @@ def alive(mark: str) -> list[str]:
                 found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:80])
         except OSError:
             continue
-    # A process that has ended and was not asked for its status has no command line.
+    # A zombie process has no command line.
     return [command for command in found if command]

@@ -1,4 +1,4 @@
-"""What tests of checkpoints share: kills, a clock that is due every second epoch, and what was measured."""
+"""Helpers for tests of checkpoints: kills, checkpoints every second epoch, and measured results."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from search.training.saving import CheckpointWriter
 from search.trials.events import Epoch, Event, Finished
 
 NEVER = 1e6
-"""Seconds in which no test ends."""
+"""Seconds that no test reaches."""
 AT_THE_END = Execution(checkpoint_seconds=NEVER)
-"""Checkpoints are written where a trial ends or is stopped, and nowhere else."""
+"""Checkpoints are written only when a trial finishes or is stopped."""
 AN_EPOCH = 3
-"""Steps."""
+"""Steps per epoch."""
 
 
 class Killed(BaseException):
-    """What no code of ours catches."""
+    """An exception that none of our code catches."""
 
 
 def cut(images: Images) -> Images:
-    """Three batches of 32 an epoch, and 50 images to measure by."""
+    """Return fewer images: three batches of 32 per epoch, and 50 images for each other split."""
     sizes = {"train": 32 * AN_EPOCH, "validation": 50, "test": 50}
     parts = {name: (getattr(images, name).x[:size], getattr(images, name).y[:size]) for name, size in sizes.items()}
     return replace(images, **{name: Split(*part) for name, part in parts.items()})
 
 
 def numbers(events: Sequence[Event], key: str | None = None) -> list[Any]:
-    """What was measured, once each."""
+    """Return all measured results without times, each once."""
     clocks = ("seconds", "images_per_second", "latency_ms")
     found = {
         (event.key, getattr(event, "epoch", None)): {
@@ -48,7 +48,7 @@ def numbers(events: Sequence[Event], key: str | None = None) -> list[Any]:
 
 
 def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the clock, checkpoints are due after every second epoch of a group."""
+    """Make checkpoints due after every second epoch of a group."""
     asked = count(1)
     monkeypatch.setattr(CheckpointWriter, "due", property(lambda _: next(asked) % 2 == 0))
 

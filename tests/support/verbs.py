@@ -1,4 +1,4 @@
-"""All that one does with a run's folder, on the command line and in this process."""
+"""All commands for a run's folder, run in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Cli = Callable[..., Result]
 
 
 def every_verb(resnet_space: Cli, folder: Path) -> list[Result]:
-    """All that one does with a folder."""
+    """Run every command that takes a run's folder, and return the results."""
     name = "plain" if "baseline" in Path("study.yaml").read_text() else ""
     return [
         resnet_space("status", folder),

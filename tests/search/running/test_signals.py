@@ -66,7 +66,7 @@ def test_a_signal_stops_a_run_behind_a_checkpoint_and_the_same_command_ends_it_w
         run.process.send_signal(number)
         assert run.end() == 128 + number
     said_how_to_go_on(run, number)
-    assert f"{number.name}: no more trials begin; 1 at work end their epoch, within 60 s" in run.stderr
+    assert f"{number.name}: no more trials start; waiting up to 60 s for 1 running to finish their epoch" in run.stderr
     counts, begun = stored(out)[2], unfinished(out)
     assert counts["failed"] == 0
     assert counts["complete"] < 4
@@ -92,7 +92,7 @@ def test_a_second_signal_does_not_wait_for_the_epoch(tmp_path: Path) -> None:
     with Run(write(tmp_path, **endless), tmp_path / "run", "--inline", first=PATIENT) as run:
         run.until(run.running)
         run.process.send_signal(signal.SIGTERM)
-        run.until(lambda: "no more trials begin" in run.stderr)
+        run.until(lambda: "no more trials start" in run.stderr)
         run.process.send_signal(signal.SIGINT)
         assert run.end() == 128 + signal.SIGTERM, "that of the first"
     said_how_to_go_on(run, signal.SIGTERM)

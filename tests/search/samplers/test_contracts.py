@@ -1,4 +1,4 @@
-"""Strategies and stopping rules from outside keep the contracts of `search.testing`, each law of which can break."""
+"""Strategies and stopping rules defined elsewhere pass the contract checks of `search.testing`; every law can fail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from search.testing.stopping import EXAMPLES
 
 
 class Draws(Experience):
-    """Draws by the seed and the number: a strategy from outside, which keeps every law."""
+    """Draws by the seed and the number: a strategy that satisfies every law."""
 
     def __init__(self, space: Space, objectives: tuple[str, ...], seed: int) -> None:
         super().__init__()
@@ -33,17 +33,17 @@ class Draws(Experience):
 
 
 class Errors(HalvingKind):
-    """By the error alone: a rule from outside, which keeps every law."""
+    """Ranks by the error only: a rule that satisfies every law."""
 
     def place(self, own: Values, others: Sequence[Values]) -> int:
         return sum(values[0] <= own[0] for values in others)
 
 
-def test_a_strategy_from_outside_keeps_the_laws() -> None:
+def test_a_strategy_defined_elsewhere_can_satisfy_the_laws() -> None:
     check_strategy(Draws)
 
 
-def test_a_strategy_without_a_seed_is_told_so_or_says_so() -> None:
+def test_a_strategy_that_ignores_the_seed_fails_unless_declared_so() -> None:
     def listed(space: Space, objectives: tuple[str, ...], seed: int) -> Draws:
         return Draws(space, objectives, seed=0)
 
@@ -52,7 +52,7 @@ def test_a_strategy_without_a_seed_is_told_so_or_says_so() -> None:
     check_strategy(listed, seeded=False)
 
 
-def test_a_rule_from_outside_keeps_the_laws() -> None:
+def test_a_rule_defined_elsewhere_can_satisfy_the_laws() -> None:
     check_stopping(Errors(reduction=2))
 
 
@@ -65,7 +65,7 @@ class Outside(Draws):
 
 
 class Emptied(Draws):
-    """Looks for a network that it has not seen, and there is none left."""
+    """Fails when no unseen network is left."""
 
     def propose(self, number: int) -> Assignment | None:
         known = {proposal.net.key for proposal, _ in self.learned}
@@ -74,7 +74,7 @@ class Emptied(Draws):
 
 
 class Ambient(Draws):
-    """Draws from a generator that all of them share."""
+    """Draws from a generator that all instances share."""
 
     shared = Random(0)
 
@@ -88,7 +88,7 @@ class Unseeded(Draws):
 
 
 class Counting(Draws):
-    """Keeps a generator, instead of making one for each number."""
+    """Keeps one generator instead of making one for each number."""
 
     def __init__(self, space: Space, objectives: tuple[str, ...], seed: int) -> None:
         super().__init__(space, objectives, seed)
@@ -99,7 +99,7 @@ class Counting(Draws):
 
 
 class Latest(Draws):
-    """Goes by what was learned last."""
+    """Depends on the outcome that was learned last."""
 
     last = 0
 
@@ -112,7 +112,7 @@ class Latest(Draws):
 
 
 class Tired(Draws):
-    """Forgets that it may go on after a restart: it takes so many."""
+    """Stops after a fixed number of proposals."""
 
     def propose(self, number: int) -> Assignment | None:
         if number > 6:
@@ -121,7 +121,7 @@ class Tired(Draws):
 
 
 class Once(Draws):
-    """Takes each network for a new one."""
+    """Fails if a network has a second seed."""
 
     def learn(self, proposal: Proposal, outcome: Outcome) -> None:
         if any(known.net.key == proposal.net.key and known.seed != proposal.seed for known, _ in self.learned):
@@ -130,7 +130,7 @@ class Once(Draws):
 
 
 class Confident(Draws):
-    """Takes every trial that has ended for a complete one."""
+    """Assumes that every finished trial is complete."""
 
     def learn(self, proposal: Proposal, outcome: Outcome) -> None:
         super().learn(proposal, outcome)
@@ -139,7 +139,7 @@ class Confident(Draws):
 
 
 class Leader(Draws):
-    """Looks for the best, and there is none."""
+    """Fails if no trial is complete."""
 
     def propose(self, number: int) -> Assignment | None:
         if number > 3:
@@ -148,7 +148,7 @@ class Leader(Draws):
 
 
 class Impatient(Draws):
-    """Wants every trial to have ended."""
+    """Fails if a trial is running."""
 
     def propose(self, number: int) -> Assignment | None:
         if any(outcome.status == "running" for _, outcome in self.learned):
@@ -157,18 +157,18 @@ class Impatient(Draws):
 
 
 class Listing(Draws):
-    """Takes every axis for a list."""
+    """Assumes that every axis is a list."""
 
     def propose(self, number: int) -> Assignment | None:
         def chosen(path: str, axis: Any) -> Any:
-            assert isinstance(axis, Choices), "no list"
+            assert isinstance(axis, Choices), "not a list"
             return Random(f"{self.seed} {number} {path}").choice(axis.options)
 
         return self.space.suggest(chosen)
 
 
 class Vague(Draws):
-    """Refuses a continuum, and does not say where it is."""
+    """Refuses a continuous range without naming it."""
 
     def __init__(self, space: Space, objectives: tuple[str, ...], seed: int) -> None:
         super().__init__(space, objectives, seed)
@@ -177,7 +177,7 @@ class Vague(Draws):
 
 
 class Two(Draws):
-    """Takes the objectives for two."""
+    """Assumes that there are two objectives."""
 
     def learn(self, proposal: Proposal, outcome: Outcome) -> None:
         super().learn(proposal, outcome)
@@ -186,28 +186,32 @@ class Two(Draws):
 
 
 STRATEGIES: list[tuple[str, type[Draws], str]] = [
-    ("proposals_are_of_the_space", Outside, r"it proposes \{.*\}: .*7"),
-    ("an_exhausted_space_was_asked_for_once_each", Emptied, "It raised IndexError"),
+    ("proposals_are_in_the_space", Outside, r"it proposes \{.*\}: .*7"),
+    ("a_space_is_exhausted_without_repetition", Emptied, "It raised IndexError"),
     ("the_same_seed_asks_for_the_same", Ambient, r"As number \d+ it asks for .*; expected "),
-    ("another_seed_asks_for_others", Unseeded, "Seeds 0 and 1 ask for the same 10"),
-    ("it_is_a_function_of_what_it_learned", Counting, "First it proposes .*, then "),
-    ("the_order_of_learning_does_not_count", Latest, "In order it proposes .*, in reverse "),
-    ("a_restored_search_goes_on_as_if_undisturbed", Counting, r"As number \d+ it asks for .*; expected "),
+    ("another_seed_asks_for_others", Unseeded, "Seeds 0 and 1 ask for the same 10 networks"),
+    ("proposals_depend_on_the_history_only", Counting, "First it proposes .*, then "),
+    ("the_order_of_learning_does_not_matter", Latest, "In order it proposes .*, in reverse "),
+    ("a_restored_search_asks_for_the_same", Counting, r"As number \d+ it asks for .*; expected "),
     ("numbers_only_grow", Tired, "It raised StopIteration: 7"),
     ("several_seeds_of_a_network_are_learned", Once, "It raised ValueError: known already"),
-    ("any_end_of_a_trial_will_do", Confident, "no values"),
-    ("it_goes_on_where_nothing_ever_completes", Leader, "It raised ValueError: min"),
-    ("trials_that_run_at_a_time_are_different", Impatient, "It raised RuntimeError: one is running"),
-    ("a_continuum_is_searched_or_refused", Listing, "no list"),
-    ("a_continuum_is_searched_or_refused", Vague, "refused by not this one; expected the name of the range, unit"),
-    ("any_objectives_will_do", Two, "It raised ValueError: not enough values to unpack"),
+    ("every_outcome_is_accepted", Confident, "no values"),
+    ("it_continues_if_no_trial_completes", Leader, "It raised ValueError: min"),
+    ("concurrent_trials_are_different", Impatient, "It raised RuntimeError: one is running"),
+    ("a_continuous_range_is_searched_or_refused", Listing, "not a list"),
+    (
+        "a_continuous_range_is_searched_or_refused",
+        Vague,
+        "refused with not this one; expected the name of the range, unit",
+    ),
+    ("all_objectives_are_accepted", Two, "It raised ValueError: not enough values to unpack"),
 ]
 
 
 @pytest.mark.parametrize(
     ("law", "broken", "message"), STRATEGIES, ids=[f"{law}-{broken.__name__}" for law, broken, _ in STRATEGIES]
 )
-def test_a_strategy_that_breaks_the_law_is_told_which_and_what_was_found(
+def test_the_error_names_the_law_that_the_strategy_breaks_and_what_was_found(
     law: str, broken: type[Draws], message: str
 ) -> None:
     sentence = " ".join((STRATEGY_LAWS[law].__doc__ or "").split())
@@ -216,7 +220,7 @@ def test_a_strategy_that_breaks_the_law_is_told_which_and_what_was_found(
     assert str(caught.value).startswith(f"the strategy breaks a law: {sentence} ")
 
 
-# Rules that break a law. None has a name: error messages elsewhere list all kinds of a rule that there are.
+# Rules that break a law. None has a `kind`, because error messages elsewhere list all kinds of rules.
 
 
 class Lost(Errors):
@@ -240,7 +244,7 @@ class Lenient(Errors):
 
 
 class Forgiving(Errors):
-    """Takes an infinite error for none."""
+    """Ranks an infinite error first."""
 
     def place(self, own: Values, others: Sequence[Values]) -> int:
         return super().place(own, others) if isfinite(own[0]) else 0
@@ -264,19 +268,21 @@ class Moody(Errors):
 
 
 RULES: list[tuple[str, HalvingKind, str]] = [
-    ("it_is_read_back_as_it_was_written", Lost(), "reduction=17"),
-    ("rungs_are_distinct_epochs_before_the_last", Endless(), r"Of \d+ epochs the rungs are \(1, "),
-    ("who_is_better_in_everything_is_never_stopped", Strict(), "it stops"),
-    ("who_is_worse_in_everything_is_stopped", Lenient(), "it lets .* go on"),
-    ("what_has_no_value_comes_last", Forgiving(), "it lets .* go on"),
-    ("who_came_first_is_ahead_of_its_equals", Polite(), r"has place \d+, and \d+ behind \d+ like it"),
-    ("the_order_of_the_others_does_not_count", Ordered(), "After .* the verdict on .* is .*, and after .* it is "),
-    ("restored_rungs_judge_as_if_undisturbed", Moody(), "restored: .*; expected "),
+    ("written_and_read_back_it_is_equal", Lost(), "reduction=17"),
+    ("rungs_are_distinct_epochs_before_the_last", Endless(), r"For \d+ epochs the rungs are \(1, "),
+    ("the_best_trial_is_never_stopped", Strict(), "it stops"),
+    ("the_worst_trial_is_stopped", Lenient(), "it does not stop"),
+    ("non_finite_values_rank_last", Forgiving(), "it does not stop"),
+    ("of_equal_trials_the_first_ranks_first", Polite(), r"has place \d+, and place \d+ after \d+ equal ones"),
+    ("the_order_of_the_others_does_not_matter", Ordered(), "After .* the verdict on .* is .*, and after .* it is "),
+    ("restored_rungs_give_the_same_verdicts", Moody(), "restored: .*; expected "),
 ]
 
 
 @pytest.mark.parametrize(("law", "rule", "message"), RULES, ids=[row[0] for row in RULES])
-def test_a_rule_that_breaks_the_law_is_told_which_and_what_was_found(law: str, rule: HalvingKind, message: str) -> None:
+def test_the_error_names_the_law_that_the_rule_breaks_and_what_was_found(
+    law: str, rule: HalvingKind, message: str
+) -> None:
     sentence = " ".join((STOPPING_LAWS[law].__doc__ or "").split())
     found = [broken for seed in range(EXAMPLES) if (broken := broken_by(law, rule, seed))]
     assert found
@@ -292,6 +298,6 @@ def broken_by(law: str, rule: HalvingKind, seed: int) -> str:
     return ""
 
 
-def test_every_law_has_something_that_breaks_it() -> None:
+def test_every_law_is_broken_by_some_strategy_or_rule() -> None:
     assert {law for law, _, _ in STRATEGIES} == {*STRATEGY_LAWS}
     assert {law for law, _, _ in RULES} == {*STOPPING_LAWS}

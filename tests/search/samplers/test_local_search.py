@@ -1,4 +1,4 @@
-"""The default strategy: what it knows beforehand, what it guesses, and where it looks first."""
+"""The default strategy: startup, known costs, predictions and expected improvement."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def asked(of: Sampler) -> Proposal:
 
 
 def error(proposal: Proposal) -> float:
-    """Wider is better, plain nets lose by depth, and the order does not count."""
+    """Wider is better, depth makes plain networks worse, and the order has no effect."""
     plain = proposal.assignment["unit.shortcut.kind"] == "none"
     return 0.1 / proposal.assignment["width"] + 0.1 * proposal.assignment["stages.*.units"] * (1 if plain else -1) + 0.3
 
@@ -79,9 +79,9 @@ class TestTheSearch:
         corner = np.max(every, axis=0)
         assert hypervolume(points, corner) > 0.97 * hypervolume(every, corner)
 
-    def test_costs_need_no_trial_to_be_known(self) -> None:
+    def test_costs_are_known_without_trials(self) -> None:
         of = sampler(("macs",))
-        # What is told of costs is wrong on purpose: they are counted, not learned.
+        # The reported costs are deliberately wrong: the strategy counts costs and does not learn them.
         begun = []
         for _ in range(8):
             proposal = asked(of)
@@ -89,7 +89,7 @@ class TestTheSearch:
             of.tell(proposal.number, Outcome("complete", (1e9,)))
         assert min(begun) == min(complexity(net).macs for net in SPACE.enumerate())
 
-    def test_constraints_on_results_are_kept_away_from(self) -> None:
+    def test_networks_that_violate_constraints_on_results_are_avoided(self) -> None:
         of = sampler(("error",), startup=12)
         for number in range(16):
             proposal = asked(of)
@@ -117,9 +117,9 @@ def test_an_improvement_is_what_a_point_adds_to_the_hypervolume(objectives: int,
 
 def test_trees_agree_on_what_they_have_seen_and_differ_elsewhere() -> None:
     features = np.array([[0.0], [0.2], [0.8], [1.0]])
-    told = grow(features, np.array([[1.0], [2.0], [5.0], [9.0]]), seed=0)(np.array([[0.2], [0.5]]))
-    assert told[:, 0, 0] == pytest.approx(2.0)
-    assert told[:, 1, 0].std() > 0.5
+    predicted = grow(features, np.array([[1.0], [2.0], [5.0], [9.0]]), seed=0)(np.array([[0.2], [0.5]]))
+    assert predicted[:, 0, 0] == pytest.approx(2.0)
+    assert predicted[:, 1, 0].std() > 0.5
 
 
 @pytest.mark.parametrize(

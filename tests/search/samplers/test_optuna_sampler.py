@@ -1,4 +1,4 @@
-"""What Optuna is told of trials, and what stands in its storage."""
+"""How trials are reported to Optuna, and written to its storage."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def proposal(number: int, **changes: Any) -> Proposal:
     return Proposal(number, assignment, SPACE.architecture(assignment))
 
 
-def told(outcome: Outcome) -> optuna.trial.FrozenTrial:
+def reported(outcome: Outcome) -> optuna.trial.FrozenTrial:
     strategy = OptunaStrategy(SPACE, OBJECTIVES, lambda seed: tpe(10, True, seed))
     strategy.learn(proposal(0), Outcome("running"))
     strategy.learn(proposal(0), outcome)
@@ -54,7 +54,7 @@ def told(outcome: Outcome) -> optuna.trial.FrozenTrial:
     return trial
 
 
-class TestWhatOptunaIsTold:
+class TestReports:
     @pytest.mark.parametrize(
         ("status", "state"),
         [
@@ -66,39 +66,39 @@ class TestWhatOptunaIsTold:
             ("running", TrialState.RUNNING),
         ],
     )
-    def test_every_end_has_its_state(self, status: str, state: TrialState) -> None:
-        assert told(ENDS[status]).state is state
-        assert told(ENDS[status]).user_attrs == {"status": status, "key": proposal(0).net.key, "seed": 0}
+    def test_every_status_has_its_state(self, status: str, state: TrialState) -> None:
+        assert reported(ENDS[status]).state is state
+        assert reported(ENDS[status]).user_attrs == {"status": status, "key": proposal(0).net.key, "seed": 0}
 
-    def test_the_ends_above_are_all_there_are(self) -> None:
+    def test_every_status_is_covered(self) -> None:
         assert {*ENDS, "waiting"} == set(get_args(Status))
 
-    def test_values_stand_as_they_are_and_only_where_there_are_some(self) -> None:
-        assert told(ENDS["complete"]).values == [0.25, 1e6]
-        assert all(told(ENDS[status]).values is None for status in ENDS if status != "complete")
+    def test_only_complete_trials_have_values_and_they_are_unchanged(self) -> None:
+        assert reported(ENDS["complete"]).values == [0.25, 1e6]
+        assert all(reported(ENDS[status]).values is None for status in ENDS if status != "complete")
 
     @pytest.mark.parametrize("status", ENDS)
     def test_constraints_are_always_set(self, status: str) -> None:
-        assert told(ENDS[status]).constraints == {"violation": ENDS[status].violation}
+        assert reported(ENDS[status]).constraints == {"violation": ENDS[status].violation}
 
-    def test_a_constraint_on_results_that_is_broken_counts(self) -> None:
-        trial = told(Outcome("complete", (0.25, 1e6), violation=0.125))
+    def test_a_violated_constraint_on_results_is_reported(self) -> None:
+        trial = reported(Outcome("complete", (0.25, 1e6), violation=0.125))
         assert trial.state is TrialState.COMPLETE
         assert trial.constraints == {"violation": 0.125}
 
-    def test_a_trial_that_has_ended_runs_no_more(self) -> None:
+    def test_a_finished_trial_is_not_running(self) -> None:
         strategy = OptunaStrategy(SPACE, OBJECTIVES, lambda seed: tpe(10, True, seed))
         for number, outcome in enumerate(ENDS.values()):
             strategy.learn(proposal(number), Outcome("running"))
             if outcome.status != "running":
                 strategy.learn(proposal(number), outcome)
             strategy.propose(number + 1)
-        # What Optuna was asked in between is nobody's.
+        # Trials that Optuna was asked for in between have no key.
         states = [trial.state for trial in strategy.study(9).trials if "key" in trial.user_attrs]
         assert len(states) == len(ENDS)
         assert states.count(TrialState.RUNNING) == 1
 
-    def test_only_axes_that_count_are_parameters(self) -> None:
+    def test_only_active_axes_are_parameters(self) -> None:
         strategy = OptunaStrategy(SPACE, OBJECTIVES, lambda seed: tpe(10, True, seed))
         gated = proposal(1, **{"unit.shortcut.kind": "exclusive_gate", "unit.shortcut.gate_bias": -1.5})
         strategy.learn(proposal(0), ENDS["complete"])
@@ -112,7 +112,7 @@ class TestWhatOptunaIsTold:
     def test_generations_are_those_that_optuna_would_count(self, make: Any, kind: Any) -> None:
         strategy = OptunaStrategy(SPACE, OBJECTIVES, lambda seed: make(4, seed))
         for number in range(10):
-            # A trial that did not complete is of no generation.
+            # A trial that did not complete belongs to no generation.
             ends = [ENDS["diverged"], Outcome("complete", (0.1 + 0.01 * number, 1e6))]
             strategy.learn(proposal(number), ends[number != 2])
         study = strategy.study(10)
@@ -130,16 +130,16 @@ class TestScales:
             assert [scale(axis).place(value) for value in (1, 2, 4)] == [0, 1, 2]
             assert [scale(axis).member(place) for place in (0, 1, 2)] == [1, 2, 4]
 
-    def test_a_continuum_stays_one(self) -> None:
+    def test_a_continuous_range_stays_continuous(self) -> None:
         assert scale(Range(low=0.1, high=10, log=True)).distribution == FloatDistribution(0.1, 10, log=True)
 
     @pytest.mark.parametrize("values", [["a", "b"], [True, False], [1, "1"], ["a", [1, 2], {"kind": "basic"}]])
-    def test_what_has_no_order_has_names(self, values: list[Any]) -> None:
-        here = scale(Choices.of(values))
-        assert isinstance(here.distribution, CategoricalDistribution)
-        assert [here.member(here.place(value)) for value in values] == values
+    def test_unordered_values_are_categories(self, values: list[Any]) -> None:
+        found = scale(Choices.of(values))
+        assert isinstance(found.distribution, CategoricalDistribution)
+        assert [found.member(found.place(value)) for value in values] == values
 
-    def test_people_see_numbers_as_they_are(self) -> None:
+    def test_numbers_are_shown_as_they_are(self) -> None:
         assert shown(Choices.of([4, 1, 2])).distribution == IntDistribution(1, 4)
         assert shown(Choices.of([0.25, 0.5, 1])).distribution == FloatDistribution(0.25, 1)
         assert shown(Range(low=0.5, high=2, step=0.5)).place(1.5) == 1.5
@@ -166,7 +166,7 @@ class TestStorage:
     def history(self) -> list[tuple[Proposal, Outcome]]:
         return [(proposal(number), outcome) for number, outcome in enumerate(ENDS.values())]
 
-    def test_every_trial_stands_there_with_its_values_and_names(self, url: str, load: Any, history: Any) -> None:
+    def test_every_trial_is_stored_with_its_values_and_names(self, url: str, load: Any, history: Any) -> None:
         write_storage(url, "shortcuts", SPACE, OBJECTIVES, reversed(history))
         study = load()["shortcuts"]
         assert study.metric_names == list(OBJECTIVES)
@@ -175,13 +175,13 @@ class TestStorage:
         assert study.trials[0].params == {"unit.shortcut.kind": "identity", "stages.*.units": 2}
         assert [trial.constraints["violation"] for trial in study.trials] == [0, 0, 0, 0, 0.5, 0]
 
-    def test_a_study_of_the_name_is_replaced_and_others_stay(self, url: str, load: Any, history: Any) -> None:
+    def test_a_study_with_the_same_name_is_replaced_and_others_stay(self, url: str, load: Any, history: Any) -> None:
         write_storage(url, "one", SPACE, OBJECTIVES, history)
         write_storage(url, "other", SPACE, OBJECTIVES, history)
         write_storage(url, "one", SPACE, OBJECTIVES, history[:2])
         assert {name: len(study.trials) for name, study in load().items()} == {"one": 2, "other": len(ENDS)}
 
-    def test_one_objective_is_a_study_of_one(self, url: str, load: Any) -> None:
+    def test_one_objective_gives_a_single_objective_study(self, url: str, load: Any) -> None:
         write_storage(url, "one", SPACE, ("error",), [(proposal(0), Outcome("complete", (0.25,)))])
         assert load()["one"].best_value == 0.25
 
@@ -193,6 +193,6 @@ class TestStorage:
             write_storage(url, "one", SPACE, OBJECTIVES, [(alien, Outcome("pruned"))])
 
     @pytest.mark.parametrize("place", ["nowhere", "sqlite:////no/such/folder/x.db", "alien://x"])
-    def test_a_url_that_is_no_storage_is_refused(self, place: str) -> None:
+    def test_a_url_that_is_not_a_storage_is_refused(self, place: str) -> None:
         with pytest.raises(InputError, match="storage"):
             write_storage(place, "one", SPACE, OBJECTIVES, [])

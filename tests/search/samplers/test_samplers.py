@@ -1,4 +1,4 @@
-"""What every sampler keeps to, whatever it is, and what they are called."""
+"""Every sampler satisfies the laws of strategies, and can be named in a study."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search.testing.searches import OBJECTIVES, Make, drive, space
 
 
 def made_by(name: str) -> Make:
-    """A strategy that is soon past its beginning."""
+    """Return a sampler's strategy, with few startup trials."""
     soon = {field: 5 for field in ("startup", "population") if field in SAMPLERS[name].model_fields}
     return SAMPLERS[name].of(soon).strategy
 
@@ -29,11 +29,11 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "law"), CASES)
-def test_a_sampler_keeps_the_law(name: str, law: str) -> None:
+def test_a_sampler_satisfies_the_law(name: str, law: str) -> None:
     STRATEGY_LAWS[law](made_by(name))
 
 
-def test_no_sampler_but_grid_refuses_a_continuum() -> None:
+def test_only_grid_refuses_a_continuous_range() -> None:
     where = space("continuum")
     with pytest.raises(InputError, match=r"grid has no end on the continuous range of unit\.shortcut\.gate"):
         made_by("grid")(where, OBJECTIVES, 0)
@@ -42,7 +42,7 @@ def test_no_sampler_but_grid_refuses_a_continuum() -> None:
 
 
 class Stubborn(Experience):
-    """Proposes the same for ever."""
+    """Always proposes the same assignment."""
 
     def __init__(self, assignment: dict[str, Any]) -> None:
         super().__init__()
@@ -64,13 +64,13 @@ THIN = {
 @pytest.mark.parametrize(
     "changes", [{}, {"stages.*.units": 3}, {"unit.branch.cardinality": 4}, {"unit.branch.cardinality": 5}]
 )
-def test_a_stubborn_strategy_does_not_keep_the_space_from_being_exhausted(changes: dict[str, Any]) -> None:
+def test_the_space_is_exhausted_even_if_the_strategy_repeats_itself(changes: dict[str, Any]) -> None:
     where = space("constraints")
     asked, _ = drive(Sampler(where, Stubborn(THIN | changes)), 1000)
     assert sorted(proposal.net.key for proposal in asked) == sorted(net.key for net in where.enumerate())
 
 
-def test_what_breaks_a_constraint_is_told_and_handed_over_once() -> None:
+def test_a_proposal_that_violates_a_constraint_is_learned_and_returned_once() -> None:
     where = space("constraints")
     strategy = Stubborn(THIN | {"stages.*.units": 3})
     of = Sampler(where, strategy)
@@ -84,7 +84,7 @@ def test_what_breaks_a_constraint_is_told_and_handed_over_once() -> None:
     assert [end.status for _, end in strategy.learned] == ["infeasible", "running"]
 
 
-def test_in_a_space_too_large_to_list_it_draws_instead() -> None:
+def test_in_a_space_too_large_to_list_the_sampler_draws() -> None:
     where = space("continuum")
     asked, _ = drive(Sampler(where, Stubborn({"unit.shortcut.gate_bias": -1.0, "unit.order": "original"})), 3)
     assert asked[0].assignment["unit.shortcut.gate_bias"] == -1.0
@@ -92,7 +92,7 @@ def test_in_a_space_too_large_to_list_it_draws_instead() -> None:
 
 
 @pytest.mark.parametrize("given", [("complete", None), ("pruned", (0.1, 2.0)), ("complete", (float("nan"), 2.0))])
-def test_values_are_those_of_a_complete_trial_and_finite(given: Any) -> None:
+def test_only_complete_trials_have_values_and_they_are_finite(given: Any) -> None:
     with pytest.raises(ValueError, match="values"):
         Outcome(*given)
 
@@ -105,18 +105,18 @@ class Named(Description):
 
 class TestInAStudy:
     @pytest.mark.parametrize("name", SAMPLERS)
-    def test_a_bare_name_will_do(self, name: str) -> None:
+    def test_a_name_alone_is_enough(self, name: str) -> None:
         assert Named.of({"sampler": name}).sampler == SAMPLERS[name]()
 
     def test_the_default_is_local(self) -> None:
         assert Named.of({}).sampler == Local()
         assert DEFAULT.kind == "local"
 
-    def test_an_unknown_name_is_told_the_nearest(self) -> None:
+    def test_the_error_for_an_unknown_name_suggests_the_nearest(self) -> None:
         with pytest.raises(InputError, match="did you mean 'random'"):
             Named.of({"sampler": "randon"})
 
-    def test_a_field_of_another_sampler_is_told_where_it_belongs(self) -> None:
+    def test_the_error_for_another_samplers_field_names_those_samplers(self) -> None:
         with pytest.raises(InputError, match=r"tpe has no 'population'; it belongs to: nsga2, nsga3"):
             Named.of({"sampler": {"kind": "tpe", "population": 30}})
 

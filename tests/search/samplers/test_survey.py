@@ -1,4 +1,4 @@
-"""What a space holds, before training: counted whole where it is small, drawn where it is not, refused where empty."""
+"""Surveys of a space before training: small spaces are enumerated, large ones sampled, and empty ones refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def space(**changes: Any) -> Space:
     return Space.of(SMALL | changes)
 
 
-def test_a_small_space_is_counted_whole() -> None:
+def test_a_small_space_is_enumerated() -> None:
     found = reach(space())
     nets = list(space().enumerate())
     macs = [complexity(net).macs for net in nets]
@@ -34,7 +34,7 @@ def test_a_small_space_is_counted_whole() -> None:
     assert [complexity(net).macs for net in found.examples] == sorted(complexity(net).macs for net in found.examples)
 
 
-def test_constraints_take_their_share() -> None:
+def test_constraints_reduce_the_feasible_share() -> None:
     limit = sorted(complexity(net).macs for net in space().enumerate())[2]
     found = reach(space(constraints=[f"macs <= {limit}"]))
     assert found.networks == 3
@@ -42,7 +42,7 @@ def test_constraints_take_their_share() -> None:
     assert found.most["macs"] == limit
 
 
-def test_of_a_large_space_a_share_is_drawn_with_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_space_is_sampled_and_its_share_has_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LISTED", 4)
     found = reach(space())
     assert not found.exact
@@ -75,7 +75,7 @@ def test_constraints_that_exclude_each_other_are_both_named() -> None:
         reach(space(constraints=["depth <= 8", "depth >= 14"]))
 
 
-def test_a_continuous_range_is_drawn_from() -> None:
+def test_a_space_with_a_continuous_range_is_sampled() -> None:
     axes = {"unit.shortcut.kind": ["exclusive_gate"], "unit.shortcut.gate_bias": {"low": -6.0, "high": 0.0}}
     found = reach(space(axes=axes))
     assert found.raw is None
@@ -83,33 +83,33 @@ def test_a_continuous_range_is_drawn_from() -> None:
 
 
 @pytest.mark.parametrize("transitions", [["A", "B"], ["B", "A"]], ids=str)
-def test_a_constraint_is_asked_of_every_way_to_write_a_network(transitions: list[str]) -> None:
-    # Without a shortcut a transition changes nothing: two assignments to one network, of which one is refused.
+def test_a_constraint_is_checked_for_every_assignment_of_a_network(transitions: list[str]) -> None:
+    # Without a shortcut the transition has no effect: two assignments give the same network, and one is refused.
     axes = {"unit.shortcut.kind": ["none", "identity"], "transition": transitions, "stages.*.units": [1, 2]}
     found = reach(space(axes=axes, constraints=["transition == A"]))
     assert (found.feasible, found.networks) == (0.5, 4)
 
 
 def stages(most: int, **others: Any) -> dict[str, Any]:
-    """Axes of each stage's units by themselves."""
+    """Return separate axes for the number of units of each stage."""
     return {f"stages.{stage}.units": {"low": 1, "high": most} for stage in range(3)} | others
 
 
-def test_the_interval_of_a_large_space_holds_the_truth() -> None:
+def test_the_interval_of_a_large_space_contains_the_true_share() -> None:
     truth = sum(net.depth <= 20 for net in space(axes=stages(7)).enumerate()) / 7**3
     found = reach(space(axes=stages(7), constraints=["depth <= 20"]), seed=3)
     assert (found.exact, found.raw) == (False, 7**3)
     assert 0 < found.feasible_low <= truth <= found.feasible_high < 1
 
 
-def test_costs_reach_to_the_ends_of_the_axes_where_draws_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_costs_include_the_ends_of_the_axes_that_draws_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LISTED", 4)
     found = reach(space(axes=stages(9)))
     assert all(8 < net.depth < 2 + 2 * 27 for net in found.examples)
     assert (found.least["depth"], found.most["depth"]) == (8, 2 + 2 * 27)
 
 
-def test_what_draws_miss_and_moves_find_is_within_reach() -> None:
+def test_networks_that_draws_miss_are_found_by_moves() -> None:
     axes = stages(9, width=[*range(1, 10)])
     found = reach(space(axes=axes, constraints=["depth <= 8", "stem.channels <= 4"]))
     assert (found.feasible, found.networks, found.least["depth"]) == (0, 1, 8)
@@ -125,7 +125,7 @@ def test_every_constraint_that_nothing_meets_is_named() -> None:
     assert "meets depth >= 100; the nearest has depth = 14 (among all 6 networks)" in second
 
 
-def test_a_constraint_that_excludes_no_other_is_not_blamed() -> None:
+def test_a_constraint_that_conflicts_with_no_other_is_not_named() -> None:
     with pytest.raises(InputError) as error:
         reach(space(constraints=["depth <= 8", "shortcut != none", "depth >= 14"]))
     assert str(error.value) == (
@@ -140,12 +140,12 @@ def test_three_constraints_of_which_any_two_can_be_met_are_all_named() -> None:
         reach(space(axes=axes, constraints=["depth != 8", "depth != 14", "depth != 20"]))
 
 
-def test_a_field_that_the_nearest_does_not_have_is_told_as_none() -> None:
+def test_a_field_that_the_nearest_network_lacks_is_shown_as_none() -> None:
     with pytest.raises(InputError, match=r"the nearest has gate_bias = none, macs = [\d,]+ "):
         reach(space(constraints=["gate_bias <= -1 and macs <= 10"]))
 
 
-def test_a_space_of_which_nothing_can_be_built_says_why() -> None:
+def test_the_error_for_a_space_that_cannot_be_built_says_why() -> None:
     axes = {"unit.branch.kind": ["bottleneck"], "unit.branch.width": [5], "unit.branch.cardinality": [2, 3]}
     with pytest.raises(InputError, match=r"^space: nothing in it can be built: \d x "):
         reach(space(axes=axes))

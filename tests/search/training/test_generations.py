@@ -95,7 +95,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(
     assert start.step == 14
     [note] = notices(again)
     assert note.startswith("checkpoint.pt is damaged (")
-    assert note.endswith("); goes on behind step 14")
+    assert note.endswith("); resumes after step 14")
     assert numbers(again) == numbers(whole)
     assert (there / "checkpoint.damaged").read_bytes() == content
 
@@ -112,7 +112,7 @@ def test_if_both_checkpoints_are_damaged_the_trial_starts_again_and_reports_it(
     [note] = notices(again)
     assert "checkpoint.pt is damaged (" in note
     assert "checkpoint.before.pt is damaged (" in note
-    assert note.endswith("; begins anew")
+    assert note.endswith("; starts again")
     assert numbers(again) == numbers(whole)
 
 
@@ -125,7 +125,7 @@ def test_another_networks_checkpoint_is_not_used(
     start, *again = train(spec, digits, folder=there)
     assert isinstance(start, Started)
     assert start.step == 14
-    assert notices(again) == ["checkpoint.pt is damaged (it is another network's); goes on behind step 14"]
+    assert notices(again) == ["checkpoint.pt is damaged (it is another network's); resumes after step 14"]
     assert numbers(again) == numbers(whole)
 
 

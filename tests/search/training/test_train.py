@@ -235,7 +235,7 @@ def test_weights_that_the_last_step_blew_up_are_diverged_and_not_complete(
     trial: Trial, digits: Images, tmp_path: Path
 ) -> None:
     end = ended(list(train(trial(lr=1e39, schedule="constant", steps=1), digits, folder=tmp_path)))
-    assert (end.status, end.reason) == ("diverged", "weights are not finite behind step 1")
+    assert (end.status, end.reason) == ("diverged", "weights are not finite after step 1")
     assert end.test_error is None
     assert not (tmp_path / checkpoint.WEIGHTS).exists()
 

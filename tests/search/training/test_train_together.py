@@ -176,7 +176,7 @@ def test_all_trials_of_a_group_can_diverge(trial: Trial, few: Images) -> None:
 def test_weights_that_the_last_step_blew_up_are_diverged(trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, lr=1e39, schedule="constant", steps=1) for seed in SEEDS]
     ends = [event for event in together(specs, few) if isinstance(event, Finished)]
-    assert {end.reason for end in ends} == {"weights are not finite behind step 1"}
+    assert {end.reason for end in ends} == {"weights are not finite after step 1"}
 
 
 @pytest.fixture(scope="module")
