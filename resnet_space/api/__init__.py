@@ -251,7 +251,7 @@ def document(found: Run | TwoRuns, *, published: Sequence[Published] = ()) -> Pa
     """What the report of a run, or of a comparison, says: plain data that each format renders.
 
     Args:
-        published: results that are drawn beside the front of a run.
+        published: results that are drawn with the front of a run.
     """
     from ablations.two_runs import TwoRuns
     from reports.document import comparison

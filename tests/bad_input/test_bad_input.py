@@ -1,7 +1,7 @@
 """Every wrong study in this folder gets exactly the messages that stand on top of it, and status 2.
 
 A file begins with its command, `# $ resnet-space plan FILE ...`, and with what is said on stderr, a line each; `...` at
-the end of a line stands for more, and `<orders>` for all names of a catalogue: see `NAMES`. To add a case, add a file.
+the end of a line means more text, and `<orders>` for all names of a catalogue: see `NAMES`. To add a case, add a file.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def head(path: Path) -> list[str]:
 
 
 def written(path: Path) -> list[str]:
-    """The same, as it stands there."""
+    """The same, unchanged."""
     lines = path.read_bytes().decode("utf-8", errors="replace").split("\n")
     return [line.removeprefix("# ") for line in lines if line.startswith(("# $ ", "# error: "))]
 
@@ -102,7 +102,7 @@ def test_a_wrong_study_is_refused_with_the_words_on_top_of_it(
     command, *expected = head(path)
     said = refused(shlex.split(command.removeprefix("$ resnet-space ")), capsys, monkeypatch)
     assert agree(said, expected), "\n".join(said)
-    assert [left.name for left in tmp_path.iterdir()] == [path.name], "and nothing is left behind"
+    assert [left.name for left in tmp_path.iterdir()] == [path.name], "and nothing else is left"
 
 
 @pytest.mark.parametrize("case", ["name_leads_out", "yaml_tag_of_python", "flag_set_alias"])

@@ -183,7 +183,7 @@ def test_a_text_file_is_either_complete_or_unchanged(tmp_path: Path) -> None:
         if named is None:
             break
         assert named == str(path)
-        # Only behind the rename is it the new one: the folder was not flushed.
+        # Only after the rename is it the new one: the folder was not flushed.
         assert path.read_text() == ("behind" if asked.count("fsync") == 2 else "before")
         assert [file.name for file in tmp_path.iterdir()] == [path.name]
     else:

@@ -119,7 +119,7 @@ def test_a_trial_that_kills_it_twice_fails_with_the_reason_and_the_others_are_ru
     assert traceback.count("Fatal Python error: Segmentation fault") == 2
     assert "in strike" in traceback
 
-    # What helps is on another machine, or with another library: then it is tried anew.
+    # On another machine, or with another library, it can succeed: then it is retried.
     assert place.run("run study.yaml --inline --out twice --retry-failed") == 0
     assert place.numbers("twice") == place.numbers("whole-study")
 

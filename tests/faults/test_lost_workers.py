@@ -38,7 +38,7 @@ def hangs_for_ever():
 
 told = with_timeout(events(), Resources(silent=1), Path(sys.argv[1]))
 print(next(told), flush=True)
-time.sleep(1.5)  # Between events its clock stands: what its driver does is no silence of the worker's.
+time.sleep(1.5)  # Between events its clock stops: the driver's own time does not count as silence of the worker.
 print("asked", flush=True)
 next(told)
 """

@@ -49,7 +49,7 @@ GATE = {"kind": "exclusive_gate", "gate_bias": -6}
 
 SHORT = SMALL | {"stages": [{"units": 1, "channels": 8}, {"units": 1, "channels": 16, "stride": 2}]}
 EQUIVALENT = {
-    "a ReLU that nothing goes around may stand behind the unit before": (
+    "a ReLU without a shortcut around it can belong to the previous unit": (
         SHORT | unit(order="relu_only_preactivation"),
         SHORT | unit(order="original"),
     ),
@@ -60,7 +60,7 @@ EQUIVALENT = {
     "scaling by 1 and 1 is the identity": (SMALL | scaled(1, 1), SMALL),
     "scaling by 0 and 1 is a plain net": (SMALL | scaled(0, 1), SMALL | unit(shortcut="none")),
     "dropout of nothing is the identity": (SMALL | unit(shortcut={"kind": "dropout", "p": 0}), SMALL),
-    "a bottleneck is a quarter wide by itself": (
+    "a bottleneck is a quarter wide by default": (
         BOTTLENECKS | unit(branch={"kind": "bottleneck", "width": 4}),
         BOTTLENECKS | unit(branch="bottleneck"),
     ),
@@ -89,7 +89,7 @@ EQUIVALENT = {
         SMALL | unit(shortcut="conv1x1") | {"transition": "C"},
     ),
     "without a change of shape A is B": (ONE_SHAPE | {"transition": "A"}, ONE_SHAPE | {"transition": "B"}),
-    "without a stride it stands nowhere": (
+    "without a stride its place does not matter": (
         BOTTLENECKS | unit(branch={"kind": "bottleneck", "stride_on": "1x1"}),
         BOTTLENECKS | unit(branch={"kind": "bottleneck", "stride_on": "3x3"}),
     ),
@@ -123,7 +123,7 @@ EQUIVALENT = {
         SMALL | {"stem": {"kind": "written", "layers": "3x3 8"}},
         SMALL,
     ),
-    "without BN it stands nowhere": (
+    "without BN its place does not matter": (
         SMALL | unit(order="bn_after_addition", normalisation="none"),
         SMALL | unit(order="original", normalisation="none"),
     ),

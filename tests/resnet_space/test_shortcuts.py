@@ -13,7 +13,7 @@ ROWS = [cls() for cls in SHORTCUTS.values()]
 
 
 def arrays():
-    """x, F(x) and what is learned beside them."""
+    """x, F(x) and the learned values."""
     random = torch.Generator().manual_seed(0)
     return [torch.rand(2, 3, 4, 5, generator=random, dtype=torch.float64) for _ in range(3)]
 

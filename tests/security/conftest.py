@@ -44,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def send(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """`send("search")`: a copy of that folder in an empty one, which is the current one, with its study beside it."""
+    """`send("search")`: a copy of that folder in the current, empty folder, with its study next to it."""
     monkeypatch.chdir(tmp_path)
 
     def copied(kind: str) -> Path:

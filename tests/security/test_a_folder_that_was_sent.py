@@ -21,7 +21,7 @@ Send = Callable[[str], Path]
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What the files hold, but for what verbs are there to write, and what a reader of SQLite leaves beside a file."""
+    """The contents of the files, without those that verbs write and those that SQLite leaves when it reads."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))

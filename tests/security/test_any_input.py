@@ -1,6 +1,6 @@
 """Whatever comes in, what comes out is success or an `InputError`: never another exception, never a hang.
 
-By itself each law is tried on some dozens of inputs. With `RESNET_SPACE_FUZZ_SECONDS=600` in the environment that time
+By default each law is tried on some dozens of inputs. With `RESNET_SPACE_FUZZ_SECONDS=600` in the environment that time
 is divided among the laws, each of them on ever new inputs.
 """
 

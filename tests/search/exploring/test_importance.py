@@ -99,7 +99,7 @@ def test_a_kind_is_not_hidden_behind_its_bias_being_absent() -> None:
 
 
 def test_a_conditional_axis_is_important_if_it_matters_when_it_counts() -> None:
-    # The mean over gates is an identity's value, so that the kind by itself does little.
+    # The mean over gates is an identity's value, so that the kind alone has little effect.
     found = measured(GATED, lambda row: (row.get(BIAS, -4) + 4) / 4, count=160)["importance"]
     assert found[BIAS] > found[KIND] > found["width"]
     assert found[BIAS] > 0.6

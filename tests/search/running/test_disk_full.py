@@ -64,7 +64,7 @@ def told_on(folder: Path, specs: list[TrialSpec], broken: AbstractContextManager
         assert "\n" not in said
         assert said.endswith(SAYS)
         if before is not None:
-            assert state(store) == before, "as it was ahead of the write that failed"
+            assert state(store) == before, "as before the write that failed"
         if acknowledged > -2:
             store.close()
     store = Store.at(folder)
@@ -106,8 +106,8 @@ def test_if_the_disk_fails_once_at_any_write_acknowledged_events_stay_and_the_re
             stops.append(told_on(tmp_path / str(number), specs, writes.failing_at(number, code)))
             if writes.number < number:
                 break
-    assert stops[-1] == 2 * len(events(specs[0])), "behind the last write there is none to fail"
-    assert set(stops) >= set(range(-2, stops[-1])), "at every event, and ahead of them"
+    assert stops[-1] == 2 * len(events(specs[0])), "after the last write there is none to fail"
+    assert set(stops) >= set(range(-2, stops[-1])), "at every event, and before them"
 
 
 FULL = """

@@ -100,7 +100,7 @@ def jobs(trial: Trial, tiny_net: Architecture, tmp_path_factory: pytest.TempPath
         "wrong in a step": Job(trials=(trial(net=tiny_net.assign({"classes": 2})),)),
         "killed once": Job(trials=(trial(net=dropout, epochs=5, augmentation={"pad": 1}),)),
         "killed for ever": Job(trials=(trial(seed=7, epochs=40),)),
-        "behind them": Job(trials=(trial(seed=8),)),
+        "after them": Job(trials=(trial(seed=8),)),
     }
 
 
@@ -132,7 +132,7 @@ def swept(jobs: dict[str, Job], ray_cluster: None, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="module")
 def inlined(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     """The same trials inline, without kills."""
-    names = ("two seeds", "killed once", "behind them", "wrong in a step")
+    names = ("two seeds", "killed once", "after them", "wrong in a step")
     result = Sweep(jobs, tmp_path_factory.mktemp("inline"))
     inline.run(
         Listed([jobs[name] for name in names], result.events.append),
@@ -143,21 +143,21 @@ def inlined(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "number"), [("two seeds", 0), ("two seeds", 1), ("behind them", 0)])
+@pytest.mark.parametrize(("name", "number"), [("two seeds", 0), ("two seeds", 1), ("after them", 0)])
 def test_a_trial_on_ray_has_the_numbers_of_one_inline(name: str, number: int, swept: Sweep, inlined: Sweep) -> None:
     assert swept.end(name, number).status == "complete"
     assert measured(swept.of(name, number)) == measured(inlined.of(name, number))
 
 
 def test_the_weights_on_ray_are_the_weights_inline(swept: Sweep, inlined: Sweep) -> None:
-    for name in ("two seeds", "killed once", "behind them"):
+    for name in ("two seeds", "killed once", "after them"):
         for spec in swept.jobs[name].trials:
             a, b = ((sweep.checkpoints / spec.key / WEIGHTS).read_bytes() for sweep in (swept, inlined))
             assert a == b
 
 
 def test_events_arrive_in_order(swept: Sweep) -> None:
-    start, *epochs, end = swept.of("behind them")
+    start, *epochs, end = swept.of("after them")
     assert isinstance(start, Started)
     assert [event.epoch for event in epochs if isinstance(event, Epoch)] == [1, 2, 3]
     assert isinstance(end, Finished)
@@ -172,7 +172,7 @@ def test_a_lost_worker_is_replaced_and_the_trial_ends_with_the_same_numbers(swep
     assert swept.kills.count("killed once") == 1
     first, second = swept.starts("killed once")
     assert first == 0
-    assert second >= 3 * 7, "taken up behind its checkpoint"
+    assert second >= 3 * 7, "resumed after its checkpoint"
     assert swept.end("killed once").status == "complete"
     assert measured(swept.of("killed once")) == measured(inlined.of("killed once"))
 
@@ -198,7 +198,7 @@ def test_nothing_is_printed_on_stdout_even_when_workers_die(swept: Sweep) -> Non
 
 
 def test_trials_after_a_failed_one_finish(swept: Sweep) -> None:
-    assert swept.end("behind them").status == "complete"
+    assert swept.end("after them").status == "complete"
 
 
 def test_an_error_in_a_step_is_reported_and_not_retried(swept: Sweep, inlined: Sweep) -> None:

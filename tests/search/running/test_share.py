@@ -59,7 +59,7 @@ def test_two_drivers_at_the_same_time_run_each_trial_once(driver: Open, specs: l
         job = feed.next()
         assert job
         sweep(jobs, second, does(second, done), ignore)
-        assert sorted(done) == sorted(spec.key for spec in specs[2:]), "all but what the first has in hand"
+        assert sorted(done) == sorted(spec.key for spec in specs[2:]), "all except those that the first holds"
         does(first, done)(Listed([job], feed.tell))
         assert feed.next() is None
 

@@ -1,4 +1,4 @@
-"""A run that is told to stop by a real signal: what it says, what it leaves, and how it goes on."""
+"""A run that a real signal stops: its messages, its files, and how it resumes."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_the_memory_of_a_driver_of_many_trials_does_not_grow(
 
     def work(job: Job, resources: Resources, checkpoints: Path) -> Generator[Event]:
         for event in empty(job, resources, checkpoints):
-            # The process stands where a host would: every worker that there was is seen.
+            # The process number is stored in place of the host, so every worker is visible.
             yield Started(event.key, str(os.getpid()), "cpu") if isinstance(event, Started) else event
 
     def tell(event: Event) -> None:

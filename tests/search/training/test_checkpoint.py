@@ -32,7 +32,7 @@ Trial = Callable[..., TrialSpec]
 DTYPES = (torch.float32, torch.float64, torch.int64, torch.uint8)
 
 RECIPES: dict[str, dict[str, Any]] = {
-    # 7 batches an epoch: epochs end behind steps 7, 14, 21 and 24. Dropout and crops draw random numbers.
+    # 7 batches per epoch: epochs end after steps 7, 14, 21 and 24. Dropout and crops draw random numbers.
     "dropout": {"steps": 24, "augmentation": {"pad": 1, "flip": True}},
     "warm-up": {"epochs": 4, "lr": 0.05, "warm_up": {"lr": 0.005, "until_error": 0.8}, "nesterov": True},
 }
@@ -152,7 +152,7 @@ def test_a_trial_killed_with_sigkill_ends_with_the_same_bits(trial: Trial, digit
     assert process.returncode == -signal.SIGKILL
     start, *again = train(spec, digits, folder=tmp_path / "killed")
     assert isinstance(start, Started)
-    assert 4 * 7 <= start.step < 25 * 7, "killed behind epoch 4, before the end"
+    assert 4 * 7 <= start.step < 25 * 7, "killed after epoch 4, before the end"
     assert measured(again) == measured(whole)
     a, b = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("whole", "killed"))
     assert a == b

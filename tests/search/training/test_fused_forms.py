@@ -137,7 +137,7 @@ def test_dropout_draws_in_each_network_the_masks_that_it_draws_alone(tiny_net: A
     for seed, model, x, found, generator in zip(SEEDS, alone, xs, logits, generators, strict=True):
         torch.manual_seed(seed)
         torch.testing.assert_close(found, model(x), atol=1e-5, rtol=1e-4)
-        assert torch.equal(generator.get_state(), torch.get_rng_state()), "so many numbers, and no more"
+        assert torch.equal(generator.get_state(), torch.get_rng_state()), "exactly that many numbers"
 
 
 def test_dropout_is_refused_if_activations_are_recomputed(tiny_net: Architecture) -> None:

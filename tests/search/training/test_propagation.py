@@ -88,7 +88,7 @@ def test_the_variance_is_that_of_the_output() -> None:
 def test_a_relu_is_dead_where_it_is_zero_for_all_images() -> None:
     model = build(NET, seed=0)
     with torch.no_grad():
-        # BN behind the branch's first convolution, one of four channels far below zero.
+        # BN after the branch's first convolution, one of four channels far below zero.
         model.units[0].F[1].bias[0] = -100.0
     dead = measure(model, X, Y).dead
     assert dead[0] == pytest.approx(0.125, abs=0.02), "one of four channels of one of two ReLUs"

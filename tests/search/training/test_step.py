@@ -208,7 +208,7 @@ def test_a_group_is_released_before_the_next_is_created(
 
     monkeypatch.setattr(training, "Group", Watched)
     monkeypatch.setattr(training, "make_stepper", watched)
-    # The second diverges in its first epoch, so that the first goes on in a group of its own.
+    # The second diverges in its first epoch, so that the first continues in a group of its own.
     specs = [trial(seed=seed, epochs=2) for seed in range(2)]
     monkeypatch.setattr(training, "batches", partial(poisoned, specs[1].seed))
     list(train_together(specs, digits, folders=[None, None]))
