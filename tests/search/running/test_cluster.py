@@ -107,7 +107,7 @@ def test_nodes_that_are_not_fit_are_refused_by_name_before_the_first_trial(tmp_p
     first, *lines = (line for line in run.stderr.splitlines() if line.startswith("error: "))
     assert first == "error: 2 of 3 nodes cannot take trials:"
     told = sorted(re.sub(r"node \S+ \(\w{8}\)", "node N", line.removeprefix("error: ")) for line in lines)
-    assert told[0].startswith(f"node N: {shared}/run/checkpoints is not there, or not the folder in which the run was")
+    assert told[0].startswith(f"node N: {shared}/run/checkpoints does not exist, or is not the folder in which the run")
     assert re.fullmatch(r"node N: has torch 1\.13\.1, and \S+ is here", told[1])
     assert len(told) == 2
     assert stored(shared / "run")[2]["waiting"] == 4
