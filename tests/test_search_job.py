@@ -217,7 +217,7 @@ def test_another_space_says_what_changed_and_keeps_what_is_valid(found: Path, tm
     told = call("run", smaller, "--out", tmp_path, "--inline", "--set", "stopping=none")
     write(found.parent)
     assert told.returncode == 0, told.stderr
-    assert "space.axes.unit.shortcut.kind is ['identity', 'none'] now" in told.stderr
+    assert "space.axes.unit.shortcut.kind is now ['identity', 'none']" in told.stderr
     kinds = {
         point["architecture"]["unit"]["shortcut"]["kind"]
         for point in json.loads(call("front", tmp_path, "--format", "json").stdout)
