@@ -9,7 +9,7 @@ import typer
 
 from resnet_space import api
 from resnet_space.cli.options import Checkpoints, Folder, Json, Storage
-from resnet_space.cli.printing import console, print_json, print_table
+from resnet_space.cli.printing import print_json, print_parts, print_table
 from resnet_space.errors import InputError, unknown
 
 
@@ -65,8 +65,7 @@ def front(
     if form != "table":
         typer.echo(FORMATS[form](found.points, found.nets), nl=False)
     else:
-        for part in parts(found.blocks):
-            console().print(part, soft_wrap=isinstance(part, str))
+        print_parts(parts(found.blocks))
 
 
 def dashboard(

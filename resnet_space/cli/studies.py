@@ -10,7 +10,7 @@ import typer
 
 from resnet_space import api
 from resnet_space.cli.options import Checkpoints, Json, Profile, Set, Storage, changes_from_options
-from resnet_space.cli.printing import console, print_json
+from resnet_space.cli.printing import print_json, print_parts
 from resnet_space.errors import check_utf8
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="The name of a shipped study, or a file.")]
@@ -44,8 +44,7 @@ def plan(
     if json:
         print_json(found.as_json(planned.study.resources.gpus, planned.study.resources.cpus))
     else:
-        for part in parts(blocks(found)):
-            console().print(part, soft_wrap=isinstance(part, str))
+        print_parts(parts(blocks(found)))
 
 
 def run(
@@ -91,8 +90,7 @@ def run(
                 stop=stop,
                 say=partial(typer.echo, err=True),
             )
-            for part in render(api.document(result)):
-                console().print(part, soft_wrap=isinstance(part, str))
+            print_parts(render(api.document(result)))
             for path in api.report(result, ["md", "html"]):
                 typer.echo(f"report: {path}")
             if traceback := api.first_traceback(result):

@@ -101,11 +101,11 @@ def sgd(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-def furthest_behind(members: Sequence[Member], total: int) -> list[Member]:
+def next_to_train(members: Sequence[Member], total: int) -> list[Member]:
     """Return the members to train next: the unfinished ones with the fewest steps done and the same learning rate.
 
     Members can be at different steps, because they started separately or their warm-ups ended at different epochs. The
-    ones furthest behind are trained first until all are at the same step.
+    ones with the fewest steps are trained first until all are at the same step.
     """
     going = [member for member in members if member.state.step < total]
     if not going:

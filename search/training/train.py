@@ -19,7 +19,7 @@ from search.files.bucket import Place
 from search.kernels.gpu import on_device
 from search.training import checkpoint, propagation
 from search.training.execution import Execution
-from search.training.members import Group, Member, furthest_behind, level
+from search.training.members import Group, Member, level, next_to_train
 from search.training.saving import CheckpointWriter
 from search.training.step import EagerStepper, autocast, make_stepper
 from search.trials.events import Epoch, Event, Finished, Probe, Started
@@ -104,25 +104,25 @@ def _train(
                 yield probe(member.spec.key, 0, member.model, split, images)
 
     take: EagerStepper | None = None
-    while behind := furthest_behind(members, total):
-        if take is None or take.group.members != behind:
+    while chosen := next_to_train(members, total):
+        if take is None or take.group.members != chosen:
             if take is not None:
                 take.group.hand_back()
             # The previous group is released first, with its graph: memory can be too small for both.
             take = None
-            take = make_stepper(Group(behind, execution.detours), device, recorded=execution.recorded)
+            take = make_stepper(Group(chosen, execution.detours), device, recorded=execution.recorded)
         done = epoch(take, split, images, total)
         take.group.note_generators()
         # Also when a trial leaves, since the others continue in another group: after a kill, they resume without it.
         save = saving.due or done.step == total or not all(done.sound)
         if save or done.number in probes:
             take.group.hand_back()
-        seconds = (time.monotonic() - done.began) / len(behind)
+        seconds = (time.monotonic() - done.began) / len(chosen)
 
         reported: list[Event] = [*take.reported(), *saving.finished_notices()]
         gone = dict[str, int]()
-        measured = errors(take.group.model, validation, images, recipe, device, networks=len(behind))
-        for member, event in zip(behind, judged(behind, done, measured, seconds), strict=True):
+        measured = errors(take.group.model, validation, images, recipe, device, networks=len(chosen))
+        for member, event in zip(chosen, judged(chosen, done, measured, seconds), strict=True):
             reported.append(event)
             if isinstance(event, Finished):
                 members.remove(member)

@@ -18,7 +18,7 @@ from resnet_space.fused import Unfusable
 from search.data import Images, Split, batches
 from search.training import checkpoint
 from search.training import train as training
-from search.training.members import Group, Member, furthest_behind
+from search.training.members import Group, Member, next_to_train
 from search.training.train import train, train_together
 from search.trials.events import Epoch, Event, Finished, Probe, Started
 from search.trials.trial import TrialSpec
@@ -327,8 +327,8 @@ def test_members_with_one_learning_rate_and_step_train_together(trial: Trial) ->
     members = [Member.of(trial(seed=seed), None, "cpu") for seed in range(4)]
     for member, (step, warming_up) in zip(members, [(14, True), (7, True), (7, False), (7, True)], strict=True):
         member.state.step, member.state.warming_up = step, warming_up
-    assert furthest_behind(members, 21) == [members[1], members[3]]
-    assert furthest_behind(members, 7) == []
+    assert next_to_train(members, 21) == [members[1], members[3]]
+    assert next_to_train(members, 7) == []
 
 
 def test_a_group_of_one_is_its_own_network(trial: Trial) -> None:
