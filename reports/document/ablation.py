@@ -11,20 +11,13 @@ from reports import published as published_results
 from reports.document import arm_figures, arm_tables
 from reports.document.answer import answer
 from reports.document.arm_notes import footnotes, verdicts
-from reports.document.every_run import Fact, not_ended_well, setting, state, warning
+from reports.document.every_run import Fact, not_ended_well, page, setting
 from reports.page import Block, Page, Section, Text
 
 
 def document(run: AblationRun, published: Sequence[Published] = ()) -> Page:
     """Return the page of an ablation, finished or not, with `published` results next to measured ones."""
-    return Page(
-        title=run.study.name,
-        question=run.study.question or run.study.name,
-        answer=answer(run),
-        state=state(run),
-        warning=warning(run),
-        sections=[made for section in SECTIONS if (made := section(run, published))],
-    )
+    return page(run, answer(run), [made for section in SECTIONS if (made := section(run, published))])
 
 
 def arms(run: AblationRun, _: Sequence[Published]) -> Section:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations.published import Published
-from reports.page import Block, Cell, Facts, Grid, Section, Text
+from reports.page import Block, Cell, Facts, Grid, Page, Section, Text
 from reports.runs import Run
 from search.running.progress import format_duration
 from search.trials.events import FINISHED
@@ -28,6 +28,18 @@ def warning(run: Run) -> str:
     """Return a warning for a run with pending or running trials; empty for a finished run."""
     unfinished = run.counts.get("waiting", 0) + run.counts.get("running", 0)
     return "Unfinished run: numbers can still change." if unfinished else ""
+
+
+def page(run: Run, answer: str, sections: Sequence[Section]) -> Page:
+    """Return the page of a run with these sections."""
+    return Page(
+        title=run.study.name,
+        question=run.study.question or run.study.name,
+        answer=answer,
+        state=state(run),
+        warning=warning(run),
+        sections=sections,
+    )
 
 
 def not_ended_well(run: Run, _: Sequence[Published] = ()) -> Section | None:

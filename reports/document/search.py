@@ -9,7 +9,7 @@ from ablations.published import Published
 from reports import front
 from reports import published as published_results
 from reports.document import search_figures
-from reports.document.every_run import STATUS_WORDS, not_ended_well, setting, state, warning
+from reports.document.every_run import STATUS_WORDS, not_ended_well, page, setting
 from reports.document.provenance import provenance
 from reports.figures.published_results import COSTS
 from reports.numbers import percent
@@ -19,14 +19,7 @@ from search.exploring.run import SearchRun
 
 def document(run: SearchRun, published: Sequence[Published] = ()) -> Page:
     """Return the page of a search, finished or not, with `published` results next to measured ones."""
-    return Page(
-        title=run.study.name,
-        question=run.study.question or run.study.name,
-        answer=answer(run),
-        state=state(run),
-        warning=warning(run),
-        sections=[made for section in SECTIONS if (made := section(run, published))],
-    )
+    return page(run, answer(run), [made for section in SECTIONS if (made := section(run, published))])
 
 
 def answer(run: SearchRun) -> str:
