@@ -188,7 +188,7 @@ def best(study: Ablation, arms: Sequence[ArmSummary]) -> str | None:
     """Return the arm with the lowest mean if it is better than every other arm by the study's test, else None.
 
     This is an intersection-union test: all comparisons must be resolved, so no adjustment is needed. An arm with trials
-    that diverged, failed or are pending is never the best.
+    that diverged, failed or are waiting is never the best.
     """
     values = {arm.arm: arm.measured[study.planned.measure] for arm in arms}
     known = [arm for arm in arms if arm.mean is not None]

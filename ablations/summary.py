@@ -62,7 +62,7 @@ class ArmSummary:
 
     @property
     def outcome(self) -> str:
-        """The state of the arm: "trained" or "fail" (as in the papers), then trials that are incomplete or pending."""
+        """The state of the arm: "trained" or "fail" (as in the papers), then trials that are incomplete or waiting."""
         parts = [
             f"{self.ended[status]} of {self.planned} {status}"
             for status in ("diverged", "failed", "pruned", "infeasible")
@@ -71,7 +71,7 @@ class ArmSummary:
         if self.mean is not None:
             parts.insert(0, "fail" if self.mean > self.fail_above else "trained")
         if self.unfinished:
-            parts.append(f"{self.unfinished} of {self.planned} pending")
+            parts.append(f"{self.unfinished} of {self.planned} waiting")
         return ", ".join(parts)
 
     @property

@@ -34,7 +34,7 @@ COLUMNS = (
 )
 """Columns of CSV and Parquet. Errors and differences are fractions; missing values are empty.
 
-`open` is the number of pending trials.
+`open` is the number of waiting trials.
 """
 
 

@@ -18,7 +18,7 @@ from search.running import capacity
 from search.running.inline import check
 from search.running.plan import Plan
 from search.running.progress import format_duration
-from search.samplers.survey import reach
+from search.samplers.survey import survey
 from search.training.forecast import interpolated_seconds, memory_of_step, seconds_per_trial, total_memory
 from search.training.fusion_speedup import speedup
 from search.training.jobs import fusion_shape, make_jobs
@@ -134,7 +134,7 @@ def _estimates(study: Ablation) -> list[str]:
 
 def of_search(plan: SearchPlan) -> Outlook:
     """Estimate the cost of a search: its space, and examples of its networks."""
-    study, found = plan.study, reach(plan.space, examples=CALIBRATED)
+    study, found = plan.study, survey(plan.space, examples=CALIBRATED)
     nets = {f"example {number}": net for number, net in enumerate(found.examples, 1)}
     rows, _ = _rows(plan, nets, [(plan.spec(net, 0),) for net in nets.values()])
     trials = study.budget.trials

@@ -37,7 +37,7 @@ class Description(BaseModel):
     @classmethod
     def _unknown(cls, name: object) -> str:
         hint = str(unknown("field", name, cls.model_fields))
-        owners = [kind_of(other) for other in kin(cls) if name in other.model_fields]
+        owners = [kind_of(other) for other in kinds_of_family(cls) if name in other.model_fields]
         return f"{kind_of(cls)} has no {name!r}; it belongs to: {', '.join(owners)}" if owners else hint
 
     @classmethod
@@ -99,7 +99,7 @@ def _frozen(value: Any) -> Any:
     return value + 0.0 if isinstance(value, float) else value
 
 
-def kin(cls: type[Description]) -> list[type[Description]]:
+def kinds_of_family(cls: type[Description]) -> list[type[Description]]:
     """Return all kinds of the family that `cls` belongs to."""
     bases = (Description, Kind)
     family = next(base for base in reversed(cls.__mro__) if issubclass(base, Description) and base not in bases)

@@ -31,7 +31,7 @@ from resnet_space.modules import (
 )
 from resnet_space.shortcuts import ShortcutKind
 
-Parted = Sequence[tuple[Tensor, Sequence[Tensor]]]
+TensorPairs = Sequence[tuple[Tensor, Sequence[Tensor]]]
 """The tensors of a fused network, each with the tensors of the original networks that it replaces."""
 
 
@@ -54,13 +54,13 @@ def fuse(nets: Sequence[nn.Module]) -> nn.Module:
     return fused.train(nets[0].training)
 
 
-def parted(fused: nn.Module, nets: Sequence[nn.Module]) -> Parted:
+def tensor_pairs(fused: nn.Module, nets: Sequence[nn.Module]) -> TensorPairs:
     """Return the weights and statistics of a fused network, each with those of its original networks."""
     states = [net.state_dict() for net in nets]
     return [(tensor, [state[name] for state in states]) for name, tensor in fused.state_dict().items()]
 
 
-def unfuse(tensors: Parted) -> None:
+def unfuse(tensors: TensorPairs) -> None:
     """Copy a fused network's tensors back to its original networks."""
     copy_all([each for tensor, own in tensors for each in zip(own, divided(tensor, own), strict=True)])
 

@@ -224,7 +224,7 @@ ADDITIONS = {
 
         ''',
         before="SECTIONS: tuple",
-        named_before="    its_setting,",
+        named_before="    run_setting,",
         tests=("reports/document/test_ablation.py", "reports/test_write.py"),
     ),
 }

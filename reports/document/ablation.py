@@ -11,7 +11,7 @@ from reports import published as published_results
 from reports.document import arm_figures, arm_tables
 from reports.document.answer import answer
 from reports.document.arm_notes import footnotes, verdicts
-from reports.document.every_run import Fact, not_ended_well, page, setting
+from reports.document.every_run import Fact, failed_trials, page, setting
 from reports.page import Block, Page, Section, Text
 
 
@@ -69,7 +69,7 @@ def signal_propagation(run: AblationRun, _: Sequence[Published]) -> Section | No
     return Section("Signal propagation", pictures) if pictures else None
 
 
-def its_setting(run: AblationRun, _: Sequence[Published]) -> Section:
+def run_setting(run: AblationRun, _: Sequence[Published]) -> Section:
     return setting(run, network=_network(run), seeds=_seeds(run), planned=_planned(run))
 
 
@@ -104,7 +104,7 @@ SECTIONS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ..
     learning_curves,
     error_against_complexity,
     signal_propagation,
-    not_ended_well,
-    its_setting,
+    failed_trials,
+    run_setting,
 )
 """In page order. To add a section, write its function and list it here."""

@@ -22,7 +22,7 @@ def answer(run: AblationRun) -> str:
     if not planned:
         sentences.append("None was planned: these results are exploratory and need a new study to confirm them.")
     if any(arm.unfinished for arm in run.summaries):
-        sentences.append("Some trials are still pending.")
+        sentences.append("Some trials are still waiting.")
     return " ".join(sentences)
 
 

@@ -21,7 +21,7 @@ BOTH_WAYS = ("arm", "MACs", "difference, points", "MACs, matched", "difference, 
 TERMS = ("effect", "F", "p", "share of variance", "difference, points", "confounded with")
 
 BEST = "better than every other arm."
-OPEN = "can still change: trials are pending."
+OPEN = "can still change: trials are waiting."
 
 
 def arms(run: AblationRun) -> Grid:

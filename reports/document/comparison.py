@@ -28,7 +28,7 @@ def document(both: TwoRuns) -> Page:
         question=f"Does {both.second.name} have lower errors than {both.first.name}?",
         answer=answer(both),
         state=" ".join(
-            [f"{len(both.first.trials)} and {len(both.second.trials)} finished trials.", *_trials_foreign_note(both)]
+            [f"{len(both.first.trials)} and {len(both.second.trials)} complete trials.", *_trials_foreign_note(both)]
         ),
         sections=[made for section in sections if (made := section(both))],
     )

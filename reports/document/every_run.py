@@ -14,18 +14,15 @@ from search.trials.events import FINISHED
 Fact = tuple[str, str]
 """A term and its value, such as ("seeds", "0 to 2")."""
 
-STATUS_WORDS = {"complete": "finished", "waiting": "pending"}
-"""How reports show a stored status, if not by its stored name."""
-
 
 def state(run: Run) -> str:
-    """Return the number of trials by status, such as `Trials: 3 finished, 1 running, 2 pending.`"""
-    counts = [f"{count} {STATUS_WORDS.get(status, status)}" for status, count in run.counts.items() if count]
+    """Return the number of trials by status, such as `Trials: 3 complete, 1 running, 2 waiting.`"""
+    counts = [f"{count} {status}" for status, count in run.counts.items() if count]
     return f"Trials: {', '.join(counts)}."
 
 
 def warning(run: Run) -> str:
-    """Return a warning for a run with pending or running trials; empty for a finished run."""
+    """Return a warning for a run with waiting or running trials; empty for a finished run."""
     unfinished = run.counts.get("waiting", 0) + run.counts.get("running", 0)
     return "Unfinished run: numbers can still change." if unfinished else ""
 
@@ -42,7 +39,7 @@ def page(run: Run, answer: str, sections: Sequence[Section]) -> Page:
     )
 
 
-def not_ended_well(run: Run, _: Sequence[Published] = ()) -> Section | None:
+def failed_trials(run: Run, _: Sequence[Published] = ()) -> Section | None:
     """Return failed and diverged trials by reason, most frequent first; None if there are none.
 
     Pruned and infeasible trials ended as planned and are not listed.

@@ -93,14 +93,14 @@ def _setup(session: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _devices(run: Run) -> list[str]:
-    """Return a note on the kinds of device that finished trials ran on, if there are several."""
+    """Return a note on the kinds of device that complete trials ran on, if there are several."""
     kinds = Counter(
         record.device.split(":")[0] for record in run.records if record.status == "complete" and record.device
     )
     if len(kinds) < 2:
         return []
     shown = ", ".join(f"{number} on {kind}" for kind, number in sorted(kinds.items()))
-    return [f"finished trials by device: {shown}; results are means over {_all(len(kinds))}."]
+    return [f"complete trials by device: {shown}; results are means over {_all(len(kinds))}."]
 
 
 def _all(number: int) -> str:

@@ -9,7 +9,7 @@ from ablations.published import Published
 from reports import front
 from reports import published as published_results
 from reports.document import search_figures
-from reports.document.every_run import STATUS_WORDS, not_ended_well, page, setting
+from reports.document.every_run import failed_trials, page, setting
 from reports.document.provenance import provenance
 from reports.figures.published_results import COSTS
 from reports.numbers import percent
@@ -49,9 +49,7 @@ def how_it_went(run: SearchRun) -> Iterator[str]:
     yield from provenance(run)
     ended = Counter(trial.status for trial in run.searched)
     started = len(run.searched) - ended["infeasible"]
-    parts = [
-        f"{number} {STATUS_WORDS.get(status, status)}" for status, number in ended.items() if status != "infeasible"
-    ]
+    parts = [f"{number} {status}" for status, number in ended.items() if status != "infeasible"]
     line = f"searched by {run.study.sampler.kind}: {started} trials started ({', '.join(parts) or 'none'})"
     if ended["infeasible"]:
         line += f"; {ended['infeasible']} more violated a constraint and were not started"
@@ -98,7 +96,7 @@ def the_networks(run: SearchRun, _: Sequence[Published]) -> Section | None:
     return Section("Differences between the networks", [Text(["Fields with different values:"]), Facts(facts)])
 
 
-def its_setting(run: SearchRun, _: Sequence[Published]) -> Section:
+def run_setting(run: SearchRun, _: Sequence[Published]) -> Section:
     study = run.study
     confirming = (
         f"{study.confirmation_seeds[0]} to {study.confirmation_seeds[-1]} to confirm"
@@ -112,7 +110,7 @@ SECTIONS: tuple[Callable[[SearchRun, Sequence[Published]], Section | None], ...]
     the_front,
     figures,
     the_networks,
-    not_ended_well,
-    its_setting,
+    failed_trials,
+    run_setting,
 )
 """In page order. To add a section, write its function and list it here."""

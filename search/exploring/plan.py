@@ -10,7 +10,7 @@ from resnet_space.errors import InputError
 from search.data import Images
 from search.exploring.study import Search
 from search.running.plan import Plan
-from search.samplers.survey import reach
+from search.samplers.survey import survey
 from search.store import membership
 from search.store.store import Store
 from search.trials.events import FINISHED
@@ -36,7 +36,7 @@ class SearchPlan(Plan):
             plan.space.sample(study.seed)
         except InputError:
             # It samples more, and its error says which constraint no network satisfies, and how near they come.
-            reach(plan.space)
+            survey(plan.space)
         return plan
 
     @cached_property

@@ -17,7 +17,7 @@ def networks(frame: pd.DataFrame, seeds: Collection[int] = ()) -> pd.DataFrame:
     test_error_std, depth, params, macs, activations, latency_ms, confirmed`.
 
     Errors are means over seeds of complete trials, with the sample standard deviation (n - 1), NaN for one seed; `n`
-    counts trials. A pruned trial is censored, so it enters no mean.
+    counts trials. A pruned trial is censored, so it is not part of any mean.
 
     Args:
         frame: `Store.results()`.

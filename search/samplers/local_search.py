@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from random import Random
-from typing import Any
 
 import numpy as np
 
 from resnet_space import Architecture, Complexity, Space
-from resnet_space.axes import Axis, Choices, Range
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from search.fronts.dominance import Flags, Floats, crowding, hypervolume, nondominated
+from search.fronts.dominance import Flags, Floats, crowding, nondominated
 from search.fronts.objectives import OBJECTIVES
-from search.samplers.forests import answers
-from search.samplers.sampler import Experience, Outcome, Proposal, ordered, place
+from search.samplers.improvement import improvement
+from search.samplers.sampler import Experience, Outcome, Proposal
+from search.samplers.surrogate import MAX_TREE_SAMPLES, TREES, Forest, absent, encoded, grow, logit
 
 STARTUP_DRAWS = 4
 """Networks drawn for each startup network, to choose from by cost."""
@@ -32,19 +31,8 @@ SECOND_MOVE = 0.3
 """Probability that a move is followed by a second one."""
 MIN_ERROR = 1e-3
 """Smaller errors are rounded up to this before taking logarithms."""
-TREES = 64
-"""Trees of the surrogate."""
-MAX_TREE_SAMPLES = 256
-"""From this number of finished trials on, each tree is fitted to a random sample of this size, and the surrogate and
-the candidates are kept for a block of asks."""
 BLOCK = 16
 """Asks per block: after hundreds of trials the last few change little."""
-SAMPLES = 8
-"""Trees used for the improvement with three or more objectives, which needs one hypervolume per tree and candidate."""
-
-
-Forest = Callable[[Floats], Floats]
-"""A function that returns each tree's predictions: see `grow`."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +192,7 @@ class LocalSearch(Experience):
         pool = list(self._pool(finished, values, finished.keys if many else known.keys, rng))
         goals = values[:, self._predicted]
         errors = [self._objectives[column] == "error" for column in self._predicted]
-        goals[:, errors] = _logit(goals[:, errors])
+        goals[:, errors] = logit(goals[:, errors])
         goals = np.hstack([goals, finished.kept[:, None]])
         features = np.array([candidate.features for candidate in finished.tried])
         self._last_surrogate = Surrogate(finished, grow(features, goals, rng.randrange(2**31)), pool)
@@ -307,82 +295,5 @@ class LocalSearch(Experience):
         return Candidate(net.key, assignment, cost, tuple(counted), tuple(features))
 
 
-def encoded(axis: Axis, value: Any) -> list[float]:
-    """Return a value as numbers in [0, 1]: its relative place among ordered values, or a one-hot vector."""
-    if isinstance(axis, Choices) and not ordered(axis):
-        return [float(option is axis.member(value)) for option in axis.options]
-    if axis.count is not None:
-        return [place(axis, value) / max(axis.count - 1, 1)]
-    assert isinstance(axis, Range)
-    low, high = axis.low, axis.high
-    if low == high:
-        return [0.0]
-    if axis.log:
-        return [math.log(value / low) / math.log(high / low)]
-    return [(value - low) / (high - low)]
-
-
-def absent(axis: Axis) -> list[float]:
-    """Return the numbers for an inactive axis: -1, or a vector of zeros."""
-    return [0.0] * len(axis.options) if isinstance(axis, Choices) and not ordered(axis) else [-1.0]
-
-
-def grow(features: Floats, goals: Floats, seed: int) -> Forest:
-    """Fit extremely randomised trees to `goals` (n, g) of `features` (n, f), at most `MAX_TREE_SAMPLES` rows per tree.
-
-    Returns a function from features (k, f) to each tree's predictions (trees, k, g).
-    """
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    middle, width = goals.mean(axis=0), goals.std(axis=0)
-    width[width == 0] = 1.0
-    some = {"bootstrap": True, "max_samples": MAX_TREE_SAMPLES} if len(goals) > MAX_TREE_SAMPLES else {}
-    forest = ExtraTreesRegressor(TREES, n_jobs=1, random_state=seed, **some)
-    wanted = (goals - middle) / width
-    forest.fit(features, wanted if len(width) > 1 else wanted[:, 0])
-
-    def ask(asked: Floats) -> Floats:
-        return np.asarray(answers(forest, asked) * width + middle)
-
-    return ask
-
-
-def improvement(front: Floats, points: Floats, corner: Floats) -> Floats:
-    """Return HV(front + p) - HV(front) for each point p, relative to the corner: (n, m), (s, k, m), (m,) to (s, k).
-
-    With three or more objectives only `SAMPLES` of the s rows are used.
-    """
-    front = front[nondominated(front)] if len(front) else front
-    if len(corner) == 1:
-        least = min(front.min(initial=np.inf), corner[0])
-        return np.asarray(np.maximum(0.0, least - points[..., 0]))
-    if len(corner) == 2:
-        steps = front[np.lexsort((front[:, 1], front[:, 0]))]
-        steps = steps[(steps < corner).all(axis=1)]
-        # Left of the first step the level is the corner's; each step's level holds up to the next step.
-        right = np.concatenate([steps[:, 0], corner[:1]])
-        level = np.concatenate([corner[1:], steps[:, 1]])
-        # Of the levels above a point, those to the right of the one directly above it count in full.
-        width = np.diff(right, prepend=right[0])
-        areas, widths = (np.concatenate([[0.0], sums.cumsum()]) for sums in (width * level, width))
-        x, y = points[..., 0], points[..., 1]
-        first = np.searchsorted(right, x, side="right")
-        last = np.searchsorted(-level, -y, side="left")
-        under = np.minimum(first, len(right) - 1)
-        to_the_right = (
-            areas[last] - areas[np.minimum(first + 1, last)] - y * (widths[last] - widths[np.minimum(first + 1, last)])
-        )
-        return np.asarray(np.where(first < last, (right[under] - x) * (level[under] - y) + to_the_right, 0.0))
-    rows = points[:: max(1, len(points) // SAMPLES)]
-    flat = rows.reshape(-1, len(corner))
-    gains = [np.prod(np.maximum(0.0, corner - point)) - hypervolume(np.maximum(front, point), corner) for point in flat]
-    return np.maximum(0.0, np.array(gains).reshape(rows.shape[:2]))
-
-
 def _text(assignment: Assignment) -> str:
     return json.dumps(assignment, sort_keys=True)
-
-
-def _logit(errors: Floats) -> Floats:
-    inside = np.clip(errors, 1e-3, 1 - 1e-3)
-    return np.asarray(np.log(inside / (1 - inside)))

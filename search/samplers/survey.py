@@ -31,7 +31,7 @@ Built = tuple[Assignment, Architecture]
 
 
 @dataclass(frozen=True)
-class Reach:
+class Survey:
     """The result of a survey. `exact`: the space was enumerated; otherwise `seen` assignments were drawn.
 
     `feasible` is the share of assignments that can be built and satisfy the constraints, with its 95 % interval (Wilson
@@ -54,7 +54,7 @@ class Reach:
     """Some of the networks, in ascending order of MACs."""
 
 
-def reach(space: Space, *, seed: int = 0, examples: int = 5) -> Reach:
+def survey(space: Space, *, seed: int = 0, examples: int = 5) -> Survey:
     """Survey a space by enumerating it or drawing from it.
 
     Raises:
@@ -84,7 +84,7 @@ def reach(space: Space, *, seed: int = 0, examples: int = 5) -> Reach:
     costs = {name: [lookup_of(net)(name) for net in (*nets, *ends)] for name in COSTS}
     low, high = (share, share) if exact else wilson(share, len(assignments))
     steps = sorted({round(i * (len(nets) - 1) / max(examples - 1, 1)) for i in range(examples)})
-    return Reach(
+    return Survey(
         raw=None if None in counts else math.prod(count or 1 for count in counts),
         seen=len(assignments),
         exact=exact,

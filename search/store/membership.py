@@ -74,7 +74,7 @@ def foreign_note(number: int | None) -> str:
     if not number:
         return ""
     subject, verb = ("1 stored trial", "is") if number == 1 else (f"{number} stored trials", "are")
-    return f"{subject} {verb} of other data, another recipe or another version, and {verb} in no mean"
+    return f"{subject} {verb} of other data, another recipe or another version, and {verb} not part of any mean"
 
 
 def count_foreign(folder: RunFolder, storage: str | None = None) -> int | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_space import build
-from resnet_space.fused import Parted, copy_all, divided, draw_from, fuse, join, parted, unfuse
+from resnet_space.fused import TensorPairs, copy_all, divided, draw_from, fuse, join, tensor_pairs, unfuse
 from search.files.bucket import Place
 from search.kernels.workarounds import NO_DETOURS, Detours, apply_detours
 from search.training import checkpoint
@@ -191,8 +191,8 @@ class Group:
         self.for_all = BatchedLaunches(self.model)
         if not self.alone:
             owned = zip(*(member.model.parameters() for member in members), strict=True)
-            self.learned: Parted = list(zip(self.weights, owned, strict=True))
-            self.state = parted(self.model, [member.model for member in members])
+            self.learned: TensorPairs = list(zip(self.weights, owned, strict=True))
+            self.state = tensor_pairs(self.model, [member.model for member in members])
             self._take_momenta()
         self.draw_on()
         self.whole: torch.Size | None = None

@@ -119,7 +119,7 @@ def test_the_answer_uses_the_planned_contrasts(ablation: Make) -> None:
 
 def test_the_answer_of_an_unfinished_run_says_so(ablation: Make) -> None:
     run = ablation({"base": [0.1, 0.1, 0.1], "other": [0.2, None, None]})
-    assert "Some trials are still pending." in answer(run)
+    assert "Some trials are still waiting." in answer(run)
 
 
 @pytest.mark.parametrize(

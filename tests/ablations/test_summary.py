@@ -42,8 +42,8 @@ def test_mean_and_sample_standard_deviation_are_over_complete_seeds() -> None:
         (arm(0.2, 0.21), "fail"),
         (arm(0.1, diverged=1), "trained, 1 of 2 diverged"),
         (arm(failed=2), "2 of 2 failed"),
-        (arm(0.1, planned=3), "trained, 2 of 3 pending"),
-        (arm(planned=3), "3 of 3 pending"),
+        (arm(0.1, planned=3), "trained, 2 of 3 waiting"),
+        (arm(planned=3), "3 of 3 waiting"),
     ],
 )
 def test_an_outcome_reports_every_status(summary: ArmSummary, outcome: str) -> None:

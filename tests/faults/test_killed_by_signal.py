@@ -168,4 +168,4 @@ def test_status_says_that_no_driver_is_at_work_and_what_killed_it(place: Place) 
     assert "is gone); 1 trial was interrupted: the same `resnet-space run` command resumes the run" in printed
     assert f"{DIED}: seen/checkpoints/{first}/{killed.TRIAL_FILE}" in printed
     assert place.run("report seen") == 0
-    assert "2 pending" in (place.folder / "seen/report/report.md").read_text()
+    assert "2 waiting" in (place.folder / "seen/report/report.md").read_text()

@@ -71,7 +71,7 @@ def test_a_value_that_can_still_change_is_marked_as_open(ablation: Make) -> None
         assert column(arms, heading)[1].mark == "open"
         assert column(arms, heading)[0].mark == "", "a final value has no mark"
     assert column(arms, "difference, points")[2].mark == "", "an empty cell has no mark"
-    assert "5 pending" in page.state
+    assert "5 waiting" in page.state
     assert page.warning == "Unfinished run: numbers can still change."
 
 

@@ -28,7 +28,7 @@ def test_two_runs_are_compared_network_by_network_and_as_distributions(ablation:
     assert page.question == "Does after have lower errors than before?"
     assert "after differs from before by +20.00 points" in page.answer
     assert "(within 10%) the distributions of errors over 6 networks each differ" in page.answer
-    assert page.state == "12 and 12 finished trials."
+    assert page.state == "12 and 12 complete trials."
     assert {row[4].text for row in table(page, "Test errors").rows} == {"+20.00 [+20.00, +20.00]"}
     assert [picture.stem for picture in page.pictures] == ["compare-after-errors"]
 

@@ -47,7 +47,7 @@ def test_the_front_is_a_table_with_one_row_per_network_and_notes_on_the_search(r
     assert [row[0].text for row in grid.rows] == [point.key for point in run.front]
     assert any(note.startswith("errors: mean ± standard deviation") for note in grid.notes)
     assert isinstance(lines, Text)
-    assert lines.lines[0] == f"searched by {run.study.sampler.kind}: 2 trials started (2 finished)."
+    assert lines.lines[0] == f"searched by {run.study.sampler.kind}: 2 trials started (2 complete)."
 
 
 def test_the_answer_reports_the_size_of_the_front_and_the_lowest_error(run: SearchRun) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from resnet_space import Space, complexity
-from resnet_space.axes import Choices, Range
 from search.fronts.dominance import hypervolume
-from search.samplers.local_search import LocalSearch, absent, encoded, grow, improvement
+from search.samplers.local_search import LocalSearch
 from search.samplers.sampler import Outcome, Proposal, Sampler
 
 SPACE = Space.of(
@@ -97,44 +93,3 @@ class TestTheSearch:
             of.tell(proposal.number, Outcome("complete", (error(proposal),), violation=late))
             if number >= 12:
                 assert proposal.assignment["width"] < 1
-
-
-numbers = st.floats(0, 1, width=16)
-
-
-@pytest.mark.parametrize("objectives", [1, 2, 3])
-@given(data=st.data())
-def test_an_improvement_is_what_a_point_adds_to_the_hypervolume(objectives: int, data: Any) -> None:
-    point = st.tuples(*[numbers] * objectives)
-    front = np.array(data.draw(st.lists(point, max_size=6)), dtype=float).reshape(-1, objectives)
-    new = np.array(data.draw(st.lists(point, min_size=1, max_size=4)), dtype=float)
-    corner = np.array(data.draw(point), dtype=float)
-    gains = improvement(front, new[None], corner)
-    assert gains.shape == (1, len(new))
-    expected = [hypervolume(np.vstack([front, p]), corner) - hypervolume(front, corner) for p in new]
-    assert gains[0] == pytest.approx(expected, abs=1e-9)
-
-
-def test_trees_agree_on_what_they_have_seen_and_differ_elsewhere() -> None:
-    features = np.array([[0.0], [0.2], [0.8], [1.0]])
-    predicted = grow(features, np.array([[1.0], [2.0], [5.0], [9.0]]), seed=0)(np.array([[0.2], [0.5]]))
-    assert predicted[:, 0, 0] == pytest.approx(2.0)
-    assert predicted[:, 1, 0].std() > 0.5
-
-
-@pytest.mark.parametrize(
-    ("axis", "value", "expected"),
-    [
-        (Choices.of([4, 1, 2]), 2, [0.5]),
-        (Choices.of(["a", "b", "c"]), "b", [0, 1, 0]),
-        (Choices.of([True, False]), True, [1, 0]),
-        (Range(low=1, high=8, integer=True, log=True), 2, [1 / 3]),
-        (Range(low=1, high=100, log=True), 10.0, [0.5]),
-        (Range(low=-6, high=0), -1.5, [0.75]),
-        (Range(low=2, high=2), 2.0, [0]),
-    ],
-)
-def test_a_value_is_encoded_by_its_place(axis: Any, value: Any, expected: list[float]) -> None:
-    assert encoded(axis, value) == pytest.approx(expected)
-    assert len(absent(axis)) == len(expected)
-    assert absent(axis) not in [encoded(axis, value) for value in axis.values()]

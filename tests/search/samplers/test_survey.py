@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from resnet_space import Space, complexity
 from resnet_space.errors import InputError
 from search.samplers import survey as module
-from search.samplers.survey import reach, wilson
+from search.samplers.survey import survey, wilson
 
 SMALL: dict[str, Any] = {
     "base": "resnet20",
@@ -25,7 +25,7 @@ def space(**changes: Any) -> Space:
 
 
 def test_a_small_space_is_enumerated() -> None:
-    found = reach(space())
+    found = survey(space())
     nets = list(space().enumerate())
     macs = [complexity(net).macs for net in nets]
     assert (found.raw, found.exact, found.seen, found.networks) == (6, True, 6, len(nets))
@@ -36,7 +36,7 @@ def test_a_small_space_is_enumerated() -> None:
 
 def test_constraints_reduce_the_feasible_share() -> None:
     limit = sorted(complexity(net).macs for net in space().enumerate())[2]
-    found = reach(space(constraints=[f"macs <= {limit}"]))
+    found = survey(space(constraints=[f"macs <= {limit}"]))
     assert found.networks == 3
     assert found.feasible == pytest.approx(3 / 6)
     assert found.most["macs"] == limit
@@ -44,7 +44,7 @@ def test_constraints_reduce_the_feasible_share() -> None:
 
 def test_a_large_space_is_sampled_and_its_share_has_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LISTED", 4)
-    found = reach(space())
+    found = survey(space())
     assert not found.exact
     assert found.seen == 4
     assert 0 <= found.feasible_low <= found.feasible <= found.feasible_high <= 1
@@ -67,17 +67,17 @@ def test_a_constraint_that_nothing_meets_names_the_nearest_value(listed: int, mo
     monkeypatch.setattr(module, "LISTED", listed)
     least = min(complexity(net).macs for net in space().enumerate())
     with pytest.raises(InputError, match=rf"macs <= 10; the nearest has macs = {least:,}"):
-        reach(space(constraints=["macs <= 10"]))
+        survey(space(constraints=["macs <= 10"]))
 
 
 def test_constraints_that_exclude_each_other_are_both_named() -> None:
     with pytest.raises(InputError, match=r"each can be met, but .*depth <= 8.*depth >= 14"):
-        reach(space(constraints=["depth <= 8", "depth >= 14"]))
+        survey(space(constraints=["depth <= 8", "depth >= 14"]))
 
 
 def test_a_space_with_a_continuous_range_is_sampled() -> None:
     axes = {"unit.shortcut.kind": ["exclusive_gate"], "unit.shortcut.gate_bias": {"low": -6.0, "high": 0.0}}
-    found = reach(space(axes=axes))
+    found = survey(space(axes=axes))
     assert found.raw is None
     assert not found.exact
 
@@ -86,7 +86,7 @@ def test_a_space_with_a_continuous_range_is_sampled() -> None:
 def test_a_constraint_is_checked_for_every_assignment_of_a_network(transitions: list[str]) -> None:
     # Without a shortcut the transition has no effect: two assignments give the same network, and one is refused.
     axes = {"unit.shortcut.kind": ["none", "identity"], "transition": transitions, "stages.*.units": [1, 2]}
-    found = reach(space(axes=axes, constraints=["transition == A"]))
+    found = survey(space(axes=axes, constraints=["transition == A"]))
     assert (found.feasible, found.networks) == (0.5, 4)
 
 
@@ -97,21 +97,21 @@ def stages(most: int, **others: Any) -> dict[str, Any]:
 
 def test_the_interval_of_a_large_space_contains_the_true_share() -> None:
     truth = sum(net.depth <= 20 for net in space(axes=stages(7)).enumerate()) / 7**3
-    found = reach(space(axes=stages(7), constraints=["depth <= 20"]), seed=3)
+    found = survey(space(axes=stages(7), constraints=["depth <= 20"]), seed=3)
     assert (found.exact, found.raw) == (False, 7**3)
     assert 0 < found.feasible_low <= truth <= found.feasible_high < 1
 
 
 def test_costs_include_the_ends_of_the_axes_that_draws_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LISTED", 4)
-    found = reach(space(axes=stages(9)))
+    found = survey(space(axes=stages(9)))
     assert all(8 < net.depth < 2 + 2 * 27 for net in found.examples)
     assert (found.least["depth"], found.most["depth"]) == (8, 2 + 2 * 27)
 
 
 def test_networks_that_draws_miss_are_found_by_moves() -> None:
     axes = stages(9, width=[*range(1, 10)])
-    found = reach(space(axes=axes, constraints=["depth <= 8", "stem.channels <= 4"]))
+    found = survey(space(axes=axes, constraints=["depth <= 8", "stem.channels <= 4"]))
     assert (found.feasible, found.networks, found.least["depth"]) == (0, 1, 8)
     assert found.feasible_low == 0
     assert 1 / 9**4 < found.feasible_high < 0.02
@@ -119,7 +119,7 @@ def test_networks_that_draws_miss_are_found_by_moves() -> None:
 
 def test_every_constraint_that_nothing_meets_is_named() -> None:
     with pytest.raises(InputError) as error:
-        reach(space(constraints=["macs <= 1e3", "depth >= 100", "depth <= 1000"]))
+        survey(space(constraints=["macs <= 1e3", "depth >= 100", "depth <= 1000"]))
     first, second = str(error.value).splitlines()
     assert "meets macs <= 1e3; " in first
     assert "meets depth >= 100; the nearest has depth = 14 (among all 6 networks)" in second
@@ -127,7 +127,7 @@ def test_every_constraint_that_nothing_meets_is_named() -> None:
 
 def test_a_constraint_that_conflicts_with_no_other_is_not_named() -> None:
     with pytest.raises(InputError) as error:
-        reach(space(constraints=["depth <= 8", "shortcut != none", "depth >= 14"]))
+        survey(space(constraints=["depth <= 8", "shortcut != none", "depth >= 14"]))
     assert str(error.value) == (
         "constraints: each can be met, but nothing in the space meets all of depth <= 8, depth >= 14; "
         "the nearest has depth = 8 (among all 6 networks)"
@@ -137,15 +137,15 @@ def test_a_constraint_that_conflicts_with_no_other_is_not_named() -> None:
 def test_three_constraints_of_which_any_two_can_be_met_are_all_named() -> None:
     axes = {"stages.*.units": [1, 2, 3]}
     with pytest.raises(InputError, match=r"meets all of depth != 8, depth != 14, depth != 20; "):
-        reach(space(axes=axes, constraints=["depth != 8", "depth != 14", "depth != 20"]))
+        survey(space(axes=axes, constraints=["depth != 8", "depth != 14", "depth != 20"]))
 
 
 def test_a_field_that_the_nearest_network_lacks_is_shown_as_none() -> None:
     with pytest.raises(InputError, match=r"the nearest has gate_bias = none, macs = [\d,]+ "):
-        reach(space(constraints=["gate_bias <= -1 and macs <= 10"]))
+        survey(space(constraints=["gate_bias <= -1 and macs <= 10"]))
 
 
 def test_the_error_for_a_space_that_cannot_be_built_says_why() -> None:
     axes = {"unit.branch.kind": ["bottleneck"], "unit.branch.width": [5], "unit.branch.cardinality": [2, 3]}
     with pytest.raises(InputError, match=r"^space: nothing in it can be built: \d x "):
-        reach(space(axes=axes))
+        survey(space(axes=axes))

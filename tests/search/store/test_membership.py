@@ -95,8 +95,8 @@ def test_the_status_from_records_equals_the_stores_status(trial: Trial, store: S
     [
         (None, ""),
         (0, ""),
-        (1, "1 stored trial is of other data, another recipe or another version, and is in no mean"),
-        (3, "3 stored trials are of other data, another recipe or another version, and are in no mean"),
+        (1, "1 stored trial is of other data, another recipe or another version, and is not part of any mean"),
+        (3, "3 stored trials are of other data, another recipe or another version, and are not part of any mean"),
     ],
 )
 def test_the_note_counts_foreign_trials(number: int | None, line: str) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_space import Architecture, build
-from resnet_space.fused import Unfusable, draw_from, fuse, join, parted, refusal, unfuse
+from resnet_space.fused import Unfusable, draw_from, fuse, join, refusal, tensor_pairs, unfuse
 from resnet_space.modules import Sum, Unit
 from resnet_space.shortcuts import IdentityShortcut
 from resnet_space.testing.networks import fused_networks_compute_the_same
@@ -70,7 +70,7 @@ def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(n
         assert all(grad is not None for grad in own)
         torch.testing.assert_close(parameter.grad, join(own), atol=1e-5, rtol=1e-3)
     back = copy.deepcopy(alone)
-    unfuse(parted(together, back))
+    unfuse(tensor_pairs(together, back))
     for one, other in zip(alone, back, strict=True):
         for (name, buffer), (_, found) in zip(one.named_buffers(), other.named_buffers(), strict=True):
             torch.testing.assert_close(found, buffer, atol=1e-5, rtol=1e-4, msg=name)
@@ -79,7 +79,7 @@ def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(n
 def test_fusing_and_unfusing_changes_no_bit(net: Architecture) -> None:
     alone = networks(net)
     back = [build(net).to(memory_format=torch.channels_last) for _ in SEEDS]
-    unfuse(parted(fuse(alone), back))
+    unfuse(tensor_pairs(fuse(alone), back))
     for one, other in zip(alone, back, strict=True):
         assert same_bits(one, other)
         assert [tensor.stride() for tensor in one.parameters()] == [tensor.stride() for tensor in other.parameters()]
