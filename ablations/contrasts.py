@@ -14,7 +14,7 @@ from resnet_space.errors import InputError, unknown
 from resnet_space.numbers import Proportion
 
 if TYPE_CHECKING:
-    from ablations.effects import Adjustment
+    from ablations.adjustments import Adjustment
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Measure:
 
     column: str
     heading: str
+    split: str
+    """The split whose images it is a share of."""
 
 
 MEASURES: dict[str, Measure] = {
-    "test_error": Measure("test_error", "test error"),
-    "validation_error": Measure("validation_error", "validation error"),
+    "test_error": Measure("test_error", "test error", "test"),
+    "validation_error": Measure("validation_error", "validation error", "validation"),
 }
 """The measures by their names in a study."""
 
@@ -60,7 +62,7 @@ class Planned(Description):
     """
 
     measure: str = "test_error"
-    test: str = "paired_t"
+    test: str = "moderated"
     adjust: str = "holm"
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     equivalent_within: Proportion | None = None
@@ -68,7 +70,8 @@ class Planned(Description):
 
     @model_validator(mode="after")
     def _known(self) -> Planned:
-        from ablations.effects import ADJUSTMENTS, TESTS
+        from ablations.adjustments import ADJUSTMENTS
+        from ablations.comparisons import TESTS
 
         if self.measure not in MEASURES:
             raise unknown("measure", self.measure, MEASURES, path="measure")
@@ -82,9 +85,23 @@ class Planned(Description):
 
     @property
     def adjustment(self) -> Adjustment:
-        from ablations.effects import ADJUSTMENTS
+        from ablations.adjustments import ADJUSTMENTS
 
         return ADJUSTMENTS[self.adjust]
+
+    @property
+    def least_seeds(self) -> int:
+        """The smallest number of seeds with which the test has a result."""
+        from ablations.comparisons import TESTS
+
+        return TESTS[self.test].least_seeds
+
+    @property
+    def joint(self) -> bool:
+        """Whether the test's result for two arms depends on the results of the other arms."""
+        from ablations.comparisons import TESTS
+
+        return TESTS[self.test].joint
 
     def hash(self, *, baseline: str, seeds: Any) -> str:
         """Return the hash, 16 hex digits, of contrasts, measure, test, alpha, baseline and number of seeds."""
@@ -102,7 +119,7 @@ class Seeds(Description):
     Every arm has `min` seeds. After each interim analysis, arms of open comparisons get `by` more seeds, up to `max`.
     """
 
-    min: Annotated[int, Field(ge=3)] = 3
+    min: Annotated[int, Field(ge=2)] = 3
     max: MoreSeeds = 10
     by: MoreSeeds = 1
 

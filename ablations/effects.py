@@ -8,7 +8,7 @@ t = delta / (std / √n).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import exp, isfinite, lgamma, sqrt
 
@@ -36,31 +36,33 @@ DECIMALS = 12
 
 @dataclass(frozen=True)
 class Difference:
-    """arm - other, over the seeds that both have."""
+    """arm - other: of pairs of seeds, or of the seeds of both."""
 
     n: int
-    """The number of pairs."""
-    missing: tuple[int, ...]
+    """The number of pairs; for tests without pairs, the number of seeds of the arm that has fewer."""
+    missing: tuple[int, ...] = ()
     """Planned seeds that one of the two lacks."""
-    delta: float | None
+    delta: float | None = None
     """The mean difference; None without a pair."""
-    std: float | None
-    """The sample standard deviation of the differences; None below two pairs."""
-    low: float | None
-    """The paired t interval, delta ± t(n - 1) * std / √n; None below two pairs, of zero width if std is 0."""
-    high: float | None
-    boot_low: float | None
+    std: float | None = None
+    """The standard deviation of the difference at one seed; None below two pairs."""
+    low: float | None = None
+    """The interval of the test; of pairs, delta ± t(n - 1) * std / √n. None below two pairs."""
+    high: float | None = None
+    confidence: float = 0.95
+    """The confidence level of the interval."""
+    boot_low: float | None = None
     """The interval of `bootstrap`; None below `MIN_BOOTSTRAP_PAIRS` pairs."""
-    boot_high: float | None
-    p: float | None
-    """The two-sided p-value; None below `MIN_PAIRS` pairs, or if the test gives none."""
-    why_no_p: str
+    boot_high: float | None = None
+    p: float | None = None
+    """The two-sided p-value; None with too few seeds, or if the test gives none."""
+    why_no_p: str = ""
     """The reason if p is None, else empty."""
-    size: float | None
+    size: float | None = None
     """J(n - 1) * delta / std, the standardised mean difference of pairs, corrected for its bias in small samples.
 
-    J(m) = Γ(m/2) / (√(m/2) * Γ((m - 1)/2)), Hedges 1981, Journal of Educational Statistics 6, 107-128. None if std is
-    0, and below three pairs, for which J is 0.
+    J(m) = Γ(m/2) / (√(m/2) * Γ((m - 1)/2)), Hedges 1981, Journal of Educational Statistics 6, 107-128. None if all
+    differences are equal, below three pairs, for which J is 0, and for tests without pairs.
     """
 
 
@@ -70,12 +72,10 @@ Test = Callable[[NDArray[np.float64]], float | str]
 
 def paired_t(d: NDArray[np.float64]) -> float | str:
     """Return P(|T| >= |t|) for Student's t with n - 1 degrees of freedom; no p-value if all differences are equal."""
-    from scipy import stats
-
     mean, std = _mean_and_std(d)
     if not std:
         return f"all {len(d)} differences are {mean:g}: without spread there is no t"
-    return float(2 * stats.t.sf(abs(mean) / (std / sqrt(len(d))), len(d) - 1))
+    return t_test(mean, std, len(d))
 
 
 def wilcoxon(d: NDArray[np.float64]) -> float:
@@ -116,7 +116,7 @@ def sign_flip(d: NDArray[np.float64]) -> float | str:
 
 
 TESTS: dict[str, Test] = {"paired_t": paired_t, "wilcoxon": wilcoxon, "sign_flip": sign_flip}
-"""The tests by their names in a study. If all differences are 0, every test has p = 1."""
+"""The tests of pairs by their names in a study. If all differences are 0, every test has p = 1."""
 
 
 def difference(
@@ -127,10 +127,12 @@ def difference(
     test: str = "paired_t",
     confidence: float = 0.95,
     resampled: bool = True,
+    least_std: float = 0.0,
 ) -> Difference:
     """Compare an arm with another over the seeds that both have; `planned` are the seeds that both should have.
 
-    With `resampled`, compute the bootstrap interval too, which takes milliseconds.
+    With `resampled`, compute the bootstrap interval too, which takes milliseconds. If all differences are equal, their
+    standard deviation is taken to be `least_std`, such as that of sampling the images; otherwise it has no influence.
 
     Raises:
         InputError: an unknown test, a confidence outside (0, 1), or a result that is not a finite number.
@@ -149,18 +151,20 @@ def difference(
     few = f"{n} {'pair' if n == 1 else 'pairs'} of seeds; a test needs {MIN_PAIRS}" if n < MIN_PAIRS else ""
     if n < 2:
         delta = float(d[0]) if n else None
-        return Difference(n, missing, delta, None, None, None, None, None, None, few, None)
+        return Difference(n, missing, delta, confidence=confidence, why_no_p=few)
     from scipy import stats
 
     mean, std = _mean_and_std(d)
-    half = float(stats.t.isf((1 - confidence) / 2, n - 1)) * std / sqrt(n)
+    spread = std or least_std
+    half = float(stats.t.isf((1 - confidence) / 2, n - 1)) * spread / sqrt(n)
     boot_low, boot_high = bootstrap(d, confidence) if resampled and n >= MIN_BOOTSTRAP_PAIRS else (None, None)
-    p = few or (TESTS[test](d) if d.any() else 1.0)
+    p = few or (_p(d, test, spread) if d.any() else 1.0)
     return Difference(
         n=n,
         missing=missing,
         delta=mean,
-        std=std,
+        std=spread,
+        confidence=confidence,
         low=mean - half,
         high=mean + half,
         boot_low=boot_low,
@@ -169,6 +173,18 @@ def difference(
         why_no_p=p if isinstance(p, str) else "",
         size=_hedges(n - 1) * mean / std if std and n >= MIN_PAIRS else None,
     )
+
+
+def _p(d: NDArray[np.float64], test: str, std: float) -> float | str:
+    """The p-value of a test; for the t test with this standard deviation, because that of equal differences is 0."""
+    return t_test(float(d.mean()), std, len(d)) if TESTS[test] is paired_t and std else TESTS[test](d)
+
+
+def t_test(mean: float, std: float, n: int) -> float:
+    """Return P(|T| >= |mean| / (std / √n)) for Student's t with n - 1 degrees of freedom."""
+    from scipy import stats
+
+    return float(2 * stats.t.sf(abs(mean) / (std / sqrt(n)), n - 1))
 
 
 def bootstrap(d: NDArray[np.float64], confidence: float) -> tuple[float, float]:
@@ -234,57 +250,25 @@ def _one_sided_p(found: Difference, margin: float, sign: int) -> float | None:
     """The p-value of H0: sign * delta >= margin."""
     from scipy import stats
 
-    if not (isfinite(margin) and margin > 0):
-        raise InputError(f"margin: {margin}; must be above 0, as a fraction: 0.003 is 0.3 points")
+    check_margin(margin)
     if found.delta is None or not found.std or found.n < MIN_PAIRS:
         return None
     return float(stats.t.cdf((sign * found.delta - margin) / (found.std / sqrt(found.n)), found.n - 1))
 
 
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Return Holm's adjusted p-values: in ascending order, max over j <= i of min(1, (m - j + 1) * p_j), of m p-values.
-
-    If claims are made for adjusted p_i <= alpha, the probability of a false claim in the family is at most alpha, for
-    every dependence between the tests. Holm 1979, Scandinavian Journal of Statistics 6, 65-70. A p-value of None stays
-    None and counts in m; otherwise an arm whose seeds fail would make claims about the others easier.
-
-    Raises:
-        InputError: a p-value outside 0 to 1.
-    """
-    known = sorted((p, place) for place, p in enumerate(ps) if p is not None)
-    if wrong := [p for p, _ in known if not 0 <= p <= 1]:
-        raise InputError(f"p: {wrong[0]}; must be between 0 and 1")
-    adjusted: list[float | None] = [None] * len(ps)
-    largest = 0.0
-    for before, (p, place) in enumerate(known):
-        largest = adjusted[place] = max(largest, min(1.0, (len(ps) - before) * p))
-    return adjusted
+def check_margin(margin: float) -> None:
+    """Raise `InputError` unless a margin is a positive number."""
+    if not (isfinite(margin) and margin > 0):
+        raise InputError(f"margin: {margin}; must be above 0, as a fraction: 0.003 is 0.3 points")
 
 
-def unadjusted(ps: Sequence[float | None]) -> list[float | None]:
-    """Return the p-values unchanged: alpha then holds for each comparison separately, not for the family."""
-    return list(ps)
+def std_interval(std: float, df: int, confidence: float = 0.8) -> tuple[float, float]:
+    """Return the interval of a standard deviation of normal values: std * √(df / χ²(df)) at both tails."""
+    from scipy import stats
 
-
-@dataclass(frozen=True)
-class Adjustment:
-    """An adjustment of p-values for a family of comparisons."""
-
-    adjusted: Callable[[Sequence[float | None]], list[float | None]]
-    """From the p-values of a family to those that are compared with alpha."""
-    strictest: Callable[[float, int], float]
-    """From alpha and the size of the family to the level that is enough for each of its comparisons."""
-    holds: str
-    """The text in a footnote on what the level of a claim applies to."""
-    mark: str = ""
-    """The text after an adjusted p-value."""
-
-
-ADJUSTMENTS: dict[str, Adjustment] = {
-    "holm": Adjustment(holm, lambda alpha, family: alpha / family, "by Holm over its family", ", adjusted"),
-    "none": Adjustment(unadjusted, lambda alpha, family: alpha, "for each comparison separately"),
-}
-"""The adjustments by their names in a study."""
+    tail = (1 - confidence) / 2
+    low, high = (std * sqrt(df / float(stats.chi2.isf(at, df))) for at in (tail, 1 - tail))
+    return low, high
 
 
 def pairs_needed(std: float, delta: float, *, alpha: float = 0.05, power: float = 0.8, most: int = 1000) -> int | None:
@@ -314,36 +298,6 @@ def pairs_needed(std: float, delta: float, *, alpha: float = 0.05, power: float 
     return found if found <= most and enough(found) else None
 
 
-def rate(events: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a rate by Clopper and Pearson 1934 (Biometrika 26, 404-413); 0 to 1 without trials.
-
-    Raises:
-        InputError: a negative number, more events than trials, or a confidence outside (0, 1).
-    """
-    from scipy import stats
-
-    _check_fraction("confidence", confidence)
-    _check_events(events, of)
-    if not of:
-        return 0.0, 1.0
-    found = stats.binomtest(events, of).proportion_ci(confidence, method="exact")
-    return float(found.low), float(found.high)
-
-
-def rates_differ(events_a: int, of_a: int, events_b: int, of_b: int) -> float:
-    """Return Fisher's exact two-sided p-value of H0: two rates are equal; 1 if one of them has no trials.
-
-    Raises:
-        InputError: a negative number, or more events than trials.
-    """
-    from scipy import stats
-
-    _check_events(events_a, of_a)
-    _check_events(events_b, of_b)
-    table = [[events_a, of_a - events_a], [events_b, of_b - events_b]]
-    return min(1.0, float(stats.fisher_exact(table).pvalue))
-
-
 def _mean_and_std(d: NDArray[np.float64]) -> tuple[float, float]:
     """Mean and sample standard deviation; exact if all are equal, for which rounding would give a spread above 0."""
     if (d == d[0]).all():
@@ -366,8 +320,3 @@ def _signed_sums(d: NDArray[np.float64]) -> NDArray[np.float64]:
 def _check_fraction(what: str, value: float) -> None:
     if not 0 < value < 1:
         raise InputError(f"{what}: {value}; must be between 0 and 1")
-
-
-def _check_events(events: int, of: int) -> None:
-    if not 0 <= events <= of:
-        raise InputError(f"{events} of {of}: events must be between 0 and the number of trials")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
+from ablations.adjustments import unadjusted
+from ablations.analyses import Analyses, sides
 from ablations.contrasts import Contrast
-from ablations.effects import Values, unadjusted
-from ablations.findings import analyse_contrast
+from ablations.outcomes import Outcomes, outcomes
 from ablations.plan import AblationPlan
-from ablations.study import Ablation
 from search.running.feed import unfinished
 from search.running.progress import Progress
 from search.running.share import Share
@@ -29,8 +29,8 @@ class AblationFeed:
 
     Which comparisons are open depends only on the stored results with the seeds of that analysis. So a resumed run, or
     a run with more workers, requests the same trials. No worker waits for the slowest arm of an analysis: a comparison
-    that will be open for all possible results of the other arms continues at once. A study with a fixed number of seeds
-    has one analysis.
+    that will be open for all possible results of the other arms continues at once. With a joint test there is no such
+    comparison, because every result has an influence. A study with a fixed number of seeds has one analysis.
     """
 
     def __init__(self, plan: AblationPlan, store: Store, progress: Progress) -> None:
@@ -117,16 +117,18 @@ class AblationFeed:
         ended = {record.key for record in records if record.status in FINISHED}
         wanted = {spec.key: spec for spec in plan.first}
         planned = [study.resolved_contrast(contrast, plan.architectures) for contrast in study.planned.compare]
-        still_open, all_known = planned, True
+        found, still_open, all_known = self._outcomes(records), planned, True
         for seeds, next_seeds in pairwise(study.analyses):
-            values = self._values(records, seeds)
+            analyses = Analyses(study, found.first(seeds))
             all_known = all_known and wanted.keys() <= ended
             if all_known:
-                still_open = open_contrasts(study, planned, values)
+                still_open = open_contrasts(analyses, planned)
+            elif study.planned.joint:
+                break
             else:
                 known = [contrast for contrast in still_open if ended.issuperset(self._keys(contrast, seeds))]
-                still_open = surely_open(study, known, values)
-            arms = dict.fromkeys(arm for contrast in still_open for arm in _arms(contrast))
+                still_open = surely_open(analyses, known)
+            arms = dict.fromkeys(arm for contrast in still_open for arm in reversed(sides(contrast)))
             more = [plan.spec(plan.architectures[arm], seed) for seed in range(seeds, next_seeds) for arm in arms]
             wanted |= {spec.key: spec for spec in more}
         return wanted
@@ -134,54 +136,50 @@ class AblationFeed:
     def _keys(self, contrast: Contrast, seeds: int) -> list[str]:
         """The keys of the trials that an analysis of a contrast with this number of seeds needs."""
         plan = self.plan
-        return [plan.spec(plan.architectures[arm], seed).key for arm in _arms(contrast) for seed in range(seeds)]
+        return [plan.spec(plan.architectures[arm], seed).key for arm in sides(contrast) for seed in range(seeds)]
 
-    def _values(self, records: Iterable[TrialRecord], seeds: int) -> Mapping[str, Values]:
-        """The measure of complete trials with the first `seeds` seeds, by arm and seed."""
-        column = self.plan.study.measure.column
-        by_net: dict[str, dict[int, float]] = {}
-        for record in records:
-            value = getattr(record, column)
-            if record.status == "complete" and value is not None and record.seed < seeds:
-                by_net.setdefault(record.architecture, {})[record.seed] = value
-        return {name: by_net.get(net.key, {}) for name, net in self.plan.architectures.items()}
+    def _outcomes(self, records: Iterable[TrialRecord]) -> Outcomes:
+        study, images = self.plan.study, len(getattr(self.plan.images, self.plan.study.measure.split))
+        nets, measure = self.plan.architectures, study.measure
+        return outcomes(nets, records, measure.column, fail_above=study.fail_above, images=images)
 
 
-def open_contrasts(study: Ablation, planned: Sequence[Contrast], values: Mapping[str, Values]) -> list[Contrast]:
+def open_contrasts(analyses: Analyses, planned: Sequence[Contrast]) -> list[Contrast]:
     """Return the planned contrasts that are not resolved yet and that more seeds could resolve.
 
-    A contrast with an arm that has no complete trial is not open: more seeds of that arm would fail too.
+    A contrast with an arm that diverged at every seed is not open: more seeds of that arm would diverge too.
     """
-    return _open(study, planned, values, study.planned.adjustment.adjusted)
+    return _open(analyses, planned, analyses.study.planned.adjustment.adjusted)
 
 
-def surely_open(study: Ablation, some: Sequence[Contrast], values: Mapping[str, Values]) -> list[Contrast]:
+def surely_open(analyses: Analyses, some: Sequence[Contrast]) -> list[Contrast]:
     """Return those of some contrasts that are open for all possible results of the rest of the family.
 
     These are the contrasts with an unadjusted p-value above alpha, since no adjusted p-value is smaller.
     """
-    return _open(study, some, values, unadjusted)
+    return _open(analyses, some, unadjusted)
 
 
 def _open(
-    study: Ablation,
+    analyses: Analyses,
     contrasts: Sequence[Contrast],
-    values: Mapping[str, Values],
     adjusted: Callable[[Sequence[float | None]], list[float | None]],
 ) -> list[Contrast]:
-    alpha = study.planned.alpha
-    analyses = [analyse_contrast(study, contrast, values) for contrast in contrasts]
+    alpha, outcomes = analyses.study.planned.alpha, analyses.outcomes
+    found = [analyses.of(contrast) for contrast in contrasts]
+    columns = (
+        contrasts,
+        adjusted([each.p for each in found]),
+        adjusted([each.p_not_equivalent for each in found]),
+    )
 
     def significant(p: float | None) -> bool:
         return p is not None and p <= alpha
 
     return [
         contrast
-        for contrast, analysis, p in zip(contrasts, analyses, adjusted([each.p for each in analyses]), strict=True)
-        if analysis.difference.delta is not None and not significant(p) and not significant(analysis.p_not_equivalent)
+        for contrast, p, p_not_equivalent in zip(*columns, strict=True)
+        if not significant(p)
+        and not significant(p_not_equivalent)
+        and not any(outcomes.always_diverges(arm) for arm in sides(contrast))
     ]
-
-
-def _arms(contrast: Contrast) -> tuple[str, ...]:
-    assert contrast.versus is not None
-    return contrast.versus, contrast.arm

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from ablations import alpha_spending, effects
+from ablations.analyses import Analyses, Analysis, sides
 from ablations.contrasts import Contrast
-from ablations.effects import Difference, Values
+from ablations.effects import Difference
+from ablations.outcomes import Outcomes
 from ablations.study import Ablation
-from ablations.summary import ArmSummary
 
 POINTS = 100
 """Errors are fractions; their differences are reported in percentage points."""
@@ -20,8 +22,34 @@ MAX_DETAILED = 100
 
 
 @dataclass(frozen=True)
+class Failures:
+    """How often the trials of an arm diverged or failed to train."""
+
+    seeds: int
+    """The number of seeds with an outcome."""
+    by_kind: Mapping[str, int]
+
+    @property
+    def number(self) -> int:
+        return sum(self.by_kind.values())
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the arm failed at some seeds and trained at others."""
+        return 0 < self.number < self.seeds
+
+    @property
+    def rate(self) -> float:
+        return self.number / max(self.seeds, 1)
+
+    def __str__(self) -> str:
+        kinds = " or ".join(self.by_kind)
+        return f"{self.number} of {self.seeds} seeds {kinds}"
+
+
+@dataclass(frozen=True)
 class Finding:
-    """The result of one comparison: arm - versus, a fraction, over the seeds that both have."""
+    """The result of one comparison: arm - versus, a fraction."""
 
     arm: str
     versus: str
@@ -29,177 +57,188 @@ class Finding:
     margin: float | None
     """If given, the question is whether the arm is worse by less than this; else, whether the two differ."""
     difference: Difference
+    """Over the seeds at which both trained if one of the two failed at some seeds; else over all of them."""
     p: float | None
-    """The sequential p-value of this comparison alone; None below three pairs."""
+    """The sequential p-value of this comparison alone, over all outcomes; None with too few seeds."""
     p_adjusted: float | None
     """The p-value adjusted over its family, which is the planned contrasts or the others."""
     resolved: bool
-    """Whether `p_adjusted` is at most alpha."""
+    """Whether `p_adjusted` is at most alpha. An arm that fails more often than the other is never better."""
+    worse: bool
+    """Whether the arm's mean over all outcomes is larger than that of `versus`."""
     equivalent: bool
-    """Whether the difference is shown to be smaller than `equivalent_within` of the study."""
-    needed: int | None
-    """The number of seeds that would resolve a difference with the observed mean and spread, with a power of 80 %, for
-    every rank in the family; None if too many, or if resolved."""
-    bad: Mapping[str, int]
-    """The number of trials that diverged or failed, by arm; empty if none did."""
+    """Whether the difference is shown to be smaller than `equivalent_within` of the study, with the family's alpha."""
+    needed: tuple[int, int | None] | None
+    """The number of seeds that would resolve a difference with the observed mean, with a power of 80 %, for every rank
+    in the family: for the ends of the 80 % interval of the observed spread, None above 1,000. None if the comparison is
+    resolved, and below `MIN_SEEDS_FOR_NEEDED` seeds."""
+    failures: Mapping[str, Failures]
+    """Failures of both arms, by arm."""
 
     @property
     def verdict(self) -> str:
         """The result in words."""
-        return " ".join(_verdict(self))
+        return _verdict(self)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether one of the two arms failed at some seeds and trained at others."""
+        return any(each.mixed for each in self.failures.values())
+
+    @property
+    def both_fail(self) -> bool:
+        """Whether both arms failed at every seed."""
+        return all(each.number == each.seeds > 0 for each in self.failures.values())
 
 
-def _verdict(found: Finding) -> list[str]:
+MIN_SEEDS_FOR_NEEDED = 4
+"""With fewer seeds, the observed spread says almost nothing about the number of seeds that are needed."""
+
+
+def _verdict(found: Finding) -> str:
+    return "; ".join([_claim(found), *_failing(found)])
+
+
+def _claim(found: Finding) -> str:
     delta, n = found.difference.delta, found.difference.n
-    words = [f"{number} of {arm} diverged or failed;" for arm, number in found.bad.items()]
     if delta is None:
-        return [*words, "no pair of seeds yet" if not words else "no pair of seeds remains"]
-    size = f"{abs(POINTS * delta):.2f} points"
+        return "no results to compare yet"
+    if found.both_fail:
+        return "both fail"
     if found.margin is not None:
         within = f"no worse than {POINTS * found.margin:g} points"
-        return [*words, within if found.resolved else f"not shown to be {within} at n = {n}"]
+        return within if found.resolved else f"not shown to be {within} at n = {n}"
     if found.resolved:
-        return [*words, f"{'worse' if delta > 0 else 'better'} by {size}"]
+        side = "worse" if found.worse else "better"
+        return side if found.mixed else f"{side} by {abs(POINTS * delta):.2f} points"
     if found.equivalent:
-        return [*words, f"equivalent at n = {n}"]
-    more = f"; about {found.needed} seeds would be needed" if found.needed else ""
-    return [*words, f"not resolved at n = {n}{more}"]
+        return f"equivalent at n = {n}"
+    return f"not resolved at n = {n}{_more_seeds(found.needed)}"
 
 
-def findings(study: Ablation, arms: Sequence[ArmSummary]) -> list[Finding]:
+def _more_seeds(needed: tuple[int, int | None] | None) -> str:
+    if needed is None:
+        return ""
+    low, high = needed
+    if high is None:
+        return f"; {low} seeds or more would be needed"
+    return f"; about {low} seeds would be needed" if low == high else f"; {low} to {high} seeds would be needed"
+
+
+def _failing(found: Finding) -> list[str]:
+    """What is said about failures: how often, and how large the difference is where both trained."""
+    words = [f"{arm}: {each}" for arm, each in found.failures.items() if each.number]
+    delta = found.difference.delta
+    if found.mixed and delta is not None and not any(each.number == each.seeds for each in found.failures.values()):
+        words.append(f"where both train, {POINTS * delta:+.2f} points")
+    return words
+
+
+def findings(study: Ablation, outcomes: Outcomes, arms: Container[str]) -> list[Finding]:
     """Return the results of all planned contrasts, then of all other arms against the baseline.
 
     Each of the two families is adjusted separately. If arms are matched to equal complexity, planned contrasts compare
     the matched arms, and the unmatched arms are among the others.
     """
-    by_name = {arm.arm: arm for arm in arms}
-    planned = [study.resolved_contrast(contrast, by_name) for contrast in study.planned.compare]
-    planned_pairs = {(contrast.arm, contrast.versus) for contrast in planned}
+    analyses = Analyses(study, outcomes)
+    planned = [study.resolved_contrast(contrast, arms) for contrast in study.planned.compare]
+    planned_pairs = {sides(contrast) for contrast in planned}
     others = [
         contrast
-        for name in by_name
-        if (contrast := study.resolved_contrast(Contrast(arm=name), by_name, matched=False)).arm != contrast.versus
-        and (contrast.arm, contrast.versus) not in planned_pairs
+        for name in outcomes.values
+        if (contrast := study.resolved_contrast(Contrast(arm=name), arms, matched=False)).arm != contrast.versus
+        and sides(contrast) not in planned_pairs
     ]
-    return [
-        *_family(study, by_name, planned, planned=True),
-        *_family(study, by_name, others, planned=False),
-    ]
+    return [*_family(analyses, planned, planned=True), *_family(analyses, others, planned=False)]
 
 
-def _family(
-    study: Ablation, arms: Mapping[str, ArmSummary], contrasts: Sequence[Contrast], *, planned: bool
-) -> list[Finding]:
-    values = {name: arm.measured[study.planned.measure] for name, arm in arms.items()}
-    few = len(contrasts) <= MAX_DETAILED
-    analyses = [analyse_contrast(study, contrast, values, resampled=few) for contrast in contrasts]
-    adjusted = study.planned.adjustment.adjusted([each.p for each in analyses])
-    return [
-        _finding(study, arms, contrast, analysis, p_adjusted, planned=planned, family=len(contrasts))
-        for contrast, analysis, p_adjusted in zip(contrasts, analyses, adjusted, strict=True)
-    ]
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """The analysis of a contrast. p-values are sequential: they are valid for any number of earlier analyses."""
-
-    difference: Difference
-    p: float | None
-    """For H0: the arms do not differ; with a margin, for H0: the arm is worse by at least the margin."""
-    p_not_equivalent: float | None
-    """For H0: the arms differ by at least `equivalent_within`; None if the study does not set it."""
-
-
-def analyse_contrast(
-    study: Ablation, contrast: Contrast, values: Mapping[str, Values], *, resampled: bool = False
-) -> Analysis:
-    """Analyse a contrast with all pairs of seeds so far; p-values include all analyses made with fewer seeds.
-
-    The first analysis uses the study's first seeds; each further one adds the seeds that both arms were given.
-    """
-    assert contrast.versus is not None
-    plan, analyses = study.planned, len(study.analyses)
-    arm, versus = values[contrast.arm], values[contrast.versus]
-    seeds = max(study.least_seeds, min(max(side, default=-1) + 1 for side in (arm, versus)))
-    so_far = study.analyses_up_to(seeds)
-
-    def at(seeds: int, confidence: float = 0.95, *, resampled: bool = False) -> Difference:
-        sides = [{seed: error for seed, error in side.items() if seed < seeds} for side in (arm, versus)]
-        return effects.difference(
-            sides[0],
-            sides[1],
-            planned=range(seeds),
-            test=plan.test,
-            confidence=confidence,
-            resampled=resampled,
-        )
-
-    now = at(seeds, alpha_spending.interval_confidence(len(so_far), analyses), resampled=resampled)
-    history = [now] if analyses == 1 else [at(number) for number in so_far]
-    ps = [_p(contrast, difference) for difference in history]
-    more = [effects.equivalent(each, plan.equivalent_within) for each in history] if plan.equivalent_within else []
-    return Analysis(
-        difference=now,
-        p=alpha_spending.sequential_p(ps, analyses),
-        p_not_equivalent=alpha_spending.sequential_p(more, analyses) if more else None,
+def _family(analyses: Analyses, contrasts: Sequence[Contrast], *, planned: bool) -> list[Finding]:
+    plan = analyses.study.planned
+    found = [analyses.of(contrast) for contrast in contrasts]
+    ps = [each.p for each in found]
+    columns = (
+        contrasts,
+        found,
+        plan.adjustment.adjusted(ps),
+        plan.adjustment.levels(ps, plan.alpha),
+        plan.adjustment.adjusted([each.p_not_equivalent for each in found]),
     )
-
-
-def _p(contrast: Contrast, difference: Difference) -> float | None:
-    return difference.p if contrast.no_worse_by is None else effects.no_worse(difference, contrast.no_worse_by)
+    return [
+        _finding(analyses, contrast, analysis, p, level, p_not_equivalent, planned=planned, family=len(contrasts))
+        for contrast, analysis, p, level, p_not_equivalent in zip(*columns, strict=True)
+    ]
 
 
 def _finding(
-    study: Ablation,
-    arms: Mapping[str, ArmSummary],
+    analyses: Analyses,
     contrast: Contrast,
     analysis: Analysis,
     p_adjusted: float | None,
+    level: float,
+    p_not_equivalent: float | None,
     *,
     planned: bool,
     family: int,
 ) -> Finding:
-    assert contrast.versus is not None
-    alpha, difference = study.planned.alpha, analysis.difference
-    resolved = p_adjusted is not None and p_adjusted <= alpha
-    needed = None
-    if family <= MAX_DETAILED and not resolved and difference.std and difference.delta and contrast.no_worse_by is None:
-        # The level of the final analysis for every rank in the family.
-        level = study.planned.adjustment.strictest(alpha, family) * alpha_spending.shares(len(study.analyses))[-1]
-        needed = effects.pairs_needed(difference.std, difference.delta, alpha=level)
-        needed = needed and max(needed, difference.n + 1)
+    study, outcomes = analyses.study, analyses.outcomes
+    arm, versus = sides(contrast)
+    alpha, detailed = study.planned.alpha, family <= MAX_DETAILED
+    difference = analyses.difference(contrast, analysis, level, resampled=detailed)
+    overall = analyses.at(analysis.seeds[-1]).difference(arm, versus)
+    worse = (overall.delta or 0.0) > 0
+    fails_more = outcomes.rate(arm) > outcomes.rate(versus)
+    resolved = p_adjusted is not None and p_adjusted <= alpha and (worse or not fails_more)
+    fail = any(outcomes.failures[name] for name in (arm, versus))
     return Finding(
-        arm=contrast.arm,
-        versus=contrast.versus,
+        arm=arm,
+        versus=versus,
         planned=planned,
         margin=contrast.no_worse_by,
         difference=difference,
         p=analysis.p,
         p_adjusted=p_adjusted,
         resolved=resolved,
-        equivalent=analysis.p_not_equivalent is not None and analysis.p_not_equivalent <= alpha,
-        needed=needed,
-        bad={name: arms[name].bad for name in (contrast.arm, contrast.versus) if arms[name].bad},
+        worse=worse,
+        equivalent=p_not_equivalent is not None and p_not_equivalent <= alpha and not fail,
+        needed=_needed(study, overall, family) if detailed and not resolved and contrast.no_worse_by is None else None,
+        failures={
+            name: Failures(len(outcomes.values[name]), Counter(outcomes.failures[name].values()))
+            for name in (arm, versus)
+        },
     )
 
 
-def best(study: Ablation, arms: Sequence[ArmSummary]) -> str | None:
+def _needed(study: Ablation, difference: Difference, family: int) -> tuple[int, int | None] | None:
+    if difference.n < MIN_SEEDS_FOR_NEEDED or not difference.std or not difference.delta:
+        return None
+    # The level of the final analysis for every rank in the family.
+    level = study.planned.adjustment.strictest(study.planned.alpha, family)
+    level *= alpha_spending.shares(len(study.analyses))[-1]
+    low, high = (
+        effects.pairs_needed(std, difference.delta, alpha=level)
+        for std in effects.std_interval(difference.std, difference.n - 1)
+    )
+    if low is None:
+        return None
+    return max(low, difference.n + 1), high and max(high, difference.n + 1)
+
+
+def best(study: Ablation, outcomes: Outcomes, arms: Sequence[str]) -> str | None:
     """Return the arm with the lowest mean if it is better than every other arm by the study's test, else None.
 
-    This is an intersection-union test: all comparisons must be resolved, so no adjustment is needed. An arm with trials
-    that diverged, failed or are waiting is never the best.
+    This is an intersection-union test: all comparisons must be resolved, so no adjustment is needed. `arms` are those
+    that can be the best: without missing trials. An arm with trials that diverged or failed is never the best.
     """
-    values = {arm.arm: arm.measured[study.planned.measure] for arm in arms}
-    known = [arm for arm in arms if arm.mean is not None]
-    if len(known) < 2:
+    analyses = Analyses(study, outcomes)
+    means = {name: sum(values.values()) / len(values) for name, values in outcomes.values.items() if values}
+    if len(means) < 2:
         return None
-    first = min(known, key=lambda arm: arm.mean or 0.0)
-    if first.bad or first.unfinished:
+    first = min(means, key=means.__getitem__)
+    if outcomes.failures[first] or first not in arms:
         return None
-    for other in known:
-        if other.key != first.key:
-            found = analyse_contrast(study, Contrast(arm=first.arm, versus=other.arm), values)
-            if found.p is None or found.p > study.planned.alpha or (found.difference.delta or 0.0) >= 0:
+    for other in means:
+        if outcomes.values[other] is not outcomes.values[first]:
+            found = analyses.of(Contrast(arm=first, versus=other))
+            if found.p is None or found.p > study.planned.alpha:
                 return None
-    return first.arm
+    return first

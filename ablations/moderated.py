@@ -1,59 +1,62 @@
-"""Arms compared by variances that they share: from few seeds, on the logit scale.
+"""Comparisons of arms that share their variances: for few seeds.
 
-Arm a has errors e_as over seeds s on N test images, and their logits log((e_as N + 1/2) / ((1 - e_as) N + 1/2)) have a
-mean m_a and a variance v_a with n_a - 1 degrees of freedom. Two or three seeds say little about v_a; all arms of a
-study together say more. After Smyth 2004 (Statistical Applications in Genetics and Molecular Biology 3, 3) the arms'
-variances vary around a common scale, and each is shrunk towards it:
+Arm a has values x_as over seeds s on a scale such as log odds (see `scales`), with a mean m_a and a variance v_a of
+n_a - 1 degrees of freedom. Two or three seeds say little about v_a, but all arms of a study together say more. As in
+Smyth 2004 (Statistical Applications in Genetics and Molecular Biology 3, 3), the variances of arms vary around a common
+scale, and each is shrunk towards it:
 
-    v_a / c_a ~ F(n_a - 1, d)        c_a = τ² + b_a        b_a = 1 / (N p_a (1 - p_a))
+    v_a / c_a ~ F(n_a - 1, d)        c_a = τ² + b_a
     v~_a = max(b_a, (d c_a + (n_a - 1) v_a) / (d + n_a - 1))        with d + n_a - 1 degrees of freedom
 
-b_a is what sampling N images gives by itself, and no variance is taken to be less. An arm whose variance sticks out,
-such as one that collapses with one seed, keeps v_a with n_a - 1 degrees of freedom and lends nothing to others: each
-arm is of a second, heavy-tailed kind with probability `OUTLIERS` (the aim of Phipson et al. 2016, Annals of Applied
-Statistics 10, 946-963, with a mixture in place of their trimmed moments, which a dozen arms are too few for).
+b_a is the variance that comes from sampling the test images alone, and no variance is smaller: for N images and errors
+near p it is 1 / (N p (1 - p)) in log odds. An arm with an outlying variance, for example one that collapses with one
+seed, keeps v_a with n_a - 1 degrees of freedom and does not change the others: each arm is an outlier with probability
+`OUTLIERS`, and then its variance has a heavy-tailed distribution. (Phipson et al. 2016, Annals of Applied Statistics
+10, 946-963, have the same aim; their trimmed moments need more arms than a study has.)
 
-τ and d are not estimated, but averaged over: with few arms no single value is safe. With many arms, the average is
-Smyth's estimate. A p-value is the mean of Student's t over what τ, d and kinds may be, given all variances (posterior
-predictive, Meng 1994, Annals of Statistics 22, 1142-1160).
+τ and d are not estimated, but averaged over, because with few arms no single estimate is safe; with many arms the
+average is Smyth's estimate. A p-value is the mean of Student's t over the possible τ, d and kinds of arms, given all
+variances (a posterior predictive p-value, Meng 1994, Annals of Statistics 22, 1142-1160).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, inf, isfinite, log, sqrt
+from itertools import product
+from math import log
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ablations.scales import Floats, Scale
 from resnet_space.errors import InputError, unknown
 
-Floats = NDArray[np.float64]
 Values = Mapping[int, float]
-"""Errors by seed, as fractions."""
+"""The values of an arm by seed."""
 
 SPREADS = (0.01, 2.0)
-"""τ, from least to most: standard deviations over seeds, in logits."""
+"""The smallest and largest τ, a standard deviation over seeds."""
 DEGREES = (0.5, 256.0)
-"""d, from least to most: how alike the variances of arms are, from hardly to all the same."""
+"""The smallest and largest d: from variances that differ widely to equal ones."""
 STEPS = (14, 10)
-"""Of the grid over both, by their logarithms. It is laid twice: over all, and over what that leaves possible."""
+"""Steps of the grid over the logarithms of τ and d. A second grid covers the part that the first leaves possible."""
 POSSIBLE = 1e-4
-"""Of the greatest weight: what is less is outside of the second grid."""
+"""The second grid covers weights above this fraction of the largest one."""
 OUTLIERS = 0.05
+"""The probability that the variance of an arm is an outlier."""
 HEAVY_SCALE, HEAVY_DEGREES = 10.0, 0.5
-"""Variances of arms that stick out: v_a / (10 c_a) ~ F(n_a - 1, 1/2)."""
+"""The distribution of outlying variances: v_a / (10 c_a) ~ F(n_a - 1, 1/2)."""
 LEAST_VARIANCE = 0.05
-"""Of b_a: equal errors of all seeds are a coincidence of counts, and no variance of 0."""
+"""Observed variances are at least this fraction of b_a: equal counts at all seeds are a coincidence."""
 NEGLIGIBLE = 1e-9
-"""Weights of a mixture that are left out."""
+"""Smaller weights of a mixture are left out."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What is known of a difference: a mixture of Student's t around `delta`, with weights that add up to 1."""
+    """The distribution of a difference: a mixture of Student's t around `delta`, with weights that add up to 1."""
 
     delta: float
     weights: Floats
@@ -75,11 +78,11 @@ class Mixture:
 
     @property
     def p(self) -> float:
-        """Two-sided, of no difference."""
+        """The two-sided p-value of H0: no difference."""
         return min(1.0, 2 * min(self.above(0), self.below(0)))
 
     def half_width(self, confidence: float) -> float:
-        """Of the central interval delta ± half_width, which leaves 0 out exactly where p < 1 - confidence."""
+        """Return the half-width of the interval delta ± half_width, which excludes 0 exactly if p < 1 - confidence."""
         from scipy import optimize
 
         def outside(half: float) -> float:
@@ -91,47 +94,27 @@ class Mixture:
         return float(optimize.brentq(outside, 0, high, xtol=1e-10))
 
 
-def points(delta: float, middle: float) -> float:
-    """The difference of two errors whose logits are `middle` ± delta / 2, as a fraction. It rises with delta."""
-    from scipy.special import expit
-
-    return float(expit(middle + delta / 2) - expit(middle - delta / 2))
-
-
-def logits(difference: float, middle: float) -> float:
-    """The delta of which `points` is this difference; infinite for a difference of 1 or more.
-
-    With u = exp(delta / 2) and s = exp(middle), s (1 - D) u² - D (1 + s²) u - s (1 + D) = 0.
-    """
-    if abs(difference) >= 1:
-        return inf if difference > 0 else -inf
-    s = exp(middle)
-    a, b, c = s * (1 - difference), -difference * (1 + s * s), -s * (1 + difference)
-    return 2 * log((-b + sqrt(b * b - 4 * a * c)) / (2 * a))
-
-
 class Moderated:
-    """All arms of a study that have results of two seeds or more, with their variances shared."""
+    """All arms of a study that have results of two seeds or more, with shared variances."""
 
-    def __init__(self, arms: Mapping[str, Values], images: int) -> None:
-        """Raises `InputError` for less than one image, or an error that is no fraction."""
-        if images < 1:
-            raise InputError(f"images: {images}; must be at least 1")
-        for name, values in arms.items():
-            for seed, error in values.items():
-                if not (isfinite(error) and 0 <= error <= 1):
-                    raise InputError(f"arm {name}, seed {seed}: {error} is no error; must be between 0 and 1")
-        self.images = images
+    def __init__(self, arms: Mapping[str, Values], scale: Scale) -> None:
+        """Raises `InputError` for a value outside the scale; the message names the arm."""
         self.names = [name for name, values in arms.items() if len(values) > 1]
         found = [np.array([arms[name][seed] for seed in sorted(arms[name])]) for name in self.names]
-        x = [np.log((each * images + 0.5) / ((1 - each) * images + 0.5)) for each in found]
+        transformed = []
+        for name, values in zip(self.names, found, strict=True):
+            try:
+                transformed.append(scale.forward(values))
+            except InputError as error:
+                raise InputError(f"arm {name}: {error}") from None
+        self.seeds = [frozenset(arms[name]) for name in self.names]
         self.n = np.array([len(each) for each in found], dtype=float)
-        self.means = np.array([each.mean() for each in x])
-        self.variances = np.array([each.var(ddof=1) for each in x])
-        p = np.clip([each.mean() for each in found], 0.5 / images, 1 - 0.5 / images)
-        self.sampling = 1 / (images * p * (1 - p))
-        """b_a: the variance of one seed's logit that a sample of so many images has by itself."""
+        self.means = np.array([each.mean() for each in transformed])
+        self.variances = np.array([each.var(ddof=1) for each in transformed])
+        self.sampling = np.array([scale.sampling(each) for each in found])
+        """b_a: the variance of the transformed result of one seed that comes from sampling the images."""
         self._share()
+        self.correlation = self._correlation(transformed)
 
     def _share(self) -> None:
         first = self._on_grid(np.log([SPREADS, DEGREES]))
@@ -142,7 +125,7 @@ class Moderated:
         self._shrunk = np.maximum(shrunk, self.sampling)
 
     def _on_grid(self, bounds: Floats) -> _Grid:
-        """What the variances say of τ and d within these bounds of their logarithms, (2, 2)."""
+        """The posterior of τ and d within these bounds of their logarithms, shape (2, 2)."""
         from scipy import stats
 
         axes = [np.linspace(low, high, steps) for (low, high), steps in zip(bounds, STEPS, strict=True)]
@@ -153,41 +136,73 @@ class Moderated:
         heavy = HEAVY_SCALE * scale
         outlying = stats.f.logpdf(seen / heavy, df, HEAVY_DEGREES) - np.log(heavy) + log(OUTLIERS)
         both = np.logaddexp(regular, outlying)
-        # A prior of 1/√(2 + d): with few arms it is safer to take their variances for unequal.
+        # A prior of 1/√(2 + d): with few arms it is safer to assume unequal variances.
         likelihood = both.sum(axis=1) - 0.5 * np.log(2 + d[:, 0])
         weights = np.exp(likelihood - likelihood.max())
         return _Grid(axes, d, scale, weights / weights.sum(), np.exp(regular - both))
 
-    def difference(self, arm: str, versus: str) -> Mixture:
-        """m_arm - m_versus, in logits, with its uncertainty.
+    def _correlation(self, transformed: Sequence[Floats]) -> Correlation:
+        """The correlation over seeds, from the arms that have the seeds of most arms."""
+        if not self.names:
+            return Correlation(0.0, 0.0)
+        seeds = Counter(self.seeds).most_common(1)[0][0]
+        spread = self._regular * self._shrunk + (1 - self._regular) * np.maximum(self.variances, self.sampling)
+        std = np.sqrt(self._weights @ spread)
+        rows = [
+            (transformed[place] - self.means[place]) / std[place]
+            for place, own in enumerate(self.seeds)
+            if own == seeds
+        ]
+        return correlation(np.array(rows))
 
-        The variance is v~_a / n_a + v~_b / n_b. Its degrees of freedom are midway between those of Welch 1947
-        (Biometrika 34, 28-35) and the fewer of the two arms': Welch's alone promise too much where both are few.
+    def difference(self, arm: str, versus: str) -> Mixture:
+        """Return m_arm - m_versus on the scale, with its uncertainty.
+
+        The variance is v~_a / n_a + v~_b / n_b - 2 r √(v~_a v~_b) n_ab / (n_a n_b), with the n_ab seeds of both and the
+        lower bound r of their correlation, which is 0 unless the results show that seeds pair the arms. Its degrees of
+        freedom are midway between those of Welch 1947 (Biometrika 34, 28-35) and the smaller of the two arms': those of
+        Welch alone are too many if both are few.
 
         Raises:
             InputError: an arm without results of two seeds.
         """
         a, b = (self._place(name) for name in (arm, versus))
         weights, errors, degrees = [], [], []
-        for kind_a in self._kinds(a):
-            for kind_b in self._kinds(b):
-                (wa, va, da), (wb, vb, db) = kind_a, kind_b
-                va, vb = va / self.n[a], vb / self.n[b]
-                welch = (va + vb) ** 2 / (va**2 / da + vb**2 / db)
-                weights.append(self._weights * wa * wb)
-                errors.append(np.sqrt(va + vb))
-                degrees.append((welch + np.minimum(da, db)) / 2)
-        weight = np.concatenate(weights)
-        kept = weight > NEGLIGIBLE
-        return Mixture(
-            delta=float(self.means[a] - self.means[b]),
-            weights=weight[kept] / weight[kept].sum(),
-            errors=np.concatenate(errors)[kept],
-            degrees=np.concatenate(degrees)[kept],
-        )
+        paired = self.correlation.least * len(self.seeds[a] & self.seeds[b]) / (self.n[a] * self.n[b])
+        for usual, ((wa, va, da), (wb, vb, db)) in enumerate(product(self._kinds(a), self._kinds(b))):
+            error, df = _welch([va / self.n[a], vb / self.n[b]], [da, db])
+            # Only for two arms of the usual kind: those that collapse do so at seeds of their own.
+            shared = 2 * paired * np.sqrt(va * vb) if usual == 0 else 0.0
+            weights.append(self._weights * wa * wb)
+            errors.append(np.sqrt(error**2 - shared))
+            degrees.append(df)
+        return _mixture(float(self.means[a] - self.means[b]), *map(np.concatenate, (weights, errors, degrees)))
+
+    def contrast(self, coefficients: Mapping[str, float]) -> Mixture:
+        """Return the sum of c_a * m_a with its uncertainty, like `difference`, for any number of arms.
+
+        The two kinds of each arm are replaced by one of the mean variance, with Satterthwaite's degrees of freedom.
+
+        Raises:
+            InputError: an arm without results of two seeds.
+        """
+        places = [self._place(name) for name in coefficients]
+        c = np.array(list(coefficients.values()))
+        parts, degrees = [], []
+        for place, coefficient in zip(places, c, strict=True):
+            (p, v, df), (q, own, own_df) = self._kinds(place)
+            variance = p * v + q * own
+            degrees.append(variance**2 / ((p * v) ** 2 / df + (q * own) ** 2 / own_df))
+            parts.append(coefficient**2 * variance / self.n[place])
+        return _mixture(float(c @ self.means[places]), self._weights, *_welch(parts, degrees))
+
+    def std(self, arm: str, versus: str) -> float:
+        """Return the standard deviation over seeds of the difference of two single transformed values."""
+        kinds = [kind for name in (arm, versus) for kind in self._kinds(self._place(name))]
+        return float(np.sqrt(sum(float(self._weights @ (share * variance)) for share, variance, _ in kinds)))
 
     def middle(self, arm: str, versus: str) -> float:
-        """The mean of both logits, around which `points` and `logits` convert."""
+        """Return the mean of both transformed means, around which a scale converts differences."""
         return float(self.means[self._place(arm)] + self.means[self._place(versus)]) / 2
 
     def _place(self, name: str) -> int:
@@ -196,11 +211,52 @@ class Moderated:
         return self.names.index(name)
 
     def _kinds(self, arm: int) -> Sequence[tuple[Floats, Floats, Floats]]:
-        """(probability, variance, degrees of freedom) of an arm that is as the others, and of one that sticks out."""
+        """(probability, variance, degrees of freedom) of an arm with a usual variance, and of an outlier."""
         own = np.full_like(self._weights, max(self.variances[arm], self.sampling[arm]))
         df = np.full_like(self._weights, self.n[arm] - 1)
         share = self._regular[:, arm]
         return [(share, self._shrunk[:, arm], self._degrees[:, arm]), (1 - share, own, df)]
+
+
+class Correlation(NamedTuple):
+    """The correlation of different arms at the same seed."""
+
+    estimate: float
+    least: float
+    """The lower end of its one-sided 95 % interval, at least 0."""
+
+
+def correlation(rows: Floats) -> Correlation:
+    """Return the correlation of A rows of standardised residuals over n seeds, as an intraclass correlation.
+
+    From the mean squares of seeds and residuals, F = MS_seeds / MS_residual and r = (F - 1) / (F + A - 1); the lower
+    end has F / F(0.95; n - 1, (n - 1) (A - 1)) in place of F. McGraw and Wong 1996, Psychological Methods 1, 30-46.
+    """
+    from scipy import stats
+
+    arms, seeds = rows.shape
+    if arms < 2 or seeds < 2:
+        return Correlation(0.0, 0.0)
+    means = rows.mean(axis=0)
+    of_seeds = arms * float(means @ means) / (seeds - 1)
+    residual = float(((rows - means) ** 2).sum()) / ((seeds - 1) * (arms - 1))
+    if not residual:
+        return Correlation(0.0, 0.0)
+    bound = float(stats.f.ppf(0.95, seeds - 1, (seeds - 1) * (arms - 1)))
+    found, least = ((f - 1) / (f + arms - 1) for f in (of_seeds / residual, of_seeds / residual / bound))
+    return Correlation(found, max(least, 0.0))
+
+
+def _welch(parts: Sequence[Floats], degrees: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """The standard error of a sum of independent parts with these variances, and its degrees of freedom."""
+    total = np.sum(parts, axis=0)
+    welch = total**2 / np.sum([part**2 / df for part, df in zip(parts, degrees, strict=True)], axis=0)
+    return np.sqrt(total), (welch + np.minimum.reduce(degrees)) / 2
+
+
+def _mixture(delta: float, weights: Floats, errors: Floats, degrees: Floats) -> Mixture:
+    kept = weights > NEGLIGIBLE
+    return Mixture(delta, weights[kept] / weights[kept].sum(), errors[kept], degrees[kept])
 
 
 class _Grid(NamedTuple):

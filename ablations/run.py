@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ablations.agreement import Agreement, agreement
 from ablations.factor_effects import Term, terms, variance_notes
 from ablations.findings import Finding, best, findings
+from ablations.outcomes import Outcomes, outcomes
 from ablations.study import Ablation
-from ablations.summary import Agreement, ArmSummary, agreement, summarise
+from ablations.summary import ArmSummary, summarise
 from resnet_space import Architecture
 from search.files.folder import RunFolder
 from search.running.liveness import Liveness
@@ -68,9 +70,16 @@ class AblationRun:
         )
 
     @cached_property
+    def outcomes(self) -> Outcomes:
+        """The outcomes of all arms by the planned measure."""
+        measure = self.study.measure
+        images = ((self.folder.data or {}).get("splits", {}).get(measure.split) or {}).get("images")
+        return outcomes(self.nets, self.records, measure.column, fail_above=self.study.fail_above, images=images)
+
+    @cached_property
     def findings(self) -> list[Finding]:
         """The results of all planned contrasts, then of the other arms against the baseline."""
-        found = findings(self.study, self.summaries)
+        found = findings(self.study, self.outcomes, self.nets)
         return found if self.as_planned else [replace(each, planned=False) for each in found]
 
     @cached_property
@@ -85,12 +94,13 @@ class AblationRun:
     @cached_property
     def best(self) -> str | None:
         """The arm that is better than every other arm; None if there is none."""
-        return best(self.study, self.summaries)
+        complete = [arm.arm for arm in self.summaries if not arm.unfinished and not arm.lost]
+        return best(self.study, self.outcomes, complete)
 
     @cached_property
     def agreement(self) -> Agreement | None:
         """The rank agreement between our arms and the published ones."""
-        return agreement(self.summaries)
+        return agreement(self.study, self.outcomes, self.summaries)
 
     @cached_property
     def terms(self) -> list[tuple[Term, tuple[str, ...]]]:

@@ -127,6 +127,11 @@ class Ablation(Study):
                 raise InputError(f"planned.compare: {contrast.arm!r} is compared with itself")
         if self.adaptive and not self.planned.compare:
             raise InputError("seeds: a range needs planned contrasts, and planned.compare is empty")
+        least = self.planned.least_seeds
+        if self.adaptive and self.least_seeds < least:
+            raise InputError(
+                f"seeds.min: {self.least_seeds}; test {self.planned.test!r} has no result with fewer than {least} seeds"
+            )
         return self
 
     @cached_property

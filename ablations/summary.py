@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from functools import cached_property
+from statistics import fmean, median, stdev
 
 from ablations.contrasts import MEASURES
+from ablations.outcomes import FAILED_TO_TRAIN, failed_to_train
 from ablations.published import Published, results_of_arms
 from ablations.study import Ablation
 from resnet_space import Architecture, complexity
 from search.trials.events import FINISHED
 from search.trials.record import TrialRecord
 
+ENDS = {"diverged": "diverged", "failed": "lost", "pruned": "pruned", "infeasible": "infeasible"}
+"""How the state of an arm names trials that ended without a result."""
 WORST = 1.0
 """The error of an arm without a number in a ranking: all such arms tie, after all arms with a measured error."""
 
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """The results of one arm. Errors are fractions of the test split, over the seeds whose trial is complete."""
+    """The results of one arm. Errors are fractions of the test split.
+
+    A trial that diverged or failed to train (see `outcomes`) is an outcome of the arm. One that failed otherwise is
+    missing. If an arm failed at some seeds and trained at others, a mean of both would describe neither:
+    `errors`, `mean` and `std` are of the trials that trained, next to the number of failures.
+    """
 
     arm: str
     key: str
@@ -34,9 +43,17 @@ class ArmSummary:
     fail_above: float
     published: Published | None
 
+    @cached_property
+    def failed_seeds(self) -> Sequence[int]:
+        """The seeds at which the arm failed to train."""
+        return failed_to_train(self.measured["test_error"], self.fail_above)
+
     @property
     def errors(self) -> tuple[float, ...]:
-        return tuple(self.measured["test_error"].values())
+        """The errors of complete trials that trained, or of all complete trials if none trained."""
+        found = self.measured["test_error"]
+        failed = self.failed_seeds if len(self.failed_seeds) < len(found) else ()
+        return tuple(error for seed, error in found.items() if seed not in failed)
 
     @property
     def n(self) -> int:
@@ -52,9 +69,30 @@ class ArmSummary:
         return stdev(self.errors) if self.n > 1 else None
 
     @property
-    def bad(self) -> int:
-        """The number of trials that diverged or failed; they are not part of the mean."""
-        return self.ended.get("diverged", 0) + self.ended.get("failed", 0)
+    def median(self) -> float | None:
+        """The median over all outcomes, with `WORST` for trials that diverged: the statistic of 1603.05027."""
+        found = [*self.measured["test_error"].values(), *[WORST] * self.ended.get("diverged", 0)]
+        return median(found) if found else None
+
+    @property
+    def failures(self) -> int:
+        """The number of trials that diverged or failed to train."""
+        return self.ended.get("diverged", 0) + len(self.failed_seeds)
+
+    @property
+    def outcomes(self) -> int:
+        """The number of trials that say something about the arm: complete or diverged."""
+        return self.ended.get("complete", 0) + self.ended.get("diverged", 0)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the arm failed at some seeds and trained at others."""
+        return 0 < self.failures < self.outcomes
+
+    @property
+    def lost(self) -> int:
+        """The number of trials that failed by a fault of the machine or the program: they are missing data."""
+        return self.ended.get("failed", 0)
 
     @property
     def unfinished(self) -> int:
@@ -62,11 +100,12 @@ class ArmSummary:
 
     @property
     def outcome(self) -> str:
-        """The state of the arm: "trained" or "fail" (as in the papers), then trials that are incomplete or waiting."""
-        parts = [
-            f"{self.ended[status]} of {self.planned} {status}"
-            for status in ("diverged", "failed", "pruned", "infeasible")
-            if self.ended.get(status)
+        """The state of the arm: "trained" or "fail" (as in the papers), then failures and missing trials."""
+        parts = []
+        if 0 < len(self.failed_seeds) < self.ended.get("complete", 0):
+            parts.append(f"{len(self.failed_seeds)} of {self.planned} {FAILED_TO_TRAIN}")
+        parts += [
+            f"{self.ended[status]} of {self.planned} {word}" for status, word in ENDS.items() if self.ended.get(status)
         ]
         if self.mean is not None:
             parts.insert(0, "fail" if self.mean > self.fail_above else "trained")
@@ -76,8 +115,15 @@ class ArmSummary:
 
     @property
     def rank_error(self) -> float | None:
-        """The error to rank by: `WORST` if trials diverged or failed, else the mean; None if no trial has ended."""
-        return WORST if self.bad else self.mean
+        """The error to rank by: the mean over all outcomes, with `WORST` for those that are failures of some seeds.
+
+        So arms rank by their rate of failures first. None without an outcome.
+        """
+        if not self.outcomes:
+            return None
+        if not self.mean or self.mean > self.fail_above:
+            return self.mean if not self.ended.get("diverged") else WORST
+        return (WORST * self.failures + self.mean * self.n) / (self.failures + self.n)
 
 
 def summarise(study: Ablation, nets: Mapping[str, Architecture], records: Iterable[TrialRecord]) -> list[ArmSummary]:
@@ -116,44 +162,3 @@ def _summary(
         fail_above=study.fail_above,
         published=published,
     )
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Kendall's tau-b between our ranking of arms and the published one.
-
-    Arms that the paper reports as "fail" have no number and tie as worst. Our arms rank by their mean error, those with
-    trials that diverged or failed as worst. The interval is over bootstrap draws of our seeds, within each arm.
-    """
-
-    tau: float
-    arms: int
-    low: float | None = None
-    high: float | None = None
-
-
-def agreement(summaries: Sequence[ArmSummary], *, draws: int = 500, seed: int = 0) -> Agreement | None:
-    """Return the agreement over arms with both results; None for fewer than three arms, or if all of one side tie."""
-    import numpy as np
-    from scipy.stats import kendalltau
-
-    both = [
-        arm
-        for arm in summaries
-        if arm.published and arm.rank_error is not None and (arm.published.fails or arm.published.error)
-    ]
-    theirs = [WORST if arm.published.fails else arm.published.error for arm in both if arm.published]
-    ours = [arm.rank_error for arm in both]
-    if len(both) < 3 or any(len(set(side)) < 2 for side in (ours, theirs)):
-        return None
-    tau = float(kendalltau(ours, theirs).statistic)
-    if any(arm.n < 2 and not arm.bad for arm in both):
-        return Agreement(tau, len(both))
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(draws):
-        again = [WORST if arm.bad else float(rng.choice(arm.errors, arm.n).mean()) for arm in both]
-        if len(set(again)) > 1:
-            drawn.append(float(kendalltau(again, theirs).statistic))
-    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (tau, tau)
-    return Agreement(tau, len(both), float(low), float(high))

@@ -31,10 +31,13 @@ COLUMNS = (
     "params",
     "macs",
     "published_error",
+    "n_failed",
+    "median",
 )
 """Columns of CSV and Parquet. Errors and differences are fractions; missing values are empty.
 
-`open` is the number of waiting trials.
+`failed` counts trials that failed by a fault of the machine or the program; `n_failed` those that diverged or failed to
+train, which are outcomes of the arm. `median` is over all outcomes. `open` is the number of waiting trials.
 """
 
 
@@ -55,6 +58,8 @@ def rows(run: AblationRun) -> list[dict[str, Any]]:
             "params": arm.params,
             "macs": arm.macs,
             "published_error": arm.published.error if arm.published else None,
+            "n_failed": arm.failures,
+            "median": arm.median,
         }
         if found := run.finding_of(arm.arm):
             row |= {

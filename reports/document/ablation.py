@@ -10,7 +10,7 @@ from ablations.run import AblationRun
 from reports import published as published_results
 from reports.document import arm_figures, arm_tables
 from reports.document.answer import answer
-from reports.document.arm_notes import footnotes, verdicts
+from reports.document.arm_notes import brief_notes, changed
 from reports.document.every_run import Fact, failed_trials, page, setting
 from reports.page import Block, Page, Section, Text
 
@@ -26,7 +26,7 @@ def arms(run: AblationRun, _: Sequence[Published]) -> Section:
     return Section(
         "Arms",
         [table],
-        brief=[on_terminal, Text([answer(run), *verdicts(run), *footnotes(run)])],
+        brief=[Text([answer(run)]), on_terminal, Text([*changed(run), *brief_notes(run)])],
         paper=[arm_tables.printed(run, f"{question} {answer(run)}")],
     )
 

@@ -17,13 +17,77 @@ def answer(run: AblationRun) -> str:
     compared = planned or run.findings
     if not compared:
         return "The study has only one arm, so there is no comparison."
-    what = "planned comparison" if planned else "comparison"
-    sentences = [f"Of {len(compared)} {what}{'s' * (len(compared) != 1)}{_against(compared)}: {_groups(compared)}."]
+    one_question = len({found.versus for found in compared}) == 1 and not any(found.margin for found in compared)
+    sentences = [_alternatives(run, compared) if one_question else _groups(compared, planned=bool(planned))]
     if not planned:
-        sentences.append("None was planned: these results are exploratory and need a new study to confirm them.")
+        sentences.append("No comparison was planned: these results are exploratory and need a new study.")
     if any(arm.unfinished for arm in run.summaries):
         sentences.append("Some trials are still waiting.")
     return " ".join(sentences)
+
+
+def _alternatives(run: AblationRun, compared: Sequence[Finding]) -> str:
+    """`identity is best: all 2 alternatives are worse, by 3.10 to 9.36 points.`
+
+    An arm is called best only if it is better than each of the others. Nothing is said about arms that are neither
+    shown to be different nor shown to be equivalent, except that they cannot be told apart.
+    """
+    versus, total = compared[0].versus, len(compared)
+    groups: dict[str, list[Finding]] = {}
+    for found in compared:
+        groups.setdefault(_group(found), []).append(found)
+    better, worse = groups.pop("better", []), groups.pop("worse", [])
+    other = versus if total == 1 else "it"
+    rest = [f"{_names(group)} {_says(which, group, other)}" for which, group in groups.items()]
+    if len(worse) == total:
+        if total == 1:
+            return f"{worse[0].arm} is worse than {versus}{_by(worse)}."
+        return f"{versus} is best: all {total} alternatives are worse{_by(worse)}."
+    if worse:
+        rest.insert(0, f"{len(worse)} of {total} {'is' if len(worse) == 1 else 'are'} worse{_by(worse)}")
+    if better:
+        lead = f"{_names(better)} {'is' if len(better) == 1 else 'are'} better than {versus}{_by(better)}"
+        return f"{'; '.join([lead, *rest])}."
+    if total == 1:
+        return f"{rest[0]}."
+    return f"None of {total} alternatives is shown to be better than {versus}: {'; '.join(rest)}."
+
+
+def _by(group: Sequence[Finding]) -> str:
+    """`, by 3.10 to 9.36 points`, without arms that failed at some seeds: their mean describes none of their trials."""
+    sizes = sorted(
+        abs(POINTS * found.difference.delta)
+        for found in group
+        if found.difference.delta is not None and not found.mixed
+    )
+    mixed = [found for found in group if found.mixed]
+    some = f", {len(mixed)} of them by failing at some seeds" if mixed and sizes else ""
+    if not sizes:
+        return ", by failing at some seeds"
+    span = f"{sizes[0]:.2f}" if len(sizes) == 1 else f"{sizes[0]:.2f} to {sizes[-1]:.2f}"
+    return f", by {span} points{some}"
+
+
+def _says(group: str, found: Sequence[Finding], other: str) -> str:
+    plural = len(found) > 1
+    seeds = max(each.difference.n for each in found)
+    return {
+        "not resolved": f"cannot be told apart from {other} with {seeds} seed{'s' * (seeds != 1)}",
+        "equivalent": f"{'are' if plural else 'is'} equivalent to {other}",
+        "both fail": f"{'fail' if plural else 'fails'}, as {other} does",
+        "no results": f"{'have' if plural else 'has'} no results yet",
+    }[group]
+
+
+def _groups(compared: Sequence[Finding], *, planned: bool) -> str:
+    """`Of 3 planned comparisons: 2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c).`"""
+    groups: dict[str, list[str]] = {}
+    # Resolved comparisons first.
+    for found in sorted(compared, key=lambda found: not found.resolved):
+        groups.setdefault(_group(found), []).append(_sized(found))
+    parts = [f"{len(names)} {group} ({_listed(names)})" for group, names in groups.items()]
+    what = f"{'planned ' * planned}comparison{'s' * (len(compared) != 1)}"
+    return f"Of {len(compared)} {what}{_against(compared)}: {', '.join(parts)}."
 
 
 def _against(compared: Sequence[Finding]) -> str:
@@ -31,33 +95,31 @@ def _against(compared: Sequence[Finding]) -> str:
     return f" with {versus.pop()}" if len(versus) == 1 else ""
 
 
-def _groups(compared: Sequence[Finding]) -> str:
-    """`2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c)`."""
-    groups: dict[str, list[str]] = {}
-    # Resolved comparisons first.
-    for found in sorted(compared, key=lambda found: not found.resolved):
-        groups.setdefault(_group(found), []).append(_named(found))
-    parts = []
-    for group, names in groups.items():
-        shown = "; ".join(names[:MAX_NAMED_ARMS]) + (
-            f"; and {len(names) - MAX_NAMED_ARMS} more" if len(names) > MAX_NAMED_ARMS else ""
-        )
-        parts.append(f"{len(names)} {group} ({shown})")
-    return ", ".join(parts)
-
-
 def _group(found: Finding) -> str:
-    delta = found.difference.delta
-    if delta is None:
-        return "without a pair of finished seeds"
+    if found.difference.delta is None:
+        return "no results"
+    if found.both_fail:
+        return "both fail"
     if found.margin is not None:
         within = f"no worse than {POINTS * found.margin:g} points"
         return within if found.resolved else f"not shown to be {within}"
     if found.resolved:
-        return "worse" if delta > 0 else "better"
+        return "worse" if found.worse else "better"
     return "equivalent" if found.equivalent else "not resolved"
 
 
-def _named(found: Finding) -> str:
+def _sized(found: Finding) -> str:
     delta = found.difference.delta
-    return f"{found.arm} by {abs(POINTS * delta):.2f} points" if found.resolved and delta is not None else found.arm
+    if not found.resolved or delta is None or found.mixed:
+        return found.arm
+    return f"{found.arm} by {abs(POINTS * delta):.2f} points"
+
+
+def _names(group: Sequence[Finding]) -> str:
+    names = [found.arm for found in group]
+    return _listed(names) if len(names) != 2 else " and ".join(names)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED_ARMS
+    return "; ".join(names[:MAX_NAMED_ARMS]) + (f"; and {more} more" if more > 0 else "")

@@ -2,61 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from ablations import alpha_spending, effects
+from ablations import alpha_spending
+from ablations.comparisons import TESTS
+from ablations.rates import rate, rates_differ
 from ablations.run import AblationRun
 from ablations.summary import ArmSummary
 from reports.document.provenance import provenance
 from reports.numbers import p_value
-from search.trials.events import FINISHED
 
+COSTS = "MACs: fused multiply-adds for one image, as fvcore counts them; additions, gates and ReLUs are not counted."
+MAX_BRIEF_NOTES = 6
+"""The maximum number of notes in the terminal; documents have all."""
 METRICS = {"test_error": "test error", "top1": "top-1 error", "top5": "top-5 error"}
 """The metrics of published tables, in words."""
 
 
-def verdicts(run: AblationRun) -> Iterator[str]:
-    """Return one line per planned comparison."""
-    mark = run.study.planned.adjustment.mark
-    for found in run.findings:
-        if found.planned:
-            p = "" if found.p_adjusted is None else f" (p = {found.p_adjusted:.2g}{mark})"
-            yield f"{found.arm} against {found.versus}: {found.verdict}{p}"
-    if run.study.planned.compare and not run.as_planned:
-        yield "the planned comparisons were changed after the first trial: all comparisons are reported as exploratory."
+def changed(run: AblationRun) -> list[str]:
+    """Return a note if the planned comparisons are not those from before the first trial."""
+    if not run.study.planned.compare or run.as_planned:
+        return []
+    return ["the planned comparisons were changed after the first trial: all comparisons are reported as exploratory."]
 
 
 def footnotes(run: AblationRun) -> list[str]:
-    """Return the notes on the table of arms: its columns, lost trials, and agreement with published errors."""
-    plan = run.study.planned
-    lines = [
-        *provenance(run),
-        f"test error: mean ± standard deviation over n seeds; fail: mean above {run.study.fail_above:.0%}.",
-        f"difference: {run.study.measure.heading} minus that of {_compared_with(run)}, over pairs of seeds, with its "
-        f"interval; *: resolved, p <= {plan.alpha:g} {plan.adjustment.holds} ({plan.test.replace('_', ' ')}).",
-        "MACs: fused multiply-adds for one image, as fvcore counts them; additions, gates and ReLUs are not counted.",
-    ]
-    lines += [lost(run, arm) for arm in run.summaries if arm.bad]
-    if missing := sum(len(found.difference.missing) for found in run.findings):
-        lines.append(f"{missing} pairs of seeds lack a result and are not included in any difference.")
+    """Return the notes on the table of arms: columns, failures, lost trials, agreement with published errors."""
+    lines = [*provenance(run), trained_note(run), difference_note(run), COSTS]
+    lines += [failure_rate(run, arm) for arm in run.summaries if arm.mixed or arm.ended.get("diverged")]
+    lines += missing(run)
     if run.study.adaptive:
         lines.append(spent(run))
     if sources := published_sources(run.summaries):
         lines.append(f"published: {sources}.")
-    if found := run.agreement:
-        span = "" if found.low is None else f" (95 % interval {found.low:.2f} to {found.high:.2f})"
-        lines.append(
-            f"rank agreement with the published errors: Kendall's tau-b {found.tau:.2f}{span} over {found.arms} arms "
-            "(published failures tied as worst)."
-        )
-    return lines
+    return [*lines, *agreement_note(run)]
+
+
+def brief_notes(run: AblationRun) -> list[str]:
+    """Return the most important of the footnotes for the terminal, at most `MAX_BRIEF_NOTES`."""
+    failing = [
+        f"{arm.arm} {arm.failures} of {arm.outcomes}" for arm in run.summaries if 0 < arm.failures < arm.outcomes
+    ]
+    lines = [
+        *provenance(run),
+        difference_note(run),
+        *([f"diverged or failed to train: {'; '.join(failing)}."] if failing else []),
+        *missing(run),
+        *([spent(run)] if run.study.adaptive else []),
+        *agreement_note(run),
+        trained_note(run),
+        COSTS,
+    ]
+    return lines[:MAX_BRIEF_NOTES]
+
+
+def trained_note(run: AblationRun) -> str:
+    return (
+        "test error: mean ± standard deviation over n seeds. An arm that failed at some seeds only (diverged, or above "
+        f"{run.study.fail_above:.0%}): over the others."
+    )
+
+
+def difference_note(run: AblationRun) -> str:
+    plan = run.study.planned
+    return (
+        f"difference: {run.study.measure.heading} minus that of {_compared_with(run)}, with its interval; "
+        f"*: resolved, p <= {plan.alpha:g} {plan.adjustment.holds} ({TESTS[plan.test].label}). {levels(run)}"
+    )
+
+
+def levels(run: AblationRun) -> str:
+    """Return the confidence level of the intervals: each has that of its own test, so that it agrees with the star."""
+    found = [each.difference.confidence for each in run.findings if each.difference.low is not None]
+    if not found:
+        return "No interval yet."
+    low, high = (f"{100 * level:.4g} %" for level in (min(found), max(found)))
+    together = f", {100 * (1 - run.study.planned.alpha):.4g} % together" if low != high else ""
+    return f"Intervals: {low if low == high else f'{low} to {high} each{together}'}."
+
+
+def missing(run: AblationRun) -> list[str]:
+    """Return the note on trials without a result of their arm: faults of the machine, which are missing data."""
+    lost = {arm.key: arm for arm in run.summaries if arm.lost}
+    if not lost:
+        return []
+    number = sum(arm.lost for arm in lost.values())
+    return [
+        f"{number} trial{'s' * (number != 1)} failed by a fault of the machine or the program, not of the arm, and "
+        f"{'is' if number == 1 else 'are'} missing data: {', '.join(arm.arm for arm in lost.values())} "
+        "(`run --retry-failed` repeats them)."
+    ]
+
+
+def agreement_note(run: AblationRun) -> list[str]:
+    found = run.agreement
+    if found is None:
+        return []
+    span = "" if found.low is None else f" (95 % interval {found.low:.2f} to {found.high:.2f})"
+    return [
+        f"in the published order: {found.concordant} of {found.pairs} pairs of arms that differ here and in the paper; "
+        f"Kendall's tau over its maximum {found.tau:.2f}{span}, {found.arms} arms."
+    ]
 
 
 def paper_notes(run: AblationRun) -> list[str]:
     """Return the notes below the table of arms in a paper."""
     lines = [
         *provenance(run),
-        "Mean ± standard deviation over n seeds; differences over pairs of seeds, with 95 % intervals.",
+        "Mean ± standard deviation over n seeds. Differences with intervals of the "
+        f"{TESTS[run.study.planned.test].label}. {levels(run)}",
     ]
     if any(found.resolved for found in run.findings):
         lines.append(f"*: resolved, p ≤ {run.study.planned.alpha:g} {run.study.planned.adjustment.holds}.")
@@ -68,18 +122,17 @@ def _compared_with(run: AblationRun) -> str:
     return run.study.control + (", or of the arm named in the planned comparison" if others else "")
 
 
-def lost(run: AblationRun, arm: ArmSummary) -> str:
-    """Return an arm's share of diverged and failed trials, with its exact interval, next to the baseline's."""
-    ended = sum(number for status, number in arm.ended.items() if status in FINISHED)
-    low, high = effects.rate(arm.bad, ended)
+def failure_rate(run: AblationRun, arm: ArmSummary) -> str:
+    """Return an arm's share of trials that diverged or failed to train, with its exact interval, and the baseline's."""
+    low, high = rate(arm.failures, arm.outcomes)
     (control,) = (other for other in run.summaries if other.arm == run.study.control)
     against = ""
-    if control.key != arm.key and (of := sum(control.ended.get(status, 0) for status in FINISHED)):
-        differ = p_value(effects.rates_differ(arm.bad, ended, control.bad, of))
-        against = f"; baseline: {control.bad} of {of}, p = {differ}"
+    if control.key != arm.key and control.outcomes:
+        differ = p_value(rates_differ(arm.failures, arm.outcomes, control.failures, control.outcomes))
+        against = f"; baseline: {control.failures} of {control.outcomes}, p = {differ}"
     return (
-        f"{arm.arm}: {arm.bad} of {ended} trials diverged or failed, {arm.bad / ended:.0%} (95 % interval {low:.0%} to "
-        f"{high:.0%}, exact){against}. They are not in any mean and rank as worst."
+        f"{arm.arm}: {arm.failures} of {arm.outcomes} trials diverged or failed to train, "
+        f"{arm.failures / arm.outcomes:.0%} (95 % interval {low:.0%} to {high:.0%}, exact){against}."
     )
 
 

@@ -16,7 +16,7 @@ from reports.page import Cell, Grid, Mark, texts
 ARMS = ("arm", "parameters", "MACs", "test error, %", "n", "difference, points", "outcome", "published, %")
 PRINTED = tuple(heading for heading in ARMS if heading != "outcome")
 """The columns of `ARMS` in a paper; there, diverged and failed trials are notes."""
-COMPARED = ("arm", "against", "finding", "difference, points", "bootstrap", "effect size", "pairs", "p", "p, adjusted")
+COMPARED = ("arm", "against", "finding", "difference, points", "bootstrap", "effect size", "seeds", "p", "p, adjusted")
 BOTH_WAYS = ("arm", "MACs", "difference, points", "MACs, matched", "difference, matched, points")
 TERMS = ("effect", "F", "p", "share of variance", "difference, points", "confounded with")
 
@@ -70,7 +70,7 @@ def printed(run: AblationRun, caption: str) -> Grid:
     rows = []
     for arm in run.summaries:
         cells = dict(zip(ARMS, _arm(run, arm), strict=True))
-        note = f"{arm.outcome}: not in the mean" if arm.bad else ""
+        note = f"{arm.outcome}; mean over those that trained" if arm.mixed else arm.outcome if arm.lost else ""
         error = cells["test error, %"]
         cells["test error, %"] = Cell(error.text, error.sort, error.mark, note)
         rows.append([cells[heading] for heading in PRINTED])

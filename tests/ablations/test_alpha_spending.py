@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ablations.adjustments import holm
 from ablations.alpha_spending import interval_confidence, sequential_p, shares, spent
-from ablations.effects import difference, holm
+from ablations.effects import difference
 from resnet_space import InputError
 
 analyses = st.integers(1, 40)

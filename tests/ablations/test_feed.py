@@ -37,7 +37,7 @@ def plan(digits: Images) -> AblationPlan:
             "set": {"width": 0.25, "stages.*.units": 1},
             "arms": arms,
             "baseline": "base",
-            "planned": {"compare": ["clear", "open"]},
+            "planned": {"compare": ["clear", "open"], "test": "paired_t"},
             "data": {"name": "digits", "limit": 200},
             "recipe": "digits",
             "seeds": {"min": 3, "max": 6},
@@ -147,6 +147,31 @@ def begun(feed: AblationFeed) -> dict[tuple[str, int], TrialSpec]:
     while job := feed.next():
         found |= {(names[spec.architecture.key], spec.seed): spec for spec in job.trials}
     return found
+
+
+def test_with_a_joint_test_the_next_seeds_wait_for_all_results_and_do_not_depend_on_their_order(
+    plan: AblationPlan, tmp_path: Path
+) -> None:
+    joint = replace(plan, study=plan.study.model_copy(update={"planned": {"compare": ["clear", "open"]}}))
+    assert joint.study.planned.joint
+    found = []
+    for chance in range(4):
+        (tmp_path / str(chance)).mkdir()
+        store = Store.at(tmp_path / str(chance))
+        feed = AblationFeed(joint, store, Progress(total=0, already=0, steps=1))
+        running, asked, rng = begun(feed), set[tuple[str, int]](), Random(chance)
+        while running:
+            asked |= running.keys()
+            trial = rng.choice(sorted(running))
+            feed.tell(_end(running.pop(trial), noisy(*trial)))
+            more = begun(feed)
+            assert not more or not running
+            running |= more
+        found.append(asked)
+        store.close()
+    assert all(asked == found[0] for asked in found)
+    assert {seed for arm, seed in found[0] if arm == "clear"} == {0, 1, 2}
+    assert {seed for arm, seed in found[0] if arm == "open"} == set(range(6))
 
 
 def test_a_contrast_that_is_surely_open_does_not_wait_for_the_others(plan: AblationPlan, store: Store) -> None:

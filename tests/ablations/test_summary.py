@@ -1,11 +1,11 @@
-"""Means, spreads, outcomes and rank agreement, compared with numbers computed by hand."""
+"""Means, spreads, outcomes and ranks, compared with numbers computed by hand."""
 
 from collections import Counter
 
 import pytest
 
 from ablations.published import Published
-from ablations.summary import ArmSummary, agreement
+from ablations.summary import ArmSummary
 
 
 def arm(
@@ -41,7 +41,7 @@ def test_mean_and_sample_standard_deviation_are_over_complete_seeds() -> None:
         (arm(0.1, 0.2), "trained"),
         (arm(0.2, 0.21), "fail"),
         (arm(0.1, diverged=1), "trained, 1 of 2 diverged"),
-        (arm(failed=2), "2 of 2 failed"),
+        (arm(failed=2), "2 of 2 lost"),
         (arm(0.1, planned=3), "trained, 2 of 3 waiting"),
         (arm(planned=3), "3 of 3 waiting"),
     ],
@@ -50,30 +50,21 @@ def test_an_outcome_reports_every_status(summary: ArmSummary, outcome: str) -> N
     assert summary.outcome == outcome
 
 
-def tau(*arms: ArmSummary) -> float | None:
-    found = agreement(arms)
-    return None if found is None else found.tau
+def test_an_arm_that_fails_at_some_seeds_has_the_mean_of_the_others_next_to_its_failures() -> None:
+    found = arm(0.01, 0.9, 0.03, diverged=1)
+    assert found.outcome == "trained, 1 of 4 failed to train, 1 of 4 diverged"
+    assert (found.mean, found.n, found.failures, found.outcomes) == (pytest.approx(0.02), 2, 2, 4)
+    assert found.median == pytest.approx((0.03 + 0.9) / 2)
 
 
-def test_the_same_order_agrees_and_the_reverse_disagrees() -> None:
-    ours = [arm(0.1, published=0.05), arm(0.2, published=0.06), arm(0.3, published=0.07)]
-    assert tau(*ours) == pytest.approx(1)
-    reverse = [arm(0.3, published=0.05), arm(0.2, published=0.06), arm(0.1, published=0.07)]
-    assert tau(*reverse) == pytest.approx(-1)
+def test_errors_on_both_sides_of_the_threshold_that_are_close_together_are_no_failures_of_single_seeds() -> None:
+    found = arm(0.19, 0.2, 0.22)
+    assert (found.failures, found.n, found.outcome) == (0, 3, "fail")
 
 
-def test_published_failures_tie_as_worst() -> None:
-    # Of six pairs, one is tied in the paper and five agree: 5 / sqrt(6 * 5).
-    ours = [arm(0.1, published=0.05), arm(0.2, published=0.06), arm(0.3, fails=True), arm(0.9, fails=True)]
-    assert tau(*ours) == pytest.approx(5 / 30**0.5)
-
-
-def test_an_arm_with_a_trial_that_diverged_ranks_as_worst() -> None:
-    ours = [arm(0.1, published=0.05), arm(0.2, published=0.06), arm(0.01, diverged=1, fails=True)]
-    assert tau(*ours) == pytest.approx(1)
-
-
-def test_fewer_than_three_arms_or_no_order_is_no_agreement() -> None:
-    assert tau(arm(0.1, published=0.05), arm(0.2, published=0.06)) is None
-    assert tau(arm(0.1, published=0.05), arm(0.2, published=0.06), arm(published=0.07, planned=1)) is None
-    assert tau(arm(0.1, published=0.05), arm(0.1, published=0.06), arm(0.1, published=0.07)) is None
+def test_arms_rank_by_their_rate_of_failures_first() -> None:
+    arms = [arm(0.15, 0.15), arm(0.01, 0.01, 0.01, diverged=1), arm(0.01, 0.01, diverged=2), arm(diverged=2)]
+    ranks = [each.rank_error or 0.0 for each in arms]
+    assert ranks == sorted(ranks)
+    assert ranks[-1] == 1
+    assert arm(failed=2).rank_error is None

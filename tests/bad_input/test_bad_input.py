@@ -17,9 +17,10 @@ from typing import Any, get_args, get_origin
 
 import pytest
 
+from ablations.adjustments import ADJUSTMENTS
+from ablations.comparisons import TESTS
 from ablations.contrasts import MEASURES
 from ablations.designs import DESIGNS
-from ablations.effects import ADJUSTMENTS, TESTS
 from ablations.study import Ablation
 from resnet_space import cli
 from resnet_space.architecture import DERIVED, Architecture

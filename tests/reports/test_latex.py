@@ -78,7 +78,7 @@ def test_the_best_value_is_bold_only_if_it_is_resolved(ablation: Make) -> None:
 
 def test_diverged_trials_have_a_footnote_and_open_numbers_have_a_mark(ablation: Make) -> None:
     text = render(document(ablation({"base": [0.1, 0.1], "lost": [0.2, "diverged"], "slow": [0.2, None]})))
-    assert "$^{a}$ trained, 1 of 2 diverged: not in the mean." in text
+    assert "$^{a}$ trained, 1 of 2 diverged; mean over those that trained." in text
     assert r"$^{\dagger}$ can still change" in text
 
 

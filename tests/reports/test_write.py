@@ -63,10 +63,13 @@ def test_an_unknown_format_is_refused_before_anything_is_written(ablation: Make)
 
 
 def test_a_terminal_shows_a_run_as_a_table_and_lines(ablation: Make) -> None:
-    first, *lines = terminal.render(document(ablation(ERRORS, planned=PLANNED)))
+    finding, first, *_ = terminal.render(document(ablation(ERRORS, planned=PLANNED)))
     assert isinstance(first, Table)
     assert first.row_count == 3
-    assert lines[0] == "Of 2 planned comparisons with base: 1 worse (bad by 30.07 points), 1 not resolved (lost)."
+    assert finding == (
+        "None of 2 alternatives is shown to be better than base: 1 of 2 is worse, by 30.07 points; lost cannot be told "
+        "apart from it with 2 seeds."
+    )
 
 
 def test_csv_has_one_row_per_arm_with_the_documented_columns(ablation: Make) -> None:
