@@ -85,24 +85,12 @@ class SharedVariances:
         if found is None or delta is None:
             few = f"{n} seed{'s' * (n != 1)}; a test needs {MODERATED_SEEDS}"
             return Difference(n, missing, delta, confidence=confidence, why_no_p=few)
-        half = found.half_width(confidence)
-        middle, back = self.arms.middle(arm, versus), self.outcomes.scale.difference
-        centre = back(found.delta, middle)
-        # A mean of transformed values is not exactly a mean of values. The factor keeps the sign, so that the interval
-        # excludes 0 exactly if the test claims a difference.
-        factor = min(max(delta / centre, 0.5), 2.0) if centre else 1.0
-        low, high = (factor * back(found.delta + side, middle) for side in (-half, half))
-        slope = abs(factor * centre / found.delta) if found.delta else factor * back(1e-6, middle) / 1e-6
-        return Difference(
-            n,
-            missing,
-            delta,
-            std=slope * self.arms.std(arm, versus),
-            low=min(low, delta),
-            high=max(high, delta),
-            confidence=confidence,
-            p=found.p,
-        )
+        middle, scale = self.arms.middle(arm, versus), self.outcomes.scale
+        low, high = found.interval(scale, middle, delta, confidence)
+        # The ratio of mean and spread is that of the transformed values; its unit is that of the measure.
+        unit = delta / found.delta if delta and found.delta else scale.difference(1e-6, middle) / 1e-6
+        std = abs(unit) * self.arms.std(arm, versus)
+        return Difference(n, missing, delta, std=std, low=low, high=high, confidence=confidence, p=found.p)
 
     def no_worse(self, arm: str, versus: str, margin: float) -> float | None:
         effects.check_margin(margin)

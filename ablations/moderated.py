@@ -50,6 +50,10 @@ HEAVY_SCALE, HEAVY_DEGREES = 10.0, 0.5
 """The distribution of outlying variances: v_a / (10 c_a) ~ F(n_a - 1, 1/2)."""
 LEAST_VARIANCE = 0.05
 """Observed variances are at least this fraction of b_a: equal counts at all seeds are a coincidence."""
+LEAST_DEGREES = 0.25
+"""The smallest degrees of freedom of a joint test; with fewer, nothing can be shown."""
+MAX_FACTOR = 2.0
+"""The largest factor between means of values and transformed means. It is near 1 where a difference is clear."""
 NEGLIGIBLE = 1e-9
 """Smaller weights of a mixture are left out."""
 
@@ -92,6 +96,23 @@ class Mixture:
         while outside(high) > 0:
             high *= 2
         return float(optimize.brentq(outside, 0, high, xtol=1e-10))
+
+    @property
+    def error(self) -> float:
+        """The standard error: the square root of the mean squared one."""
+        return float(np.sqrt(self.weights @ self.errors**2))
+
+    def interval(self, scale: Scale, middle: float, difference: float, confidence: float) -> tuple[float, float]:
+        """Return the interval of the difference of means, which is `difference`, from the scale back to the measure.
+
+        A mean of transformed values is not exactly a mean of values: the ends are those of the scale around `middle`,
+        times a factor that takes its centre to `difference`. A factor keeps the sign, so the interval excludes 0
+        exactly if p < 1 - confidence.
+        """
+        half = self.half_width(confidence)
+        centre, low, high = (scale.difference(self.delta + side, middle) for side in (0.0, -half, half))
+        factor = min(max(difference / centre, 1 / MAX_FACTOR), MAX_FACTOR) if centre else 1.0
+        return min(factor * low, difference), max(factor * high, difference)
 
 
 class Moderated:
@@ -179,22 +200,57 @@ class Moderated:
         return _mixture(float(self.means[a] - self.means[b]), *map(np.concatenate, (weights, errors, degrees)))
 
     def contrast(self, coefficients: Mapping[str, float]) -> Mixture:
-        """Return the sum of c_a * m_a with its uncertainty, like `difference`, for any number of arms.
+        """Return the sum of c_a * m_a with its uncertainty, for any number of arms whose coefficients add up to 0.
 
-        The two kinds of each arm are replaced by one of the mean variance, with Satterthwaite's degrees of freedom.
+        With w_a = v~_a / n_a the variance is (1 - r) sum c_a² w_a + r (sum c_a √w_a)², r as for `difference`.
 
         Raises:
             InputError: an arm without results of two seeds.
         """
-        places = [self._place(name) for name in coefficients]
-        c = np.array(list(coefficients.values()))
-        parts, degrees = [], []
-        for place, coefficient in zip(places, c, strict=True):
+        names, c = list(coefficients), np.array(list(coefficients.values()))
+        covariance, degrees = self._covariance(names, c[:, None])
+        return _mixture(
+            float(c @ self.means[self._places(names)]), self._weights, np.sqrt(covariance[:, 0, 0]), degrees
+        )
+
+    def joint(self, names: Sequence[str], basis: Floats) -> tuple[float, float]:
+        """Return Hotelling's F and its p-value for H0: all q contrasts of arms are 0.
+
+        `basis`, (arms, q), has one contrast per column. With the contrasts b, their covariance C and its degrees of
+        freedom v, F = b' C^-1 b (v - q + 1) / (v q) against F(q, v - q + 1), averaged like a p-value of `difference`.
+
+        Raises:
+            InputError: an arm without results of two seeds.
+        """
+        from scipy import stats
+
+        b, q = basis.T @ self.means[self._places(names)], basis.shape[1]
+        covariance, v = self._covariance(names, basis)
+        rest = np.maximum(v - q + 1, LEAST_DEGREES)
+        f = np.einsum("i,kij,j->k", b, np.linalg.inv(covariance), b) * rest / (v * q)
+        return float(self._weights @ f), float(self._weights @ stats.f.sf(f, q, rest))
+
+    def _covariance(self, names: Sequence[str], basis: Floats) -> tuple[Floats, Floats]:
+        """The covariance of contrasts, (I, q, q), and its degrees of freedom, (I,), for each point of the grid.
+
+        The two kinds of an arm are replaced by one of the mean variance, with Satterthwaite's degrees of freedom. Of
+        the arms, the smallest counts: one with a large variance of few degrees of freedom can decide a contrast.
+        """
+        variances, degrees = [], []
+        for place in self._places(names):
             (p, v, df), (q, own, own_df) = self._kinds(place)
-            variance = p * v + q * own
-            degrees.append(variance**2 / ((p * v) ** 2 / df + (q * own) ** 2 / own_df))
-            parts.append(coefficient**2 * variance / self.n[place])
-        return _mixture(float(c @ self.means[places]), self._weights, *_welch(parts, degrees))
+            mean = p * v + q * own
+            variances.append(mean / self.n[place])
+            degrees.append(mean**2 / ((p * v) ** 2 / df + (q * own) ** 2 / own_df))
+        w = np.array(variances)
+        r = self.correlation.least
+        along = np.einsum("aq,ak->kq", basis, np.sqrt(w))
+        covariance = (1 - r) * np.einsum("aq,ak,ap->kqp", basis, w, basis) + r * along[:, :, None] * along[:, None, :]
+        used = np.flatnonzero((basis**2).sum(axis=1))
+        return covariance, np.minimum.reduce([degrees[place] for place in used])
+
+    def _places(self, names: Sequence[str]) -> list[int]:
+        return [self._place(name) for name in names]
 
     def std(self, arm: str, versus: str) -> float:
         """Return the standard deviation over seeds of the difference of two single transformed values."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ablations.agreement import Agreement, agreement
-from ablations.factor_effects import Term, terms, variance_notes
+from ablations.factor_effects import Effect, effect_notes, effects
 from ablations.findings import Finding, best, findings
 from ablations.outcomes import Outcomes, outcomes
 from ablations.study import Ablation
@@ -103,14 +103,14 @@ class AblationRun:
         return agreement(self.study, self.outcomes, self.summaries)
 
     @cached_property
-    def terms(self) -> list[tuple[Term, tuple[str, ...]]]:
-        """The effects of a design's factors, each with its aliases; empty if the design has no main effects."""
-        return terms(self.study, self.summaries)
+    def effects(self) -> list[Effect]:
+        """The effects of a design's factors; empty if the design has no main effects."""
+        return effects(self.study, self.outcomes)
 
     @cached_property
-    def variance_notes(self) -> list[str]:
+    def effect_notes(self) -> list[str]:
         """Notes on the effects of factors, such as their definition and missing cells."""
-        return variance_notes(self.study, self.summaries)
+        return effect_notes(self.study, self.outcomes)
 
     @property
     def as_planned(self) -> bool:

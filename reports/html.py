@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
@@ -13,13 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.figures import embedding
-from reports.page import Cell, Grid, Mark, Page, Picture
+from reports.page import Mark, Page, Picture
 
-STRONG: tuple[Mark, ...] = ("baseline", "best", "resolved")
+STRONG: tuple[Mark, ...] = ("best", "resolved")
 """Marks that are shown in bold."""
 SIGNS: dict[Mark, str] = {"open": "~", "best": "Bold"}
 """How the legend of a table shows a mark."""
-BASELINE = "baseline"
 
 
 def render(page: Page) -> str:
@@ -53,7 +51,6 @@ def _templates() -> Environment:
     templates.globals |= {"STRONG": STRONG, "SIGNS": SIGNS}
     templates.filters["kind"] = lambda block: type(block).__name__
     templates.filters["sortable"] = _sortable
-    templates.filters["explained"] = _explained
     templates.filters["tone"] = embedding.tone
     templates.filters["svg"] = _svg
     return templates
@@ -65,15 +62,6 @@ def _part(name: str) -> str:
 
 def _svg(picture: Picture, prefix: str) -> Markup:
     return Markup(embedding.svg(picture.figure, picture.alt or picture.caption, prefix))
-
-
-def _explained(grid: Grid) -> Grid:
-    """Return the table with a note on the baseline, because bold alone does not explain the row."""
-    return replace(grid, rows=[[_with_note(cell) for cell in row] for row in grid.rows])
-
-
-def _with_note(cell: Cell) -> Cell:
-    return replace(cell, note=cell.note or BASELINE) if cell.mark == "baseline" else cell
 
 
 def _sortable(value: float | str | None) -> str | None:

@@ -67,12 +67,9 @@ def table(grid: Grid) -> str:
 
 
 def _cell(cell: Cell, letter: str) -> str:
-    text = _text(cell.text)
-    match cell.mark:
-        case "baseline":
-            text += " (baseline)"
-        case "best":
-            text = f"\\textbf{{{text}}}"
+    text = _text(cell.shown)
+    if cell.mark == "best":
+        text = f"\\textbf{{{text}}}"
     return text + (f"$^{{{letter}}}$" if letter else "") + (SIGNS["open"] if cell.mark == "open" else "")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from reports.page import Block, Cell, Facts, Grid, Mark, Page, Picture, Section, Text
 
-STRONG: tuple[Mark, ...] = ("baseline", "best", "resolved")
+STRONG: tuple[Mark, ...] = ("best", "resolved")
 """Marks that are shown in bold."""
 SIGNS: dict[Mark, str] = {"open": "~", "best": "Bold"}
 """How the legend of a table shows a mark."""
@@ -64,7 +64,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(cell: Cell, letter: str) -> str:
-    text = escape(cell.text) + (SIGNS["open"] if cell.mark == "open" else "")
+    text = escape(cell.shown) + (SIGNS["open"] if cell.mark == "open" else "")
     text = f"**{text}**" if text and cell.mark in STRONG else text
     return text + (f"<sup>{letter}</sup>" if letter else "")
 

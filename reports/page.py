@@ -30,6 +30,11 @@ class Cell:
     mark: Mark = ""
     note: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The text, with a word for the baseline."""
+        return f"{self.text} (baseline)" if self.mark == "baseline" else self.text
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -61,9 +66,16 @@ class Grid:
 
     def without_empty_columns(self) -> Grid:
         """Return the table without columns that have no text and no note in any row."""
-        if not self.rows:
-            return self
-        kept = [at for at in range(len(self.headings)) if any(row[at].text or row[at].note for row in self.rows)]
+        empty = [
+            heading
+            for at, heading in enumerate(self.headings)
+            if self.rows and not any(row[at].text or row[at].note for row in self.rows)
+        ]
+        return self.without(*empty)
+
+    def without(self, *headings: str) -> Grid:
+        """Return the table without these columns."""
+        kept = [at for at, heading in enumerate(self.headings) if heading not in headings]
         rows = [[row[at] for at in kept] for row in self.rows]
         return replace(self, headings=[self.headings[at] for at in kept], rows=rows)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from ablations.published import Published
 from ablations.run import AblationRun
@@ -22,11 +21,10 @@ def document(run: AblationRun, published: Sequence[Published] = ()) -> Page:
 
 def arms(run: AblationRun, _: Sequence[Published]) -> Section:
     table, question = arm_tables.arms(run), run.study.question or run.study.name
-    on_terminal = replace(table, caption=question, notes=())
     return Section(
         "Arms",
         [table],
-        brief=[Text([answer(run)]), on_terminal, Text([*changed(run), *brief_notes(run)])],
+        brief=[Text([answer(run)]), arm_tables.brief(run, question), Text([*changed(run), *brief_notes(run)])],
         paper=[arm_tables.printed(run, f"{question} {answer(run)}")],
     )
 
@@ -49,7 +47,7 @@ def equal_complexity(run: AblationRun, _: Sequence[Published]) -> Section | None
 
 
 def effects_of_factors(run: AblationRun, _: Sequence[Published]) -> Section | None:
-    table = arm_tables.terms(run)
+    table = arm_tables.effects(run)
     return Section("Effects of the factors", [table]) if table else None
 
 

@@ -57,9 +57,11 @@ def brief_notes(run: AblationRun) -> list[str]:
 
 
 def trained_note(run: AblationRun) -> str:
+    numbers = {arm.n for arm in run.summaries}
+    seeds = f"{numbers.pop()} seeds" if len(numbers) == 1 else "n seeds"
     return (
-        "test error: mean ± standard deviation over n seeds. An arm that failed at some seeds only (diverged, or above "
-        f"{run.study.fail_above:.0%}): over the others."
+        f"test error: mean ± standard deviation over {seeds}; of an arm that failed at some seeds only (diverged, or "
+        f"above {run.study.fail_above:.0%}), over the others."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ablations.findings import Finding
 from ablations.run import AblationRun
@@ -18,7 +19,7 @@ PRINTED = tuple(heading for heading in ARMS if heading != "outcome")
 """The columns of `ARMS` in a paper; there, diverged and failed trials are notes."""
 COMPARED = ("arm", "against", "finding", "difference, points", "bootstrap", "effect size", "seeds", "p", "p, adjusted")
 BOTH_WAYS = ("arm", "MACs", "difference, points", "MACs, matched", "difference, matched, points")
-TERMS = ("effect", "F", "p", "share of variance", "difference, points", "confounded with")
+EFFECTS = ("effect", "F", "p", "p, adjusted", "share of variance", "difference, points", "confounded with")
 
 BEST = "better than every other arm."
 OPEN = "can still change: trials are waiting."
@@ -30,6 +31,12 @@ def arms(run: AblationRun) -> Grid:
     numeric = [heading for heading in ARMS if heading not in ("arm", "outcome")]
     made = Grid("Arms", ARMS, numeric, rows, list(indices(run).values()), footnotes(run), _legend(run))
     return made.without_empty_columns()
+
+
+def brief(run: AblationRun, caption: str) -> Grid:
+    """Return the table of arms for a terminal of 100 columns, without what is the same for all arms or seldom read."""
+    same = ["n"] if len({arm.n for arm in run.summaries}) == 1 else []
+    return replace(arms(run).without("parameters", *same), caption=caption, notes=())
 
 
 def _arm(run: AblationRun, arm: ArmSummary) -> list[Cell]:
@@ -130,19 +137,20 @@ def both_ways(run: AblationRun) -> Grid | None:
     return Grid("Raw and matched", BOTH_WAYS, BOTH_WAYS[1:], texts(rows)) if rows else None
 
 
-def terms(run: AblationRun) -> Grid | None:
+def effects(run: AblationRun) -> Grid | None:
     """Return one row per effect of a factorial design; None if the study lists its arms."""
     rows = [
         (
-            " x ".join(term.factors),
-            "" if term.f is None else f"{term.f:.2f}",
-            p_value(term.p),
-            f"{term.share:.0%}",
-            "" if term.effect is None else interval(term.effect, term.low, term.high),
-            ", ".join(aliases),
+            " x ".join(effect.factors),
+            "" if effect.f is None else f"{effect.f:.2f}",
+            p_value(effect.p),
+            p_value(effect.p_adjusted),
+            f"{effect.share:.0%}",
+            "" if effect.effect is None else interval(effect.effect, effect.low, effect.high),
+            ", ".join(effect.aliases),
         )
-        for term, aliases in run.terms
+        for effect in run.effects
     ]
     if not rows:
         return None
-    return Grid("Main effects and interactions", TERMS, TERMS[1:-1], texts(rows), notes=run.variance_notes)
+    return Grid("Main effects and interactions", EFFECTS, EFFECTS[1:-1], texts(rows), notes=run.effect_notes)

@@ -49,7 +49,7 @@ def test_a_table_has_its_caption_its_marks_and_its_notes() -> None:
     )
     assert section(table).split("## Found\n\n")[1] == (
         "### Arms\n\n"
-        "| arm | error |\n|---|---:|\n| **base** | 1.0 |\n| good<sup>a</sup> | **0.5** |\n| late | 0.7~ |\n\n"
+        "| arm | error |\n|---|---:|\n| base (baseline) | 1.0 |\n| good<sup>a</sup> | **0.5** |\n| late | 0.7~ |\n\n"
         "- <sup>a</sup> why\n- last\n- ~: may change\n- Bold: best\n"
     )
 
