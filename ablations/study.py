@@ -209,11 +209,6 @@ class Ablation(Study):
     def extent(self) -> str:
         return f"{len(self.all_arms)} arms"
 
-    @property
-    def confirmation_seeds(self) -> range:
-        """The seeds that every arm has."""
-        return range(self.least_seeds)
-
     def architectures(self, shape: tuple[int, int, int], classes: int) -> dict[str, Architecture]:
         """Return the architecture of every arm for images of this shape, then those matched to equal complexity.
 

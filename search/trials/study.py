@@ -78,8 +78,8 @@ class Study(Description):
 
     @property
     def confirmation_seeds(self) -> range:
-        """The fresh seeds that confirm a network, once all of them are complete."""
-        raise NotImplementedError
+        """The seeds that nothing is chosen by, which confirm a network once all of them are complete; default: none."""
+        return range(0)
 
     @property
     def result_constraint(self) -> Expression | None:
