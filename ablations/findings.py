@@ -43,8 +43,9 @@ class Failures:
         return self.number / max(self.seeds, 1)
 
     def __str__(self) -> str:
-        kinds = " or ".join(self.by_kind)
-        return f"{self.number} of {self.seeds} seeds {kinds}"
+        if self.number == self.seeds:
+            return "fails at every seed"
+        return f"{self.number} of {self.seeds} seeds {' or '.join(self.by_kind)}"
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,13 @@ def _more_seeds(needed: tuple[int, int | None] | None) -> str:
 
 def _failing(found: Finding) -> list[str]:
     """What is said about failures: how often, and how large the difference is where both trained."""
-    words = [f"{arm}: {each}" for arm, each in found.failures.items() if each.number]
+    words = [
+        f"{each}" if arm == found.arm else f"{arm}: {each}"
+        for arm, each in found.failures.items()
+        if each.number and not found.both_fail
+    ]
     delta = found.difference.delta
-    if found.mixed and delta is not None and not any(each.number == each.seeds for each in found.failures.values()):
+    if found.mixed and delta is not None and all(each.number < each.seeds for each in found.failures.values()):
         words.append(f"where both train, {POINTS * delta:+.2f} points")
     return words
 

@@ -42,7 +42,7 @@ def forest(run: AblationRun) -> Picture | None:
         return None
     caption = (
         f"Difference of each arm from {run.study.control} in {run.study.measure.heading}, in percentage points, with "
-        "its interval over pairs of seeds. Filled: resolved; hollow: not resolved." + _drawn_arms_note(run)
+        "its interval. Filled: resolved; hollow: not resolved." + _drawn_arms_note(run)
     )
     return Picture("differences", partial(_draw_forest, run), caption, _forest_in_words(run))
 
