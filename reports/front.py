@@ -102,6 +102,7 @@ COLUMNS = (
     "macs",
     "activations",
     "latency_ms",
+    "seconds",
     "p_nondominated",
     "confirmed",
     "architecture",

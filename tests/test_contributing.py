@@ -194,6 +194,17 @@ ADDITIONS = {
         before="STOPPING: dict",
         tests=("search/samplers/test_stopping.py", "bad_input"),
     ),
+    "a measure of trials": Addition(
+        name="last_lr",
+        file="search/measures/catalogue.py",
+        text="""
+                # The learning rate of the last step. For a test.
+                Measure("last_lr", "last learning rate", "", "epochs", "lr", decimals=4),
+        """,
+        before='    )\n}\n"""Measures of trials',
+        depth=8,
+        tests=("search/measures/test_catalogue.py", "bad_input"),
+    ),
     "a design": Addition(
         name="ends",
         file="ablations/designs.py",

@@ -99,6 +99,23 @@ def designs() -> Listing:
     return ("design", "fields", "what it compares"), [_kind(name, cls) for name, cls in DESIGNS.items()]
 
 
+def measures() -> Listing:
+    from search.fronts.objectives import OBJECTIVES
+    from search.measures.catalogue import MEASURES
+    from search.measures.targets import TARGETS
+
+    objectives = {row.name: name for name, row in OBJECTIVES.items()}
+    rows = [
+        (row.name, row.words, row.unit or "-", row.split or "-", objectives.get(row.name, "-"))
+        for row in MEASURES.values()
+    ]
+    rows += [
+        (f"{{kind: {kind}, error: 0.05}}", "time to 5 % validation error", unit, "-", "-")
+        for kind, (_, unit) in TARGETS.items()
+    ]
+    return ("measure", "meaning", "unit", "share of images of", "objective"), rows
+
+
 def references() -> Listing:
     from reports.numbers import engineering
     from resnet_space.references import REFERENCES, reference_complexity
@@ -135,6 +152,7 @@ LISTS: dict[str, Callable[..., Listing]] = {
     "samplers": samplers,
     "stopping": stopping,
     "designs": designs,
+    "measures": measures,
     "references": references,
     "published": published,
 }

@@ -16,7 +16,7 @@ def list_(
         str,
         typer.Argument(
             help="The list: presets, studies, datasets, shortcuts, orders, branches, recipes, samplers, stopping, "
-            "designs, references or published."
+            "designs, measures, references or published."
         ),
     ] = "presets",
     dataset: Annotated[str | None, typer.Option(help="For `published`: only results on this data set.")] = None,

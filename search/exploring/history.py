@@ -89,7 +89,7 @@ def outcome(study: Search, net: Architecture, end: Finished | None, space: Space
 
 def _results(net: Architecture, end: Finished) -> Lookup:
     """Return a lookup of values by name: measured values of the trial first, then those of its network."""
-    measured = {"error": end.validation_error, "latency_ms": end.latency_ms}
+    measured = {name: getattr(end, each.column) for name, each in OBJECTIVES.items() if not each.known_before}
     own = lookup_of(net)
     return lambda name: measured[name] if name in measured else own(name)
 
@@ -127,6 +127,7 @@ def end_event(record: TrialRecord) -> Finished | None:
         record.reason,
         test_error=record.test_error,
         validation_error=record.validation_error,
+        top5_error=record.top5_error,
         latency_ms=record.latency_ms,
         seconds=record.seconds or 0.0,
     )

@@ -14,7 +14,7 @@ from search.fronts.objectives import parse_objectives
 if TYPE_CHECKING:
     import pandas as pd
 
-OPTIONAL_COLUMNS = ("error_std", "test_error", "test_error_std", "latency_ms")
+OPTIONAL_COLUMNS = ("error_std", "test_error", "test_error_std", "latency_ms", "seconds")
 COUNTS = ("depth", "params", "macs", "activations")
 
 
@@ -36,6 +36,8 @@ class Point:
     macs: int | None
     activations: int | None
     latency_ms: float | None
+    seconds: float | None
+    """The mean training time."""
     confirmed: bool
     """Whether the numbers are over fresh seeds, by which the network was not chosen."""
     p_nondominated: float | None = None

@@ -14,7 +14,7 @@ COSTS = ("depth", "params", "macs", "activations", "latency_ms")
 
 def networks(frame: pd.DataFrame, seeds: Collection[int] = ()) -> pd.DataFrame:
     """Return one row per network, sorted by key, with columns `architecture, error, error_std, n, test_error,
-    test_error_std, depth, params, macs, activations, latency_ms, confirmed`.
+    test_error_std, seconds, depth, params, macs, activations, latency_ms, confirmed`.
 
     Errors are means over seeds of complete trials, with the sample standard deviation (n - 1), NaN for one seed; `n`
     counts trials. A pruned trial is censored, so it is not part of any mean.
@@ -56,6 +56,7 @@ def network_means(trials: pd.DataFrame) -> pd.DataFrame:
             n=("validation_error", "size"),
             test_error=("test_error", "mean"),
             test_error_std=("test_error", "std"),
+            seconds=("seconds", "mean"),
             **{name: (name, "first") for name in COSTS},
             confirmed=("confirmed", "first"),
         )

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from resnet_space.errors import InputError, unknown
 from resnet_space.fields import NAMES
+from search.measures.catalogue import COSTS, MEASURES, Measure
 
-
-@dataclass(frozen=True)
-class Objective:
-    """A quantity to minimise."""
-
-    column: str
-    """Its column in `Store.results()`."""
-    heading: str
-    """Its title in tables and on axes."""
-    known_before: bool
-    """Whether it follows from a network's description, without training."""
-    percent: bool = False
-    """Whether tables show 100 times the value."""
-
-
-OBJECTIVES: dict[str, Objective] = {
-    "error": Objective("validation_error", "validation error, %", known_before=False, percent=True),
-    "macs": Objective("macs", "MACs", known_before=True),
-    "params": Objective("params", "parameters", known_before=True),
-    "activations": Objective("activations", "activations", known_before=True),
-    "latency_ms": Objective("latency_ms", "latency, ms", known_before=False),
+OBJECTIVES: dict[str, Measure] = {
+    "error": MEASURES["validation_error"],
+    **COSTS,
+    "latency_ms": MEASURES["latency_ms"],
+    "seconds": MEASURES["seconds"],
 }
-"""All objectives, by name."""
+"""All objectives, by name: measures that a search can minimise. Errors of the test split are not among them, since the
+test split makes no choices."""
 
-MEASURES: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("error", "error_std", "n", "test_error", "test_error_std", "latency_ms"), ()),
+RESULTS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("error", "error_std", "n", "test_error", "test_error_std", "latency_ms", "seconds"), ()),
     "confirmed": (False, True),
 }
 """Names of results of trials, with their allowed values if they are not numbers."""
 
-NAMES_OF_RESULTS: dict[str, tuple[Any, ...]] = NAMES | MEASURES
+NAMES_OF_RESULTS: dict[str, tuple[Any, ...]] = NAMES | RESULTS
 """The names that an expression over trained networks can use: of the description and of results."""
 
 

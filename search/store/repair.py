@@ -18,7 +18,7 @@ from resnet_space.errors import InputError
 from search.store import database
 from search.store.salvage import Salvage
 from search.store.store import Store
-from search.store.tables import SCHEMA, about, epochs, probes, trials
+from search.store.tables import ADDED, SCHEMA, about, epochs, probes, trials
 from search.trials.events import FINISHED, Epoch, Probe
 from search.trials.record import TrialRecord
 from search.trials.trial import TrialSpec
@@ -108,9 +108,10 @@ def _salvage(old: Salvage, new: Path) -> RepairReport:
     with closing(Store(_url(new))) as store:
         with database.writing(store.engine) as connection:
             for table, kind in RECORD_TYPES.items():
-                names = [column.name for column in table.columns]
+                empty = dict.fromkeys(column.name for column in table.columns)
+                names = [name for name in empty if name not in ADDED or old.has(table.name, name)]
                 for values in old.rows(table.name, names):
-                    row = dict(zip(names, values, strict=True))
+                    row = empty | dict(zip(names, values, strict=True))
                     # If the trial is lost it will run again, so its epochs would be those of another attempt.
                     known = table is trials or row["key"] in keys
                     if not known or (record := _copy_row(connection, table, kind, row)) is None:

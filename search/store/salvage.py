@@ -46,6 +46,14 @@ class Salvage:
                 self._connection.execute("PRAGMA writable_schema=ON")
         return False
 
+    def has(self, table: str, column: str) -> bool:
+        """Whether a table has this column and its definition can be read."""
+        try:
+            self._connection.execute(f"SELECT {column} FROM {table} NOT INDEXED LIMIT 0")
+        except DAMAGE:
+            return False
+        return True
+
     def rows(self, table: str, columns: Sequence[str]) -> Iterator[Values]:
         """Yield the readable rows in order; none if the table is not found, or lacks one of these columns."""
         number, inside = 0, False

@@ -16,9 +16,9 @@ from search.files.folder import RunFolder
 from search.store import database
 from search.store.claims import KEYS_PER_STATEMENT, Claims
 from search.store.status import RunStatus
+from search.store.tables import ADDED, about, epochs, metadata, probes, trials
 from search.store.tables import RESULTS as RESULTS
 from search.store.tables import SCHEMA as SCHEMA
-from search.store.tables import about, epochs, metadata, probes, trials
 from search.trials.events import FINISHED, Epoch, Event, Finished, Probe, Started
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Store:
     """
 
     _in_run_folder = False
+    _missing: tuple[str, ...] = ()
+    """Columns of `ADDED` that the store does not have; only in a store that is read."""
 
     def __init__(self, url: str | sql.URL, *, new: bool = True) -> None:
         self.engine = database.connect(url, new=new)
@@ -222,7 +224,7 @@ class Store:
         """Return stored trials, all or those with these keys, sorted by key."""
         from search.trials.record import TrialRecord
 
-        query = sql.select(*(trials.c[field.name] for field in fields(TrialRecord))).order_by(trials.c.key)
+        query = sql.select(*(self._column(field.name) for field in fields(TrialRecord))).order_by(trials.c.key)
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
             wanted = None if keys is None else set(keys)
@@ -234,7 +236,8 @@ class Store:
 
         columns = [column for column in trials.columns if column.name not in ("spec", "proposal", "owner")]
         with database.reading(self.engine) as connection:
-            return database.finite(pd.read_sql(sql.select(*columns).order_by(trials.c.key), connection), columns)
+            query = sql.select(*(self._column(column.name) for column in columns)).order_by(trials.c.key)
+            return database.finite(pd.read_sql(query, connection), columns)
 
     def results(self, own: Identity | None = None) -> pd.DataFrame:
         """Return one row per complete trial that is not set aside, sorted by network and seed: the input of fronts.
@@ -309,6 +312,7 @@ class Store:
         with database.reading(self.engine) as connection:
             # Tables, not views: a view runs a query that somebody else wrote.
             tables = sql.inspect(connection).get_table_names()
+            self._missing = _missing_columns(connection) if trials.name in tables else ()
             found = set(connection.execute(sql.select(about.c.schema)).scalars()) if about.name in tables else set()
             if found == {SCHEMA} and not metadata.tables.keys() <= set(tables):
                 raise LookupError(f"tables are missing, of {', '.join(metadata.tables)}")
@@ -323,9 +327,23 @@ class Store:
                 connection.execute(sql.schema.CreateIndex(index, if_not_exists=True))
         if fresh:
             connection.execute(self._insert(about).values(schema=SCHEMA).on_conflict_do_nothing())
+        if set(connection.execute(sql.select(about.c.schema)).scalars()) == {SCHEMA}:
+            for name in _missing_columns(connection):
+                column = sql.schema.CreateColumn(trials.c[name]).compile(dialect=self.engine.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {trials.name} ADD COLUMN {column}")
+
+    def _column(self, name: str) -> sql.ColumnElement[Any]:
+        """Return a column of `trials`; empty if the store does not have it."""
+        return sql.null().label(name) if name in self._missing else trials.c[name]
 
     def _insert(self, table: sql.Table) -> Any:
         return import_module(f"sqlalchemy.dialects.{self.engine.dialect.name}").insert(table)
+
+
+def _missing_columns(connection: sql.Connection) -> tuple[str, ...]:
+    """Return the columns of `ADDED` that the store does not have."""
+    stored = {column["name"] for column in sql.inspect(connection).get_columns(trials.name)}
+    return tuple(name for name in ADDED if name not in stored)
 
 
 def _is_empty_file(file: Path) -> bool:

@@ -42,7 +42,12 @@ trials = sql.Table(
     sql.Column("finished", sql.DateTime(timezone=True)),
     # The driver that holds the trial, or held it last.
     sql.Column("owner", sql.String(300)),
+    sql.Column("top5_error", sql.Float),
 )
+
+ADDED = ("top5_error",)
+"""Columns of `trials` that stores of this schema did not have at first. A driver adds them; in a store that is only
+read, a missing one is empty."""
 
 drivers = sql.Table(
     "drivers",
@@ -86,6 +91,7 @@ RESULTS = (
     "macs",
     "activations",
     "latency_ms",
+    "seconds",
 )
 """The columns of `Store.results`."""
 

@@ -32,6 +32,10 @@ LOOK = 512
 LOOK_ON_GPU = 4096
 """The same on a GPU, for images of up to 32x32; smaller for larger images, but at least `LOOK`."""
 
+TOP = 5
+MIN_CLASSES = 10
+"""With fewer classes, the share of images whose class is not among the `TOP` most likely ones is not measured."""
+
 PASSES = 11
 """Number of timed forward passes; the latency is their median."""
 
@@ -266,7 +270,8 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
         reason = f"weights are not finite after step {member.state.step}"
         yield Finished(key, "diverged", reason, seconds=spent(member))
         return
-    [test_error] = errors(model, images.test, images, recipe, device)
+    within = (1, TOP) if images.classes >= MIN_CLASSES else (1,)
+    test_error, *top5_error = [found[0] for found in missed(model, images.test, images, recipe, device, within=within)]
     net = member.spec.architecture.key
     if net not in latencies:
         latencies[net] = latency_ms(model, images.shape, recipe, device)
@@ -285,6 +290,7 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
         validation_error=member.state.history[-1].validation_error,
         latency_ms=latencies[net],
         seconds=spent(member),
+        top5_error=top5_error[0] if top5_error else None,
     )
     if member.folder:
         # The consumer has the `Finished` event. A kill before this only repeats the test measurement, not the training.
@@ -317,20 +323,43 @@ def still_warming_up(recipe: Recipe, warming_up: bool, train_error: float) -> bo
     return bool(warming_up and recipe.warm_up and train_error >= recipe.warm_up.until_error)
 
 
-@torch.no_grad()
 def errors(
     model: nn.Module, split: Split, images: Images, recipe: Recipe, device: str, *, networks: int = 1
 ) -> list[float]:
     """Return the fraction of a split that each network fused in a model classifies wrongly, in evaluation mode."""
+    [found] = missed(model, split, images, recipe, device, networks=networks)
+    return found
+
+
+@torch.no_grad()
+def missed(
+    model: nn.Module,
+    split: Split,
+    images: Images,
+    recipe: Recipe,
+    device: str,
+    *,
+    networks: int = 1,
+    within: Sequence[int] = (1,),
+) -> list[list[float]]:
+    """Return the fraction of a split whose class is not among a network's k most likely ones, in evaluation mode.
+
+    Returns:
+        For each k in `within`, one fraction for each network fused in the model.
+    """
     model.eval()
-    wrong = torch.zeros(networks, dtype=torch.long, device=device)
+    wrong = torch.zeros(len(within), networks, dtype=torch.long, device=device)
     size = -(-side_by_side(images.shape, device) // networks)
     # One context for all batches: it casts weights to bf16 once.
     with autocast(recipe, device):
         for x, y in batches(split, batch_size=size, mean=images.mean, std=images.std, device=device):
             logits: Tensor = model(x.repeat(1, networks, 1, 1).contiguous(memory_format=torch.channels_last))
-            wrong += (logits.reshape(len(y), networks, -1).argmax(2) != y[:, None]).sum(0)
-    return [number / len(split) for number in wrong.tolist()]
+            logits = logits.reshape(len(y), networks, -1)
+            for row, k in zip(wrong, within, strict=True):
+                # `argmax` for one class, since `topk` chooses another class among equal logits.
+                likely = logits.argmax(2, keepdim=True) if k == 1 else logits.topk(k, dim=2).indices
+                row += (likely != y[:, None, None]).all(2).sum(0)
+    return [[number / len(split) for number in row] for row in wrong.tolist()]
 
 
 def side_by_side(shape: tuple[int, int, int], device: str) -> int:

@@ -71,7 +71,8 @@ class Probe:
 class Finished:
     """How a trial ended. Errors are fractions; None if there was nothing to measure.
 
-    `latency_ms` is the median time of a forward pass of one image on the trial's device.
+    `top5_error` is the share of test images whose class is not among the five most likely ones; None for data with few
+    classes. `latency_ms` is the median time of a forward pass of one image on the trial's device.
     """
 
     key: str
@@ -82,6 +83,7 @@ class Finished:
     latency_ms: float | None = None
     seconds: float = 0.0
     traceback: str = ""
+    top5_error: float | None = None
 
 
 Event = Started | Epoch | Notice | Probe | Finished

@@ -50,6 +50,7 @@ class TrialRecord:
     together: NonNegativeInt | None
     test_error: float | None
     validation_error: float | None
+    top5_error: float | None
     latency_ms: float | None
     seconds: float | None
     host: str | None

@@ -30,6 +30,7 @@ def trial(
     seed: int = 0,
     depth: int = 20,
     latency_ms: float | None = None,
+    seconds: float | None = None,
     test_error: float | None = None,
 ) -> dict[str, Any]:
     return {
@@ -42,6 +43,7 @@ def trial(
         "macs": macs,
         "activations": macs / 10,
         "latency_ms": latency_ms,
+        "seconds": seconds,
     }
 
 
@@ -162,9 +164,18 @@ def test_a_front_is_sorted_from_cheap_to_accurate() -> None:
         macs=2_000_000,
         activations=200_000,
         latency_ms=None,
+        seconds=None,
         confirmed=False,
         p_nondominated=None,
     )
+
+
+def test_training_time_is_the_mean_over_seeds_and_can_be_an_objective() -> None:
+    seeds = (trial("a", 0.10, seed=seed, seconds=seconds) for seed, seconds in enumerate((10.0, 14.0)))
+    frame = results(*seeds, trial("b", 0.05, seconds=20.0), trial("c", 0.20, seconds=13.0))
+    points = front(frame, "error,seconds")
+    assert [(point.key, point.values["seconds"]) for point in points] == [("a", 12.0), ("b", 20.0)]
+    assert keys(front(frame, "error", where=where("seconds < 15"))) == ["a"]
 
 
 def test_networks_with_the_same_values_are_all_on_the_front() -> None:

@@ -6,6 +6,8 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from resnet_space.errors import InputError
 from search.running.feed import Feed
 from search.store.repair import RepairReport, repair
 from search.store.store import Store
+from search.store.tables import ADDED
 from search.trials.events import Epoch, Event, Finished, Probe, Started
 from search.trials.record import TrialRecord
 from search.trials.trial import Job, TrialSpec
@@ -30,7 +33,7 @@ def end(spec: TrialSpec) -> Finished:
     if spec.seed % 4 == 3:
         # Longer than a page, so that it continues elsewhere in the file.
         return Finished(spec.key, "failed", "OSError: gone", traceback=f"line of {spec.seed}\n" * 1600)
-    return Finished(spec.key, "complete", test_error=spec.seed / 64, validation_error=spec.seed / 32, seconds=3.0)
+    return Finished(spec.key, "complete", "", spec.seed / 64, spec.seed / 32, seconds=3.0, top5_error=spec.seed / 128)
 
 
 def does(feed: Feed) -> None:
@@ -117,6 +120,21 @@ def assert_part_of(truth: Content, found: Content) -> None:
 
 def page_size(data: bytes) -> int:
     return int.from_bytes(data[16:18], "big")
+
+
+def test_a_damaged_store_of_an_earlier_version_is_repaired(whole: Path, truth: Content, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(whole, tmp_path / "older"))
+    with closing(sqlite3.connect(older / "trials.db")) as connection:
+        for name in ADDED:
+            connection.execute(f"ALTER TABLE trials DROP COLUMN {name}")
+        connection.commit()
+    without = {key: replace(record, **dict.fromkeys(ADDED)) for key, record in truth[0].items()}
+    assert read(older)[0] == without
+    folder = damaged(older, tmp_path / "damaged", lambda data: data.__delitem__(slice(-page_size(data), None)))
+    assert repair(folder).kept is not None
+    found = read(folder)
+    assert found[0]
+    assert_part_of((without, *truth[1:]), found)
 
 
 @pytest.mark.slow

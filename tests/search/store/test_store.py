@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import sqlalchemy as sql
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resnet_space.errors import InputError
 from search.store.store import SCHEMA, Store
+from search.store.tables import ADDED
 from search.trials.events import FINISHED, Epoch, Event, Finished, Started, Status
 from search.trials.record import TrialRecord
 from search.trials.trial import TrialSpec
@@ -49,12 +51,51 @@ def failed(key: str, reason: str = "OSError: gone") -> Finished:
     return Finished(key, "failed", reason, traceback="Traceback ...")
 
 
+def _columns(store: Store) -> set[str]:
+    """The columns of trials that the database has."""
+    with store.engine.connect() as connection:
+        return {column["name"] for column in sql.inspect(connection).get_columns("trials")}
+
+
 def only(store: Store, key: str) -> TrialRecord:
     (record,) = store.records([key])
     return record
 
 
+def written_before(url: str) -> None:
+    """Remove the columns that earlier versions did not have."""
+    store = Store(url)
+    with store.engine.begin() as connection:
+        for name in ADDED:
+            connection.exec_driver_sql(f"ALTER TABLE trials DROP COLUMN {name}")
+    store.close()
+
+
 class TestEveryStore:
+    def test_a_store_of_an_earlier_version_can_be_read_without_changing_it(
+        self, url: str, specs: list[TrialSpec]
+    ) -> None:
+        written_before(url)
+        store = Store(url, new=False)
+        assert store.frame()["top5_error"].isna().all()
+        assert store.records() == []
+        assert sorted(ADDED) == sorted(set(TrialRecord.__dataclass_fields__) - _columns(store))
+        store.close()
+
+    def test_a_driver_adds_the_columns_that_an_earlier_version_did_not_have(
+        self, url: str, specs: list[TrialSpec]
+    ) -> None:
+        store = Store(url)
+        store.add(specs[:2])
+        store.write(complete(specs[0].key))
+        store.close()
+        written_before(url)
+        store = Store(url)
+        store.write(replace(complete(specs[1].key), top5_error=0.25))
+        assert [only(store, spec.key).top5_error for spec in specs[:2]] == [None, 0.25]
+        assert [only(store, spec.key).test_error for spec in specs[:2]] == [0.02, 0.02]
+        store.close()
+
     def test_added_trials_wait_and_have_their_description(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
         records = store.records()

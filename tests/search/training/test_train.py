@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnet_space import Architecture, build
 from search.data import DataSet, Images, Split, batches, load
 from search.training import checkpoint
 from search.training import train as training
 from search.training.execution import Execution
-from search.training.train import errors, train
+from search.training.train import errors, missed, train
 from search.trials.events import Epoch, Event, Finished, Started
 from search.trials.trial import TrialSpec
 
@@ -130,6 +130,32 @@ def test_events_report_start_epochs_and_end_in_order(trial: Trial, digits: Image
     assert end.seconds == sum(epoch.seconds for epoch in epochs)
 
 
+def test_the_top_5_error_is_measured_with_the_test_error(trial: Trial, digits: Images) -> None:
+    end = ended(list(train(trial(epochs=2), digits)))
+    assert end.test_error is not None
+    assert end.top5_error is not None
+    assert 0 < end.top5_error < end.test_error
+    few = replace(digits, classes=9)
+    assert ended(list(train(trial(epochs=1), few))).top5_error is None, "only with at least ten classes"
+
+
+class Ranked(nn.Module):
+    """Gives each image the logits 9, 8, ..., 0, shifted by the image's first pixel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = x[:, 0, 0, 0].round().long()
+        return torch.stack([torch.arange(9.0, -1, -1).roll(int(by)) for by in first])
+
+
+def test_an_image_is_missed_if_its_class_is_not_among_the_most_likely_ones(trial: Trial, digits: Images) -> None:
+    """The class of image i is the one of rank i: of ten images, nine are missed within 1, five within 5."""
+    x = torch.arange(10).reshape(-1, 1, 1, 1).expand(10, 1, 8, 8).to(torch.uint8)
+    split = Split(x, torch.arange(10) * 2 % 10)
+    images = replace(digits, mean=(0.0,), std=(1.0,))
+    found = missed(Ranked(), split, images, trial().recipe, "cpu", within=(1, 5, 10))
+    assert found == [[0.9], [0.5], [0.0]]
+
+
 @pytest.mark.parametrize(("steps", "behind"), [(1, [1]), (7, [7]), (10, [7, 10]), (15, [7, 14, 15])])
 def test_the_last_epoch_is_partial_if_steps_are_not_a_multiple(
     steps: int, behind: list[int], trial: Trial, digits: Images
@@ -177,11 +203,11 @@ def test_the_test_split_is_read_only_at_the_end(trial: Trial, digits: Images) ->
 def test_the_test_split_is_measured_once(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[Split] = []
 
-    def watched(model: Any, split: Split, *rest: Any, **named: Any) -> list[float]:
+    def watched(model: Any, split: Split, *rest: Any, **named: Any) -> list[list[float]]:
         measured.append(split)
-        return errors(model, split, *rest, **named)
+        return missed(model, split, *rest, **named)
 
-    monkeypatch.setattr(training, "errors", watched)
+    monkeypatch.setattr(training, "missed", watched)
     list(train(trial(epochs=3), digits))
     assert [split is digits.test for split in measured] == [False, False, False, True]
     assert all(split is digits.validation for split in measured[:3])
