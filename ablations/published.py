@@ -3,6 +3,10 @@
 Every number is in `published/results.csv` as the paper prints it. `paper` has the paper and table of the error, `costs`
 those of parameters and MACs. If the network is one of our presets, it is in `preset` and `changes`, so that
 `ablations.published_costs` can count costs that the paper does not print.
+
+`statistic` is what the error is over the paper's runs: `mean`, `median`, `best` or `single`; empty if the paper does
+not say. `runs` is their number. `spread_percent` is the standard deviation that the paper prints, around `mean_percent`
+if the error itself is not the mean: 1512.03385, table 6, has 6.43 (6.61 ± 0.16), the best of five and their mean.
 """
 
 from __future__ import annotations
@@ -14,12 +18,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib import resources as files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from resnet_space.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from ablations.study import Ablation, Arm, Reference
+
+
+Statistic = Literal["mean", "median", "best", "single", ""]
+"""What a published error is over the runs of its paper; empty if the paper does not say."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +57,29 @@ class Published:
     preset: str = ""
     changes: tuple[str, ...] = ()
     """The network as a preset with changes, each `PATH=VALUE`; empty if it is not one of our presets."""
+    statistic: Statistic = ""
+    runs: int | None = None
+    """The number of runs; None if the paper does not say."""
+    mean: float | None = None
+    """The mean over the runs, a fraction, if it is printed next to another statistic."""
+    spread: float | None = None
+    """The standard deviation over the runs, a fraction; None if the paper prints none."""
 
     @classmethod
     def of(cls, row: Mapping[str, str]) -> Published:
         """Return the result of a row of the CSV file."""
         copied = ("dataset", "model", "metric", "paper", "table", "remark", "costs", "preset")
         return cls(
-            error=float(Decimal(row["error_percent"]) / 100) if row["error_percent"] else None,
+            error=_fraction(row["error_percent"]),
             fails=row["fails"] == "true",
             variant=_variant(row),
             params=float(row["params"]) if row["params"] else None,
             macs=float(row["macs"]) if row["macs"] else None,
             changes=tuple(filter(None, row["changes"].split(";"))),
+            statistic=_statistic(row["statistic"]),
+            runs=int(row["runs"]) if row["runs"] else None,
+            mean=_fraction(row["mean_percent"]),
+            spread=_fraction(row["spread_percent"]),
             **{column: row[column] for column in copied},
         )
 
@@ -123,6 +142,17 @@ def find_row(reference: Reference, arm: Arm, path: str) -> Published:
         )
     [row] = found
     return Published.of(row)
+
+
+def _fraction(percent: str) -> float | None:
+    return float(Decimal(percent) / 100) if percent else None
+
+
+def _statistic(text: str) -> Statistic:
+    for known in get_args(Statistic):
+        if text == known:
+            return known  # type: ignore[no-any-return]
+    raise unknown("statistic", text, get_args(Statistic))
 
 
 def _variant(row: Mapping[str, str]) -> str:

@@ -19,10 +19,33 @@ def percent(mean: float | None, std: float | None) -> str:
 
 
 def published(row: Published | None) -> str:
-    """Return the published error in percent, such as `6.61`; `fail` if the paper reports a failure; empty if None."""
+    """Return the published error in percent, with what it is, since papers print means, medians and bests side by side.
+
+    `6.61 ± 0.16 (mean of 5)`, `6.43 (best of 5; mean 6.61 ± 0.16)`, `8.75 (1 run)`; without words if the paper does not
+    say what it is. `fail` if the paper reports a failure; empty if None.
+    """
     if row is None:
         return ""
-    return "fail" if row.error is None else f"{100 * row.error:.2f}"
+    if row.error is None:
+        return "fail"
+    words = [word for word in (statistic(row),) if word]
+    if row.mean is not None:
+        words.append(f"mean {percent(row.mean, row.spread)}")
+    own = percent(row.error, row.spread if row.mean is None else None)
+    return f"{own} ({'; '.join(words)})" if words else own
+
+
+def statistic(row: Published) -> str:
+    """Return what a published error is over the runs, such as `median of 5`; empty if the paper does not say."""
+    if row.statistic == "single":
+        return "1 run"
+    return f"{row.statistic} of {row.runs}" if row.runs else row.statistic
+
+
+def published_mean(row: Published) -> str:
+    """Return the published mean and standard deviation in percent, `6.61 ± 0.16`; empty if one of them is missing."""
+    mean = row.error if row.statistic == "mean" else row.mean
+    return percent(mean, row.spread) if mean is not None and row.spread is not None else ""
 
 
 def engineering(number: float) -> str:

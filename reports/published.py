@@ -9,11 +9,11 @@ from typing import Any
 
 from ablations.published import Published
 from ablations.published_costs import Cost, cost, cost_and_error
-from reports.numbers import engineering, published
+from reports.numbers import engineering, percent, published_mean, statistic
 from reports.page import Cell, Grid
 
-HEADINGS = ("network", "error on", "error, %", "parameters", "MACs", "source", "remark")
-NUMERIC = ("error, %", "parameters", "MACs")
+HEADINGS = ("network", "error on", "error, %", "statistic", "mean, %", "parameters", "MACs", "source", "remark")
+NUMERIC = ("error, %", "mean, %", "parameters", "MACs")
 
 TOP_K = {"top1": "top-1", "top5": "top-5"}
 """Metrics that are shown by name; other metrics are the error on the test split."""
@@ -23,6 +23,7 @@ LABEL = "published, not measured here"
 
 NOTES = (
     "published: as printed in the papers, with their own recipes; not measured here.",
+    "statistic: what the error is over the paper's runs; empty if it does not say. The best run is below the mean.",
     "counted: the paper gives no figure; we counted the preset of this network.",
 )
 
@@ -33,7 +34,9 @@ def cells(rows: Sequence[Published]) -> list[tuple[str, ...]]:
         (
             row.name,
             f"{row.dataset}, {TOP_K[row.metric]}" if row.metric in TOP_K else row.dataset,
-            published(row) if row.error is not None or row.fails else "-",
+            "fail" if row.fails else percent(row.error, None),
+            statistic(row),
+            published_mean(row),
             _cost(cost(row, "params")),
             _cost(cost(row, "macs")),
             row.paper,
@@ -75,6 +78,10 @@ def records(rows: Sequence[Published]) -> list[dict[str, Any]]:
                 "metric": row.metric,
                 "error": row.error,
                 "fails": row.fails,
+                "statistic": row.statistic,
+                "runs": row.runs,
+                "mean": row.mean,
+                "spread": row.spread,
                 "params": params and params.value,
                 "params_counted": params and params.counted,
                 "macs": macs and macs.value,

@@ -85,6 +85,34 @@ def test_failures_and_top_5_errors_have_no_point() -> None:
     assert ERROR_METRICS == ("test_error", "top1")
 
 
+@pytest.mark.parametrize("each", ALL, ids=lambda each: f"{each.table}-{each.name}-{each.dataset}-{each.metric}")
+def test_a_statistic_over_runs_has_their_number_and_a_spread_has_a_mean(each: Published) -> None:
+    if each.statistic in ("mean", "median"):
+        assert each.runs is not None
+        assert each.runs > 1
+    assert (each.statistic == "single") == (each.runs == 1)
+    if each.mean is not None:
+        assert each.statistic in ("median", "best")
+        assert each.spread is not None
+    if each.spread is not None:
+        assert each.mean is not None or each.statistic == "mean"
+        assert 0 < each.spread < 0.005
+
+
+def test_the_same_network_has_a_best_of_five_and_their_mean() -> None:
+    best, mean = row(table="depth", model="resnet110"), row(table="shortcuts", variant="identity")
+    assert network(best) == network(mean)
+    assert (best.error, best.statistic, best.runs) == (0.0643, "best", 5)
+    assert (mean.error, mean.statistic, mean.runs) == (0.0661, "mean", 5)
+    assert (best.mean, best.spread) == (mean.error, mean.spread) == (0.0661, 0.0016)
+
+
+def test_results_of_1603_05027_are_medians_of_five_except_the_one_that_it_takes_from_1512_03385() -> None:
+    own = [each for each in ALL if each.paper.startswith("1603.05027")]
+    assert {(each.statistic, each.runs) for each in own if each.error != 0.0661} == {("median", 5)}
+    assert {each.statistic for each in own if each.error == 0.0661} == {"mean"}
+
+
 def test_a_data_set_has_its_own_rows_and_an_unknown_one_names_the_nearest() -> None:
     assert {each.dataset for each in catalogue("cifar100")} == {"cifar100"}
     with pytest.raises(InputError, match="unknown data set 'cifar-10'; did you mean 'cifar10'"):

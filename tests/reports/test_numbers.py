@@ -1,8 +1,11 @@
 """Numbers are formatted for readers."""
 
+from dataclasses import replace
+
 import pytest
 
-from reports.numbers import engineering, interval, p_value, percent
+from ablations.published import Published, Statistic
+from reports.numbers import engineering, interval, p_value, percent, published
 
 
 @pytest.mark.parametrize(
@@ -17,6 +20,26 @@ def test_errors_are_in_percent_with_their_spread(mean: float | None, std: float 
 )
 def test_large_numbers_have_three_digits_and_a_letter(number: float, text: str) -> None:
     assert engineering(number) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "statistic", "runs", "mean", "spread", "text"),
+    [
+        (0.0661, "mean", 5, None, 0.0016, "6.61 ± 0.16 (mean of 5)"),
+        (0.0643, "best", 5, 0.0661, 0.0016, "6.43 (best of 5; mean 6.61 ± 0.16)"),
+        (0.0754, "best", None, None, None, "7.54 (best)"),
+        (0.0817, "median", 5, None, None, "8.17 (median of 5)"),
+        (0.0875, "single", 1, None, None, "8.75 (1 run)"),
+        (0.0524, "", None, None, None, "5.24"),
+        (None, "median", 5, None, None, "fail"),
+    ],
+)
+def test_a_published_error_says_what_it_is_over_the_runs_of_its_paper(
+    error: float | None, statistic: Statistic, runs: int | None, mean: float | None, spread: float | None, text: str
+) -> None:
+    row = Published(error, error is None, "cifar10", "resnet110", "test_error", "1512.03385 table 6")
+    assert published(replace(row, statistic=statistic, runs=runs, mean=mean, spread=spread)) == text
+    assert published(None) == ""
 
 
 def test_a_difference_is_in_points_with_its_interval() -> None:

@@ -175,7 +175,10 @@ def test_published_results_are_a_table_below_the_figure_with_counted_costs_label
     assert isinstance(picture, Picture)
     assert isinstance(published, Grid)
     rows = [tuple(cell.text for cell in row) for row in published.rows]
-    assert ("resnet56 option A", "cifar10", "6.97", "850k", "127M, counted", "1512.03385 table 6", "") in rows
+    costs = ("850k", "127M, counted", "1512.03385 table 6", "")
+    assert ("resnet56 option A", "cifar10", "6.97", "1 run", "", *costs) in rows
+    best = next(row for row in rows if row[0] == "resnet110 option A")
+    assert best[2:5] == ("6.43", "best of 5", "6.61 ± 0.16")
     assert "nin" not in [row[0] for row in rows], "a result without a cost is left out"
     assert LABEL in picture.caption
 
