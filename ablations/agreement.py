@@ -39,16 +39,20 @@ class Agreement:
 def agreement(
     study: Ablation, outcomes: Outcomes, summaries: Sequence[ArmSummary], *, draws: int = 500, seed: int = 0
 ) -> Agreement | None:
-    """Return the agreement over arms with both results; None if no pair of them differs both here and in the paper."""
+    """Return the agreement over arms with both results; None if no pair of them differs both here and in the paper.
+
+    `outcomes` are test errors, since these are what papers print.
+    """
     theirs = {
         arm.arm: error for arm in summaries if (error := _published(arm)) is not None and outcomes.values[arm.arm]
     }
     pairs = [(a, b) for a, b in combinations(theirs, 2) if theirs[a] != theirs[b]]
-    analyses = Analyses(study, outcomes)
+    analyses = Analyses(study, {outcomes.measure: outcomes})
     sure = [
         (a, b)
         for a, b in pairs
-        if (p := analyses.of(Contrast(arm=a, versus=b)).p) is not None and p <= study.planned.alpha
+        if (p := analyses.of(Contrast(arm=a, versus=b, measure="test_error")).p) is not None
+        and p <= study.planned.alpha
     ]
     if not sure:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ablations import alpha_spending
@@ -11,6 +11,7 @@ from ablations.contrasts import Contrast
 from ablations.effects import Difference
 from ablations.outcomes import Outcomes
 from ablations.study import Ablation
+from search.measures.catalogue import Measure
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,16 @@ class Analysis:
 
 
 class Analyses:
-    """The results of all arms, compared by the study's test at each number of seeds."""
+    """The results of all arms, by measure, compared by the study's test at each number of seeds."""
 
-    def __init__(self, study: Ablation, outcomes: Outcomes) -> None:
-        self.study, self.outcomes = study, outcomes
+    def __init__(self, study: Ablation, outcomes: Mapping[Measure, Outcomes]) -> None:
+        self.study, self._outcomes = study, outcomes
         self._shares = alpha_spending.shares(len(study.analyses))
-        self._comparisons: dict[tuple[int, bool], Comparison] = {}
+        self._comparisons: dict[tuple[Measure, int, bool], Comparison] = {}
+
+    def outcomes(self, contrast: Contrast) -> Outcomes:
+        """Return the outcomes of all arms by the measure of a contrast."""
+        return self._outcomes[self.study.measure_of(contrast)]
 
     def of(self, contrast: Contrast) -> Analysis:
         """Analyse a contrast with all seeds so far; p-values include all analyses made with fewer seeds.
@@ -41,11 +46,13 @@ class Analyses:
         The first analysis uses the study's first seeds; each further one adds the seeds that both arms were given.
         """
         arm, versus = sides(contrast)
-        seen = [max(self.outcomes.values[name], default=-1) + 1 for name in (arm, versus)]
+        outcomes = self.outcomes(contrast)
+        seen = [max(outcomes.values[name], default=-1) + 1 for name in (arm, versus)]
         latest = max(self.study.least_seeds, min(seen))
         seeds = [*self.study.analyses_up_to(latest)[:-1], latest]
-        at = [self.at(number) for number in seeds]
-        margin, within = contrast.no_worse_by, self.study.planned.equivalent_within
+        at = [self.at(contrast, number) for number in seeds]
+        margin = contrast.no_worse_by
+        within = self.study.planned.equivalent_within if outcomes.measure.split else None
         ps = [each.difference(arm, versus).p if margin is None else each.no_worse(arm, versus, margin) for each in at]
         more = [each.equivalent(arm, versus, within) for each in at] if within else []
         return Analysis(
@@ -69,8 +76,8 @@ class Analyses:
         # A margin is a one-sided question: the upper end of the interval alone decides it.
         tails = 1 if contrast.no_worse_by is None else 2
         seeds = analysis.seeds[place]
-        mixed = any(self.outcomes.mixed(name) for name in (arm, versus))
-        return self.at(seeds, trained=mixed).difference(
+        mixed = any(self.outcomes(contrast).mixed(name) for name in (arm, versus))
+        return self.at(contrast, seeds, trained=mixed).difference(
             arm,
             versus,
             planned=range(seeds),
@@ -78,11 +85,15 @@ class Analyses:
             resampled=resampled,
         )
 
-    def at(self, seeds: int, *, trained: bool = False) -> Comparison:
-        """Return the comparison of all arms with their first seeds; with `trained`, without trials that failed."""
-        key = seeds, trained
+    def at(self, contrast: Contrast, seeds: int, *, trained: bool = False) -> Comparison:
+        """Return the comparison of all arms with their first seeds, by the measure of a contrast.
+
+        With `trained`, without trials that failed.
+        """
+        outcomes = self.outcomes(contrast)
+        key = outcomes.measure, seeds, trained
         if key not in self._comparisons:
-            found = self.outcomes.first(seeds)
+            found = outcomes.first(seeds)
             compare = TESTS[self.study.planned.test].compare
             self._comparisons[key] = compare(found.trained if trained else found)
         return self._comparisons[key]

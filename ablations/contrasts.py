@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -12,37 +11,23 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.numbers import Proportion
+from search.measures.catalogue import MEASURES, Measure
+from search.measures.targets import AnyMeasure, measure_of
 
 if TYPE_CHECKING:
     from ablations.adjustments import Adjustment
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number of each trial that arms are compared by; smaller is better."""
-
-    column: str
-    heading: str
-    split: str
-    """The split whose images it is a share of."""
-
-
-MEASURES: dict[str, Measure] = {
-    "test_error": Measure("test_error", "test error", "test"),
-    "validation_error": Measure("validation_error", "validation error", "validation"),
-}
-"""The measures by their names in a study."""
 
 
 class Contrast(Description):
     """A comparison of one arm with another. Default for `versus`: the baseline. Short form: the arm's name.
 
     The question is whether the two differ; with `no_worse_by`, a fraction, whether the arm is worse by less than that:
-    `{arm: no gate, versus: gate, no_worse_by: 0.005}`.
+    `{arm: no gate, versus: gate, no_worse_by: 0.005}`. Default for `measure`: that of the plan.
     """
 
     arm: str
     versus: str | None = None
+    measure: AnyMeasure | None = None
     no_worse_by: Proportion | None = None
 
 
@@ -55,13 +40,13 @@ class Planned(Description):
 
     `alpha` is the probability of a false claim in the family; with `adjust: none`, in each single comparison.
     `equivalent_within`, a fraction, is the largest difference that does not matter: arms are equivalent if their
-    difference is shown to be smaller.
+    difference is shown to be smaller. It applies to measures that are shares of images.
 
     Raises:
         InputError: an unknown measure, test or adjustment, or a contrast given twice.
     """
 
-    measure: str = "test_error"
+    measure: AnyMeasure = "test_error"
     test: str = "moderated"
     adjust: str = "holm"
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
@@ -73,15 +58,26 @@ class Planned(Description):
         from ablations.adjustments import ADJUSTMENTS
         from ablations.comparisons import TESTS
 
-        if self.measure not in MEASURES:
-            raise unknown("measure", self.measure, MEASURES, path="measure")
         if self.test not in TESTS:
             raise unknown("test", self.test, TESTS, path="test")
         if self.adjust not in ADJUSTMENTS:
             raise unknown("adjustment", self.adjust, ADJUSTMENTS, path="adjust")
         if len(set(self.compare)) < len(self.compare):
             raise InputError("compare: a contrast is given twice")
+        for contrast in self.compare:
+            measure = measure_of(contrast.measure or self.measure)
+            if contrast.no_worse_by is not None and not measure.split:
+                raise InputError(
+                    f"compare: {contrast.arm!r}: no_worse_by is a share of images, and {measure.name} is none; "
+                    f"allowed with: {', '.join(name for name, row in MEASURES.items() if row.split)}"
+                )
         return self
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures that are compared, each once: first that of all contrasts without their own."""
+        given = [self.measure, *(contrast.measure for contrast in self.compare if contrast.measure is not None)]
+        return tuple(dict.fromkeys(map(measure_of, given)))
 
     @property
     def adjustment(self) -> Adjustment:
@@ -106,6 +102,10 @@ class Planned(Description):
     def hash(self, *, baseline: str, seeds: Any) -> str:
         """Return the hash, 16 hex digits, of contrasts, measure, test, alpha, baseline and number of seeds."""
         content = {**self.to_dict(), "baseline": baseline, "seeds": seeds}
+        for contrast in content["compare"]:
+            # Contrasts had no measure of their own at first: a plan without one keeps its hash.
+            if contrast["measure"] is None:
+                del contrast["measure"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

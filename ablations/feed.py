@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from ablations.adjustments import unadjusted
@@ -11,6 +11,7 @@ from ablations.analyses import Analyses, sides
 from ablations.contrasts import Contrast
 from ablations.outcomes import Outcomes, outcomes
 from ablations.plan import AblationPlan
+from search.measures.catalogue import Measure
 from search.running.feed import unfinished
 from search.running.progress import Progress
 from search.running.share import Share
@@ -118,12 +119,14 @@ class AblationFeed:
         wanted = {spec.key: spec for spec in plan.first}
         planned = [study.resolved_contrast(contrast, plan.architectures) for contrast in study.planned.compare]
         found, still_open, all_known = self._outcomes(records), planned, True
+        # Censored trials rank after those of all other arms.
+        joint = study.planned.joint or any(measure.until for measure in found)
         for seeds, next_seeds in pairwise(study.analyses):
-            analyses = Analyses(study, found.first(seeds))
+            analyses = Analyses(study, {measure: each.first(seeds) for measure, each in found.items()})
             all_known = all_known and wanted.keys() <= ended
             if all_known:
                 still_open = open_contrasts(analyses, planned)
-            elif study.planned.joint:
+            elif joint:
                 break
             else:
                 known = [contrast for contrast in still_open if ended.issuperset(self._keys(contrast, seeds))]
@@ -138,10 +141,15 @@ class AblationFeed:
         plan = self.plan
         return [plan.spec(plan.architectures[arm], seed).key for arm in sides(contrast) for seed in range(seeds)]
 
-    def _outcomes(self, records: Iterable[TrialRecord]) -> Outcomes:
-        study, images = self.plan.study, len(getattr(self.plan.images, self.plan.study.measure.split))
-        nets, measure = self.plan.architectures, study.measure
-        return outcomes(nets, records, measure.column, fail_above=study.fail_above, images=images)
+    def _outcomes(self, records: Sequence[TrialRecord]) -> Mapping[Measure, Outcomes]:
+        study, nets = self.plan.study, self.plan.architectures
+        curves = self.store.curves() if any(measure.curve for measure in study.planned.measures) else None
+
+        def by(measure: Measure) -> Outcomes:
+            images = len(getattr(self.plan.images, measure.split)) if measure.split else None
+            return outcomes(nets, records, measure, fail_above=study.fail_above, images=images, curves=curves)
+
+        return {measure: by(measure) for measure in study.planned.measures}
 
 
 def open_contrasts(analyses: Analyses, planned: Sequence[Contrast]) -> list[Contrast]:
@@ -165,7 +173,7 @@ def _open(
     contrasts: Sequence[Contrast],
     adjusted: Callable[[Sequence[float | None]], list[float | None]],
 ) -> list[Contrast]:
-    alpha, outcomes = analyses.study.planned.alpha, analyses.outcomes
+    alpha = analyses.study.planned.alpha
     found = [analyses.of(contrast) for contrast in contrasts]
     columns = (
         contrasts,
@@ -181,5 +189,5 @@ def _open(
         for contrast, p, p_not_equivalent in zip(*columns, strict=True)
         if not significant(p)
         and not significant(p_not_equivalent)
-        and not any(outcomes.always_diverges(arm) for arm in sides(contrast))
+        and not any(analyses.outcomes(contrast).always_diverges(arm) for arm in sides(contrast))
     ]

@@ -12,6 +12,7 @@ from ablations.contrasts import Contrast
 from ablations.effects import Difference
 from ablations.outcomes import Outcomes
 from ablations.study import Ablation
+from search.measures.catalogue import Measure
 
 POINTS = 100
 """Errors are fractions; their differences are reported in percentage points."""
@@ -50,10 +51,11 @@ class Failures:
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one comparison: arm - versus, a fraction."""
+    """The result of one comparison: arm - versus, in the unit of the stored values of `measure`."""
 
     arm: str
     versus: str
+    measure: Measure
     planned: bool
     margin: float | None
     """If given, the question is whether the arm is worse by less than this; else, whether the two differ."""
@@ -75,6 +77,8 @@ class Finding:
     resolved, and below `MIN_SEEDS_FOR_NEEDED` seeds."""
     failures: Mapping[str, Failures]
     """Failures of both arms, by arm."""
+    censored: Mapping[str, int]
+    """The number of trials that never reached the error of the measure, by arm; without arms of which all did."""
 
     @property
     def verdict(self) -> str:
@@ -88,8 +92,13 @@ class Finding:
 
     @property
     def both_fail(self) -> bool:
-        """Whether both arms failed at every seed."""
-        return all(each.number == each.seeds > 0 for each in self.failures.values())
+        """Whether both arms failed at every seed, so that their test errors are of no interest.
+
+        Their training errors are: 1512.03385 compares those of deep plain nets, however high they are.
+        """
+        return self.measure.split in ("test", "validation") and all(
+            each.number == each.seeds > 0 for each in self.failures.values()
+        )
 
 
 MIN_SEEDS_FOR_NEEDED = 4
@@ -111,7 +120,8 @@ def _claim(found: Finding) -> str:
         return within if found.resolved else f"not shown to be {within} at n = {n}"
     if found.resolved:
         side = "worse" if found.worse else "better"
-        return side if found.mixed else f"{side} by {abs(POINTS * delta):.2f} points"
+        bound = "at least " * any(found.censored.values())
+        return side if found.mixed else f"{side} by {bound}{found.measure.size(delta)}"
     if found.equivalent:
         return f"equivalent at n = {n}"
     return f"not resolved at n = {n}{_more_seeds(found.needed)}"
@@ -135,24 +145,29 @@ def _failing(found: Finding) -> list[str]:
     ]
     delta = found.difference.delta
     if found.mixed and delta is not None and all(each.number < each.seeds for each in found.failures.values()):
-        words.append(f"where both train, {POINTS * delta:+.2f} points")
+        words.append(f"where both train, {found.measure.signed(delta)} {found.measure.difference_unit}")
+    words += [
+        f"{arm}: {number} of {found.failures[arm].seeds} seeds never get there"
+        for arm, number in found.censored.items()
+    ]
     return words
 
 
-def findings(study: Ablation, outcomes: Outcomes, arms: Container[str]) -> list[Finding]:
+def findings(study: Ablation, outcomes: Mapping[Measure, Outcomes], arms: Container[str]) -> list[Finding]:
     """Return the results of all planned contrasts, then of all other arms against the baseline.
 
-    Each of the two families is adjusted separately. If arms are matched to equal complexity, planned contrasts compare
-    the matched arms, and the unmatched arms are among the others.
+    `outcomes` are those by the measures of the contrasts. Each of the two families is adjusted separately, over all
+    its measures. If arms are matched to equal complexity, planned contrasts compare the matched arms, and the unmatched
+    arms are among the others.
     """
     analyses = Analyses(study, outcomes)
     planned = [study.resolved_contrast(contrast, arms) for contrast in study.planned.compare]
-    planned_pairs = {sides(contrast) for contrast in planned}
+    known = {(*sides(contrast), study.measure_of(contrast)) for contrast in planned}
     others = [
         contrast
-        for name in outcomes.values
+        for name in outcomes[study.measure].values
         if (contrast := study.resolved_contrast(Contrast(arm=name), arms, matched=False)).arm != contrast.versus
-        and sides(contrast) not in planned_pairs
+        and (*sides(contrast), study.measure) not in known
     ]
     return [*_family(analyses, planned, planned=True), *_family(analyses, others, planned=False)]
 
@@ -185,11 +200,11 @@ def _finding(
     planned: bool,
     family: int,
 ) -> Finding:
-    study, outcomes = analyses.study, analyses.outcomes
+    study, outcomes = analyses.study, analyses.outcomes(contrast)
     arm, versus = sides(contrast)
     alpha, detailed = study.planned.alpha, family <= MAX_DETAILED
     difference = analyses.difference(contrast, analysis, level, resampled=detailed)
-    overall = analyses.at(analysis.seeds[-1]).difference(arm, versus)
+    overall = analyses.at(contrast, analysis.seeds[-1]).difference(arm, versus)
     worse = (overall.delta or 0.0) > 0
     fails_more = outcomes.rate(arm) > outcomes.rate(versus)
     resolved = p_adjusted is not None and p_adjusted <= alpha and (worse or not fails_more)
@@ -197,6 +212,7 @@ def _finding(
     return Finding(
         arm=arm,
         versus=versus,
+        measure=outcomes.measure,
         planned=planned,
         margin=contrast.no_worse_by,
         difference=difference,
@@ -210,6 +226,7 @@ def _finding(
             name: Failures(len(outcomes.values[name]), Counter(outcomes.failures[name].values()))
             for name in (arm, versus)
         },
+        censored={name: len(found) for name in (arm, versus) if (found := outcomes.censored.get(name))},
     )
 
 
@@ -231,15 +248,17 @@ def _needed(study: Ablation, difference: Difference, family: int) -> tuple[int, 
 def best(study: Ablation, outcomes: Outcomes, arms: Sequence[str]) -> str | None:
     """Return the arm with the lowest mean if it is better than every other arm by the study's test, else None.
 
+    `outcomes` are those by the measure of the study.
+
     This is an intersection-union test: all comparisons must be resolved, so no adjustment is needed. `arms` are those
     that can be the best: without missing trials. An arm with trials that diverged or failed is never the best.
     """
-    analyses = Analyses(study, outcomes)
+    analyses = Analyses(study, {study.measure: outcomes})
     means = {name: sum(values.values()) / len(values) for name, values in outcomes.values.items() if values}
     if len(means) < 2:
         return None
     first = min(means, key=means.__getitem__)
-    if outcomes.failures[first] or first not in arms:
+    if outcomes.failures[first] or outcomes.censored.get(first) or first not in arms:
         return None
     for other in means:
         if outcomes.values[other] is not outcomes.values[first]:

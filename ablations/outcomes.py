@@ -6,14 +6,21 @@ the more often it fails. A trial that failed by a fault of the machine, was stop
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import sqrt
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from ablations.effects import Values
-from ablations.scales import LogOdds, Scale, images_of
+from ablations.measured import measured
+from ablations.scales import Logarithm, LogOdds, Scale, images_of
 from resnet_space import Architecture
+from search.measures.catalogue import MEASURES, Measure
 from search.trials.record import TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIVERGED, FAILED_TO_TRAIN = "diverged", "failed to train"
 FAR = 3.0
@@ -29,6 +36,9 @@ class Outcomes:
     """The seeds at which an arm `DIVERGED` or `FAILED_TO_TRAIN`, by arm."""
     scale: Scale
     """The scale on which values can be compared."""
+    measure: Measure = MEASURES["test_error"]
+    censored: Mapping[str, Values] = field(default_factory=dict)
+    """Trials of which only a bound is known, by arm: those that never reached the error of the measure."""
 
     def first(self, seeds: int) -> Outcomes:
         """Return the outcomes with seeds below `seeds`."""
@@ -36,7 +46,13 @@ class Outcomes:
         def cut(by_arm: Mapping[str, Mapping[int, Any]]) -> dict[str, dict[int, Any]]:
             return {arm: {seed: each for seed, each in found.items() if seed < seeds} for arm, found in by_arm.items()}
 
-        return replace(self, values=cut(self.values), failures=cut(self.failures))
+        censored = cut(self.censored)
+        known = {
+            arm: {seed: each for seed, each in found.items() if seed not in censored.get(arm, {})}
+            for arm, found in cut(self.values).items()
+        }
+        values = _ranked(known, censored) if any(censored.values()) else known
+        return replace(self, values=values, failures=cut(self.failures), censored=censored)
 
     @property
     def trained(self) -> Outcomes:
@@ -63,36 +79,85 @@ class Outcomes:
 def outcomes(
     nets: Mapping[str, Architecture],
     records: Iterable[TrialRecord],
-    column: str,
+    measure: Measure,
     *,
     fail_above: float,
     images: int | None,
+    curves: pd.DataFrame | None = None,
 ) -> Outcomes:
-    """Return the outcomes of trials by the measure in a column of their records, for arms by name.
+    """Return the outcomes of trials by a measure, for arms by name.
 
-    A trial that diverged has the error of a guess, 1 - 1 / classes; see `failed_to_train` for the others that fail.
-    `images` is the number of images that errors are a share of; if None, it is found from the errors.
+    A trial that diverged has the value of a guess, such as the error 1 - 1 / classes, and never reaches an error; see
+    `failed_to_train` for the others that fail. `images` is the number of images that errors are a share of; if None, it
+    is found from the errors. `curves` is `Store.curves()`, for measures of epochs.
     """
-    values: dict[str, dict[int, float]] = {}
-    errors: dict[str, dict[int, float]] = {}
-    failures: dict[str, dict[int, str]] = {}
-    guesses = {net.key: 1 - 1 / net.classes for net in nets.values()}
+    by_net: dict[str, list[TrialRecord]] = {net.key: [] for net in nets.values()}
     for record in sorted(records, key=lambda record: record.seed):
-        net, seed = record.architecture, record.seed
-        if record.status == "diverged" and net in guesses:
-            values.setdefault(net, {})[seed] = guesses[net]
-            failures.setdefault(net, {})[seed] = DIVERGED
-        elif record.status == "complete" and (value := getattr(record, column)) is not None:
-            values.setdefault(net, {})[seed] = value
-            errors.setdefault(net, {})[seed] = value if record.test_error is None else record.test_error
-    for net, found in errors.items():
-        failures.setdefault(net, {}).update(dict.fromkeys(failed_to_train(found, fail_above), FAILED_TO_TRAIN))
-    seen = [value for by_seed in values.values() for value in by_seed.values()]
-    return Outcomes(
-        values={name: values.get(net.key, {}) for name, net in nets.items()},
-        failures={name: failures.get(net.key, {}) for name, net in nets.items()},
-        scale=LogOdds(images or images_of(seen)),
+        if record.architecture in by_net and record.status in ("complete", "diverged"):
+            by_net[record.architecture].append(record)
+    found = {net.key: _of_net(net, by_net[net.key], measure, fail_above, curves) for net in nets.values()}
+    seen = [value for each in found.values() for value in each.values.values()]
+    values = _ranked(
+        {key: each.values for key, each in found.items()}, {key: each.censored for key, each in found.items()}
     )
+    return Outcomes(
+        values={name: values[net.key] for name, net in nets.items()},
+        failures={name: found[net.key].failures for name, net in nets.items()},
+        scale=_scale(measure, seen, images),
+        measure=measure,
+        censored={name: found[net.key].censored for name, net in nets.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _OfNet:
+    """The outcomes of one network, by seed; see `Outcomes`."""
+
+    values: dict[int, float]
+    censored: dict[int, float]
+    failures: dict[int, str]
+
+
+def _of_net(
+    net: Architecture, trials: Sequence[TrialRecord], measure: Measure, fail_above: float, curves: pd.DataFrame | None
+) -> _OfNet:
+    known = measured(measure, trials, curves)
+    values, censored, failures = dict(known.values), dict(known.beyond), dict[int, str]()
+    for seed in (trial.seed for trial in trials if trial.status == "diverged"):
+        if measure.guess is not None:
+            values[seed] = measure.guess(net.classes)
+        elif measure.until is not None:
+            censored[seed] = 0.0
+        failures[seed] = DIVERGED
+    errors = {
+        trial.seed: error
+        for trial in trials
+        # A trial without a test error is judged by its other one.
+        if (error := trial.test_error if trial.test_error is not None else trial.validation_error) is not None
+        and trial.status == "complete"
+    }
+    failures |= dict.fromkeys(failed_to_train(errors, fail_above), FAILED_TO_TRAIN)
+    failures = {seed: how for seed, how in failures.items() if seed in values or seed in censored}
+    return _OfNet(dict(sorted(values.items())), censored, failures)
+
+
+def _ranked(values: Mapping[str, Values], censored: Mapping[str, Values]) -> dict[str, Values]:
+    """Return all values by arm and seed. Censored trials get the largest value or bound of all arms: they rank worst.
+
+    So a difference from an arm with censored trials is a lower bound.
+    """
+    if not any(censored.values()):
+        return dict(values)
+    worst = max(each for by_arm in (values, censored) for by_seed in by_arm.values() for each in by_seed.values())
+    return {arm: dict(sorted({**own, **dict.fromkeys(censored[arm], worst)}.items())) for arm, own in values.items()}
+
+
+def _scale(measure: Measure, seen: Sequence[float], images: int | None) -> Scale:
+    if measure.split is not None:
+        return LogOdds(images or images_of(seen))
+    # A rounded value has the variance of a uniform number: step² / 12.
+    rounding = measure.step / sqrt(12) / fmean(seen) if seen and measure.step else 0.0
+    return Logarithm(max(rounding, Logarithm().precision))
 
 
 def failed_to_train(errors: Values, fail_above: float) -> list[int]:

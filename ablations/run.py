@@ -15,6 +15,7 @@ from ablations.study import Ablation
 from ablations.summary import ArmSummary, summarise
 from resnet_space import Architecture
 from search.files.folder import RunFolder
+from search.measures.catalogue import MEASURES, Measure
 from search.running.liveness import Liveness
 from search.store import membership
 from search.store.store import Store
@@ -56,13 +57,14 @@ class AblationRun:
         wanted = [record for record in own if record.architecture in arms and record.seed < study.most_seeds]
         standing, curves = membership.run_status(wanted, store.run_status()), store.curves()
         keys = {record.key for record in wanted}
+        curves = curves[curves["key"].isin(keys)]
         return cls(
             study,
             folder,
             nets,
-            summarise(study, nets, wanted),
+            summarise(study, nets, wanted, curves),
             wanted,
-            curves[curves["key"].isin(keys)],
+            curves,
             [probe for probe in store.propagation() if probe.key in keys],
             Liveness.of(folder, standing).counts,
             standing.reasons,
@@ -70,11 +72,16 @@ class AblationRun:
         )
 
     @cached_property
-    def outcomes(self) -> Outcomes:
-        """The outcomes of all arms by the planned measure."""
-        measure = self.study.measure
-        images = ((self.folder.data or {}).get("splits", {}).get(measure.split) or {}).get("images")
-        return outcomes(self.nets, self.records, measure.column, fail_above=self.study.fail_above, images=images)
+    def outcomes(self) -> Mapping[Measure, Outcomes]:
+        """The outcomes of all arms by the measures that are shown or compared."""
+        splits = (self.folder.data or {}).get("splits", {})
+
+        def by(measure: Measure) -> Outcomes:
+            images = (splits.get(measure.split) or {}).get("images")
+            above = self.study.fail_above
+            return outcomes(self.nets, self.records, measure, fail_above=above, images=images, curves=self.curves)
+
+        return {measure: by(measure) for measure in self.study.shown_measures}
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -85,32 +92,32 @@ class AblationRun:
     @cached_property
     def _finding_by_arm(self) -> dict[str, Finding]:
         # Planned contrasts come first, and replace later findings of the same arm.
-        return {found.arm: found for found in reversed(self.findings)}
+        return {found.arm: found for found in reversed(self.findings) if found.measure == self.study.measure}
 
     def finding_of(self, arm: str) -> Finding | None:
-        """Return the finding of an arm: the planned comparison, or else the comparison with the baseline."""
+        """Return the finding of an arm by the measure of the study: planned, or else against the baseline."""
         return self._finding_by_arm.get(arm)
 
     @cached_property
     def best(self) -> str | None:
         """The arm that is better than every other arm; None if there is none."""
         complete = [arm.arm for arm in self.summaries if not arm.unfinished and not arm.lost]
-        return best(self.study, self.outcomes, complete)
+        return best(self.study, self.outcomes[self.study.measure], complete)
 
     @cached_property
     def agreement(self) -> Agreement | None:
         """The rank agreement between our arms and the published ones."""
-        return agreement(self.study, self.outcomes, self.summaries)
+        return agreement(self.study, self.outcomes[MEASURES["test_error"]], self.summaries)
 
     @cached_property
     def effects(self) -> list[Effect]:
         """The effects of a design's factors; empty if the design has no main effects."""
-        return effects(self.study, self.outcomes)
+        return effects(self.study, self.outcomes[self.study.measure])
 
     @cached_property
     def effect_notes(self) -> list[str]:
         """Notes on the effects of factors, such as their definition and missing cells."""
-        return effect_notes(self.study, self.outcomes)
+        return effect_notes(self.study, self.outcomes[self.study.measure])
 
     @property
     def as_planned(self) -> bool:

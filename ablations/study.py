@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from ablations.contrasts import MEASURES, Contrast, Measure, NumberOfSeeds, Planned, Seeds
+from ablations.contrasts import Contrast, NumberOfSeeds, Planned, Seeds
 from ablations.designs import MOST_CELLS, AnyDesign, Design, OneAtATime, changes
 from ablations.diagnostics import Diagnostics, NamedDiagnostics
 from ablations.factors import Changes, Factor
@@ -17,6 +17,8 @@ from resnet_space import Architecture, preset
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.numbers import Proportion
+from search.measures.catalogue import MEASURES, Measure
+from search.measures.targets import AnyMeasure, measure_of
 from search.trials.study import Study, check_images
 
 MATCHED_SUFFIX = ", matched"
@@ -84,7 +86,7 @@ class Ablation(Study):
     CHANGES = "set"
     MERGED = (*Study.MERGED, "set", "arms", "factors")
     # These fields can change in a run's folder: more seeds only add trials, and changed contrasts count as not planned.
-    CHANGEABLE = (*Study.CHANGEABLE, "seeds", "planned", "diagnostics", "published", "fail_above")
+    CHANGEABLE = (*Study.CHANGEABLE, "seeds", "measures", "planned", "diagnostics", "published", "fail_above")
 
     kind: Literal["ablation"] = "ablation"
     net: Net
@@ -95,6 +97,8 @@ class Ablation(Study):
     baseline: ArmOrLevels = Field(default_factory=dict)
     match: Match | None = None
     seeds: NumberOfSeeds = 3
+    measures: tuple[AnyMeasure, ...] = ()
+    """What the table of arms shows in addition to the test error and the measures of planned contrasts."""
     planned: Planned = Planned()
     diagnostics: NamedDiagnostics = Diagnostics()
     fail_above: Proportion = 0.2
@@ -188,8 +192,18 @@ class Ablation(Study):
 
     @property
     def measure(self) -> Measure:
-        """The measure that contrasts compare."""
-        return MEASURES[self.planned.measure]
+        """The measure that contrasts compare, unless they have their own."""
+        return measure_of(self.planned.measure)
+
+    def measure_of(self, contrast: Contrast) -> Measure:
+        """Return the measure that a contrast compares."""
+        return measure_of(contrast.measure or self.planned.measure)
+
+    @cached_property
+    def shown_measures(self) -> tuple[Measure, ...]:
+        """The measures in the table of arms, each once: the test error first, then those of contrasts, then others."""
+        found = [MEASURES["test_error"], *self.planned.measures, *map(measure_of, self.measures)]
+        return tuple(dict.fromkeys(found))
 
     @property
     def plan_hash(self) -> str:
@@ -198,12 +212,18 @@ class Ablation(Study):
         return self.planned.hash(baseline=self.control, seeds=seeds)
 
     def resolved_contrast(self, contrast: Contrast, arms: Container[str], *, matched: bool = True) -> Contrast:
-        """Return the contrast with its default filled in (versus the baseline), between matched arms if they exist."""
+        """Return the contrast with its defaults filled in, between matched arms if they exist."""
 
         def side(name: str) -> str:
             return f"{name}{MATCHED_SUFFIX}" if matched and f"{name}{MATCHED_SUFFIX}" in arms else name
 
-        return contrast.model_copy(update={"arm": side(contrast.arm), "versus": side(contrast.versus or self.control)})
+        return contrast.model_copy(
+            update={
+                "arm": side(contrast.arm),
+                "versus": side(contrast.versus or self.control),
+                "measure": contrast.measure or self.planned.measure,
+            }
+        )
 
     @property
     def extent(self) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, median, stdev
+from typing import TYPE_CHECKING
 
-from ablations.contrasts import MEASURES
+from ablations.measured import measured
 from ablations.outcomes import FAILED_TO_TRAIN, failed_to_train
 from ablations.published import Published, results_of_arms
 from ablations.study import Ablation
 from resnet_space import Architecture, complexity
+from search.measures.catalogue import MEASURES, Measure
 from search.trials.events import FINISHED
 from search.trials.record import TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ENDS = {"diverged": "diverged", "failed": "lost", "pruned": "pruned", "infeasible": "infeasible"}
 """How the state of an arm names trials that ended without a result."""
@@ -36,12 +41,14 @@ class ArmSummary:
     params: int
     macs: int
     measured: Mapping[str, Mapping[int, float]]
-    """The results of complete trials, by measure and seed."""
+    """The results of complete trials, by measure and seed, for the measures that the study shows or compares."""
     ended: Mapping[str, int]
     """The number of trials by status."""
     planned: int
     fail_above: float
     published: Published | None
+    censored: Mapping[str, Collection[int]] = field(default_factory=dict)
+    """The seeds of complete trials that never reached the error of a measure, by measure; they have no value."""
 
     @cached_property
     def failed_seeds(self) -> Sequence[int]:
@@ -51,9 +58,12 @@ class ArmSummary:
     @property
     def errors(self) -> tuple[float, ...]:
         """The errors of complete trials that trained, or of all complete trials if none trained."""
-        found = self.measured["test_error"]
-        failed = self.failed_seeds if len(self.failed_seeds) < len(found) else ()
-        return tuple(error for seed, error in found.items() if seed not in failed)
+        return self.values(MEASURES["test_error"])
+
+    def values(self, measure: Measure) -> tuple[float, ...]:
+        """Return a measure of complete trials that trained, or of all complete trials if none trained."""
+        failed = self.failed_seeds if len(self.failed_seeds) < len(self.measured["test_error"]) else ()
+        return tuple(value for seed, value in self.measured[measure.name].items() if seed not in failed)
 
     @property
     def n(self) -> int:
@@ -126,39 +136,46 @@ class ArmSummary:
         return (WORST * self.failures + self.mean * self.n) / (self.failures + self.n)
 
 
-def summarise(study: Ablation, nets: Mapping[str, Architecture], records: Iterable[TrialRecord]) -> list[ArmSummary]:
+def summarise(
+    study: Ablation,
+    nets: Mapping[str, Architecture],
+    records: Iterable[TrialRecord],
+    curves: pd.DataFrame | None = None,
+) -> list[ArmSummary]:
     """Return one summary per arm, in the study's order; arms that are the same network share their trials.
 
     `records` must be the run's own trials, since other trials with the same network and seed would replace them.
+    `curves` is `Store.curves()`, for measures of epochs.
     """
     published = results_of_arms(study)
     by_net: dict[str, list[TrialRecord]] = {}
     for record in sorted(records, key=lambda record: record.seed):
         by_net.setdefault(record.architecture, []).append(record)
-    return [_summary(study, name, net, by_net.get(net.key, []), published.get(name)) for name, net in nets.items()]
+    return [
+        _summary(study, name, net, by_net.get(net.key, []), curves, published.get(name)) for name, net in nets.items()
+    ]
 
 
 def _summary(
-    study: Ablation, name: str, net: Architecture, trials: list[TrialRecord], published: Published | None
+    study: Ablation,
+    name: str,
+    net: Architecture,
+    trials: list[TrialRecord],
+    curves: pd.DataFrame | None,
+    published: Published | None,
 ) -> ArmSummary:
     # A stored trial has its costs; counting is slow.
     cost = trials[0] if trials else complexity(net)
-    measured = {
-        measure: {
-            trial.seed: value
-            for trial in trials
-            if trial.status == "complete" and (value := getattr(trial, MEASURES[measure].column)) is not None
-        }
-        for measure in MEASURES
-    }
+    found = {measure.name: measured(measure, trials, curves) for measure in study.shown_measures}
     return ArmSummary(
         arm=name,
         key=net.key,
         params=cost.params,
         macs=cost.macs,
-        measured=measured,
+        measured={measure: each.values for measure, each in found.items()},
         ended=Counter(trial.status for trial in trials),
         planned=max(study.least_seeds, len(trials)),
         fail_above=study.fail_above,
         published=published,
+        censored={measure: set(each.beyond) for measure, each in found.items()},
     )

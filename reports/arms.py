@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from statistics import fmean, stdev
 from typing import Any
 
 from ablations.run import AblationRun
 from reports import spreadsheet
 
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "arm",
     "key",
     "n",
@@ -33,12 +34,25 @@ COLUMNS = (
     "published_error",
     "n_failed",
     "median",
+    "measure",
 )
 """Columns of CSV and Parquet. Errors and differences are fractions; missing values are empty.
 
 `failed` counts trials that failed by a fault of the machine or the program; `n_failed` those that diverged or failed to
-train, which are outcomes of the arm. `median` is over all outcomes. `open` is the number of waiting trials.
+train, which are outcomes of the arm. `median` is over all outcomes. `open` is the number of waiting trials. Differences
+are by the `measure` of the study.
 """
+
+OF_A_MEASURE = ("mean", "std", "n", "censored")
+
+
+def columns(run: AblationRun) -> tuple[str, ...]:
+    """Return the columns: `COLUMNS`, then those of `OF_A_MEASURE` for each further measure that the study shows.
+
+    They are its mean, its standard deviation, and the numbers of seeds with a value and of censored ones.
+    """
+    more = [f"{measure.name}_{each}" for measure in run.study.shown_measures[1:] for each in OF_A_MEASURE]
+    return (*COLUMNS, *more)
 
 
 def rows(run: AblationRun) -> list[dict[str, Any]]:
@@ -60,6 +74,7 @@ def rows(run: AblationRun) -> list[dict[str, Any]]:
             "published_error": arm.published.error if arm.published else None,
             "n_failed": arm.failures,
             "median": arm.median,
+            "measure": run.study.measure.name,
         }
         if found := run.finding_of(arm.arm):
             row |= {
@@ -74,17 +89,22 @@ def rows(run: AblationRun) -> list[dict[str, Any]]:
                 "p_adjusted": found.p_adjusted,
                 "verdict": found.verdict,
             }
-        made.append({name: row.get(name) for name in COLUMNS})
+        for measure in run.study.shown_measures[1:]:
+            values, never = arm.values(measure), arm.censored.get(measure.name, ())
+            mean, std = fmean(values) if values else None, stdev(values) if len(values) > 1 else None
+            named = zip(OF_A_MEASURE, (mean, std, len(values), len(never)), strict=True)
+            row |= {f"{measure.name}_{each}": value for each, value in named}
+        made.append({name: row.get(name) for name in columns(run)})
     return made
 
 
 def as_csv(run: AblationRun) -> str:
-    return spreadsheet.text(COLUMNS, rows(run))
+    return spreadsheet.text(columns(run), rows(run))
 
 
 def as_parquet(run: AblationRun) -> bytes:
     import pandas as pd
 
     file = io.BytesIO()
-    pd.DataFrame(rows(run), columns=list(COLUMNS)).to_parquet(file, index=False)
+    pd.DataFrame(rows(run), columns=list(columns(run))).to_parquet(file, index=False)
     return file.getvalue()

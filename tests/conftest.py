@@ -133,8 +133,10 @@ def ray_cluster() -> Iterator[None]:
 def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     """`ablation({arm: [0.1, 0.2, "diverged", None]}, planned=...)`: a run with these test errors by seed, untrained.
 
-    A word is the final status of a trial, None a waiting trial. The first arm is the baseline. Arms are gates with
-    different biases, or with `factors` the cells of a design. Called again for a folder, it continues that run.
+    A word is the final status of a trial, None a waiting trial. A list is a complete trial's validation errors by
+    epoch; the last one is its test error, and training errors are half of them. The first arm is the baseline. Arms are
+    gates with different biases, or with `factors` the cells of a design. Called again for a folder, it continues that
+    run.
     """
     from ablations.plan import AblationPlan
     from ablations.run import AblationRun
@@ -169,8 +171,11 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
                 for seed, value in enumerate(values):
                     spec = plan.spec(plan.architectures[name], seed)
                     store.add([spec])
-                    for epoch in range(1, epochs + 1 if value is not None else 1):
-                        store.write(Epoch(spec.key, epoch, epoch, 0.1, 1 / epoch, 0.5 / epoch, 0.6 / epoch, 1.0, 1.0))
+                    curve = [(0.5 / epoch, 0.6 / epoch) for epoch in range(1, epochs + 1 if value is not None else 1)]
+                    if isinstance(value, list):
+                        curve, value = [(error / 2, error) for error in value], value[-1]
+                    for epoch, errors in enumerate(curve, 1):
+                        store.write(Epoch(spec.key, epoch, epoch, 0.1, 1 / epoch, *errors, 1.0, 1.0))
                     if isinstance(value, str):
                         store.write(Finished(spec.key, value, "because"))
                     elif value is not None:

@@ -9,7 +9,7 @@ from ablations.run import AblationRun
 from reports import published as published_results
 from reports.document import arm_figures, arm_tables
 from reports.document.answer import answer
-from reports.document.arm_notes import brief_notes, changed
+from reports.document.arm_notes import brief_notes, by_other_measures, changed
 from reports.document.every_run import Fact, failed_trials, page, setting
 from reports.page import Block, Page, Section, Text
 
@@ -24,17 +24,21 @@ def arms(run: AblationRun, _: Sequence[Published]) -> Section:
     return Section(
         "Arms",
         [table],
-        brief=[Text([answer(run)]), arm_tables.brief(run, question), Text([*changed(run), *brief_notes(run)])],
+        brief=[
+            Text([answer(run)]),
+            *arm_tables.brief(run, question),
+            Text([*changed(run), *by_other_measures(run), *brief_notes(run)]),
+        ],
         paper=[arm_tables.printed(run, f"{question} {answer(run)}")],
     )
 
 
 def differences(run: AblationRun, _: Sequence[Published]) -> Section | None:
-    """Return the figure of differences, then planned and exploratory comparisons in separate tables."""
-    picture = arm_figures.forest(run)
-    if picture is None:
+    """Return the figures of differences, then planned and exploratory comparisons in separate tables."""
+    pictures = arm_figures.forests(run)
+    if not pictures:
         return None
-    blocks: list[Block] = [picture]
+    blocks: list[Block] = [*pictures]
     for caption, planned in (("Planned comparisons", True), ("Exploratory comparisons", False)):
         if found := [each for each in run.findings if each.planned == planned]:
             blocks.append(arm_tables.comparisons(run, caption, found))
@@ -52,8 +56,8 @@ def effects_of_factors(run: AblationRun, _: Sequence[Published]) -> Section | No
 
 
 def learning_curves(run: AblationRun, _: Sequence[Published]) -> Section | None:
-    picture = arm_figures.curves(run)
-    return Section("Learning curves", [picture]) if picture else None
+    pictures = arm_figures.curves(run)
+    return Section("Learning curves", pictures) if pictures else None
 
 
 def error_against_complexity(run: AblationRun, published: Sequence[Published]) -> Section | None:

@@ -17,8 +17,11 @@ def answer(run: AblationRun) -> str:
     compared = planned or run.findings
     if not compared:
         return "The study has only one arm, so there is no comparison."
-    one_question = len({found.versus for found in compared}) == 1 and not any(found.margin for found in compared)
+    one_question = len({(found.versus, found.measure) for found in compared}) == 1
+    one_question = one_question and not any(found.margin for found in compared)
     sentences = [_alternatives(run, compared) if one_question else _groups(compared, planned=bool(planned))]
+    if len(measures := {found.measure for found in compared}) == 1 and (measure := measures.pop()).name != "test_error":
+        sentences[0] = f"By {measure.words}: {sentences[0]}"
     if not planned:
         sentences.append("No comparison was planned: these results are exploratory and need a new study.")
     if any(arm.unfinished for arm in run.summaries):
@@ -56,16 +59,15 @@ def _alternatives(run: AblationRun, compared: Sequence[Finding]) -> str:
 def _by(group: Sequence[Finding]) -> str:
     """`, by 3.10 to 9.36 points`, without arms that failed at some seeds: their mean describes none of their trials."""
     sizes = sorted(
-        abs(POINTS * found.difference.delta)
-        for found in group
-        if found.difference.delta is not None and not found.mixed
+        abs(found.difference.delta) for found in group if found.difference.delta is not None and not found.mixed
     )
     mixed = [found for found in group if found.mixed]
     some = f", {len(mixed)} of them by failing at some seeds" if mixed and sizes else ""
     if not sizes:
         return ", by failing at some seeds"
-    span = f"{sizes[0]:.2f}" if len(sizes) == 1 else f"{sizes[0]:.2f} to {sizes[-1]:.2f}"
-    return f", by {span} points{some}"
+    size = group[0].measure.size
+    least = "" if len(sizes) == 1 else f"{size(sizes[0]).split()[0]} to "
+    return f", by {least}{size(sizes[-1])}{some}"
 
 
 def _says(group: str, found: Sequence[Finding], other: str) -> str:
@@ -83,8 +85,10 @@ def _groups(compared: Sequence[Finding], *, planned: bool) -> str:
     """`Of 3 planned comparisons: 2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c).`"""
     groups: dict[str, list[str]] = {}
     # Resolved comparisons first.
+    several = len({found.measure for found in compared}) > 1
     for found in sorted(compared, key=lambda found: not found.resolved):
-        groups.setdefault(_group(found), []).append(_sized(found))
+        by = f" in {found.measure.words}" * several
+        groups.setdefault(_group(found), []).append(f"{_sized(found)}{by}")
     parts = [f"{len(names)} {group} ({_listed(names)})" for group, names in groups.items()]
     what = f"{'planned ' * planned}comparison{'s' * (len(compared) != 1)}"
     return f"Of {len(compared)} {what}{_against(compared)}: {', '.join(parts)}."
@@ -112,7 +116,7 @@ def _sized(found: Finding) -> str:
     delta = found.difference.delta
     if not found.resolved or delta is None or found.mixed:
         return found.arm
-    return f"{found.arm} by {abs(POINTS * delta):.2f} points"
+    return f"{found.arm} by {found.measure.size(delta)}"
 
 
 def _names(group: Sequence[Finding]) -> str:

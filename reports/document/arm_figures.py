@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ablations.findings import POINTS, Finding
+from ablations.findings import Finding
 from ablations.published import Published
 from ablations.run import AblationRun
 from reports.figures import complexity, differences, lines, published_results
@@ -20,6 +20,7 @@ from reports.figures.lines import Curve, Trace
 from reports.figures.published_results import Known
 from reports.page import Picture
 from search.fronts.dominance import nondominated
+from search.measures.catalogue import MEASURES, Measure
 from search.trials.events import Probe
 
 if TYPE_CHECKING:
@@ -36,18 +37,34 @@ SIGNALS = {
 }
 
 
-def forest(run: AblationRun) -> Picture | None:
-    """Return the figure of all differences, planned comparisons first; None for a study of one arm."""
-    if not run.findings:
-        return None
+def forests(run: AblationRun) -> list[Picture]:
+    """Return a figure of all differences for each measure, planned comparisons first; none for a study of one arm."""
+    return [_forest(run, measure) for measure in run.study.planned.measures if _by(run, measure)]
+
+
+def _by(run: AblationRun, measure: Measure) -> list[Finding]:
+    return [found for found in run.findings if found.measure == measure]
+
+
+def _forest(run: AblationRun, measure: Measure) -> Picture:
     caption = (
-        f"Difference of each arm from {run.study.control} in {run.study.measure.heading}, in percentage points, with "
-        "its interval. Filled: resolved; hollow: not resolved." + _drawn_arms_note(run)
+        f"Difference of each arm from {run.study.control} in {measure.words}, in {_unit(measure)}, with its interval. "
+        "Filled: resolved; hollow: not resolved." + _drawn_arms_note(run)
     )
-    return Picture("differences", partial(_draw_forest, run), caption, _forest_in_words(run))
+    stem = "differences" if measure == run.study.measure else f"differences-{_stem(measure)}"
+    return Picture(stem, partial(_draw_forest, run, measure), caption, _forest_in_words(run, measure))
 
 
-def _draw_forest(run: AblationRun) -> Figure:
+def _unit(measure: Measure) -> str:
+    return "percentage points" if measure.percent else measure.unit
+
+
+def _stem(measure: Measure) -> str:
+    """Return the part of a file's name that names a measure."""
+    return measure.name.replace("_", "-").replace(".", "-")
+
+
+def _draw_forest(run: AblationRun, measure: Measure) -> Figure:
     index = drawn(run)
     bars = [
         Bar(
@@ -60,39 +77,62 @@ def _draw_forest(run: AblationRun) -> Figure:
             planned=found.planned,
             note="" if found.difference.delta is not None else found.verdict,
         )
-        for found in run.findings
+        for found in _by(run, measure)
         if found.arm in index
     ]
-    return differences.forest(bars, baseline=run.study.control, margin=run.study.planned.equivalent_within)
+    return differences.forest(
+        bars,
+        baseline=run.study.control,
+        margin=run.study.planned.equivalent_within if measure.split else None,
+        measure=measure.words,
+        unit=_unit(measure),
+        times=100 if measure.percent else 1,
+    )
 
 
-def _forest_in_words(run: AblationRun) -> str:
+def _forest_in_words(run: AblationRun, measure: Measure) -> str:
     """Return a text alternative of the figure of differences."""
     index = drawn(run)
-    return "; ".join(f"{found.arm}: {_span(found)}" for found in run.findings if found.arm in index) or "no comparison"
+    spans = [f"{found.arm}: {_span(found)}" for found in _by(run, measure) if found.arm in index]
+    return "; ".join(spans) or "no comparison"
 
 
 def _span(found: Finding) -> str:
     seen = found.difference
     if seen.delta is None:
         return found.verdict
+    delta = f"{found.measure.signed(seen.delta)} {found.measure.difference_unit}"
     if seen.low is None or seen.high is None:
-        return f"{POINTS * seen.delta:+.2f} points"
-    return f"{POINTS * seen.delta:+.2f} points, from {POINTS * seen.low:+.2f} to {POINTS * seen.high:+.2f}"
+        return delta
+    return f"{delta}, from {found.measure.signed(seen.low)} to {found.measure.signed(seen.high)}"
 
 
-def curves(run: AblationRun) -> Picture | None:
-    """Return the figure of validation errors by epoch; None before the first epoch has finished."""
+CURVES = {"validation_error": MEASURES["validation_error"]} | {
+    measure.curve: measure for measure in MEASURES.values() if measure.curve
+}
+"""The measures that are drawn by epoch, by their column of epochs."""
+
+
+def curves(run: AblationRun) -> list[Picture]:
+    """Return a figure of the validation error by epoch, and one of each further curve that the study's measures are of.
+
+    None before the first epoch has finished.
+    """
     if not len(run.curves):
-        return None
-    caption = "Validation error by epoch: mean over seeds, with a band from minimum to maximum."
-    return Picture("curves", partial(_draw_curves, run), caption + _drawn_arms_note(run))
+        return []
+    columns = dict.fromkeys(["validation_error", *(each.curve for each in run.study.shown_measures if each.curve)])
+    pictures = []
+    for column in columns:
+        stem = "curves" if column == "validation_error" else f"curves-{_stem(CURVES[column])}"
+        caption = f"{CURVES[column].words.capitalize()} by epoch: mean over seeds, with a band from minimum to maximum."
+        pictures.append(Picture(stem, partial(_draw_curves, run, column), caption + _drawn_arms_note(run)))
+    return pictures
 
 
-def _draw_curves(run: AblationRun) -> Figure:
+def _draw_curves(run: AblationRun, column: str) -> Figure:
     trained = {record.key: record.architecture for record in run.records}
     frame = run.curves.assign(net=run.curves["key"].map(trained)).dropna(subset="net")
-    stages = frame.groupby(["net", "epoch"])["validation_error"].agg(["mean", "min", "max"])
+    stages = frame.groupby(["net", "epoch"])[column].agg(["mean", "min", "max"])
     found = []
     for arm, index in drawn(run).items():
         key = run.nets[arm].key
@@ -100,7 +140,7 @@ def _draw_curves(run: AblationRun) -> Figure:
             by_epoch = stages.loc[key]
             columns = [by_epoch[name].tolist() for name in ("mean", "min", "max")]
             found.append(Curve(arm, index, [int(epoch) for epoch in by_epoch.index], *columns))
-    return lines.curves(found)
+    return lines.curves(found, measure=CURVES[column].heading)
 
 
 def error_against_macs(run: AblationRun, published: Sequence[Published] = ()) -> Picture | None:

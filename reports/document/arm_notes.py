@@ -28,7 +28,7 @@ def changed(run: AblationRun) -> list[str]:
 
 def footnotes(run: AblationRun) -> list[str]:
     """Return the notes on the table of arms: columns, failures, lost trials, agreement with published errors."""
-    lines = [*provenance(run), trained_note(run), difference_note(run), COSTS]
+    lines = [*provenance(run), trained_note(run), *measure_notes(run), difference_note(run), COSTS]
     lines += [failure_rate(run, arm) for arm in run.summaries if arm.mixed or arm.ended.get("diverged")]
     lines += missing(run)
     if run.study.adaptive:
@@ -65,10 +65,42 @@ def trained_note(run: AblationRun) -> str:
     )
 
 
+def by_other_measures(run: AblationRun) -> list[str]:
+    """Return the results of planned comparisons by another measure than the study's, which the table of arms lacks."""
+    return [
+        f"{found.arm} against {found.versus}, {found.measure.words}: {found.verdict}."
+        for found in run.findings
+        if found.planned and found.measure != run.study.measure
+    ]
+
+
+def measure_notes(run: AblationRun) -> list[str]:
+    """Return notes on the measures in the table: what they are, censored trials, and trials without a value."""
+    lines = []
+    for measure in run.study.shown_measures[1:]:
+        if measure.name == "train_error":
+            lines.append("training error: of the last epoch's steps, on augmented images, while the weights changed.")
+        if measure.until is not None:
+            lines.append(
+                f"{measure.words}: at the end of the first such epoch. Seeds that never get there are in no mean; they "
+                "rank worst, and a difference from them is at least what is shown."
+            )
+        unknown = sum(
+            arm.ended.get("complete", 0) - len(arm.measured[measure.name]) - len(arm.censored.get(measure.name, ()))
+            for arm in {arm.key: arm for arm in run.summaries}.values()
+        )
+        if unknown:
+            lines.append(
+                f"{measure.words}: unknown for {unknown} complete trial{'s' * (unknown != 1)}; an earlier version did "
+                "not store it, or the data have too few classes."
+            )
+    return lines
+
+
 def difference_note(run: AblationRun) -> str:
     plan = run.study.planned
     return (
-        f"difference: {run.study.measure.heading} minus that of {_compared_with(run)}, with its interval; "
+        f"difference: {run.study.measure.words} minus that of {_compared_with(run)}, with its interval; "
         f"*: resolved, p <= {plan.alpha:g} {plan.adjustment.holds} ({TESTS[plan.test].label}). {levels(run)}"
     )
 

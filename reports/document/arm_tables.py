@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean, stdev
 
 from ablations.findings import Finding
 from ablations.run import AblationRun
@@ -11,56 +12,130 @@ from ablations.study import MATCHED_SUFFIX
 from ablations.summary import ArmSummary
 from reports.document.arm_figures import indices
 from reports.document.arm_notes import footnotes, paper_notes
-from reports.numbers import engineering, interval, p_value, percent, published, span
+from reports.numbers import engineering, p_value, percent, published
 from reports.page import Cell, Grid, Mark, texts
+from search.measures.catalogue import Measure
 
-ARMS = ("arm", "parameters", "MACs", "test error, %", "n", "difference, points", "outcome", "published, %")
-PRINTED = tuple(heading for heading in ARMS if heading != "outcome")
-"""The columns of `ARMS` in a paper; there, diverged and failed trials are notes."""
-COMPARED = ("arm", "against", "finding", "difference, points", "bootstrap", "effect size", "seeds", "p", "p, adjusted")
-BOTH_WAYS = ("arm", "MACs", "difference, points", "MACs, matched", "difference, matched, points")
-EFFECTS = ("effect", "F", "p", "p, adjusted", "share of variance", "difference, points", "confounded with")
+ERROR, MEDIAN, PUBLISHED = "test error, %", "median, %", "published, %"
 
+COMPARED = (
+    "arm",
+    "against",
+    "measure",
+    "finding",
+    "difference",
+    "bootstrap",
+    "effect size",
+    "seeds",
+    "p",
+    "p, adjusted",
+)
+
+MEASURES_PER_LINE = 3
 BEST = "better than every other arm."
 OPEN = "can still change: trials are waiting."
 
 
+def headings(run: AblationRun, measures: Sequence[Measure]) -> list[str]:
+    """Return the headings of the table of arms, with some measures after the test error.
+
+    Our median is shown if papers print medians of some arms: a median of theirs beside a mean of ours is no comparison.
+    """
+    medians = any(arm.published and arm.published.statistic == "median" for arm in run.summaries)
+    return [
+        "arm",
+        "parameters",
+        "MACs",
+        ERROR,
+        *([MEDIAN] if medians else []),
+        *(measure.heading for measure in measures),
+        "n",
+        difference_heading(run.study.measure),
+        "outcome",
+        PUBLISHED,
+    ]
+
+
+def difference_heading(measure: Measure) -> str:
+    return f"difference, {measure.difference_unit}"
+
+
 def arms(run: AblationRun) -> Grid:
     """Return the table of arms, one row per arm, for documents."""
-    rows = [_arm(run, arm) for arm in run.summaries]
-    numeric = [heading for heading in ARMS if heading not in ("arm", "outcome")]
-    made = Grid("Arms", ARMS, numeric, rows, list(indices(run).values()), footnotes(run), _legend(run))
+    return _arms(run, run.study.shown_measures[1:], footnotes(run))
+
+
+def brief(run: AblationRun, caption: str) -> list[Grid]:
+    """Return the table of arms for a terminal of 100 columns, without what is the same for all arms or seldom read.
+
+    Further measures are in tables of their own.
+    """
+    others = run.study.shown_measures[1:]
+    same = ["n"] if len({arm.n for arm in run.summaries}) == 1 else []
+    table = _arms(run, [measure for measure in others if measure == run.study.measure], caption=caption)
+    made = [table.without("parameters", *same)]
+    rest = [measure.heading for measure in others if measure != run.study.measure]
+    for begun in range(0, len(rest), MEASURES_PER_LINE):
+        shown = ["arm", *rest[begun : begun + MEASURES_PER_LINE]]
+        rows = [[cells[heading] for heading in shown] for cells in (_arm(run, arm) for arm in run.summaries)]
+        made.append(Grid("Further measures", shown, shown[1:], rows, list(indices(run).values())))
+    return made
+
+
+def _arms(run: AblationRun, measures: Sequence[Measure], notes: Sequence[str] = (), *, caption: str = "Arms") -> Grid:
+    shown = headings(run, measures)
+    rows = [[cells[heading] for heading in shown] for cells in (_arm(run, arm) for arm in run.summaries)]
+    numeric = [heading for heading in shown if heading not in ("arm", "outcome")]
+    made = Grid(caption, shown, numeric, rows, list(indices(run).values()), notes, _legend(run))
     return made.without_empty_columns()
 
 
-def brief(run: AblationRun, caption: str) -> Grid:
-    """Return the table of arms for a terminal of 100 columns, without what is the same for all arms or seldom read."""
-    same = ["n"] if len({arm.n for arm in run.summaries}) == 1 else []
-    return replace(arms(run).without("parameters", *same), caption=caption, notes=())
-
-
-def _arm(run: AblationRun, arm: ArmSummary) -> list[Cell]:
+def _arm(run: AblationRun, arm: ArmSummary) -> dict[str, Cell]:
+    """Return the cells of an arm by heading."""
     unfinished = {arm.arm for arm in run.summaries if arm.unfinished}
     found = run.finding_of(arm.arm)
 
     def marked(text: str, *arms: str) -> Mark:
         return "open" if text and unfinished.intersection(arms) else ""
 
-    error, difference = percent(arm.mean, arm.std), points(found)
-    return [
-        Cell(arm.arm, arm.arm, mark="baseline" if arm.arm == run.study.control else ""),
-        Cell(engineering(arm.params), arm.params),
-        Cell(engineering(arm.macs), arm.macs),
-        Cell(error, arm.rank_error, mark="best" if arm.arm == run.best else marked(error, arm.arm)),
-        Cell(f"{arm.n}", arm.n, mark=marked(f"{arm.n}", arm.arm)),
-        Cell(
+    difference, median = points(found), percent(arm.median, None)
+    values = {measure: measure_cell(arm, measure) for measure in run.study.shown_measures}
+    return {
+        "arm": Cell(arm.arm, arm.arm, mark="baseline" if arm.arm == run.study.control else ""),
+        "parameters": Cell(engineering(arm.params), arm.params),
+        "MACs": Cell(engineering(arm.macs), arm.macs),
+        **{
+            measure.heading: replace(
+                cell,
+                mark="best" if arm.arm == run.best and measure == run.study.measure else marked(cell.text, arm.arm),
+            )
+            for measure, cell in values.items()
+        },
+        MEDIAN: Cell(median, arm.median, mark=marked(median, arm.arm)),
+        "n": Cell(f"{arm.n}", arm.n, mark=marked(f"{arm.n}", arm.arm)),
+        difference_heading(run.study.measure): Cell(
             difference,
             found.difference.delta if found else None,
             mark=marked(difference, arm.arm, found.versus) if found else "",
         ),
-        Cell(arm.outcome, arm.outcome),
-        Cell(published(arm.published), arm.published.error if arm.published else None),
-    ]
+        "outcome": Cell(arm.outcome, arm.outcome),
+        PUBLISHED: Cell(published(arm.published), arm.published.error if arm.published else None),
+    }
+
+
+def measure_cell(arm: ArmSummary, measure: Measure) -> Cell:
+    """Return the mean of a measure over seeds. Arms of which some seeds never reach its error rank after all others.
+
+    `31.0 ± 2.0 in 2 of 3` is over the two seeds that reached it.
+    """
+    if measure.name == "test_error":
+        return Cell(percent(arm.mean, arm.std), arm.rank_error)
+    values, never = arm.values(measure), len(arm.censored.get(measure.name, ()))
+    mean = fmean(values) if values else None
+    text = measure.text(mean, stdev(values) if len(values) > 1 else None) if values else ""
+    if not never:
+        return Cell(text, mean)
+    return Cell(f"{text} in {len(values)} of {len(values) + never}" if values else "never", None)
 
 
 def _legend(run: AblationRun) -> dict[Mark, str]:
@@ -74,45 +149,50 @@ def _legend(run: AblationRun) -> dict[Mark, str]:
 
 def printed(run: AblationRun, caption: str) -> Grid:
     """Return the table of arms for a paper, one row per arm; diverged and failed trials are notes, not a column."""
+    shown = [heading for heading in headings(run, run.study.shown_measures[1:]) if heading != "outcome"]
+    if not any(arm.published for arm in run.summaries):
+        shown.remove(PUBLISHED)
     rows = []
     for arm in run.summaries:
-        cells = dict(zip(ARMS, _arm(run, arm), strict=True))
+        cells = _arm(run, arm)
         note = f"{arm.outcome}; mean over those that trained" if arm.mixed else arm.outcome if arm.lost else ""
-        error = cells["test error, %"]
-        cells["test error, %"] = Cell(error.text, error.sort, error.mark, note)
-        rows.append([cells[heading] for heading in PRINTED])
-    headings = PRINTED if any(arm.published for arm in run.summaries) else PRINTED[:-1]
-    rows = [row[: len(headings)] for row in rows]
-    return Grid(
-        caption, headings, headings[1:], rows, notes=paper_notes(run), legend=_legend(run), label=run.study.name
-    )
+        cells[ERROR] = replace(cells[ERROR], note=note)
+        rows.append([cells[heading] for heading in shown])
+    return Grid(caption, shown, shown[1:], rows, notes=paper_notes(run), legend=_legend(run), label=run.study.name)
 
 
 def points(found: Finding | None) -> str:
-    """Return `+8.36 [+6.10, +10.62]` in percentage points, followed by `*` if the comparison is resolved."""
+    """Return `+8.36 [+6.10, +10.62]` in the unit of the measure, followed by `*` if the comparison is resolved."""
     if found is None or found.difference.delta is None:
         return ""
     seen = found.difference
-    return interval(seen.delta or 0.0, seen.low, seen.high) + (" *" if found.resolved else "")
+    return found.measure.interval(seen.delta or 0.0, seen.low, seen.high) + (" *" if found.resolved else "")
 
 
 def comparisons(run: AblationRun, caption: str, found: Sequence[Finding]) -> Grid:
-    """Return a table with one row per comparison."""
-    index = indices(run)
-    made = Grid(
-        caption, COMPARED, COMPARED[3:], [_compared(each) for each in found], [index[each.arm] for each in found]
-    )
+    """Return a table with one row per comparison. Measures are named if they are not all the test error."""
+    index, measures = indices(run), {each.measure for each in found}
+    units = {measure.difference_unit for measure in measures}
+    named, with_unit = {measure.name for measure in measures} != {"test_error"}, len(units) > 1
+    rows = [_compared(each, named=named, with_unit=with_unit) for each in found]
+    shown = [
+        f"difference, {next(iter(units))}" if heading == "difference" and len(units) == 1 else heading
+        for heading in COMPARED
+    ]
+    made = Grid(caption, shown, shown[4:], rows, [index[each.arm] for each in found])
     return made.without_empty_columns()
 
 
-def _compared(found: Finding) -> list[Cell]:
-    seen = found.difference
+def _compared(found: Finding, *, named: bool, with_unit: bool) -> list[Cell]:
+    seen, measure = found.difference, found.measure
+    unit = f" {measure.difference_unit}" * (with_unit and seen.delta is not None)
     return [
         Cell(found.arm, found.arm),
         Cell(found.versus, found.versus),
+        Cell(measure.words * named, measure.words),
         Cell(found.verdict, found.verdict, mark="resolved" if found.resolved else ""),
-        Cell(points(found), seen.delta),
-        Cell(span(seen.boot_low, seen.boot_high), seen.boot_low),
+        Cell(f"{points(found)}{unit}", seen.delta),
+        Cell(measure.span(seen.boot_low, seen.boot_high), seen.boot_low),
         Cell("" if seen.size is None else f"{seen.size:+.2f}", seen.size),
         Cell(f"{seen.n}", seen.n),
         Cell(p_value(found.p), found.p, note=seen.why_no_p if found.p is None else ""),
@@ -134,7 +214,9 @@ def both_ways(run: AblationRun) -> Grid | None:
         for name, arm in by_name.items()
         if f"{name}{MATCHED_SUFFIX}" in by_name
     ]
-    return Grid("Raw and matched", BOTH_WAYS, BOTH_WAYS[1:], texts(rows)) if rows else None
+    difference = difference_heading(run.study.measure)
+    shown = ("arm", "MACs", difference, "MACs, matched", difference.replace(",", ", matched,", 1))
+    return Grid("Raw and matched", shown, shown[1:], texts(rows)) if rows else None
 
 
 def effects(run: AblationRun) -> Grid | None:
@@ -146,11 +228,13 @@ def effects(run: AblationRun) -> Grid | None:
             p_value(effect.p),
             p_value(effect.p_adjusted),
             f"{effect.share:.0%}",
-            "" if effect.effect is None else interval(effect.effect, effect.low, effect.high),
+            "" if effect.effect is None else run.study.measure.interval(effect.effect, effect.low, effect.high),
             ", ".join(effect.aliases),
         )
         for effect in run.effects
     ]
     if not rows:
         return None
-    return Grid("Main effects and interactions", EFFECTS, EFFECTS[1:-1], texts(rows), notes=run.effect_notes)
+    difference = difference_heading(run.study.measure)
+    shown = ("effect", "F", "p", "p, adjusted", "share of variance", difference, "confounded with")
+    return Grid("Main effects and interactions", shown, shown[1:-1], texts(rows), notes=run.effect_notes)

@@ -23,7 +23,7 @@ DOTTED = (0, (1, 1))
 
 @dataclass(frozen=True)
 class Bar:
-    """An arm's error minus that of the baseline, with its interval, as fractions. `note` explains a missing one."""
+    """An arm's value minus that of the baseline, with its interval; `note` explains a missing one."""
 
     arm: str
     index: int
@@ -35,12 +35,22 @@ class Bar:
     note: str = ""
 
 
-def forest(bars: Sequence[Bar], *, baseline: str, margin: float | None = None, title: str = "") -> Figure:
-    """Return a forest plot: one row per arm, its difference from the baseline in percentage points.
+def forest(
+    bars: Sequence[Bar],
+    *,
+    baseline: str,
+    margin: float | None = None,
+    title: str = "",
+    measure: str = "error",
+    unit: str = "percentage points",
+    times: float = 100,
+) -> Figure:
+    """Return a forest plot: one row per arm, its difference from the baseline, in percentage points by default.
 
-    Points are filled if resolved and hollow if not. The grey band is ±`margin`, a fraction: differences within it do
-    not matter. If some arm extends more than ten times as far from zero as the nearest quarter of the arms, the axis
-    is logarithmic beyond a threshold on both sides of zero; the axis label gives the threshold.
+    `times` is the factor from the differences to numbers of the `unit`. Points are filled if resolved and hollow if
+    not. The grey band is ±`margin`: differences within it do not matter. If some arm extends more than ten times as far
+    from zero as the nearest quarter of the arms, the axis is logarithmic beyond a threshold on both sides of zero; the
+    axis label gives the threshold.
     """
     with style.applied():
         figure = sheet(WIDE, 0.165 * max(len(bars), 3) + 0.95, {}, title)
@@ -48,15 +58,15 @@ def forest(bars: Sequence[Bar], *, baseline: str, margin: float | None = None, t
         if not bars:
             style.sentence(axes, "no arm can be compared with the baseline yet")
             return style.settle(figure)
-        axes.set_xlabel(f"error minus that of {style.plain(baseline)}, percentage points", parse_math=False)
+        axes.set_xlabel(f"{measure} minus that of {style.plain(baseline)}, {unit}", parse_math=False)
         axes.set_yticks(range(len(bars)), [style.plain(bar.arm) for bar in bars], parse_math=False)
         axes.set_ylim(len(bars) - 0.4, -0.6)
         axes.tick_params(axis="y", left=False)
         axes.grid(False, axis="y")
-        rows = [(_points(bar.delta), _points(bar.low), _points(bar.high)) for bar in bars]
-        _differences(axes, [[end for end in row if finite(end)] for row in rows], _points(margin or 0))
+        rows = [(_shown(bar.delta, times), _shown(bar.low, times), _shown(bar.high, times)) for bar in bars]
+        _differences(axes, [[end for end in row if finite(end)] for row in rows], _shown(margin or 0, times))
         if margin:
-            axes.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, linewidth=0, zorder=0)
+            axes.axvspan(-times * margin, times * margin, color=GREY, alpha=0.15, linewidth=0, zorder=0)
         axes.axvline(0, color="black", linewidth=0.6, zorder=1)
         for at, (bar, row, label) in enumerate(zip(bars, rows, axes.get_yticklabels(), strict=True)):
             label.set_gid(f"arm-{bar.index}-name")
@@ -89,7 +99,7 @@ def _differences(axes: Axes, rows: Sequence[Sequence[float]], most: float) -> No
 
 
 def _row(axes: Axes, at: int, bar: Bar, delta: float, low: float, high: float) -> None:
-    """Draw one row: point, interval, and the numbers to the right; all values in percentage points."""
+    """Draw one row: point, interval, and the numbers to the right; all values in the figure's unit."""
     tone, gid, numbers = colour(bar.index), f"arm-{bar.index}", []
     if finite(delta):
         numbers = [_signed(delta)]
@@ -123,11 +133,11 @@ def _keys(bars: Sequence[Bar], margin: float | None) -> list[Line2D | Patch]:
     return keys
 
 
-def _points(fraction: float | None) -> float:
-    """Return percentage points without floating-point noise; None becomes `nan`, an extreme value infinite."""
-    if fraction is None:
+def _shown(difference: float | None, times: float) -> float:
+    """Return a difference in the figure's unit without floating-point noise; None is `nan`, an extreme one infinite."""
+    if difference is None:
         return math.nan
-    return math.copysign(math.inf, fraction) if abs(fraction) > 1e6 else round(100 * fraction, 12)
+    return math.copysign(math.inf, difference) if abs(difference) > 1e6 else round(times * difference, 12)
 
 
 def _signed(number: float, form: str = ".2f") -> str:

@@ -111,7 +111,7 @@ def measures() -> Listing:
     ]
     rows += [
         (f"{{kind: {kind}, error: 0.05}}", "time to 5 % validation error", unit, "-", "-")
-        for kind, (_, unit) in TARGETS.items()
+        for kind, (_, unit, _) in TARGETS.items()
     ]
     return ("measure", "meaning", "unit", "share of images of", "objective"), rows
 

@@ -33,6 +33,8 @@ class Measure:
     """The split of which it is a share of images, drawn binomially; None for a positive number, whose spread is alike
     on a logarithmic scale."""
     decimals: int = 2
+    step: float = 0.0
+    """Values are whole multiples of this, such as epochs; 0 if they are continuous."""
     guess: Callable[[int], float] | None = None
     """The value of a network that guesses, by the number of classes: that of a trial that diverged. None if a trial
     that diverged has no value."""
@@ -77,13 +79,14 @@ class Measure:
 
     def interval(self, value: float, low: float | None, high: float | None) -> str:
         """Return a difference with its interval, such as `+8.36 [+6.10, +10.62]`."""
-        return f"{self._signed(value)} {self.span(low, high)}".strip()
+        return f"{self.signed(value)} {self.span(low, high)}".strip()
 
     def span(self, low: float | None, high: float | None) -> str:
         """Return an interval of a difference, such as `[+6.10, +10.62]`; empty if it has no ends."""
-        return "" if low is None or high is None else f"[{self._signed(low)}, {self._signed(high)}]"
+        return "" if low is None or high is None else f"[{self.signed(low)}, {self.signed(high)}]"
 
-    def _signed(self, difference: float) -> str:
+    def signed(self, difference: float) -> str:
+        """Return a difference with its sign, such as `+8.36`."""
         return f"{self._shown(difference):+.{self.decimals}f}"
 
     def _shown(self, value: float) -> float:

@@ -12,11 +12,11 @@ from resnet_space.errors import InputError, unknown
 from resnet_space.numbers import ProperProportion
 from search.measures.catalogue import MEASURES, Measure
 
-TARGETS: dict[str, tuple[str, str]] = {
-    "epochs_to": ("epoch", "epochs"),
-    "seconds_to": ("elapsed", "s"),
+TARGETS: dict[str, tuple[str, str, float]] = {
+    "epochs_to": ("epoch", "epochs", 1.0),
+    "seconds_to": ("elapsed", "s", 0.0),
 }
-"""(column of epochs, unit) of what is counted until the error is reached, by kind; `elapsed` is the sum of seconds."""
+"""What is counted until the error is reached, by kind: (column of epochs, unit, step); `elapsed` sums up seconds."""
 
 WATCHED = {"validation": "validation_error", "train": "train_error"}
 """The error that is watched, by split. Not the test split's: it is measured once, at the end."""
@@ -34,7 +34,7 @@ class Target(Description):
 
     @property
     def measure(self) -> Measure:
-        (column, unit), watched = TARGETS[self.kind], WATCHED[self.split]
+        (column, unit, step), watched = TARGETS[self.kind], WATCHED[self.split]
         return Measure(
             name=f"{self.kind}_{self.error:g}" + ("" if self.split == "validation" else f"_{self.split}"),
             words=f"time to {100 * self.error:g} % {MEASURES[watched].words}",
@@ -42,6 +42,7 @@ class Target(Description):
             source="epochs",
             column=column,
             decimals=1,
+            step=step,
             until=(watched, self.error),
         )
 

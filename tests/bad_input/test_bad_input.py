@@ -19,7 +19,6 @@ import pytest
 
 from ablations.adjustments import ADJUSTMENTS
 from ablations.comparisons import TESTS
-from ablations.contrasts import MEASURES
 from ablations.designs import DESIGNS
 from ablations.study import Ablation
 from resnet_space import cli
@@ -32,6 +31,8 @@ from resnet_space.shortcuts import SHORTCUTS
 from search.data import DATASETS
 from search.exploring.study import Search
 from search.fronts.objectives import OBJECTIVES
+from search.measures.catalogue import MEASURES
+from search.measures.targets import TARGETS
 from search.samplers.kinds import SAMPLERS
 from search.samplers.stopping import STOPPING
 from search.trials.recipe import RECIPES, SCHEDULES
@@ -45,7 +46,9 @@ NAMES: dict[str, Iterable[str]] = {
     "axes": [*FIELDS, *DERIVED],
     "data sets": DATASETS,
     "designs": DESIGNS,
-    "measures": MEASURES,
+    "measures": [*MEASURES, *TARGETS],
+    "shares": [name for name, measure in MEASURES.items() if measure.split],
+    "targets": TARGETS,
     "objectives": OBJECTIVES,
     "orders": ORDERS,
     "presets": PRESETS,
