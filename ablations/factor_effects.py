@@ -209,8 +209,9 @@ def _unequal(outcomes: Outcomes) -> list[str]:
     low, high = min(spreads, key=spreads.__getitem__), max(spreads, key=spreads.__getitem__)
     if spreads[high] <= UNEQUAL * spreads[low]:
         return []
+    scale = "log odds" if outcomes.measure.split else "logarithms"
     times = f"{spreads[high] / spreads[low]:.0f} times that" if spreads[low] else "and that"
-    return [f"spreads differ: the standard deviation over seeds of {high} is {times} of {low}, in log odds."]
+    return [f"spreads differ: the standard deviation over seeds of {high} is {times} of {low}, in {scale}."]
 
 
 def _table(study: Ablation, cells: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

@@ -72,7 +72,7 @@ class AblationRun:
         )
 
     @cached_property
-    def outcomes(self) -> Mapping[Measure, Outcomes]:
+    def outcomes_by_measure(self) -> Mapping[Measure, Outcomes]:
         """The outcomes of all arms by the measures that are shown or compared."""
         splits = (self.folder.data or {}).get("splits", {})
 
@@ -83,10 +83,15 @@ class AblationRun:
 
         return {measure: by(measure) for measure in self.study.shown_measures}
 
+    @property
+    def outcomes(self) -> Outcomes:
+        """The outcomes of all arms by the measure of the study."""
+        return self.outcomes_by_measure[self.study.measure]
+
     @cached_property
     def findings(self) -> list[Finding]:
         """The results of all planned contrasts, then of the other arms against the baseline."""
-        found = findings(self.study, self.outcomes, self.nets)
+        found = findings(self.study, self.outcomes_by_measure, self.nets)
         return found if self.as_planned else [replace(each, planned=False) for each in found]
 
     @cached_property
@@ -102,22 +107,22 @@ class AblationRun:
     def best(self) -> str | None:
         """The arm that is better than every other arm; None if there is none."""
         complete = [arm.arm for arm in self.summaries if not arm.unfinished and not arm.lost]
-        return best(self.study, self.outcomes[self.study.measure], complete)
+        return best(self.study, self.outcomes, complete)
 
     @cached_property
     def agreement(self) -> Agreement | None:
         """The rank agreement between our arms and the published ones."""
-        return agreement(self.study, self.outcomes[MEASURES["test_error"]], self.summaries)
+        return agreement(self.study, self.outcomes_by_measure[MEASURES["test_error"]], self.summaries)
 
     @cached_property
     def effects(self) -> list[Effect]:
         """The effects of a design's factors; empty if the design has no main effects."""
-        return effects(self.study, self.outcomes[self.study.measure])
+        return effects(self.study, self.outcomes)
 
     @cached_property
     def effect_notes(self) -> list[str]:
         """Notes on the effects of factors, such as their definition and missing cells."""
-        return effect_notes(self.study, self.outcomes[self.study.measure])
+        return effect_notes(self.study, self.outcomes)
 
     @property
     def as_planned(self) -> bool:

@@ -32,9 +32,9 @@ COLUMNS: tuple[str, ...] = (
     "params",
     "macs",
     "published_error",
+    "measure",
     "n_failed",
     "median",
-    "measure",
 )
 """Columns of CSV and Parquet. Errors and differences are fractions; missing values are empty.
 
