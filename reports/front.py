@@ -14,33 +14,36 @@ from resnet_space import Architecture
 from search.exploring.run import SearchRun
 from search.fronts.front import Point
 from search.fronts.objectives import OBJECTIVES
+from search.measures.catalogue import MEASURES
 
-HEADINGS = (
-    "network",
-    "depth",
-    "parameters",
-    "MACs",
-    "validation error, %",
-    "test error, %",
-    "n",
-    "P(front)",
-    "confirmed",
-)
-
-NUMERIC = HEADINGS[1:-1]
+SHOWN = ("error", "params", "macs")
+"""Objectives that have a column in every table of a front."""
 
 Networks = Mapping[str, dict[str, Any]]
 """Descriptions of architectures by key."""
 
 
+def headings(points: Sequence[Point]) -> list[str]:
+    """Return the headings of the table of a front, with its further objectives, such as the latency."""
+    more = [OBJECTIVES[name].heading for name in _further(points)]
+    errors = [OBJECTIVES["error"].heading, MEASURES["test_error"].heading]
+    return ["network", "depth", "parameters", "MACs", *more, *errors, "n", "P(front)", "confirmed"]
+
+
+def _further(points: Sequence[Point]) -> list[str]:
+    return [name for name in (points[0].values if points else ()) if name not in SHOWN]
+
+
 def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
-    """Return one row of texts per network, in the order of `HEADINGS`."""
+    """Return one row of texts per network, in the order of `headings`."""
+    further = _further(points)
     return [
         (
             point.key,
             str(point.depth),
             _number(point.params),
             _number(point.macs),
+            *(objective_text(name, point.values[name]) for name in further),
             percent(point.error, point.error_std),
             percent(point.test_error, point.test_error_std),
             str(point.n),
@@ -53,13 +56,14 @@ def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
 
 def table(caption: str, points: Sequence[Point], notes: Sequence[str] = ()) -> Grid:
     """Return the table of a front, one row per network."""
-    return Grid(caption, HEADINGS, NUMERIC, texts(cells(points)), notes=notes)
+    shown = headings(points)
+    return Grid(caption, shown, shown[1:-1], texts(cells(points)), notes=notes)
 
 
 def printed(caption: str, points: Sequence[Point], notes: Sequence[str], label: str) -> Grid:
     """Return the table of a front for a paper, one row per network."""
-    rows = [row[:-1] for row in cells(points)]
-    return Grid(caption, HEADINGS[:-1], NUMERIC, texts(rows), notes=notes, label=label)
+    rows, shown = [row[:-1] for row in cells(points)], headings(points)[:-1]
+    return Grid(caption, shown, shown[1:], texts(rows), notes=notes, label=label)
 
 
 def cost(point: Point) -> str:
