@@ -222,6 +222,18 @@ def bootstrap(d: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     return (low, high) if up >= down else (-high, -low)
 
 
+def probability_smaller(arm: Values, other: Values) -> float | None:
+    """Return the share of pairs of results, one of each arm, in which that of `arm` is smaller; ties count half.
+
+    It is the statistic of Mann and Whitney 1947 over n_a n_b, an estimate of P(arm < other) + P(arm = other) / 2. None
+    without results.
+    """
+    if not arm or not other:
+        return None
+    signs = np.sign(np.subtract.outer(list(other.values()), list(arm.values())))
+    return float((1 + signs.mean()) / 2)
+
+
 def no_worse(difference: Difference, margin: float) -> float | None:
     """Return the one-sided p-value of H0: delta >= margin, P(T <= (delta - margin) / (std / √n)).
 

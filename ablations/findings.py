@@ -75,6 +75,8 @@ class Finding:
     """The number of seeds that would resolve a difference with the observed mean, with a power of 80 %, for every rank
     in the family: for the ends of the 80 % interval of the observed spread, None above 1,000. None if the comparison is
     resolved, and below `MIN_SEEDS_FOR_NEEDED` seeds."""
+    p_better: float | None
+    """The probability that a trial of the arm is better than one of `versus`, over all outcomes; None without them."""
     failures: Mapping[str, Failures]
     """Failures of both arms, by arm."""
     censored: Mapping[str, int]
@@ -222,6 +224,7 @@ def _finding(
         worse=worse,
         equivalent=p_not_equivalent is not None and p_not_equivalent <= alpha and not fail,
         needed=_needed(study, overall, family) if detailed and not resolved and contrast.no_worse_by is None else None,
+        p_better=effects.probability_smaller(outcomes.values[arm], outcomes.values[versus]),
         failures={
             name: Failures(len(outcomes.values[name]), Counter(outcomes.failures[name].values()))
             for name in (arm, versus)

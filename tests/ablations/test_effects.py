@@ -24,6 +24,7 @@ from ablations.effects import (
     equivalent,
     no_worse,
     pairs_needed,
+    probability_smaller,
 )
 from resnet_space import InputError
 
@@ -121,6 +122,13 @@ def test_no_worse_and_equivalent_agree_with_scipy_and_statsmodels(margin: float)
         stats.ttest_1samp(first - second, margin, alternative="less").pvalue
     )
     assert equivalent(found, margin) == pytest.approx(ttost_paired(first, second, -margin, margin)[0])
+
+
+def test_the_probability_of_a_smaller_result_is_that_of_mann_and_whitney() -> None:
+    u = stats.mannwhitneyu(list(SECOND.values()), list(FIRST.values())).statistic
+    assert probability_smaller(FIRST, SECOND) == pytest.approx(u / 100)
+    assert probability_smaller({0: 0.1, 1: 0.9}, {0: 0.1}) == 0.25
+    assert probability_smaller({}, FIRST) is None
 
 
 def test_no_worse_is_one_sided_and_equivalent_is_two_sided() -> None:
