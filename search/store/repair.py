@@ -18,13 +18,28 @@ from resnet_space.errors import InputError
 from search.store import database
 from search.store.salvage import Salvage
 from search.store.store import Store
-from search.store.tables import ADDED, SCHEMA, about, epochs, probes, trials
+from search.store.tables import ADDED, OPTIONAL, SCHEMA, about, epochs, predictions, probes, trials
 from search.trials.events import FINISHED, Epoch, Probe
-from search.trials.record import TrialRecord
+from search.trials.predictions import Predictions
+from search.trials.record import Key, TrialRecord
 from search.trials.trial import TrialSpec
 
-StoredRecord = TrialRecord | Epoch | Probe
-RECORD_TYPES: dict[sql.Table, type[StoredRecord]] = {trials: TrialRecord, epochs: Epoch, probes: Probe}
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """A row of the table of predictions."""
+
+    key: Key
+    content: bytes
+
+
+StoredRecord = TrialRecord | Epoch | Probe | StoredPredictions
+RECORD_TYPES: dict[sql.Table, type[StoredRecord]] = {
+    trials: TrialRecord,
+    epochs: Epoch,
+    probes: Probe,
+    predictions: StoredPredictions,
+}
 
 SIDE_SUFFIXES = ("-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite keeps next to a database file."""
@@ -87,7 +102,9 @@ def _report_if_intact(copy: Path) -> RepairReport | None:
         with closing(Store(_url(copy), new=False)) as store:
             records, curves = store.records(), store.curves()
             store.propagation()
-            if any(_is_inconsistent(record) for record in records):
+            contents = store.predictions([record.key for record in records])
+            stored: list[StoredRecord] = [StoredPredictions(key, content) for key, content in contents.items()]
+            if any(_is_inconsistent(record) for record in [*stored, *records]):
                 return None
     except InputError:
         return None
@@ -108,6 +125,8 @@ def _salvage(old: Salvage, new: Path) -> RepairReport:
     with closing(Store(_url(new))) as store:
         with database.writing(store.engine) as connection:
             for table, kind in RECORD_TYPES.items():
+                if table.name in OPTIONAL and not old.has(table.name):
+                    continue
                 empty = dict.fromkeys(column.name for column in table.columns)
                 names = [name for name in empty if name not in ADDED or old.has(table.name, name)]
                 for values in old.rows(table.name, names):
@@ -139,7 +158,7 @@ def _copy_row(
         connection.exec_driver_sql(f"INSERT INTO {table.name} VALUES ({marks})", tuple(row.values()))
         columns = [table.c[field.name] for field in fields(kind)]
         [record] = database.validated(kind, connection.execute(sql.select(*columns).where(*same)).mappings())
-        if isinstance(record, TrialRecord) and _is_inconsistent(record):
+        if _is_inconsistent(record):
             record = None
     except sql.exc.IntegrityError:
         # A row with this key is already there.
@@ -154,12 +173,16 @@ def _copy_row(
     return record
 
 
-def _is_inconsistent(record: TrialRecord) -> bool:
-    """Whether a trial's key does not match its description."""
+def _is_inconsistent(record: StoredRecord) -> bool:
+    """Whether a trial's key does not match its description, or predictions do not match their checksum."""
     try:
+        if isinstance(record, StoredPredictions):
+            Predictions.from_bytes(record.content)
+        if not isinstance(record, TrialRecord):
+            return False
         spec = TrialSpec.of(record.spec)
         return (spec.key, spec.architecture.key, spec.seed) != (record.key, record.architecture, record.seed)
-    except InputError:
+    except (InputError, ValueError):
         return True
 
 

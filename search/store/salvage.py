@@ -46,8 +46,8 @@ class Salvage:
                 self._connection.execute("PRAGMA writable_schema=ON")
         return False
 
-    def has(self, table: str, column: str) -> bool:
-        """Whether a table has this column and its definition can be read."""
+    def has(self, table: str, column: str = "*") -> bool:
+        """Whether a table has this column, or is there, and its definition can be read."""
         try:
             self._connection.execute(f"SELECT {column} FROM {table} NOT INDEXED LIMIT 0")
         except DAMAGE:

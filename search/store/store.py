@@ -16,7 +16,7 @@ from search.files.folder import RunFolder
 from search.store import database
 from search.store.claims import KEYS_PER_STATEMENT, Claims
 from search.store.status import RunStatus
-from search.store.tables import ADDED, about, epochs, metadata, probes, trials
+from search.store.tables import ADDED, OPTIONAL, about, epochs, metadata, predictions, probes, trials
 from search.store.tables import RESULTS as RESULTS
 from search.store.tables import SCHEMA as SCHEMA
 from search.trials.events import FINISHED, Epoch, Event, Finished, Probe, Started
@@ -179,6 +179,12 @@ class Store:
                         "reason": _storable(event.reason),
                         "traceback": _storable(event.traceback),
                     }
+                    # In the same transaction: predictions and error are always those of one measurement.
+                    if content := values.pop("predictions"):
+                        insert = self._insert(predictions).values(key=event.key, content=content)
+                        connection.execute(
+                            insert.on_conflict_do_update(index_elements=["key"], set_={"content": content})
+                        )
                     connection.execute(row.values(**values, finished=datetime.now(UTC)))
         return True
 
@@ -303,6 +309,22 @@ class Store:
             query = sql.select(probes).order_by(probes.c.key, probes.c.epoch)
             return database.validated(Probe, connection.execute(query).mappings())
 
+    def predictions(self, keys: Collection[str]) -> dict[str, bytes]:
+        """Return the predictions of these trials for the test images, by key, as `Predictions.to_bytes` wrote them.
+
+        Trials without them are left out: incomplete ones, and those that an earlier version trained.
+        """
+        found, wanted = dict[str, bytes](), list(keys)
+        with database.reading(self.engine) as connection:
+            if not sql.inspect(connection).has_table(predictions.name):
+                return found
+            for begun in range(0, len(wanted), KEYS_PER_STATEMENT):
+                some = predictions.c.key.in_(wanted[begun : begun + KEYS_PER_STATEMENT])
+                found |= {
+                    str(key): bytes(content) for key, content in connection.execute(sql.select(predictions).where(some))
+                }
+        return found
+
     def _read_schemas(self, new: bool) -> set[Any]:
         """Return the schema versions stored in the database; empty if it has no table `about`."""
         if new:
@@ -314,7 +336,7 @@ class Store:
             tables = sql.inspect(connection).get_table_names()
             self._missing = _missing_columns(connection) if trials.name in tables else ()
             found = set(connection.execute(sql.select(about.c.schema)).scalars()) if about.name in tables else set()
-            if found == {SCHEMA} and not metadata.tables.keys() <= set(tables):
+            if found == {SCHEMA} and not metadata.tables.keys() - set(OPTIONAL) <= set(tables):
                 raise LookupError(f"tables are missing, of {', '.join(metadata.tables)}")
             return found
 

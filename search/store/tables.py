@@ -81,6 +81,18 @@ probes = sql.Table(
     ),
 )
 
+# Read only when asked for, in a table of its own: a trial's other columns are much shorter.
+predictions = sql.Table(
+    "predictions",
+    metadata,
+    sql.Column("key", sql.ForeignKey("trials.key"), primary_key=True),
+    # The bytes of `Predictions.to_bytes`.
+    sql.Column("content", sql.LargeBinary, nullable=False),
+)
+
+OPTIONAL = (predictions.name,)
+"""Tables that a store of an earlier version can lack. A driver creates them; for a reader they are empty."""
+
 RESULTS = (
     "architecture",
     "seed",

@@ -19,9 +19,9 @@ from resnet_space.modules import Survival
 from search.data import Images, Split, batches, steps_per_epoch
 from search.kernels.gpu import on_device
 from search.kernels.soundness import check_kernels, conditions_of
+from search.training.evaluation import errors
 from search.training.members import Group, Member
 from search.training.step import make_stepper
-from search.training.train import errors
 from search.trials.recipe import Recipe
 from search.trials.resources import Resources
 from search.trials.trial import TrialSpec

@@ -8,7 +8,6 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -18,26 +17,14 @@ from search.data import Images, Split, batches, steps_per_epoch
 from search.files.bucket import Place
 from search.kernels.gpu import on_device
 from search.training import checkpoint, propagation
+from search.training.evaluation import errors, latency_ms, on_test_split
 from search.training.execution import Execution
 from search.training.members import Group, Member, level, next_to_train
 from search.training.saving import CheckpointWriter
-from search.training.step import EagerStepper, autocast, make_stepper
+from search.training.step import EagerStepper, make_stepper
 from search.trials.events import Epoch, Event, Finished, Probe, Started
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
-
-LOOK = 512
-"""Batch size for measuring errors, over all networks."""
-
-LOOK_ON_GPU = 4096
-"""The same on a GPU, for images of up to 32x32; smaller for larger images, but at least `LOOK`."""
-
-TOP = 5
-MIN_CLASSES = 10
-"""With fewer classes, the share of images whose class is not among the `TOP` most likely ones is not measured."""
-
-PASSES = 11
-"""Number of timed forward passes; the latency is their median."""
 
 CPU = Execution()
 
@@ -270,8 +257,7 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
         reason = f"weights are not finite after step {member.state.step}"
         yield Finished(key, "diverged", reason, seconds=spent(member))
         return
-    within = (1, TOP) if images.classes >= MIN_CLASSES else (1,)
-    test_error, *top5_error = [found[0] for found in missed(model, images.test, images, recipe, device, within=within)]
+    predictions, top5_error = on_test_split(model, images, recipe, device)
     net = member.spec.architecture.key
     if net not in latencies:
         latencies[net] = latency_ms(model, images.shape, recipe, device)
@@ -286,11 +272,12 @@ def ended(member: Member, images: Images, device: str, latencies: dict[str, floa
     yield Finished(
         key,
         "complete",
-        test_error=test_error,
+        test_error=predictions.error,
         validation_error=member.state.history[-1].validation_error,
         latency_ms=latencies[net],
         seconds=spent(member),
-        top5_error=top5_error[0] if top5_error else None,
+        top5_error=top5_error,
+        predictions=predictions.to_bytes(),
     )
     if member.folder:
         # The consumer has the `Finished` event. A kill before this only repeats the test measurement, not the training.
@@ -321,68 +308,3 @@ def learning_rate(recipe: Recipe, step: int, total: int, *, warming_up: bool) ->
 def still_warming_up(recipe: Recipe, warming_up: bool, train_error: float) -> bool:
     """Whether the warm-up continues after an epoch with this training error."""
     return bool(warming_up and recipe.warm_up and train_error >= recipe.warm_up.until_error)
-
-
-def errors(
-    model: nn.Module, split: Split, images: Images, recipe: Recipe, device: str, *, networks: int = 1
-) -> list[float]:
-    """Return the fraction of a split that each network fused in a model classifies wrongly, in evaluation mode."""
-    [found] = missed(model, split, images, recipe, device, networks=networks)
-    return found
-
-
-@torch.no_grad()
-def missed(
-    model: nn.Module,
-    split: Split,
-    images: Images,
-    recipe: Recipe,
-    device: str,
-    *,
-    networks: int = 1,
-    within: Sequence[int] = (1,),
-) -> list[list[float]]:
-    """Return the fraction of a split whose class is not among a network's k most likely ones, in evaluation mode.
-
-    Returns:
-        For each k in `within`, one fraction for each network fused in the model.
-    """
-    model.eval()
-    wrong = torch.zeros(len(within), networks, dtype=torch.long, device=device)
-    size = -(-side_by_side(images.shape, device) // networks)
-    # One context for all batches: it casts weights to bf16 once.
-    with autocast(recipe, device):
-        for x, y in batches(split, batch_size=size, mean=images.mean, std=images.std, device=device):
-            logits: Tensor = model(x.repeat(1, networks, 1, 1).contiguous(memory_format=torch.channels_last))
-            logits = logits.reshape(len(y), networks, -1)
-            for row, k in zip(wrong, within, strict=True):
-                # `argmax` for one class, since `topk` chooses another class among equal logits.
-                likely = logits.argmax(2, keepdim=True) if k == 1 else logits.topk(k, dim=2).indices
-                row += (likely != y[:, None, None]).all(2).sum(0)
-    return [[number / len(split) for number in row] for row in wrong.tolist()]
-
-
-def side_by_side(shape: tuple[int, int, int], device: str) -> int:
-    """Return the batch size for evaluating images (C, H, W): larger on a GPU, where kernel launches are costly."""
-    _, height, width = shape
-    as_many = LOOK_ON_GPU * 32 * 32 // (height * width)
-    return min(max(LOOK, as_many), LOOK_ON_GPU) if device.startswith("cuda") else LOOK
-
-
-@torch.no_grad()
-def latency_ms(model: nn.Module, shape: tuple[int, int, int], recipe: Recipe, device: str) -> float:
-    """Return the milliseconds of a forward pass of one image in evaluation mode.
-
-    It is the median of `PASSES` passes, after the same number of warm-up passes.
-    """
-    model.eval()
-    image = torch.zeros(1, *shape, device=device).contiguous(memory_format=torch.channels_last)
-    taken = []
-    for _ in range(2 * PASSES):
-        began = time.perf_counter()
-        with autocast(recipe, device):
-            model(image)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        taken.append(time.perf_counter() - began)
-    return 1000 * median(taken[PASSES:])

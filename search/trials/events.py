@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Status = Literal["waiting", "running", "complete", "pruned", "diverged", "failed", "infeasible"]
@@ -72,7 +72,8 @@ class Finished:
     """How a trial ended. Errors are fractions; None if there was nothing to measure.
 
     `top5_error` is the share of test images whose class is not among the five most likely ones; None for data with few
-    classes. `latency_ms` is the median time of a forward pass of one image on the trial's device.
+    classes. `latency_ms` is the median time of a forward pass of one image on the trial's device. `predictions` are
+    those of the test images as bytes (`search.trials.predictions`); empty if they were not measured.
     """
 
     key: str
@@ -84,6 +85,7 @@ class Finished:
     seconds: float = 0.0
     traceback: str = ""
     top5_error: float | None = None
+    predictions: bytes = field(default=b"", repr=False)
 
 
 Event = Started | Epoch | Notice | Probe | Finished

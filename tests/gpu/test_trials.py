@@ -19,9 +19,10 @@ import search.training.work
 from resnet_space import build
 from search.data import Images, Split, batches
 from search.training.checkpoint import WEIGHTS
+from search.training.evaluation import errors
 from search.training.execution import Execution
 from search.training.export import export
-from search.training.train import errors, train, train_together
+from search.training.train import train, train_together
 from search.training.work import work
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 from search.trials.resources import Resources

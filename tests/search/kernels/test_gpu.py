@@ -19,10 +19,10 @@ from search.kernels.soundness import conditions_of
 from search.running import inline
 from search.running.preflight import Preflight
 from search.running.progress import Progress
-from search.training import train as training
+from search.training import evaluation
 from search.training import work as work_module
+from search.training.evaluation import errors, side_by_side
 from search.training.execution import Execution
-from search.training.train import errors, side_by_side
 from search.training.work import work
 from search.trials.events import Event, Finished, Notice
 from search.trials.resources import Resources
@@ -222,11 +222,11 @@ def test_a_split_is_evaluated_in_one_context_that_casts(
         made.append(arguments)
         return autocast(*arguments)
 
-    autocast = training.autocast
+    autocast = evaluation.autocast
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
     whole = errors(model, digits.test, digits, spec.recipe, "cpu")
-    monkeypatch.setattr(training, "autocast", counted)
-    monkeypatch.setattr(training, "LOOK", 10)
+    monkeypatch.setattr(evaluation, "autocast", counted)
+    monkeypatch.setattr(evaluation, "LOOK", 10)
     assert errors(model, digits.test, digits, spec.recipe, "cpu") == whole
     assert len(made) == 1
 

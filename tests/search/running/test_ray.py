@@ -27,6 +27,7 @@ from search.running import inline
 from search.running.ray.lost_workers import failure_cause
 from search.training.checkpoint import WEIGHTS
 from search.trials.events import Epoch, Event, Finished, Notice, Started
+from search.trials.predictions import Predictions
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
@@ -146,6 +147,7 @@ def inlined(jobs: dict[str, Job], tmp_path_factory: pytest.TempPathFactory) -> S
 @pytest.mark.parametrize(("name", "number"), [("two seeds", 0), ("two seeds", 1), ("after them", 0)])
 def test_a_trial_on_ray_has_the_numbers_of_one_inline(name: str, number: int, swept: Sweep, inlined: Sweep) -> None:
     assert swept.end(name, number).status == "complete"
+    assert Predictions.from_bytes(swept.end(name, number).predictions).error == swept.end(name, number).test_error
     assert measured(swept.of(name, number)) == measured(inlined.of(name, number))
 
 

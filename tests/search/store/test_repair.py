@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sweeping import sweep
 
@@ -20,11 +21,12 @@ from search.store.repair import RepairReport, repair
 from search.store.store import Store
 from search.store.tables import ADDED
 from search.trials.events import Epoch, Event, Finished, Probe, Started
+from search.trials.predictions import Predictions
 from search.trials.record import TrialRecord
 from search.trials.trial import Job, TrialSpec
 
 Trial = Callable[..., TrialSpec]
-Content = tuple[dict[str, TrialRecord], dict[tuple[str, int], Any], dict[tuple[str, int], Probe]]
+Content = tuple[dict[str, TrialRecord], dict[tuple[str, int], Any], dict[tuple[str, int], Probe], dict[str, bytes]]
 
 TRIALS, EPOCHS = 12, 8
 
@@ -33,7 +35,23 @@ def end(spec: TrialSpec) -> Finished:
     if spec.seed % 4 == 3:
         # Longer than a page, so that it continues elsewhere in the file.
         return Finished(spec.key, "failed", "OSError: gone", traceback=f"line of {spec.seed}\n" * 1600)
-    return Finished(spec.key, "complete", "", spec.seed / 64, spec.seed / 32, seconds=3.0, top5_error=spec.seed / 128)
+    return Finished(
+        spec.key,
+        "complete",
+        test_error=spec.seed / 64,
+        validation_error=spec.seed / 32,
+        seconds=3.0,
+        top5_error=spec.seed / 128,
+        predictions=predicted(spec.seed),
+    )
+
+
+def predicted(seed: int) -> bytes:
+    """The predictions of a trial for 300 images, `seed` of them wrong."""
+    label = np.arange(300) % 10
+    answer = np.where(np.arange(300) < seed, (label + 1) % 10, label)
+    loss = np.random.default_rng(seed).random(300)
+    return Predictions("0" * 16, label, answer, loss, np.full(300, 0.5)).to_bytes()
 
 
 def does(feed: Feed) -> None:
@@ -59,7 +77,8 @@ def at(folder: Path) -> Store:
 def content(store: Store) -> Content:
     records = {record.key: record for record in store.records()}
     curves = {(row["key"], row["epoch"]): row for row in store.curves().to_dict("records")}
-    return records, curves, {(probe.key, probe.epoch): probe for probe in store.propagation()}
+    probes = {(probe.key, probe.epoch): probe for probe in store.propagation()}
+    return records, curves, probes, store.predictions(records)
 
 
 def read(folder: Path) -> Content:
@@ -274,8 +293,36 @@ def test_a_trial_whose_key_does_not_match_is_not_recovered(whole: Path, truth: C
         connection.execute("UPDATE trials SET test_error = 'low' WHERE seed = 4")
     connection.close()
     found = repair(folder)
-    assert (found.trials, found.gaps, found.refused) == (TRIALS - 3, 0, 3 * (1 + EPOCHS + 1))
+    assert (found.trials, found.gaps, found.refused) == (TRIALS - 3, 0, 3 * (1 + EPOCHS + 1) + 2)
     assert_part_of(truth, read(folder))
+
+
+def test_predictions_that_do_not_match_their_checksum_are_not_recovered(
+    whole: Path, truth: Content, tmp_path: Path
+) -> None:
+    folder = damaged(whole, tmp_path / "run", lambda data: None)
+    (key, *_) = sorted(truth[3])
+    content = bytearray(truth[3][key])
+    content[len(content) // 2] ^= 1
+    with sqlite3.connect(folder / "trials.db") as connection:
+        connection.execute("UPDATE predictions SET content = ? WHERE key = ?", (bytes(content), key))
+    connection.close()
+    found = repair(folder)
+    assert (found.trials, found.gaps, found.refused) == (TRIALS, 0, 1)
+    assert truth[3].keys() - read(folder)[3].keys() == {key}
+
+
+def test_a_damaged_store_of_an_earlier_version_has_no_gap_where_predictions_would_be(
+    whole: Path, truth: Content, tmp_path: Path
+) -> None:
+    folder = damaged(whole, tmp_path / "run", lambda data: None)
+    with sqlite3.connect(folder / "trials.db") as connection:
+        connection.execute("DROP TABLE predictions")
+        connection.execute("UPDATE trials SET test_error = 'low' WHERE seed = 4")
+    connection.close()
+    found = repair(folder)
+    assert (found.trials, found.gaps) == (TRIALS - 1, 0)
+    assert read(folder)[3] == {}
 
 
 def test_a_store_of_another_schema_is_not_changed(whole: Path, tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from search.data import Images
-from search.training import members, step
-from search.training import train as training
+from search.training import evaluation, members, step
 from search.training.members import Group, Member
 from search.training.train import train, train_together
 from search.trials.events import Epoch, Finished
@@ -81,7 +80,7 @@ def test_a_network_in_bf16_is_compiled_once_too_and_computes_the_same(
 ) -> None:
     """With bf16 on a CPU, as on a GPU."""
     autocast = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
-    monkeypatch.setattr(training, "autocast", lambda *_: autocast())
+    monkeypatch.setattr(evaluation, "autocast", lambda *_: autocast())
     monkeypatch.setattr(step, "autocast", lambda *_: autocast())
     found = []
     for compiled in (False, True):

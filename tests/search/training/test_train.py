@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from resnet_space import Architecture, build
 from search.data import DataSet, Images, Split, batches, load
-from search.training import checkpoint
+from search.training import checkpoint, evaluation
 from search.training import train as training
+from search.training.evaluation import errors, missed
 from search.training.execution import Execution
-from search.training.train import errors, missed, train
+from search.training.train import train
 from search.trials.events import Epoch, Event, Finished, Started
 from search.trials.trial import TrialSpec
 
@@ -203,11 +204,11 @@ def test_the_test_split_is_read_only_at_the_end(trial: Trial, digits: Images) ->
 def test_the_test_split_is_measured_once(trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[Split] = []
 
-    def watched(model: Any, split: Split, *rest: Any, **named: Any) -> list[list[float]]:
+    def watched(split: Split, **settings: Any) -> Iterator[tuple[Tensor, Tensor]]:
         measured.append(split)
-        return missed(model, split, *rest, **named)
+        return batches(split, **settings)
 
-    monkeypatch.setattr(training, "missed", watched)
+    monkeypatch.setattr(evaluation, "batches", watched)
     list(train(trial(epochs=3), digits))
     assert [split is digits.test for split in measured] == [False, False, False, True]
     assert all(split is digits.validation for split in measured[:3])

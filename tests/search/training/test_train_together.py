@@ -16,11 +16,12 @@ from torch import Tensor
 
 from resnet_space.fused import Unfusable
 from search.data import Images, Split, batches
-from search.training import checkpoint
+from search.training import checkpoint, evaluation
 from search.training import train as training
 from search.training.members import Group, Member, next_to_train
 from search.training.train import train, train_together
 from search.trials.events import Epoch, Event, Finished, Probe, Started
+from search.trials.predictions import Predictions
 from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
@@ -68,7 +69,8 @@ def exactly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def doubled(split: Split, **settings: Any) -> Iterator[tuple[Tensor, Tensor]]:
         return ((x.double(), y) for x, y in batches(split, **settings))
 
-    monkeypatch.setattr(training, "batches", doubled)
+    for module in (training, evaluation):
+        monkeypatch.setattr(module, "batches", doubled)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield
@@ -122,6 +124,9 @@ def test_a_trial_reports_the_same_together_as_alone(recipe: dict[str, Any], tria
         (end,), (end_alone,) = of(spec.key, told, Finished), of(spec.key, alone, Finished)
         assert end.status == end_alone.status == "complete"
         assert end.test_error == pytest.approx(end_alone.test_error, abs=0.02)
+        seen, seen_alone = (Predictions.from_bytes(each.predictions) for each in (end, end_alone))
+        assert seen.error == end.test_error
+        assert seen.loss == pytest.approx(seen_alone.loss, rel=0.01, abs=0.01)
 
 
 def test_trials_report_how_many_train_together(trial: Trial, few: Images) -> None:
