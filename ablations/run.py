@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ from ablations.agreement import Agreement, agreement
 from ablations.factor_effects import Effect, effect_notes, effects
 from ablations.findings import Finding, best, findings
 from ablations.outcomes import Outcomes, outcomes
+from ablations.predicted_arms import PredictedArms
 from ablations.study import Ablation
 from ablations.summary import ArmSummary, summarise
+from ablations.two_way import TwoWay
 from resnet_space import Architecture
 from search.files.folder import RunFolder
 from search.measures.catalogue import MEASURES, Measure
@@ -41,6 +43,8 @@ class AblationRun:
     reasons: list[tuple[str, str, int]]
     others: int
     """The number of stored trials that do not belong to this run; they are in none of the fields above."""
+    predictions: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """The predictions of complete trials for the test images, as they are stored, by trial key."""
 
     @classmethod
     def of(cls, study: Ablation, folder: RunFolder, store: Store) -> AblationRun:
@@ -69,6 +73,7 @@ class AblationRun:
             Liveness.of(folder, standing).counts,
             standing.reasons,
             others,
+            store.predictions(keys),
         )
 
     @cached_property
@@ -108,6 +113,15 @@ class AblationRun:
         """The arm that is better than every other arm; None if there is none."""
         complete = [arm.arm for arm in self.summaries if not arm.unfinished and not arm.lost]
         return best(self.study, self.outcomes, complete)
+
+    @cached_property
+    def predicted(self) -> PredictedArms:
+        """The predictions of arms for the test images."""
+        return PredictedArms.of(self.nets, self.records, self.predictions)
+
+    def image_interval(self, found: Finding) -> TwoWay | None:
+        """Return the interval of a comparison on images like the test images; None if it cannot be computed."""
+        return self.predicted.interval(self.study, found)
 
     @cached_property
     def agreement(self) -> Agreement | None:

@@ -92,9 +92,9 @@ def variance_of_images(d: NDArray[Any]) -> float:
     if images < 2:
         return 0.0
     by_image = d.mean(axis=0)
-    variance = float(by_image.var(ddof=1)) / images
+    variance: float = float(by_image.var(ddof=1)) / images
     if seeds < 2:
-        return variance
+        return float(variance)
     rest = d - d.mean(axis=1, keepdims=True) - by_image + d.mean()
     interaction = float((rest**2).sum()) / ((seeds - 1) * (images - 1))
-    return max(0.0, variance - interaction / (seeds * images))
+    return float(max(0.0, variance - interaction / (seeds * images)))

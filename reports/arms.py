@@ -35,12 +35,15 @@ COLUMNS: tuple[str, ...] = (
     "measure",
     "n_failed",
     "median",
+    "low_images",
+    "high_images",
 )
 """Columns of CSV and Parquet. Errors and differences are fractions; missing values are empty.
 
 `failed` counts trials that failed by a fault of the machine or the program; `n_failed` those that diverged or failed to
 train, which are outcomes of the arm. `median` is over all outcomes. `open` is the number of waiting trials. Differences
-are by the `measure` of the study.
+are by the `measure` of the study. `delta_low` and `delta_high` are the interval over seeds, on these test images;
+`low_images` and `high_images` the one over seeds and images, on images like these.
 """
 
 OF_A_MEASURE = ("mean", "std", "n", "censored")
@@ -89,6 +92,8 @@ def rows(run: AblationRun) -> list[dict[str, Any]]:
                 "p_adjusted": found.p_adjusted,
                 "verdict": found.verdict,
             }
+            if both := run.image_interval(found):
+                row |= {"low_images": both.low_images, "high_images": both.high_images}
         for measure in run.study.shown_measures[1:]:
             values, never = arm.values(measure), arm.censored.get(measure.name, ())
             mean, std = fmean(values) if values else None, stdev(values) if len(values) > 1 else None

@@ -136,8 +136,10 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     A word is the final status of a trial, None a waiting trial. A list is a complete trial's validation errors by
     epoch; the last one is its test error, and training errors are half of them. The first arm is the baseline. Arms are
     gates with different biases, or with `factors` the cells of a design. Called again for a folder, it continues that
-    run.
+    run. With `predicted`, predictions for the test images are stored, and errors are rounded to whole images.
     """
+    from answers import predictions_with_error
+
     from ablations.plan import AblationPlan
     from ablations.run import AblationRun
     from ablations.study import Ablation
@@ -145,7 +147,14 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     from search.running.plan import start_run
     from search.trials.events import Epoch, Finished
 
-    def make(results: dict[str, list[Any]], *, folder: str = "run", epochs: int = 0, **fields: Any) -> AblationRun:
+    def make(
+        results: dict[str, list[Any]],
+        *,
+        folder: str = "run",
+        epochs: int = 0,
+        predicted: bool = False,
+        **fields: Any,
+    ) -> AblationRun:
         listed = {
             "arms": {
                 name: {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -place}}}
@@ -178,6 +187,11 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
                         store.write(Epoch(spec.key, epoch, epoch, 0.1, 1 / epoch, *errors, 1.0, 1.0))
                     if isinstance(value, str):
                         store.write(Finished(spec.key, value, "because"))
+                    elif value is not None and predicted:
+                        made = predictions_with_error(value, digits, seed=seed)
+                        store.write(
+                            Finished(spec.key, "complete", "", made.error, value, 1.0, 1.0, predictions=made.to_bytes())
+                        )
                     elif value is not None:
                         store.write(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
         read = api.open_run(tmp_path / folder)

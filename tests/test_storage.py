@@ -14,6 +14,7 @@ import pytest
 from processes import still
 from verbs import Cli
 
+from reports.document.image_tables import NOTHING_STORED
 from search.files.lock import lock_folder
 from search.store.claims import registered
 from search.store.store import Store
@@ -163,7 +164,8 @@ def test_a_damaged_store_names_the_remedy_and_the_run_resumes_after_repair(resne
     assert resnet_space("report", "here").status in (0, 2), "there can be no trial left to report"
     again = resnet_space("run", *STUDY, "--out", "here")
     assert again.status == 0, again.err
-    assert again.out == ran.out
+    # The predictions of a complete trial can be lost: it does not run again, and the report says so.
+    assert again.out.replace(f"{NOTHING_STORED}\n", "") == ran.out
 
 
 def test_repair_refuses_a_folder_without_a_store(resnet_space: Cli, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ablations.published import Published
 from ablations.run import AblationRun
 from reports import published as published_results
-from reports.document import arm_figures, arm_tables
+from reports.document import arm_figures, arm_tables, image_figures, image_tables
 from reports.document.answer import answer
 from reports.document.arm_notes import brief_notes, by_other_measures, changed
 from reports.document.every_run import Fact, failed_trials, page, setting
@@ -53,6 +53,25 @@ def equal_complexity(run: AblationRun, _: Sequence[Published]) -> Section | None
 def effects_of_factors(run: AblationRun, _: Sequence[Published]) -> Section | None:
     table = arm_tables.effects(run)
     return Section("Effects of the factors", [table]) if table else None
+
+
+def by_image(run: AblationRun, _: Sequence[Published]) -> Section | None:
+    """Return what the predictions for single test images say, or that they are not stored; None without results."""
+    lines = list(image_tables.missing(run))
+    if not run.predicted.arms:
+        return Section("Test images", [Text(lines)], brief=[Text(lines)]) if lines else None
+    blocks = [
+        image_tables.intervals(run),
+        image_tables.agreement(run),
+        image_tables.probabilities(run),
+        image_tables.errors_by_class(run),
+        image_tables.confusions(run),
+        image_tables.images(run),
+        image_figures.pictures(run),
+        Text(lines) if lines else None,
+    ]
+    spoken = [*image_tables.verdicts(run), *lines]
+    return Section("Test images", [block for block in blocks if block], brief=[Text(spoken)] if spoken else [])
 
 
 def learning_curves(run: AblationRun, _: Sequence[Published]) -> Section | None:
@@ -103,6 +122,7 @@ SECTIONS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ..
     differences,
     equal_complexity,
     effects_of_factors,
+    by_image,
     learning_curves,
     error_against_complexity,
     signal_propagation,

@@ -49,7 +49,9 @@ def _by(run: AblationRun, measure: Measure) -> list[Finding]:
 def _forest(run: AblationRun, measure: Measure) -> Picture:
     caption = (
         f"Difference of each arm from {run.study.control} in {measure.words}, in {_unit(measure)}, with its interval. "
-        "Filled: resolved; hollow: not resolved." + _drawn_arms_note(run)
+        "Filled: resolved; hollow: not resolved."
+        + (" Thin: the interval over seeds and images, on images like the test images." if _thin(run, measure) else "")
+        + _drawn_arms_note(run)
     )
     stem = "differences" if measure == run.study.measure else f"differences-{_stem(measure)}"
     return Picture(stem, partial(_draw_forest, run, measure), caption, _forest_in_words(run, measure))
@@ -76,6 +78,8 @@ def _draw_forest(run: AblationRun, measure: Measure) -> Figure:
             resolved=found.resolved,
             planned=found.planned,
             note="" if found.difference.delta is not None else found.verdict,
+            low_images=both.low_images if (both := run.image_interval(found)) else None,
+            high_images=both.high_images if both else None,
         )
         for found in _by(run, measure)
         if found.arm in index
@@ -93,8 +97,20 @@ def _draw_forest(run: AblationRun, measure: Measure) -> Figure:
 def _forest_in_words(run: AblationRun, measure: Measure) -> str:
     """Return a text alternative of the figure of differences."""
     index = drawn(run)
-    spans = [f"{found.arm}: {_span(found)}" for found in _by(run, measure) if found.arm in index]
-    return "; ".join(spans) or "no comparison"
+    rows = [f"{found.arm}: {_span(found)}{_images(run, found)}" for found in _by(run, measure) if found.arm in index]
+    return "; ".join(rows) or "no comparison"
+
+
+def _thin(run: AblationRun, measure: Measure) -> bool:
+    return any(run.image_interval(found) for found in _by(run, measure))
+
+
+def _images(run: AblationRun, found: Finding) -> str:
+    both = run.image_interval(found)
+    if both is None:
+        return ""
+    low, high = (found.measure.signed(end) for end in (both.low_images, both.high_images))
+    return f" (on images like these from {low} to {high})"
 
 
 def _span(found: Finding) -> str:

@@ -23,7 +23,10 @@ DOTTED = (0, (1, 1))
 
 @dataclass(frozen=True)
 class Bar:
-    """An arm's value minus that of the baseline, with its interval; `note` explains a missing one."""
+    """An arm's value minus that of the baseline, with its interval; `note` explains a missing one.
+
+    `low_images` and `high_images` are the ends of the interval that also includes the choice of test images.
+    """
 
     arm: str
     index: int
@@ -33,6 +36,8 @@ class Bar:
     resolved: bool
     planned: bool
     note: str = ""
+    low_images: float | None = None
+    high_images: float | None = None
 
 
 def forest(
@@ -48,9 +53,9 @@ def forest(
     """Return a forest plot: one row per arm, its difference from the baseline, in percentage points by default.
 
     `times` is the factor from the differences to numbers of the `unit`. Points are filled if resolved and hollow if
-    not. The grey band is ±`margin`: differences within it do not matter. If some arm extends more than ten times as far
-    from zero as the nearest quarter of the arms, the axis is logarithmic beyond a threshold on both sides of zero; the
-    axis label gives the threshold.
+    not. A thin line is the interval on images like the test images. The grey band is ±`margin`: differences within it
+    do not matter. If some arm extends more than ten times as far from zero as the nearest quarter of the arms, the axis
+    is logarithmic beyond a threshold on both sides of zero; the axis label gives the threshold.
     """
     with style.applied():
         figure = sheet(WIDE, 0.165 * max(len(bars), 3) + 0.95, {}, title)
@@ -64,13 +69,16 @@ def forest(
         axes.tick_params(axis="y", left=False)
         axes.grid(False, axis="y")
         rows = [(_shown(bar.delta, times), _shown(bar.low, times), _shown(bar.high, times)) for bar in bars]
-        _differences(axes, [[end for end in row if finite(end)] for row in rows], _shown(margin or 0, times))
+        outer = [(_shown(bar.low_images, times), _shown(bar.high_images, times)) for bar in bars]
+        spans = [[end for end in (*row, *more) if finite(end)] for row, more in zip(rows, outer, strict=True)]
+        _differences(axes, spans, _shown(margin or 0, times))
         if margin:
             axes.axvspan(-times * margin, times * margin, color=GREY, alpha=0.15, linewidth=0, zorder=0)
         axes.axvline(0, color="black", linewidth=0.6, zorder=1)
-        for at, (bar, row, label) in enumerate(zip(bars, rows, axes.get_yticklabels(), strict=True)):
+        for at, (bar, row, more, label) in enumerate(zip(bars, rows, outer, axes.get_yticklabels(), strict=True)):
             label.set_gid(f"arm-{bar.index}-name")
             _row(axes, at, bar, *row)
+            _images(axes, at, bar, row, more)
         if keys := _keys([bar for bar, (delta, _, _) in zip(bars, rows, strict=True) if finite(delta)], margin):
             figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
         return style.settle(figure)
@@ -118,6 +126,14 @@ def _row(axes: Axes, at: int, bar: Bar, delta: float, low: float, high: float) -
     axes.text(1.02, at, text.rstrip(), parse_math=False, gid=f"{gid}-note", **place)
 
 
+def _images(axes: Axes, at: int, bar: Bar, row: tuple[float, float, float], ends: tuple[float, float]) -> None:
+    """Draw the parts of the interval on images like these that are outside of the interval over seeds."""
+    if all(map(finite, (*row, *ends))):
+        thin: dict[str, Any] = {"color": colour(bar.index), "linewidth": 0.5, "marker": "|", "markersize": 3}
+        xs = [ends[0], row[1], math.nan, row[2], ends[1]]
+        axes.plot(xs, [at] * len(xs), markevery=[0, len(xs) - 1], gid=f"arm-{bar.index}-images", **thin)
+
+
 def _keys(bars: Sequence[Bar], margin: float | None) -> list[Line2D | Patch]:
     """Return the legend entries that the figure needs: resolved or not, planned or not, margin."""
     dot: dict[str, Any] = {"marker": "o", "markersize": 4.2, "linestyle": "", "color": "black"}
@@ -128,6 +144,8 @@ def _keys(bars: Sequence[Bar], margin: float | None) -> list[Line2D | Patch]:
         keys.append(Line2D([], [], label="not resolved", markerfacecolor="white", **dot))
     if any(not bar.planned for bar in bars):
         keys.append(Line2D([], [], label="not planned", color="black", linestyle=DOTTED))
+    if any(finite(bar.low_images) for bar in bars):
+        keys.append(Line2D([], [], label="images like these", color="black", linewidth=0.5, marker="|", markersize=3))
     if margin:
         keys.append(Patch(color=GREY, alpha=0.15, linewidth=0, label=f"±{100 * margin:g} points"))
     return keys

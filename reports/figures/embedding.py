@@ -115,7 +115,8 @@ def _name(element: ET.Element, used: set[str], prefix: str) -> None:
     elif name in used:
         element.set("id", f"{prefix}-{name}")
     if (target := element.attrib.pop(f"{XLINK}href", None)) is not None:
-        element.set("href", f"#{prefix}-{target.removeprefix('#')}")
+        # A picture is its own content, `data:image/png;...`; anything else is the id of another element.
+        element.set("href", f"#{prefix}-{target[1:]}" if target.startswith("#") else target)
     if (clip := element.get("clip-path")) is not None:
         element.set("clip-path", clip.replace("url(#", f"url(#{prefix}-"))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from search.data.augment import augmented, flip, normalise, pad_and_crop
     from search.data.batching import batches, steps_per_epoch
     from search.data.images import Images, Split
-    from search.data.loading import load
+    from search.data.loading import load, load_if_ready
 
 __all__ = [
     "DATASETS",
@@ -32,6 +32,7 @@ __all__ = [
     "batches",
     "flip",
     "load",
+    "load_if_ready",
     "normalise",
     "pad_and_crop",
     "steps_per_epoch",
@@ -45,6 +46,7 @@ _WITH_TORCH = {
     "batches": "batching",
     "flip": "augment",
     "load": "loading",
+    "load_if_ready": "loading",
     "normalise": "augment",
     "pad_and_crop": "augment",
     "steps_per_epoch": "batching",

@@ -19,7 +19,7 @@ from search.data.catalogue import DATASETS
 from search.data.description import DataSet
 from search.data.divide import divide, subset
 from search.data.images import Images, Split
-from search.data.source import Contents, Labelled, Loader
+from search.data.source import Contents, Labelled, Loader, Source
 
 Arrays = tuple[NDArray[Any], NDArray[np.int64]]
 """Images (N, C, H, W) and labels (N,)."""
@@ -40,18 +40,38 @@ def load(data: DataSet, *, root: str | Path | None = None, download: bool = Fals
     Raises:
         InputError: missing (and how to get it), damaged (which file), too large for memory, or too few images.
     """
-    place = root if root is not None else data.root
-    module, function = DATASETS[data.name].loader.split(":")
-    loader = cast(Loader, getattr(import_module(module), function))
-    try:
-        source = loader(data, Path(place).expanduser() if place is not None else None, download)
-    except (OSError, RuntimeError) as error:  # a path that is too long, an unknown ~user, or no permission
-        raise InputError(f"data.root: {place}: {getattr(error, 'strerror', None) or error}") from None
+    source = _find(data, root if root is not None else data.root, download)
 
     def build() -> Images:
         return assemble(data, source.read())
 
     return shared.shared_images(shared.entry_name(data, source.files), build) if source.files else build()
+
+
+def load_if_ready(data: DataSet) -> Images | None:
+    """Return the images of a data set if that takes no time: from this machine's shared copy, or from this package.
+
+    None if files would have to be read first, or images made: a report must not do that, which can take minutes.
+    """
+    if DATASETS[data.name].origin == "made":
+        return None
+    try:
+        source = _find(data, data.root, download=False)
+        if not source.files:
+            return assemble(data, source.read())
+        return shared.existing_images(shared.entry_name(data, source.files))
+    except (InputError, OSError):
+        return None
+
+
+def _find(data: DataSet, place: str | Path | None, download: bool) -> Source:
+    """Find a data set in `place`, or where its loader looks by default."""
+    module, function = DATASETS[data.name].loader.split(":")
+    loader = cast(Loader, getattr(import_module(module), function))
+    try:
+        return loader(data, Path(place).expanduser() if place is not None else None, download)
+    except (OSError, RuntimeError) as error:  # a path that is too long, an unknown ~user, or no permission
+        raise InputError(f"data.root: {place}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def assemble(data: DataSet, contents: Contents) -> Images:

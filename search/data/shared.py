@@ -71,6 +71,11 @@ def shared_images(name: str, build: Callable[[], Images], *, folder: Path | None
         return build()
 
 
+def existing_images(name: str) -> Images | None:
+    """Return the entry of this name if it is complete; nothing is built or written."""
+    return _open_entry(cache_folder() / "images" / name)
+
+
 def _build_entry(entry: Path, build: Callable[[], Images]) -> Images:
     made = build()
     try:

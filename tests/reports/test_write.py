@@ -77,10 +77,19 @@ def test_csv_has_one_row_per_arm_with_the_documented_columns(ablation: Make) -> 
     assert [row["arm"] for row in rows] == list(ERRORS)
     documented = "arm, key, n, error_mean, error_std, delta, delta_low, delta_high, p_adjusted, outcome, params, macs"
     assert set(documented.split(", ")) | {"published_error"} <= set(rows[0])
+    assert list(rows[0])[-2:] == ["low_images", "high_images"]
+    assert {row["low_images"] for row in rows} == {""}, "nothing is stored of single images"
     assert float(rows[1]["delta"]) == pytest.approx(0.3006667, rel=1e-5)
     assert float(rows[1]["delta_low"]) < float(rows[1]["delta"]) < float(rows[1]["delta_high"])
     assert rows[0]["delta"] == ""
     assert (rows[2]["n"], rows[2]["diverged"]) == ("2", "1")
+
+
+def test_csv_has_the_interval_on_images_like_these(ablation: Make) -> None:
+    rows = list(csv.DictReader(io.StringIO(arms.as_csv(ablation(ERRORS, planned=PLANNED, predicted=True)))))
+    assert rows[0]["low_images"] == ""
+    ends = [float(rows[1][name]) for name in ("low_images", "delta_low", "delta_high", "high_images")]
+    assert ends == sorted(ends)
 
 
 def test_parquet_has_the_same_content_as_csv(ablation: Make) -> None:

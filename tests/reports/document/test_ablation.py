@@ -12,6 +12,7 @@ from ablations.published import catalogue
 from ablations.run import AblationRun
 from reports import html, markdown
 from reports.document.ablation import SECTIONS
+from reports.document.image_tables import NOTHING_STORED
 from reports.page import Cell, Facts, Grid, Page, Picture, Text
 from reports.published import LABEL
 from resnet_space.api import document
@@ -48,7 +49,7 @@ def test_sections_have_a_fixed_order_and_empty_sections_are_left_out(ablation: M
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
 def test_every_section_with_content_is_on_the_page(section: Callable[..., Any], ablation: Make) -> None:
-    run = ablation(ERRORS, planned=PLANNED, epochs=2)
+    run = ablation(ERRORS, planned=PLANNED, epochs=2, predicted=True)
     made = section(run, ())
     assert (made is not None and made.heading) in [*headings(document(run)), False]
 
@@ -136,13 +137,14 @@ def test_failed_and_diverged_trials_are_reported_with_an_exact_interval_and_by_r
 
 def test_a_terminal_shows_the_answer_then_the_table_and_at_most_six_notes(ablation: Make) -> None:
     page = document(ablation(ERRORS, planned=PLANNED, question="Is it so?"))
-    (finding, arms, notes), (lost,) = [section.brief for section in page.sections if section.brief]
+    (finding, arms, notes), (images,), (lost,) = [section.brief for section in page.sections if section.brief]
     assert finding == Text([page.answer])
     assert isinstance(arms, Grid)
     assert arms.caption == "Is it so?"
     assert isinstance(notes, Text)
     assert len(notes.lines) <= 6
     assert "diverged or failed to train: lost 1 of 3." in notes.lines
+    assert images == Text([NOTHING_STORED])
     assert lost == Text(["1 of 9 trials diverged: because"])
 
 

@@ -53,6 +53,18 @@ def test_a_comparison_that_was_not_planned_is_dotted() -> None:
     assert "not planned" in texts_in(figure)
 
 
+def test_the_interval_on_images_like_these_continues_the_other_as_a_thin_line() -> None:
+    figure = forest([bar(1, 0.01, half=0.005, low_images=-0.01, high_images=0.03), bar(2, 0.01)], baseline="identity")
+    (thin,) = part(figure, "arm-1-images")
+    assert list(thin.get_xdata()) == pytest.approx([-1.0, 0.5, math.nan, 1.5, 3.0], nan_ok=True)
+    low, high = axis_of(figure).get_xlim()
+    assert low < -1
+    assert high > 3
+    assert "images like these" in texts_in(figure)
+    assert part(figure, "arm-2-images") == []
+    assert "images like these" not in texts_in(forest([bar(1, 0.1)], baseline="identity"))
+
+
 @pytest.mark.parametrize("delta", [None, math.nan, math.inf])
 def test_an_arm_without_a_number_has_a_row_with_the_reason(delta: float | None) -> None:
     bars = [bar(1, 0.1), Bar("gone", 2, delta, None, None, False, True, "2 of 3 diverged")]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from resnet_space.errors import InputError
-from search.data import DATASETS, DataSet, Images, Split, load
+from search.data import DATASETS, DataSet, Images, Split, load, load_if_ready
 from search.data.digits import EMBEDDED, library_rows, read_rows
 from search.data.loading import moments
 from search.data.memory import check_fit
@@ -169,3 +169,24 @@ def test_pictures_that_cannot_fit_are_refused_before_one_is_read(tmp_path: Path)
     data = described("imagefolder", tmp_path).model_copy(update={"size": 10_000_000})
     with pytest.raises(InputError, match=r"make it smaller with data.size or data.limit"):
         load(data)
+
+
+def test_a_set_that_is_read_from_files_is_ready_once_it_has_been_read(tmp_path: Path) -> None:
+    """A report asks for it: it must not read a folder of pictures first."""
+    file = tmp_path / "set.npz"
+    np.savez(file, x=np.arange(60 * 64, dtype=np.uint8).reshape(60, 8, 8), y=np.arange(60) % 3)
+    data = DataSet(name="npz", root=str(file))
+    assert load_if_ready(data) is None
+    whole = load(data)
+    ready = load_if_ready(data)
+    assert ready is not None
+    assert ready.fingerprint == whole.fingerprint
+    file.unlink()
+    assert load_if_ready(data) is None, "nothing says that it is still the same"
+
+
+def test_the_set_of_this_package_is_always_ready_and_one_that_is_made_never() -> None:
+    ready = load_if_ready(DataSet(name="digits"))
+    assert ready is not None
+    assert ready.fingerprint == load(DataSet(name="digits")).fingerprint
+    assert load_if_ready(DataSet(name="fake", size=1, samples=1_000_000_000)) is None
