@@ -10,7 +10,7 @@ from ablations import alpha_spending
 from ablations.findings import Finding
 from ablations.predictions import ArmPredictions, paired_errors
 from ablations.study import Ablation
-from ablations.two_way import TwoWay, with_images
+from ablations.two_way import TwoWay, over_divisions, with_images
 from resnet_space import Architecture
 from search.trials.predictions import Predictions
 from search.trials.record import TrialRecord
@@ -21,12 +21,12 @@ MEASURE = "test_error"
 
 @dataclass(frozen=True, eq=False)
 class PredictedArms:
-    """The predictions of arms for the same test images."""
+    """The predictions of arms for the test images: the same ones, or with `data.split: seed` each seed's own."""
 
     arms: Mapping[str, ArmPredictions]
     """By name; without arms of which nothing is stored."""
     split: str
-    """The digest of the test split; empty if nothing is stored."""
+    """The digest of the test split; empty if nothing is stored, or if seeds have test images of their own."""
     missing: int
     """The number of complete trials without predictions: of an earlier version, or lost in a repair."""
     unusable: int
@@ -34,9 +34,17 @@ class PredictedArms:
 
     @classmethod
     def of(
-        cls, nets: Mapping[str, Architecture], records: Iterable[TrialRecord], stored: Mapping[str, bytes]
+        cls,
+        nets: Mapping[str, Architecture],
+        records: Iterable[TrialRecord],
+        stored: Mapping[str, bytes],
+        *,
+        by_seed: bool = False,
     ) -> PredictedArms:
-        """Read the predictions of complete trials from their bytes by trial key."""
+        """Read the predictions of complete trials from their bytes by trial key.
+
+        The test images are those of most trials; with `by_seed`, of most trials of each seed.
+        """
         complete = [record for record in records if record.status == "complete"]
         classes = {net.key: net.classes for net in nets.values()}
         found: list[tuple[TrialRecord, Predictions]] = []
@@ -44,27 +52,37 @@ class PredictedArms:
             if content := stored.get(record.key):
                 made = _read(content, record, classes.get(record.architecture, 0))
                 found += [(record, made)] if made else []
-        splits = Counter((made.split, made.label.tobytes()) for _, made in found)
-        chosen = max(splits, key=lambda split: splits[split], default=("", b""))
+        tested: dict[int, Counter[Tested]] = {}
+        for record, made in found:
+            tested.setdefault(record.seed if by_seed else 0, Counter())[_tested(made)] += 1
+        chosen = {seed: max(counts, key=lambda each: counts[each]) for seed, counts in tested.items()}
+        # Divisions have splits of equal sizes.
+        images = max((len(made) for _, made in found), default=0)
         by_net: dict[str, dict[int, Predictions]] = {}
         for record, made in found:
-            if (made.split, made.label.tobytes()) == chosen:
+            if len(made) == images and _tested(made) == chosen[record.seed if by_seed else 0]:
                 by_net.setdefault(record.architecture, {})[record.seed] = made
         stacked = {key: ArmPredictions.of(by_seed) for key, by_seed in by_net.items()}
-        used = sum(len(by_seed) for by_seed in by_net.values())
+        splits = {digest for digest, _ in chosen.values()}
         with_content = sum(record.key in stored for record in complete)
         return cls(
             arms={name: stacked[net.key] for name, net in nets.items() if net.key in stacked},
-            split=chosen[0],
+            split=splits.pop() if len(splits) == 1 else "",
             missing=len(complete) - with_content,
-            unusable=with_content - used,
+            unusable=with_content - sum(len(by_seed) for by_seed in by_net.values()),
         )
 
-    def interval(self, study: Ablation, found: Finding) -> TwoWay | None:
+    @property
+    def same_images(self) -> bool:
+        """Whether all seeds have the same test images."""
+        return bool(self.split)
+
+    def interval(self, study: Ablation, found: Finding, *, train: int | None = None) -> TwoWay | None:
         """Return the intervals of a comparison, on these test images and on images like these.
 
         The first is the finding's own. None if there is none, if the study compares validation errors, or if no seed of
-        the comparison has predictions of both arms.
+        the comparison has predictions of both arms. `train` is the number of training images, which is needed if seeds
+        have test images of their own.
         """
         seen = found.difference
         arm, other = self.arms.get(found.arm), self.arms.get(found.versus)
@@ -72,12 +90,24 @@ class PredictedArms:
             return None
         if seen.delta is None or seen.low is None or seen.high is None:
             return None
+        half = (seen.high - seen.low) / 2
+        if not self.same_images:
+            test = arm.label.shape[1]
+            return over_divisions(seen.delta, half, seen.n, train=train, test=test) if train else None
         d = paired_errors(arm, other)
         if not len(d):
             return None
         done = len(study.analyses_up_to(seen.n + len(seen.missing)))
         confidence = alpha_spending.interval_confidence(done, len(study.analyses))
-        return with_images(seen.delta, (seen.high - seen.low) / 2, d, confidence)
+        return with_images(seen.delta, half, d, confidence)
+
+
+Tested = tuple[str, bytes]
+"""The digest of a test split, and its labels."""
+
+
+def _tested(made: Predictions) -> Tested:
+    return made.split, made.label.tobytes()
 
 
 def _read(content: bytes, record: TrialRecord, classes: int) -> Predictions | None:

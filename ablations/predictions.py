@@ -1,6 +1,6 @@
 """What the stored predictions of arms say: errors by class, confusions, agreement of arms, and calibration.
 
-Every function is of arms tested on the same I images, with one network per seed.
+An arm has one network per seed. `overlap` and `most_different` need networks that were tested on the same images.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class ArmPredictions:
-    """The predictions of an arm's S networks, one per seed, for the I images of a test split."""
+    """The predictions of an arm's S networks, one per seed, for the I images of a test split.
+
+    With `data.split: seed` each seed can have test images of its own.
+    """
 
     seeds: tuple[int, ...]
     label: NDArray[np.integer[Any]]
-    """(I,)"""
+    """(S, I) the true classes."""
     predicted: NDArray[np.integer[Any]]
     """(S, I)"""
     loss: NDArray[np.floating[Any]]
@@ -42,7 +45,7 @@ class ArmPredictions:
         each = [by_seed[seed] for seed in seeds]
         return cls(
             seeds,
-            each[0].label,
+            np.stack([one.label for one in each]),
             np.stack([one.predicted for one in each]),
             np.stack([one.loss for one in each]),
             np.stack([one.confidence for one in each]),
@@ -69,8 +72,9 @@ def class_errors(arm: ArmPredictions, classes: int) -> Floats:
 
     NaN for a class without test images.
     """
-    of_class = np.bincount(arm.label, minlength=classes)
-    wrong = np.bincount(arm.label, weights=arm.wrong.mean(axis=0), minlength=classes)
+    label = arm.label.ravel()
+    of_class = np.bincount(label, minlength=classes)
+    wrong = np.bincount(label, weights=arm.wrong.ravel(), minlength=classes)
     return np.asarray(np.divide(wrong, of_class, out=np.full(classes, np.nan), where=of_class > 0))
 
 
@@ -80,7 +84,7 @@ def confusion(arm: ArmPredictions, classes: int) -> Floats:
     Rows add up to 1; a row is NaN for a class without test images.
     """
     pairs = arm.label.astype(np.int64) * classes + arm.predicted
-    counts = np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes) / len(arm.seeds)
+    counts = np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
     of_class = counts.sum(axis=1, keepdims=True)
     return np.asarray(np.divide(counts, of_class, out=np.full(counts.shape, np.nan), where=of_class > 0))
 

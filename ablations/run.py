@@ -117,11 +117,12 @@ class AblationRun:
     @cached_property
     def predicted(self) -> PredictedArms:
         """The predictions of arms for the test images."""
-        return PredictedArms.of(self.nets, self.records, self.predictions)
+        return PredictedArms.of(self.nets, self.records, self.predictions, by_seed=self.study.data.split == "seed")
 
     def image_interval(self, found: Finding) -> TwoWay | None:
         """Return the interval of a comparison on images like the test images; None if it cannot be computed."""
-        return self.predicted.interval(self.study, found)
+        facts = self.folder.data
+        return self.predicted.interval(self.study, found, train=facts["splits"]["train"]["images"] if facts else None)
 
     @cached_property
     def agreement(self) -> Agreement | None:

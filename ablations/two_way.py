@@ -34,8 +34,9 @@ class TwoWay:
     high_images: float
     share: float
     """The share of the images in the squared half-width of the interval over both, 0 to 1."""
-    differing: int
-    """The number of images for which the arms' error over the seeds differs: the only ones that decide anything."""
+    differing: int | None
+    """The number of images for which the arms' error over the seeds differs, which are the only ones that decide
+    anything; None if each seed has test images of its own."""
     images: int
 
 
@@ -98,3 +99,24 @@ def variance_of_images(d: NDArray[Any]) -> float:
     rest = d - d.mean(axis=1, keepdims=True) - by_image + d.mean()
     interaction = float((rest**2).sum()) / ((seeds - 1) * (images - 1))
     return float(max(0.0, variance - interaction / (seeds * images)))
+
+
+def over_divisions(delta: float, half: float, seeds: int, *, train: int, test: int) -> TwoWay:
+    """Return the interval delta ± half over S seeds that each have a division of their own, and the one on new images.
+
+    Divisions of the same images overlap, so their results vary less than those of new images would. The corrected
+    half-width is half * √(1 + S test/train), of `test` and `train` images per seed. Nadeau and Bengio 2003, Machine
+    Learning 52, 239-281.
+    """
+    ratio = seeds * test / train
+    both = half * sqrt(1 + ratio)
+    return TwoWay(
+        delta=delta,
+        low=delta - half,
+        high=delta + half,
+        low_images=delta - both,
+        high_images=delta + both,
+        share=ratio / (1 + ratio) if half else 0.0,
+        differing=None,
+        images=test,
+    )

@@ -144,6 +144,7 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
     from ablations.run import AblationRun
     from ablations.study import Ablation
     from resnet_space import api
+    from search.data import load
     from search.running.plan import start_run
     from search.trials.events import Epoch, Finished
 
@@ -174,7 +175,8 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
                 **fields,
             }
         )
-        plan = AblationPlan.of(study, digits)
+        by_seed = study.data.split == "seed"
+        plan = AblationPlan.of(study, load(study.data) if by_seed else digits)
         with start_run(plan, tmp_path / folder) as (_, store):
             for name, values in results.items():
                 for seed, value in enumerate(values):
@@ -188,7 +190,8 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
                     if isinstance(value, str):
                         store.write(Finished(spec.key, value, "because"))
                     elif value is not None and predicted:
-                        made = predictions_with_error(value, digits, seed=seed)
+                        own = load(study.data, seed=seed) if by_seed else digits
+                        made = predictions_with_error(value, own, seed=seed)
                         store.write(
                             Finished(spec.key, "complete", "", made.error, value, 1.0, 1.0, predictions=made.to_bytes())
                         )

@@ -60,14 +60,15 @@ def by_image(run: AblationRun, _: Sequence[Published]) -> Section | None:
     lines = list(image_tables.missing(run))
     if not run.predicted.arms:
         return Section("Test images", [Text(lines)], brief=[Text(lines)]) if lines else None
+    same = run.predicted.same_images
     blocks = [
         image_tables.intervals(run),
-        image_tables.agreement(run),
+        image_tables.agreement(run) if same else None,
         image_tables.probabilities(run),
         image_tables.errors_by_class(run),
         image_tables.confusions(run),
-        image_tables.images(run),
-        image_figures.pictures(run),
+        image_tables.images(run) if same else None,
+        image_figures.pictures(run) if same else None,
         Text(lines) if lines else None,
     ]
     spoken = [*image_tables.verdicts(run), *lines]

@@ -62,7 +62,7 @@ def setting(run: Run, *, network: Sequence[Fact] = (), seeds: str, planned: Sequ
     recipe = study.recipe.model_dump(mode="json", exclude_defaults=True)
     facts = [
         *network,
-        ("data", f"{study.data.name}, validation {study.data.validation:g}, test {study.data.test:g}"),
+        ("data", f"{study.data.name}, validation {study.data.validation:g}, test {study.data.test:g}{_divided(run)}"),
         ("recipe", ", ".join(f"{name}: {value}" for name, value in recipe.items())),
         ("seeds", seeds),
         *planned,
@@ -72,6 +72,10 @@ def setting(run: Run, *, network: Sequence[Fact] = (), seeds: str, planned: Sequ
     background = [line for line in (f"Source: {study.source}." if study.source else "", study.notes) if line]
     blocks: list[Block] = [Text(background)] if background else []
     return Section("Setting", [*blocks, Facts(facts)])
+
+
+def _divided(run: Run) -> str:
+    return ", divided anew for each seed" if run.study.data.split == "seed" else ""
 
 
 def _sessions(run: Run, sessions: Sequence[Mapping[str, Any]]) -> list[Fact]:

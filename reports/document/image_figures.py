@@ -33,7 +33,7 @@ def pictures(run: AblationRun) -> Picture | Text | None:
         return Text(["Their pictures are not shown: this machine has no copy of the data set that it has read."])
     if images.digests["test"] != run.predicted.split:
         return Text(["Their pictures are not shown: the data set on this machine has other test images."])
-    names, label = class_names(run), next(iter(run.predicted.arms.values())).label
+    names, label = class_names(run), next(iter(run.predicted.arms.values())).label[0]
     titles = [f"{number}: {names[int(label[at])]}" for number, at in enumerate(chosen, 1)]
     size = "x".join(map(str, images.shape[1:]))
     alt = "Test images: " + "; ".join(f"{title}, image {at}" for title, at in zip(titles, chosen, strict=True))

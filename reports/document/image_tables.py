@@ -49,11 +49,12 @@ def missing(run: AblationRun) -> Iterator[str]:
 
 def verdicts(run: AblationRun) -> Iterator[str]:
     """Yield one line per planned comparison, or per comparison if none was planned: is 0 in the interval over both?"""
+    like = "the {:,} test images" if run.predicted.same_images else "each seed's {:,} test images"
     planned = [found for found in run.findings if found.planned] or run.findings[:MOST_ARMS]
     for found in planned:
         if both := run.image_interval(found):
             yield (
-                f"{found.arm} against {found.versus}, on images like the {both.images:,} test images: "
+                f"{found.arm} against {found.versus}, on images like {like.format(both.images)}: "
                 f"{interval(both.delta, both.low_images, both.high_images)} points; 0 is "
                 f"{'outside' if excludes_zero(both) else 'inside'}."
             )
@@ -68,23 +69,38 @@ def intervals(run: AblationRun) -> Grid | None:
     known = [(found, both) for found in run.findings if (both := run.image_interval(found))]
     if not known:
         return None
-    index = indices(run)
-    return Grid(
+    index, images = indices(run), f"{known[0][1].images:,} test images"
+    made = Grid(
         "On these test images, and on images like these",
         INTERVALS,
         INTERVALS[2:],
         [_interval(found, both) for found, both in known],
         [index[found.arm] for found, _ in known],
         notes=[
-            "on these images: over pairs of seeds; it holds for networks that are trained again, and for these "
-            f"{known[0][1].images:,} test images.",
-            "on images like these: over seeds and images; it holds for other test images of the same kind, too. Every "
-            "interval is of its comparison alone, without adjustment. Bold: 0 is outside.",
-            "due to images: the share of the test images in the squared width; with more seeds it increases, with more "
-            "test images it decreases. deciding: test images on which the two arms differ; below about ten, the "
-            "interval is too short.",
+            *(_of_the_same_images(images) if run.predicted.same_images else _of_divisions(images)),
+            "Every interval is of its comparison alone, without adjustment. Bold: 0 is outside.",
         ],
     )
+    return made.without_empty_columns()
+
+
+def _of_the_same_images(images: str) -> list[str]:
+    return [
+        f"on these images: over pairs of seeds; it holds for networks that are trained again, and for these {images}.",
+        "on images like these: over seeds and images; it holds for other test images of the same kind, too.",
+        "due to images: the share of the test images in the squared width; with more seeds it increases, with more "
+        "test images it decreases. deciding: test images on which the two arms differ; below about ten, the interval "
+        "is too short.",
+    ]
+
+
+def _of_divisions(images: str) -> list[str]:
+    return [
+        f"on these images: over pairs of seeds, each with its own division of the data and {images}; it holds for "
+        "other divisions of the same data.",
+        "on images like these: it holds for other data of the same kind, too. It is wider by √(1 + seeds * test images "
+        "/ training images), since divisions of the same data overlap (Nadeau and Bengio 2003).",
+    ]
 
 
 def _interval(found: Finding, both: TwoWay) -> list[Cell]:
@@ -94,7 +110,7 @@ def _interval(found: Finding, both: TwoWay) -> list[Cell]:
         Cell(interval(both.delta, both.low, both.high), both.delta),
         Cell(span(both.low_images, both.high_images), both.low_images, "resolved" if excludes_zero(both) else ""),
         Cell(f"{both.share:.0%}", both.share),
-        Cell(f"{both.differing:,} of {both.images:,}", both.differing),
+        Cell("" if both.differing is None else f"{both.differing:,} of {both.images:,}", both.differing),
     ]
 
 
@@ -203,7 +219,7 @@ def images(run: AblationRun) -> Grid | None:
     if not chosen:
         return None
     arms = dict(list(run.predicted.arms.items())[:MOST_ARMS])
-    label = next(iter(arms.values())).label
+    label = next(iter(arms.values())).label[0]
     headings = (*IMAGES, *arms)
     rows = [
         [

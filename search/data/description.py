@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
@@ -25,6 +25,9 @@ class DataSet(Description):
     """A directory, or for npz a file. Where the data are, and not which data, so it is not part of a trial's key."""
     validation: ProperProportion = 0.1
     test: ProperProportion = 0.2
+    split: Annotated[Literal["fixed", "seed"], Field(exclude_if=lambda split: split == "fixed")] = "fixed"
+    """`seed`: each seed has its own division of the images into training, validation and test. A split that the set has
+    of its own stays as it is. The default is in no stored study, and so changes none of an earlier version."""
     limit: Count | None = None
     """Maximum number of training images, with the same proportions of classes: for quick tests."""
     size: Count | None = None
@@ -62,6 +65,10 @@ class DataSet(Description):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"anyOf": [handler(core), {"enum": list(DATASETS)}]}
+
+    def division(self, seed: int) -> int | None:
+        """Return the number of the division for a trial with this seed; None for the fixed one."""
+        return seed if self.split == "seed" else None
 
     def setting(self, name: str) -> int:
         """Return `size`, `classes`, `samples` or `channels`: the given value, or the catalogue's default."""

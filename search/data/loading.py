@@ -28,7 +28,7 @@ IMAGES_PER_CHUNK = 4096
 """The number of images that are converted to float64 at a time."""
 
 
-def load(data: DataSet, *, root: str | Path | None = None, download: bool = False) -> Images:
+def load(data: DataSet, *, root: str | Path | None = None, download: bool = False, seed: int = 0) -> Images:
     """Return the images of a data set, divided, in memory; from this machine's shared copy if there is one.
 
         load(DataSet(name="cifar10"), root="/data", download=True)
@@ -36,6 +36,7 @@ def load(data: DataSet, *, root: str | Path | None = None, download: bool = Fals
     Args:
         root: where the data are on this machine, instead of `data.root`; unused by sets that are not read from files.
         download: download the data with torchvision if they are missing.
+        seed: the seed whose division is returned, with `data.split: seed`. `fingerprint` is the same for all seeds.
 
     Raises:
         InputError: missing (and how to get it), damaged (which file), too large for memory, or too few images.
@@ -43,12 +44,12 @@ def load(data: DataSet, *, root: str | Path | None = None, download: bool = Fals
     source = _find(data, root if root is not None else data.root, download)
 
     def build() -> Images:
-        return assemble(data, source.read())
+        return assemble(data, source.read(), seed)
 
-    return shared.shared_images(shared.entry_name(data, source.files), build) if source.files else build()
+    return shared.shared_images(shared.entry_name(data, source.files, seed), build) if source.files else build()
 
 
-def load_if_ready(data: DataSet) -> Images | None:
+def load_if_ready(data: DataSet, *, seed: int = 0) -> Images | None:
     """Return the images of a data set if that takes no time: from this machine's shared copy, or from this package.
 
     None if files would have to be read first, or images made: a report must not do that, which can take minutes.
@@ -58,8 +59,8 @@ def load_if_ready(data: DataSet) -> Images | None:
     try:
         source = _find(data, data.root, download=False)
         if not source.files:
-            return assemble(data, source.read())
-        return shared.existing_images(shared.entry_name(data, source.files))
+            return assemble(data, source.read(), seed)
+        return shared.existing_images(shared.entry_name(data, source.files, seed))
     except (InputError, OSError):
         return None
 
@@ -74,14 +75,14 @@ def _find(data: DataSet, place: str | Path | None, download: bool) -> Source:
         raise InputError(f"data.root: {place}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def assemble(data: DataSet, contents: Contents) -> Images:
+def assemble(data: DataSet, contents: Contents, seed: int = 0) -> Images:
     """Divide the images, renumber labels, and measure the training images.
 
     Raises:
-        InputError: labels out of range, too few images or classes, or too large for memory.
+        InputError: labels out of range, too few images or classes, too large for memory, or nothing to divide by seed.
     """
     contents, names = _labels_from_zero(data, contents)
-    chosen = _split_indices(data, contents)
+    chosen = _split_indices(data, contents, data.division(seed))
     _, channels, height, width = contents.train.x.shape
     memory.check_fit(
         data.name,
@@ -97,6 +98,9 @@ def assemble(data: DataSet, contents: Contents) -> Images:
     splits = {name: Split(torch.from_numpy(x), torch.from_numpy(y)) for name, (x, y) in arrays.items()}
     mean, std = moments(arrays["train"][0])
     whole, digests = fingerprints(arrays)
+    if data.split == "seed":
+        # One for all seeds: a run's trials have one fingerprint, and the seed in a trial's key names the division.
+        whole = undivided_fingerprint(data, contents)
     return Images(
         train=splits["train"],
         validation=splits["validation"],
@@ -111,14 +115,21 @@ def assemble(data: DataSet, contents: Contents) -> Images:
     )
 
 
-def _split_indices(data: DataSet, contents: Contents) -> dict[str, tuple[Labelled, NDArray[np.int64]]]:
+def _split_indices(
+    data: DataSet, contents: Contents, division: int | None
+) -> dict[str, tuple[Labelled, NDArray[np.int64]]]:
     """Return for each split the part that its images come from, and their indices in it."""
     given = {"validation": contents.validation, "test": contents.test}
     fractions = {"validation": data.validation, "test": data.test}
     wanted = [name for name, part in given.items() if part is None]
-    rest, *parts = divide(contents.train.y, [fractions[name] for name in wanted])
+    if division is not None and not wanted:
+        raise InputError(
+            f"data.split: 'seed' divides nothing: data set {data.name!r} has validation and test images of its own; "
+            "leave it out, or remove one of the two from the data"
+        )
+    rest, *parts = divide(contents.train.y, [fractions[name] for name in wanted], division)
     if data.limit is not None:
-        rest = rest[subset(contents.train.y[rest], data.limit)]
+        rest = rest[subset(contents.train.y[rest], data.limit, division)]
     chosen = {"train": (contents.train, rest)}
     chosen |= {name: (contents.train, part) for name, part in zip(wanted, parts, strict=True)}
     chosen |= {name: (part, np.arange(len(part.y))) for name, part in given.items() if part is not None}
@@ -181,3 +192,17 @@ def fingerprints(arrays: Mapping[str, Arrays]) -> tuple[str, dict[str, str]]:
                 digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
                 digest.update(content)
     return whole.hexdigest()[:16], {name: digest.hexdigest()[:16] for name, digest in parts.items()}
+
+
+def undivided_fingerprint(data: DataSet, contents: Contents) -> str:
+    """Return 16 hex digits of SHA-256 over all images before they are divided, and over what a division depends on."""
+    digest = hashlib.sha256(f"split by seed {data.validation} {data.test} {data.limit}\n".encode())
+    for name in ("train", "validation", "test"):
+        part: Labelled | None = getattr(contents, name)
+        if part is not None:
+            digest.update(f"{name} {part.x.dtype.str} {part.x.shape}\n".encode())
+            for start in range(0, len(part.y), IMAGES_PER_CHUNK):
+                rows = np.arange(start, min(start + IMAGES_PER_CHUNK, len(part.y)))
+                digest.update(np.ascontiguousarray(part.x[rows]).data)
+            digest.update(np.ascontiguousarray(part.y).data)
+    return digest.hexdigest()[:16]

@@ -38,12 +38,16 @@ ABOUT_FILE = "about.json"
 log = logging.getLogger(__name__)
 
 
-def entry_name(data: DataSet, files: Iterable[Path]) -> str:
+def entry_name(data: DataSet, files: Iterable[Path], seed: int = 0) -> str:
     """Return the name of an entry; it changes if a source file is changed, moved or touched.
+
+    With `data.split: seed` each seed has its own entry.
 
     It depends on mtime and also on ctime: copying tools set mtime, but only the system sets ctime.
     """
     digest = hashlib.sha256(f"{FORMAT} {SPLIT_SEED} {data.model_dump_json(exclude={'root'})}\n".encode())
+    if (division := data.division(seed)) is not None:
+        digest.update(f"division {division}\n".encode())
     for file in files:
         state = file.stat()
         known = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_dev)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError, unknown
@@ -15,6 +15,10 @@ from search.store.stored import StoredRun
 from search.training.export import weights_of
 from search.trials.study import Study
 
+OTHER_DIVISION = (
+    "the mean and standard deviation that normalise the images are those of seed {seed}'s division of the data, and "
+    "this machine has no copy of it; export where that trial ran"
+)
 UNKNOWN_INPUTS = (
     "the mean and standard deviation that normalise the images, and the names of the classes, are not known: an "
     "earlier version ran all sessions and did not store them; the same `resnet-space run` command stores them now"
@@ -55,14 +59,16 @@ def choose(stored: StoredRun, name: str) -> Choice:
     key = _key(name, stored.arms(keys), keys)
     net = Architecture.of(store.architectures([key])[key])
     trials = frame[(frame["architecture"] == key) & (frame["status"] == "complete")].sort_values("validation_error")
-    inputs = _inputs(folder, study, net)
+    inputs, note = _inputs(folder, study, net), UNKNOWN_INPUTS
     facts: dict[str, str | int | float] = {"study": study.name, "data": study.data.name}
     weights = weights_of(folder.checkpoints, list(trials["key"]))
     if weights:
         (best,) = trials[trials["key"] == weights.parent.name].to_dict("records")
         facts |= {"trial": weights.parent.name, "seed": int(best["seed"])}
         facts |= {name: float(best[name]) for name in ("validation_error", "test_error")}
-    return Choice(net, weights, facts, inputs, [note for note in (left_out, "" if inputs else UNKNOWN_INPUTS) if note])
+        if inputs and study.data.split == "seed":
+            inputs, note = _inputs_of_seed(inputs, study, int(best["seed"])), OTHER_DIVISION.format(seed=best["seed"])
+    return Choice(net, weights, facts, inputs, [each for each in (left_out, "" if inputs else note) if each])
 
 
 def _inputs(folder: RunFolder, study: Study, net: Architecture) -> Inputs | None:
@@ -71,6 +77,17 @@ def _inputs(folder: RunFolder, study: Study, net: Architecture) -> Inputs | None
         return Inputs.of(data, study.data, net) if data else None
     except InputError as error:
         raise InputError(f"{folder.manifest}: {error}") from None
+
+
+def _inputs_of_seed(inputs: Inputs, study: Study, seed: int) -> Inputs | None:
+    """Return the inputs with the mean and deviation of a seed's own training images; None if they are not at hand.
+
+    The manifest has those of the first seed.
+    """
+    from search.data import load_if_ready
+
+    images = load_if_ready(study.data, seed=seed)
+    return replace(inputs, mean=images.mean, std=images.std) if images else None
 
 
 def _key(name: str, arms: Mapping[str, str], keys: list[str]) -> str:

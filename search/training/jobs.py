@@ -102,6 +102,9 @@ def max_together(spec: TrialSpec, resources: Resources, steps: int) -> int:
 def max_together_by_settings(spec: TrialSpec, resources: Resources, steps: int) -> int:
     """Return the same limit for any network, from the settings and the length of the trial alone."""
     fuse = resources.fuse
+    if spec.data.split == "seed":
+        # A fused network sees one validation split, and each seed has its own.
+        return 1
     if fuse == "off" or (fuse == "auto" and (spec.recipe.compile or steps < MIN_STEPS_TO_MEASURE)):
         return 1
     return MAX_TRIALS_PER_JOB if fuse == "auto" else fuse

@@ -92,7 +92,7 @@ def _attempts(
     folder = checkpoints / spec.key if checkpoints else None
     for left in reversed(range(tries)):
         try:
-            images = _images(spec.data, spec.fingerprint)
+            images = _images(spec.data, spec.fingerprint, spec.data.division(spec.seed))
             found = check_job_kernels([spec], resources)
             yield from _kernel_notices(spec, found)
             execution = Execution.of(resources, found.detours)
@@ -162,7 +162,8 @@ def _train_together(
 ) -> Generator[Event]:
     """Train a job's trials together and yield their events; yield none if they should train one by one."""
     first = job.trials[0]
-    if len(job.trials) == 1 or resources.fuse == "off":
+    # Seeds with divisions of their own train on different images.
+    if len(job.trials) == 1 or resources.fuse == "off" or first.data.split == "seed":
         return
     if deaths := record.deaths:
         yield Notice(first.key, f"{deaths[-1]}; trials that trained together now train one after another")
@@ -174,7 +175,7 @@ def _train_together(
 def _train_fused(job: Job, resources: Resources, checkpoints: Place | None) -> Iterator[Event]:
     """Do the same if it is faster; nothing else prevents it."""
     first = job.trials[0]
-    images = _images(first.data, first.fingerprint)
+    images = _images(first.data, first.fingerprint, None)
     steps = first.recipe.total_steps(steps_per_epoch(len(images.train), first.recipe.batch_size))
     faster = job.together if job.together is not None else speedup(job.trials, images, resources, steps=steps)
     if faster:
@@ -186,8 +187,8 @@ def _train_fused(job: Job, resources: Resources, checkpoints: Place | None) -> I
 
 
 @lru_cache(maxsize=2)
-def _images(data: DataSet, fingerprint: str) -> Images:
-    images = load(data)
+def _images(data: DataSet, fingerprint: str, division: int | None) -> Images:
+    images = load(data, seed=division or 0)
     if images.fingerprint != fingerprint:
         # The results would be stored under the fingerprint of other data.
         raise InputError(

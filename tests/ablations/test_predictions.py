@@ -32,7 +32,8 @@ def arm(predicted: Any, label: Any, *, seeds: tuple[int, ...] = (), loss: Any = 
     predicted = np.atleast_2d(predicted)
     shape = predicted.shape
     losses = np.zeros(shape) if loss is None else np.broadcast_to(loss, shape)
-    return ArmPredictions(seeds or tuple(range(shape[0])), np.asarray(label), predicted, losses, np.full(shape, 0.5))
+    labels = np.broadcast_to(label, shape)
+    return ArmPredictions(seeds or tuple(range(shape[0])), labels, predicted, losses, np.full(shape, 0.5))
 
 
 @st.composite
@@ -44,8 +45,7 @@ def arms(draw: st.DrawFn) -> ArmPredictions:
 
 @given(arms())
 def test_the_confusion_matrix_is_that_of_all_seeds(one: ArmPredictions) -> None:
-    label = np.tile(one.label, len(one.seeds))
-    counts = confusion_matrix(label, one.predicted.ravel(), labels=range(CLASSES))
+    counts = confusion_matrix(one.label.ravel(), one.predicted.ravel(), labels=range(CLASSES))
     found = confusion(one, CLASSES)
     for true, row in enumerate(counts):
         if row.sum():
@@ -58,7 +58,7 @@ def test_the_confusion_matrix_is_that_of_all_seeds(one: ArmPredictions) -> None:
 def test_the_errors_of_classes_are_what_is_beside_the_diagonal_and_average_to_the_error(one: ArmPredictions) -> None:
     errors = class_errors(one, CLASSES)
     np.testing.assert_allclose(errors, 1 - np.diag(confusion(one, CLASSES)), atol=1e-12)
-    of_class = np.bincount(one.label, minlength=CLASSES)
+    of_class = np.bincount(one.label.ravel(), minlength=CLASSES)
     assert (np.nan_to_num(errors) * of_class).sum() / of_class.sum() == pytest.approx(one.wrong.mean())
 
 
@@ -107,7 +107,7 @@ def test_networks_without_errors_share_none() -> None:
 @given(arms(), arms())
 def test_agreement_does_not_depend_on_the_order_of_the_arms(one: ArmPredictions, other: ArmPredictions) -> None:
     images = min(one.predicted.shape[1], other.predicted.shape[1])
-    first, second = (arm(each.predicted[:, :images], one.label[:images]) for each in (one, other))
+    first, second = (arm(each.predicted[:, :images], one.label[0, :images]) for each in (one, other))
     there, back = overlap(first, second), overlap(second, first)
     assert there is not None
     assert back is not None

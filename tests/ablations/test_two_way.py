@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from ablations import effects
-from ablations.two_way import two_way, variance_of_images, with_images
+from ablations.two_way import over_divisions, two_way, variance_of_images, with_images
 
 IMAGES, DRAWS = 400, 300
 
@@ -53,6 +53,25 @@ def test_without_hard_images_of_their_own_both_intervals_hold(seeds: int, spread
     over_seeds, over_both = covered(seeds, own=0.0, spread=spread)
     assert over_seeds > 0.92
     assert over_both >= over_seeds
+
+
+@pytest.mark.parametrize("seeds", [5, 20])
+def test_over_divisions_of_the_same_images_the_interval_on_new_images_holds_and_the_other_does_not(seeds: int) -> None:
+    """Two equal networks with hard images of their own, tested on another fifth of the same images by each seed."""
+    rng, test, train = np.random.default_rng(seeds), IMAGES // 5, IMAGES * 7 // 10
+    inside = np.zeros(2)
+    for _ in range(DRAWS):
+        d = rng.beta(0.05, 0.45, IMAGES) - rng.beta(0.05, 0.45, IMAGES)
+        each = [d[rng.permutation(IMAGES)[:test]].mean() for _ in range(seeds)]
+        paired = effects.difference(
+            dict(enumerate(each)), dict.fromkeys(range(seeds), 0.0), planned=range(seeds), resampled=False
+        )
+        assert paired.delta is not None
+        assert paired.low is not None
+        found = over_divisions(paired.delta, paired.delta - paired.low, seeds, train=train, test=test)
+        inside += (found.low <= 0 <= found.high, found.low_images <= 0 <= found.high_images)
+    assert inside[0] / DRAWS < 0.9
+    assert inside[1] / DRAWS > 0.93
 
 
 @pytest.mark.parametrize("seeds", [3, 10])

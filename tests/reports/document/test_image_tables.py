@@ -194,6 +194,26 @@ def test_pictures_are_shown_only_if_the_data_are_at_hand_and_the_same(
     assert "has other test images" in found.lines[0]
 
 
+def test_seeds_with_test_images_of_their_own_have_an_interval_over_divisions(ablation: Make) -> None:
+    run = ablation(ERRORS, predicted=True, data={"name": "digits", "limit": 200, "split": "seed"})
+    found = grid(run, "On these test images, and on images like these")
+    assert "deciding" not in found.headings
+    assert any("Nadeau and Bengio 2003" in note for note in found.notes)
+    both = run.image_interval(run.findings[0])
+    assert both is not None
+    # Of 3 seeds, with 200 images for training and 359 for test.
+    assert both.high_images - both.delta == pytest.approx((both.high - both.delta) * (1 + 3 * 359 / 200) ** 0.5)
+    captions = [block.caption for block in blocks(document(run), SECTION) if isinstance(block, Grid)]
+    assert captions == [
+        "On these test images, and on images like these",
+        "Probabilities",
+        "Errors by class, %",
+        "Most frequent confusions, %",
+    ]
+    (brief,) = [section.brief for section in document(run).sections if section.heading == SECTION]
+    assert "on images like each seed's 359 test images" in brief[0].lines[0]  # type: ignore[union-attr]
+
+
 def test_names_of_classes_are_numbers_if_none_are_stored(ablation: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     run = ablation(ERRORS, predicted=True)
     monkeypatch.setattr(type(run.folder), "data", None)

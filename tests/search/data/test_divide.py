@@ -50,6 +50,22 @@ def test_a_division_is_the_same_in_every_version() -> None:
     assert [part.tolist() for part in divide(y, [0.1, 0.2])[1:]] == PUBLISHED
 
 
+def test_the_division_of_a_seed_is_the_same_in_every_version() -> None:
+    y = np.repeat([0, 1], 10)
+    assert {seed: [part.tolist() for part in divide(y, [0.1, 0.2], seed)[1:]] for seed in OF_SEEDS} == OF_SEEDS
+
+
+@given(LABELS, FRACTIONS, st.integers(0, 2**80))
+@settings(max_examples=50, deadline=None)
+def test_every_seed_has_a_division_with_parts_of_the_same_sizes(
+    y: np.ndarray, fractions: list[float], seed: int
+) -> None:
+    fixed, own = divide(y, fractions), divide(y, fractions, seed)
+    assert sorted(np.concatenate(own)) == list(range(len(y)))
+    for one, other in zip(fixed, own, strict=True):
+        assert np.bincount(y[one], minlength=5).tolist() == np.bincount(y[other], minlength=5).tolist()
+
+
 def test_fifty_thousand_images_in_ten_classes_give_45k_and_5k_evenly() -> None:
     y = np.arange(50_000) % 10
     rest, part = divide(y, [0.1])
@@ -68,4 +84,5 @@ def test_a_limit_below_the_number_of_classes_is_refused() -> None:
 
 
 PUBLISHED = [[2, 13], [0, 6, 10, 19]]
+OF_SEEDS = {3: [[6, 15], [5, 7, 12, 14]], 2**70: [[4, 17], [0, 1, 10, 15]]}
 """Fixed: if it changed, earlier and later trials would be evaluated on different images."""

@@ -10,7 +10,9 @@ from resnet_space import api
 from resnet_space.api.folders import open_folder
 from resnet_space.api.studies import load
 from resnet_space.errors import InputError
-from search.running.choice import Choice
+from search.data import DataSet
+from search.data import load as images
+from search.running.choice import OTHER_DIVISION, Choice
 from search.running.choice import choose as choose_stored
 
 
@@ -48,3 +50,20 @@ def test_the_weights_are_those_of_the_trial_with_the_lowest_validation_error(fol
 def test_an_unknown_name_is_refused_with_the_existing_names(folder: Path, name: str) -> None:
     with pytest.raises(InputError, match="--arm: unknown network"):
         choose(folder, name)
+
+
+def test_a_network_of_a_seed_with_its_own_division_has_the_mean_of_its_own_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"width": 0.125, "stages.*.units": 1, "recipe.epochs": 1, "seeds": 3, "data.split": "seed"}
+    api.run(load("transitions", changes=changes), tmp_path / "run", inline=True)
+    arms = list(load("transitions").model_dump()["arms"])
+    found = [choose(tmp_path / "run", arm) for arm in arms]
+    for choice in found:
+        assert choice.inputs
+        own = images(DataSet(name="digits", split="seed"), seed=int(choice.facts["seed"]))
+        assert (choice.inputs.mean, choice.inputs.std) == (own.mean, own.std)
+    monkeypatch.setattr("search.data.loading.load_if_ready", lambda *_, **__: None)
+    choice = choose(tmp_path / "run", arms[0])
+    assert choice.inputs is None
+    assert choice.notes == [OTHER_DIVISION.format(seed=choice.facts["seed"])]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError
+from search.data import DataSet
 from search.store.store import Store
 from search.training.jobs import MIN_STEPS_TO_MEASURE, PastJobs, make_jobs, parts_per_arm, split_evenly
 from search.trials.events import Started
@@ -101,6 +102,12 @@ def test_networks_that_cannot_be_fused_and_compiled_ones_are_jobs_of_one(trial: 
     assert [len(job) for job in shapes(skipping, workers=1, fuse=3)] == [1, 1, 1]
     compiled = [trial(seed=seed, compile=True) for seed in range(3)]
     assert [len(job) for job in shapes(compiled, workers=1)] == [1, 1, 1]
+
+
+def test_seeds_with_divisions_of_their_own_are_jobs_of_one(trial: Trial) -> None:
+    specs = [trial(seed=seed, data=DataSet(name="digits", limit=200, split="seed"), epochs=100) for seed in range(3)]
+    made = make_jobs(specs, Resources(fuse=4), workers=1, steps=1000)
+    assert [len(job.trials) for job in made] == [1, 1, 1]
 
 
 def test_long_jobs_come_first(trial: Trial, tiny_net: Architecture) -> None:

@@ -18,6 +18,7 @@ from search.running import inline
 from search.training.train import train
 from search.training.work import work
 from search.trials.events import Epoch, Event, Finished, Started
+from search.trials.predictions import Predictions
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
@@ -57,6 +58,26 @@ def test_a_job_reports_its_trials_one_after_another(trial: Trial, digits: Images
     assert kinds == [Started, Epoch, Epoch, Finished] * 2
     assert [event.key for event in events] == [specs[0].key] * 4 + [specs[1].key] * 4
     assert events[-1].test_error == list(train(specs[1], digits))[-1].test_error
+
+
+@pytest.mark.parametrize("together", [None, True])
+def test_seeds_with_divisions_of_their_own_train_alone_on_their_own_images(trial: Trial, together: bool | None) -> None:
+    data = DataSet(name="digits", limit=200, split="seed")
+    specs = [trial(seed=seed, data=data, epochs=1) for seed in range(2)]
+    job = Job(
+        trials=tuple(TrialSpec.of(each.model_dump() | {"fingerprint": load(data).fingerprint}) for each in specs),
+        together=together,
+    )
+    events = list(work(job, Resources(fuse=2), None))
+    assert [event.together for event in events if isinstance(event, Started)] == [1, 1]
+    ends = [event for event in events if isinstance(event, Finished)]
+    for spec, end in zip(job.trials, ends, strict=True):
+        own = load(data, seed=spec.seed)
+        assert Predictions.from_bytes(end.predictions).split == own.digests["test"]
+        *_, alone = train(spec, own)
+        assert isinstance(alone, Finished)
+        assert (end.test_error, end.validation_error) == (alone.test_error, alone.validation_error)
+    assert ends[0].predictions != ends[1].predictions
 
 
 def test_an_error_is_reported_with_reason_and_traceback_and_the_job_continues(trial: Trial, broken: TrialSpec) -> None:
