@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from ablations import alpha_spending
 from ablations.findings import Finding
 from ablations.predictions import ArmPredictions, paired_errors
 from ablations.study import Ablation
@@ -15,8 +14,8 @@ from resnet_space import Architecture
 from search.trials.predictions import Predictions
 from search.trials.record import TrialRecord
 
-MEASURE = "test_error"
-"""The measure of a study that predictions are of. Predictions for the validation split are not stored."""
+SPLIT = "test"
+"""The split that predictions are stored for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,29 +76,26 @@ class PredictedArms:
         """Whether all seeds have the same test images."""
         return bool(self.split)
 
-    def interval(self, study: Ablation, found: Finding, *, train: int | None = None) -> TwoWay | None:
+    def interval(
+        self, study: Ablation, found: Finding, *, failed: Collection[int] = (), train: int | None = None
+    ) -> TwoWay | None:
         """Return the intervals of a comparison, on these test images and on images like these.
 
         The first is the finding's own. None if there is none, if the study compares validation errors, or if no seed of
-        the comparison has predictions of both arms. `train` is the number of training images, which is needed if seeds
-        have test images of their own.
+        the comparison has predictions of both arms. `failed` are seeds that the difference leaves out; `train` is the
+        number of training images, which is needed if seeds have test images of their own.
         """
         seen = found.difference
         arm, other = self.arms.get(found.arm), self.arms.get(found.versus)
-        if study.planned.measure != MEASURE or arm is None or other is None:
+        if study.measure.split != SPLIT or arm is None or other is None:
             return None
         if seen.delta is None or seen.low is None or seen.high is None:
             return None
-        half = (seen.high - seen.low) / 2
         if not self.same_images:
             test = arm.label.shape[1]
-            return over_divisions(seen.delta, half, seen.n, train=train, test=test) if train else None
-        d = paired_errors(arm, other)
-        if not len(d):
-            return None
-        done = len(study.analyses_up_to(seen.n + len(seen.missing)))
-        confidence = alpha_spending.interval_confidence(done, len(study.analyses))
-        return with_images(seen.delta, half, d, confidence)
+            return over_divisions(seen.delta, seen.low, seen.high, seen.n, train=train, test=test) if train else None
+        d = paired_errors(arm, other, without=failed)
+        return with_images(seen.delta, seen.low, seen.high, d, seen.confidence) if len(d) else None
 
 
 Tested = tuple[str, bytes]

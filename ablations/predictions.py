@@ -5,7 +5,7 @@ An arm has one network per seed. `overlap` and `most_different` need networks th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -61,9 +61,9 @@ class ArmPredictions:
         return self.wrong[[self.seeds.index(seed) for seed in seeds]]
 
 
-def paired_errors(arm: ArmPredictions, other: ArmPredictions) -> NDArray[np.int_]:
+def paired_errors(arm: ArmPredictions, other: ArmPredictions, *, without: Collection[int] = ()) -> NDArray[np.int_]:
     """Return wrong(arm) - wrong(other), (S, I), over the S seeds that both have: the input of `two_way`."""
-    seeds = [seed for seed in arm.seeds if seed in other.seeds]
+    seeds = [seed for seed in arm.seeds if seed in other.seeds and seed not in without]
     return np.asarray(arm.of_seeds(seeds).astype(int) - other.of_seeds(seeds).astype(int))
 
 

@@ -53,27 +53,29 @@ def two_way(d: NDArray[Any], confidence: float = 0.95) -> TwoWay:
         raise ValueError(f"{seeds} seed; an interval needs two")
     each = d.mean(axis=1)
     half = float(stats.t.isf((1 - confidence) / 2, seeds - 1)) * float(each.std(ddof=1)) / sqrt(seeds)
-    return with_images(float(each.mean()), half, d, confidence)
+    mean = float(each.mean())
+    return with_images(mean, mean - half, mean + half, d, confidence)
 
 
-def with_images(delta: float, half: float, d: NDArray[Any], confidence: float = 0.95) -> TwoWay:
-    """Return the interval delta ± half over seeds, and the one over seeds and images.
+def with_images(delta: float, low: float, high: float, d: NDArray[Any], confidence: float = 0.95) -> TwoWay:
+    """Return the interval from `low` to `high` over seeds, of any test, and the one over seeds and images.
 
-    delta ± √(half² + z² σb²/I), with z the normal quantile of `confidence` and σb²/I by `variance_of_images`. A sum of
-    squared half-widths is conservative for any sizes of the two parts: Banerjee 1960, Sankhyā 22, 357-358. The interval
-    over both therefore always contains the one over seeds, which Satterthwaite's approximation does not guarantee.
+    On each side, √(half² + z² σb²/I), with half the distance of the interval's end from delta, z the normal quantile of
+    `confidence` and σb²/I by `variance_of_images`. A sum of squared half-widths is conservative for any sizes of the
+    two parts: Banerjee 1960, Sankhyā 22, 357-358. The interval over both therefore always contains the one over seeds,
+    which Satterthwaite's approximation does not guarantee.
     """
     from scipy import stats
 
     more = float(stats.norm.isf((1 - confidence) / 2)) * sqrt(variance_of_images(d))
-    both = hypot(half, more)
+    below, above = hypot(delta - low, more), hypot(high - delta, more)
     return TwoWay(
         delta=delta,
-        low=delta - half,
-        high=delta + half,
-        low_images=delta - both,
-        high_images=delta + both,
-        share=(more / both) ** 2 if both else 0.0,
+        low=low,
+        high=high,
+        low_images=delta - below,
+        high_images=delta + above,
+        share=2 * more**2 / (below**2 + above**2) if more else 0.0,
         differing=int((d.sum(axis=0) != 0).sum()),
         images=d.shape[1],
     )
@@ -101,22 +103,22 @@ def variance_of_images(d: NDArray[Any]) -> float:
     return float(max(0.0, variance - interaction / (seeds * images)))
 
 
-def over_divisions(delta: float, half: float, seeds: int, *, train: int, test: int) -> TwoWay:
-    """Return the interval delta ± half over S seeds that each have a division of their own, and the one on new images.
+def over_divisions(delta: float, low: float, high: float, seeds: int, *, train: int, test: int) -> TwoWay:
+    """Return the interval over S seeds that each have a division of their own, and the one on new images.
 
-    Divisions of the same images overlap, so their results vary less than those of new images would. The corrected
-    half-width is half * √(1 + S test/train), of `test` and `train` images per seed. Nadeau and Bengio 2003, Machine
-    Learning 52, 239-281.
+    Divisions of the same images overlap, so their results vary less than those of new images would. Half-widths are
+    corrected by √(1 + S test/train), with `test` and `train` images per seed. Nadeau and Bengio 2003, Machine Learning
+    52, 239-281.
     """
     ratio = seeds * test / train
-    both = half * sqrt(1 + ratio)
+    wider = sqrt(1 + ratio)
     return TwoWay(
         delta=delta,
-        low=delta - half,
-        high=delta + half,
-        low_images=delta - both,
-        high_images=delta + both,
-        share=ratio / (1 + ratio) if half else 0.0,
+        low=low,
+        high=high,
+        low_images=delta - (delta - low) * wider,
+        high_images=delta + (high - delta) * wider,
+        share=ratio / (1 + ratio) if high > low else 0.0,
         differing=None,
         images=test,
     )

@@ -78,7 +78,7 @@ def intervals(run: AblationRun) -> Grid | None:
         [index[found.arm] for found, _ in known],
         notes=[
             *(_of_the_same_images(images) if run.predicted.same_images else _of_divisions(images)),
-            "Every interval is of its comparison alone, without adjustment. Bold: 0 is outside.",
+            "Both intervals have the confidence level of the comparison's own test. Bold: 0 is outside.",
         ],
     )
     return made.without_empty_columns()
@@ -86,7 +86,7 @@ def intervals(run: AblationRun) -> Grid | None:
 
 def _of_the_same_images(images: str) -> list[str]:
     return [
-        f"on these images: over pairs of seeds; it holds for networks that are trained again, and for these {images}.",
+        f"on these images: over seeds; it holds for networks that are trained again, and for these {images}.",
         "on images like these: over seeds and images; it holds for other test images of the same kind, too.",
         "due to images: the share of the test images in the squared width; with more seeds it increases, with more "
         "test images it decreases. deciding: test images on which the two arms differ; below about ten, the interval "
@@ -96,8 +96,8 @@ def _of_the_same_images(images: str) -> list[str]:
 
 def _of_divisions(images: str) -> list[str]:
     return [
-        f"on these images: over pairs of seeds, each with its own division of the data and {images}; it holds for "
-        "other divisions of the same data.",
+        f"on these images: over seeds, each with its own division of the data and {images}; it holds for other "
+        "divisions of the same data.",
         "on images like these: it holds for other data of the same kind, too. It is wider by √(1 + seeds * test images "
         "/ training images), since divisions of the same data overlap (Nadeau and Bengio 2003).",
     ]

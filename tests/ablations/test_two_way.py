@@ -68,7 +68,8 @@ def test_over_divisions_of_the_same_images_the_interval_on_new_images_holds_and_
         )
         assert paired.delta is not None
         assert paired.low is not None
-        found = over_divisions(paired.delta, paired.delta - paired.low, seeds, train=train, test=test)
+        assert paired.high is not None
+        found = over_divisions(paired.delta, paired.low, paired.high, seeds, train=train, test=test)
         inside += (found.low <= 0 <= found.high, found.low_images <= 0 <= found.high_images)
     assert inside[0] / DRAWS < 0.9
     assert inside[1] / DRAWS > 0.93
@@ -137,7 +138,15 @@ def test_one_seed_gives_an_upper_bound_for_the_images() -> None:
     assert variance_of_images(d[:1]) >= variance_of_images(d)
     with pytest.raises(ValueError, match="1 seed; an interval needs two"):
         two_way(d[:1])
-    assert with_images(0.0, 0.1, d[:1]).high_images > 0.1
+    assert with_images(0.0, -0.1, 0.1, d[:1]).high_images > 0.1
+
+
+def test_an_interval_that_is_not_symmetric_stays_so() -> None:
+    d = np.random.default_rng(1).integers(-1, 2, (5, 200))
+    found = with_images(0.0, -0.01, 0.3, d)
+    assert found.low_images < -0.01
+    assert found.high_images > 0.3
+    assert -found.low_images < found.high_images
 
 
 def test_the_interval_widens_with_the_confidence() -> None:
