@@ -34,7 +34,7 @@ class ArmPredictions:
     predicted: NDArray[np.integer[Any]]
     """(S, I)"""
     loss: NDArray[np.floating[Any]]
-    """(S, I) cross-entropy, in nats."""
+    """(S, I) cross-entropy, in nats; float16 as stored, so compute in float."""
     confidence: NDArray[np.floating[Any]]
     """(S, I) the probability of the predicted class."""
 
@@ -43,9 +43,11 @@ class ArmPredictions:
         """Stack the predictions of at least one seed, in the order of seeds."""
         seeds = tuple(sorted(by_seed))
         each = [by_seed[seed] for seed in seeds]
+        # Usually the same for all seeds: held once, since a report can have thousands of trials.
+        label, same = each[0].label, all(np.array_equal(each[0].label, one.label) for one in each)
         return cls(
             seeds,
-            np.stack([one.label for one in each]),
+            np.broadcast_to(label, (len(each), len(label))) if same else np.stack([one.label for one in each]),
             np.stack([one.predicted for one in each]),
             np.stack([one.loss for one in each]),
             np.stack([one.confidence for one in each]),
@@ -136,7 +138,8 @@ def calibration_error(confidence: NDArray[np.floating[Any]], right: NDArray[np.b
 
     Guo et al. 2017, 1706.04599, equation 3. It has an upward bias of about √(bins/N), which is the same for all arms.
     """
-    place = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    confidence = np.asarray(confidence, dtype=float)
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(place, weights=right.astype(float) - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(right))
 

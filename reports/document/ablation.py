@@ -66,6 +66,7 @@ def by_image(run: AblationRun, _: Sequence[Published]) -> Section | None:
         image_tables.agreement(run) if same else None,
         image_tables.probabilities(run),
         image_tables.errors_by_class(run),
+        image_figures.confusions(run),
         image_tables.confusions(run),
         image_tables.images(run) if same else None,
         image_figures.pictures(run) if same else None,

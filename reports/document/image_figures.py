@@ -1,13 +1,18 @@
-"""The pictures of the test images on which an ablation's arms differ most."""
+"""The figures of an ablation's test images: confusion matrices, and the images on which arms differ most."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ablations import predictions
 from ablations.run import AblationRun
-from reports.document.image_tables import class_names, most_different
-from reports.figures import strip
+from reports.document.arm_figures import indices
+from reports.document.image_tables import MOST_ARMS, class_names, most_different
+from reports.figures import confusion, strip
+from reports.figures.confusion import Matrix
 from reports.figures.strip import Shown, as_pictures
 from reports.page import Picture, Text
 from search.data import load_if_ready
@@ -21,6 +26,34 @@ CAPTION = (
     "The test images on which arms differ most, with number and true class. The table has the predictions for each; "
     "{size} pixels, all with the same range of grey levels."
 )
+
+
+MOST_CLASSES = 20
+"""The most classes of a confusion matrix that can be read in a figure; a table has the most frequent confusions."""
+
+
+def confusions(run: AblationRun) -> Picture | None:
+    """Return the confusion matrices of the first arms; None for too many classes, and if no network errs."""
+    names, arms = class_names(run), dict(list(run.predicted.arms.items())[:MOST_ARMS])
+    if len(names) > MOST_CLASSES or not any(arm.wrong.any() for arm in arms.values()):
+        return None
+    index = indices(run)
+    found = [Matrix(name, index[name], predictions.confusion(arm, len(names))) for name, arm in arms.items()]
+    caption = (
+        "Confusions: of the images of each true class, the fraction predicted as each other class, mean over seeds. "
+        "Stronger colours are larger fractions, on one scale for all arms; each heading has the largest one of its arm."
+    )
+    alt = "; ".join(f"{each.arm}: {_largest(each, names)}" for each in found)
+    return Picture("confusions", partial(confusion.confusion, found, names), caption, f"Confusion matrices. {alt}")
+
+
+def _largest(found: Matrix, names: list[str]) -> str:
+    """Return an arm's most frequent confusion in words."""
+    rates = np.nan_to_num(found.rates)
+    np.fill_diagonal(rates, 0)
+    true, predicted = np.unravel_index(int(rates.argmax()), rates.shape)
+    rate = float(rates[true, predicted])
+    return f"{names[true]} as {names[predicted]} in {100 * rate:.1f} %" if rate else "no confusion"
 
 
 def pictures(run: AblationRun) -> Picture | Text | None:

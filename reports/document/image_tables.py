@@ -149,7 +149,7 @@ def probabilities(run: AblationRun) -> Grid:
         values = [
             (1, 3, predictions.log_losses(arm)),
             (100, 2, predictions.calibration_errors(arm)),
-            (100, 2, arm.confidence.mean(axis=1)),
+            (100, 2, arm.confidence.mean(axis=1, dtype=float)),
             (100, 2, 1 - arm.wrong.mean(axis=1)),
         ]
         cells = [_mean(factor, digits, each.tolist()) for factor, digits, each in values]

@@ -73,7 +73,7 @@ class Predictions:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Predictions:
-        """Return the predictions from the bytes of `to_bytes`, with losses and confidences rounded to float16.
+        """Return the predictions from the bytes of `to_bytes`, with losses and confidences as float16.
 
         Raises:
             ValueError: other bytes, or numbers that cannot be predictions.
@@ -88,7 +88,7 @@ class Predictions:
         confidence[wrong] = unsure
         if not (np.isfinite(loss).all() and (loss >= 0).all() and (confidence >= 0).all() and (confidence <= 1).all()):
             raise ValueError("a loss or a probability is out of range")
-        return cls(str(split), label, predicted, loss.astype(np.float32), confidence)
+        return cls(str(split), label, predicted, loss, confidence.astype(np.float16))
 
 
 def _smallest(classes: NDArray[np.integer[Any]]) -> NDArray[Any]:

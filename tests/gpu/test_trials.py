@@ -25,6 +25,7 @@ from search.training.export import export
 from search.training.train import train, train_together
 from search.training.work import work
 from search.trials.events import Epoch, Event, Finished, Notice, Started
+from search.trials.predictions import Predictions
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
@@ -63,6 +64,7 @@ def test_a_trial_learns(recorded: bool, device: str, specs: Specs, images: Image
     curve = [event.loss for event in events if isinstance(event, Epoch)]
     assert end(events).status == "complete", end(events).reason
     assert curve[-1] < curve[0]
+    assert Predictions.from_bytes(end(events).predictions).error == end(events).test_error
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
