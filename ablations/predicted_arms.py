@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from ablations.findings import Finding
 from ablations.predictions import ArmPredictions, paired_errors
-from ablations.study import Ablation
 from ablations.two_way import TwoWay, over_divisions, with_images
 from resnet_space import Architecture
+from search.measures.catalogue import MEASURES
 from search.trials.predictions import Predictions
 from search.trials.record import TrialRecord
 
-SPLIT = "test"
-"""The split that predictions are stored for."""
+MEASURE = MEASURES["test_error"]
+"""The measure that predictions are of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +61,14 @@ class PredictedArms:
         for record, made in found:
             if len(made) == images and _tested(made) == chosen[record.seed if by_seed else 0]:
                 by_net.setdefault(record.architecture, {})[record.seed] = made
-        stacked = {key: ArmPredictions.of(by_seed) for key, by_seed in by_net.items()}
+        stacked = {key: ArmPredictions.of(seeds) for key, seeds in by_net.items()}
         splits = {digest for digest, _ in chosen.values()}
         with_content = sum(record.key in stored for record in complete)
         return cls(
             arms={name: stacked[net.key] for name, net in nets.items() if net.key in stacked},
             split=splits.pop() if len(splits) == 1 else "",
             missing=len(complete) - with_content,
-            unusable=with_content - sum(len(by_seed) for by_seed in by_net.values()),
+            unusable=with_content - sum(len(seeds) for seeds in by_net.values()),
         )
 
     @property
@@ -76,18 +76,16 @@ class PredictedArms:
         """Whether all seeds have the same test images."""
         return bool(self.split)
 
-    def interval(
-        self, study: Ablation, found: Finding, *, failed: Collection[int] = (), train: int | None = None
-    ) -> TwoWay | None:
+    def interval(self, found: Finding, *, failed: Collection[int] = (), train: int | None = None) -> TwoWay | None:
         """Return the intervals of a comparison, on these test images and on images like these.
 
-        The first is the finding's own. None if there is none, if the study compares validation errors, or if no seed of
-        the comparison has predictions of both arms. `failed` are seeds that the difference leaves out; `train` is the
-        number of training images, which is needed if seeds have test images of their own.
+        The first is the finding's own. None if there is none, if it is by another measure than the test error, or if no
+        seed of the comparison has predictions of both arms. `failed` are seeds that the difference leaves out; `train`
+        is the number of training images, which is needed if seeds have test images of their own.
         """
         seen = found.difference
         arm, other = self.arms.get(found.arm), self.arms.get(found.versus)
-        if study.measure.split != SPLIT or arm is None or other is None:
+        if found.measure != MEASURE or arm is None or other is None:
             return None
         if seen.delta is None or seen.low is None or seen.high is None:
             return None

@@ -121,10 +121,10 @@ class AblationRun:
 
     def image_interval(self, found: Finding) -> TwoWay | None:
         """Return the interval of a comparison on images like the test images; None if it cannot be computed."""
-        failed = {seed for arm in (found.arm, found.versus) for seed in self.outcomes.failures[arm]}
+        failures = self.outcomes_by_measure[found.measure].failures
+        failed = {seed for arm in (found.arm, found.versus) for seed in failures[arm]}
         facts = self.folder.data
         return self.predicted.interval(
-            self.study,
             found,
             failed=failed if found.mixed else (),
             train=facts["splits"]["train"]["images"] if facts else None,
