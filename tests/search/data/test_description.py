@@ -57,7 +57,7 @@ def test_an_unknown_name_gets_the_nearest_and_all_allowed() -> None:
         ({"name": "digits", "validation": 0.6, "test": 0.4}, "leave nothing for training"),
         ({"name": "digits", "validation": 0.0}, "validation: must be greater than 0"),
         ({"name": "digits", "limit": 0}, "limit: must be at least 1"),
-        ({"name": "digits", "split": 1}, "unknown field 'split'"),
+        ({"name": "digits", "part": 1}, "unknown field 'part'"),
     ],
 )
 def test_an_invalid_description_is_refused(fields: dict[str, object], message: str) -> None:
