@@ -250,7 +250,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     (STUDY + "published: {table: shortcutz}\n", "unknown table 'shortcutz'; did you mean 'shortcuts'?"),
     (STUDY + "published: {table: shortcuts, rows: {b: {}}}\n", "published.rows: unknown arm 'b'; allowed: a"),
     (STUDY + "planned: {compare: [b]}\n", "planned.compare: unknown arm 'b'; allowed: a"),
-    (STUDY + "planned: {measure: error}\n", "planned: measure: unknown measure 'error'; "),
+    (STUDY + "planned: {measure: error}\n", "planned.measure: unknown measure 'error'; "),
     (STUDY + "seeds: {min: 2, max: 5}\n", "seeds.min: must be at least 3, not 2"),
     (STUDY + "seeds: {min: 5, max: 4}\n", "seeds: max: 4 is less than min, 5"),
     (STUDY + "match: {macs: 1e3}\n", "arms.a: cannot be matched to 1,000 macs within 2 %: the nearest has "),

@@ -26,10 +26,10 @@ def print_json(data: Any) -> None:
 
 
 def console() -> Console:
-    """The console on stdout; 160 characters wide if it is not a terminal, so that nothing is cut off in a pipe."""
+    """The console on stdout; 200 characters wide if it is not a terminal, so that nothing is cut off in a pipe."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
 
 
 def print_parts(parts: Iterable[Table | str]) -> None:
