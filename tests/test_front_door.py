@@ -164,7 +164,7 @@ def test_a_failed_trial_is_reported_and_gives_status_1(resnet_space: Cli, monkey
         patch.setattr("search.training.work.train", broken)
         result = resnet_space("run", "transitions", "--seeds", 1, *TINY)
     assert result.status == 1
-    assert result.out.count("1 of 1 failed") == 3
+    assert result.out.count("1 of 1 lost") == 3
     assert resnet_space("run", "transitions", "--seeds", 1, *TINY).status == 1, "a failed trial is not retried"
     printed = json.loads(resnet_space("status", "runs/transitions", "--json").out)
     assert printed["reasons"] == [{"status": "failed", "reason": "RuntimeError: the device is on fire", "trials": 3}]
@@ -251,7 +251,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     (STUDY + "published: {table: shortcuts, rows: {b: {}}}\n", "published.rows: unknown arm 'b'; allowed: a"),
     (STUDY + "planned: {compare: [b]}\n", "planned.compare: unknown arm 'b'; allowed: a"),
     (STUDY + "planned: {measure: error}\n", "planned.measure: unknown measure 'error'; "),
-    (STUDY + "seeds: {min: 2, max: 5}\n", "seeds.min: must be at least 3, not 2"),
+    (STUDY + "seeds: {min: 1, max: 5}\n", "seeds.min: must be at least 2, not 1"),
     (STUDY + "seeds: {min: 5, max: 4}\n", "seeds: max: 4 is less than min, 5"),
     (STUDY + "match: {macs: 1e3}\n", "arms.a: cannot be matched to 1,000 macs within 2 %: the nearest has "),
     (STUDY + "match: {by: width}\n", "match: give exactly one of macs and params"),
