@@ -23,20 +23,30 @@ class Measured:
     least 31."""
 
 
-def measured(measure: Measure, trials: Iterable[TrialRecord], curves: pd.DataFrame | None) -> Measured:
+Curves = Mapping[str, "pd.DataFrame"]
+"""The epochs of each trial, in order, by key."""
+
+
+def by_trial(curves: pd.DataFrame) -> Curves:
+    """Return the rows of `Store.curves()` by trial: looking for each trial in all rows takes long for many arms."""
+    return {str(key): rows for key, rows in curves.sort_values(["key", "epoch"]).groupby("key")}
+
+
+def measured(measure: Measure, trials: Iterable[TrialRecord], curves: Curves) -> Measured:
     """Return a measure of those of some trials that are complete; each trial has its own seed.
 
-    A trial without the value is left out, such as the top-5 error of one that an earlier version stored. `curves` is
-    `Store.curves()`; it is only needed for measures of epochs.
+    A trial without the value is left out, such as the top-5 error of one that an earlier version stored. `curves` are
+    only needed for measures of epochs.
     """
     complete = {trial.key: trial for trial in trials if trial.status == "complete"}
     if measure.source != "epochs":
         found = {trial.seed: getattr(trial, measure.column) for trial in complete.values()}
         return Measured({seed: value for seed, value in found.items() if value is not None})
-    assert curves is not None, measure.name
     values, beyond = {}, {}
-    for key, rows in curves[curves["key"].isin(complete)].groupby("key"):
-        seed, epochs = complete[str(key)].seed, rows.sort_values("epoch")
+    for key, trial in complete.items():
+        if key not in curves:
+            continue
+        seed, epochs = trial.seed, curves[key]
         column = epochs["seconds"].cumsum() if measure.column == "elapsed" else epochs[measure.column]
         if measure.until is None:
             values[seed] = float(column.iloc[-1])

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ablations.effects import Values
-from ablations.measured import measured
+from ablations.measured import Curves, by_trial, measured
 from ablations.scales import Logarithm, LogOdds, Scale, images_of
 from resnet_space import Architecture
 from search.measures.catalogue import MEASURES, Measure
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIVERGED, FAILED_TO_TRAIN = "diverged", "failed to train"
+LEAST = 1e-12
+"""Smaller values of measures that are compared as logarithms are taken as this one."""
 FAR = 3.0
 """Errors of one arm that differ by a larger factor are of two kinds: trained, and failed to train."""
 
@@ -95,7 +97,8 @@ def outcomes(
     for record in sorted(records, key=lambda record: record.seed):
         if record.architecture in by_net and record.status in ("complete", "diverged"):
             by_net[record.architecture].append(record)
-    found = {net.key: _of_net(net, by_net[net.key], measure, fail_above, curves) for net in nets.values()}
+    epochs = by_trial(curves) if curves is not None and measure.source == "epochs" else {}
+    found = {net.key: _of_net(net, by_net[net.key], measure, fail_above, epochs) for net in nets.values()}
     seen = [value for each in found.values() for value in each.values.values()]
     values = _ranked(
         {key: each.values for key, each in found.items()}, {key: each.censored for key, each in found.items()}
@@ -119,7 +122,7 @@ class _OfNet:
 
 
 def _of_net(
-    net: Architecture, trials: Sequence[TrialRecord], measure: Measure, fail_above: float, curves: pd.DataFrame | None
+    net: Architecture, trials: Sequence[TrialRecord], measure: Measure, fail_above: float, curves: Curves
 ) -> _OfNet:
     known = measured(measure, trials, curves)
     values, censored, failures = dict(known.values), dict(known.beyond), dict[int, str]()
@@ -138,6 +141,8 @@ def _of_net(
     }
     failures |= dict.fromkeys(failed_to_train(errors, fail_above), FAILED_TO_TRAIN)
     failures = {seed: how for seed, how in failures.items() if seed in values or seed in censored}
+    if measure.split is None:
+        values = {seed: max(value, LEAST) for seed, value in values.items()}
     return _OfNet(dict(sorted(values.items())), censored, failures)
 
 
@@ -148,7 +153,8 @@ def _ranked(values: Mapping[str, Values], censored: Mapping[str, Values]) -> dic
     """
     if not any(censored.values()):
         return dict(values)
-    worst = max(each for by_arm in (values, censored) for by_seed in by_arm.values() for each in by_seed.values())
+    # Nothing is known if all trials diverged; any positive value lets them tie.
+    worst = max(each for side in (values, censored) for by_seed in side.values() for each in by_seed.values()) or 1.0
     return {arm: dict(sorted({**own, **dict.fromkeys(censored[arm], worst)}.items())) for arm, own in values.items()}
 
 

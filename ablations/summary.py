@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING
 
-from ablations.measured import measured
+from ablations.measured import Curves, by_trial, measured
 from ablations.outcomes import FAILED_TO_TRAIN, failed_to_train
 from ablations.published import Published, results_of_arms
 from ablations.study import Ablation
@@ -147,12 +147,13 @@ def summarise(
     `records` must be the run's own trials, since other trials with the same network and seed would replace them.
     `curves` is `Store.curves()`, for measures of epochs.
     """
+    epochs = {} if curves is None else by_trial(curves)
     published = results_of_arms(study)
     by_net: dict[str, list[TrialRecord]] = {}
     for record in sorted(records, key=lambda record: record.seed):
         by_net.setdefault(record.architecture, []).append(record)
     return [
-        _summary(study, name, net, by_net.get(net.key, []), curves, published.get(name)) for name, net in nets.items()
+        _summary(study, name, net, by_net.get(net.key, []), epochs, published.get(name)) for name, net in nets.items()
     ]
 
 
@@ -161,7 +162,7 @@ def _summary(
     name: str,
     net: Architecture,
     trials: list[TrialRecord],
-    curves: pd.DataFrame | None,
+    curves: Curves,
     published: Published | None,
 ) -> ArmSummary:
     # A stored trial has its costs; counting is slow.

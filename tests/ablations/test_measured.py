@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.measured import Measured, measured
+from ablations.measured import Measured, by_trial, measured
 from ablations.outcomes import DIVERGED, outcomes
 from ablations.scales import Logarithm, LogOdds
 from search.measures.catalogue import MEASURES, Measure
@@ -50,7 +53,7 @@ def trials(trial: Trial, store: Store) -> list[TrialRecord]:
 
 
 def of(name: str | Measure, trials: list[TrialRecord], store: Store) -> Measured:
-    return measured(MEASURES[name] if isinstance(name, str) else name, trials, store.curves())
+    return measured(MEASURES[name] if isinstance(name, str) else name, trials, by_trial(store.curves()))
 
 
 def test_a_measure_of_the_trial_is_its_stored_value(trials: list[TrialRecord], store: Store) -> None:
@@ -82,7 +85,7 @@ def test_a_trial_that_never_reaches_the_target_needs_more_than_all_of_its_epochs
 def test_epochs_that_were_lost_leave_a_gap_and_change_no_number(trials: list[TrialRecord], store: Store) -> None:
     curves = store.curves()
     curves = curves[~((curves["epoch"] == 1) | (curves["epoch"] == 3))]
-    assert measured(EPOCHS_TO_30, trials, curves).values == {0: 2.0}
+    assert measured(EPOCHS_TO_30, trials, by_trial(curves)).values == {0: 2.0}
 
 
 def test_a_censored_trial_ranks_worst_and_ties_with_one_that_diverged(trials: list[TrialRecord], store: Store) -> None:
@@ -108,6 +111,19 @@ def test_a_trial_that_diverged_has_the_value_of_a_guess_if_there_is_one(
     assert values("top5_error")[2] == 0.5
     assert values("train_loss")[2] == pytest.approx(2.302585)
     assert values("seconds") == {0: 9.0, 1: 9.0}, "the time of a trial that stopped early says nothing"
+
+
+def test_arms_of_which_all_trials_diverged_tie(trials: list[TrialRecord], store: Store) -> None:
+    lost = [record for record in trials if record.status == "diverged"]
+    found = outcomes({"a": lost[0].network}, lost, EPOCHS_TO_30, fail_above=0.5, images=None, curves=store.curves())
+    assert found.values == {"a": {2: 1.0}}
+    assert found.always_diverges("a")
+
+
+def test_a_value_of_0_has_a_logarithm(trials: list[TrialRecord], store: Store) -> None:
+    fast = [replace(record, seconds=0.0) for record in trials]
+    found = outcomes({"a": fast[0].network}, fast, MEASURES["seconds"], fail_above=0.5, images=None)
+    assert math.isfinite(found.scale.forward(np.array(list(found.values["a"].values()))).sum())
 
 
 def test_shares_are_compared_as_log_odds_of_images_and_other_measures_as_logarithms(
@@ -136,7 +152,7 @@ def test_the_first_epoch_below_a_target_is_never_later_for_a_higher_target(error
     curves = curves.assign(key="0" * 16, seconds=1.0)
 
     def least(error: float) -> float:
-        found = measured(Target.of({"kind": "epochs_to", "error": error}).measure, [record], curves)
+        found = measured(Target.of({"kind": "epochs_to", "error": error}).measure, [record], by_trial(curves))
         return {**found.values, **found.beyond}[0]
 
     assert least(target) >= least((target + 1) / 2)

@@ -16,10 +16,12 @@ import pytest
 import sqlalchemy as sql
 from pages import table
 
+from ablations.comparisons import TESTS
 from ablations.contrasts import Planned
 from ablations.feed import AblationFeed
 from ablations.plan import AblationPlan
 from ablations.run import AblationRun
+from reports import markdown
 from reports.document.answer import answer
 from reports.document.arm_notes import by_other_measures, footnotes
 from resnet_space import InputError, api
@@ -251,6 +253,21 @@ def test_the_study_of_depth_tests_the_claim_of_the_paper_about_training_errors()
         (each.arm, each.versus) for each in study.planned.compare if study.measure_of(each) is MEASURES["train_error"]
     ]
     assert claims == [("plain, 56 layers", "plain, 20 layers"), ("residual, 56 layers", "residual, 20 layers")]
+
+
+@pytest.mark.parametrize("test", TESTS)
+@pytest.mark.parametrize("measure", ["train_loss", "top5_error", "latency_ms", TO_20], ids=str)
+def test_every_test_compares_every_kind_of_measure_also_of_an_unfinished_run(
+    ablation: Make, measure: Any, test: str
+) -> None:
+    errors = {"base": [FAST, SLOW, FAST], "lost": ["diverged"] * 3, "open": [SLOW, None, None], "slow": [NEVER] * 3}
+    plan = {"measure": measure, "test": test, "compare": ["lost", "open", "slow"]}
+    run = ablation(errors, planned=plan, fail_above=0.9)
+    page = markdown.render(document(run))
+    assert (run.study.measure.heading in page) == (measure != "top5_error"), "none of these trials has a top-5 error"
+    lost = {"base": ["diverged"] * 3, "lost": ["diverged"] * 3}
+    nothing = ablation(lost, folder="none", planned={"measure": measure, "test": test})
+    assert "diverged" in markdown.render(document(nothing))
 
 
 @pytest.mark.parametrize("name", MEASURES)
