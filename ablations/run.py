@@ -146,6 +146,11 @@ class AblationRun:
         return effect_notes(self.study, self.outcomes)
 
     @property
+    def compared_with_medians(self) -> bool:
+        """Whether the published error of an arm is a median, so that ours is shown too."""
+        return any(arm.published and arm.published.statistic == "median" for arm in self.summaries)
+
+    @property
     def as_planned(self) -> bool:
         """Whether the planned contrasts are the same as those stored before the first trial."""
         sessions = self.folder.read_manifest().get("sessions", [])

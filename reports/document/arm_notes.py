@@ -75,16 +75,13 @@ def by_other_measures(run: AblationRun) -> list[str]:
 
 
 def measure_notes(run: AblationRun) -> list[str]:
-    """Return notes on the measures in the table: what they are, censored trials, and trials without a value."""
+    """Return notes on the median and the further measures: what they are, and how many trials have no value."""
     lines = []
+    if run.compared_with_medians:
+        lines.append("median: of the test errors over all seeds, with 100 % for those that diverged.")
     for measure in run.study.shown_measures[1:]:
-        if measure.name == "train_error":
-            lines.append("training error: of the last epoch's steps, on augmented images, while the weights changed.")
-        if measure.until is not None:
-            lines.append(
-                f"{measure.words}: at the end of the first such epoch. Seeds that never get there are in no mean; they "
-                "rank worst, and a difference from them is at least what is shown."
-            )
+        if measure.note:
+            lines.append(f"{measure.words}: {measure.note}")
         unknown = sum(
             arm.ended.get("complete", 0) - len(arm.measured[measure.name]) - len(arm.censored.get(measure.name, ()))
             for arm in {arm.key: arm for arm in run.summaries}.values()

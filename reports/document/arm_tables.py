@@ -42,13 +42,12 @@ def headings(run: AblationRun, measures: Sequence[Measure]) -> list[str]:
 
     Our median is shown if papers print medians of some arms: a median of theirs beside a mean of ours is no comparison.
     """
-    medians = any(arm.published and arm.published.statistic == "median" for arm in run.summaries)
     return [
         "arm",
         "parameters",
         "MACs",
         ERROR,
-        *([MEDIAN] if medians else []),
+        *([MEDIAN] if run.compared_with_medians else []),
         *(measure.heading for measure in measures),
         "n",
         difference_heading(run.study.measure),

@@ -41,6 +41,8 @@ class Measure:
     until: tuple[str, float] | None = None
     """(column, fraction): the measure is the value of its own column at the first epoch at which that column is at most
     this. A trial without such an epoch is censored: all that is known is that it needs more."""
+    note: str = ""
+    """What a table with the measure says below it."""
 
     @property
     def heading(self) -> str:
@@ -93,10 +95,13 @@ class Measure:
         return 100 * value if self.percent else value
 
 
-def _error(name: str, words: str, source: Source, split: Split, *, of: int = 1) -> Measure:
+def _error(name: str, words: str, source: Source, split: Split, *, of: int = 1, note: str = "") -> Measure:
     """An error of which a class is right if it is among the `of` most likely ones."""
-    return Measure(name, words, "%", source, name, split, guess=lambda classes: max(0.0, 1 - of / classes))
+    return Measure(name, words, "%", source, name, split, guess=lambda classes: max(0.0, 1 - of / classes), note=note)
 
+
+LAST_EPOCH = "of the last epoch's steps, on augmented images, while the weights changed."
+ONE_MACHINE = "depends on the machine and its load."
 
 MEASURES: dict[str, Measure] = {
     row.name: row
@@ -105,11 +110,11 @@ MEASURES: dict[str, Measure] = {
         _error("validation_error", "validation error", "trial", "validation"),
         # Of the last epoch's steps, on augmented images: what 1512.03385 plots in figure 6. A deeper net with a higher
         # training error is its evidence of degradation, "not caused by overfitting" (section 1).
-        _error("train_error", "training error", "epochs", "train"),
+        _error("train_error", "training error", "epochs", "train", note=LAST_EPOCH),
         _error("top5_error", "top-5 test error", "trial", "test", of=5),
-        Measure("train_loss", "training loss", "nats", "epochs", "loss", decimals=4, guess=log),
-        Measure("seconds", "training time", "s", "trial", "seconds", decimals=1),
-        Measure("latency_ms", "latency", "ms", "trial", "latency_ms", decimals=3),
+        Measure("train_loss", "training loss", "nats", "epochs", "loss", decimals=4, guess=log, note=LAST_EPOCH),
+        Measure("seconds", "training time", "s", "trial", "seconds", decimals=1, note=ONE_MACHINE),
+        Measure("latency_ms", "latency", "ms", "trial", "latency_ms", decimals=3, note=ONE_MACHINE),
     )
 }
 """Measures of trials, by name. Those that have a parameter are in `search.measures.targets`."""

@@ -44,6 +44,8 @@ class Target(Description):
             decimals=1,
             step=step,
             until=(watched, self.error),
+            note="at the end of the first such epoch. Seeds that never get there are in no mean; they rank worst, "
+            "and a difference from them is at least what is shown.",
         )
 
 

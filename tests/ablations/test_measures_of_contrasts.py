@@ -235,13 +235,16 @@ def test_csv_and_parquet_have_columns_for_the_measures_that_the_study_shows(abla
 def test_our_median_is_shown_where_the_paper_prints_medians(ablation: Make) -> None:
     run = ablation({"base": [0.100, 0.106, 0.102], "other": [0.2, 0.25, 0.21]})
     medians = {"resnet110": "activations", "resnet56": "depth"}
-    shown = {}
+    shown, notes = {}, {}
     for model, tables in medians.items():
         rows = [row for row in api.published("cifar10") if (row.table, row.preset) == (tables, model)]
         summaries = [replace(arm, published=rows[1 if model == "resnet110" else 0]) for arm in run.summaries]
         arms = table(document(replace(run, summaries=summaries)), "Arms")
+        notes[model] = arms.notes
         shown[model] = {heading: [row[place].text for row in arms.rows] for place, heading in enumerate(arms.headings)}
     assert shown["resnet110"]["median, %"] == ["10.20", "21.00"]
+    assert any(note.startswith("median: ") for note in notes["resnet110"])
+    assert not any(note.startswith("median: ") for note in notes["resnet56"])
     assert shown["resnet110"]["published, %"] == ["8.17 (median of 5)"] * 2
     assert "median, %" not in shown["resnet56"]
     assert shown["resnet56"]["published, %"] == ["6.97 (1 run)"] * 2
