@@ -238,7 +238,7 @@ def test_trials_of_two_kinds_of_device_are_noted(ablation: Make, tmp_path: Path)
         connection.exec_driver_sql("UPDATE trials SET device = CASE seed WHEN 0 THEN 'cpu' ELSE 'cuda:1' END")
     found = api.open_run(tmp_path / "run")
     assert isinstance(found, AblationRun)
-    assert notes(found) == ["finished trials by device: 2 on cpu, 2 on cuda; results are means over both."]
+    assert notes(found) == ["complete trials by device: 2 on cpu, 2 on cuda; results are means over both."]
 
 
 def test_a_session_with_another_torch_and_processor_says_so_as_it_begins(run: Callable[..., Result]) -> None:
