@@ -62,7 +62,9 @@ class Planned(Description):
             raise unknown("test", self.test, TESTS, path="test")
         if self.adjust not in ADJUSTMENTS:
             raise unknown("adjustment", self.adjust, ADJUSTMENTS, path="adjust")
-        if len(set(self.compare)) < len(self.compare):
+        # The plan's measure can be written out.
+        given = [each.model_copy(update={"measure": each.measure or self.measure}) for each in self.compare]
+        if len(set(given)) < len(given):
             raise InputError("compare: a contrast is given twice")
         for contrast in self.compare:
             measure = measure_of(contrast.measure or self.measure)

@@ -278,6 +278,12 @@ def test_every_measure_can_be_planned(name: str) -> None:
     assert Planned.of({"measure": name}).measures == (MEASURES[name],)
 
 
+def test_a_contrast_with_the_plan_s_measure_written_out_is_the_same_contrast() -> None:
+    with pytest.raises(InputError, match="a contrast is given twice"):
+        Planned.of({"compare": ["b", {"arm": "b", "measure": "test_error"}]})
+    assert len(Planned.of({"compare": ["b", {"arm": "b", "measure": "train_error"}]}).compare) == 2
+
+
 def test_a_target_without_its_error_is_refused_with_an_example() -> None:
     with pytest.raises(InputError, match=r"epochs_to needs the error to reach: \{kind: epochs_to, error: 0.05\}"):
         Planned.of({"measure": "epochs_to"})
