@@ -52,7 +52,8 @@ class ComparedRun:
             raise InputError(f"{folder.path}: no complete trial to compare")
         arms = stored.arms(sorted(set(trials["architecture"])))
         named = {key: arm for arm, key in reversed(arms.items())}
-        return cls(folder.path, study, trials, named, own.fingerprint, store.count_foreign(own))
+        others = store.count_foreign(membership.identities(study.recipe, folder, store))
+        return cls(folder.path, study, trials, named, own.fingerprint, others)
 
     @property
     def name(self) -> str:

@@ -64,7 +64,7 @@ def ask(
     names = study.front_objectives if wanted is None else _checked("--objectives", parse_objectives, wanted)
     both = _both(study.result_constraint, _parsed("--where", where))
     own = membership.identity(study.recipe, folder, store)
-    frame, others = store.results(own), store.count_foreign(own)
+    frame, others = store.results(own), store.count_foreign(membership.identities(study.recipe, folder, store))
     if budget is not None:
         kept = _both(both, _parsed("--budget", budget))
         assert kept is not None

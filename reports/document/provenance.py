@@ -55,7 +55,7 @@ def _that_trained(run: Run) -> list[Mapping[str, Any]]:
     sessions = [
         session
         for session in run.folder.read_manifest()["sessions"]
-        if not own or session.get("fingerprint", "") in ("", *own)
+        if not own or run.folder.fingerprint_in(session) in ("", *own)
     ]
     begins = [_time(datetime.fromisoformat(session["began"])) for session in sessions]
     # Stored in whole seconds.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
@@ -74,6 +75,24 @@ class DataSet(Description):
         """Return `size`, `classes`, `samples` or `channels`: the given value, or the catalogue's default."""
         given: int | None = getattr(self, name)
         return DATASETS[self.name].settings[name] if given is None else given
+
+
+def labels(datasets: Sequence[DataSet]) -> tuple[str, ...]:
+    """Return a label for each data set: its name. If several have this name, their fields that differ are added.
+
+    For example "digits", "npz (root=a.npz)" and "npz (root=b.npz)". Labels are different if the data sets are.
+    """
+    found = []
+    for each in datasets:
+        namesakes = [other.to_dict() for other in datasets if other.name == each.name]
+        own = {
+            field: value
+            for field, value in each.to_dict().items()
+            if value is not None and any(other[field] != value for other in namesakes)
+        }
+        shown = ", ".join(f"{field}={value}" for field, value in own.items())
+        found.append(f"{each.name} ({shown})" if shown else each.name)
+    return tuple(found)
 
 
 class Augmentation(Description):

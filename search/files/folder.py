@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ class RunFolder:
         self.manifest = path / "manifest.json"
         self.checkpoints: Place = Bucket.of(checkpoints) if checkpoints else path / "checkpoints"
         self.report = path / "report"
+        self.place = 0
+        """The data set that `fingerprints`, `data` and `check_data` are about, by its place in the study."""
         self.changes: list[tuple[str, Any, Any]] = []
         """(path, before, now) of what changed: in the study since the run began, and in the session since the last."""
 
@@ -44,6 +47,12 @@ class RunFolder:
             raise InputError(f"{path}: not a run's folder (it has no study.yaml); `resnet-space run STUDY` creates one")
         folder.check_links()
         return folder
+
+    def at(self, place: int) -> RunFolder:
+        """Return the same folder, for another data set of the study."""
+        other = copy.copy(self)
+        other.place = place
+        return other
 
     def check(self, study: dict[str, Any], *, changeable: tuple[str, ...]) -> None:
         """Create the folder if it is missing; check that it is empty or this study's, except `changeable` fields.
@@ -73,8 +82,11 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"{error.filename or self.path}: {error.strerror}; choose another --out") from None
 
-    def check_data(self, data: Mapping[str, Any]) -> None:
+    def check_data(self, data: Mapping[str, Any], name: str = "") -> None:
         """Check that the data, given as `Images.facts`, are the same as when the run began.
+
+        Args:
+            name: the data set, for the message, if the run has several.
 
         Raises:
             InputError: they differ, and in what. Trials of other data are other trials.
@@ -84,26 +96,40 @@ class RunFolder:
             return
         known = self.data
         what = ", ".join(data_differences(known, data)) if known else ""
+        of = f" ({name})" if name else ""
         raise InputError(
-            f"{self.path}: its trials are of other data: fingerprint {stored[0]} stored, {data['fingerprint']} now; "
+            f"{self.path}: its trials are of other data{of}: fingerprint {stored[0]} stored, "
+            f"{data['fingerprint']} now; "
             f"{f'they differ in {what}' if what else 'the manifest does not say in what they differ'}; "
             "put the old data back, or choose another --out"
         )
 
     @property
     def fingerprints(self) -> list[str]:
-        """The distinct data fingerprints of a run's sessions, in order; empty if none is stored.
+        """The distinct fingerprints of the data set in the run's sessions, in order; empty if none is stored.
 
         The first is the run's. More than one means that an earlier version resumed the run with other data.
         """
-        found = (session.get("fingerprint") for session in self.read_manifest()["sessions"])
+        found = (self.fingerprint_in(session) for session in self.read_manifest()["sessions"])
         return list(dict.fromkeys(each for each in found if each))
+
+    def fingerprint_in(self, session: Mapping[str, Any]) -> str:
+        """Return the fingerprint of the data set in a session; empty if it is not stored."""
+        return str(manifest.of_data_set(session.get("fingerprint"), self.place) or "")
+
+    @property
+    def own_fingerprints(self) -> list[str]:
+        """The fingerprint of each data set of the run, as far as they are stored."""
+        stored = [session.get("fingerprint") for session in self.read_manifest()["sessions"]]
+        number = max((len(each) for each in stored if isinstance(each, list)), default=1)
+        return [first for place in range(number) for first in self.at(place).fingerprints[:1]]
 
     @property
     def data(self) -> dict[str, Any] | None:
         """`Images.facts` of the data that the run began with; None if an earlier version did not store them."""
         first = self.fingerprints[:1]
-        found = (session.get("data") for session in self.read_manifest()["sessions"])
+        sessions = self.read_manifest()["sessions"]
+        found = (manifest.of_data_set(session.get("data"), self.place) for session in sessions)
         return next((dict(facts) for facts in found if facts and [facts["fingerprint"]] == first), None)
 
     def add_session(self, **facts: Any) -> None:
@@ -156,7 +182,7 @@ class RunFolder:
         found = [
             f"{path} (stored {before!r}, now {now!r})"
             for path, before, now in self.changes
-            if not any(path == name or path.startswith(f"{name}.") for name in changeable)
+            if not any(_is_within(path, name) for name in changeable)
         ]
         if found:
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -170,8 +196,21 @@ def differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, An
     if isinstance(before, dict) and isinstance(now, dict):
         for name in dict.fromkeys([*before, *now]):
             yield from differences(before.get(name), now.get(name), f"{path}.{name}".lstrip("."))
+    elif _are_mappings(before) and _are_mappings(now) and len(before) == len(now):
+        for place, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from differences(one, other, f"{path}.{place}")
     elif before != now:
         yield path, before, now
+
+
+def _are_mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+def _is_within(path: str, field: str) -> bool:
+    """Whether a path is that of a field, or of a part of it; `data.root` is also the `root` of each data set."""
+    plain = ".".join(part for part in path.split(".") if not part.isdecimal())
+    return plain == field or plain.startswith(f"{field}.")
 
 
 def changed_conditions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -31,14 +31,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class Session:
-    """The entry of a session. Unknown fields are allowed, and earlier versions stored fewer fields."""
+    """The entry of a session. Unknown fields are allowed, and earlier versions stored fewer fields.
+
+    In a run on several data sets, `fingerprint` and `data` are lists in the order of the study.
+    """
 
     began: str
     machine: Machine
     versions: dict[str, str]
     commit: str | None
-    fingerprint: str = ""
-    data: DataFacts | None = None
+    fingerprint: str | list[str] = ""
+    data: DataFacts | list[DataFacts] | None = None
     device: str = ""
     storage: str | None = None
     checkpoints: str | None = None
@@ -74,6 +77,16 @@ def read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a manifest: {error}") from None
     return dict(data)
+
+
+def of_data_set(value: Any, place: int) -> Any:
+    """Return the part of a session's `fingerprint` or `data` that belongs to one data set of the run; None if absent.
+
+    Args:
+        place: the place of the data set in the study, from 0.
+    """
+    values = value if isinstance(value, list) else [value]
+    return values[place] if place < len(values) else None
 
 
 def _reject_constant(word: str) -> NoReturn:

@@ -269,12 +269,16 @@ class Store:
         names = pd.Series([str(row[0]) for row in rows], dtype="str")
         return pd.concat([names.rename("architecture"), pd.DataFrame(numbers, columns=list(RESULTS[1:]))], axis=1)
 
-    def count_foreign(self, own: Identity) -> int:
-        """Return the number of trials of other data, another recipe or another version than that run's."""
+    def count_foreign(self, own: Collection[Identity]) -> int:
+        """Return the number of trials of other data, another recipe or another version than a run's.
+
+        Args:
+            own: the identities of the run's trials, one for each of its data sets.
+        """
         query = sql.select(trials.c.key, trials.c.architecture, trials.c.seed)
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).cursor.fetchall()
-            return sum(str(key) != own.key(architecture, seed) for key, architecture, seed in rows)
+            return sum(not any(str(key) == each.key(net, seed) for each in own) for key, net, seed in rows)
 
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the descriptions of networks, by their keys."""

@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from resnet_space.errors import InputError
 from search.data import DATASETS, Augmentation, DataSet
+from search.data.description import labels
 
 
 def test_describing_data_loads_neither_torch_nor_numpy() -> None:
@@ -73,6 +76,29 @@ def test_the_json_schema_allows_a_name_or_a_mapping_and_lists_the_names() -> Non
     assert schema.is_valid({"name": "digits"})
     assert not schema.is_valid("digitz")
     assert not schema.is_valid({"name": "digitz"})
+
+
+def test_a_label_is_the_name_and_what_differs_from_others_of_that_name() -> None:
+    given = [
+        DataSet(name="digits"),
+        DataSet(name="npz", root="a.npz"),
+        DataSet(name="npz", root="b.npz", limit=5),
+        DataSet(name="fake"),
+    ]
+    assert labels(given) == ("digits", "npz (root=a.npz)", "npz (root=b.npz, limit=5)", "fake")
+
+
+SETS = st.builds(
+    DataSet,
+    name=st.sampled_from(["digits", "fake"]),
+    validation=st.sampled_from([0.1, 0.2]),
+    limit=st.sampled_from([None, 10, 20]),
+)
+
+
+@given(st.lists(SETS, unique=True, max_size=6))
+def test_different_data_sets_have_different_labels(given: list[DataSet]) -> None:
+    assert len(set(labels(given))) == len(given)
 
 
 def test_settings_default_to_the_catalogues() -> None:

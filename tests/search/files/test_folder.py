@@ -224,6 +224,29 @@ def test_a_runs_data_stay_those_of_its_first_session(tmp_path: Path) -> None:
     assert run.data == data("a" * 16)
 
 
+def test_each_data_set_of_a_run_on_several_is_checked_for_itself(tmp_path: Path) -> None:
+    run, first, second = RunFolder(tmp_path), data("a" * 16), data("b" * 16)
+    run.add_session(fingerprint=["a" * 16, "b" * 16], data=[first, second])
+    assert run.own_fingerprints == ["a" * 16, "b" * 16]
+    assert [run.at(place).data for place in (0, 1, 2)] == [first, second, None]
+    assert [run.at(place).fingerprints for place in (0, 1, 2)] == [["a" * 16], ["b" * 16], []]
+    run.at(0).check_data(first, "digits")
+    with pytest.raises(InputError, match=rf"other data \(fake\): fingerprint {'b' * 16} stored, {'c' * 16} now"):
+        run.at(1).check_data(data("c" * 16), "fake")
+
+
+def test_the_root_of_each_data_set_can_change_and_its_other_fields_cannot(tmp_path: Path) -> None:
+    sets = [{"name": "digits", "root": None}, {"name": "npz", "root": "a", "limit": 5}]
+    run = RunFolder(tmp_path)
+    run.claim({"data": sets}, changeable=("data.root",))
+    run.check({"data": [sets[0], {**sets[1], "root": "b"}]}, changeable=("data.root",))
+    assert run.changes == [("data.1.root", "a", "b")]
+    with pytest.raises(InputError, match=r"differs in data\.1\.limit \(stored 5, now 6\)"):
+        run.check({"data": [sets[0], {**sets[1], "limit": 6}]}, changeable=("data.root",))
+    with pytest.raises(InputError, match="differs in data "):
+        run.check({"data": sets[:1]}, changeable=("data.root",))
+
+
 def session(torch: str = "2.14.1", processor: Any = "EPYC", isa: Any = (), gpus: Any = (), **facts: Any) -> Any:
     cpu = processor and {"name": processor, "isa": list(isa)}
     return {"versions": {"torch": torch}, "machine": {"processor": cpu, "gpus": list(gpus)}, **facts}

@@ -64,7 +64,7 @@ def test_trials_of_other_data_recipes_or_versions_are_foreign(
     complete(store, mine, other_data, other_recipe)
     own = Identity(mine.recipe, mine.fingerprint)
     assert [record.key for record in own.own_records(store.records())] == [mine.key]
-    assert (len(store.results()), len(store.results(own)), store.count_foreign(own)) == (4, 1, 3)
+    assert (len(store.results()), len(store.results(own)), store.count_foreign([own])) == (4, 1, 3)
 
 
 def test_a_trial_with_the_wrong_key_is_foreign(trial: Trial, store: Store) -> None:
