@@ -73,6 +73,7 @@ class AblationFeed:
             if job := self.share.claim(self.jobs.popleft()):
                 self.running |= {spec.key for spec in job.trials}
                 self.progress.names |= {spec.key: self.plan.name_of(spec) for spec in job.trials}
+                self.progress.lengths |= dict.fromkeys((spec.key for spec in job.trials), self.plan.steps)
                 return job
         return None
 

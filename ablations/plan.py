@@ -5,38 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ablations.published import results_of_arms
 from ablations.study import Ablation
 from resnet_space import Architecture
 from search.data import Images
-from search.running.plan import Plan
+from search.running.plan import PlanOnOne
 from search.store.store import Store
 from search.trials.events import FINISHED
 from search.trials.trial import TrialSpec
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
-class AblationPlan(Plan):
+class AblationPlan(PlanOnOne):
     """An ablation compiled for its data: the architecture of every arm, and the distinct trials in running order."""
 
     study: Ablation
     images: Images
     architectures: Mapping[str, Architecture]
+    label: str = ""
+    """The label of the data set, if the plan is a part of a study on several."""
 
     @classmethod
-    def of(cls, study: Ablation, images: Images) -> AblationPlan:
+    def of(cls, study: Ablation, images: Images, label: str = "") -> AblationPlan:
         """Compile the study.
 
         Raises:
             InputError: an arm cannot be built, or a published row does not exist.
         """
         results_of_arms(study)
-        return cls(study, images, study.architectures(images.shape, images.classes))
+        return cls(study, images, study.architectures(images.shape, images.classes), label)
 
     @cached_property
     def trials(self) -> dict[str, TrialSpec]:
@@ -63,8 +62,9 @@ class AblationPlan(Plan):
         return [tuple(names) for names in self._by_network.values() if len(names) > 1]
 
     def name_of(self, spec: TrialSpec) -> str:
-        """Return the name of a trial for people: its arms and its seed."""
-        return f"{self._arms[spec.architecture.key]}, seed {spec.seed}"
+        """Return the name of a trial for people: its arms and its seed, after the label."""
+        name = f"{self._arms[spec.architecture.key]}, seed {spec.seed}"
+        return f"{self.label}: {name}" if self.label else name
 
     @cached_property
     def _arms(self) -> dict[str, str]:

@@ -117,7 +117,7 @@ class AblationRun:
     @cached_property
     def predicted(self) -> PredictedArms:
         """The predictions of arms for the test images."""
-        return PredictedArms.of(self.nets, self.records, self.predictions, by_seed=self.study.data.split == "seed")
+        return PredictedArms.of(self.nets, self.records, self.predictions, by_seed=self.study.dataset.split == "seed")
 
     def image_interval(self, found: Finding) -> TwoWay | None:
         """Return the interval of a comparison on images like the test images; None if it cannot be computed."""

@@ -16,9 +16,12 @@ SPECIAL = {
     "×": r"$\times$",
     "÷": r"$\div$",
     "≤": r"$\le$",
+    "²": "$^2$",
     **{
         letter: f"$\\{name}$"
-        for letter, name in zip("αβγλρστ", ["alpha", "beta", "gamma", "lambda", "rho", "sigma", "tau"], strict=True)
+        for letter, name in zip(
+            "αβγλρστχ", ["alpha", "beta", "gamma", "lambda", "rho", "sigma", "tau", "chi"], strict=True
+        )
     },
     "<": r"\textless{}",
     ">": r"\textgreater{}",

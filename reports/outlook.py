@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ablations.across.plan import PlanAcross, lines_of_parts
 from ablations.plan import AblationPlan
 from ablations.study import Ablation
 from reports.numbers import engineering
@@ -16,7 +17,7 @@ from resnet_space.errors import InputError
 from search.exploring.plan import SearchPlan
 from search.running import capacity
 from search.running.inline import check
-from search.running.plan import Plan
+from search.running.plan import Plan, PlanOnOne
 from search.running.progress import format_duration
 from search.samplers.survey import survey
 from search.training.forecast import interpolated_seconds, memory_of_step, seconds_per_trial, total_memory
@@ -132,6 +133,26 @@ def _estimates(study: Ablation) -> list[str]:
     return [f"the design estimates {', '.join(named)}"]
 
 
+def of_several(plan: PlanAcross) -> Outlook:
+    """Estimate the cost of an ablation on several data sets, from that on each of them."""
+    parts = {label: of_ablation(part) for label, part in plan.parts.items()}
+    trials = sum(part.trials or 0 for part in parts.values())
+    return Outlook(
+        study=plan.study.name,
+        kind=plan.study.kind,
+        trials=trials,
+        rows=[replace(row, name=f"{label}: {row.name}") for label, part in parts.items() for row in part.rows],
+        seconds=_sum([part.seconds for part in parts.values()]),
+        at_once=_at_once(plan),
+        facts={"datasets": {label: {"trials": part.trials, **part.facts} for label, part in parts.items()}},
+        lines=[
+            f"{len(parts)} data sets: {trials} trials",
+            *lines_of_parts({label: part.lines for label, part in parts.items()}),
+        ],
+        misfits=lines_of_parts({label: part.misfits for label, part in parts.items()}),
+    )
+
+
 def of_search(plan: SearchPlan) -> Outlook:
     """Estimate the cost of a search: its space, and examples of its networks."""
     study, found = plan.study, survey(plan.space, examples=CALIBRATED)
@@ -207,7 +228,7 @@ def blocks(found: Outlook) -> list[Block]:
 
 
 def _rows(
-    plan: Plan, nets: Mapping[str, Architecture], waiting: Sequence[Sequence[TrialSpec]]
+    plan: PlanOnOne, nets: Mapping[str, Architecture], waiting: Sequence[Sequence[TrialSpec]]
 ) -> tuple[list[Row], dict[str, float | None]]:
     """Return one row per network, and by name the speed-up of timed networks whose trials train together.
 

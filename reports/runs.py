@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from ablations.across.run import RunAcross
 from ablations.run import AblationRun
 from search.exploring.run import SearchRun
 
-Run: TypeAlias = AblationRun | SearchRun
+Run: TypeAlias = AblationRun | RunAcross | SearchRun

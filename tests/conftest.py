@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from verbs import Cli
 
+    from ablations.across.run import RunAcross
     from ablations.run import AblationRun
     from resnet_space import Architecture
     from search.data import Images
@@ -199,6 +200,58 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
                         store.write(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
         read = api.open_run(tmp_path / folder)
         assert isinstance(read, AblationRun)
+        return read
+
+    return make
+
+
+@pytest.fixture
+def across(tmp_path: Path) -> Callable[..., "RunAcross"]:
+    """`across([{arm: [0.1, 0.2, "diverged"]}, ...], planned=...)`: a run with these test errors by data set and seed.
+
+    As `ablation`, on made data sets of 2, 3, ... classes.
+    """
+    from ablations.across.plan import PlanAcross
+    from ablations.across.run import RunAcross
+    from ablations.study import Ablation
+    from resnet_space import api
+    from search.running.plan import start_run
+    from search.trials.events import Finished
+
+    def make(results: list[dict[str, list[Any]]], *, folder: str = "run", **fields: Any) -> RunAcross:
+        arms = {
+            name: {"set": {"unit.shortcut": {"kind": "exclusive_gate", "gate_bias": -place}}}
+            for place, name in enumerate(results[0])
+        }
+        sets = [{"name": "fake", "size": 8, "samples": 60, "classes": 2 + place} for place in range(len(results))]
+        study = Ablation.of(
+            {
+                "name": "made",
+                "net": "resnet20",
+                "set": {"width": 0.25, "stages.*.units": 1},
+                "arms": arms,
+                "baseline": next(iter(arms)),
+                "data": sets,
+                "fail_above": 0.9,
+                "recipe": "digits",
+                "seeds": len(next(iter(results[0].values()))),
+                **fields,
+            }
+        )
+        plan = api.plan(study)
+        assert isinstance(plan, PlanAcross)
+        with start_run(plan, tmp_path / folder) as (_, store):
+            for part, by_arm in zip(plan.parts.values(), results, strict=True):
+                for name, values in by_arm.items():
+                    for seed, value in enumerate(values):
+                        spec = part.spec(part.architectures[name], seed)
+                        store.add([spec])
+                        if isinstance(value, str):
+                            store.write(Finished(spec.key, value, "because"))
+                        elif value is not None:
+                            store.write(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
+        read = api.open_run(tmp_path / folder)
+        assert isinstance(read, RunAcross)
         return read
 
     return make

@@ -176,7 +176,7 @@ from search.trials.trial import Job, TrialSpec
 
 spec = TrialSpec.from_json(sys.argv[1])
 cluster.ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-preflight = Preflight(Path(sys.argv[2]), spec.data, spec.fingerprint)
+preflight = Preflight(Path(sys.argv[2]), [(spec.data, spec.fingerprint)])
 try:
     runner.run(
         Listed([Job(trials=(spec,))], print), resources=Resources(), checkpoints=preflight.checkpoints,

@@ -19,8 +19,10 @@ from resnet_space.errors import InputError
 
 MIN_ARMS = 3
 """Two arms are compared by their difference: ranks of two only count wins."""
-DRAWS = 9999
+DRAWS = 99_999
 """The number of permutations of ranks that are drawn, if there are more in all. They are always the same."""
+MAX_HELD_NUMBERS = 2_000_000
+"""The maximum number of permuted ranks in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +147,20 @@ def _permuted_p(ranks: NDArray[np.float64]) -> float:
     """
     n, k = ranks.shape
     seen = float((ranks.sum(axis=0) ** 2).sum())
+    # Only the ranks in each row matter, and neither their order nor that of the rows.
+    rows = np.sort(ranks, axis=1)
+    rows = rows[np.lexsort(rows.T)]
     if factorial(k) ** (n - 1) <= DRAWS:
         from itertools import permutations
 
         # The first row can keep its order: only orders relative to it matter.
-        sums = ranks[:1]
+        sums = rows[:1]
         orders = np.array(list(permutations(range(k))))
-        for row in ranks[1:]:
+        for row in rows[1:]:
             sums = (sums[:, None, :] + row[orders][None, :, :]).reshape(-1, k)
         return float(np.mean((sums**2).sum(axis=1) >= seen - 1e-9))
-    drawn = np.random.default_rng(0).permuted(np.tile(ranks, (DRAWS, 1, 1)), axis=2)
-    variations = (drawn.sum(axis=1) ** 2).sum(axis=1)
-    return float((1 + np.sum(variations >= seen - 1e-9)) / (DRAWS + 1))
+    random, most, found = np.random.default_rng(0), max(1, MAX_HELD_NUMBERS // (n * k)), 1
+    for done in range(0, DRAWS, most):
+        drawn = random.permuted(np.tile(rows, (min(most, DRAWS - done), 1, 1)), axis=2)
+        found += int(np.sum((drawn.sum(axis=1) ** 2).sum(axis=1) >= seen - 1e-9))
+    return found / (DRAWS + 1)

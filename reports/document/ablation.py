@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ablations.across.run import RunAcross
 from ablations.published import Published
 from ablations.run import AblationRun
 from reports import published as published_results
@@ -92,25 +93,25 @@ def signal_propagation(run: AblationRun, _: Sequence[Published]) -> Section | No
     return Section("Signal propagation", pictures) if pictures else None
 
 
-def run_setting(run: AblationRun, _: Sequence[Published]) -> Section:
+def run_setting(run: AblationRun | RunAcross, _: Sequence[Published]) -> Section:
     return setting(run, network=_network(run), seeds=_seeds(run), planned=_planned(run))
 
 
-def _network(run: AblationRun) -> list[Fact]:
+def _network(run: AblationRun | RunAcross) -> list[Fact]:
     """Return the network that all arms modify."""
     study = run.study
     base = study.net if isinstance(study.net, str) else "defined in the study"
     return [("network", ", ".join([base, *(f"{path}={value}" for path, value in study.set.items())]))]
 
 
-def _seeds(run: AblationRun) -> str:
+def _seeds(run: AblationRun | RunAcross) -> str:
     study = run.study
     more = f", up to {study.most_seeds - 1} while comparisons are not resolved" if study.adaptive else ""
     shared = "at the same seed, all arms share data order, augmentation and initial values of common weights"
     return f"0 to {study.least_seeds - 1}{more}; {shared}"
 
 
-def _planned(run: AblationRun) -> list[Fact]:
+def _planned(run: AblationRun | RunAcross) -> list[Fact]:
     """Return the number of planned comparisons, and whether they were stored before the first trial."""
     study = run.study
     if not study.planned.compare:
@@ -119,7 +120,7 @@ def _planned(run: AblationRun) -> list[Fact]:
     return [("planned comparisons", f"{len(study.planned.compare)}, {when} (hash {study.plan_hash})")]
 
 
-SECTIONS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ...] = (
+RESULTS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ...] = (
     arms,
     differences,
     equal_complexity,
@@ -128,7 +129,12 @@ SECTIONS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ..
     learning_curves,
     error_against_complexity,
     signal_propagation,
+)
+"""The results on one data set, in page order. To add a section, write its function and list it here."""
+
+SECTIONS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ...] = (
+    *RESULTS,
     failed_trials,
     run_setting,
 )
-"""In page order. To add a section, write its function and list it here."""
+"""In page order."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ablations.across.findings import FindingAcross
 from ablations.findings import POINTS, Finding
 from ablations.run import AblationRun
 
+Compared = Finding | FindingAcross
+ONE_ARM = "The study has only one arm, so there is no comparison."
+EXPLORATORY = "No comparison was planned: these results are exploratory and need a new study."
+WAITING = "Some trials are still waiting."
 MAX_NAMED_ARMS = 4
 """A sentence names at most this many arms per group and counts the others."""
 
@@ -16,17 +21,23 @@ def answer(run: AblationRun) -> str:
     planned = [found for found in run.findings if found.planned]
     compared = planned or run.findings
     if not compared:
-        return "The study has only one arm, so there is no comparison."
+        return ONE_ARM
     one_question = len({(found.versus, found.measure) for found in compared}) == 1
     one_question = one_question and not any(found.margin for found in compared)
-    sentences = [_alternatives(run, compared) if one_question else _groups(compared, planned=bool(planned))]
-    if len(measures := {found.measure for found in compared}) == 1 and (measure := measures.pop()).name != "test_error":
-        sentences[0] = f"By {measure.words}: {sentences[0]}"
+    sentences = [_alternatives(run, compared) if one_question else groups(compared, planned=bool(planned))]
+    sentences[0] = by_measure(compared, sentences[0])
     if not planned:
-        sentences.append("No comparison was planned: these results are exploratory and need a new study.")
+        sentences.append(EXPLORATORY)
     if any(arm.unfinished for arm in run.summaries):
-        sentences.append("Some trials are still waiting.")
+        sentences.append(WAITING)
     return " ".join(sentences)
+
+
+def by_measure(compared: Sequence[Compared], sentence: str) -> str:
+    """Return the sentence with the measure of all comparisons before it, unless that is the test error."""
+    measures = {found.measure for found in compared}
+    one = measures.pop() if len(measures) == 1 else None
+    return sentence if one is None or one.name == "test_error" else f"By {one.words}: {sentence}"
 
 
 def _alternatives(run: AblationRun, compared: Sequence[Finding]) -> str:
@@ -36,12 +47,12 @@ def _alternatives(run: AblationRun, compared: Sequence[Finding]) -> str:
     shown to be different nor shown to be equivalent, except that they cannot be told apart.
     """
     versus, total = compared[0].versus, len(compared)
-    groups: dict[str, list[Finding]] = {}
+    by_group: dict[str, list[Finding]] = {}
     for found in compared:
-        groups.setdefault(_group(found), []).append(found)
-    better, worse = groups.pop("better", []), groups.pop("worse", [])
+        by_group.setdefault(_group(found), []).append(found)
+    better, worse = by_group.pop("better", []), by_group.pop("worse", [])
     other = versus if total == 1 else "it"
-    rest = [f"{_names(group)} {_says(which, group, other)}" for which, group in groups.items()]
+    rest = [f"{_names(group)} {_says(which, group, other)}" for which, group in by_group.items()]
     if len(worse) == total:
         if total == 1:
             return f"{worse[0].arm} is worse than {versus}{_by(worse)}."
@@ -81,25 +92,25 @@ def _says(group: str, found: Sequence[Finding], other: str) -> str:
     }[group]
 
 
-def _groups(compared: Sequence[Finding], *, planned: bool) -> str:
-    """`Of 3 planned comparisons: 2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c).`"""
-    groups: dict[str, list[str]] = {}
+def groups(compared: Sequence[Compared], *, planned: bool) -> str:
+    """Return `Of 3 planned comparisons: 2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c).`"""
+    named: dict[str, list[str]] = {}
     # Resolved comparisons first.
     several = len({found.measure for found in compared}) > 1
     for found in sorted(compared, key=lambda found: not found.resolved):
         by = f" in {found.measure.words}" * several
-        groups.setdefault(_group(found), []).append(f"{_sized(found)}{by}")
-    parts = [f"{len(names)} {group} ({_listed(names)})" for group, names in groups.items()]
+        named.setdefault(_group(found), []).append(f"{_sized(found)}{by}")
+    parts = [f"{len(names)} {group} ({_listed(names)})" for group, names in named.items()]
     what = f"{'planned ' * planned}comparison{'s' * (len(compared) != 1)}"
     return f"Of {len(compared)} {what}{_against(compared)}: {', '.join(parts)}."
 
 
-def _against(compared: Sequence[Finding]) -> str:
+def _against(compared: Sequence[Compared]) -> str:
     versus = {found.versus for found in compared}
     return f" with {versus.pop()}" if len(versus) == 1 else ""
 
 
-def _group(found: Finding) -> str:
+def _group(found: Compared) -> str:
     if found.difference.delta is None:
         return "no results"
     if found.both_fail:
@@ -112,7 +123,7 @@ def _group(found: Finding) -> str:
     return "equivalent" if found.equivalent else "not resolved"
 
 
-def _sized(found: Finding) -> str:
+def _sized(found: Compared) -> str:
     delta = found.difference.delta
     if not found.resolved or delta is None or found.mixed:
         return found.arm

@@ -48,20 +48,21 @@ def _by(run: AblationRun, measure: Measure) -> list[Finding]:
 
 def _forest(run: AblationRun, measure: Measure) -> Picture:
     caption = (
-        f"Difference of each arm from {run.study.control} in {measure.words}, in {_unit(measure)}, with its interval. "
-        "Filled: resolved; hollow: not resolved."
+        f"Difference of each arm from {run.study.control} in {measure.words}, in {unit_of(measure)}, with its "
+        "interval. Filled: resolved; hollow: not resolved."
         + (" Thin: the interval over seeds and images, on images like the test images." if _thin(run, measure) else "")
         + _drawn_arms_note(run)
     )
-    stem = "differences" if measure == run.study.measure else f"differences-{_stem(measure)}"
+    stem = "differences" if measure == run.study.measure else f"differences-{stem_of(measure)}"
     return Picture(stem, partial(_draw_forest, run, measure), caption, _forest_in_words(run, measure))
 
 
-def _unit(measure: Measure) -> str:
+def unit_of(measure: Measure) -> str:
+    """Return the unit of differences in words."""
     return "percentage points" if measure.percent else measure.unit
 
 
-def _stem(measure: Measure) -> str:
+def stem_of(measure: Measure) -> str:
     """Return the part of a file's name that names a measure."""
     return measure.name.replace("_", "-").replace(".", "-")
 
@@ -89,7 +90,7 @@ def _draw_forest(run: AblationRun, measure: Measure) -> Figure:
         baseline=run.study.control,
         margin=run.study.planned.equivalent_within if measure.split else None,
         measure=measure.words,
-        unit=_unit(measure),
+        unit=unit_of(measure),
         times=100 if measure.percent else 1,
     )
 
@@ -139,7 +140,7 @@ def curves(run: AblationRun) -> list[Picture]:
     columns = dict.fromkeys(["validation_error", *(each.curve for each in run.study.shown_measures if each.curve)])
     pictures = []
     for column in columns:
-        stem = "curves" if column == "validation_error" else f"curves-{_stem(CURVES[column])}"
+        stem = "curves" if column == "validation_error" else f"curves-{stem_of(CURVES[column])}"
         caption = f"{CURVES[column].words.capitalize()} by epoch: mean over seeds, with a band from minimum to maximum."
         pictures.append(Picture(stem, partial(_draw_curves, run, column), caption + _drawn_arms_note(run)))
     return pictures
@@ -169,7 +170,7 @@ def error_against_macs(run: AblationRun, published: Sequence[Published] = ()) ->
     caption = (
         "Test error against MACs. Bars: standard deviation over seeds; step line: the Pareto front."
         + _drawn_arms_note(run)
-        + published_results.sentence(published, "macs", _measured(run), run.study.data.name)
+        + published_results.sentence(published, "macs", _measured(run), run.study.dataset.name)
     )
     return Picture("complexity", partial(_draw_complexity, run, published_results.known(published, "macs")), caption)
 

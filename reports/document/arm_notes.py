@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ablations import alpha_spending
+from ablations.across.run import RunAcross
 from ablations.comparisons import TESTS
 from ablations.rates import rate, rates_differ
 from ablations.run import AblationRun
@@ -102,7 +103,7 @@ def difference_note(run: AblationRun) -> str:
     )
 
 
-def levels(run: AblationRun) -> str:
+def levels(run: AblationRun | RunAcross) -> str:
     """Return the confidence level of the intervals: each has that of its own test, so that it agrees with the star."""
     found = [each.difference.confidence for each in run.findings if each.difference.low is not None]
     if not found:

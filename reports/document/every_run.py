@@ -62,7 +62,7 @@ def setting(run: Run, *, network: Sequence[Fact] = (), seeds: str, planned: Sequ
     recipe = study.recipe.model_dump(mode="json", exclude_defaults=True)
     facts = [
         *network,
-        ("data", f"{study.data.name}, validation {study.data.validation:g}, test {study.data.test:g}{_divided(run)}"),
+        *_data(run),
         ("recipe", ", ".join(f"{name}: {value}" for name, value in recipe.items())),
         ("seeds", seeds),
         *planned,
@@ -74,8 +74,15 @@ def setting(run: Run, *, network: Sequence[Fact] = (), seeds: str, planned: Sequ
     return Section("Setting", [*blocks, Facts(facts)])
 
 
-def _divided(run: Run) -> str:
-    return ", divided anew for each seed" if run.study.data.split == "seed" else ""
+def _data(run: Run) -> list[Fact]:
+    """Return one fact for each data set: its name, its splits, and its fingerprint if there are several."""
+    facts = []
+    for place, (label, on_one) in enumerate(run.study.on_each.items()):
+        data, prints = on_one.dataset, run.folder.at(place).fingerprints
+        more = f", fingerprint {prints[0] if prints else 'not stored'}" if run.study.several else ""
+        divided = ", divided anew for each seed" if data.split == "seed" else ""
+        facts.append(("data", f"{label}, validation {data.validation:g}, test {data.test:g}{divided}{more}"))
+    return facts
 
 
 def _sessions(run: Run, sessions: Sequence[Mapping[str, Any]]) -> list[Fact]:
@@ -85,7 +92,7 @@ def _sessions(run: Run, sessions: Sequence[Mapping[str, Any]]) -> list[Fact]:
     machine, versions = sessions[-1]["machine"], sessions[-1]["versions"]
     prints = run.folder.fingerprints
     return [
-        ("data fingerprint", prints[0] if prints else "not stored"),
+        *([] if run.study.several else [("data fingerprint", prints[0] if prints else "not stored")]),
         (
             "machine",
             f"{machine['cpus']} CPUs{_processor_name(machine)}, "

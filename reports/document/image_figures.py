@@ -61,7 +61,7 @@ def pictures(run: AblationRun) -> Picture | Text | None:
     chosen = most_different(run)
     if not chosen:
         return None
-    images = load_if_ready(run.study.data)
+    images = load_if_ready(run.study.dataset)
     if images is None:
         return Text(["Their pictures are not shown: this machine has no copy of the data set that it has read."])
     if images.digests["test"] != run.predicted.split:

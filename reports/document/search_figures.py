@@ -32,7 +32,7 @@ def front_picture(run: SearchRun, cost: str, published: Sequence[Published] = ()
     caption = (
         f"Pareto front of error and {OBJECTIVES[cost].heading}. Bars: standard deviation over seeds; "
         "hollow: provisional; grey: dominated."
-        + published_results.sentence(published, cost, _measured(run, cost), run.study.data.name)
+        + published_results.sentence(published, cost, _measured(run, cost), run.study.dataset.name)
     )
     known = published_results.known(published, cost)
     return Picture(f"front-{cost}", partial(_draw_front, run, cost, known), caption)

@@ -57,17 +57,18 @@ def plan(study: Study, *, download: bool = False) -> Plan:
     Raises:
         InputError: missing data, or a study that cannot be compiled.
     """
-    from resnet_space.api.kinds import KINDS
+    from resnet_space.api.kinds import kind_of
     from search.data import load
 
-    return KINDS[study.kind].plan.load()(study, load(study.data, download=download))
+    images = [load(on_one.dataset, download=download) for on_one in study.on_each.values()]
+    return kind_of(study).plan.load()(study, *images)
 
 
 def outlook(planned: Plan) -> Outlook:
     """Forecast the time and memory of a plan; the first steps of some networks are measured."""
-    from resnet_space.api.kinds import KINDS
+    from resnet_space.api.kinds import kind_of
 
-    return KINDS[planned.study.kind].outlook.load()(planned)
+    return kind_of(planned.study).outlook.load()(planned)
 
 
 def run(
@@ -100,7 +101,7 @@ def run(
         InputError: the data are missing, the folder belongs to another study, or a machine lacks what the study needs.
         KeyboardInterrupt: the run was stopped. Stored results are kept, and the same call resumes the run.
     """
-    from resnet_space.api.kinds import KINDS
+    from resnet_space.api.kinds import kind_of
     from search.running.plan import start_run
     from search.running.preflight import Preflight
     from search.running.progress import Progress
@@ -116,7 +117,7 @@ def run(
             say(notice)
         total, already = planned.count_trials(store)
         progress = Progress(total=total, already=already, steps=planned.steps)
-        feed = KINDS[study.kind].feed.load()(planned, store, progress)
+        feed = kind_of(study).feed.load()(planned, store, progress)
         runner = _runner(Preflight.of(planned, store, folder.checkpoints, say=say), planned, inline, address)
         try:
             with progress:
@@ -135,12 +136,12 @@ def open_run(path: Path, storage: str | None = None, checkpoints: str | None = N
         InputError: not a run's folder, or its trials cannot be read.
     """
     from resnet_space.api.folders import open_folder
-    from resnet_space.api.kinds import KINDS
+    from resnet_space.api.kinds import kind_of
 
     with open_folder(path, storage, checkpoints) as (folder, study, store):
         if not any(store.counts().values()):
             raise InputError(f"{path}: no trials yet")
-        return KINDS[study.kind].run.load()(study, folder, store)
+        return kind_of(study).run.load()(study, folder, store)
 
 
 class RunState(NamedTuple):
@@ -152,6 +153,8 @@ class RunState(NamedTuple):
     """The number of stored trials that do not belong to this run; None if unknown."""
     traceback: Place | None
     """The traceback of the first failed trial."""
+    by_data_set: Mapping[str, Mapping[str, int]]
+    """The number of trials by status on each data set, by its label; empty for a run on one."""
 
 
 def status(path: Path, storage: str | None = None) -> RunState:
@@ -163,7 +166,7 @@ def status(path: Path, storage: str | None = None) -> RunState:
     from search.files import failures
     from search.files.folder import RunFolder
     from search.running.liveness import Liveness
-    from search.store.membership import count_foreign
+    from search.store.membership import count_by_data_set, count_foreign
     from search.store.status import read_run_status
 
     folder = RunFolder.existing(path)
@@ -174,7 +177,11 @@ def status(path: Path, storage: str | None = None) -> RunState:
         with closing(Store.of(folder, storage)) as store:
             found = store.run_status()
     traceback = failures.first_traceback(found.failed, folder.checkpoints)
-    return RunState(Liveness.of(folder, found), count_foreign(folder, storage), traceback)
+    presence = Liveness.of(folder, found)
+    interrupted = {key for key, _ in presence.interrupted}
+    return RunState(
+        presence, count_foreign(folder, storage), traceback, count_by_data_set(folder, storage, interrupted)
+    )
 
 
 def first_traceback(run: Run) -> Place | None:
@@ -209,31 +216,35 @@ def front(
     budget: str | None = None,
     knee: bool = False,
     reference: str | None = None,
+    dataset: str | None = None,
     storage: str | None = None,
 ) -> Answer:
     """Return the Pareto front of a run, or one network of the front; see `reports.query.ask`.
 
+    Args:
+        dataset: the label of a data set, for a run on several: errors on different data have no front in common.
+
     Raises:
-        InputError: as `reports.query.ask`.
+        InputError: as `reports.query.ask` and `StoredRun.on`.
     """
     from reports.query import ask
     from resnet_space.api.folders import open_folder
 
     with open_folder(path, storage) as stored:
-        return ask(stored, wanted=objectives, where=where, budget=budget, at_knee=knee, reference=reference)
+        return ask(stored.on(dataset), wanted=objectives, where=where, budget=budget, at_knee=knee, reference=reference)
 
 
-def compare(first: Path, second: Path, *, storage: str | None = None) -> TwoRuns:
-    """Return a comparison of two runs.
+def compare(first: Path, second: Path, *, dataset: str | None = None, storage: str | None = None) -> TwoRuns:
+    """Return a comparison of two runs; of those on several data sets, on the `dataset` of this label.
 
     Raises:
-        InputError: one of them is not a run's folder, or has no complete trial.
+        InputError: one of them is not a run's folder, or has no complete trial; or as `StoredRun.on`.
     """
     from ablations.two_runs import TwoRuns
     from resnet_space.api.folders import open_folder
 
     with open_folder(first, storage) as one, open_folder(second, storage) as other:
-        return TwoRuns.of(one, other)
+        return TwoRuns.of(one.on(dataset), other.on(dataset))
 
 
 def published(dataset: str) -> list[Published]:
@@ -255,11 +266,11 @@ def document(found: Run | TwoRuns, *, published: Sequence[Published] = ()) -> Pa
     """
     from ablations.two_runs import TwoRuns
     from reports.document import comparison
-    from resnet_space.api.kinds import KINDS
+    from resnet_space.api.kinds import kind_of
 
     if isinstance(found, TwoRuns):
         return comparison.document(found)
-    return KINDS[found.study.kind].document.load()(found, published=published)
+    return kind_of(found.study).document.load()(found, published=published)
 
 
 def report(
@@ -275,12 +286,12 @@ def report(
     """
     from ablations.two_runs import TwoRuns
     from reports.write import OF_TWO_RUNS, write
-    from resnet_space.api.kinds import KINDS
+    from resnet_space.api.kinds import kind_of
 
     page = partial(document, found, published=published)
     if isinstance(found, TwoRuns):
         return write(found.first.path / "report", f"compare-{found.second.name}", formats, page, documents=OF_TWO_RUNS)
-    exports = {name: partial(part.load(), found) for name, part in KINDS[found.study.kind].exports.items()}
+    exports = {name: partial(part.load(), found) for name, part in kind_of(found.study).exports.items()}
     return write(found.folder.report, "report", formats, page, exports=exports, published=published)
 
 
@@ -291,23 +302,31 @@ class Exported(NamedTuple):
 
 
 def export(
-    path: Path, network: str, to: Path, *, storage: str | None = None, checkpoints: str | None = None
+    path: Path,
+    network: str,
+    to: Path,
+    *,
+    dataset: str | None = None,
+    storage: str | None = None,
+    checkpoints: str | None = None,
 ) -> Exported:
     """Write a network of a run with its best weights to a file; the file's suffix selects the format.
 
     Args:
         network: the network's key, the first characters of the key, or an arm's name.
         to: FILE.py, FILE.safetensors or FILE.onnx.
+        dataset: the label of the data set that the network was trained on, for a run on several.
 
     Raises:
-        InputError: not a run's folder, no network or several networks have this name, or the file cannot be written.
+        InputError: as `StoredRun.on`; or not a run's folder, no network or several networks have this name, or the file
+            cannot be written.
     """
     from resnet_space.api.folders import open_folder
     from search.running.choice import choose
     from search.training.export import export as write
 
     with open_folder(path, storage, checkpoints) as stored:
-        choice = choose(stored, network)
+        choice = choose(stored.on(dataset), network)
     paths = write(choice.net, to, weights=choice.weights, facts=choice.facts, inputs=choice.inputs)
     return Exported(paths, choice.notes)
 

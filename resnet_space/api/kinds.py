@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from reports.outlook import Outlook
     from reports.page import Page
     from reports.runs import Run
-    from search.data import Images
     from search.files.folder import RunFolder
     from search.running.feed import Feed
     from search.running.plan import Plan
@@ -39,8 +38,8 @@ class Kind:
 
     study: LazyImport[type[Study]]
     """The study's description, as its file has it."""
-    plan: LazyImport[Callable[[Any, Images], Plan]]
-    """From study and data to the plan. Raises `InputError` for a study that cannot be compiled."""
+    plan: LazyImport[Callable[..., Plan]]
+    """From the study, and the images of each data set, to the plan. Raises `InputError` if it cannot be compiled."""
     outlook: LazyImport[Callable[[Any], Outlook]]
     """From the plan to the forecast of its time and memory."""
     feed: LazyImport[Callable[[Any, Store, Progress], Feed]]
@@ -74,3 +73,21 @@ KINDS: dict[str, Kind] = {
     ),
 }
 """By the `kind` in the study's file. The first one is the default."""
+
+ACROSS: dict[str, Kind] = {
+    "ablation": Kind(
+        study=LazyImport("ablations.study:Ablation"),
+        plan=LazyImport("ablations.across.plan:PlanAcross.of"),
+        outlook=LazyImport("reports.outlook:of_several"),
+        feed=LazyImport("ablations.across.feed:FeedAcross"),
+        run=LazyImport("ablations.across.run:RunAcross.of"),
+        document=LazyImport("reports.document.across:document"),
+        exports={"csv": LazyImport("reports.arms:csv_across"), "parquet": LazyImport("reports.arms:parquet_across")},
+    ),
+}
+"""By kind, if the study has several data sets. The description of such a study is that of its kind."""
+
+
+def kind_of(study: Study) -> Kind:
+    """Return the classes and functions for a study."""
+    return (ACROSS if study.several else KINDS)[study.kind]

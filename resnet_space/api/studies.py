@@ -47,7 +47,7 @@ def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] 
             _check_head(path, kind)
             # Not split into parts: in `CHANGES` the complete path is the key.
             _mapping_at(data, kind.CHANGES)[path] = value
-    return kind.of(paths.assign(_plain_recipe(data), of_study), source=name)
+    return kind.of(_changed(_plain_names(data), of_study), source=name)
 
 
 def of(data: Any, *, source: str = "") -> Study:
@@ -82,16 +82,50 @@ def _check_head(path: str, kind: type[Study]) -> None:
         raise unknown("field", path, [*kind.model_fields, *allowed], path="--set")
 
 
-def _plain_recipe(data: dict[str, Any]) -> dict[str, Any]:
-    """The data with recipe and data set as mappings instead of names, so that paths can lead into them."""
+def _changed(data: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of a study with changes by path. A field of `data` is that of each data set of a list."""
+    if "data" in changes:
+        data = {**data, "data": _plain_data(changes["data"])}
+        changes = {path: value for path, value in changes.items() if path != "data"}
+    datasets = data.get("data")
+    if not isinstance(datasets, list):
+        return paths.assign(data, changes)
+    spread: dict[str, Any] = {}
+    for path, value in changes.items():
+        head, _, field = path.partition(".")
+        first = field.split(".")[0]
+        if head != "data" or first == "*" or first.isdecimal():
+            spread[path] = value
+            continue
+        takers = [place for place, each in enumerate(datasets) if _takes(each, field)] or range(len(datasets))
+        spread |= {f"data.{place}.{field}": value for place in takers}
+    return paths.assign(data, spread)
+
+
+def _takes(dataset: Any, field: str) -> bool:
+    """Whether a change of this field of all data sets is for this one: a `root` is only for those read from files."""
+    from search.data.catalogue import DATASETS
+
+    name = dataset.get("name") if isinstance(dataset, dict) else None
+    return field != "root" or not isinstance(name, str) or name not in DATASETS or bool(DATASETS[name].root)
+
+
+def _plain_names(data: dict[str, Any]) -> dict[str, Any]:
+    """The data with recipe and data sets as mappings instead of names, so that paths can lead into them."""
     from search.trials.recipe import resolve_recipe
 
-    recipe, images = data.get("recipe"), data.get("data")
+    recipe = data.get("recipe")
     return {
         **data,
         **({"recipe": resolve_recipe(recipe)} if recipe is not None else {}),
-        **({"data": {"name": images}} if isinstance(images, str) else {}),
+        **({"data": _plain_data(data["data"])} if "data" in data else {}),
     }
+
+
+def _plain_data(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain_data(each) for each in value]
+    return {"name": value} if isinstance(value, str) else value
 
 
 def _in_profile(data: dict[str, Any], profile: str | None, kind: type[Study], name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from resnet_space import api
-from resnet_space.cli.options import Checkpoints, Folder, Json, Storage
+from resnet_space.cli.options import Checkpoints, Dataset, Folder, Json, Storage
 from resnet_space.cli.printing import print_json, print_parts, print_table
 from resnet_space.errors import InputError, unknown
 
@@ -21,9 +21,14 @@ def status(folder: Folder, storage: Storage = None, json: Json = False) -> None:
     presence, traceback = found.presence, found.traceback
     if json:
         extra = {"traceback": str(traceback) if traceback else None, "left_out": found.left_out}
-        print_json(presence.as_json() | extra)
+        by_data_set = {"datasets": found.by_data_set} if found.by_data_set else {}
+        print_json(presence.as_json() | extra | by_data_set)
         return
     print_table(("status", "trials"), [(name, str(count)) for name, count in presence.counts.items()])
+    if found.by_data_set:
+        statuses = [name for name, count in presence.counts.items() if count]
+        rows = [(label, *(str(own[name]) for name in statuses)) for label, own in found.by_data_set.items()]
+        print_table(("data set", *statuses), rows)
     if reasons := presence.standing.reasons:
         print_table(("status", "reason", "trials"), [(name, why, str(count)) for name, why, count in reasons])
     if found.left_out:
@@ -47,6 +52,7 @@ def front(
     reference: Annotated[
         str | None, typer.Option(help="The reference point of the hypervolume, such as error=0.9,macs=1e8.")
     ] = None,
+    dataset: Dataset = None,
     form: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
     storage: Storage = None,
 ) -> None:
@@ -58,7 +64,14 @@ def front(
     if form != "table" and form not in FORMATS:
         raise unknown("format", form, ["table", *FORMATS], path="--format")
     found = api.front(
-        folder, objectives=objectives, where=where, budget=budget, knee=knee, reference=reference, storage=storage
+        folder,
+        objectives=objectives,
+        where=where,
+        budget=budget,
+        knee=knee,
+        reference=reference,
+        dataset=dataset,
+        storage=storage,
     )
     if found.others:
         typer.echo(foreign_note(found.others), err=True)
@@ -81,11 +94,12 @@ def export(
     to: Annotated[
         Path, typer.Option(metavar="FILE", help="The file to write: FILE.py, FILE.safetensors or FILE.onnx.")
     ],
+    dataset: Dataset = None,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Write a network of a run with its weights to a file: Python, safetensors or ONNX."""
-    found = api.export(folder, arm, to, storage=storage, checkpoints=checkpoints)
+    found = api.export(folder, arm, to, dataset=dataset, storage=storage, checkpoints=checkpoints)
     for note in found.notes:
         typer.echo(note, err=True)
     for path in found.paths:
@@ -100,6 +114,7 @@ def report(
     published: Annotated[
         str | None, typer.Option(metavar="DATASET", help="Also draw the published results on this data set.")
     ] = None,
+    dataset: Dataset = None,
     storage: Storage = None,
 ) -> None:
     """Write the report of a run, or the comparison of two runs, into the (first) folder, and print the paths.
@@ -112,8 +127,12 @@ def report(
     if len(folders) == 2:
         if published is not None:
             raise InputError(f"--published {published}: can only be used with one run, not with two")
-        paths = api.report(api.compare(folders[0], folders[1], storage=storage), wanted)
+        paths = api.report(api.compare(folders[0], folders[1], dataset=dataset, storage=storage), wanted)
     else:
+        if dataset is not None:
+            raise InputError(
+                f"--dataset {dataset}: can only be used with two runs; a report has all data sets of a run"
+            )
         known = [] if published is None else api.published(published)
         paths = api.report(api.open_run(folders[0], storage), wanted, published=known)
     for path in paths:

@@ -20,6 +20,9 @@ Storage = Annotated[str | None, Url(help="Use this database instead of the folde
 Checkpoints = Annotated[
     str | None, Url(help="Use this bucket instead of the folder's checkpoints/, such as s3://BUCKET/PREFIX.")
 ]
+Dataset = Annotated[
+    str | None, typer.Option(metavar="LABEL", help="The data set, if the run has several; by its label in the report.")
+]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 
 
@@ -38,7 +41,7 @@ def changes_from_options(
         InputError: a `--set` is not PATH=VALUE.
     """
     values: dict[str, Any] = {
-        "data": {"name": dataset} if dataset is not None else None,
+        "data": None if dataset is None else _datasets(dataset),
         "data.root": data_root,
         "seeds": seeds,
         "recipe.epochs": epochs,
@@ -47,6 +50,12 @@ def changes_from_options(
     forced = {path: value for path, value in values.items() if value is not None}
     # A recipe has either epochs or steps: setting one removes the other.
     return parse_changes(changes) | forced | ({"recipe.steps": None} if epochs is not None else {})
+
+
+def _datasets(text: str) -> Any:
+    """Return the `data` of a study from names separated by commas."""
+    names = [{"name": name.strip()} for name in text.split(",")]
+    return names if len(names) > 1 else names[0]
 
 
 def parse_changes(texts: list[str] | None) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from resnet_space.cli.printing import print_json, print_parts
 from resnet_space.errors import check_utf8
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="The name of a shipped study, or a file.")]
-DataSet = Annotated[str | None, typer.Option(help="Use this data set instead of the study's.")]
-DataRoot = Annotated[str | None, typer.Option(help="The folder of the data set.")]
+DataSet = Annotated[
+    str | None, typer.Option(help="Use this data set, or several separated by commas, instead of the study's.")
+]
+DataRoot = Annotated[str | None, typer.Option(help="The folder of the data sets.")]
 Seeds = Annotated[int | None, typer.Option(help="Seeds per arm, or seeds that confirm the front of a search.")]
 Epochs = Annotated[int | None, typer.Option(help="Epochs per trial.")]
 Trials = Annotated[int | None, typer.Option(help="The maximum number of trials of a search.")]

@@ -9,7 +9,7 @@ from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validat
 from pydantic_core import CoreSchema
 
 from resnet_space.description import Description
-from resnet_space.errors import InputError, unknown
+from resnet_space.errors import InputError, printable, unknown
 from resnet_space.numbers import AtLeast2, Count, ProperProportion
 from search.data.catalogue import DATASETS
 
@@ -91,7 +91,8 @@ def labels(datasets: Sequence[DataSet]) -> tuple[str, ...]:
             if value is not None and any(other[field] != value for other in namesakes)
         }
         shown = ", ".join(f"{field}={value}" for field, value in own.items())
-        found.append(f"{each.name} ({shown})" if shown else each.name)
+        # A root is any text, and a label is printed.
+        found.append(printable(f"{each.name} ({shown})") if shown else each.name)
     return tuple(found)
 
 

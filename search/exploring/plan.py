@@ -9,7 +9,7 @@ from resnet_space import Space, complexity
 from resnet_space.errors import InputError
 from search.data import Images
 from search.exploring.study import Search
-from search.running.plan import Plan
+from search.running.plan import PlanOnOne
 from search.samplers.survey import survey
 from search.store import membership
 from search.store.store import Store
@@ -18,7 +18,7 @@ from search.trials.trial import TrialSpec
 
 
 @dataclass(frozen=True)
-class SearchPlan(Plan):
+class SearchPlan(PlanOnOne):
     """A search, its images, and its space for images of that shape."""
 
     study: Search

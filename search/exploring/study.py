@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,6 +12,7 @@ from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from resnet_space.fields import NAMES
 from resnet_space.numbers import Above0, Positive
+from search.data.description import DataSet
 from search.fronts.objectives import NAMES_OF_RESULTS, parse_objectives
 from search.samplers.kinds import DEFAULT, AnySampler
 from search.samplers.stopping import AnyStopping, NoStopping
@@ -19,6 +20,15 @@ from search.trials.study import Study, check_images
 
 NumberOfSeeds = Annotated[int, Field(le=1000)]
 Corner = Annotated[float, Field(gt=0, le=1e30)]
+
+
+def _only_one(value: Any) -> Any:
+    if isinstance(value, list | tuple) and len(value) > 1:
+        raise InputError(
+            "a list, but a search takes one data set, since errors on different data have no front in common; "
+            "run one search for each, or compare the networks found on all of them in an ablation"
+        )
+    return value[0] if isinstance(value, list | tuple) and value else value
 
 
 class Budget(Description):
@@ -69,6 +79,7 @@ class Search(Study):
     )
 
     kind: Literal["search"] = "search"
+    data: Annotated[DataSet, BeforeValidator(_only_one)]
     space: Space
     objectives: Annotated[tuple[str, ...], BeforeValidator(parse_objectives)] = ("error", "macs")
     constraints: tuple[str, ...] = ()

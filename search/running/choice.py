@@ -51,8 +51,9 @@ def choose(stored: StoredRun, name: str) -> Choice:
     folder, study, store = stored
     frame, own = store.frame(), membership.identity(study.recipe, folder, store)
     rows = zip(frame["key"], frame["architecture"], frame["seed"], strict=True)
-    of_this_run = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
-    left_out, frame = membership.foreign_note(len(frame) - sum(of_this_run)), frame[of_this_run]
+    on_this_data = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
+    others = store.count_foreign(membership.identities(study.recipe, folder, store))
+    left_out, frame = membership.foreign_note(others), frame[on_this_data]
     if frame.empty and left_out:
         raise InputError(f"{folder.path}: no trials yet; {left_out}")
     keys = sorted(set(frame["architecture"]))
@@ -60,13 +61,13 @@ def choose(stored: StoredRun, name: str) -> Choice:
     net = Architecture.of(store.architectures([key])[key])
     trials = frame[(frame["architecture"] == key) & (frame["status"] == "complete")].sort_values("validation_error")
     inputs, note = _inputs(folder, study, net), UNKNOWN_INPUTS
-    facts: dict[str, str | int | float] = {"study": study.name, "data": study.data.name}
+    facts: dict[str, str | int | float] = {"study": study.name, "data": study.dataset.name}
     weights = weights_of(folder.checkpoints, list(trials["key"]))
     if weights:
         (best,) = trials[trials["key"] == weights.parent.name].to_dict("records")
         facts |= {"trial": weights.parent.name, "seed": int(best["seed"])}
         facts |= {name: float(best[name]) for name in ("validation_error", "test_error")}
-        if inputs and study.data.split == "seed":
+        if inputs and study.dataset.split == "seed":
             inputs, note = _inputs_of_seed(inputs, study, int(best["seed"])), OTHER_DIVISION.format(seed=best["seed"])
     return Choice(net, weights, facts, inputs, [each for each in (left_out, "" if inputs else note) if each])
 
@@ -74,7 +75,7 @@ def choose(stored: StoredRun, name: str) -> Choice:
 def _inputs(folder: RunFolder, study: Study, net: Architecture) -> Inputs | None:
     data = folder.data
     try:
-        return Inputs.of(data, study.data, net) if data else None
+        return Inputs.of(data, study.dataset, net) if data else None
     except InputError as error:
         raise InputError(f"{folder.manifest}: {error}") from None
 
@@ -86,7 +87,7 @@ def _inputs_of_seed(inputs: Inputs, study: Study, seed: int) -> Inputs | None:
     """
     from search.data import load_if_ready
 
-    images = load_if_ready(study.data, seed=seed)
+    images = load_if_ready(study.dataset, seed=seed)
     return replace(inputs, mean=images.mean, std=images.std) if images else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from search.store.store import Store
 
 if TYPE_CHECKING:
     from resnet_space import Architecture
-    from search.data import Images
+    from search.data import DataSet, Images
     from search.files.bucket import Place
     from search.trials.identity import Identity
     from search.trials.study import Study
@@ -26,10 +26,19 @@ if TYPE_CHECKING:
 
 
 class Plan(ABC):
-    """What every kind of study provides once its data are loaded. `SearchPlan` and `AblationPlan` are the two kinds."""
+    """What every kind of study provides once its data are loaded."""
 
     study: Study
-    images: Images
+
+    @property
+    @abstractmethod
+    def loaded(self) -> Mapping[str, tuple[DataSet, Images]]:
+        """Each data set of the study with its images, by its label."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """Optimiser steps of one trial; of the longest one, if data sets differ."""
 
     @abstractmethod
     def count_trials(self, store: Store) -> tuple[int, int]:
@@ -38,6 +47,26 @@ class Plan(ABC):
     @abstractmethod
     def name_of(self, spec: TrialSpec) -> str:
         """Return a trial's name for people, for example "projection, seed 2"."""
+
+    @property
+    def notices(self) -> list[str]:
+        """Lines that the user should read before the first trial."""
+        return []
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest stores for each session, in addition to versions and machine."""
+        return {}
+
+
+class PlanOnOne(Plan):
+    """A plan on one data set: `SearchPlan` and `AblationPlan`."""
+
+    images: Images
+
+    @property
+    def loaded(self) -> Mapping[str, tuple[DataSet, Images]]:
+        return {self.study.dataset.name: (self.study.dataset, self.images)}
 
     @cached_property
     def identity(self) -> Identity:
@@ -53,20 +82,10 @@ class Plan(ABC):
         return TrialSpec(
             architecture=net,
             recipe=self.study.recipe,
-            data=self.study.data,
+            data=self.study.dataset,
             fingerprint=self.images.fingerprint,
             seed=seed,
         )
-
-    @property
-    def notices(self) -> list[str]:
-        """Lines that the user should read before the first trial."""
-        return []
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the manifest stores for each session, in addition to versions and machine."""
-        return {}
 
     @property
     def epochs(self) -> int:
@@ -75,7 +94,6 @@ class Plan(ABC):
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of one trial."""
         return self.study.recipe.total_steps(self._steps_per_epoch)
 
     @property
@@ -107,16 +125,17 @@ def start_run(
     folder.check(study, changeable=plan.study.CHANGEABLE)
     driver = new_driver()
     with lock_folder(folder.path, driver) as former:
-        folder.check_data(plan.images.facts)
+        facts = {label: images.facts for label, (_, images) in plan.loaded.items()}
+        for place, (label, data) in enumerate(facts.items()):
+            folder.at(place).check_data(data, label if len(facts) > 1 else "")
         folder.claim(study, changeable=plan.study.CHANGEABLE)
         store = Store(storage) if storage else Store.at(folder.path)
         with closing(store), registered(store.claims, driver, former) if store.shared else nullcontext():
             bucket = str(folder.checkpoints) if checkpoints else None
-            data, device = plan.images.facts, plan.study.resources.device
             folder.add_session(
-                fingerprint=data["fingerprint"],
-                data=data,
-                device=device,
+                fingerprint=_one_or_list([data["fingerprint"] for data in facts.values()]),
+                data=_one_or_list(list(facts.values())),
+                device=plan.study.resources.device,
                 storage=store.name,
                 checkpoints=bucket,
                 **plan.facts,
@@ -132,6 +151,11 @@ def start_run(
                     raise
             folder.update_session(joules=energy.joules)
             _remove_old_checkpoints(folder.checkpoints, store)
+
+
+def _one_or_list(values: list[Any]) -> Any:
+    """Return the fact of a run's only data set, as a manifest has it, or the facts of several."""
+    return values[0] if len(values) == 1 else values
 
 
 def _remove_old_checkpoints(checkpoints: Place, store: Store) -> None:

@@ -43,8 +43,8 @@ class Preflight:
     """What the machines of a run must have."""
 
     checkpoints: Place
-    data: DataSet
-    fingerprint: str
+    data: Sequence[tuple[DataSet, str]]
+    """Each data set of the study with its fingerprint."""
     checkpoint_bytes: int = 0
     """Size of one trial's checkpoint."""
     weight_bytes: int = 0
@@ -52,7 +52,7 @@ class Preflight:
     answer_seconds: float = 60.0
     """Timeout for a node's answer."""
     data_seconds: float = 900.0
-    """Timeout for a node to read the data set. Its trials then find the data in its cache."""
+    """Timeout for a node to read a data set. Its trials then find the data in its cache."""
     say: Callable[[str], None] = print
     nets: tuple[Architecture, ...] = ()
     """Networks that will be trained, as far as they are known."""
@@ -72,8 +72,7 @@ class Preflight:
         described = store.architectures(trials.loc[left.index, "architecture"].unique().tolist())
         return cls(
             checkpoints,
-            plan.study.data,
-            plan.images.fingerprint,
+            [(data, images.fingerprint) for data, images in plan.loaded.values()],
             checkpoint_bytes,
             4 * int(left.sum()),
             say=say,

@@ -35,13 +35,16 @@ class Progress:
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`already` trials of `total` are finished in the store, and each trial takes `steps` optimiser steps."""
+        """`already` trials of `total` are finished in the store. A trial takes `steps` optimiser steps, or as many as
+        `lengths` has for it."""
         self.total, self.already, self.steps, self.clock = total, already, steps, clock
         self.console = console or Stderr()
         self.screen = Screen(self.report_silent_trials)
         self.began = clock()
         self.names: dict[str, str] = {}
         """Names of trials for people, by key. A trial without a name is shown by its key."""
+        self.lengths: dict[str, int] = {}
+        """The number of optimiser steps of trials, by key, if they differ."""
         self.running: dict[str, Epoch | None] = {}
         self.together: dict[str, int] = {}
         """How many trials train together with a trial, itself included, by key."""
@@ -85,7 +88,7 @@ class Progress:
                 self.running[event.key] = None
                 self.together[event.key] = event.together
                 # Only at the first start in this session: a restart after a lost worker resumes this session's work.
-                self.done_before.setdefault(event.key, event.step / self.steps)
+                self.done_before.setdefault(event.key, self._fraction(event))
             case Epoch():
                 self.running[event.key] = event
                 self._update_best(event.validation_error, event.key)
@@ -140,6 +143,10 @@ class Progress:
         """Count trials that another driver has finished."""
         self.already += trials
 
+    def _fraction(self, event: Started | Epoch) -> float:
+        """Return which fraction of its trial an event is at."""
+        return event.step / self.lengths.get(event.key, self.steps)
+
     def _name(self, key: str) -> str:
         return self.names.get(key, key)
 
@@ -159,7 +166,7 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Return the time left at this session's speed, or None before one is known. Parts of trials count."""
-        parts = sum(epoch.step / self.steps for epoch in self.running.values() if epoch)
+        parts = sum(self._fraction(epoch) for epoch in self.running.values() if epoch)
         done = self.ended.total() + parts - sum(self.done_before.values())
         remaining = self.total - self.already - self.ended.total() - parts
         return (self.clock() - self.began) / done * remaining if done > 0.01 else None
@@ -182,7 +189,7 @@ class Progress:
             where = "starting"
             if epoch:
                 where = (
-                    f"{epoch.step / self.steps:4.0%}  epoch {epoch.epoch}  loss {epoch.loss:.3f}  "
+                    f"{self._fraction(epoch):4.0%}  epoch {epoch.epoch}  loss {epoch.loss:.3f}  "
                     f"validation error {epoch.validation_error:6.2%}  {epoch.images_per_second:,.0f} images/s"
                 )
             lines.append(f"  {self._name(key)}: {where}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from resnet_space import Architecture
 from resnet_space.description import Description
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
-from search.data.description import DataSet
+from search.data.description import DataSet, labels
 from search.trials.recipe import NamedRecipe
 from search.trials.resources import Resources
 
@@ -26,6 +27,33 @@ def _check_name(value: Any) -> Any:
             f"must be 1-64 lower-case letters, digits, '-' or '_', starting with a letter or digit; got {shown!r}"
         )
     return value
+
+
+def _one_or_several(value: Any) -> Any:
+    """Return a list of one data set as that data set: both mean the same, and a study has one canonical form."""
+    if not isinstance(value, list | tuple):
+        return value
+    if not value:
+        raise InputError("an empty list; name at least one data set")
+    return value[0] if len(value) == 1 else value
+
+
+def _check_distinct(value: DataSet | tuple[DataSet, ...]) -> DataSet | tuple[DataSet, ...]:
+    given = value if isinstance(value, tuple) else (value,)
+    twice = next((each for at, each in enumerate(given) if each in given[:at]), None)
+    if twice is not None:
+        raise InputError(f"{twice.name!r} is given twice; each data set counts once")
+    return value
+
+
+OneOrSeveral = Annotated[
+    # Tags in brackets are left out of the path in messages.
+    Annotated[DataSet, Tag("[one]")] | Annotated[tuple[DataSet, ...], Tag("[several]")],
+    Discriminator(lambda value: "[several]" if isinstance(value, list | tuple) else "[one]"),
+    BeforeValidator(_one_or_several),
+    AfterValidator(_check_distinct),
+]
+"""A data set, or a list of them."""
 
 
 def check_images(net: Architecture, shape: tuple[int, int, int], classes: int) -> None:
@@ -54,9 +82,28 @@ class Study(Description):
     question: str = ""
     source: str = ""
     notes: str = ""
-    data: DataSet
+    data: OneOrSeveral
     recipe: NamedRecipe
     resources: Resources = Resources()
+
+    @cached_property
+    def on_each(self) -> dict[str, Self]:
+        """The study on each of its data sets alone, by the label of the data set."""
+        if not isinstance(self.data, tuple):
+            return {self.data.name: self}
+        named = zip(labels(self.data), self.data, strict=True)
+        return {label: self.model_copy(update={"data": each}) for label, each in named}
+
+    @property
+    def several(self) -> bool:
+        """Whether the study has several data sets."""
+        return isinstance(self.data, tuple)
+
+    @property
+    def dataset(self) -> DataSet:
+        """The data set of a study that has only one."""
+        assert not isinstance(self.data, tuple)
+        return self.data
 
     @property
     def extent(self) -> str:

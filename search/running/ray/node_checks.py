@@ -40,11 +40,12 @@ def check_nodes(preflight: Preflight, resources: Resources, *, local: bool = Fal
         if own in names:
             answers[names[own]] = checks.check_node(asked)
         preflight.check_answers(answers, workers(resources))
-    # A call of its own, with a longer timeout: another node can be reading the data for the first time.
-    preflight.say(f"data set {preflight.data.name!r}: looking for it on {len(others)} more nodes")
-    data = {**preflight.data.model_dump(mode="json"), "root": absolute_path(preflight.data.root)}
-    wrong = call_on_each(others, preflight.data_seconds, checks.check_node_data, data, preflight.fingerprint)
-    preflight.raise_if_any({name: [line] for name, line in wrong.items() if line}, len(names))
+    # Calls of their own, with a longer timeout: another node can be reading the data for the first time.
+    for wanted, fingerprint in preflight.data:
+        preflight.say(f"data set {wanted.name!r}: looking for it on {len(others)} more nodes")
+        data = {**wanted.model_dump(mode="json"), "root": absolute_path(wanted.root)}
+        wrong = call_on_each(others, preflight.data_seconds, checks.check_node_data, data, fingerprint)
+        preflight.raise_if_any({name: [line] for name, line in wrong.items() if line}, len(names))
     if preflight.conditions:
         nets, conditions = [net.model_dump(mode="json") for net in preflight.nets], asdict(preflight.conditions)
         bad = call_on_each(others, preflight.data_seconds, checks.check_node_kernels, nets, conditions)

@@ -88,6 +88,11 @@ def test_a_label_is_the_name_and_what_differs_from_others_of_that_name() -> None
     assert labels(given) == ("digits", "npz (root=a.npz)", "npz (root=b.npz, limit=5)", "fake")
 
 
+def test_a_label_cannot_control_a_terminal() -> None:
+    (label, _) = labels([DataSet(name="npz", root="a\x1b[31m.npz"), DataSet(name="npz", root="b")])
+    assert label == r"npz (root=a\x1b[31m.npz)"
+
+
 SETS = st.builds(
     DataSet,
     name=st.sampled_from(["digits", "fake"]),

@@ -126,9 +126,9 @@ def test_a_resumed_trial_ends_with_the_same_bits_as_one_that_never_stopped(
 
 def test_preflight_accepts_a_working_bucket_and_leaves_no_files(place: Place, digits: Images) -> None:
     bucket.write_file(place / ".preflight-0123456789abcdef" / "driver", b"left by one that was killed")
-    Preflight(place, DataSet(name="digits", limit=200), digits.fingerprint, checkpoint_bytes=10**6).check_this_machine(
-        2
-    )
+    Preflight(
+        place, [(DataSet(name="digits", limit=200), digits.fingerprint)], checkpoint_bytes=10**6
+    ).check_this_machine(2)
     assert list(place.glob("*/*")) == []
 
 
@@ -172,7 +172,7 @@ def test_a_url_that_is_not_a_buckets_is_refused(url: str, told: str) -> None:
 
 def test_a_missing_bucket_is_refused_before_the_first_trial(s3: Server, digits: Images) -> None:
     there = s3.url("there").replace("there", "elsewhere")
-    preflight = Preflight(Bucket.of(there), DataSet(name="digits", limit=200), digits.fingerprint)
+    preflight = Preflight(Bucket.of(there), [(DataSet(name="digits", limit=200), digits.fingerprint)])
     with pytest.raises(InputError, match=r"s3://elsewhere/runs: cannot be written here \(.+\); choose another --check"):
         preflight.check_this_machine(1)
 

@@ -25,7 +25,7 @@ Trial = Callable[..., TrialSpec]
 
 @pytest.fixture
 def preflight(tmp_path: Path, digits: Images) -> Preflight:
-    return Preflight(tmp_path / "checkpoints", DataSet(name="digits", limit=200), digits.fingerprint)
+    return Preflight(tmp_path / "checkpoints", [(DataSet(name="digits", limit=200), digits.fingerprint)])
 
 
 def test_a_machine_that_is_ready_passes_and_no_file_is_left(preflight: Preflight) -> None:
@@ -48,7 +48,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, preflight: P
 
 
 def test_a_disk_that_is_too_full_is_refused_with_the_bytes_needed(tmp_path: Path) -> None:
-    wants = Preflight(tmp_path, DataSet(name="digits"), "", checkpoint_bytes=10**18, weight_bytes=5 * 10**17)
+    wants = Preflight(tmp_path, [(DataSet(name="digits"), "")], checkpoint_bytes=10**18, weight_bytes=5 * 10**17)
     with pytest.raises(InputError) as refused:
         wants.check_this_machine(2)
     text = str(refused.value)
@@ -58,7 +58,7 @@ def test_a_disk_that_is_too_full_is_refused_with_the_bytes_needed(tmp_path: Path
 
 def test_nothing_begins_on_a_machine_that_is_not_ready(trial: Trial, tmp_path: Path) -> None:
     told: list[Event] = []
-    wants = Preflight(tmp_path, DataSet(name="digits"), "", checkpoint_bytes=10**18)
+    wants = Preflight(tmp_path, [(DataSet(name="digits"), "")], checkpoint_bytes=10**18)
     with pytest.raises(InputError, match="make room"):
         inline.run(
             Listed([Job(trials=(trial(),))], told.append),
@@ -165,4 +165,4 @@ def test_required_bytes_are_computed_from_unfinished_trials(
     assert len(params) == 2
     assert found.weight_bytes == 4 * params.sum()
     assert found.checkpoint_bytes == 8 * params.max()
-    assert found.fingerprint == plan.images.fingerprint
+    assert found.data == [(run.study.data, plan.images.fingerprint)]
