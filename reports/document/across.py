@@ -76,7 +76,12 @@ def _on_each(run: RunAcross, published: Sequence[Published]) -> Iterator[Section
     """Yield the sections of each data set, as in the document of an ablation on it alone."""
     for place, (label, part) in enumerate(run.parts.items(), 1):
         found = [made for section in RESULTS if (made := section(part, published))]
-        first = replace(found[0], blocks=[Text([answer_on_one(part)]), *found[0].blocks])
+        words = answer_on_one(part)
+        first = replace(
+            found[0],
+            blocks=[Text([words]), *found[0].blocks],
+            brief=[Text([f"{label}: {words}"]), *found[0].brief[1:]],
+        )
         yield from (_relabelled(section, label, place) for section in [first, *found[1:]])
 
 

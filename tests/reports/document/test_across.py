@@ -117,6 +117,13 @@ def test_the_figure_of_differences_has_a_row_for_each_data_set_and_one_for_the_m
     assert picture.alt == "one: fake (classes=2) +2.04 points, fake (classes=3) +2.08 points, mean +2.06 points"
 
 
+def test_a_terminal_shows_which_data_set_an_answer_is_about(across: Make) -> None:
+    lines = [line for line in render(page(across, 2, gaps=(0.02,))) if isinstance(line, str)]
+    answers = [line for line in lines if "No comparison was planned" in line]
+    assert [answer.partition(" ")[0] for answer in answers] == ["Over", "fake", "fake"]
+    assert [answer.partition(":")[0] for answer in answers[1:]] == ["fake (classes=2)", "fake (classes=3)"]
+
+
 def test_comparisons_by_several_measures_are_named_and_drawn_apart(across: Make) -> None:
     plan = {"compare": ["one", {"arm": "one", "measure": "validation_error"}]}
     found = page(across, 3, gaps=(0.02,), planned=plan)
