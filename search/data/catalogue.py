@@ -17,6 +17,8 @@ class Row:
         origin: where its images come from: "embedded", "torchvision", "yours" or "made".
         classes: number of classes, or None if it depends on the files.
         shape: (channels, height, width) of an image, or None if it depends on the files.
+        images: numbers of images for training and for test, with equally many of each class; None if they depend on the
+            files, or if the data need none.
         root: what `root` must be, or "" for a set that is not read from files.
         settings: its further whole-number fields in `DataSet`, with their defaults.
         image: how to prepare an image before it is normalised, to use a trained network; `{size}` is that setting.
@@ -27,6 +29,7 @@ class Row:
     origin: str
     classes: int | None = None
     shape: tuple[int, int, int] | None = None
+    images: tuple[int, int] | None = None
     root: str = ""
     settings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     image: str = "as in the data"
@@ -48,6 +51,7 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             origin="torchvision",
             classes=10,
             shape=(1, 28, 28),
+            images=(60_000, 10_000),
             root="a directory with FashionMNIST/raw, or with the *-ubyte or *-ubyte.gz files",
             image="grey",
         ),
@@ -57,6 +61,7 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             origin="torchvision",
             classes=10,
             shape=(3, 32, 32),
+            images=(50_000, 10_000),
             root="a directory with cifar-10-batches-py",
             image="RGB",
         ),
@@ -66,6 +71,7 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             origin="torchvision",
             classes=100,
             shape=(3, 32, 32),
+            images=(50_000, 10_000),
             root="a directory with cifar-100-python",
             image="RGB",
         ),

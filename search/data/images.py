@@ -42,7 +42,8 @@ class Images:
         shape: (C, H, W) of an image.
         mean: per channel, over the training images, in the units of the stored images (0-255 for uint8).
         std: likewise; 1 for a constant channel.
-        fingerprint: 16 hex digits of SHA-256 over the contents of the three splits, in order.
+        fingerprint: 16 hex digits of SHA-256 over the contents of the three splits, in order; empty if nothing was read
+            (see `search.data.stand_in`).
         digests: likewise for each split, by its name.
     """
 
@@ -56,6 +57,11 @@ class Images:
     std: tuple[float, ...]
     fingerprint: str
     digests: Mapping[str, str]
+
+    @property
+    def were_read(self) -> bool:
+        """Whether these are the images of the data set, and not a stand-in for them."""
+        return bool(self.fingerprint)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def assemble(data: DataSet, contents: Contents, seed: int = 0) -> Images:
         InputError: labels out of range, too few images or classes, too large for memory, or nothing to divide by seed.
     """
     contents, names = _labels_from_zero(data, contents)
-    chosen = _split_indices(data, contents, data.division(seed))
+    chosen = split_indices(data, contents, data.division(seed))
     _, channels, height, width = contents.train.x.shape
     memory.check_fit(
         data.name,
@@ -115,7 +115,7 @@ def assemble(data: DataSet, contents: Contents, seed: int = 0) -> Images:
     )
 
 
-def _split_indices(
+def split_indices(
     data: DataSet, contents: Contents, division: int | None
 ) -> dict[str, tuple[Labelled, NDArray[np.int64]]]:
     """Return for each split the part that its images come from, and their indices in it."""

@@ -72,9 +72,13 @@ Loader = Callable[[DataSet, Path | None, bool], Source]
 DOWNLOAD_HINT = "get it with --download"
 
 
-def missing(data: DataSet, place: Path, *ways: str) -> InputError:
+class MissingData(InputError):
+    """The files of a data set are not where they are looked for."""
+
+
+def missing(data: DataSet, place: Path, *ways: str) -> MissingData:
     """Return the error for a data set that is not at `place`, with the ways to get it there."""
-    return InputError(f"data set {data.name!r} is not in {place}; {', or '.join(ways)}")
+    return MissingData(f"data set {data.name!r} is not in {place}; {', or '.join(ways)}")
 
 
 def needs_root(data: DataSet) -> InputError:
