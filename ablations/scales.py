@@ -55,6 +55,12 @@ class LogOdds:
             raise InputError(f"{wrong[0]} is not an error; must be between 0 and 1")
         return np.log((values * self.images + 0.5) / ((1 - values) * self.images + 0.5))
 
+    def backward(self, transformed: Floats) -> Floats:
+        """Return the errors that `forward` transforms to these values, between 0 and 1."""
+        odds = np.exp(transformed)
+        found: Floats = np.clip((odds * (self.images + 0.5) - 0.5) / (self.images * (1 + odds)), 0.0, 1.0)
+        return found
+
     def sampling(self, values: Floats) -> float:
         p = self._inside(values)
         return 1 / (self.images * p * (1 - p))

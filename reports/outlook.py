@@ -9,11 +9,15 @@ from typing import Any
 
 from ablations.across.plan import PlanAcross, lines_of_parts
 from ablations.plan import AblationPlan
+from ablations.sensitivity import Sensitivity
 from ablations.study import Ablation
+from reports import sensitivity
 from reports.numbers import engineering
 from reports.page import Block, Grid, Text, texts
+from reports.sensitivity import Cost
 from resnet_space import Architecture, complexity
 from resnet_space.errors import InputError
+from search.data.places import dataset_folder
 from search.exploring.plan import SearchPlan
 from search.running import capacity
 from search.running.inline import check
@@ -58,6 +62,10 @@ class Outlook:
     facts: Mapping[str, Any] = field(default_factory=dict)
     lines: Sequence[str] = ()
     misfits: Sequence[str] = ()
+    sensitivity: Sensitivity | None = None
+    """What the seeds of an ablation can show."""
+    read: bool = True
+    """Whether the data were read; else only what is known of them."""
 
     def as_json(self, gpus: float, cpus: float) -> dict[str, Any]:
         """Return plain data. `device_hours` are of GPUs, or of CPUs without a GPU; `wall_hours` are elapsed time."""
@@ -72,7 +80,17 @@ class Outlook:
             "wall_hours": None if hours is None else hours / self.at_once,
             "at_once": self.at_once,
             "does_not_fit": list(self.misfits),
+            "data_read": self.read,
+            **(
+                {"sensitivity": sensitivity.as_json(self.sensitivity, self.seed_cost(self.sensitivity), gpus or cpus)}
+                if self.sensitivity
+                else {}
+            ),
         }
+
+    def seed_cost(self, found: Sensitivity) -> Cost:
+        """The cost of one seed of all networks of an ablation."""
+        return Cost(None if self.seconds is None else self.seconds / found.study.least_seeds, self.at_once)
 
 
 def of_ablation(plan: AblationPlan) -> Outlook:
@@ -103,7 +121,9 @@ def of_ablation(plan: AblationPlan) -> Outlook:
             *_estimates(study),
             *_together(waiting, faster),
             *plan.notices,
+            *_unread(plan),
         ],
+        read=plan.images.were_read,
         misfits=_misfits(plan, rows, waiting),
     )
 
@@ -194,7 +214,9 @@ def of_search(plan: SearchPlan) -> Outlook:
             f"these networks have {', '.join(spans)}",
             *([f"{trials} trials without early stopping"] if trials else []),
             *([f"then {study.confirm} trials with fresh seeds for each network on the front"] if study.confirm else []),
+            *_unread(plan),
         ],
+        read=plan.images.were_read,
         misfits=_misfits(plan, rows),
     )
 
@@ -224,6 +246,7 @@ def blocks(found: Outlook) -> list[Block]:
         Text(found.lines),
         Grid(found.study, headings, headings[2:], texts(rows)),
         Text([*time, *found.misfits]),
+        *(sensitivity.blocks(found.sensitivity, found.seed_cost(found.sensitivity)) if found.sensitivity else ()),
     ]
 
 
@@ -278,6 +301,18 @@ def _lacking(plan: Plan) -> str:
     except InputError as error:
         return str(error)
     return ""
+
+
+def _unread(plan: Plan) -> list[str]:
+    """Return the line about data that were not read."""
+    images, data = plan.images, plan.study.data
+    if images.were_read:
+        return []
+    splits = ", ".join(f"{len(getattr(images, name)):,} {name}" for name in ("train", "validation", "test"))
+    return [
+        f"data set {data.name!r} is not in {data.root or dataset_folder()}, and nothing was read; known are {splits} "
+        f"images of {images.shape} in {images.classes} classes; a run needs the data"
+    ]
 
 
 def _sum(seconds: Sequence[float | None]) -> float | None:

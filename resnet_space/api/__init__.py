@@ -51,24 +51,44 @@ def study(source: str | Path, *, profile: str | None = None, changes: Mapping[st
     return load(str(source), profile=profile, changes=changes)
 
 
-def plan(study: Study, *, download: bool = False) -> Plan:
+def plan(study: Study, *, download: bool = False, unread: bool = False) -> Plan:
     """Load the data and compile the study into a plan.
+
+    Args:
+        unread: if a known data set is missing, plan with what is known of it: shape, classes and numbers of images.
 
     Raises:
         InputError: missing data, or a study that cannot be compiled.
     """
     from resnet_space.api.kinds import kind_of
-    from search.data import load
+    from search.data.loading import load
+    from search.data.stand_in import load_or_stand_in
 
-    images = [load(on_one.dataset, download=download) for on_one in study.on_each.values()]
+    sets = [on_one.dataset for on_one in study.on_each.values()]
+    images = [load_or_stand_in(data) if unread else load(data, download=download) for data in sets]
     return kind_of(study).plan.load()(study, *images)
 
 
-def outlook(planned: Plan) -> Outlook:
-    """Forecast the time and memory of a plan; the first steps of some networks are measured."""
-    from resnet_space.api.kinds import kind_of
+def outlook(planned: Plan, *, detect: float | None = None, pilot: Path | None = None) -> Outlook:
+    """Forecast the time and memory of a plan, and for an ablation what its seeds can show; see `forecasts.outlook`.
 
-    return kind_of(planned.study).outlook.load()(planned)
+    Raises:
+        InputError: as `forecasts.outlook`.
+    """
+    from resnet_space.api import forecasts
+
+    return forecasts.outlook(planned, detect=detect, pilot=pilot)
+
+
+def register(planned: Plan, found: Outlook, path: Path) -> None:
+    """Write a plan and its forecast to a file, as a pre-registration; see `forecasts.register`.
+
+    Raises:
+        InputError: as `forecasts.register`.
+    """
+    from resnet_space.api import forecasts
+
+    forecasts.register(planned, found, path)
 
 
 def run(

@@ -8,6 +8,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from ablations.sensitivity import Sensitivity
     from reports.outlook import Outlook
     from reports.page import Page
     from reports.runs import Run
@@ -50,6 +51,8 @@ class Kind:
     """From a run, and `published` results, to its report as a page."""
     exports: Mapping[str, LazyImport[Callable[[Any], str | bytes]]]
     """From a run to its table for other programs, by the name of the format."""
+    sensitivity: LazyImport[Callable[..., Sensitivity]] | None = None
+    """From the plan, a `StoredRun` to learn from and a wanted difference to what the seeds can show."""
 
 
 KINDS: dict[str, Kind] = {
@@ -61,6 +64,7 @@ KINDS: dict[str, Kind] = {
         run=LazyImport("ablations.run:AblationRun.of"),
         document=LazyImport("reports.document.ablation:document"),
         exports={"csv": LazyImport("reports.arms:as_csv"), "parquet": LazyImport("reports.arms:as_parquet")},
+        sensitivity=LazyImport("ablations.sensitivity:of_plan"),
     ),
     "search": Kind(
         study=LazyImport("search.exploring.study:Search"),

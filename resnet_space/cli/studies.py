@@ -32,17 +32,30 @@ def plan(
     epochs: Epochs = None,
     trials: Trials = None,
     changes: Set = None,
+    detect: Annotated[
+        float | None, typer.Option(metavar="POINTS", help="Show the seeds and the cost of resolving this difference.")
+    ] = None,
+    pilot: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Expect the errors and spreads of this run on the same data."),
+    ] = None,
+    register: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan to a new file, as a pre-registration.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Forecast a study before training: trials, networks, costs, time, memory, and what does not fit."""
+    """Forecast a study before training: trials, networks, costs, time, memory, what does not fit, and power."""
     from reports.outlook import blocks
     from reports.terminal import parts
 
     changed = changes_from_options(
         changes, dataset=dataset, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials
     )
-    planned = api.plan(api.study(study, profile=profile, changes=changed))
-    found = api.outlook(planned)
+    planned = api.plan(api.study(study, profile=profile, changes=changed), unread=True)
+    found = api.outlook(planned, detect=detect, pilot=pilot)
+    if register is not None:
+        api.register(planned, found, register)
+        typer.echo(f"registered: {register}", err=True)
     if json:
         print_json(found.as_json(planned.study.resources.gpus, planned.study.resources.cpus))
     else:
