@@ -116,7 +116,7 @@ def from_run(
         InputError: the run has another data set, or no trials.
     """
     path = stored.folder.path
-    before, now = stored.study.data, study.data
+    before, now = stored.study.dataset, study.dataset
     if before.name != now.name:
         raise InputError(
             f"{path}: its data set is {before.name!r}, and the study's is {now.name!r}; use a run on the same"

@@ -276,7 +276,7 @@ def of_plan(plan: AblationPlan, pilot: StoredRun | None = None, wanted: float | 
             continue
         images = len(getattr(plan.images, measure.split))
         found = (
-            from_table(study.data.name, measure, images)
+            from_table(study.dataset.name, measure, images)
             if pilot is None
             else from_run(study, measure, keys, images, pilot)
         )

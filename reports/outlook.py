@@ -170,6 +170,7 @@ def of_several(plan: PlanAcross) -> Outlook:
             *lines_of_parts({label: part.lines for label, part in parts.items()}),
         ],
         misfits=lines_of_parts({label: part.misfits for label, part in parts.items()}),
+        read=all(part.read for part in parts.values()),
     )
 
 
@@ -303,9 +304,9 @@ def _lacking(plan: Plan) -> str:
     return ""
 
 
-def _unread(plan: Plan) -> list[str]:
+def _unread(plan: PlanOnOne) -> list[str]:
     """Return the line about data that were not read."""
-    images, data = plan.images, plan.study.data
+    images, data = plan.images, plan.study.dataset
     if images.were_read:
         return []
     splits = ", ".join(f"{len(getattr(images, name)):,} {name}" for name in ("train", "validation", "test"))

@@ -106,7 +106,7 @@ def blocks(found: Sensitivity, cost: Cost) -> list[Block]:
 
 def _unknown(found: Sensitivity) -> list[str]:
     """Return which comparisons are not forecast, and why."""
-    data = found.study.data.name
+    data = found.study.dataset.name
     return [
         f"not forecast: {number} comparison{'s' * (number > 1)} of {measure.words}, "
         + (

@@ -216,6 +216,21 @@ def test_a_plan_has_the_trials_and_costs_of_each_data_set(run: Runs, resnet_spac
     assert "on each: 3 arms, 1 seeds: 3 trials" in shown
 
 
+def test_what_seeds_can_show_is_planned_on_one_data_set_at_a_time(run: Runs, resnet_space: Cli) -> None:
+    Path("d.yaml").write_text(documents.write(STUDY))
+    refused = resnet_space("plan", "d.yaml", "--detect", "1")
+    assert refused.status == 2
+    assert "detect: the study has several data sets; plan it for one of them, with --dataset NAME" in refused.err
+
+
+@pytest.mark.slow
+def test_known_data_sets_are_planned_without_their_files(resnet_space: Cli, tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text(documents.write({**STUDY, "data": ["cifar10", "cifar100"]}))
+    found = json.loads(resnet_space("plan", tmp_path / "d.yaml", "--json").out)
+    assert not found["data_read"]
+    assert [*found["datasets"]] == ["cifar10", "cifar100"]
+
+
 def test_a_manifest_without_the_second_data_set_is_reported(run: Runs, resnet_space: Cli) -> None:
     manifest = json.loads(Path("r/manifest.json").read_text())
     for session in manifest["sessions"]:

@@ -34,7 +34,7 @@ class PlanAcross(Plan):
         parts: dict[str, AblationPlan] = {}
         for (label, on_one), each in zip(study.on_each.items(), images, strict=True):
             for other, part in parts.items():
-                if part.images.fingerprint == each.fingerprint:
+                if each.were_read and part.images.fingerprint == each.fingerprint:
                     raise InputError(
                         f"data: {other} and {label} have the same images (fingerprint {each.fingerprint}); each data "
                         "set counts once"
