@@ -15,7 +15,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,19 +59,30 @@ class ForkServer:
         self.command = command
         self.process: subprocess.Popen[str] | None = None
 
-    def ask(self, request: dict[str, Any]) -> Iterator[Verdict]:
-        """Yield a verdict for each kernel of the request, fewer if the server ends before it has answered."""
-        with suppress(OSError):
-            process = self._started()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            for line in process.stdout:
-                answer = json.loads(line)
-                if answer == "over":
-                    return
-                yield Verdict(**answer)
+    def ask(self, request: dict[str, Any]) -> list[Verdict]:
+        """Return a verdict for each kernel of the request, fewer if the server ends before it has answered.
+
+        A server is killed if this is interrupted: unread answers would be taken for those of the next request.
+        """
+        found: list[Verdict] = []
+        over = False
+        try:
+            with suppress(OSError):
+                process = self._started()
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(json.dumps(request) + "\n")
+                process.stdin.flush()
+                for line in process.stdout:
+                    answer = json.loads(line)
+                    if answer == "over":
+                        over = True
+                        break
+                    found.append(Verdict(**answer))
+        finally:
+            if not over:
+                self.close()
+        return found
 
     def close(self) -> None:
         """Kill the process, if there is one."""

@@ -179,6 +179,29 @@ def test_a_kernel_that_is_wrong_dies_or_hangs_is_found_and_no_other(
     assert all(verdict.sound(HERE.tolerance) for name, verdict in found.items() if name.startswith(("Linear", "ReLU")))
 
 
+def test_answers_to_a_request_that_was_interrupted_are_not_taken_for_those_of_the_next_one(
+    tiny_net: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by Ctrl-C in a notebook, after the first answer."""
+    server = ForkServer()
+    interrupted = iter([True])
+
+    def first(**fields: Any) -> Verdict:
+        if next(interrupted, False):
+            raise KeyboardInterrupt
+        return Verdict(**fields)
+
+    monkeypatch.setattr("search.kernels.fork_server.Verdict", first)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            verdicts(server, tiny_net, networks=2)
+        found = verdicts(server, tiny_net)
+    finally:
+        server.close()
+    assert found.keys() == {kernel.name for kernel in kernels(tiny_net, 1)}
+    assert all(verdict.sound(HERE.tolerance) for verdict in found.values())
+
+
 @pytest.mark.parametrize("server", ["lie conv2d 0"], indirect=True)
 def test_a_server_that_was_killed_is_started_again(server: ForkServer, tiny_net: Architecture) -> None:
     verdicts(server, tiny_net)
