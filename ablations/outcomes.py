@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import sqrt
+from itertools import pairwise
+from math import inf, sqrt
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 DIVERGED, FAILED_TO_TRAIN = "diverged", "failed to train"
 LEAST = 1e-12
 """Smaller values of measures that are compared as logarithms are taken as this one."""
-FAR = 3.0
-"""Errors of one arm that differ by a larger factor are of two kinds: trained, and failed to train."""
+GAP = 2.0
+"""Where the errors of one arm, in order, increase by more than this factor, those above failed to train."""
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,10 @@ def _scale(measure: Measure, seen: Sequence[float], images: int | None) -> Scale
 def failed_to_train(errors: Values, fail_above: float) -> list[int]:
     """Return the seeds at which an arm failed to train, from its test errors.
 
-    These are errors above `fail_above` that are more than `FAR` times the arm's smallest error, or all if even the
-    smallest is above it. An arm whose errors lie close together around `fail_above` has no failures of single seeds.
+    These are errors above `fail_above` after a gap in the arm's errors, or all if even the smallest is above it. Errors
+    without a gap are of one kind: an arm whose errors vary widely around `fail_above` has no failures of single seeds.
     """
-    least = min(errors.values(), default=0.0)
-    return [
-        seed for seed, error in errors.items() if error > fail_above and (least > fail_above or error > FAR * least)
-    ]
+    ordered = sorted(errors.values())
+    gaps = [error for before, error in pairwise(ordered) if error > max(fail_above, GAP * before)]
+    least = min([*gaps, *ordered[:1]] if ordered and ordered[0] > fail_above else gaps, default=inf)
+    return [seed for seed, error in errors.items() if error >= least]
