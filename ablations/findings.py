@@ -22,6 +22,10 @@ MAX_DETAILED = 100
 """In families with more comparisons, there is no bootstrap and no number of needed seeds: these would take minutes."""
 
 
+MIN_SEEDS_FOR_ALWAYS = 4
+"""An arm that fails at one seed in five fails at all of fewer seeds too often, in a family of ten arms."""
+
+
 @dataclass(frozen=True)
 class Failures:
     """How often the trials of an arm diverged or failed to train."""
@@ -45,7 +49,8 @@ class Failures:
 
     def __str__(self) -> str:
         if self.number == self.seeds:
-            return "fails at every seed"
+            few = f"{self.number} of {self.seeds} seeds, too few to show that it always does"
+            return "fails at " + (few if self.seeds < MIN_SEEDS_FOR_ALWAYS else "every seed")
         return f"{self.number} of {self.seeds} seeds {' or '.join(self.by_kind)}"
 
 

@@ -51,7 +51,7 @@ def test_a_family_is_not_adjusted_if_adjust_is_none(ablation: Make) -> None:
 def test_a_clear_difference_is_reported_with_its_size(ablation: Make) -> None:
     bad, like = ablation(CLEAR, planned={"compare": ["bad", "like"]}).findings
     assert bad.resolved
-    assert bad.verdict == "worse by 30.07 points; fails at every seed"
+    assert bad.verdict == "worse by 30.07 points; fails at 3 of 3 seeds, too few to show that it always does"
     assert not like.resolved
     assert like.verdict.startswith("not resolved at n = 3")
 
@@ -106,7 +106,9 @@ def test_no_test_calls_an_arm_better_that_fails_more_often(ablation: Make, test:
 def test_an_arm_that_always_diverges_is_worse_and_two_such_arms_are_not_called_equivalent(ablation: Make) -> None:
     planned = {"compare": ["one"], "equivalent_within": 0.05}
     run = ablation({"base": [0.01, 0.012], "one": ["diverged", "diverged"]}, planned=planned)
-    assert run.findings[0].verdict == "worse by 88.90 points; fails at every seed"
+    assert (
+        run.findings[0].verdict == "worse by 88.90 points; fails at 2 of 2 seeds, too few to show that it always does"
+    )
     both = ablation({"base": ["diverged"] * 3, "one": ["diverged"] * 3}, folder="both", planned=planned)
     assert both.findings[0].verdict == "both fail"
     assert answer(both) == "one fails, as base does."
