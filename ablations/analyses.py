@@ -53,7 +53,7 @@ class Analyses:
         at = [self.at(contrast, number) for number in seeds]
         margin = contrast.no_worse_by
         within = self.study.planned.equivalent_within if outcomes.measure.split else None
-        ps = [each.difference(arm, versus).p if margin is None else each.no_worse(arm, versus, margin) for each in at]
+        ps = [each.p(arm, versus) if margin is None else each.no_worse(arm, versus, margin) for each in at]
         more = [each.equivalent(arm, versus, within) for each in at] if within else []
         return Analysis(
             seeds=seeds,

@@ -13,17 +13,31 @@ import numpy as np
 
 from ablations import effects
 from ablations.effects import Difference
-from ablations.moderated import Mixture, Moderated
+from ablations.moderated import Moderated
 from ablations.outcomes import Outcomes
+from ablations.transformed import Transformed
 
 
 class Comparison(Protocol):
     """The results of all arms at one analysis, with a test of the difference of any two of them."""
 
     def difference(
-        self, arm: str, versus: str, *, planned: Collection[int] = (), confidence: float = 0.95, resampled: bool = False
+        self,
+        arm: str,
+        versus: str,
+        *,
+        planned: Collection[int] = (),
+        confidence: float = 0.95,
+        resampled: bool = False,
+        interval: bool = True,
     ) -> Difference:
-        """Return arm - versus. `planned` are the seeds that both should have; `resampled` asks for the bootstrap."""
+        """Return arm - versus. `planned` are the seeds that both should have; `resampled` asks for the bootstrap.
+
+        Without `interval` there may be none: it takes most of the time.
+        """
+
+    def p(self, arm: str, versus: str) -> float | None:
+        """Return the p-value of H0: arm - versus = 0; None with too few seeds."""
 
     def no_worse(self, arm: str, versus: str, margin: float) -> float | None:
         """Return the p-value of H0: arm - versus >= margin; None with too few seeds."""
@@ -43,7 +57,14 @@ class Pairs:
     outcomes: Outcomes
 
     def difference(
-        self, arm: str, versus: str, *, planned: Collection[int] = (), confidence: float = 0.95, resampled: bool = False
+        self,
+        arm: str,
+        versus: str,
+        *,
+        planned: Collection[int] = (),
+        confidence: float = 0.95,
+        resampled: bool = False,
+        interval: bool = True,
     ) -> Difference:
         sides = [self.outcomes.values[name] for name in (arm, versus)]
         noise = [self.outcomes.scale.noise(np.array(list(side.values()))) for side in sides if side]
@@ -55,6 +76,9 @@ class Pairs:
             resampled=resampled,
             least_std=hypot(*noise),
         )
+
+    def p(self, arm: str, versus: str) -> float | None:
+        return self.difference(arm, versus).p
 
     def no_worse(self, arm: str, versus: str, margin: float) -> float | None:
         return effects.no_worse(self.difference(arm, versus), margin)
@@ -74,43 +98,69 @@ class SharedVariances:
         return Moderated(self.outcomes.values, self.outcomes.scale)
 
     def difference(
-        self, arm: str, versus: str, *, planned: Collection[int] = (), confidence: float = 0.95, resampled: bool = False
+        self,
+        arm: str,
+        versus: str,
+        *,
+        planned: Collection[int] = (),
+        confidence: float = 0.95,
+        resampled: bool = False,
+        interval: bool = True,
     ) -> Difference:
-        """Return the difference of means; its interval is that of the transformed means, taken back to the measure."""
+        """Return the difference of means; see `Transformed` for its interval."""
         sides = [self.outcomes.values[name] for name in (arm, versus)]
         missing = tuple(sorted(set(planned) - (sides[0].keys() & sides[1].keys())))
         n = min(map(len, sides))
-        delta = fmean(sides[0].values()) - fmean(sides[1].values()) if n else None
-        found = self._known(arm, versus)
-        if found is None or delta is None:
+        found = self._found(arm, versus)
+        if found is None:
+            delta = fmean(sides[0].values()) - fmean(sides[1].values()) if n else None
             few = f"{n} seed{'s' * (n != 1)}; a test needs {MODERATED_SEEDS}"
             return Difference(n, missing, delta, confidence=confidence, why_no_p=few)
-        middle, scale = self.arms.middle(arm, versus), self.outcomes.scale
-        low, high = found.interval(scale, middle, delta, confidence)
-        # The ratio of mean and spread is that of the transformed values; its unit is that of the measure.
-        unit = delta / found.delta if delta and found.delta else scale.difference(1e-6, middle) / 1e-6
-        std = abs(unit) * self.arms.std(arm, versus)
-        return Difference(n, missing, delta, std=std, low=low, high=high, confidence=confidence, p=found.p)
+        low, high = found.interval(confidence) if interval else (None, None)
+        return Difference(
+            n,
+            missing,
+            found.delta,
+            std=found.unit * self.arms.std(arm, versus),
+            low=low,
+            high=high,
+            confidence=confidence,
+            p=found.mixture.p,
+        )
+
+    def p(self, arm: str, versus: str) -> float | None:
+        found = self._found(arm, versus)
+        return None if found is None else found.mixture.p
 
     def no_worse(self, arm: str, versus: str, margin: float) -> float | None:
         effects.check_margin(margin)
-        found = self._known(arm, versus)
-        return None if found is None else found.above(self._delta(arm, versus, margin))
+        found = self._found(arm, versus)
+        return None if found is None else found.above(margin)
 
     def equivalent(self, arm: str, versus: str, margin: float) -> float | None:
         effects.check_margin(margin)
-        found = self._known(arm, versus)
-        if found is None:
+        found = self._found(arm, versus)
+        return None if found is None else max(found.above(margin), found.below(-margin))
+
+    def _found(self, arm: str, versus: str) -> Transformed | None:
+        """The difference; None if one of the two has too few seeds."""
+        if not {arm, versus} <= set(self.arms.names):
             return None
-        return max(found.above(self._delta(arm, versus, margin)), found.below(self._delta(arm, versus, -margin)))
+        if (arm, versus) not in self._cache:
+            means = [fmean(self.outcomes.values[name].values()) for name in (arm, versus)]
+            self._cache[arm, versus] = Transformed(
+                means[0] - means[1],
+                self.arms.difference(arm, versus),
+                self.arms.mean(arm),
+                self.arms.mean(versus),
+                self.arms.share(arm, versus),
+                self.outcomes.scale,
+            )
+        return self._cache[arm, versus]
 
-    def _known(self, arm: str, versus: str) -> Mixture | None:
-        """The transformed difference; None if one of the two has too few seeds."""
-        known = {arm, versus} <= set(self.arms.names)
-        return self.arms.difference(arm, versus) if known else None
-
-    def _delta(self, arm: str, versus: str, margin: float) -> float:
-        return self.outcomes.scale.delta(margin, self.arms.middle(arm, versus))
+    @cached_property
+    def _cache(self) -> dict[tuple[str, str], Transformed]:
+        return {}
 
 
 MODERATED_SEEDS = 2

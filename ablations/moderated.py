@@ -54,6 +54,8 @@ LEAST_DEGREES = 0.25
 """The smallest degrees of freedom of a joint test; with fewer, nothing can be shown."""
 MAX_FACTOR = 2.0
 """The largest factor between means of values and transformed means. It is near 1 where a difference is clear."""
+MOST_STEPS, LAST_STEP = 200, 1e-6
+"""Of the search for the half-width of an interval: it ends after a step of this fraction, which leaves its square."""
 NEGLIGIBLE = 1e-9
 """Smaller weights of a mixture are left out."""
 
@@ -68,34 +70,36 @@ class Mixture:
     """Standard errors, one per component."""
     degrees: Floats
 
-    def above(self, value: float) -> float:
-        """P(difference > value)."""
-        from scipy import stats
+    def beyond(self, distance: float) -> float:
+        """P(difference > delta + distance), which is also P(difference < delta - distance)."""
+        from scipy.special import stdtr
 
-        return float(self.weights @ stats.t.sf((value - self.delta) / self.errors, self.degrees))
-
-    def below(self, value: float) -> float:
-        """P(difference < value)."""
-        from scipy import stats
-
-        return float(self.weights @ stats.t.sf((self.delta - value) / self.errors, self.degrees))
+        return float(self.weights @ stdtr(self.degrees, -distance / self.errors))
 
     @property
     def p(self) -> float:
         """The two-sided p-value of H0: no difference."""
-        return min(1.0, 2 * min(self.above(0), self.below(0)))
+        return min(1.0, 2 * self.beyond(abs(self.delta)))
 
     def half_width(self, confidence: float) -> float:
         """Return the half-width of the interval delta ± half_width, which excludes 0 exactly if p < 1 - confidence."""
-        from scipy import optimize
+        from scipy import special
 
-        def outside(half: float) -> float:
-            return 2 * self.above(self.delta + half) - (1 - confidence)
+        normal = special.gammaln((self.degrees + 1) / 2) - special.gammaln(self.degrees / 2)
+        normal -= 0.5 * np.log(np.pi * self.degrees)
 
-        high = float(self.errors.max())
-        while outside(high) > 0:
-            high *= 2
-        return float(optimize.brentq(outside, 0, high, xtol=1e-10))
+        # Newton's method: the probability outside is decreasing and convex in the half-width, so it converges from
+        # everywhere above 0.
+        usual = special.stdtrit(float(self.weights @ self.degrees), (1 + confidence) / 2)
+        half = float(usual * np.sqrt(self.weights @ self.errors**2))
+        for _ in range(MOST_STEPS):
+            t = half / self.errors
+            density = np.exp(normal - (self.degrees + 1) / 2 * np.log1p(t * t / self.degrees)) / self.errors
+            step = (2 * self.beyond(half) - (1 - confidence)) / float(2 * self.weights @ density)
+            half = max(half + step, 0.0)
+            if abs(step) <= LAST_STEP * half:
+                break
+        return half
 
     @property
     def error(self) -> float:
@@ -147,15 +151,12 @@ class Moderated:
 
     def _on_grid(self, bounds: Floats) -> _Grid:
         """The posterior of τ and d within these bounds of their logarithms, shape (2, 2)."""
-        from scipy import stats
-
         axes = [np.linspace(low, high, steps) for (low, high), steps in zip(bounds, STEPS, strict=True)]
         τ, d = (np.exp(grid).reshape(-1, 1) for grid in np.meshgrid(*axes, indexing="ij"))
         df, scale = self.n - 1, τ**2 + self.sampling
         seen = np.maximum(self.variances, LEAST_VARIANCE * self.sampling)
-        regular = stats.f.logpdf(seen / scale, df, d) - np.log(scale) + log(1 - OUTLIERS)
-        heavy = HEAVY_SCALE * scale
-        outlying = stats.f.logpdf(seen / heavy, df, HEAVY_DEGREES) - np.log(heavy) + log(OUTLIERS)
+        regular = _log_density(seen, scale, df, d) + log(1 - OUTLIERS)
+        outlying = _log_density(seen, HEAVY_SCALE * scale, df, np.array([[HEAVY_DEGREES]])) + log(OUTLIERS)
         both = np.logaddexp(regular, outlying)
         # A prior of 1/√(2 + d): with few arms it is safer to assume unequal variances.
         likelihood = both.sum(axis=1) - 0.5 * np.log(2 + d[:, 0])
@@ -257,9 +258,17 @@ class Moderated:
         kinds = [kind for name in (arm, versus) for kind in self._kinds(self._place(name))]
         return float(np.sqrt(sum(float(self._weights @ (share * variance)) for share, variance, _ in kinds)))
 
-    def middle(self, arm: str, versus: str) -> float:
-        """Return the mean of both transformed means, around which a scale converts differences."""
-        return float(self.means[self._place(arm)] + self.means[self._place(versus)]) / 2
+    def share(self, arm: str, versus: str) -> float:
+        """Return the share of the first arm in the variance of the difference of both means."""
+        own, other = (
+            sum(float(self._weights @ (share * variance)) for share, variance, _ in self._kinds(place)) / self.n[place]
+            for place in (self._place(arm), self._place(versus))
+        )
+        return float(own / (own + other))
+
+    def mean(self, arm: str) -> float:
+        """Return an arm's transformed mean."""
+        return float(self.means[self._place(arm)])
 
     def _place(self, name: str) -> int:
         if name not in self.names:
@@ -301,6 +310,15 @@ def correlation(rows: Floats) -> Correlation:
     bound = float(stats.f.ppf(0.95, seeds - 1, (seeds - 1) * (arms - 1)))
     found, least = ((f - 1) / (f + arms - 1) for f in (of_seeds / residual, of_seeds / residual / bound))
     return Correlation(found, max(least, 0.0))
+
+
+def _log_density(v: Floats, scale: Floats, df: Floats, d: Floats) -> Floats:
+    """The logarithm of the density of v if v / scale ~ F(df, d); `scipy.stats` takes longer."""
+    from scipy.special import betaln
+
+    x = v / scale
+    constant = df / 2 * np.log(df / d) - betaln(df / 2, d / 2)
+    return np.asarray(constant + (df / 2 - 1) * np.log(x) - (df + d) / 2 * np.log1p(df / d * x) - np.log(scale))
 
 
 def _welch(parts: Sequence[Floats], degrees: Sequence[Floats]) -> tuple[Floats, Floats]:

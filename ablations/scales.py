@@ -36,6 +36,9 @@ class Scale(Protocol):
     def delta(self, difference: float, middle: float) -> float:
         """Return the delta of which `difference` is this one; infinite if no delta is large enough."""
 
+    def back(self, transformed: float) -> float:
+        """Return the value that is transformed to this one, but for corrections of values near the ends."""
+
 
 @dataclass(frozen=True)
 class LogOdds:
@@ -86,6 +89,11 @@ class LogOdds:
         a, b, c = s * (1 - difference), -difference * (1 + s * s), -s * (1 + difference)
         return 2 * log((-b + sqrt(b * b - 4 * a * c)) / (2 * a))
 
+    def back(self, transformed: float) -> float:
+        from scipy.special import expit
+
+        return float(expit(transformed))
+
 
 @dataclass(frozen=True)
 class Logarithm:
@@ -110,6 +118,9 @@ class Logarithm:
 
     def delta(self, difference: float, middle: float) -> float:
         return 2 * asinh(difference * exp(-middle) / 2)
+
+    def back(self, transformed: float) -> float:
+        return exp(transformed)
 
 
 def images_of(errors: Iterable[float]) -> int:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from ablations.moderated import Mixture, Moderated
+from ablations.moderated import Mixture, Moderated, _log_density
 from ablations.scales import LogOdds
 from resnet_space.errors import InputError
 
@@ -83,8 +83,8 @@ def test_a_mixture_of_one_is_students_t() -> None:
     one = Mixture(delta=0.5, weights=np.ones(1), errors=np.array([0.2]), degrees=np.array([4.0]))
     assert one.p == pytest.approx(2 * stats.t.sf(2.5, 4))
     assert one.half_width(0.95) == pytest.approx(0.2 * stats.t.isf(0.025, 4))
-    assert one.above(0.7) == pytest.approx(stats.t.sf(1, 4))
-    assert one.below(0.7) == pytest.approx(stats.t.cdf(1, 4))
+    assert one.beyond(0.2) == pytest.approx(stats.t.sf(1, 4))
+    assert one.beyond(-0.2) == pytest.approx(stats.t.cdf(1, 4))
 
 
 @given(st.integers(0, 2**32), st.integers(2, 6), st.sampled_from([0.8, 0.95, 0.99]))
@@ -110,3 +110,56 @@ def test_a_value_that_is_no_error_is_refused_by_arm(error: float) -> None:
 def test_an_arm_with_one_seed_cannot_be_compared() -> None:
     with pytest.raises(InputError, match="unknown arm with results of two seeds 'b'"):
         Moderated({"a": {0: 0.1, 1: 0.2}, "b": {0: 0.1}}, LogOdds(IMAGES)).difference("b", "a")
+
+
+def with_variances(variances: np.ndarray, seeds: int) -> dict[str, dict[int, float]]:
+    """Arms whose log odds have exactly these variances over seeds, around an error of 10 %."""
+    pattern = np.linspace(-1, 1, seeds) / np.linspace(-1, 1, seeds).std(ddof=1)
+    return {
+        str(place): by_seed(special.expit(special.logit(0.1) + np.sqrt(variance) * pattern).tolist())
+        for place, variance in enumerate(variances)
+    }
+
+
+@pytest.mark.parametrize(("scale", "degrees"), [(0.05, 4.0), (0.2, 10.0)])
+def test_variances_that_are_quantiles_of_smyths_distribution_give_its_parameters(scale: float, degrees: float) -> None:
+    quantiles = scale * stats.f.ppf((np.arange(500) + 0.5) / 500, 3, degrees)
+    moments = smyth(quantiles, 3)
+    assert moments == pytest.approx((scale, degrees), rel=0.1), "what limma's squeezeVar finds"
+    found = Moderated(with_variances(quantiles, 4), LogOdds(10**9))
+    d = found._weights @ (found._degrees[:, 0] - 3)
+    assert d == pytest.approx(moments[1], rel=0.3)
+    middle = np.argsort(quantiles)[50:450]
+    shrunk = found._weights @ found._shrunk
+    expected = (moments[1] * moments[0] + 3 * quantiles) / (moments[1] + 3)
+    assert shrunk[middle] == pytest.approx(expected[middle], rel=0.1)
+
+
+def test_the_density_of_variances_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    v, scale, df, d = (
+        rng.uniform(0.01, 2, 6),
+        rng.uniform(0.1, 1, (9, 6)),
+        np.arange(1.0, 7),
+        rng.uniform(0.5, 99, (9, 1)),
+    )
+    expected = stats.f.logpdf(v / scale, df, d) - np.log(scale)
+    assert _log_density(v, scale, df, d) == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.integers(0, 2**32), st.floats(0.01, 1 - 1e-7), st.floats(0.5, 300))
+def test_a_half_width_leaves_out_exactly_the_rest(seed: int, confidence: float, degrees: float) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.ones(20))
+    found = Mixture(0.3, weights, np.exp(rng.normal(-2, 1.5, 20)), degrees * np.exp(rng.normal(0, 0.5, 20)))
+    half = found.half_width(confidence)
+    assert 2 * found.beyond(half) == pytest.approx(1 - confidence, rel=1e-6)
+
+
+def test_the_share_of_an_arm_is_that_of_its_variance() -> None:
+    arms = drawn(np.random.default_rng(3), 6, 4, 2)
+    found = Moderated(arms, LogOdds(10**9))
+    assert found.share("0", "1") + found.share("1", "0") == pytest.approx(1)
+    wide = max(arms, key=lambda name: found.variances[int(name)])
+    narrow = min(arms, key=lambda name: found.variances[int(name)])
+    assert found.share(wide, narrow) > 0.5

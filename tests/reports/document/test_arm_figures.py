@@ -56,4 +56,4 @@ def test_only_figures_with_data_are_drawn(ablation: Make) -> None:
 
 def test_the_figure_of_differences_has_its_numbers_as_alternative_text(ablation: Make) -> None:
     first, *_ = document(ablation({"base": [0.1, 0.11], "other": [0.2, 0.21], "none": [None, None]})).pictures
-    assert first.alt == "other: +10.00 points, from +2.03 to +18.17; none: no results to compare yet"
+    assert first.alt == "other: +10.00 points, from +2.04 to +18.28; none: no results to compare yet"
