@@ -50,6 +50,7 @@ BENCHMARKS = (
     Benchmark("side_by_side", 10),
     Benchmark("growth", 11),
     Benchmark("headline", 12, quick=False),
+    Benchmark("verdicts", 13),
 )
 
 LIMIT_S = 3600

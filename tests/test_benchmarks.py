@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import run
+import verdicts
 from epochs_gpu import floors, floors_of_card
 from measuring import Goal, Measured, in_turns, main, median_of, ratio, result_facts
 from sizes import SIZES
@@ -18,6 +19,27 @@ HERE = Path(run.HERE)
 def test_the_table_matches_the_stored_results():
     page = (HERE / "README.md").read_text(encoding="utf-8")
     assert run.readme(page, run.stored_results()) == page, "python benchmarks/run.py --table writes it"
+
+
+def test_the_table_of_verdicts_matches_the_stored_results():
+    text = verdicts.PAGE.read_text(encoding="utf-8")
+    assert verdicts.page(text, run.stored_results()["verdicts"]) == text, (
+        "python benchmarks/verdicts.py --table writes it"
+    )
+
+
+def test_the_cells_of_verdicts_are_all_different_and_described():
+    cells = [cell for group in verdicts.GROUPS for cell in group.cells]
+    assert len({repr(cell) for cell in cells}) == len(cells)
+    assert verdicts.described(vars(verdicts.GROUPS[0].cells[0])) == "2 seeds, 10 arms, 359 images, error 1 to 30 %"
+
+
+def test_a_cell_falls_short_only_beyond_the_error_of_the_simulation():
+    group = verdicts.Group("name", [], power=0.5)
+    found = {"false_alarms_low": 0.049, "power": 0.5, "coverage": 0.93, "coverage_error": 0.01, "confidence": 0.95}
+    assert not any(verdicts.shortfalls(found, group).values())
+    worse = found | {"false_alarms_low": 0.051, "power": 0.49, "coverage": 0.91}
+    assert all(verdicts.shortfalls(worse, group).values())
 
 
 def test_every_benchmark_is_a_script():
