@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from resnet_space.errors import InputError
 from search.data.facts import DataFacts
@@ -29,6 +29,13 @@ class Machine:
     processor: Processor | None = None
 
 
+OneOrSeveral = Annotated[
+    # Tags in brackets are left out of the path in messages.
+    Annotated[DataFacts, Tag("[one]")] | Annotated[list[DataFacts], Tag("[several]")],
+    Discriminator(lambda value: "[several]" if isinstance(value, list) else "[one]"),
+]
+
+
 @dataclass(frozen=True)
 class Session:
     """The entry of a session. Unknown fields are allowed, and earlier versions stored fewer fields.
@@ -41,7 +48,7 @@ class Session:
     versions: dict[str, str]
     commit: str | None
     fingerprint: str | list[str] = ""
-    data: DataFacts | list[DataFacts] | None = None
+    data: OneOrSeveral | None = None
     device: str = ""
     storage: str | None = None
     checkpoints: str | None = None
@@ -72,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
         raise InputError(f"{path}: not a manifest: {place}: {first['msg']}, not {first['input']!r:.40}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a manifest: {error}") from None

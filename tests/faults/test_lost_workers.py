@@ -89,7 +89,7 @@ out = sys.stdout
 
 def run(tell=lambda event: None, **resources):
     def told(event):
-        print(json.dumps(as_plain(event)), file=out, flush=True)
+        print(json.dumps(as_plain(event), default=len), file=out, flush=True)  # bytes by their number
         tell(event)
     feed = Listed([Job(trials=(spec,)) for spec in specs], told)
     runner.run(feed, resources=Resources(**resources), checkpoints=Path(sys.argv[2]))

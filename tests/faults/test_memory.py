@@ -41,7 +41,7 @@ list(work(Job(trials=(specs[-1],)), Resources(), before))  # imports what it nee
 limit(48 * 2**20)
 for event in work(Job(trials=specs), Resources(), Path(sys.argv[2])):
     told = vars(event) | {"event": type(event).__name__, "trial": [spec.key for spec in specs].index(event.key)}
-    print(json.dumps(told), flush=True)
+    print(json.dumps(told, default=len), flush=True)  # bytes by their number
     if told["event"] == "Notice" and "room comes" in sys.argv:
         limit(0)
 """

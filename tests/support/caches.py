@@ -31,6 +31,7 @@ KEPT = {
     # Functions of a network, of numbers or of the package's own files, which no test changes.
     "ablations.fractional": ("by_resolution",),
     "ablations.published_costs": ("_network",),
+    "ablations.power": ("_normal",),
     "ablations.published": ("rows",),
     "reports.figures.style": ("_drawable",),
     "reports.html": ("_templates",),
