@@ -35,6 +35,13 @@ def published(row: Published | None) -> str:
     return f"{own} ({'; '.join(words)})" if words else own
 
 
+def published_number(row: Published | None) -> str:
+    """Return the published error in percent alone, such as `6.61`; `fail` or empty as `published`."""
+    if row is None:
+        return ""
+    return "fail" if row.error is None else percent(row.error, None)
+
+
 def statistic(row: Published) -> str:
     """Return what a published error is over the runs, such as `median of 5`; empty if the paper does not say."""
     if row.statistic == "single":

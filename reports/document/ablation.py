@@ -73,7 +73,7 @@ def by_image(run: AblationRun, _: Sequence[Published]) -> Section | None:
         image_figures.pictures(run) if same else None,
         Text(lines) if lines else None,
     ]
-    spoken = [*image_tables.verdicts(run), *lines]
+    spoken = [*image_tables.verdict(run), *lines]
     return Section("Test images", [block for block in blocks if block], brief=[Text(spoken)] if spoken else [])
 
 

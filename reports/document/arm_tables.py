@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
 from ablations.findings import Finding
+from ablations.published import Published
 from ablations.run import AblationRun
 from ablations.study import MATCHED_SUFFIX
 from ablations.summary import ArmSummary
 from reports.document.arm_figures import indices
 from reports.document.arm_notes import footnotes, paper_notes
-from reports.numbers import engineering, p_value, percent, published
+from reports.numbers import engineering, p_value, percent, published, published_number
 from reports.page import Cell, Grid, Mark, texts
 from search.measures.catalogue import Measure
+
+ShowPublished = Callable[[Published | None], str]
 
 ERROR, MEDIAN, PUBLISHED = "test error, %", "median, %", "published, %"
 
@@ -71,9 +74,17 @@ def brief(run: AblationRun, caption: str) -> list[Grid]:
     Further measures are in tables of their own.
     """
     others = run.study.shown_measures[1:]
-    same = ["n"] if len({arm.n for arm in run.summaries}) == 1 else []
-    table = _arms(run, [measure for measure in others if measure == run.study.measure], caption=caption)
-    made = [table.without("parameters", *same)]
+    numbers = {arm.n for arm in run.summaries}
+    plain = all(arm.outcome in ("trained", "fail") for arm in run.summaries)
+    # The median of two seeds is their mean. With medians there is no room for an outcome that the errors show.
+    left_out = [
+        "parameters",
+        *(["n"] if len(numbers) == 1 else []),
+        *([MEDIAN] if max(numbers, default=0) < 3 else ["outcome"] if plain else []),
+    ]
+    own = [measure for measure in others if measure == run.study.measure]
+    table = _arms(run, own, caption=caption, show_published=published_number)
+    made = [table.without(*left_out)]
     rest = [measure.heading for measure in others if measure != run.study.measure]
     for begun in range(0, len(rest), MEASURES_PER_LINE):
         shown = ["arm", *rest[begun : begun + MEASURES_PER_LINE]]
@@ -82,15 +93,24 @@ def brief(run: AblationRun, caption: str) -> list[Grid]:
     return made
 
 
-def _arms(run: AblationRun, measures: Sequence[Measure], notes: Sequence[str] = (), *, caption: str = "Arms") -> Grid:
+def _arms(
+    run: AblationRun,
+    measures: Sequence[Measure],
+    notes: Sequence[str] = (),
+    *,
+    caption: str = "Arms",
+    show_published: ShowPublished = published,
+) -> Grid:
     shown = headings(run, measures)
-    rows = [[cells[heading] for heading in shown] for cells in (_arm(run, arm) for arm in run.summaries)]
+    rows = [
+        [cells[heading] for heading in shown] for cells in (_arm(run, arm, show_published) for arm in run.summaries)
+    ]
     numeric = [heading for heading in shown if heading not in ("arm", "outcome")]
     made = Grid(caption, shown, numeric, rows, list(indices(run).values()), notes, _legend(run))
     return made.without_empty_columns()
 
 
-def _arm(run: AblationRun, arm: ArmSummary) -> dict[str, Cell]:
+def _arm(run: AblationRun, arm: ArmSummary, show_published: ShowPublished = published) -> dict[str, Cell]:
     """Return the cells of an arm by heading."""
     unfinished = {arm.arm for arm in run.summaries if arm.unfinished}
     found = run.finding_of(arm.arm)
@@ -119,7 +139,7 @@ def _arm(run: AblationRun, arm: ArmSummary) -> dict[str, Cell]:
             mark=marked(difference, arm.arm, found.versus) if found else "",
         ),
         "outcome": Cell(arm.outcome, arm.outcome),
-        PUBLISHED: Cell(published(arm.published), arm.published.error if arm.published else None),
+        PUBLISHED: Cell(show_published(arm.published), arm.published.error if arm.published else None),
     }
 
 

@@ -47,17 +47,18 @@ def missing(run: AblationRun) -> Iterator[str]:
         yield f"The predictions of {found.unusable} of {complete} trials are damaged or of other images, and left out."
 
 
-def verdicts(run: AblationRun) -> Iterator[str]:
-    """Yield one line per planned comparison, or per comparison if none was planned: is 0 in the interval over both?"""
+def verdict(run: AblationRun) -> Iterator[str]:
+    """Yield a line on how many resolved differences also exclude 0 on images like the test images, and which do not."""
     like = "the {:,} test images" if run.predicted.same_images else "each seed's {:,} test images"
-    planned = [found for found in run.findings if found.planned] or run.findings[:MOST_ARMS]
-    for found in planned:
-        if both := run.image_interval(found):
-            yield (
-                f"{found.arm} against {found.versus}, on images like {like.format(both.images)}: "
-                f"{interval(both.delta, both.low_images, both.high_images)} points; 0 is "
-                f"{'outside' if excludes_zero(both) else 'inside'}."
-            )
+    resolved = [found for found in run.findings if found.resolved and found.margin is None]
+    known = [(found, both) for found in resolved if (both := run.image_interval(found))]
+    if not known:
+        return
+    only = [f"{found.arm} against {found.versus}" for found, both in known if not excludes_zero(both)]
+    more = f"; and {len(only) - MOST_ARMS} more" if len(only) > MOST_ARMS else ""
+    without = f"; not: {'; '.join(only[:MOST_ARMS])}{more}" if only else ""
+    number = f"{len(known) - len(only)} of {len(known)} resolved differences"
+    yield f"on images like {like.format(known[0][1].images)}, 0 is also outside the intervals of {number}{without}."
 
 
 def excludes_zero(both: TwoWay) -> bool:
