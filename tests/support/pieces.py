@@ -12,10 +12,11 @@ TESTS = Path(__file__).resolve().parent.parent
 
 SECONDS = {
     "search/running/test_cluster.py": (380, 0),
-    "search/running/test_soak.py": (232, 0),
+    "search/running/test_soak.py": (142, 0),
+    "test_contributing.py": (150, 0),
     "search/running/test_signals.py": (100, 2),
     "test_first_gpu.py": (80, 7),
-    "search/training/test_fidelity.py": (80, 0),
+    "search/training/test_fidelity.py": (100, 0),
     "search/running/test_ray.py": (76, 49),
     "test_terminal.py": (70, 31),
     "search/running/test_disk_full.py": (66, 0),
