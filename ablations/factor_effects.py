@@ -17,7 +17,7 @@ import numpy as np
 
 from ablations.cells import columns, describe_imbalance, product_columns
 from ablations.designs import Design
-from ablations.moderated import Moderated
+from ablations.moderated import Mixture, Moderated
 from ablations.outcomes import Outcomes
 from ablations.scales import Floats
 from ablations.study import Ablation
@@ -92,6 +92,8 @@ class _Tested:
     """(cells,): the contrast in the units of the effect, for two-level factors."""
     f: float | None = None
     p: float | None = None
+    mixture: Mixture | None = None
+    """The distribution of the single contrast."""
 
 
 class _Model:
@@ -123,7 +125,7 @@ class _Model:
             return _Tested(contrasts, coefficients)
         if coefficients is not None:
             found = self.arms.contrast(dict(zip(self.names, coefficients, strict=True)))
-            return _Tested(contrasts, coefficients, (found.delta / found.error) ** 2, found.p)
+            return _Tested(contrasts, coefficients, (found.delta / found.error) ** 2, found.p, found)
         return _Tested(contrasts, None, *self.arms.joint(self.names, contrasts))
 
     def effect(
@@ -140,9 +142,8 @@ class _Model:
         effect = low = high = None
         if test.coefficients is not None:
             effect = float(test.coefficients @ self.raw)
-            if test.p is not None:
-                found = self.arms.contrast(dict(zip(self.names, test.coefficients, strict=True)))
-                low, high = found.interval(self.scale, float(self.means.mean()), effect, 1 - level)
+            if test.mixture is not None:
+                low, high = test.mixture.interval(self.scale, float(self.means.mean()), effect, 1 - level)
         return Effect(
             factors=factors,
             aliases=aliases,
