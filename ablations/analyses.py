@@ -81,7 +81,7 @@ class Analyses:
             arm,
             versus,
             planned=range(seeds),
-            confidence=1 - tails * level * self._shares[place],
+            confidence=alpha_spending.interval_confidence(place + 1, len(self._shares), 1 - tails * level),
             resampled=resampled,
         )
 
