@@ -43,6 +43,10 @@ class Failures:
         """Whether the arm failed at some seeds and trained at others."""
         return 0 < self.number < self.seeds
 
+    @property
+    def rate(self) -> float:
+        return self.number / max(self.seeds, 1)
+
     def __str__(self) -> str:
         if self.number == self.seeds:
             few = f"{self.number} of {self.seeds} seeds, too few to show that it always does"
