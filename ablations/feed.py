@@ -77,13 +77,18 @@ class AblationFeed:
                 return job
         return None
 
-    def tell(self, event: Event) -> bool:
-        if self.store.write(event):
+    def tell(self, events: Sequence[Event]) -> set[str]:
+        for event in self.store.write(events):
             self.progress.tell(event)
-        if isinstance(event, Finished):
-            self.running.discard(event.key)
-            self.results_changed = True
-        return False
+        for event in events:
+            if isinstance(event, Finished):
+                self.note_end(event.key)
+        return set()
+
+    def note_end(self, key: str) -> None:
+        """Note that a trial has ended, here or in another driver that was faster."""
+        self.running.discard(key)
+        self.results_changed = True
 
     def _on_ended_elsewhere(self, trials: int) -> None:
         self.results_changed = True

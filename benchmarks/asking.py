@@ -86,8 +86,8 @@ def report_result(feed: SearchFeed, job: Job | None) -> None:
     assert job is not None
     (spec,) = job.trials
     value = error(complexity(spec.architecture).macs)
-    feed.tell(Started(spec.key, "nowhere", "cpu"))
-    feed.tell(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
+    feed.tell([Started(spec.key, "nowhere", "cpu")])
+    feed.tell([Finished(spec.key, "complete", "", value, value, 1.0, 1.0)])
 
 
 def asks(feed: SearchFeed) -> Callable[[], float]:

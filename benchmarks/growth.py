@@ -42,7 +42,7 @@ def stored(events: int) -> float:
         store.add([spec])
         began = time.monotonic()
         for number in range(1, events + 1):
-            store.write(Epoch(spec.key, number, number, 0.1, 1.0, 0.5, 0.5, 1.0, 1.0))
+            store.write([Epoch(spec.key, number, number, 0.1, 1.0, 0.5, 0.5, 1.0, 1.0)])
         seconds = time.monotonic() - began
         store.close()
     return events / seconds

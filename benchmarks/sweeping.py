@@ -19,10 +19,15 @@ Listener = Callable[[Event], None]
 
 
 class Listed:
-    """A feed of jobs that are known from the start: all of them, or with `share` those that this driver can claim."""
+    """A feed of jobs that are known from the start: all of them, or with `share` those that this driver can claim.
 
-    def __init__(self, jobs: Iterable[Job], tell: Listener, share: Share | None = None) -> None:
-        self._todo, self._tell, self._share = deque(jobs), tell, share
+    With a `store`, events are stored, and `tell` receives those that were new to it.
+    """
+
+    def __init__(
+        self, jobs: Iterable[Job], tell: Listener, share: Share | None = None, store: Store | None = None
+    ) -> None:
+        self._todo, self._tell, self._share, self._store = deque(jobs), tell, share, store
 
     def begin(self, workers: int) -> None:
         """Do nothing: the jobs do not depend on the number of workers."""
@@ -44,9 +49,10 @@ class Listed:
     def over(self) -> bool:
         return not self._todo and not (self._share and self._share.elsewhere)
 
-    def tell(self, event: Event) -> bool:
-        self._tell(event)
-        return False
+    def tell(self, events: Sequence[Event]) -> set[str]:
+        for event in self._store.write(events) if self._store else events:
+            self._tell(event)
+        return set()
 
 
 def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: Listener) -> None:
@@ -56,10 +62,5 @@ def sweep(jobs: Sequence[Job], store: Store, runner: Runner, tell: Listener) -> 
     """
     store.add(spec for job in jobs for spec in job.trials)
     store.reclaim()
-
-    def listen(event: Event) -> None:
-        if store.write(event):
-            tell(event)
-
     if todo := unfinished(jobs, store):
-        runner(Listed(todo, listen, Share(store, note=log.warning, ended=lambda number: None)))
+        runner(Listed(todo, tell, Share(store, note=log.warning, ended=lambda number: None), store))

@@ -187,17 +187,21 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
                     if isinstance(value, list):
                         curve, value = [(error / 2, error) for error in value], value[-1]
                     for epoch, errors in enumerate(curve, 1):
-                        store.write(Epoch(spec.key, epoch, epoch, 0.1, 1 / epoch, *errors, 1.0, 1.0))
+                        store.write([Epoch(spec.key, epoch, epoch, 0.1, 1 / epoch, *errors, 1.0, 1.0)])
                     if isinstance(value, str):
-                        store.write(Finished(spec.key, value, "because"))
+                        store.write([Finished(spec.key, value, "because")])
                     elif value is not None and predicted:
                         own = load(study.data, seed=seed) if by_seed else digits
                         made = predictions_with_error(value, own, seed=seed)
                         store.write(
-                            Finished(spec.key, "complete", "", made.error, value, 1.0, 1.0, predictions=made.to_bytes())
+                            [
+                                Finished(
+                                    spec.key, "complete", "", made.error, value, 1.0, 1.0, predictions=made.to_bytes()
+                                )
+                            ]
                         )
                     elif value is not None:
-                        store.write(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
+                        store.write([Finished(spec.key, "complete", "", value, value, 1.0, 1.0)])
         read = api.open_run(tmp_path / folder)
         assert isinstance(read, AblationRun)
         return read
@@ -247,9 +251,9 @@ def across(tmp_path: Path) -> Callable[..., "RunAcross"]:
                         spec = part.spec(part.architectures[name], seed)
                         store.add([spec])
                         if isinstance(value, str):
-                            store.write(Finished(spec.key, value, "because"))
+                            store.write([Finished(spec.key, value, "because")])
                         elif value is not None:
-                            store.write(Finished(spec.key, "complete", "", value, value, 1.0, 1.0))
+                            store.write([Finished(spec.key, "complete", "", value, value, 1.0, 1.0)])
         read = api.open_run(tmp_path / folder)
         assert isinstance(read, RunAcross)
         return read

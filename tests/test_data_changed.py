@@ -100,8 +100,8 @@ def mixed(run: Callable[..., Result], study: dict[str, Any]) -> dict[str, float]
         for record in stored("other"):
             spec = TrialSpec.of(record.spec)
             store.add([spec])
-            store.write(Started(spec.key, "host", "cpu", 1, 1))
-            store.write(Finished(spec.key, "complete", "", 0.0, 0.0, 1.0, 1.0))
+            store.write([Started(spec.key, "host", "cpu", 1, 1)])
+            store.write([Finished(spec.key, "complete", "", 0.0, 0.0, 1.0, 1.0)])
     assert len(stored()) == 2 * len(errors)
     return errors
 

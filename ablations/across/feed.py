@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ablations.across.plan import PlanAcross
 from ablations.feed import AblationFeed
 from search.running.progress import Progress
 from search.store.store import Store
-from search.trials.events import Event
+from search.trials.events import Event, Finished
 from search.trials.trial import Job
 
 
@@ -18,6 +20,7 @@ class FeedAcross:
     """
 
     def __init__(self, plan: PlanAcross, store: Store, progress: Progress) -> None:
+        self.store, self.progress = store, progress
         self.feeds = [AblationFeed(part, store, progress) for part in plan.parts.values()]
         self.owners = {key: feed for feed in self.feeds for key in feed.plan.trials}
         """The feed of each trial, by the trial's key."""
@@ -37,5 +40,11 @@ class FeedAcross:
     def next(self) -> Job | None:
         return next((job for feed in self.feeds if (job := feed.next())), None)
 
-    def tell(self, event: Event) -> bool:
-        return self.owners[event.key].tell(event)
+    def tell(self, events: Sequence[Event]) -> set[str]:
+        # In one transaction for all data sets.
+        for event in self.store.write(events):
+            self.progress.tell(event)
+        for event in events:
+            if isinstance(event, Finished):
+                self.owners[event.key].note_end(event.key)
+        return set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from resnet_space import Architecture
 from resnet_space.fields import Lookup, lookup_of
@@ -22,8 +22,8 @@ from search.trials.trial import Job, TrialSpec
 class SearchFeed:
     """Turns proposals into trials, and reports results to the sampler and epochs to the stopping rule.
 
-    Every event is stored before it is used. The state is rebuilt from the store at the start, so the same search
-    resumes where it stopped.
+    Events are stored before the sampler learns of them, an epoch together with the end that the stopping rule gives its
+    trial. The state is rebuilt from the store at the start, so the same search resumes where it stopped.
 
     Raises:
         InputError: another driver runs this search. The next proposal depends on all earlier ones, so two drivers
@@ -53,6 +53,8 @@ class SearchFeed:
         self.rungs = Rungs(study.stopping, plan.epochs)
         self.rungs.restore(self._stored_epochs())
         self.running: dict[str, TrialSpec] = {}
+        self.spent: dict[str, dict[int, float]] = {}
+        """Seconds of each epoch of the running trials that can be stopped, by key and epoch."""
         self.scheduled = {*known.ended, *(spec.key for spec in known.unfinished)}
         self.searching = True
         self.began = time.monotonic() - known.wall_seconds
@@ -75,17 +77,27 @@ class SearchFeed:
         job, self._prefetched = self._prefetched or self._next(), None
         return job
 
-    def tell(self, event: Event) -> bool:
-        if not self.store.write(event):
-            # The trial has ended already: it was stopped, and its worker does not know yet.
-            return isinstance(event, Epoch)
-        self.progress.tell(event)
-        if isinstance(event, Epoch):
-            self.seconds += event.seconds
-            return self._pruned(event)
-        if isinstance(event, Finished):
-            self._finish(event)
-        return False
+    def tell(self, events: Sequence[Event]) -> set[str]:
+        known, stopped = list[Event](), set[str]()
+        for event in events:
+            if event.key not in self.running or event.key in stopped:
+                # The trial was stopped, and its worker does not know yet. After its end there is nothing to stop.
+                stopped |= set() if isinstance(event, Finished) else {event.key}
+                continue
+            known.append(event)
+            if isinstance(event, Epoch) and (end := self._judged(event)):
+                known.append(end)
+                stopped.add(event.key)
+        stored = self.store.write(known)
+        for event in stored:
+            self.progress.tell(event)
+            if isinstance(event, Finished):
+                self._finish(event)
+        for key in {event.key for event in known} - {event.key for event in stored}:
+            # Another driver has ended it: this one was silent for so long that it counted as dead.
+            self._forget(key)
+            stopped.add(key)
+        return stopped
 
     def _next(self) -> Job | None:
         while not self.queue and self.searching:
@@ -128,7 +140,7 @@ class SearchFeed:
         fields = {"number": proposal.number, "assignment": proposal.assignment, "by": self.study.sampler.kind}
         self.store.propose(spec, fields)
         if end is not None:
-            self.store.write(Finished(spec.key, end.status, proposal.reason))
+            self.store.write([Finished(spec.key, end.status, proposal.reason)])
         self.proposals[spec.key], self.nets[proposal.net.key] = proposal, proposal.net
         return spec
 
@@ -142,22 +154,30 @@ class SearchFeed:
             or (budget.wall_hours is not None and wall_hours >= budget.wall_hours)
         )
 
-    def _pruned(self, epoch: Epoch) -> bool:
-        """Return whether the stopping rule ends the trial at this epoch. A confirming trial is never stopped."""
-        if epoch.key not in self.proposals or epoch.key not in self.running:
-            return False
+    def _judged(self, epoch: Epoch) -> Finished | None:
+        """Return the end that the stopping rule gives the trial at this epoch. A confirming trial is never stopped."""
+        self.seconds += epoch.seconds
+        if epoch.key not in self.proposals:
+            return None
+        # By epoch, because a resumed trial reports earlier epochs again.
+        spent = self.spent.setdefault(epoch.key, {})
+        spent[epoch.epoch] = epoch.seconds
         values = (epoch.validation_error, *costs(self.running[epoch.key].architecture, self.study.objectives))
         reason = self.rungs.judge(epoch.key, epoch.epoch, values)
         if reason is None:
-            return False
-        spent = self.store.seconds(epoch.key)
-        self.tell(Finished(epoch.key, "pruned", reason, validation_error=epoch.validation_error, seconds=spent))
-        return True
+            return None
+        error, seconds = epoch.validation_error, sum(spent.values())
+        return Finished(epoch.key, "pruned", reason, validation_error=error, seconds=seconds)
 
     def _finish(self, end: Finished) -> None:
-        spec = self.running.pop(end.key)
+        spec = self._forget(end.key)
         if end.key in self.proposals:
             self._tell_sampler(spec, end)
+
+    def _forget(self, key: str) -> TrialSpec:
+        """Remove a trial that has ended from those that are running."""
+        self.spent.pop(key, None)
+        return self.running.pop(key)
 
     def _tell_sampler(self, spec: TrialSpec, end: Finished | None) -> None:
         result = outcome(self.study, spec.architecture, end, self.space)

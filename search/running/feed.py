@@ -1,4 +1,4 @@
-"""What a runner gets its jobs from, one at a time, and tells every event."""
+"""What a runner gets its jobs from, one at a time, and tells every event, several at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Feed(Protocol):
     feed.begin(workers=1)
     while (job := feed.next()) or not feed.over:
         for event in work(job, ...):
-            if feed.tell(event):
+            if feed.tell([event]):
                 break  # stop this job
     """
 
@@ -34,8 +34,13 @@ class Feed(Protocol):
     def over(self) -> bool:
         """Valid after `next` returned None: True if no further job will ever come."""
 
-    def tell(self, event: Event) -> bool:
-        """Receive an event, and return whether the trial's job should be stopped now."""
+    def tell(self, events: Sequence[Event]) -> set[str]:
+        """Receive events of any trials, those of each trial in order; return the keys of trials to stop now.
+
+        A runner stops the job of each returned trial, unless it has ended meanwhile. The events are stored together, in
+        one transaction. Workers can send events of a trial before they hear that it was stopped: these change nothing,
+        and the trial is returned again.
+        """
 
 
 Runner = Callable[[Feed], None]

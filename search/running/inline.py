@@ -33,7 +33,7 @@ def run(feed: Feed, *, resources: Resources, checkpoints: Place, preflight: Pref
             continue
         with closing(work(job, resources, checkpoints)) as events:
             for event in events:
-                if feed.tell(event):
+                if feed.tell([event]):
                     break
 
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -195,29 +195,33 @@ class Ending:
     def over(self) -> bool:
         return self.stop.asked is not None or self.feed.over
 
-    def tell(self, event: Event) -> bool:
-        """Record an event and return whether its job must stop: after an epoch, if the run was asked to stop.
+    def tell(self, events: Sequence[Event]) -> set[str]:
+        """Pass events on, and return the trials to stop: after an epoch, all of them if the run was asked to stop.
 
         Raises:
-            KeyboardInterrupt: it was the last running trial.
+            KeyboardInterrupt: the run was asked to stop, and no trial is running any more.
         """
         from search.trials.events import Epoch, Finished, Started
 
         self.stop.listen()
-        enough = self.feed.tell(event)
-        if isinstance(event, Finished):
-            self._ended({event.key})
-        elif enough:
-            self._ended(self.jobs.get(event.key, frozenset()))
-        elif isinstance(event, Started | Epoch):
+        stopped = self.feed.tell(events)
+        for event in events:
+            job = self.jobs.get(event.key, frozenset[str]())
+            if isinstance(event, Finished):
+                self._ended({event.key})
+            elif event.key in stopped:
+                self._ended(job)
+            elif isinstance(event, Started | Epoch):
+                self.stop.at_work |= job & {event.key}
+        if self.stop.asked:
             # A trial that is stopped here writes a checkpoint; at its start there is nothing to lose yet.
-            self.stop.at_work.add(event.key)
-            if self.stop.asked:
-                self.stop.at_work -= self.jobs.get(event.key, frozenset())
-                enough = True
-        if self.stop.asked and not self.stop.at_work:
-            raise Stopped
-        return enough
+            told = {event.key for event in events if isinstance(event, Started | Epoch)} & self.jobs.keys()
+            for key in told:
+                self.stop.at_work -= self.jobs[key]
+            stopped |= told
+            if not self.stop.at_work:
+                raise Stopped
+        return stopped
 
     def _ended(self, keys: frozenset[str] | set[str]) -> None:
         self.stop.at_work -= keys

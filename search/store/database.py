@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,23 +104,35 @@ def _hint(error: BaseException | None, url: sql.URL) -> str:
 
 
 @contextmanager
-def writing(engine: sql.Engine, *, one_at_a_time: bool = False) -> Iterator[sql.Connection]:
-    """A write transaction: after it, all of its changes are on disk, or none.
+def writing(engine: sql.Engine, *, one_at_a_time: bool = False, wait_for_disk: bool = True) -> Iterator[sql.Connection]:
+    """A write transaction: after it, all of its changes are stored, or none.
 
     Args:
         one_at_a_time: run such transactions one after another, so that those that lock several rows cannot deadlock.
             SQLite has one writer at a time anyway, and takes its lock before the first read.
+        wait_for_disk: return only when the changes, and all earlier ones, are on disk. Without it they survive a kill
+            of this process, but the last ones can be lost if the machine of the database loses power.
     """
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "sqlite":
+                # Before the transaction: inside it, SQLite does not change this setting.
+                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if wait_for_disk else 'NORMAL'}")
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-            elif one_at_a_time:
-                connection.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+            else:
+                if one_at_a_time:
+                    connection.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+                if not wait_for_disk:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection
     except UnicodeDecodeError:
         # SQLite's own error message can contain damaged text.
         raise InputError(f"storage {masked(engine.url)!r}: damaged{repair_hint(engine.url)}") from None
+
+
+def insert(engine: sql.Engine, table: sql.Table) -> Any:
+    """Return an INSERT in the database's dialect, which has ON CONFLICT."""
+    return import_module(f"sqlalchemy.dialects.{engine.dialect.name}").insert(table)
 
 
 @contextmanager
@@ -197,12 +210,11 @@ def _first_line(error: BaseException, url: str | sql.URL) -> str:
 
 
 def _set_durable(connection: sqlite3.Connection, _: Any) -> None:
-    """SQLite: a commit survives a kill and a power cut, and readers do not block the writer."""
+    """SQLite: commits survive a kill, and readers do not block the writer. `writing` sets what survives a power cut."""
     _pragmas(
         connection,
         "busy_timeout=10000",
         "journal_mode=WAL",
-        "synchronous=FULL",
         "foreign_keys=ON",
         "trusted_schema=OFF",
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
-from datetime import UTC, datetime
-from importlib import import_module
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +13,12 @@ from resnet_space.errors import InputError
 from search.files.folder import RunFolder
 from search.store import database
 from search.store.claims import KEYS_PER_STATEMENT, Claims
+from search.store.event_writer import EventWriter
 from search.store.status import RunStatus
 from search.store.tables import ADDED, OPTIONAL, about, epochs, metadata, predictions, probes, trials
 from search.store.tables import RESULTS as RESULTS
 from search.store.tables import SCHEMA as SCHEMA
-from search.trials.events import FINISHED, Epoch, Event, Finished, Probe, Started
+from search.trials.events import Event, Probe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +34,9 @@ class Store:
 
         store = Store("sqlite:///trials.db")
         store.add([spec])
-        store.write(Started(spec.key, "anvil", "cpu"))
+        store.write([Started(spec.key, "anvil", "cpu")])
 
-    After `write` returns, the event is on disk. A trial finishes once: a later result of it changes nothing.
+    A trial ends once: later events of it change nothing.
 
     Args:
         new: create the database if it does not exist; without it the store is read-only and must exist.
@@ -52,7 +51,7 @@ class Store:
 
     def __init__(self, url: str | sql.URL, *, new: bool = True) -> None:
         self.engine = database.connect(url, new=new)
-        self.claims = Claims(self.engine)
+        self.claims, self._writer = Claims(self.engine), EventWriter(self.engine)
         try:
             found = self._read_schemas(new)
         except sql.exc.SQLAlchemyError as error:
@@ -142,51 +141,15 @@ class Store:
             again = {"status": "waiting", "reason": "", "traceback": "", "finished": None, "owner": None}
             return connection.execute(trials.update().where(trials.c.status == "failed").values(again)).rowcount
 
-    def write(self, event: Event) -> bool:
-        """Store an event; return False, and store nothing, if the trial has already finished.
+    def write(self, events: Sequence[Event]) -> list[Event]:
+        """Store events in one transaction; return those that are new, without events of trials that had ended.
+
+        When it returns, everything survives a kill of this process, and ends survive a power cut; see `EventWriter`.
 
         Raises:
-            KeyError: the trial was never added.
+            KeyError: one of the trials was never added. Nothing is stored.
         """
-        with database.writing(self.engine) as connection:
-            # Locked until the transaction ends: if two drivers report the same trial's end, the first one wins.
-            held = sql.select(trials.c.status).where(trials.c.key == event.key).with_for_update()
-            status = connection.execute(held).scalar()
-            if status is None:
-                raise KeyError(event.key)
-            if status in FINISHED:
-                return False
-            row = trials.update().where(trials.c.key == event.key)
-            match event:
-                case Started():
-                    connection.execute(
-                        row.values(
-                            status="running",
-                            host=event.host[:255],
-                            device=event.device[:32],
-                            together=event.together,
-                            started=datetime.now(UTC),
-                            attempts=trials.c.attempts + 1,
-                        )
-                    )
-                case Epoch() | Probe():
-                    table = epochs if isinstance(event, Epoch) else probes
-                    insert = self._insert(table).values(**asdict(event))
-                    changes = {name: insert.excluded[name] for name in asdict(event)}
-                    connection.execute(insert.on_conflict_do_update(index_elements=["key", "epoch"], set_=changes))
-                case Finished():
-                    values = asdict(event) | {
-                        "reason": _storable(event.reason),
-                        "traceback": _storable(event.traceback),
-                    }
-                    # In the same transaction: predictions and error are always those of one measurement.
-                    if content := values.pop("predictions"):
-                        insert = self._insert(predictions).values(key=event.key, content=content)
-                        connection.execute(
-                            insert.on_conflict_do_update(index_elements=["key"], set_={"content": content})
-                        )
-                    connection.execute(row.values(**values, finished=datetime.now(UTC)))
-        return True
+        return self._writer.write(events)
 
     def propose(self, spec: TrialSpec, proposal: Mapping[str, Any]) -> None:
         """Store a trial that a sampler proposed, with the proposal; add the trial if it is not stored yet."""
@@ -218,13 +181,6 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Return the number of trials by status, also those with 0; trials set aside do not count."""
         return self.run_status().counts
-
-    def seconds(self, key: str) -> float:
-        """Return the training time of a trial so far, in seconds."""
-        with database.reading(self.engine) as connection:
-            return float(
-                connection.execute(sql.select(sql.func.sum(epochs.c.seconds)).where(epochs.c.key == key)).scalar() or 0
-            )
 
     def records(self, keys: Sequence[str] | None = None) -> list[TrialRecord]:
         """Return stored trials, all or those with these keys, sorted by key."""
@@ -363,7 +319,7 @@ class Store:
         return sql.null().label(name) if name in self._missing else trials.c[name]
 
     def _insert(self, table: sql.Table) -> Any:
-        return import_module(f"sqlalchemy.dialects.{self.engine.dialect.name}").insert(table)
+        return database.insert(self.engine, table)
 
 
 def _missing_columns(connection: sql.Connection) -> tuple[str, ...]:
@@ -374,11 +330,6 @@ def _missing_columns(connection: sql.Connection) -> tuple[str, ...]:
 
 def _is_empty_file(file: Path) -> bool:
     return file.is_file() and file.stat().st_size == 0
-
-
-def _storable(text: str) -> str:
-    """Return the text without characters that databases refuse: NUL, and lone surrogates."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _row(spec: TrialSpec) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def drive(plan: AblationPlan, store: Store, errors: Errors, *, most: int = 100) 
     while len(asked) < most and (job := feed.next()):
         (spec,) = job.trials
         asked.append((names[spec.architecture.key], spec.seed))
-        feed.tell(_end(spec, errors(*asked[-1])))
+        feed.tell([_end(spec, errors(*asked[-1]))])
     return asked
 
 
@@ -125,7 +125,7 @@ def test_with_a_fixed_number_of_seeds_the_store_is_not_read_at_every_end(
     running = begun(feed)
     monkeypatch.delattr(Store, "records")
     for trial, spec in running.items():
-        feed.tell(_end(spec, noisy(*trial)))
+        feed.tell([_end(spec, noisy(*trial))])
         assert not feed.next()
     assert feed.over
 
@@ -163,7 +163,7 @@ def test_with_a_joint_test_the_next_seeds_wait_for_all_results_and_do_not_depend
         while running:
             asked |= running.keys()
             trial = rng.choice(sorted(running))
-            feed.tell(_end(running.pop(trial), noisy(*trial)))
+            feed.tell([_end(running.pop(trial), noisy(*trial))])
             more = begun(feed)
             assert not more or not running
             running |= more
@@ -178,9 +178,9 @@ def test_a_contrast_that_is_surely_open_does_not_wait_for_the_others(plan: Ablat
     feed = AblationFeed(plan, store, Progress(total=0, already=0, steps=1))
     first = begun(feed)
     for trial in [("open", 0), ("open", 1), ("open", 2), ("base", 0), ("base", 1)]:
-        feed.tell(_end(first[trial], noisy(*trial)))
+        feed.tell([_end(first[trial], noisy(*trial))])
         assert not begun(feed)
-    feed.tell(_end(first["base", 2], noisy("base", 2)))
+    feed.tell([_end(first["base", 2], noisy("base", 2))])
     assert [*begun(feed)] == [("base", 3), ("open", 3)]
 
 
@@ -195,11 +195,11 @@ def test_a_contrast_that_depends_on_the_others_waits_for_them(
     feed = AblationFeed(plan, store, Progress(total=0, already=0, steps=1))
     first = begun(feed)
     for seed, error in enumerate((0.1766, 0.2, 0.2234)):
-        feed.tell(_end(first["base", seed], 0.1))
-        feed.tell(_end(first["open", seed], error))
+        feed.tell([_end(first["base", seed], 0.1)])
+        feed.tell([_end(first["open", seed], error)])
     assert not begun(feed)
     for seed, error in enumerate(clear):
-        feed.tell(_end(first["clear", seed], error))
+        feed.tell([_end(first["clear", seed], error)])
     assert {arm for arm, _ in begun(feed)} == more
 
 
@@ -214,7 +214,7 @@ def test_the_same_trials_are_requested_for_every_order_of_ends(plan: AblationPla
         while running:
             asked |= running.keys()
             trial = rng.choice(sorted(running))
-            feed.tell(_end(running.pop(trial), noisy(*trial)))
+            feed.tell([_end(running.pop(trial), noisy(*trial))])
             running |= begun(feed)
         assert feed.over
         found.append(asked)
@@ -232,7 +232,7 @@ def test_an_analysis_waits_for_the_previous_one(plan: AblationPlan, store: Store
     for job in jobs:
         assert job is not None
         (spec,) = job.trials
-        feed.tell(_end(spec, "failed"))
+        feed.tell([_end(spec, "failed")])
     assert feed.next() is None
     assert feed.over
 
@@ -264,7 +264,7 @@ def test_trials_of_one_shape_are_one_job_and_those_of_a_later_analysis_are_anoth
         asked.append([(names[spec.architecture.key], spec.seed) for spec in job.trials])
         assert not feed.over
         for spec in job.trials:
-            feed.tell(_end(spec, noisy(names[spec.architecture.key], spec.seed)))
+            feed.tell([_end(spec, noisy(names[spec.architecture.key], spec.seed))])
     assert asked[:3] == [[(arm, seed) for arm in ("base", "clear", "open")] for seed in range(3)]
     assert asked[3:] == [[(arm, seed) for arm in ("base", "open")] for seed in (3, 4, 5)]
     assert feed.over
@@ -276,7 +276,7 @@ def test_jobs_that_no_worker_has_taken_are_still_pending(plan: AblationPlan, sto
     job = feed.next()
     assert job is not None
     for spec in job.trials:
-        feed.tell(_end(spec, 0.1))
+        feed.tell([_end(spec, 0.1)])
     assert not feed.over
     assert not feed.idle
 
@@ -284,7 +284,7 @@ def test_jobs_that_no_worker_has_taken_are_still_pending(plan: AblationPlan, sto
 def test_the_remaining_seeds_of_an_interrupted_arm_are_one_job(plan: AblationPlan, store: Store) -> None:
     plan = fused(plan)
     store.add(plan.first)
-    store.write(_end(plan.first[0], 0.1))
+    store.write([_end(plan.first[0], 0.1)])
     feed = AblationFeed(plan, store, Progress(total=0, already=0, steps=1))
     feed.begin(1)
     jobs = [feed.next() for _ in range(3)]

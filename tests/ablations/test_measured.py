@@ -45,10 +45,10 @@ def trials(trial: Trial, store: Store) -> list[TrialRecord]:
     store.add(specs)
     for seed, errors in CURVES.items():
         for number, error in enumerate(errors, 1):
-            store.write(Epoch(specs[seed].key, number, number, 0.1, 1 / number, error / 2, error, 2.0 + seed, 1.0))
+            store.write([Epoch(specs[seed].key, number, number, 0.1, 1 / number, error / 2, error, 2.0 + seed, 1.0)])
         end = Finished(specs[seed].key, "complete", "", 0.1 + seed / 10, errors[-1], seconds=9.0, top5_error=0.01)
-        store.write(end)
-    store.write(Finished(specs[2].key, "diverged", "loss is nan at step 1"))
+        store.write([end])
+    store.write([Finished(specs[2].key, "diverged", "loss is nan at step 1")])
     return store.records()
 
 

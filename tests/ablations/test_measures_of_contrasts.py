@@ -163,8 +163,8 @@ def test_an_interim_analysis_uses_the_measure_of_each_contrast(digits: Images, t
                     asked[measure] += 1
                     wobble = spec.seed / 1000
                     error = (0.1 if "original" in str(spec.architecture.to_dict()["unit"]["order"]) else 0.4) + wobble
-                    feed.tell(Epoch(spec.key, 1, 7, 0.1, 1.0, 0.3 + 0.1 * (spec.seed % 2), error, 1.0, 1.0))
-                    feed.tell(Finished(spec.key, "complete", "", error, error))
+                    feed.tell([Epoch(spec.key, 1, 7, 0.1, 1.0, 0.3 + 0.1 * (spec.seed % 2), error, 1.0, 1.0)])
+                    feed.tell([Finished(spec.key, "complete", "", error, error)])
     assert asked == {"test_error": 6, "train_error": 8}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,8 +145,8 @@ def test_a_stopped_trial_leaves_no_record_of_deaths(trial: Trial, tmp_path: Path
     from search.running.ray import runner
 
     class Stopping(Listed):
-        def tell(self, event: Event) -> bool:
-            return super().tell(event) or isinstance(event, Epoch)
+        def tell(self, events: Sequence[Event]) -> set[str]:
+            return super().tell(events) | {event.key for event in events if isinstance(event, Epoch)}
 
     heard = Heard()
     jobs = [Job(trials=(trial(seed=seed, epochs=200),)) for seed in (8, 9)]

@@ -100,7 +100,7 @@ class EventScheduler(FIFOScheduler):
     def _tell(self, trial: Any, event: Event) -> bool:
         if isinstance(event, Finished):
             self.ended.setdefault(trial.trial_id, set()).add(event.key)
-        return self.feed.tell(event)
+        return bool(self.feed.tell([event]))
 
     def _start_next_job(self, trial: Any) -> bool:
         """Give the worker another job, and return whether there is one for this Tune trial."""
@@ -148,15 +148,17 @@ class LossCallback(tune.Callback):
         # The next worker skips finished trials. A job without any other keeps its last trial: a job cannot be empty.
         left = tuple(spec for spec in job.trials if spec.key not in ended) or job.trials[-1:]
         trial.set_config({"job": job.model_copy(update={"trials": left}).to_json()})
-        for spec in left:
-            self.feed.tell(Notice(spec.key, f"its worker was lost, and is replaced: {why}"))
+        self.feed.tell([Notice(spec.key, f"its worker was lost, and is replaced: {why}") for spec in left])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         job = Job.from_json(trial.config["job"])
         why = loss_reason(trial, job, self.checkpoints, self.resources)
         lost = f"worker lost {trial.num_failures} times: {why}"
         reason = out_of_memory.reason(lost) if ran_out_of_memory(trial) else lost
+        ends = list[Finished]()
         for spec in job.trials:
             record = killed.DeathRecord.of(self.checkpoints, spec.key)
-            end = record.give_up(spec.key, self.checkpoints) if record.last else Finished(spec.key, "failed", reason)
-            self.feed.tell(end)
+            ends.append(
+                record.give_up(spec.key, self.checkpoints) if record.last else Finished(spec.key, "failed", reason)
+            )
+        self.feed.tell(ends)

@@ -115,7 +115,7 @@ def drive(plan: PlanAcross, store: Store, error: Callable[[str, str, int], float
         for spec in job.trials:
             label, arm = names[spec.fingerprint, spec.architecture.key]
             asked.append((label, arm, spec.seed))
-            feed.tell(Finished(spec.key, "complete", "", error(label, arm, spec.seed)))
+            feed.tell([Finished(spec.key, "complete", "", error(label, arm, spec.seed))])
     assert feed.over
     return asked
 
@@ -147,7 +147,7 @@ def test_a_resumed_run_continues_where_it_stopped_on_each_data_set(store: Store)
     for _ in range(8):
         job = feed.next()
         assert job is not None
-        feed.tell(Finished(job.trials[0].key, "complete", "", 0.1))
+        feed.tell([Finished(job.trials[0].key, "complete", "", 0.1)])
     assert plan.count_trials(store) == (12, 8)
     assert [seed for _, _, seed in drive(plan, store, lambda *_: 0.1)] == [0, 1, 1, 1]
 
@@ -157,5 +157,5 @@ def test_the_progress_of_a_trial_is_measured_by_its_own_length(store: Store) -> 
     feed = FeedAcross(plan, store, progress)
     feed.begin(1)
     while job := feed.next():
-        feed.tell(Finished(job.trials[0].key, "complete", "", 0.1))
+        feed.tell([Finished(job.trials[0].key, "complete", "", 0.1)])
     assert sorted(set(progress.lengths.values())) == [12, 16]

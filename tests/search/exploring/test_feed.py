@@ -84,14 +84,14 @@ def drive(feed: SearchFeed, fate: Fate = well, *, at_once: int = 1, stop_after: 
         while len(running) < at_once and (job := feed.next()):
             (spec,) = job.trials
             begun.append(spec)
-            feed.tell(Started(spec.key, "host", "cpu"))
+            feed.tell([Started(spec.key, "host", "cpu")])
             running[spec.key] = spec, 1
         if not running:
             assert feed.over
             return begun
         for key, (spec, epoch) in list(running.items()):
             event = fate(spec, epoch)
-            stopped = feed.tell(event)
+            stopped = feed.tell([event])
             told += 1
             if told >= stop_after:
                 return begun
@@ -236,9 +236,58 @@ def test_events_of_a_trial_after_it_was_stopped_change_nothing(digits: Images, s
     drive(feed, at_once=2)
     pruned = next(record for record in store.records() if record.status == "pruned")
     spec = TrialSpec.of(pruned.spec)
-    assert feed.tell(well(spec, 5)) is True, "stop it again"
-    feed.tell(well(spec, 10))
+    assert feed.tell([well(spec, 5)]) == {spec.key}, "stop it again"
+    feed.tell([well(spec, 10)])
     assert [record for record in store.records() if record.key == spec.key] == [pruned]
+
+
+def test_events_told_together_are_judged_one_after_another(digits: Images, store: Store, tmp_path: Path) -> None:
+    """A worker can be epochs ahead of the decision to stop its trial: the search is as if it had stopped at once."""
+    wanted = study(stopping={"kind": "asha", "grace": 1, "reduction": 2}, budget={"trials": 27})
+    (tmp_path / "at once").mkdir()
+    at_once = Store.at(tmp_path / "at once")
+    drive(explore(wanted, digits, at_once))
+    feed = explore(wanted, digits, store)
+    while job := feed.next():
+        (spec,) = job.trials
+        ran = [well(spec, number) for number in range(1, 11)]
+        stopped = feed.tell([Started(spec.key, "host", "cpu"), *ran])
+        assert not feed.running
+        (record,) = store.records([spec.key])
+        assert stopped == ({spec.key} if record.status == "pruned" else set())
+    ends = [(r.key, r.status, r.reason, r.seconds, r.proposal) for r in store.records()]
+    assert ends == [(r.key, r.status, r.reason, r.seconds, r.proposal) for r in at_once.records()]
+    assert {status for _, status, *_ in ends} == {"pruned", "complete"}
+    assert store.curves().equals(at_once.curves())
+    at_once.close()
+
+
+def test_the_training_time_of_a_stopped_trial_is_the_sum_over_its_epochs(digits: Images, store: Store) -> None:
+    feed = explore(study(stopping={"kind": "asha", "grace": 2, "reduction": 1.5}), digits, store)
+    for number in range(8):
+        job = feed.next()
+        assert job
+        key = job.trials[0].key
+        # A resumed trial reports its first epoch again.
+        told = [Epoch(key, epoch, 7, 0.1, 1.0, 0.5, number / 10, 1.5, 200.0) for epoch in (1, 1, 2)]
+        feed.tell([Started(key, "host", "cpu"), *told])
+    seconds = {record.seconds for record in store.records() if record.status == "pruned"}
+    assert seconds == {3.0}
+
+
+def test_the_sampler_does_not_learn_what_a_stopped_trial_reports_later(
+    digits: Images, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = explore(study(stopping={"kind": "asha", "grace": 1, "reduction": 2}, budget={"trials": 27}), digits, store)
+    drive(feed, at_once=2)
+    pruned = next(record for record in store.records() if record.status == "pruned")
+    monkeypatch.setattr(feed.sampler, "tell", lambda *_: pytest.fail("told"))
+    before, curves = store.records(), store.curves()
+    spec = TrialSpec.of(pruned.spec)
+    assert feed.tell([well(spec, 5), well(spec, 10)]) == {spec.key}
+    assert feed.tell([well(spec, 10)]) == set(), "nothing is left to stop"
+    assert store.records() == before
+    assert store.curves().equals(curves)
 
 
 @pytest.mark.long

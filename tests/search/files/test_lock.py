@@ -99,7 +99,7 @@ def test_trials_of_a_dead_driver_are_free_at_once_for_the_next_driver_of_its_fol
         dead = store.claims.driver
         store.add([spec])
         store.claim([spec.key])
-        store.write(Started(spec.key, "anvil", "cpu"))
+        store.write([Started(spec.key, "anvil", "cpu")])
         # The state that a kill would leave.
         store.claims.driver = "anvil:7:x"
         other = Store(url)

@@ -55,7 +55,7 @@ def told_on(folder: Path, specs: list[TrialSpec], broken: AbstractContextManager
             before = state(store)
             for number, event in enumerate(told):
                 acknowledged = number
-                store.write(event)
+                store.write([event])
                 before = state(store)
             acknowledged = len(told)
             said = SAYS
@@ -72,7 +72,7 @@ def told_on(folder: Path, specs: list[TrialSpec], broken: AbstractContextManager
         assert state(store) == before, "also when it is opened again"
     store.add(specs)
     for event in told[max(acknowledged, 0) :]:
-        assert store.write(event)
+        assert store.write([event])
     records, epochs = state(store)
     assert [(record.status, record.test_error) for record in records] == [
         ("complete", record.seed / 64) for record in records

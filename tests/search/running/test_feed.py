@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from power import watched
 from sweeping import Listed, sweep
 
 from search.running import inline
@@ -42,9 +43,9 @@ class Runner:
         while job := feed.next():
             for spec in job.trials:
                 self.done.append(spec.key)
-                feed.tell(Started(spec.key, "host", "cpu"))
-                feed.tell(Epoch(spec.key, 1, 7, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0))
-                feed.tell(Finished(spec.key, "complete", test_error=spec.seed / 10))
+                feed.tell([Started(spec.key, "host", "cpu")])
+                feed.tell([Epoch(spec.key, 1, 7, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0)])
+                feed.tell([Finished(spec.key, "complete", test_error=spec.seed / 10)])
 
 
 def singly(specs: Sequence[TrialSpec]) -> list[Job]:
@@ -80,13 +81,13 @@ def test_a_run_with_nothing_to_do_starts_no_runner(store: Store, specs: list[Tri
 @pytest.mark.parametrize("status", FINISHED)
 def test_a_trial_with_any_end_is_not_repeated(status: Status, store: Store, specs: list[TrialSpec]) -> None:
     store.add(specs[:1])
-    store.write(Finished(specs[0].key, status, "why"))
+    store.write([Finished(specs[0].key, status, "why")])
     assert unfinished(singly(specs[:2]), store) == singly(specs[1:2])
 
 
 def test_running_trials_of_a_dead_driver_are_run_again(store: Store, specs: list[TrialSpec]) -> None:
     store.add(specs)
-    store.write(Started(specs[0].key, "host", "cpu"))
+    store.write([Started(specs[0].key, "host", "cpu")])
     runner = Runner()
     sweep(singly(specs[:1]), store, runner, ignore)
     assert runner.done == [specs[0].key]
@@ -96,7 +97,7 @@ def test_running_trials_of_a_dead_driver_are_run_again(store: Store, specs: list
 
 def test_running_trials_of_a_dead_driver_wait_while_the_runner_starts(store: Store, specs: list[TrialSpec]) -> None:
     store.add(specs[:2])
-    store.write(Started(specs[0].key, "host", "cpu"))
+    store.write([Started(specs[0].key, "host", "cpu")])
     counts: list[dict[str, int]] = []
     sweep(singly(specs[:2]), store, lambda *_: counts.append(store.counts()), ignore)
     assert (counts[0]["running"], counts[0]["waiting"]) == (0, 2)
@@ -105,7 +106,7 @@ def test_running_trials_of_a_dead_driver_wait_while_the_runner_starts(store: Sto
 def test_a_job_with_some_finished_seeds_runs_the_others(store: Store, specs: list[TrialSpec]) -> None:
     jobs = [Job(trials=tuple(specs[:3])), Job(trials=tuple(specs[3:]))]
     store.add(specs)
-    store.write(Finished(specs[1].key, "complete", test_error=0.5))
+    store.write([Finished(specs[1].key, "complete", test_error=0.5)])
     assert unfinished(jobs, store) == [Job(trials=(specs[0], specs[2])), jobs[1]]
     runner = Runner()
     sweep(jobs, store, runner, ignore)
@@ -119,7 +120,7 @@ def test_only_new_events_are_reported(store: Store, specs: list[TrialSpec]) -> N
         job = feed.next()
         assert job
         for _ in range(2):
-            Runner()(Listed([job], feed.tell))
+            Runner()(Listed([job], lambda event: feed.tell([event])))
 
     told: list[Event] = []
     sweep(singly(specs[:1]), store, twice, told.append)
@@ -140,8 +141,8 @@ def test_a_runner_that_raises_leaves_the_store_readable(
         first, second = feed.next(), feed.next()
         assert first
         assert second
-        Runner()(Listed([first], feed.tell))
-        feed.tell(Started(second.trials[0].key, "host", "cpu"))
+        Runner()(Listed([first], lambda event: feed.tell([event])))
+        feed.tell([Started(second.trials[0].key, "host", "cpu")])
         raise error
 
     with pytest.raises(type(error)):
@@ -181,3 +182,31 @@ def test_a_run_stopped_inline_and_resumed_has_the_numbers_of_an_undisturbed_one(
     assert store.curves()[columns].equals(whole.curves()[columns])
     assert store.frame()["test_error"].equals(whole.frame()["test_error"])
     whole.close()
+
+
+def test_a_resume_after_a_power_cut_tells_the_epochs_again_that_the_store_has_lost(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """Checkpoints are synced by those who write them, so the store can be epochs behind them."""
+    (job,) = singly([trial(epochs=4)])
+    runner = partial(inline.run, resources=Resources(checkpoint_seconds=0), checkpoints=tmp_path / "checkpoints")
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Epoch) and event.epoch == 3:
+            raise KeyboardInterrupt
+
+    with watched(store, tmp_path / "after") as disk, pytest.raises(KeyboardInterrupt):
+        sweep([job], store, runner, interrupt)
+    before = store.curves()
+    assert before["epoch"].tolist() == [1, 2, 3]
+    left = disk.cut()
+    assert left.counts()["running"] == 1, "its start was waited for"
+    assert left.curves().empty
+    again: list[Event] = []
+    sweep([job], left, runner, again.append)
+    assert isinstance(again[0], Started)
+    assert again[0].step == 21, "from the checkpoint of its third epoch"
+    assert left.curves()[:3].equals(before), "the same epochs, which were not trained again"
+    assert left.curves()["epoch"].tolist() == [1, 2, 3, 4]
+    assert left.counts()["complete"] == 1
+    left.close()

@@ -70,7 +70,7 @@ def store(tmp_path: Path, trial: Trial) -> Iterator[Store]:
     with closing(Store.at(tmp_path)) as opened:
         opened.add(specs)
         opened.claim([specs[0].key])
-        opened.write(Started(specs[0].key, "here", "cpu"))
+        opened.write([Started(specs[0].key, "here", "cpu")])
         yield opened
 
 
@@ -158,7 +158,7 @@ def test_on_a_shared_store_the_list_of_drivers_shows_which_trials_run(tmp_path: 
         for name, spec in specs.items():
             store.claims.driver = f"host:1:{name}"
             store.claim([spec.key])
-            store.write(Started(spec.key, "host", "cpu"))
+            store.write([Started(spec.key, "host", "cpu")])
         store.claims.driver = "host:1:buried"
         with store.engine.begin() as connection:
             connection.exec_driver_sql("DELETE FROM drivers WHERE name = 'host:1:buried'")

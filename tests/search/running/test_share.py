@@ -40,8 +40,8 @@ def does(store: Store, done: list[str]) -> Callable[[Feed], None]:
         while job := feed.next():
             for spec in job.trials:
                 done.append(spec.key)
-                feed.tell(Started(spec.key, "host", "cpu"))
-                feed.tell(complete(spec.key))
+                feed.tell([Started(spec.key, "host", "cpu")])
+                feed.tell([complete(spec.key)])
 
     return run
 
@@ -60,7 +60,7 @@ def test_two_drivers_at_the_same_time_run_each_trial_once(driver: Open, specs: l
         assert job
         sweep(jobs, second, does(second, done), ignore)
         assert sorted(done) == sorted(spec.key for spec in specs[2:]), "all except those that the first holds"
-        does(first, done)(Listed([job], feed.tell))
+        does(first, done)(Listed([job], lambda event: feed.tell([event])))
         assert feed.next() is None
 
     sweep(jobs, first, half_way, ignore)
@@ -78,7 +78,7 @@ def test_trials_of_another_driver_are_waited_for_and_claimed_if_it_dies(
     notes: list[str] = []
     ended: list[int] = []
     share = Share(second, note=notes.append, ended=ended.append, clock=clock)
-    feed = Listed([Job(trials=tuple(specs))], second.write, share)
+    feed = Listed([Job(trials=tuple(specs))], ignore, share, second)
     job = feed.next()
     assert job
     assert job.trials == tuple(specs[3:])
@@ -87,7 +87,7 @@ def test_trials_of_another_driver_are_waited_for_and_claimed_if_it_dies(
     where = "held by another driver (process 77 on anvil); this one waits for them when it has nothing else to do"
     assert notes == [f"3 trials are {where}"]
 
-    first.write(complete(keys[0]))
+    first.write([complete(keys[0])])
     assert feed.next() is None
     assert ended == [], "not looked for at every call"
     clock.now += PAUSE_SECONDS

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import forks
 import pytest
+from sweeping import Listed
+
+from search.running.signals import Ending, Stop, Stopped
+from search.trials.events import Epoch, Event, Finished, Started
+from search.trials.trial import Job, TrialSpec
 
 BEGIN = """
 import os, signal, sys, time
@@ -70,3 +77,34 @@ def test_a_stop_that_python_drops_comes_again(handler: str, tmp_path: Path) -> N
     """Also where a library has the signal, as Ray does while it starts, and exits with its number."""
     ran = forks.run(["-c", BEGIN + DROPS, handler], cwd=tmp_path, timeout=60)
     assert (ran.stdout, ran.stderr) == ("dropped\nstopped by SIGTERM\n", "")
+
+
+def test_a_stop_waits_for_an_epoch_of_every_trial_and_not_for_those_that_were_stopped_before(
+    trial: Callable[..., TrialSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events of a trial that was stopped can still be on their way."""
+    monkeypatch.setattr(Stop, "listen", lambda _: None)
+    jobs = [Job(trials=(trial(seed=seed),)) for seed in range(3)]
+    first, second, third = (job.trials[0].key for job in jobs)
+
+    class Stopping(Listed):
+        def tell(self, events: Sequence[Event]) -> set[str]:
+            return {event.key for event in events} & {third}
+
+    stop = Stop()
+    feed = Ending(Stopping(jobs, lambda _: None), stop)
+    while feed.next():
+        pass
+    assert feed.tell([Started(key, "host", "cpu") for key in (first, second)]) == set()
+    assert feed.tell([Started(third, "host", "cpu"), epoch(third), epoch(second)]) == {third}
+    assert stop.at_work == {first, second}
+    stop.asked = signal.SIGTERM
+    assert feed.tell([epoch(first), epoch(third)]) == {first, third}
+    assert feed.tell([epoch(first), epoch(third)]) == {first, third}, "sent before they heard of it"
+    assert stop.at_work == {second}
+    with pytest.raises(Stopped):
+        feed.tell([epoch(second), Finished(second, "complete", test_error=0.5)])
+
+
+def epoch(key: str) -> Epoch:
+    return Epoch(key, 1, 7, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0)

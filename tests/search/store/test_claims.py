@@ -51,7 +51,7 @@ def test_a_trial_is_claimed_by_one_driver_only(driver: Open, specs: list[TrialSp
 def test_finished_and_unknown_trials_cannot_be_claimed(driver: Open, specs: list[TrialSpec], keys: list[str]) -> None:
     store = driver()
     store.add(specs[:3])
-    store.write(complete(keys[0]))
+    store.write([complete(keys[0])])
     assert store.claim([*keys[:3], "nobody"]) == set(keys[1:3])
     assert store.claims.unfinished(keys[:1]) == {}
     assert store.claim([]) == set()
@@ -63,7 +63,7 @@ def test_a_living_driver_keeps_its_trials_for_any_length_of_time(
     first, second = driver(), driver()
     first.add(specs)
     first.claim(keys[:3])
-    first.write(Started(keys[0], "anvil", "cpu"))
+    first.write([Started(keys[0], "anvil", "cpu")])
     for _ in range(20):
         clock.now += 0.9 * second.claims.lease
         first.claims.heartbeat()
@@ -78,7 +78,7 @@ def test_a_dead_drivers_trials_are_free_when_its_lease_expires_and_not_before(
     first, second = driver(), driver()
     first.add(specs)
     first.claim(keys[:3])
-    first.write(Started(keys[0], "anvil", "cpu"))
+    first.write([Started(keys[0], "anvil", "cpu")])
     assert second.reclaim() == 0
     clock.now += second.claims.lease - 1
     assert second.reclaim() == 0
@@ -95,8 +95,8 @@ def test_a_driver_that_ends_normally_frees_its_trials_at_once(
     first, second = driver(), driver()
     first.add(specs)
     first.claim(keys)
-    first.write(Started(keys[0], "anvil", "cpu"))
-    first.write(complete(keys[1]))
+    first.write([Started(keys[0], "anvil", "cpu")])
+    first.write([complete(keys[1])])
     first.claims.release()
     assert status(second, keys[0]) == "waiting"
     assert second.claims.other_drivers() == []
@@ -129,12 +129,12 @@ def test_a_clock_that_is_set_back_frees_no_claimed_trial_and_changes_no_result(
     first, second = driver(), driver()
     first.add(specs)
     first.claim(keys[:3])
-    first.write(Started(keys[0], "anvil", "cpu"))
+    first.write([Started(keys[0], "anvil", "cpu")])
     monkeypatch.setattr(store_module, "datetime", SetBack)
     first.claims.heartbeat()
     assert second.reclaim() == 0
     assert second.claim(keys) == set(keys[3:])
-    assert first.write(complete(keys[0], 0.5))
+    assert first.write([complete(keys[0], 0.5)])
     record = first.records([keys[0]])[0]
     assert (record.status, record.test_error) == ("complete", 0.5)
     assert record.started
@@ -151,20 +151,20 @@ def test_a_driver_that_counted_as_dead_and_reports_late_changes_nothing(
     zombie, other = driver(), driver()
     zombie.add(specs)
     zombie.claim(keys[:1])
-    zombie.write(Started(keys[0], "anvil", "cpu"))
+    zombie.write([Started(keys[0], "anvil", "cpu")])
     other.reclaim()
     clock.now += other.claims.lease
     other.reclaim()
     assert other.claim(keys[:1]) == set(keys[:1])
-    assert other.write(Started(keys[0], "bellows", "cpu"))
-    assert other.write(complete(keys[0], 0.25))
+    assert other.write([Started(keys[0], "bellows", "cpu")])
+    assert other.write([complete(keys[0], 0.25)])
     before = other.records()
     for late in (
         Epoch(keys[0], 1, 7, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0),
         complete(keys[0], 0.75),
         Started(keys[0], "anvil", "cpu"),
     ):
-        assert not zombie.write(late)
+        assert not zombie.write([late])
     assert other.records() == before
     assert other.curves().empty
 
@@ -179,8 +179,8 @@ def test_a_driver_that_counted_as_dead_and_reports_first_wins(
     clock.now += other.claims.lease
     assert other.claims.other_drivers() == []
     other.claim(keys[:1])
-    assert zombie.write(complete(keys[0], 0.75))
-    assert not other.write(complete(keys[0], 0.25))
+    assert zombie.write([complete(keys[0], 0.75)])
+    assert not other.write([complete(keys[0], 0.25)])
     assert [record.test_error for record in other.records(keys[:1])] == [0.75]
 
 
@@ -217,8 +217,8 @@ def test_drivers_that_claim_at_the_same_time_never_get_the_same_trial(
         for one, two in zip(order[::2], order[1::2], strict=True):
             mine = store.claim([one.key, two.key])
             for key in mine:
-                store.write(Started(key, f"host {step}", "cpu"))
-                if store.write(complete(key)):
+                store.write([Started(key, f"host {step}", "cpu")])
+                if store.write([complete(key)]):
                     taken.append(key)
 
     threads = [threading.Thread(target=take, args=(store, step)) for step, store in enumerate(stores)]
@@ -240,7 +240,7 @@ def test_of_two_ends_reported_at_the_same_time_one_is_stored(driver: Open, trial
     def tell(store: Store, error: float) -> None:
         for spec in specs:
             ready.wait()
-            if store.write(complete(spec.key, error)):
+            if store.write([complete(spec.key, error)]):
                 news.append((spec.key, error))
 
     threads = [threading.Thread(target=tell, args=(store, number / 4)) for number, store in enumerate(stores)]

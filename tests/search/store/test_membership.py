@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def complete(store: Store, *specs: TrialSpec, error: float = 0.5) -> None:
     store.add(specs)
     for spec in specs:
-        store.write(Finished(spec.key, "complete", "", error, error, 1.0, 1.0))
+        store.write([Finished(spec.key, "complete", "", error, error, 1.0, 1.0)])
 
 
 def elsewhere(spec: TrialSpec, fingerprint: str) -> TrialSpec:
@@ -80,8 +80,8 @@ def test_the_status_from_records_equals_the_stores_status(trial: Trial, store: S
     specs = [trial(seed=seed) for seed in range(5)]
     complete(store, *specs[:2])
     store.add(specs[2:])
-    store.write(Finished(specs[2].key, "failed", "b\x07d"))
-    store.write(Finished(specs[3].key, "failed", "c"))
+    store.write([Finished(specs[2].key, "failed", "b\x07d")])
+    store.write([Finished(specs[3].key, "failed", "c")])
     assert membership.run_status(store.records(), store.run_status()) == store.run_status()
     [waiting] = [record for record in store.records() if record.key == specs[4].key]
     counts = membership.run_status([waiting], store.run_status()).counts

@@ -58,12 +58,12 @@ def does(feed: Feed) -> None:
     """A runner that gives each trial its own numbers."""
     while job := feed.next():
         for spec in job.trials:
-            feed.tell(Started(spec.key, "anvil", "cpu"))
-            feed.tell(Probe(spec.key, 0, [0.5, spec.seed], [1.0, None], [2.0, 3.0], [0.0, 0.25]))
+            feed.tell([Started(spec.key, "anvil", "cpu")])
+            feed.tell([Probe(spec.key, 0, [0.5, spec.seed], [1.0, None], [2.0, 3.0], [0.0, 0.25])])
             for number in range(1, EPOCHS + 1):
                 error = (spec.seed + number) / 64
-                feed.tell(Epoch(spec.key, number, 7 * number, 0.1, 2.0, error, error, 1.0, 200.0))
-            feed.tell(end(spec))
+                feed.tell([Epoch(spec.key, number, 7 * number, 0.1, 2.0, error, error, 1.0, 200.0)])
+            feed.tell([end(spec)])
 
 
 def at(folder: Path) -> Store:

@@ -47,11 +47,11 @@ def test_the_status_from_the_file_equals_the_stores(folder: RunFolder, store: St
     store.add(specs)
     keys = [spec.key for spec in specs]
     for key in keys[:4]:
-        store.write(Started(key, "here", "cpu"))
-    store.write(Finished(keys[2], "failed", "why\x1b[31m", traceback="..."))
-    store.write(Finished(keys[0], "failed", "why\x1b[31m"))
-    store.write(Finished(keys[1], "diverged", "loss is nan at step 1"))
-    store.write(Finished(keys[4], "failed", "of another space"))
+        store.write([Started(key, "here", "cpu")])
+    store.write([Finished(keys[2], "failed", "why\x1b[31m", traceback="...")])
+    store.write([Finished(keys[0], "failed", "why\x1b[31m")])
+    store.write([Finished(keys[1], "diverged", "loss is nan at step 1")])
+    store.write([Finished(keys[4], "failed", "of another space")])
     store.set_aside([keys[4]])
     found = read_run_status(folder)
     assert found is not None

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sql
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from resnet_space.errors import InputError
 from search.store.store import SCHEMA, Store
 from search.store.tables import ADDED
-from search.trials.events import FINISHED, Epoch, Event, Finished, Started, Status
+from search.trials.events import FINISHED, Epoch, Event, Finished, Notice, Probe, Started, Status
 from search.trials.record import TrialRecord
 from search.trials.trial import TrialSpec
 
@@ -87,11 +88,11 @@ class TestEveryStore:
     ) -> None:
         store = Store(url)
         store.add(specs[:2])
-        store.write(complete(specs[0].key))
+        store.write([complete(specs[0].key)])
         store.close()
         written_before(url)
         store = Store(url)
-        store.write(replace(complete(specs[1].key), top5_error=0.25))
+        store.write([replace(complete(specs[1].key), top5_error=0.25)])
         assert [only(store, spec.key).top5_error for spec in specs[:2]] == [None, 0.25]
         assert [only(store, spec.key).test_error for spec in specs[:2]] == [0.02, 0.02]
         store.close()
@@ -108,8 +109,8 @@ class TestEveryStore:
 
     def test_adding_again_changes_nothing(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs[:2])
-        store.write(Started(specs[0].key, "host", "cpu"))
-        store.write(complete(specs[0].key))
+        store.write([Started(specs[0].key, "host", "cpu")])
+        store.write([complete(specs[0].key)])
         before = store.records()
         store.add(iter(specs[:2]))
         assert store.records() == before
@@ -124,19 +125,77 @@ class TestEveryStore:
     @pytest.mark.parametrize("event", [Started("nobody", "h", "cpu"), epoch("nobody"), complete("nobody")])
     def test_an_event_of_an_unknown_trial_is_an_error(self, event: Event, store: Store) -> None:
         with pytest.raises(KeyError, match="nobody"):
-            store.write(event)
+            store.write([event])
         assert store.records() == []
         assert store.curves().empty
+
+    def test_nothing_is_stored_of_events_of_which_one_is_wrong(self, store: Store, specs: list[TrialSpec]) -> None:
+        store.add(specs[:1])
+        before = store.records()
+        with pytest.raises(KeyError, match="nobody"):
+            store.write([epoch(specs[0].key), complete(specs[0].key), epoch("nobody")])
+        assert store.records() == before
+        assert store.curves().empty
+
+    def test_only_epochs_and_notices_are_stored_without_waiting_for_the_disk(
+        self, store: Store, specs: list[TrialSpec]
+    ) -> None:
+        """The rest of a transaction waits with what cannot be told again."""
+        store.add(specs)
+        key = specs[0].key
+        asked = list[str]()
+
+        def look(connection: sql.Connection, cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith(("INSERT", "UPDATE")):
+                setting = "PRAGMA synchronous" if connection.dialect.name == "sqlite" else "SHOW synchronous_commit"
+                # 2 is FULL, and 1 is NORMAL.
+                asked.append({2: "on", 1: "off"}.get(level := raw(connection, setting), level))
+
+        def raw(connection: sql.Connection, query: str) -> Any:
+            cursor = connection.connection.cursor()
+            ((found,),) = cursor.execute(query).fetchall()
+            return found
+
+        sql.event.listen(store.engine, "before_cursor_execute", look)
+        for events in (
+            [epoch(key)],
+            [epoch(key, 2), Notice(key, "its worker was lost"), epoch(specs[1].key)],
+            [Started(key, "anvil", "cpu")],
+            [epoch(key, 3)],
+            [Probe(key, 3, [0.5], [1.0], [2.0], [0.0])],
+            [epoch(key, 4), complete(key)],
+            [epoch(specs[1].key)],
+        ):
+            store.write(events)
+        assert asked == ["off", "off", "on", "off", "on", "on", "on", "off"]
+
+    def test_no_events_are_stored_as_nothing(self, store: Store) -> None:
+        assert store.write([]) == []
+
+    def test_of_events_told_together_those_after_an_end_are_not_stored(
+        self, store: Store, specs: list[TrialSpec]
+    ) -> None:
+        first, second = (spec.key for spec in specs[:2])
+        store.add(specs)
+        before = [Started(first, "anvil", "cpu"), epoch(first), epoch(second), complete(first)]
+        late = [epoch(first, 2), failed(first), Started(first, "other", "cpu")]
+        assert store.write([*before, *late, epoch(second, 2)]) == [*before, epoch(second, 2)]
+        end = only(store, first)
+        assert (end.status, end.host, end.attempts, end.reason) == ("complete", "anvil", 1, "")
+        curves = store.curves()
+        assert sorted(zip(curves["key"], curves["epoch"], strict=True)) == sorted(
+            [(first, 1), (second, 1), (second, 2)]
+        )
 
     def test_a_trial_goes_from_waiting_to_running_to_its_end(self, store: Store, specs: list[TrialSpec]) -> None:
         key = specs[0].key
         store.add(specs)
-        assert store.write(Started(key, "anvil", "cuda", 7))
+        assert store.write([Started(key, "anvil", "cuda", 7)])
         running = only(store, key)
         assert (running.status, running.host, running.device, running.attempts) == ("running", "anvil", "cuda", 1)
         assert running.started is not None
-        assert store.write(epoch(key))
-        assert store.write(complete(key))
+        assert store.write([epoch(key)])
+        assert store.write([complete(key)])
         end = only(store, key)
         assert (end.status, end.test_error, end.validation_error, end.seconds) == ("complete", 0.02, 0.03, 9.0)
         assert end.finished is not None
@@ -149,7 +208,7 @@ class TestEveryStore:
     def test_every_start_is_an_attempt(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
         for _ in range(3):
-            store.write(Started(specs[0].key, "host", "cpu"))
+            store.write([Started(specs[0].key, "host", "cpu")])
         assert [record.attempts for record in store.records([specs[0].key, specs[1].key])] == [
             3 if record.key == specs[0].key else 0 for record in store.records([specs[0].key, specs[1].key])
         ]
@@ -158,10 +217,10 @@ class TestEveryStore:
     def test_a_trial_finishes_once(self, status: Status, store: Store, specs: list[TrialSpec]) -> None:
         key = specs[0].key
         store.add(specs)
-        assert store.write(Finished(key, status, "why", seconds=3))
+        assert store.write([Finished(key, status, "why", seconds=3)])
         before, curves = only(store, key), store.curves()
         for late in (complete(key), failed(key), Started(key, "other", "cpu"), epoch(key)):
-            assert not store.write(late)
+            assert not store.write([late])
         assert only(store, key) == before
         assert store.curves().equals(curves)
 
@@ -169,7 +228,7 @@ class TestEveryStore:
         key = specs[0].key
         store.add(specs)
         for event in (epoch(key, 1), epoch(key, 2, error=0.4), epoch(key, 1), epoch(key, 2, error=0.3)):
-            assert store.write(event)
+            assert store.write([event])
         curves = store.curves()
         assert curves[["epoch", "validation_error"]].to_numpy().tolist() == [[1, 0.5], [2, 0.3]]
         assert set(curves["key"]) == {key}
@@ -177,16 +236,16 @@ class TestEveryStore:
     def test_counts_have_every_status_also_with_zero(self, store: Store, specs: list[TrialSpec]) -> None:
         assert store.counts() == dict.fromkeys(get_args(Status), 0)
         store.add(specs)
-        store.write(Started(specs[0].key, "host", "cpu"))
-        store.write(complete(specs[1].key))
+        store.write([Started(specs[0].key, "host", "cpu")])
+        store.write([complete(specs[1].key)])
         expected = dict.fromkeys(get_args(Status), 0) | {"waiting": 2, "running": 1, "complete": 1}
         assert store.counts() == expected
 
     def test_reclaim_returns_only_running_trials_to_waiting(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
         for spec in specs[:3]:
-            store.write(Started(spec.key, "host", "cpu"))
-        store.write(complete(specs[0].key))
+            store.write([Started(spec.key, "host", "cpu")])
+        store.write([complete(specs[0].key)])
         assert store.reclaim() == 2
         assert store.counts() == dict.fromkeys(get_args(Status), 0) | {"waiting": 3, "complete": 1}
         assert only(store, specs[1].key).attempts == 1
@@ -194,29 +253,29 @@ class TestEveryStore:
 
     def test_retry_returns_only_failed_trials_to_waiting(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
-        store.write(failed(specs[0].key))
-        store.write(Finished(specs[1].key, "diverged", "loss is nan at step 4"))
-        store.write(complete(specs[2].key))
+        store.write([failed(specs[0].key)])
+        store.write([Finished(specs[1].key, "diverged", "loss is nan at step 4")])
+        store.write([complete(specs[2].key)])
         assert store.retry() == 1
         assert only(store, specs[0].key).status == "waiting"
         assert store.counts() == dict.fromkeys(get_args(Status), 0) | {"waiting": 2, "complete": 1, "diverged": 1}
-        assert store.write(complete(specs[0].key))
+        assert store.write([complete(specs[0].key)])
         assert only(store, specs[0].key).status == "complete"
         assert only(store, specs[0].key).traceback == ""
 
     def test_a_trial_that_waits_again_has_no_reason(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
-        store.write(failed(specs[0].key))
+        store.write([failed(specs[0].key)])
         store.retry()
         assert store.run_status().reasons == []
         assert (only(store, specs[0].key).traceback, only(store, specs[0].key).finished) == ("", None)
 
     def test_reasons_are_grouped_the_most_frequent_first(self, store: Store, specs: list[TrialSpec]) -> None:
         store.add(specs)
-        store.write(Finished(specs[0].key, "diverged", "loss is nan at step 4"))
+        store.write([Finished(specs[0].key, "diverged", "loss is nan at step 4")])
         for spec in specs[1:3]:
-            store.write(failed(spec.key))
-        store.write(complete(specs[3].key))
+            store.write([failed(spec.key)])
+        store.write([complete(specs[3].key)])
         assert store.run_status().reasons == [("failed", "OSError: gone", 2), ("diverged", "loss is nan at step 4", 1)]
 
     def test_records_can_be_selected_by_key(self, store: Store, specs: list[TrialSpec]) -> None:
@@ -231,9 +290,9 @@ class TestEveryStore:
         assert store.frame().empty
         assert "test_error" in store.frame()
         store.add(specs)
-        store.write(epoch(specs[0].key, 1))
-        store.write(epoch(specs[0].key, 2))
-        store.write(complete(specs[0].key))
+        store.write([epoch(specs[0].key, 1)])
+        store.write([epoch(specs[0].key, 2)])
+        store.write([complete(specs[0].key)])
         frame = store.frame().set_index("key")
         assert len(frame) == 4
         assert frame.loc[specs[0].key, "test_error"] == 0.02
@@ -243,7 +302,7 @@ class TestEveryStore:
 
     def test_another_connection_reads_what_was_written(self, store: Store, url: str, specs: list[TrialSpec]) -> None:
         store.add(specs)
-        store.write(complete(specs[0].key))
+        store.write([complete(specs[0].key)])
         other = Store(url)
         assert other.records() == store.records()
         other.close()
@@ -274,8 +333,8 @@ class TestEveryStore:
         thread.start()
         for spec in specs:
             for number in range(1, 26):
-                store.write(epoch(spec.key, number))
-            store.write(complete(spec.key))
+                store.write([epoch(spec.key, number)])
+            store.write([complete(spec.key)])
         done.set()
         thread.join()
         reader.close()
@@ -303,8 +362,8 @@ from search.trials.events import Epoch, Finished
 url, *keys = sys.argv[1:]
 store = Store(url)
 for key in keys:
-    store.write(Epoch(key, 1, 7, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0))
-    store.write(Finished(key, "complete", test_error=0.25))
+    store.write([Epoch(key, 1, 7, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0)])
+    store.write([Finished(key, "complete", test_error=0.25)])
 os.kill(os.getpid(), signal.SIGKILL)
 """
         keys = [spec.key for spec in specs[:3]]
@@ -313,6 +372,38 @@ os.kill(os.getpid(), signal.SIGKILL)
         found = store.records(keys)
         assert [(record.status, record.test_error) for record in found] == [("complete", 0.25)] * 3
         assert sorted(store.curves()["key"]) == sorted(keys)
+
+
+@given(
+    told=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["start", "epoch", *FINISHED])), max_size=25),
+    cuts=st.sets(st.integers(1, 24)),
+)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_events_stored_together_are_stored_as_one_by_one(
+    told: list[tuple[int, str]], cuts: set[int], specs: list[TrialSpec]
+) -> None:
+    events = list[Event]()
+    for number, (trial, what) in enumerate(told):
+        key = specs[trial].key
+        event: Event = Finished(key, what, f"reason {number}", test_error=number / 100)  # type: ignore[arg-type]
+        if what == "start":
+            event = Started(key, f"host {number}", "cpu", together=number)
+        elif what == "epoch":
+            event = epoch(key, 1 + number % 3, number / 100)
+        events.append(event)
+    ends = [0, *sorted(cut for cut in cuts if cut < len(events)), len(events)]
+    together, one_by_one = Store("sqlite://"), Store("sqlite://")
+    for store in (together, one_by_one):
+        store.add(specs[:3])
+    new = [event for begin, end in pairwise(ends) for event in together.write(events[begin:end])]
+    assert new == [event for event in events if one_by_one.write([event])]
+    timeless = [
+        [replace(record, started=None, finished=None) for record in store.records()] for store in (together, one_by_one)
+    ]
+    assert timeless[0] == timeless[1]
+    assert together.curves().equals(one_by_one.curves())
+    together.close()
+    one_by_one.close()
 
 
 moments = st.lists(
@@ -346,8 +437,8 @@ def test_no_interleaving_of_events_changes_a_finished_trial(
                 event = Started(key, f"host {number}", "cpu")
             elif what == "epoch":
                 event = epoch(key, epochs[key] + 1)
-            news = store.write(event)
-            assert news == (key not in ends)
+            news = store.write([event])
+            assert bool(news) == (key not in ends)
             if news and what == "epoch":
                 epochs[key] += 1
             if news and what == "start":

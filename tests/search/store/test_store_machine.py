@@ -96,11 +96,11 @@ class Machine(RuleBasedStateMachine):
         event, learn = self._event(number, what, at)
         if event.key not in self.known:
             with pytest.raises(KeyError):
-                self.drivers[driver].write(event)
+                self.drivers[driver].write([event])
         elif self.known[event.key].end is not None:
-            assert not self.drivers[driver].write(event), "a trial ends once"
+            assert not self.drivers[driver].write([event]), "a trial ends once"
         else:
-            assert self.drivers[driver].write(event)
+            assert self.drivers[driver].write([event])
             learn()
 
     def _event(self, number: int, what: str, at: int) -> tuple[Event, Callable[[], None]]:
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
             sql.event.listen(engine, moment, die)
         acknowledged = False
         try:
-            news = self.drivers[0].write(event)
+            news = self.drivers[0].write([event])
             acknowledged = True
             left[0] = 0
             die()

@@ -11,7 +11,7 @@ import pytest
 from resnet_space import complexity
 from search.fronts.front import front
 from search.store.store import RESULTS, Store
-from search.trials.events import Epoch, Finished, Started, Status
+from search.trials.events import Finished, Started, Status
 from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
@@ -37,7 +37,7 @@ def test_results_have_the_columns_of_fronts_as_numbers_also_when_empty(store: St
     spec = trial()
     store.add([spec])
     assert store.results().empty, "results have complete trials only"
-    store.write(Finished(spec.key, "complete", validation_error=0.25, test_error=0.5))
+    store.write([Finished(spec.key, "complete", validation_error=0.25, test_error=0.5)])
     frame = store.results()
     assert len(frame) == 1
     assert tuple(frame.columns) == RESULTS
@@ -58,8 +58,8 @@ def test_a_proposal_is_stored_with_its_trial_and_restores_a_trial_set_aside(stor
 def test_trials_set_aside_are_in_no_count_reason_or_result(store: Store, trial: Trial) -> None:
     specs = [trial(seed=seed) for seed in range(2)]
     store.add(specs)
-    store.write(Finished(specs[0].key, "failed", "why"))
-    store.write(Finished(specs[1].key, "complete", validation_error=0.25))
+    store.write([Finished(specs[0].key, "failed", "why")])
+    store.write([Finished(specs[1].key, "complete", validation_error=0.25)])
     assert len(store.results()) == 1
     store.set_aside([spec.key for spec in specs])
     assert store.counts() == dict.fromkeys(store.counts(), 0)
@@ -72,19 +72,10 @@ def test_trials_set_aside_are_in_no_count_reason_or_result(store: Store, trial: 
 def test_only_trials_that_never_started_are_removed(store: Store, trial: Trial) -> None:
     specs = [trial(seed=seed) for seed in range(2)]
     store.add(specs)
-    store.write(Started(specs[0].key, "host", "cpu"))
-    store.write(Finished(specs[1].key, "infeasible", "macs"))
+    store.write([Started(specs[0].key, "host", "cpu")])
+    store.write([Finished(specs[1].key, "infeasible", "macs")])
     store.remove_unstarted([spec.key for spec in specs])
     assert [record.key for record in store.records()] == [specs[0].key]
-
-
-def test_the_training_time_of_a_trial_is_the_sum_over_its_epochs(store: Store, trial: Trial) -> None:
-    spec = trial()
-    store.add([spec])
-    assert store.seconds(spec.key) == 0
-    for epoch in (1, 2):
-        store.write(Epoch(spec.key, epoch, 7 * epoch, 0.1, 1.0, 0.5, 0.5, 1.5, 100.0))
-    assert store.seconds(spec.key) == 3
 
 
 def test_a_network_is_described_by_its_key(store: Store, trial: Trial) -> None:
@@ -98,8 +89,8 @@ def test_a_network_is_described_by_its_key(store: Store, trial: Trial) -> None:
 def test_a_trial_that_is_not_complete_is_on_no_front_and_in_no_mean(status: Status, store: Store, trial: Trial) -> None:
     specs = [trial(seed=seed) for seed in range(2)]
     store.add(specs)
-    store.write(Finished(specs[0].key, "complete", validation_error=0.25))
-    store.write(Finished(specs[1].key, status, validation_error=0.125))
+    store.write([Finished(specs[0].key, "complete", validation_error=0.25)])
+    store.write([Finished(specs[1].key, status, validation_error=0.125)])
     (point,) = front(store.results(), "error,macs")
     assert (point.error, point.n) == (0.25, 1)
 
@@ -109,7 +100,7 @@ def test_results_are_sorted_by_network_and_seed(store: Store, trial: Trial, tiny
     specs = [trial(net=net, seed=seed) for net in nets for seed in (1, 0)]
     store.add(specs)
     for spec in specs:
-        store.write(Finished(spec.key, "complete", validation_error=0.25))
+        store.write([Finished(spec.key, "complete", validation_error=0.25)])
     frame = store.results()
     found = list(zip(frame["architecture"], frame["seed"], strict=True))
     assert found == [(net, seed) for net in sorted(net.key for net in nets) for seed in (0, 1)]

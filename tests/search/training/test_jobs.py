@@ -167,7 +167,7 @@ def test_decisions_are_read_from_the_store(arms: list[TrialSpec], tmp_path: Path
         store.claim([b[2].key], "2" * 16)
         assert PastJobs.of(store.records()).faster == {}, "nothing was measured yet"
         for spec, together in [*((spec, 3) for spec in a), *((spec, 1) for spec in b)]:
-            store.write(Started(spec.key, "here", "cpu", together=together))
+            store.write([Started(spec.key, "here", "cpu", together=together)])
         found = PastJobs.of(store.records())
     assert found.faster == {a[0].architecture.key: True, b[0].architecture.key: False}
     assert found.job == {
@@ -181,7 +181,7 @@ def test_a_trial_that_trained_alone_is_no_decision_about_fusing(arms: list[Trial
     with closing(Store.at(tmp_path)) as store:
         store.add(arms[:1])
         store.claim([arms[0].key], "0" * 16)
-        store.write(Started(arms[0].key, "here", "cpu"))
+        store.write([Started(arms[0].key, "here", "cpu")])
         assert PastJobs.of(store.records()).faster == {}
 
 

@@ -147,6 +147,6 @@ def test_a_probe_is_stored_once_and_read_back(trial: Trial, digits: Images, tmp_
     store.add([spec])
     events = list(train(spec, digits, probes=(0,)))
     for event in [*events[:2], events[1]]:
-        assert store.write(event)
+        assert store.write([event])
     assert store.propagation() == [events[1]]
     store.close()
