@@ -76,7 +76,7 @@ class EventWriter:
         found = dict[str, str]()
         for begun in range(0, len(keys), KEYS_PER_STATEMENT):
             rows = connection.execute(self._statuses, {"keys": keys[begun : begun + KEYS_PER_STATEMENT]})
-            found |= dict(rows.tuples())
+            found |= {str(key): str(status) for key, status in rows}
         return found
 
     def _upsert(self, table: sql.Table) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from clocks import Clock
 
 from resnet_space.errors import InputError
-from search.store import store as store_module
+from search.store import event_writer
 from search.store.claims import Claims, driver_label, new_driver, registered
 from search.store.store import Store
 from search.trials.events import Epoch, Finished, Started
@@ -130,7 +130,7 @@ def test_a_clock_that_is_set_back_frees_no_claimed_trial_and_changes_no_result(
     first.add(specs)
     first.claim(keys[:3])
     first.write([Started(keys[0], "anvil", "cpu")])
-    monkeypatch.setattr(store_module, "datetime", SetBack)
+    monkeypatch.setattr(event_writer, "datetime", SetBack)
     first.claims.heartbeat()
     assert second.reclaim() == 0
     assert second.claim(keys) == set(keys[3:])
