@@ -9,9 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import sqlalchemy as sql
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from resnet_space.errors import InputError
 from search.store.store import SCHEMA, Store
 from search.store.tables import ADDED
-from search.trials.events import FINISHED, Epoch, Event, Finished, Notice, Probe, Started, Status
+from search.trials.events import FINISHED, Epoch, Event, Finished, Started, Status
 from search.trials.record import TrialRecord
 from search.trials.trial import TrialSpec
 
@@ -128,64 +127,6 @@ class TestEveryStore:
             store.write([event])
         assert store.records() == []
         assert store.curves().empty
-
-    def test_nothing_is_stored_of_events_of_which_one_is_wrong(self, store: Store, specs: list[TrialSpec]) -> None:
-        store.add(specs[:1])
-        before = store.records()
-        with pytest.raises(KeyError, match="nobody"):
-            store.write([epoch(specs[0].key), complete(specs[0].key), epoch("nobody")])
-        assert store.records() == before
-        assert store.curves().empty
-
-    def test_only_epochs_and_notices_are_stored_without_waiting_for_the_disk(
-        self, store: Store, specs: list[TrialSpec]
-    ) -> None:
-        """The rest of a transaction waits with what cannot be told again."""
-        store.add(specs)
-        key = specs[0].key
-        asked = list[str]()
-
-        def look(connection: sql.Connection, cursor: object, statement: str, *_: object) -> None:
-            if statement.startswith(("INSERT", "UPDATE")):
-                setting = "PRAGMA synchronous" if connection.dialect.name == "sqlite" else "SHOW synchronous_commit"
-                # 2 is FULL, and 1 is NORMAL.
-                asked.append({2: "on", 1: "off"}.get(level := raw(connection, setting), level))
-
-        def raw(connection: sql.Connection, query: str) -> Any:
-            cursor = connection.connection.cursor()
-            ((found,),) = cursor.execute(query).fetchall()
-            return found
-
-        sql.event.listen(store.engine, "before_cursor_execute", look)
-        for events in (
-            [epoch(key)],
-            [epoch(key, 2), Notice(key, "its worker was lost"), epoch(specs[1].key)],
-            [Started(key, "anvil", "cpu")],
-            [epoch(key, 3)],
-            [Probe(key, 3, [0.5], [1.0], [2.0], [0.0])],
-            [epoch(key, 4), complete(key)],
-            [epoch(specs[1].key)],
-        ):
-            store.write(events)
-        assert asked == ["off", "off", "on", "off", "on", "on", "on", "off"]
-
-    def test_no_events_are_stored_as_nothing(self, store: Store) -> None:
-        assert store.write([]) == []
-
-    def test_of_events_told_together_those_after_an_end_are_not_stored(
-        self, store: Store, specs: list[TrialSpec]
-    ) -> None:
-        first, second = (spec.key for spec in specs[:2])
-        store.add(specs)
-        before = [Started(first, "anvil", "cpu"), epoch(first), epoch(second), complete(first)]
-        late = [epoch(first, 2), failed(first), Started(first, "other", "cpu")]
-        assert store.write([*before, *late, epoch(second, 2)]) == [*before, epoch(second, 2)]
-        end = only(store, first)
-        assert (end.status, end.host, end.attempts, end.reason) == ("complete", "anvil", 1, "")
-        curves = store.curves()
-        assert sorted(zip(curves["key"], curves["epoch"], strict=True)) == sorted(
-            [(first, 1), (second, 1), (second, 2)]
-        )
 
     def test_a_trial_goes_from_waiting_to_running_to_its_end(self, store: Store, specs: list[TrialSpec]) -> None:
         key = specs[0].key
@@ -372,38 +313,6 @@ os.kill(os.getpid(), signal.SIGKILL)
         found = store.records(keys)
         assert [(record.status, record.test_error) for record in found] == [("complete", 0.25)] * 3
         assert sorted(store.curves()["key"]) == sorted(keys)
-
-
-@given(
-    told=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["start", "epoch", *FINISHED])), max_size=25),
-    cuts=st.sets(st.integers(1, 24)),
-)
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_events_stored_together_are_stored_as_one_by_one(
-    told: list[tuple[int, str]], cuts: set[int], specs: list[TrialSpec]
-) -> None:
-    events = list[Event]()
-    for number, (trial, what) in enumerate(told):
-        key = specs[trial].key
-        event: Event = Finished(key, what, f"reason {number}", test_error=number / 100)  # type: ignore[arg-type]
-        if what == "start":
-            event = Started(key, f"host {number}", "cpu", together=number)
-        elif what == "epoch":
-            event = epoch(key, 1 + number % 3, number / 100)
-        events.append(event)
-    ends = [0, *sorted(cut for cut in cuts if cut < len(events)), len(events)]
-    together, one_by_one = Store("sqlite://"), Store("sqlite://")
-    for store in (together, one_by_one):
-        store.add(specs[:3])
-    new = [event for begin, end in pairwise(ends) for event in together.write(events[begin:end])]
-    assert new == [event for event in events if one_by_one.write([event])]
-    timeless = [
-        [replace(record, started=None, finished=None) for record in store.records()] for store in (together, one_by_one)
-    ]
-    assert timeless[0] == timeless[1]
-    assert together.curves().equals(one_by_one.curves())
-    together.close()
-    one_by_one.close()
 
 
 moments = st.lists(
