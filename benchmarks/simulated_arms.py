@@ -25,7 +25,7 @@ from scipy.special import expit, logit, ndtri
 from ablations.analyses import sides
 from ablations.feed import open_contrasts
 from ablations.findings import Analyses, Finding, findings
-from ablations.outcomes import Outcomes, outcomes
+from ablations.outcomes import Outcomes, failed_to_train, outcomes
 from ablations.rates import rate
 from ablations.study import Ablation
 from resnet_space import Architecture
@@ -44,6 +44,8 @@ COLLAPSED = (0.3, 0.9)
 """The error of a seed that fails, uniformly."""
 QUANTILES = ndtri((np.arange(200) + 0.5) / 200)
 """Of the normal distribution."""
+REPEATED = 1000
+"""Studies of one arm by which its mean error where it trains is found."""
 FAILING = 0.9
 """The error of an arm that fails at every seed."""
 
@@ -129,13 +131,37 @@ class Draw:
 
     @property
     def means(self) -> Floats:
-        """The mean errors of arms where they train, (arms + 1,)."""
+        """The mean errors of arms over all seeds that do not collapse, (arms + 1,)."""
         return mean_errors(self.centres, self.spreads)
 
 
 def mean_errors(centres: Floats, spreads: Floats) -> Floats:
     """Return the mean errors of arms with these log odds and their standard deviations."""
     return np.asarray(expit(centres[:, None] + spreads[:, None] * QUANTILES).mean(axis=1))
+
+
+def trained_mean(cell: Cell, drawn: Draw, arm: int, seeds: int, fails: bool, rng: np.random.Generator) -> float:
+    """Return the mean error of an arm where it trains, over repeated studies with this number of its seeds.
+
+    Of these studies, those count in which some seeds are taken for failures although none collapses (`fails`), or none
+    is; the mean is that of the other seeds. That is what an interval is about: if errors of an arm vary between 0 and
+    100 %, a study that finds one of five seeds at 90 % reports that one fails, and the mean of the other four.
+    """
+    noise = rng.standard_normal((REPEATED, seeds))
+    rates = expit(drawn.centres[arm] + drawn.spreads[arm] * noise)
+    errors = rng.binomial(cell.images, rates) / cell.images
+    kept, others = [], rates.mean(axis=1)
+    high = errors.max(axis=1) > cell.fail_above
+    for row, own in zip(errors[high].tolist(), rates[high], strict=True):
+        failed = failed_to_train(dict(enumerate(row)), cell.fail_above)
+        if 0 < len(failed) < seeds and fails:
+            kept.append(float(np.delete(own, failed).mean()))
+        elif not failed and not fails:
+            kept.append(float(own.mean()))
+    if not fails:
+        kept += others[~high].tolist()
+    # Where no study is like the one that was drawn, or all are, the mean is exact.
+    return fmean(kept) if 0 < len(kept) < REPEATED else float(drawn.means[arm])
 
 
 def _centres(means: Floats, spreads: Floats) -> Floats:
@@ -239,11 +265,15 @@ class Tally:
     """Those that were."""
     shares: list[float] = field(default_factory=list)
     """Of each repetition with intervals: the share of them that contain the true difference, where both arms train."""
+    shares_of_all: list[float] = field(default_factory=list)
+    """The same for the difference over all seeds that do not collapse, also those that are taken for failures."""
     confidence: list[float] = field(default_factory=list)
     """The confidence levels of all these intervals."""
     rates: int = 0
     """Intervals of rates of failure."""
     rates_covering: int = 0
+    repeated: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    """Draws the repeated studies of arms, so that they do not change what is drawn otherwise."""
 
     def add(self, drawn: Draw, found: Sequence[Finding]) -> None:
         equivalence, half = self.cell.within is not None, self.cell.arms // 2
@@ -253,22 +283,38 @@ class Tally:
         self.false_families += any(wrong)
         self.claimable += len(right)
         self.claimed += sum(right)
-        covering = [inside for each in found if (inside := self._covers(drawn, each)) is not None]
-        self.shares += [fmean(covering)] if covering else []
+        known: dict[tuple[int, int, bool], float] = {}
+        covering = [inside for each in found if (inside := self._covers(drawn, each, known)) is not None]
+        for shares, own in zip((self.shares, self.shares_of_all), zip(*covering, strict=True), strict=False):
+            shares.append(fmean(own))
         for each in found[:half] if self.cell.collapse else ():
             failures = each.failures[each.arm]
             low, high = rate(failures.number, failures.seeds)
             self.rates += 1
             self.rates_covering += low <= self.cell.collapse <= high
 
-    def _covers(self, drawn: Draw, found: Finding) -> bool | None:
-        """Whether an interval contains the true difference; None if there is none, or if an arm always failed."""
+    def _covers(
+        self, drawn: Draw, found: Finding, known: dict[tuple[int, int, bool], float]
+    ) -> tuple[bool, bool] | None:
+        """Whether an interval contains the true difference where both train, and that over all seeds.
+
+        Seeds that collapse are in neither. None if there is no interval, or if an arm always failed. `known` are mean
+        errors by arm, seeds and failure.
+        """
         low, high = found.difference.low, found.difference.high
         if low is None or high is None or any(each.number == each.seeds for each in found.failures.values()):
             return None
         self.confidence.append(found.difference.confidence)
-        means = drawn.means
-        return bool(low <= means[int(found.arm)] - means[0] <= high)
+        means, trained = [], []
+        for name in (found.arm, found.versus):
+            arm, failures = int(name), found.failures[name]
+            fails = failures.number > drawn.collapsed[arm, : failures.seeds].sum()
+            key = arm, failures.seeds, bool(fails)
+            if key not in known:
+                known[key] = trained_mean(self.cell, drawn, *key, self.repeated)
+            trained.append(known[key])
+            means.append(float(drawn.means[arm]))
+        return low <= trained[0] - trained[1] <= high, low <= means[0] - means[1] <= high
 
     @property
     def false_alarms(self) -> float:
@@ -286,6 +332,11 @@ class Tally:
     @property
     def coverage(self) -> float:
         return fmean(self.shares) if self.shares else nan
+
+    @property
+    def coverage_of_all(self) -> float:
+        """That of the differences over all seeds, also those that are taken for failures."""
+        return fmean(self.shares_of_all) if self.shares_of_all else nan
 
     @property
     def coverage_error(self) -> float:

@@ -6,6 +6,7 @@ made. Coverage: the share of intervals that contain the true difference. The tab
 these.
 
     python benchmarks/verdicts.py             all cells, 24 minutes beside other work
+    python benchmarks/verdicts.py --again "spreads of df 1"     the cells with these words again; the others are kept
     python benchmarks/verdicts.py --table     no simulation: write the table in docs/verdicts.md from results/
 """
 
@@ -28,6 +29,7 @@ from measuring import HERE, RESULTS, Goal, Measured, main
 from simulated_arms import Cell, Tally, simulate
 
 from search.files.atomic import write_text
+from search.machine.session import commit
 
 ALPHA, TOLERANCE = 0.05, 0.01
 """The most false alarms, and how far coverage may be below what the intervals promise: 94 % of those of 95 %."""
@@ -179,6 +181,7 @@ def facts(tally: Tally, group: Group, seconds: float) -> dict[str, Any]:
         "false_alarms_high": high,
         "power": tally.power,
         "coverage": tally.coverage if tally.shares else None,
+        "coverage_of_all": tally.coverage_of_all if tally.shares else None,
         "coverage_error": tally.coverage_error if len(tally.shares) > 1 else None,
         "confidence": sum(tally.confidence) / len(tally.confidence) if tally.confidence else None,
         "rates_covering": tally.rates_covering / tally.rates if tally.rates else None,
@@ -200,14 +203,31 @@ def shortfalls(found: Mapping[str, Any], group: Group) -> dict[str, bool]:
 
 def measure(quick: bool) -> Iterator[Measured]:
     for group in GROUPS:
-        found = []
-        for number, cell in enumerate(group.cells):
-            began = time.perf_counter()
-            few = cell.arms <= 4 and isinstance(cell.seeds, int)
-            tally = simulate(cell, QUICK if quick else MORE if few else REPETITIONS, seed=number)
-            found.append(facts(tally, group, time.perf_counter() - began))
-            print(f"  {described(found[-1]['cell'])}: {line(found[-1])}", file=sys.stderr, flush=True)
-        yield summary(group, found)
+        yield summary(group, [measured(group, number, quick) for number in range(len(group.cells))])
+
+
+def measured(group: Group, number: int, quick: bool = False) -> dict[str, Any]:
+    """Simulate a cell of a group, and print its row of the table."""
+    began, cell = time.perf_counter(), group.cells[number]
+    few = cell.arms <= 4 and isinstance(cell.seeds, int)
+    tally = simulate(cell, QUICK if quick else MORE if few else REPETITIONS, seed=number)
+    found = facts(tally, group, time.perf_counter() - began)
+    print(f"  {described(found['cell'])}: {line(found)}", file=sys.stderr, flush=True)
+    return found
+
+
+def again(words: str) -> None:
+    """Simulate the cells again whose description contains these words, and keep the stored results of the others."""
+    path = RESULTS / "verdicts.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    for group, case in zip(GROUPS, stored["cases"], strict=True):
+        kept = case["details"]["cells"]
+        found = [
+            measured(group, number) | {"commit": commit()} if words in described(each["cell"]) else each
+            for number, each in enumerate(kept)
+        ]
+        case |= asdict(summary(group, found))
+        write_text(path, json.dumps(stored, indent=1, allow_nan=False) + "\n")
 
 
 def summary(group: Group, found: Sequence[Mapping[str, Any]]) -> Measured:
@@ -266,8 +286,9 @@ def page(text: str, results: Mapping[str, Any]) -> str:
     """Return the page with its table replaced by that of these results."""
     begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
     machine = results["machine"]
-    commit = (results["commit"] or "unknown")[:10]
-    source = f"On {machine['processor']['name']}, Python {machine['python']}, commit {commit}."
+    cells = [each for case in results["cases"] for each in case["details"]["cells"]]
+    commits = dict.fromkeys((each.get("commit") or results["commit"] or "unknown")[:10] for each in cells)
+    source = f"On {machine['processor']['name']}, Python {machine['python']}, commit {' and '.join(commits)}."
     return f"{text[:begin]}\n{table(results['cases'])}\n\n{source}\n{text[end:]}"
 
 
@@ -275,5 +296,7 @@ if __name__ == "__main__":
     if "--table" in sys.argv[1:]:
         stored = json.loads((RESULTS / "verdicts.json").read_text(encoding="utf-8"))
         write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), stored))
+    elif "--again" in sys.argv[1:]:
+        again(sys.argv[sys.argv.index("--again") + 1])
     else:
         main(measure, number=13, about=__doc__)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import expit, logit
-from simulated_arms import Cell, Simulation, draw, mean_errors, simulate
+from simulated_arms import Cell, Draw, Simulation, draw, mean_errors, simulate, trained_mean
 
 CHANCE = 1e-3
 """The probability that a test fails although its bound holds exactly."""
@@ -102,3 +102,27 @@ def test_an_arm_at_the_margin_differs_by_it_in_its_mean_error() -> None:
 def test_the_mean_error_of_an_arm_is_that_of_many_seeds() -> None:
     many = expit(-2 + 1.5 * np.random.default_rng(0).standard_normal(100_000)).mean()
     assert mean_errors(np.array([-2.0]), np.array([1.5]))[0] == pytest.approx(many, abs=2e-3)
+
+
+def of_one_arm(centre: float, spread: float) -> Draw:
+    return Draw(np.zeros((1, 5)), np.zeros((1, 5), dtype=bool), np.array([centre]), np.array([spread]))
+
+
+def test_where_an_arm_trains_is_without_the_seeds_that_are_taken_for_failures() -> None:
+    """Errors between 0 and 100 %: a study that finds one seed of five at 90 % is about the other four."""
+    rng, wide = np.random.default_rng(0), of_one_arm(-2.5, 4.0)
+    failing = trained_mean(Cell(seeds=5), wide, 0, 5, True, rng)
+    none_fails = trained_mean(Cell(seeds=5), wide, 0, 5, False, rng)
+    assert failing < none_fails < 0.1 < wide.means[0]
+
+
+def test_an_arm_of_usual_spread_trains_at_every_seed() -> None:
+    usual = of_one_arm(-2.2, 0.15)
+    assert trained_mean(Cell(seeds=5), usual, 0, 5, False, np.random.default_rng(0)) == usual.means[0]
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_intervals_contain_the_difference_where_both_train_though_spreads_differ_a_hundredfold(seeds: int) -> None:
+    found = simulate(Cell(seeds=seeds, arms=4, adjust="none", prior=1), 60)
+    assert 0.94 - 3 * found.coverage_error < found.coverage
+    assert found.coverage_of_all < found.coverage
