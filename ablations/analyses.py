@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ablations import alpha_spending
-from ablations.comparisons import TESTS, Comparison
+from ablations.comparisons import TESTS, Comparison, Detail
 from ablations.contrasts import Contrast
 from ablations.effects import Difference
 from ablations.outcomes import Outcomes
@@ -77,13 +77,9 @@ class Analyses:
         tails = 1 if contrast.no_worse_by is None else 2
         seeds = analysis.seeds[place]
         mixed = any(self.outcomes(contrast).mixed(name) for name in (arm, versus))
-        return self.at(contrast, seeds, trained=mixed).difference(
-            arm,
-            versus,
-            planned=range(seeds),
-            confidence=alpha_spending.interval_confidence(place + 1, len(self._shares), 1 - tails * level),
-            resampled=resampled,
-        )
+        confidence = alpha_spending.interval_confidence(place + 1, len(self._shares), 1 - tails * level)
+        detail = Detail(planned=range(seeds), confidence=confidence, resampled=resampled)
+        return self.at(contrast, seeds, trained=mixed).difference(arm, versus, detail)
 
     def at(self, contrast: Contrast, seeds: int, *, trained: bool = False) -> Comparison:
         """Return the comparison of all arms with their first seeds, by the measure of a contrast.

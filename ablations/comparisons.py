@@ -18,23 +18,28 @@ from ablations.outcomes import Outcomes
 from ablations.transformed import Transformed
 
 
+@dataclass(frozen=True)
+class Detail:
+    """What a difference has in addition to its estimate and its p-value."""
+
+    planned: Collection[int] = ()
+    """The seeds that both arms should have."""
+    interval: bool = True
+    """Without it, most of the time is saved."""
+    confidence: float = 0.95
+    """The level of the interval."""
+    resampled: bool = False
+    """Whether tests of pairs add the interval of the bootstrap."""
+
+
+USUAL = Detail()
+
+
 class Comparison(Protocol):
     """The results of all arms at one analysis, with a test of the difference of any two of them."""
 
-    def difference(
-        self,
-        arm: str,
-        versus: str,
-        *,
-        planned: Collection[int] = (),
-        confidence: float = 0.95,
-        resampled: bool = False,
-        interval: bool = True,
-    ) -> Difference:
-        """Return arm - versus. `planned` are the seeds that both should have; `resampled` asks for the bootstrap.
-
-        Without `interval` there may be none: it takes most of the time.
-        """
+    def difference(self, arm: str, versus: str, detail: Detail = USUAL) -> Difference:
+        """Return arm - versus."""
 
     def p(self, arm: str, versus: str) -> float | None:
         """Return the p-value of H0: arm - versus = 0; None with too few seeds."""
@@ -56,24 +61,16 @@ class Pairs:
     test: str
     outcomes: Outcomes
 
-    def difference(
-        self,
-        arm: str,
-        versus: str,
-        *,
-        planned: Collection[int] = (),
-        confidence: float = 0.95,
-        resampled: bool = False,
-        interval: bool = True,
-    ) -> Difference:
+    def difference(self, arm: str, versus: str, detail: Detail = USUAL) -> Difference:
         sides = [self.outcomes.values[name] for name in (arm, versus)]
         noise = [self.outcomes.scale.noise(np.array(list(side.values()))) for side in sides if side]
         return effects.difference(
             *sides,
-            planned=planned,
+            planned=detail.planned,
             test=self.test,
-            confidence=confidence,
-            resampled=resampled,
+            interval=detail.interval,
+            confidence=detail.confidence,
+            resampled=detail.resampled,
             least_std=hypot(*noise),
         )
 
@@ -97,26 +94,17 @@ class SharedVariances:
     def arms(self) -> Moderated:
         return Moderated(self.outcomes.values, self.outcomes.scale)
 
-    def difference(
-        self,
-        arm: str,
-        versus: str,
-        *,
-        planned: Collection[int] = (),
-        confidence: float = 0.95,
-        resampled: bool = False,
-        interval: bool = True,
-    ) -> Difference:
+    def difference(self, arm: str, versus: str, detail: Detail = USUAL) -> Difference:
         """Return the difference of means; see `Transformed` for its interval."""
         sides = [self.outcomes.values[name] for name in (arm, versus)]
-        missing = tuple(sorted(set(planned) - (sides[0].keys() & sides[1].keys())))
+        missing = tuple(sorted(set(detail.planned) - (sides[0].keys() & sides[1].keys())))
         n = min(map(len, sides))
         found = self._found(arm, versus)
         if found is None:
             delta = fmean(sides[0].values()) - fmean(sides[1].values()) if n else None
             few = f"{n} seed{'s' * (n != 1)}; a test needs {MODERATED_SEEDS}"
-            return Difference(n, missing, delta, confidence=confidence, why_no_p=few)
-        low, high = found.interval(confidence) if interval else (None, None)
+            return Difference(n, missing, delta, confidence=detail.confidence, why_no_p=few)
+        low, high = found.interval(detail.confidence) if detail.interval else (None, None)
         return Difference(
             n,
             missing,
@@ -124,7 +112,7 @@ class SharedVariances:
             std=found.unit * self.arms.std(arm, versus),
             low=low,
             high=high,
-            confidence=confidence,
+            confidence=detail.confidence,
             p=found.mixture.p,
         )
 
@@ -147,14 +135,9 @@ class SharedVariances:
         if not {arm, versus} <= set(self.arms.names):
             return None
         if (arm, versus) not in self._cache:
-            means = [fmean(self.outcomes.values[name].values()) for name in (arm, versus)]
-            self._cache[arm, versus] = Transformed(
-                means[0] - means[1],
-                self.arms.difference(arm, versus),
-                self.arms.mean(arm),
-                self.arms.mean(versus),
-                self.arms.share(arm, versus),
-                self.outcomes.scale,
+            means = {name: fmean(self.outcomes.values[name].values()) for name in (arm, versus)}
+            self._cache[arm, versus] = Transformed.of(
+                self.arms, self.outcomes.scale, self.arms.difference(arm, versus), {arm: 1, versus: -1}, means
             )
         return self._cache[arm, versus]
 

@@ -125,14 +125,16 @@ def difference(
     *,
     planned: Collection[int],
     test: str = "paired_t",
+    interval: bool = True,
     confidence: float = 0.95,
     resampled: bool = True,
     least_std: float = 0.0,
 ) -> Difference:
     """Compare an arm with another over the seeds that both have; `planned` are the seeds that both should have.
 
-    With `resampled`, compute the bootstrap interval too, which takes milliseconds. If all differences are equal, their
-    standard deviation is taken to be `least_std`, such as that of sampling the images; otherwise it has no influence.
+    Without `interval` there is none. With `resampled`, compute the bootstrap interval too, which takes milliseconds. If
+    all differences are equal, their standard deviation is taken to be `least_std`, such as that of sampling the images;
+    otherwise it has no influence.
 
     Raises:
         InputError: an unknown test, a confidence outside (0, 1), or a result that is not a finite number.
@@ -157,6 +159,7 @@ def difference(
     mean, std = _mean_and_std(d)
     spread = std or least_std
     half = float(stats.t.isf((1 - confidence) / 2, n - 1)) * spread / sqrt(n)
+    low, high = (mean - half, mean + half) if interval else (None, None)
     boot_low, boot_high = bootstrap(d, confidence) if resampled and n >= MIN_BOOTSTRAP_PAIRS else (None, None)
     p = few or (_p(d, test, spread) if d.any() else 1.0)
     return Difference(
@@ -165,8 +168,8 @@ def difference(
         delta=mean,
         std=spread,
         confidence=confidence,
-        low=mean - half,
-        high=mean + half,
+        low=low,
+        high=high,
         boot_low=boot_low,
         boot_high=boot_high,
         p=None if isinstance(p, str) else p,

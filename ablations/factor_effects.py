@@ -17,10 +17,11 @@ import numpy as np
 
 from ablations.cells import columns, describe_imbalance, product_columns
 from ablations.designs import Design
-from ablations.moderated import Mixture, Moderated
+from ablations.moderated import Moderated
 from ablations.outcomes import Outcomes
 from ablations.scales import Floats
 from ablations.study import Ablation
+from ablations.transformed import Transformed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,8 +93,8 @@ class _Tested:
     """(cells,): the contrast in the units of the effect, for two-level factors."""
     f: float | None = None
     p: float | None = None
-    mixture: Mixture | None = None
-    """The distribution of the single contrast."""
+    single: Transformed | None = None
+    """The contrast, for two-level factors."""
 
 
 class _Model:
@@ -124,8 +125,11 @@ class _Model:
         if not self.known:
             return _Tested(contrasts, coefficients)
         if coefficients is not None:
-            found = self.arms.contrast(dict(zip(self.names, coefficients, strict=True)))
-            return _Tested(contrasts, coefficients, (found.delta / found.error) ** 2, found.p, found)
+            by_cell = dict(zip(self.names, coefficients.tolist(), strict=True))
+            found = self.arms.contrast(by_cell)
+            raw = dict(zip(self.names, self.raw.tolist(), strict=True))
+            single = Transformed.of(self.arms, self.scale, found, by_cell, raw)
+            return _Tested(contrasts, coefficients, (found.delta / found.error) ** 2, found.p, single)
         return _Tested(contrasts, None, *self.arms.joint(self.names, contrasts))
 
     def effect(
@@ -142,8 +146,8 @@ class _Model:
         effect = low = high = None
         if test.coefficients is not None:
             effect = float(test.coefficients @ self.raw)
-            if test.mixture is not None:
-                low, high = test.mixture.interval(self.scale, float(self.means.mean()), effect, 1 - level)
+            if test.single is not None:
+                low, high = test.single.interval(1 - level)
         return Effect(
             factors=factors,
             aliases=aliases,

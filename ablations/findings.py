@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ablations import alpha_spending, effects
 from ablations.analyses import Analyses, Analysis, sides
+from ablations.comparisons import Detail
 from ablations.contrasts import Contrast
 from ablations.effects import Difference
 from ablations.outcomes import Outcomes
@@ -211,7 +212,7 @@ def _finding(
     arm, versus = sides(contrast)
     alpha, detailed = study.planned.alpha, family <= MAX_DETAILED
     difference = analyses.difference(contrast, analysis, level, resampled=detailed)
-    overall = analyses.at(contrast, analysis.seeds[-1]).difference(arm, versus, interval=False)
+    overall = analyses.at(contrast, analysis.seeds[-1]).difference(arm, versus, Detail(interval=False))
     worse = (overall.delta or 0.0) > 0
     fails_more = outcomes.rate(arm) > outcomes.rate(versus)
     resolved = p_adjusted is not None and p_adjusted <= alpha and (worse or not fails_more)

@@ -52,8 +52,6 @@ LEAST_VARIANCE = 0.05
 """Observed variances are at least this fraction of b_a: equal counts at all seeds are a coincidence."""
 LEAST_DEGREES = 0.25
 """The smallest degrees of freedom of a joint test; with fewer, nothing can be shown."""
-MAX_FACTOR = 2.0
-"""The largest factor between means of values and transformed means. It is near 1 where a difference is clear."""
 MOST_STEPS, LAST_STEP = 200, 1e-6
 """Of the search for the half-width of an interval: it ends after a step of this fraction, which leaves its square."""
 NEGLIGIBLE = 1e-9
@@ -105,18 +103,6 @@ class Mixture:
     def error(self) -> float:
         """The standard error: the square root of the mean squared one."""
         return float(np.sqrt(self.weights @ self.errors**2))
-
-    def interval(self, scale: Scale, middle: float, difference: float, confidence: float) -> tuple[float, float]:
-        """Return the interval of the difference of means, which is `difference`, from the scale back to the measure.
-
-        A mean of transformed values is not exactly a mean of values: the ends are those of the scale around `middle`,
-        times a factor that takes its centre to `difference`. A factor keeps the sign, so the interval excludes 0
-        exactly if p < 1 - confidence.
-        """
-        half = self.half_width(confidence)
-        centre, low, high = (scale.difference(self.delta + side, middle) for side in (0.0, -half, half))
-        factor = min(max(difference / centre, 1 / MAX_FACTOR), MAX_FACTOR) if centre else 1.0
-        return min(factor * low, difference), max(factor * high, difference)
 
 
 class Moderated:
@@ -258,13 +244,21 @@ class Moderated:
         kinds = [kind for name in (arm, versus) for kind in self._kinds(self._place(name))]
         return float(np.sqrt(sum(float(self._weights @ (share * variance)) for share, variance, _ in kinds)))
 
-    def share(self, arm: str, versus: str) -> float:
-        """Return the share of the first arm in the variance of the difference of both means."""
-        own, other = (
-            sum(float(self._weights @ (share * variance)) for share, variance, _ in self._kinds(place)) / self.n[place]
-            for place in (self._place(arm), self._place(versus))
+    def shares(self, coefficients: Mapping[str, float]) -> Floats:
+        """Return the share of each arm in the variance of the sum of c_a * m_a, c_a² v~_a / n_a over their sum.
+
+        Raises:
+            InputError: an arm without results of two seeds.
+        """
+        parts = np.array(
+            [
+                c**2
+                * sum(float(self._weights @ (share * variance)) for share, variance, _ in self._kinds(place))
+                / self.n[place]
+                for c, place in zip(coefficients.values(), self._places(list(coefficients)), strict=True)
+            ]
         )
-        return float(own / (own + other))
+        return np.asarray(parts / parts.sum())
 
     def mean(self, arm: str) -> float:
         """Return an arm's transformed mean."""

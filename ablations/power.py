@@ -28,6 +28,7 @@ from ablations import effects
 from ablations.expected import Expected
 from ablations.moderated import Mixture, Moderated
 from ablations.scales import Floats
+from ablations.transformed import Ends
 
 POWER = 0.8
 """The power at which a difference counts as one that the study can find."""
@@ -191,18 +192,19 @@ class PowerOfSharedVariances:
         from scipy import stats
 
         halves, _, error = self._at(seeds, 1 - 2 * level)
-        return float(stats.norm.cdf((self._delta(margin) - halves) / error).mean())
+        return float(stats.norm.cdf((self._half_width_to(margin) - halves) / error).mean())
 
     def equivalent(self, seeds: int, level: float, margin: float) -> float:
         from scipy import stats
 
         halves, _, error = self._at(seeds, 1 - 2 * level)
-        # The nearer of the two margins: they are not symmetric around 0 on the transformed scale.
-        room = min(self._delta(margin), -self._delta(-margin)) - halves
+        room = self._half_width_to(margin) - halves
         return float(np.maximum(2 * stats.norm.cdf(room / error) - 1, 0).mean())
 
-    def _delta(self, margin: float) -> float:
-        return self.expected.scale.delta(margin, self._transformed(self.error))
+    def _half_width_to(self, margin: float) -> float:
+        """The half-width on the scale at which the interval of two arms of equal errors ends at the margin."""
+        means = np.full(2, self._transformed(self.error))
+        return Ends(0.0, np.array([1.0, -1.0]), means, np.full(2, 0.5), self.expected.scale).half_width_to(margin, 1)
 
     def _transformed(self, error: float) -> float:
         return float(self.expected.scale.forward(np.array([error]))[0])

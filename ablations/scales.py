@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import asinh, exp, inf, isfinite, log, sqrt
+from math import exp, isfinite, sqrt
 from typing import Protocol
 
 import numpy as np
@@ -33,11 +33,8 @@ class Scale(Protocol):
     def difference(self, delta: float, middle: float) -> float:
         """Return the difference of two values that are transformed to `middle` ± delta / 2; it increases with delta."""
 
-    def delta(self, difference: float, middle: float) -> float:
-        """Return the delta of which `difference` is this one; infinite if no delta is large enough."""
-
-    def back(self, transformed: float) -> float:
-        """Return the value that is transformed to this one, but for corrections of values near the ends."""
+    def back(self, transformed: Floats) -> Floats:
+        """Return the values that are transformed to these, but for corrections of values near the ends."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +78,10 @@ class LogOdds:
 
         return float(expit(middle + delta / 2) - expit(middle - delta / 2))
 
-    def delta(self, difference: float, middle: float) -> float:
-        # With u = exp(delta / 2) and s = exp(middle): s (1 - D) u² - D (1 + s²) u - s (1 + D) = 0.
-        if abs(difference) >= 1:
-            return inf if difference > 0 else -inf
-        s = exp(middle)
-        a, b, c = s * (1 - difference), -difference * (1 + s * s), -s * (1 + difference)
-        return 2 * log((-b + sqrt(b * b - 4 * a * c)) / (2 * a))
-
-    def back(self, transformed: float) -> float:
+    def back(self, transformed: Floats) -> Floats:
         from scipy.special import expit
 
-        return float(expit(transformed))
+        return np.asarray(expit(transformed))
 
 
 @dataclass(frozen=True)
@@ -116,11 +105,8 @@ class Logarithm:
     def difference(self, delta: float, middle: float) -> float:
         return exp(middle + delta / 2) - exp(middle - delta / 2)
 
-    def delta(self, difference: float, middle: float) -> float:
-        return 2 * asinh(difference * exp(-middle) / 2)
-
-    def back(self, transformed: float) -> float:
-        return exp(transformed)
+    def back(self, transformed: Floats) -> Floats:
+        return np.exp(transformed)
 
 
 def images_of(errors: Iterable[float]) -> int:

@@ -159,7 +159,8 @@ def test_a_half_width_leaves_out_exactly_the_rest(seed: int, confidence: float, 
 def test_the_share_of_an_arm_is_that_of_its_variance() -> None:
     arms = drawn(np.random.default_rng(3), 6, 4, 2)
     found = Moderated(arms, LogOdds(10**9))
-    assert found.share("0", "1") + found.share("1", "0") == pytest.approx(1)
+    assert found.shares({"0": 1, "1": -1}).sum() == pytest.approx(1)
     wide = max(arms, key=lambda name: found.variances[int(name)])
     narrow = min(arms, key=lambda name: found.variances[int(name)])
-    assert found.share(wide, narrow) > 0.5
+    assert found.shares({wide: 1, narrow: -1})[0] > 0.5
+    assert found.shares({wide: 1, narrow: -10})[0] < found.shares({wide: 1, narrow: -1})[0]
