@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from ablations.effects import Difference
 from ablations.findings import Finding
 from ablations.predictions import ArmPredictions, paired_errors
 from ablations.two_way import TwoWay, over_divisions, with_images
@@ -87,13 +88,24 @@ class PredictedArms:
         arm, other = self.arms.get(found.arm), self.arms.get(found.versus)
         if found.measure != MEASURE or arm is None or other is None:
             return None
-        if seen.delta is None or seen.low is None or seen.high is None:
+        if self.same_images:
+            return on_images_like_these(seen, arm, other, failed=failed)
+        if seen.delta is None or seen.low is None or seen.high is None or not train:
             return None
-        if not self.same_images:
-            test = arm.label.shape[1]
-            return over_divisions(seen.delta, seen.low, seen.high, seen.n, train=train, test=test) if train else None
-        d = paired_errors(arm, other, without=failed)
-        return with_images(seen.delta, seen.low, seen.high, d, seen.confidence) if len(d) else None
+        return over_divisions(seen.delta, seen.low, seen.high, seen.n, train=train, test=arm.label.shape[1])
+
+
+def on_images_like_these(
+    seen: Difference, arm: ArmPredictions, other: ArmPredictions, *, failed: Collection[int] = ()
+) -> TwoWay | None:
+    """Return the intervals of arm - other, whose networks were tested on the same images; `seen` has that over seeds.
+
+    None if there is no interval over seeds, or if no seed has predictions of both without being among the `failed`.
+    """
+    if seen.delta is None or seen.low is None or seen.high is None:
+        return None
+    d = paired_errors(arm, other, without=failed)
+    return with_images(seen.delta, seen.low, seen.high, d, seen.confidence) if len(d) else None
 
 
 Tested = tuple[str, bytes]

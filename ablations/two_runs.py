@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pandas as pd
 
 from ablations import effects
 from ablations.effects import Difference
+from ablations.predicted_arms import PredictedArms, on_images_like_these
+from ablations.two_way import TwoWay
 from resnet_space.errors import InputError
 from search.files.folder import differences
 from search.store import membership
@@ -37,10 +39,12 @@ class ComparedRun:
     """The fingerprint of the data."""
     others: int
     """The number of stored trials that do not belong to the run; they are in no result."""
+    predicted: PredictedArms | None = None
+    """The predictions of the networks that both runs have, by key; None before these are known."""
 
     @classmethod
     def of(cls, stored: StoredRun) -> ComparedRun:
-        """Read one of the two runs.
+        """Read one of the two runs, without predictions.
 
         Raises:
             InputError: the run has no complete trial.
@@ -54,6 +58,23 @@ class ComparedRun:
         named = {key: arm for arm, key in reversed(arms.items())}
         others = store.count_foreign(membership.identities(study.recipe, folder, store))
         return cls(folder.path, study, trials, named, own.fingerprint, others)
+
+    def with_predictions(self, stored: StoredRun, networks: Collection[str]) -> ComparedRun:
+        """Return the run with the predictions of these networks, by key."""
+        folder, study, store = stored
+        records = [
+            record
+            for record in membership.own_trials(study.recipe, folder, store).records
+            if record.status == "complete" and record.architecture in networks
+        ]
+        examples = {record.architecture: record for record in records}
+        found = PredictedArms.of(
+            {key: record.network for key, record in examples.items()},
+            records,
+            store.predictions([record.key for record in records]),
+            by_seed=study.dataset.split == "seed",
+        )
+        return replace(self, predicted=found)
 
     @property
     def name(self) -> str:
@@ -91,7 +112,8 @@ class TwoRuns:
     @classmethod
     def of(cls, first: StoredRun, second: StoredRun) -> TwoRuns:
         """Read both runs. Raises `InputError` if one of them has no complete trial."""
-        return cls(ComparedRun.of(first), ComparedRun.of(second))
+        both = cls(ComparedRun.of(first), ComparedRun.of(second))
+        return cls(both.first.with_predictions(first, both.common), both.second.with_predictions(second, both.common))
 
     @cached_property
     def changed(self) -> list[tuple[str, Any, Any]]:
@@ -115,6 +137,18 @@ class TwoRuns:
         """Return the test error in the second run minus that in the first, over pairs of seeds."""
         before, now = self.first.by_seed(network), self.second.by_seed(network)
         return effects.difference(now, before, planned=sorted(set(before) | set(now)))
+
+    def image_interval(self, network: str) -> TwoWay | None:
+        """Return the intervals of `difference` on these test images and on images like these.
+
+        None if the networks of the two runs were tested on different images, or if no predictions are stored.
+        """
+        before, now = self.first.predicted, self.second.predicted
+        if before is None or now is None or not before.split or before.split != now.split:
+            return None
+        if network not in before.arms or network not in now.arms:
+            return None
+        return on_images_like_these(self.difference(network), now.arms[network], before.arms[network])
 
     @cached_property
     def overall(self) -> Difference:

@@ -9,14 +9,26 @@ from ablations.findings import POINTS
 from ablations.two_runs import MACS_TOLERANCE, TwoRuns
 from reports.figures import distributions
 from reports.figures.distributions import Distribution
-from reports.numbers import engineering, interval, p_value, percent
+from reports.numbers import engineering, interval, p_value, percent, span
 from reports.page import Grid, Page, Picture, Section, texts
 from search.store.membership import foreign_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HEADINGS = ("network", "MACs", "first, %", "second, %", "difference, points", "pairs")
+HEADINGS = (
+    "network",
+    "MACs",
+    "first, %",
+    "second, %",
+    "difference, points",
+    "on images like these, points",
+    "pairs",
+)
+NOTES = (
+    "difference: the second run minus the first, with the 95 % interval over pairs of seeds, for these test images; on "
+    "images like these: the interval over seeds and images, if both runs stored their predictions of the same images.",
+)
 CHANGED = ("field", "first", "second")
 
 
@@ -76,11 +88,13 @@ def networks_in_common(both: TwoRuns) -> Section | None:
     columns = (first["macs"].tolist(), first["error"].tolist(), second["error"].tolist())
     rows = []
     for network, macs, before, now in zip(both.common, *columns, strict=True):
-        seen = both.difference(network)
+        seen, images = both.difference(network), both.image_interval(network)
         points = "" if seen.delta is None else interval(seen.delta, seen.low, seen.high)
+        like_these = "" if images is None else span(images.low_images, images.high_images)
         errors = (percent(before, None), percent(now, None))
-        rows.append((both.named(network), engineering(macs), *errors, points, f"{seen.n}"))
-    return Section("Networks in common", [Grid("Test errors", HEADINGS, HEADINGS[1:], texts(rows))])
+        rows.append((both.named(network), engineering(macs), *errors, points, like_these, f"{seen.n}"))
+    table = Grid("Test errors", HEADINGS, HEADINGS[1:], texts(rows), notes=NOTES).without_empty_columns()
+    return Section("Networks in common", [table])
 
 
 def changed_fields(both: TwoRuns) -> Section | None:

@@ -52,3 +52,34 @@ def test_runs_without_networks_of_equal_complexity_are_not_compared_as_distribut
     page = document(both)
     assert "no network in common" in page.answer
     assert "Networks in common" not in headings(page)
+
+
+def test_networks_in_common_have_the_interval_on_images_like_these(ablation: Make, tmp_path: Path) -> None:
+    before = {"a": [0.10, 0.12, 0.11], "b": [0.20, 0.22, 0.19]}
+    ablation(before, folder="before", predicted=True)
+    ablation(
+        {name: [error + 0.1 for error in errors] for name, errors in before.items()}, folder="after", predicted=True
+    )
+    both = compare(tmp_path / "before", tmp_path / "after")
+    for network in both.common:
+        found, seen = both.image_interval(network), both.difference(network)
+        assert found is not None
+        assert seen.low is not None
+        assert seen.high is not None
+        assert found.delta == seen.delta == pytest.approx(0.1, abs=0.01)
+        assert found.low_images < seen.low <= seen.high < found.high_images
+    grid = table(document(both), "Test errors")
+    assert "on images like these, points" in grid.headings
+    assert grid.notes
+
+
+def test_networks_that_were_tested_on_other_images_have_no_such_interval(ablation: Make, tmp_path: Path) -> None:
+    errors = {"a": [0.10, 0.12, 0.11], "b": [0.20, 0.22, 0.19]}
+    ablation(errors, folder="before", predicted=True)
+    ablation(errors, folder="after", predicted=True, data={"name": "digits", "limit": 200, "split": "seed"})
+    ablation(errors, folder="without")
+    for other in ("after", "without"):
+        both = compare(tmp_path / "before", tmp_path / other)
+        assert both.common
+        assert {both.image_interval(network) for network in both.common} == {None}
+        assert "on images like these, points" not in table(document(both), "Test errors").headings
