@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from ablations.across.run import RunAcross
 from ablations.run import AblationRun
 from reports import spreadsheet
 
@@ -105,35 +102,9 @@ def rows(run: AblationRun) -> list[dict[str, Any]]:
     return made
 
 
-def columns_across(run: RunAcross) -> tuple[str, ...]:
-    """Return the columns for a study on several data sets."""
-    return ("data", *columns(next(iter(run.parts.values()))))
-
-
-def rows_across(run: RunAcross) -> list[dict[str, Any]]:
-    """Return one mapping per data set and arm: the data set's label, and the row of the arm on it."""
-    return [{"data": label, **row} for label, part in run.parts.items() for row in rows(part)]
-
-
-def csv_across(run: RunAcross) -> str:
-    return spreadsheet.text(columns_across(run), rows_across(run))
-
-
-def parquet_across(run: RunAcross) -> bytes:
-    return _parquet(columns_across(run), rows_across(run))
-
-
 def as_csv(run: AblationRun) -> str:
     return spreadsheet.text(columns(run), rows(run))
 
 
 def as_parquet(run: AblationRun) -> bytes:
-    return _parquet(columns(run), rows(run))
-
-
-def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
-    import pandas as pd
-
-    file = io.BytesIO()
-    pd.DataFrame(rows, columns=list(columns)).to_parquet(file, index=False)
-    return file.getvalue()
+    return spreadsheet.parquet(columns(run), rows(run))

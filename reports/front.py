@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -127,8 +126,11 @@ def as_json(points: Sequence[Point], nets: Networks) -> str:
 
 def as_csv(points: Sequence[Point], nets: Networks) -> str:
     """Return the front as CSV, with the architecture as JSON in one cell."""
-    described = [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(points, nets)]
-    return spreadsheet.text(COLUMNS, described)
+    return spreadsheet.text(COLUMNS, _in_one_cell(points, nets))
+
+
+def _in_one_cell(points: Sequence[Point], nets: Networks) -> list[dict[str, Any]]:
+    return [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(points, nets)]
 
 
 def of_run(run: SearchRun) -> str:
@@ -141,12 +143,7 @@ def _described(run: SearchRun) -> Networks:
 
 
 def as_parquet(run: SearchRun) -> bytes:
-    import pandas as pd
-
-    table = [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(run.front, _described(run))]
-    file = io.BytesIO()
-    pd.DataFrame(table, columns=list(COLUMNS)).to_parquet(file, index=False)
-    return file.getvalue()
+    return spreadsheet.parquet(COLUMNS, _in_one_cell(run.front, _described(run)))
 
 
 FORMATS: dict[str, Callable[[Sequence[Point], Networks], str]] = {"json": as_json, "csv": as_csv}

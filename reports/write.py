@@ -42,15 +42,15 @@ def write(
     page: Callable[[], Page],
     *,
     documents: Sequence[str] = tuple(FORMATS),
-    exports: Mapping[str, Callable[[], str | bytes]] | None = None,
+    exports: Mapping[str, Mapping[str, Callable[[], str | bytes]]] | None = None,
     published: Sequence[Published] = (),
 ) -> list[Path]:
-    """Write `STEM.FORMAT` to a folder for each format; return the paths.
+    """Write `STEM.FORMAT` to a folder for each document, and the files of each export; return the paths.
 
     Args:
         page: makes the page. It is called at most once, and only for documents: an export needs no figures.
         documents: formats in which the page can be written.
-        exports: functions that make tables for other programs, by format.
+        exports: functions that make tables for other programs, by format and stem.
         published: results to write next to an export, as `published.FORMAT`; a page shows them in its figures.
 
     Raises:
@@ -66,7 +66,7 @@ def write(
         if made and name in documents:
             files[f"{stem}.{name}"] = FORMATS[name].render(made)
         else:
-            files[f"{stem}.{name}"] = exports[name]()
+            files |= {f"{table}.{name}": make() for table, make in exports[name].items()}
             if rows := with_a_place(published):
                 files[f"published.{name}"] = FILES[name](rows)
     if made and any(FORMATS[name].pictures_beside for name in formats if name in documents):

@@ -311,7 +311,10 @@ def report(
     page = partial(document, found, published=published)
     if isinstance(found, TwoRuns):
         return write(found.first.path / "report", f"compare-{found.second.name}", formats, page, documents=OF_TWO_RUNS)
-    exports = {name: partial(part.load(), found) for name, part in kind_of(found.study).exports.items()}
+    exports = {
+        name: {stem: partial(part.load(), found) for stem, part in parts.items()}
+        for name, parts in kind_of(found.study).exports.items()
+    }
     return write(found.folder.report, "report", formats, page, exports=exports, published=published)
 
 

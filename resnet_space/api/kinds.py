@@ -49,8 +49,8 @@ class Kind:
     """From the folder to its results so far. Raises `InputError` if no stored trial belongs to the run."""
     document: LazyImport[Callable[..., Page]]
     """From a run, and `published` results, to its report as a page."""
-    exports: Mapping[str, LazyImport[Callable[[Any], str | bytes]]]
-    """From a run to its table for other programs, by the name of the format."""
+    exports: Mapping[str, Mapping[str, LazyImport[Callable[[Any], str | bytes]]]]
+    """From a run to its tables for other programs, by the name of the format and that of the file."""
     sensitivity: LazyImport[Callable[..., Sensitivity]] | None = None
     """From the plan, a `StoredRun` to learn from and a wanted difference to what the seeds can show."""
 
@@ -63,7 +63,10 @@ KINDS: dict[str, Kind] = {
         feed=LazyImport("ablations.feed:AblationFeed"),
         run=LazyImport("ablations.run:AblationRun.of"),
         document=LazyImport("reports.document.ablation:document"),
-        exports={"csv": LazyImport("reports.arms:as_csv"), "parquet": LazyImport("reports.arms:as_parquet")},
+        exports={
+            "csv": {"report": LazyImport("reports.arms:as_csv")},
+            "parquet": {"report": LazyImport("reports.arms:as_parquet")},
+        },
         sensitivity=LazyImport("ablations.sensitivity:of_plan"),
     ),
     "search": Kind(
@@ -73,7 +76,10 @@ KINDS: dict[str, Kind] = {
         feed=LazyImport("search.exploring.feed:SearchFeed"),
         run=LazyImport("search.exploring.run:SearchRun.of"),
         document=LazyImport("reports.document.search:document"),
-        exports={"csv": LazyImport("reports.front:of_run"), "parquet": LazyImport("reports.front:as_parquet")},
+        exports={
+            "csv": {"report": LazyImport("reports.front:of_run")},
+            "parquet": {"report": LazyImport("reports.front:as_parquet")},
+        },
     ),
 }
 """By the `kind` in the study's file. The first one is the default."""
@@ -86,7 +92,16 @@ ACROSS: dict[str, Kind] = {
         feed=LazyImport("ablations.across.feed:FeedAcross"),
         run=LazyImport("ablations.across.run:RunAcross.of"),
         document=LazyImport("reports.document.across:document"),
-        exports={"csv": LazyImport("reports.arms:csv_across"), "parquet": LazyImport("reports.arms:parquet_across")},
+        exports={
+            "csv": {
+                "report": LazyImport("reports.across:csv_of_arms"),
+                "over-data-sets": LazyImport("reports.across:csv_of_comparisons"),
+            },
+            "parquet": {
+                "report": LazyImport("reports.across:parquet_of_arms"),
+                "over-data-sets": LazyImport("reports.across:parquet_of_comparisons"),
+            },
+        },
     ),
 }
 """By kind, if the study has several data sets. The description of such a study is that of its kind."""
