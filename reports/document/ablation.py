@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ablations import registration
 from ablations.across.run import RunAcross
 from ablations.published import Published
 from ablations.run import AblationRun
@@ -112,12 +113,13 @@ def _seeds(run: AblationRun | RunAcross) -> str:
 
 
 def _planned(run: AblationRun | RunAcross) -> list[Fact]:
-    """Return the number of planned comparisons, and whether they were stored before the first trial."""
+    """Return the number of planned comparisons, whether they were stored before the first trial, and registered."""
     study = run.study
+    registered = ("registration", registration.of_run(run.folder, study))
     if not study.planned.compare:
-        return [("planned comparisons", "none")]
+        return [("planned comparisons", "none"), registered]
     when = "stored before the first trial" if run.as_planned else "changed after the first trial"
-    return [("planned comparisons", f"{len(study.planned.compare)}, {when} (hash {study.plan_hash})")]
+    return [("planned comparisons", f"{len(study.planned.compare)}, {when} (hash {study.plan_hash})"), registered]
 
 
 RESULTS: tuple[Callable[[AblationRun, Sequence[Published]], Section | None], ...] = (

@@ -101,6 +101,7 @@ def run(
     storage: str | None = None,
     checkpoints: str | None = None,
     retry_failed: bool = False,
+    registered: Path | None = None,
     stop: Stop | None = None,
     say: Callable[[str], None] = print_to_stderr,
 ) -> Run:
@@ -114,23 +115,30 @@ def run(
         storage: the URL of a database to use instead of the folder's SQLite file.
         checkpoints: the URL of a bucket to use instead of the folder's `checkpoints/`.
         retry_failed: retry failed trials.
+        registered: a file that `register` wrote. The run keeps a copy, and its report says what differs from it.
         stop: stops the run when a signal arrives.
         say: is called with each line about the run.
 
     Raises:
-        InputError: the data are missing, the folder belongs to another study, or a machine lacks what the study needs.
+        InputError: the data are missing, the folder belongs to another study, a machine lacks what the study needs, or
+            `registered` is no registration.
         KeyboardInterrupt: the run was stopped. Stored results are kept, and the same call resumes the run.
     """
+    from resnet_space.api.forecasts import registration
     from resnet_space.api.kinds import kind_of
     from search.running.plan import start_run
     from search.running.preflight import Preflight
     from search.running.progress import Progress
 
     planned, out = plan(study, download=download), out or Path("runs") / study.name
+    promised = registration(planned, registered, out) if registered else None
     with start_run(planned, out, storage=storage, checkpoints=checkpoints, retry_failed=retry_failed) as (
         folder,
         store,
     ):
+        if promised:
+            promised.keep(folder)
+            say(f"{registered}: {promised.compared(study)}")
         for field, before, now in folder.changes:
             say(f"{field} is now {now!r}; it was {before!r} in {out}")
         for notice in planned.notices:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resnet_space import documents
 from resnet_space.api.folders import open_folder
 from resnet_space.api.kinds import kind_of
 from resnet_space.errors import InputError
@@ -15,7 +14,9 @@ from resnet_space.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ablations.registration import Registration
     from ablations.sensitivity import Sensitivity
+    from ablations.study import Ablation
     from reports.outlook import Outlook
     from search.running.plan import Plan
 
@@ -81,13 +82,12 @@ def register(planned: Plan, found: Outlook, path: Path) -> None:
     Raises:
         InputError: the file exists or cannot be written, or the study is a search.
     """
+    from ablations.registration import text
     from reports import markdown
     from reports.outlook import blocks
     from reports.page import Page, Section
 
-    study = planned.study
-    if kind_of(study).sensitivity is None:
-        raise _no_comparisons("register", planned)
+    study = _with_comparisons("register", planned)
     page = Page(
         title=f"Pre-registration of {study.name}",
         question=study.question or study.name,
@@ -97,14 +97,34 @@ def register(planned: Plan, found: Outlook, path: Path) -> None:
         sections=[Section("Plan", blocks(found))],
     )
     head = {"study": study.name, "date": datetime.now(UTC).isoformat(timespec="seconds"), **planned.facts}
-    text = (
-        f"---\n{documents.write(head)}---\n\n{markdown.render(page)}\n## Study\n\n"
-        f"```yaml\n{documents.write(study.to_dict())}```\n"
-    )
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(text(head, markdown.render(page), study))
     except FileExistsError:
         raise InputError(f"{path}: exists; a registration is not replaced, choose another file") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
+
+
+def registration(planned: Plan, path: Path, out: Path) -> Registration:
+    """Return the registration of a plan that will run in the folder `out`.
+
+    Raises:
+        InputError: the file is not a registration, the folder has another one, or the study is a search.
+    """
+    from ablations.registration import Registration
+
+    _with_comparisons("registered", planned)
+    found = Registration.read(path)
+    found.check(out)
+    return found
+
+
+def _with_comparisons(option: str, planned: Plan) -> Ablation:
+    """Return the study of a plan, an ablation on one data set."""
+    from ablations.study import Ablation
+
+    study = planned.study
+    if not isinstance(study, Ablation) or kind_of(study).sensitivity is None:
+        raise _no_comparisons(option, planned)
+    return study

@@ -80,6 +80,9 @@ def run(
     storage: Storage = None,
     checkpoints: Checkpoints = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry failed trials.")] = False,
+    registered: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file of plan --register: the report says what differs.")
+    ] = None,
 ) -> None:
     """Run a study. The same command resumes it if it was stopped."""
     from search.running.signals import Stop
@@ -102,6 +105,7 @@ def run(
                 storage=storage,
                 checkpoints=checkpoints,
                 retry_failed=retry_failed,
+                registered=registered,
                 stop=stop,
                 say=partial(typer.echo, err=True),
             )

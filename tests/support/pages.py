@@ -72,3 +72,9 @@ def table(page: Page, caption: str) -> Grid:
     found = [block for section in page.sections for block in section.blocks if isinstance(block, Grid)]
     (grid,) = [grid for grid in found if grid.caption == caption]
     return grid
+
+
+def facts(page: Page) -> dict[str, str]:
+    """Return the facts of the setting."""
+    (found,) = [block for block in blocks(page, "Setting") if isinstance(block, Facts)]
+    return dict(found.rows)

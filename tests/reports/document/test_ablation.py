@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pages import blocks, headings, table
+from pages import blocks, facts, headings, table
 
 from ablations.published import catalogue
 from ablations.run import AblationRun
 from reports import html, markdown
 from reports.document.ablation import SECTIONS
 from reports.document.image_tables import NOTHING_STORED
-from reports.page import Cell, Facts, Grid, Page, Picture, Text
+from reports.page import Cell, Grid, Picture, Text
 from reports.published import LABEL
 from resnet_space.api import document
 
@@ -25,11 +25,6 @@ CIFAR = catalogue("cifar10")
 
 def column(grid: Grid, heading: str) -> list[Cell]:
     return [row[list(grid.headings).index(heading)] for row in grid.rows]
-
-
-def facts(page: Page) -> dict[str, str]:
-    (found,) = [block for block in blocks(page, "Setting") if isinstance(block, Facts)]
-    return dict(found.rows)
 
 
 def test_sections_have_a_fixed_order_and_empty_sections_are_left_out(ablation: Make) -> None:

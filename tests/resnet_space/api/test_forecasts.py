@@ -206,6 +206,25 @@ def error_of(resnet_space: Cli, *options: object) -> str:
 @pytest.mark.slow
 def test_the_report_of_a_run_prints_the_hash_of_its_registration(plan: Callable[..., Any], resnet_space: Cli) -> None:
     plan("--register", "plan.md", recipe={"base": "digits", "epochs": 1}, seeds=2)
-    assert resnet_space("run", "made.yaml", "--inline").status == 0
+    ran = resnet_space("run", "made.yaml", "--inline", "--registered", "plan.md")
+    assert ran.status == 0
+    assert "plan.md: the study is the registered one" in ran.err
     hashed = documents.read(Path("plan.md").read_text().split("---\n")[1])["planned"]
-    assert f"stored before the first trial (hash {hashed})" in Path("runs/made/report/report.md").read_text()
+    report = Path("runs/made/report/report.md").read_text()
+    assert f"stored before the first trial (hash {hashed})" in report
+    assert "given to the run before its first trial; the study is the registered one" in report
+
+
+def test_a_run_refuses_a_file_that_is_no_registration_before_it_begins(resnet_space: Cli) -> None:
+    Path("made.yaml").write_text(documents.write(STUDY))
+    status, _, err = resnet_space("run", "made.yaml", "--inline", "--registered", "made.yaml")
+    assert status == 2
+    assert "made.yaml: not a registration" in err
+    assert not Path("runs").exists()
+
+
+def test_a_search_cannot_be_registered(resnet_space: Cli) -> None:
+    Path("made.yaml").write_text(documents.write(SEARCH))
+    status, _, err = resnet_space("run", "made.yaml", "--inline", "--registered", "plan.md")
+    assert status == 2
+    assert "registered: only an ablation has comparisons to plan, and this study is a search" in err
