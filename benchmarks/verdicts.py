@@ -269,7 +269,10 @@ def line(found: Mapping[str, Any]) -> str:
     if found["coverage"] is None:
         columns.append("")
     else:
-        columns.append(f"{100 * found['coverage']:.1f} % of {100 * found['confidence']:.1f} %")
+        # Earlier cells, in which no seed counts as a failure that does not collapse, have one kind of coverage.
+        of_all = found.get("coverage_of_all", found["coverage"])
+        more = f" (all seeds: {100 * of_all:.1f} %)" if abs(of_all - found["coverage"]) > TOLERANCE else ""
+        columns.append(f"{100 * found['coverage']:.1f} % of {100 * found['confidence']:.1f} %{more}")
     return " | ".join([*columns, " and ".join(found["short"])])
 
 
@@ -288,7 +291,8 @@ def page(text: str, results: Mapping[str, Any]) -> str:
     machine = results["machine"]
     cells = [each for case in results["cases"] for each in case["details"]["cells"]]
     commits = dict.fromkeys((each.get("commit") or results["commit"] or "unknown")[:10] for each in cells)
-    source = f"On {machine['processor']['name']}, Python {machine['python']}, commit {' and '.join(commits)}."
+    named = f"commit{'s' * (len(commits) > 1)} {' and '.join(commits)}"
+    source = f"On {machine['processor']['name']}, Python {machine['python']}, {named}."
     return f"{text[:begin]}\n{table(results['cases'])}\n\n{source}\n{text[end:]}"
 
 

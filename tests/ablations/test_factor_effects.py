@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logit
+from simulated_arms import mean_errors
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
@@ -146,6 +147,36 @@ def test_the_size_of_an_effect_holds_although_spreads_differ_a_hundredfold(degre
         found = effects_of(study, Outcomes(values, {name: {} for name in names}, LogOdds(359)))
         small.append([effect.p is not None and effect.p <= 0.05 for effect in found])
     assert np.mean(small) <= 0.06 + 2 * np.sqrt(0.06 * 0.94 / len(small))
+
+
+@pytest.mark.parametrize(("degrees", "seeds"), [(1, 5), (4, 3)])
+def test_intervals_contain_the_true_effect_in_points(degrees: float, seeds: int) -> None:
+    """40 designs of four cells, one factor of which changes the log odds by 1."""
+    base = {"name": "made", "net": "resnet20", "data": "digits", "recipe": "digits", "seeds": seeds}
+    study = Ablation.of(
+        {**base, "set": GATED, "factors": FACTORS, "design": "factorial", "planned": {"adjust": "none"}}
+    )
+    assert study.compiled is not None
+    names = [cell.name for cell in study.compiled.cells]
+    second = {
+        name: np.array([cell.levels[name] == list(study.factors[name].choices)[1] for cell in study.compiled.cells])
+        for name in FACTORS
+    }
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(40):
+        spreads = 0.15 * np.sqrt(degrees / rng.chisquare(degrees, len(names)))
+        centres = logit(rng.uniform(0.02, 0.3)) + second["order"]
+        rates = expit(centres[:, None] + spreads[:, None] * rng.standard_normal((len(names), seeds)))
+        errors = rng.binomial(359, rates) / 359
+        values = {name: dict(enumerate(row)) for name, row in zip(names, errors.tolist(), strict=True)}
+        for effect in effects_of(study, Outcomes(values, {name: {} for name in names}, LogOdds(359))):
+            sign = np.prod([np.where(second[name], 1, -1) for name in effect.factors], axis=0)
+            true = float(sign @ mean_errors(centres, spreads)) * 2 / len(names)
+            assert effect.low is not None
+            assert effect.high is not None
+            inside.append(effect.low <= true <= effect.high)
+    assert np.mean(inside) > 0.95 - 3 * np.sqrt(0.05 * 0.95 / len(inside))
 
 
 def test_a_cell_that_lacks_a_seed_is_named(ablation: Make) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
@@ -76,6 +78,7 @@ def test_every_test_of_a_study_has_a_power() -> None:
 @given(st.integers(3, 30), st.floats(0.1, 1.2), st.floats(0.001, 0.2))
 def test_the_power_of_the_paired_t_test_is_that_of_statsmodels(n: int, effect: float, level: float) -> None:
     known = TTestPower().power(effect_size=effect, nobs=n, alpha=level, alternative="two-sided")
+    assume(isfinite(known))  # scipy's noncentral t, which it uses, is NaN in its tails
     assert paired_t(n, level, effect) == pytest.approx(known, abs=1e-6)
 
 
