@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from ablations.study import Ablation
 from resnet_space import documents
-from resnet_space.errors import InputError
+from resnet_space.errors import InputError, printable
 from search.files.atomic import write_bytes
 from search.files.folder import RunFolder, differences
 from search.trials.study import Study
@@ -60,9 +60,10 @@ class Registration:
         _, found, study = rest.rpartition(RESOLVED)
         if before or not found or not study.endswith(END):
             raise InputError(f"{path}: not a registration; `resnet-space plan STUDY --register FILE` writes one")
-        facts = documents.read(head)
-        date = str(facts.get("date", "unknown")) if isinstance(facts, dict) else "unknown"
-        return cls(Ablation.of(documents.read(study.removesuffix(END)), source=str(path)), date, content)
+        # With more than one line, so that text is never taken for the name of a file.
+        facts, described = (documents.read(f"{each}\n") for each in (head, study.removesuffix(END)))
+        date = printable(str(facts.get("date", "unknown"))) if isinstance(facts, dict) else "unknown"
+        return cls(Ablation.of(described, source=str(path)), date, content)
 
     @property
     def sha256(self) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pages import facts
 
 from ablations.registration import KEPT, Registration, of_run, text
@@ -116,3 +120,25 @@ def test_a_file_that_is_no_registration_is_refused(content: str, tmp_path: Path)
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"plan.md: No such file"):
         Registration.read(tmp_path / "plan.md")
+
+
+def test_a_study_that_is_the_name_of_a_file_is_not_read_from_it(ablation: Make, tmp_path: Path) -> None:
+    found = write(ablation(ERRORS).study, tmp_path / "plan.md")
+    (tmp_path / "study.yaml").write_text(found.study.to_yaml())
+    head, _, _ = found.content.decode().partition("```yaml\n")
+    (tmp_path / "sent.md").write_text(f"{head}```yaml\n{tmp_path / 'study.yaml'}```\n")
+    with pytest.raises(InputError):
+        Registration.read(tmp_path / "sent.md")
+
+
+@given(st.integers(0, 10**6), st.binary(max_size=4))
+def test_a_damaged_file_is_read_or_refused(at: int, damage: bytes) -> None:
+    study = Ablation.of(
+        {"name": "made", "net": "resnet20", "arms": {"a": {}}, "baseline": "a", "data": "digits", "recipe": "digits"}
+    )
+    content = text({"date": DATE}, "# Plan\n", study).encode()
+    place = at % len(content)
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(InputError):
+        path = Path(folder, "plan.md")
+        path.write_bytes(content[:place] + damage + content[place + len(damage) :])
+        assert Registration.read(path).study.kind == "ablation"
