@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 from search_quality.table import EPOCH, TABLES, Plan
@@ -114,6 +115,8 @@ def main() -> None:
     sweep([job for _, job in todo], store, runner, partial(note, time.monotonic(), [0], trials))
     folder = given.into / given.table
     folder.mkdir(parents=True, exist_ok=True)
+    if given.into != TABLES:
+        copy(TABLES / given.table / "table.yaml", folder)
     found = list(rows(todo, store))
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(

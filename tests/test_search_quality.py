@@ -3,11 +3,13 @@
 import json
 import os
 import pickle
+import sys
 from random import Random
 
 import numpy as np
 import pytest
 import replay
+import train_table
 from hypothesis import given
 from hypothesis import strategies as st
 from search_quality import page, public
@@ -190,6 +192,19 @@ def test_the_page_says_whether_the_goals_are_met():
         "`local`: over 120 evaluations, goal at most 40: **missed**. "
         "No method is better, beyond its band: **missed**: Optuna, GP."
     )
+
+
+@pytest.mark.slow
+def test_a_trained_table_has_curves_and_can_be_replayed(tmp_path, monkeypatch):
+    arguments = ["digits", "--networks", "2", "--out", str(tmp_path / "stores"), "--into", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["train_table.py", *arguments])
+    train_table.main()
+    found = Table.of(tmp_path / "digits")
+    assert found.has_curves
+    assert {errors.shape for errors in found.errors.values()} == {(2, 4)}
+    cheap, dear = sorted(found.costs.values())
+    assert 0 < cheap < dear
+    assert trace(found, [Trained(key, 4) for key in found.errors], "log", 1) == pytest.approx([1])
 
 
 @pytest.mark.parametrize("name", names())
