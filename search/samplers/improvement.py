@@ -7,14 +7,11 @@ import numpy as np
 from search.fronts.dominance import Floats, hypervolume, nondominated
 
 SAMPLES = 8
-"""Trees used for the improvement with three or more objectives, which needs one hypervolume per tree and candidate."""
+"""Rows used for improvements with three or more objectives, which need one hypervolume for each row and point."""
 
 
 def improvement(front: Floats, points: Floats, corner: Floats) -> Floats:
-    """Return HV(front + p) - HV(front) for each point p, relative to the corner: (n, m), (s, k, m), (m,) to (s, k).
-
-    With three or more objectives only `SAMPLES` of the s rows are used.
-    """
+    """Return HV(front + p) - HV(front) for each point p, relative to the corner: (n, m), (s, k, m), (m,) to (s, k)."""
     front = front[nondominated(front)] if len(front) else front
     if len(corner) == 1:
         least = min(front.min(initial=np.inf), corner[0])
@@ -36,7 +33,16 @@ def improvement(front: Floats, points: Floats, corner: Floats) -> Floats:
             areas[last] - areas[np.minimum(first + 1, last)] - y * (widths[last] - widths[np.minimum(first + 1, last)])
         )
         return np.asarray(np.where(first < last, (right[under] - x) * (level[under] - y) + to_the_right, 0.0))
-    rows = points[:: max(1, len(points) // SAMPLES)]
-    flat = rows.reshape(-1, len(corner))
+    flat = points.reshape(-1, len(corner))
     gains = [np.prod(np.maximum(0.0, corner - point)) - hypervolume(np.maximum(front, point), corner) for point in flat]
-    return np.maximum(0.0, np.array(gains).reshape(rows.shape[:2]))
+    return np.maximum(0.0, np.array(gains).reshape(points.shape[:2]))
+
+
+def improvements(fronts: Floats, points: Floats, corner: Floats) -> Floats:
+    """Return the improvements of each row of points over its own front: (s, n, m), (s, k, m), (m,) to (s, k).
+
+    With three or more objectives only `SAMPLES` of the s rows are used.
+    """
+    step = max(1, len(points) // SAMPLES) if len(corner) > 2 else 1
+    pairs = zip(fronts[::step], points[::step], strict=True)
+    return np.array([improvement(front, row[None], corner)[0] for front, row in pairs])

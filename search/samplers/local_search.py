@@ -15,9 +15,9 @@ import numpy as np
 from resnet_space import Architecture, Complexity, Space
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from search.fronts.dominance import Flags, Floats, crowding, nondominated
+from search.fronts.dominance import Flags, Floats, crowding, nondominated, ranks
 from search.fronts.objectives import OBJECTIVES
-from search.samplers.improvement import improvement
+from search.samplers.improvement import improvements
 from search.samplers.sampler import Experience, Outcome, Proposal
 from search.samplers.surrogate import MAX_TREE_SAMPLES, TREES, Forest, absent, encoded, grow, logit
 
@@ -33,6 +33,10 @@ MIN_ERROR = 1e-3
 """Smaller errors are rounded up to this before taking logarithms."""
 BLOCK = 16
 """Asks per block: after hundreds of trials the last few change little."""
+NEAR = 64
+"""Trials from which each tree takes its front: those with the lowest non-dominated ranks."""
+SCALES = ((False, True), (True, True), (False, False))
+"""Whether errors, and whether costs, count by their logarithm in the improvement: one row per proposal in turn."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,10 @@ class Surrogate:
     """The expensive part of a proposal: trees fitted to finished trials, and candidates."""
 
     finished: Known
-    forest: Forest
+    forest: Forest | None
+    """Predicts the objectives that are unknown before training; None if there are none."""
+    keeping: Forest | None
+    """Predicts whether the constraints on results are satisfied; None if all trials satisfy them."""
     pool: list[Candidate]
 
 
@@ -99,16 +106,21 @@ class LocalSearch(Experience):
 
     1. The first `startup` networks are spread evenly over the MACs (over the ranks of many random draws).
     2. After that, most candidates are one or two moves away from networks on the front, more often from isolated ones;
-       the others are random. Extremely randomised trees (Geurts et al. 2006) predict the unknown objectives, one value
-       per tree. The candidate with the largest hypervolume improvement, averaged over the trees, is proposed:
-       E[HV(F + x) - HV(F)]; with one objective E[max(0, least - x)].
+       the others are random. Extremely randomised trees (Geurts et al. 2006), each fitted to a bootstrap sample,
+       predict the unknown objectives. The candidate with the largest hypervolume improvement, averaged over the trees,
+       is proposed: E[HV(F + x) - HV(F)]; with one objective E[max(0, least - x)].
 
-    The trees predict the logit of the error and the logarithm of the latency; costs are logarithms too. The improvement
-    is computed with errors for even numbers and with logarithms of errors for odd ones: with errors alone, going from
-    2 % to 1 % would never justify an expensive network. The reference point is the worst value seen. A trial that
-    diverged or failed gets the worst value seen, a stopped one the upper quartile, and a running one its prediction, so
-    that concurrent proposals differ. With constraints on results, the improvement is multiplied by the predicted
-    probability that they are satisfied.
+    The front F is that of each tree's predictions for the trained networks, not of their results: a lucky seed would
+    hide all that is a little better than its network, as in the noisy expected improvement of Letham et al. 2019,
+    1706.07094, and Daulton et al. 2021, 2105.08195.
+
+    The trees predict the logit of the error and the logarithm of the latency. The improvement counts errors and costs
+    in turn as `SCALES` says. With errors as they are, going from 2 % to 1 % would never justify an expensive network;
+    with costs as they are, a few cheap networks have nearly all of the volume; with their logarithm alone, the least
+    errors would hardly count. The reference point is the worst value seen. A trial that diverged or failed gets the
+    worst value seen, a stopped one the upper quartile, and a running one its prediction, so that concurrent proposals
+    differ. With constraints on results, the improvement is multiplied by the predicted probability that they are
+    satisfied.
 
     From `MAX_TREE_SAMPLES` finished trials on, trees and candidates are made once per block of `BLOCK` asks, from the
     trials that were finished at its start. Everything else is updated at every ask.
@@ -140,16 +152,14 @@ class LocalSearch(Experience):
         pool = [candidate for candidate in surrogate.pool if candidate.key not in known.keys]
         if not pool:
             return None
-        predicted, chance = self._predict(surrogate.forest, [*(known.tried[i] for i in known.running), *pool])
-        if number % 2:
-            values, predicted = self._with_log_errors(values), self._with_log_errors(predicted)
-        expected = predicted.mean(axis=0)
-        feasible = known.complete & known.kept
-        front = np.vstack([values[feasible], expected[: len(known.running)]])
-        points = predicted[:, len(known.running) :]
-        corner = np.maximum(np.nanmax(values, axis=0), expected.max(axis=0))
-        chance = chance[len(known.running) :]
-        gains = improvement(front, points, corner).mean(axis=0) * chance
+        seen = [known.tried[i] for i in [*self._near(known, values), *known.running]]
+        predicted = self._predict(surrogate.forest, [*seen, *pool])
+        chance = _chance(surrogate.keeping, pool)
+        log_errors, log_costs = SCALES[number % len(SCALES)]
+        values, predicted = (self._scaled(each, log_errors, log_costs) for each in (values, predicted))
+        corner = np.maximum(np.nanmax(values, axis=0), predicted.mean(axis=0).max(axis=0))
+        fronts, points = predicted[:, : len(seen)], predicted[:, len(seen) :]
+        gains = improvements(fronts, points, corner).mean(axis=0) * chance
         # If no candidate improves the front, take the one with the most uncertain prediction.
         spread = points.std(axis=0).sum(axis=1) * chance
         return pool[int(np.lexsort((spread, gains))[-1])].assignment
@@ -167,6 +177,13 @@ class LocalSearch(Experience):
         if self._by_proposal.get(proposal.number, (None, None))[0] is not proposal:
             self._by_proposal[proposal.number] = (proposal, self._candidate(proposal.assignment))
         return self._by_proposal[proposal.number][1]
+
+    def _near(self, known: Known, values: Floats) -> list[int]:
+        """Return the complete trials that satisfy the constraints; of many, those of the lowest ranks."""
+        kept = np.flatnonzero(known.complete & known.kept)
+        if len(kept) > NEAR:
+            kept = kept[np.argsort(ranks(values[kept]), kind="stable")[:NEAR]]
+        return kept.tolist()
 
     def _spread(self, known: set[str], rng: Random) -> Assignment | None:
         """Return a network from a part of the cost range without a known network, or any new one if there is none."""
@@ -193,9 +210,11 @@ class LocalSearch(Experience):
         goals = values[:, self._predicted]
         errors = [self._objectives[column] == "error" for column in self._predicted]
         goals[:, errors] = logit(goals[:, errors])
-        goals = np.hstack([goals, finished.kept[:, None]])
-        features = np.array([candidate.features for candidate in finished.tried])
-        self._last_surrogate = Surrogate(finished, grow(features, goals, rng.randrange(2**31)), pool)
+        features = _features(finished.tried)
+        forest = grow(features, goals, rng.randrange(2**31)) if self._predicted else None
+        kept = finished.kept[:, None].astype(float)
+        keeping = None if kept.all() else grow(features, kept, rng.randrange(2**31), noisy=False)
+        self._last_surrogate = Surrogate(finished, forest, keeping, pool)
         return self._last_surrogate
 
     def _pool(self, known: Known, values: Floats, taken: set[str], rng: Random) -> Iterator[Candidate]:
@@ -245,21 +264,24 @@ class LocalSearch(Experience):
             values[known.where("pruned"), column] = np.quantile(seen, 0.75)
         return values
 
-    def _predict(self, forest: Forest, candidates: list[Candidate]) -> tuple[Floats, Floats]:
-        """Return the candidates' predicted objective values, shape (trees, k, m), and for each the probability that it
-        satisfies the constraints on results, shape (k,)."""
+    def _predict(self, forest: Forest | None, candidates: list[Candidate]) -> Floats:
+        """Return the candidates' predicted objective values, shape (trees, k, m)."""
         errors = [self._objectives[column] == "error" for column in self._predicted]
         predicted = np.repeat(np.array([candidate.counted for candidate in candidates])[None], TREES, axis=0)
-        goals = forest(np.array([candidate.features for candidate in candidates]))
-        goals[..., :-1][..., errors] = 1 / (1 + np.exp(-goals[..., :-1][..., errors]))
-        predicted[..., self._predicted] = goals[..., :-1]
-        return predicted, goals[..., -1].mean(axis=0)
+        if forest:
+            goals = forest(_features(candidates))
+            goals[..., errors] = 1 / (1 + np.exp(-goals[..., errors]))
+            predicted[..., self._predicted] = goals
+        return predicted
 
-    def _with_log_errors(self, values: Floats) -> Floats:
-        """Return the values with errors replaced by their logarithms."""
+    def _scaled(self, values: Floats, log_errors: bool, log_costs: bool) -> Floats:
+        """Return the values with errors as their logarithms or not, and the others, which are logarithms, likewise."""
         values = values.copy()
-        errors = [name == "error" for name in self._objectives]
-        values[..., errors] = np.log(np.maximum(values[..., errors], MIN_ERROR))
+        errors = np.array([name == "error" for name in self._objectives])
+        if log_errors:
+            values[..., errors] = np.log(np.maximum(values[..., errors], MIN_ERROR))
+        if not log_costs:
+            values[..., ~errors] = np.exp(values[..., ~errors])
         return values
 
     def _candidate(self, assignment: Assignment) -> Candidate | None:
@@ -293,6 +315,15 @@ class LocalSearch(Experience):
             for name in self._objectives
         ]
         return Candidate(net.key, assignment, cost, tuple(counted), tuple(features))
+
+
+def _features(candidates: list[Candidate]) -> Floats:
+    return np.array([candidate.features for candidate in candidates])
+
+
+def _chance(keeping: Forest | None, candidates: list[Candidate]) -> Floats:
+    """Return for each candidate the probability that it satisfies the constraints on results, shape (k,)."""
+    return keeping(_features(candidates)).mean(axis=0)[:, 0] if keeping else np.ones(len(candidates))
 
 
 def _text(assignment: Assignment) -> str:

@@ -43,8 +43,11 @@ def absent(axis: Axis) -> list[float]:
     return [0.0] * len(axis.options) if isinstance(axis, Choices) and not ordered(axis) else [-1.0]
 
 
-def grow(features: Floats, goals: Floats, seed: int) -> Forest:
-    """Fit extremely randomised trees to `goals` (n, g) of `features` (n, f), at most `MAX_TREE_SAMPLES` rows per tree.
+def grow(features: Floats, goals: Floats, seed: int, *, noisy: bool = True) -> Forest:
+    """Fit extremely randomised trees to `goals` (n, g) of `features` (n, f).
+
+    Each tree is fitted to a bootstrap sample of at most `MAX_TREE_SAMPLES` rows: without samples every tree would
+    repeat what it has seen, noise too. If the goals are not `noisy`, it is fitted to all rows up to that number.
 
     Returns a function from features (k, f) to each tree's predictions (trees, k, g).
     """
@@ -52,7 +55,8 @@ def grow(features: Floats, goals: Floats, seed: int) -> Forest:
 
     middle, width = goals.mean(axis=0), goals.std(axis=0)
     width[width == 0] = 1.0
-    some = {"bootstrap": True, "max_samples": MAX_TREE_SAMPLES} if len(goals) > MAX_TREE_SAMPLES else {}
+    rows = min(len(goals), MAX_TREE_SAMPLES)
+    some = {"bootstrap": True, "max_samples": rows} if noisy or rows < len(goals) else {}
     forest = ExtraTreesRegressor(TREES, n_jobs=1, random_state=seed, **some)
     wanted = (goals - middle) / width
     forest.fit(features, wanted if len(width) > 1 else wanted[:, 0])

@@ -11,11 +11,21 @@ from resnet_space.axes import Choices, Range
 from search.samplers.surrogate import absent, encoded, grow
 
 
-def test_trees_agree_on_what_they_have_seen_and_differ_elsewhere() -> None:
-    features = np.array([[0.0], [0.2], [0.8], [1.0]])
-    predicted = grow(features, np.array([[1.0], [2.0], [5.0], [9.0]]), seed=0)(np.array([[0.2], [0.5]]))
-    assert predicted[:, 0, 0] == pytest.approx(2.0)
-    assert predicted[:, 1, 0].std() > 0.5
+def test_trees_predict_what_they_have_seen_and_differ_elsewhere() -> None:
+    features = np.linspace(0, 1, 30)[:, None]
+    seen = features[abs(features[:, 0] - 0.5) > 0.2][:, None, 0]
+    predicted = grow(seen, 10 * seen, seed=0)(np.array([[0.1], [0.5]]))
+    assert predicted.mean(axis=0)[0] == pytest.approx(1.0, abs=0.5)
+    assert predicted[:, 1, 0].std() > 2 * predicted[:, 0, 0].std()
+
+
+def test_a_lucky_result_is_not_believed_by_every_tree() -> None:
+    """Of two networks that are equal but for one axis that does nothing, one had luck."""
+    features = np.array([[place, luck] for place in np.linspace(0, 1, 10) for luck in (0.0, 1.0)])
+    goals = np.ones((20, 1))
+    goals[9] = 0.0
+    predicted = grow(features, goals, seed=0)(features[[9]])[:, 0, 0]
+    assert 0.1 < np.mean(predicted > 0.25) < 0.9
 
 
 @pytest.mark.parametrize(
