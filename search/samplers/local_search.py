@@ -19,7 +19,7 @@ from search.fronts.dominance import Flags, Floats, crowding, nondominated, ranks
 from search.fronts.objectives import OBJECTIVES
 from search.samplers.improvement import improvements
 from search.samplers.sampler import Experience, Outcome, Proposal
-from search.samplers.surrogate import MAX_TREE_SAMPLES, TREES, Forest, absent, encoded, grow, logit
+from search.samplers.surrogate import MAX_TREE_SAMPLES, TREES, Forest, absent, censored, encoded, grow, logit
 
 STARTUP_DRAWS = 4
 """Networks drawn for each startup network, to choose from by cost."""
@@ -118,9 +118,9 @@ class LocalSearch(Experience):
     in turn as `SCALES` says. With errors as they are, going from 2 % to 1 % would never justify an expensive network;
     with costs as they are, a few cheap networks have nearly all of the volume; with their logarithm alone, the least
     errors would hardly count. The reference point is the worst value seen. A trial that diverged or failed gets the
-    worst value seen, a stopped one the upper quartile, and a running one its prediction, so that concurrent proposals
-    differ. With constraints on results, the improvement is multiplied by the predicted probability that they are
-    satisfied.
+    worst value seen, a stopped one the upper quartile of the trees' predictions, and a running one its prediction, so
+    that concurrent proposals differ. With constraints on results, the improvement is multiplied by the predicted
+    probability that they are satisfied.
 
     From `MAX_TREE_SAMPLES` finished trials on, trees and candidates are made once per block of `BLOCK` asks, from the
     trials that were finished at its start. Everything else is updated at every ask.
@@ -211,7 +211,8 @@ class LocalSearch(Experience):
         errors = [self._objectives[column] == "error" for column in self._predicted]
         goals[:, errors] = logit(goals[:, errors])
         features = _features(finished.tried)
-        forest = grow(features, goals, rng.randrange(2**31)) if self._predicted else None
+        seed = rng.randrange(2**31)
+        forest = grow(features, censored(features, goals, seed), seed) if self._predicted else None
         kept = finished.kept[:, None].astype(float)
         keeping = None if kept.all() else grow(features, kept, rng.randrange(2**31), noisy=False)
         self._last_surrogate = Surrogate(finished, forest, keeping, pool)
@@ -252,7 +253,7 @@ class LocalSearch(Experience):
                 return
 
     def _values(self, known: Known) -> Floats:
-        """Return each trial's objective values, shape (n, m); NaN for unknown values of running trials."""
+        """Return each trial's objective values, shape (n, m); NaN where a running or stopped trial has none."""
         values = np.array([candidate.counted for candidate in known.tried])
         complete = known.complete
         for column in self._predicted:
@@ -261,7 +262,6 @@ class LocalSearch(Experience):
             values[complete, column] = np.log(np.maximum(measured, 1e-9)) if log else measured
             seen = values[complete, column]
             values[known.where("diverged", "failed"), column] = seen.max()
-            values[known.where("pruned"), column] = np.quantile(seen, 0.75)
         return values
 
     def _predict(self, forest: Forest | None, candidates: list[Candidate]) -> Floats:

@@ -19,6 +19,9 @@ MAX_TREE_SAMPLES = 256
 """From this number of finished trials on, each tree is fitted to a random sample of this size, and the surrogate and
 the candidates are kept for a block of asks."""
 
+STOPPED = 0.75
+"""A trial that was stopped early gets this quantile of what the trees predict for it."""
+
 Forest = Callable[[Floats], Floats]
 """A function that returns each tree's predictions: see `grow`."""
 
@@ -65,6 +68,21 @@ def grow(features: Floats, goals: Floats, seed: int, *, noisy: bool = True) -> F
         return np.asarray(answers(forest, asked) * width + middle)
 
     return ask
+
+
+def censored(features: Floats, goals: Floats, seed: int) -> Floats:
+    """Return the goals (n, g) with rows of NaN, those of trials that were stopped, filled with predictions.
+
+    Stopped means worse than most others so far, for a network of its cost: a quantile of all results would make a cheap
+    network look good, which is only worse than other cheap ones.
+    """
+    stopped = np.isnan(goals).any(axis=1)
+    if not stopped.any():
+        return goals
+    forest = grow(features[~stopped], goals[~stopped], seed)
+    filled = goals.copy()
+    filled[stopped] = np.quantile(forest(features[stopped]), STOPPED, axis=0)
+    return filled
 
 
 def logit(errors: Floats) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resnet_space.axes import Choices, Range
-from search.samplers.surrogate import absent, encoded, grow
+from search.samplers.surrogate import absent, censored, encoded, grow
 
 
 def test_trees_predict_what_they_have_seen_and_differ_elsewhere() -> None:
@@ -44,3 +44,19 @@ def test_a_value_is_encoded_by_its_place(axis: Any, value: Any, expected: list[f
     assert encoded(axis, value) == pytest.approx(expected)
     assert len(absent(axis)) == len(expected)
     assert absent(axis) not in [encoded(axis, value) for value in axis.values()]
+
+
+def test_a_stopped_trial_is_worse_than_its_neighbours_and_not_than_all() -> None:
+    features = np.linspace(0, 1, 21)[:, None]
+    goals = 10 - 10 * features
+    # The cheapest network has the largest error; a stopped one beside it, and one at the other end.
+    goals[[1, 19]] = np.nan
+    filled = censored(features, goals, seed=0)
+    assert 9 < filled[1, 0] <= 10
+    assert 0 <= filled[19, 0] < 2
+    assert filled[[0, 2]] == pytest.approx(goals[[0, 2]])
+
+
+def test_without_stopped_trials_nothing_is_filled() -> None:
+    goals = np.arange(3.0)[:, None]
+    assert censored(goals, goals, seed=0) is goals
