@@ -1,8 +1,9 @@
 """Replay methods on tables of trained networks, and write how good their fronts are after each evaluation.
 
-    python benchmarks/replay.py                        # all methods on all tables, about N hours
-    python benchmarks/replay.py --table digits --only local,random --repetitions 10 --out FILE
-    python benchmarks/replay.py --page                 # no replay: rewrite the tables in README.md
+    python benchmarks/replay.py               # all tables and all methods that are not slow
+    python benchmarks/replay.py --table digits --only "optuna gp,neps bo"     # slow ones are named
+    python benchmarks/replay.py --only local,random --repetitions 10 --out DIR
+    python benchmarks/replay.py --page        # no replay: rewrite the tables in README.md
 
 A repetition draws one of a network's seeds, as a search would see it. It is judged by the mean over seeds of the
 networks that it has trained completely, so luck does not count. A method that stops trials or begins with few epochs is
@@ -48,6 +49,8 @@ from search.machine.session import commit, machine
 
 BOTH = "any"
 """The scale of a method that knows none."""
+MANY, FEW = 30, 5
+"""Repetitions of a method, and of a slow one."""
 PATIENCE = 5
 """A method ends when it has made this many requests for each evaluation: it proposes only known networks."""
 
@@ -126,10 +129,10 @@ def repetition(job: Job) -> tuple[Job, list[Trained], float]:
     return job, found, (time.perf_counter() - began) / job.trials
 
 
-def jobs(table: Table, method: str, repetitions: int, trials: int) -> Iterator[Job]:
+def jobs(table: Table, method: str, repetitions: int | None, trials: int) -> Iterator[Job]:
     """Yield the repetitions of a method, on each scale if it is given one."""
     for scale in [BOTH] if METHODS[method].ours else SCALES:
-        for seed in range(min(repetitions, METHODS[method].repetitions)):
+        for seed in range(repetitions or (FEW if METHODS[method].slow else MANY)):
             yield Job(table.name, method, scale, seed, trials)
 
 
@@ -170,7 +173,7 @@ def results(table: Table, trials: int, methods: Mapping[str, Any], missing: Mapp
         "table": dict(table.origin),
         "cost": table.cost,
         "trials": trials,
-        "missing": dict(missing),
+        "missing": {name: why for name, why in missing.items() if name not in methods},
         "summary": {
             scale: summary({name: unpacked(each["steps"][scale], trials) for name, each in methods.items()})
             for scale in SCALES
@@ -188,7 +191,7 @@ def written(content: Mapping[str, Any]) -> str:
 def replay_all(table: Table, chosen: Iterable[str], given: argparse.Namespace) -> None:
     """Replay methods on a table, and write its file of results after each of them."""
     installed = peers_versions()
-    absent = left_out(table, chosen, installed)
+    absent = left_out(table, METHODS, installed)
     facts = {
         "commit": commit(),
         "versions": {"optuna": version("optuna"), **installed},
@@ -214,14 +217,14 @@ def main() -> None:
     """Replay and write; `--page` only rewrites the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", default="", help=f"with commas, of {', '.join(tables())}; by default all")
-    parser.add_argument("--only", default="", help="methods, with commas; by default all")
+    parser.add_argument("--only", default="", help="methods, with commas; by default all that are not slow")
     parser.add_argument("--trials", type=int, default=120)
-    parser.add_argument("--repetitions", type=int, default=30)
+    parser.add_argument("--repetitions", type=int, help=f"by default {MANY}, of slow methods {FEW}")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=page.RESULTS, help="folder of results")
     parser.add_argument("--page", action="store_true", help="only rewrite the tables in README.md")
     given = parser.parse_args()
-    chosen = given.only.split(",") if given.only else list(METHODS)
+    chosen = given.only.split(",") if given.only else [name for name, entry in METHODS.items() if not entry.slow]
     if unknown := set(chosen) - METHODS.keys():
         parser.error(f"no method {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
     for name in [] if given.page else given.table.split(",") if given.table else tables():

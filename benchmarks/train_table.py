@@ -129,7 +129,6 @@ def main() -> None:
         "data": plan.data,
         "recipe": plan.recipe,
         "fingerprint": todo[0][1].trials[0].fingerprint,
-        "seconds": round(sum(row["seconds"] for row in found)),
         "machine": {name: fact for name, fact in machine().items() if name != "host"},
         "versions": versions(),
         "commit": commit(),

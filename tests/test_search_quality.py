@@ -172,7 +172,7 @@ def test_the_score_says_when_random_search_is_reached_and_where_ours_is_worse():
     assert found["random"]["reaches"] == [10, 10, 10]
     assert found["local"]["reaches"] == [None, None, None]
     assert found["other"]["reaches"] == [3, 3, 3]
-    assert found["other"]["after"] == {10: [1, 1, 1]}
+    assert found["other"]["after"] == {"10": [1, 1, 1]}
     assert found["other"]["worse"] == {"local": [10]}
 
 
@@ -180,6 +180,32 @@ def test_a_difference_within_its_band_is_not_called_worse():
     values = np.linspace(0.8, 1, 10)
     found = summary({"local": values[:, None] * np.ones(10), "other": 1.005 * values[:, None] * np.ones(10)})
     assert found["other"]["worse"] == {"local": []}
+
+
+def test_results_and_page_show_every_method_that_was_replayed():
+    facts = {"versions": {"optuna": "5.0"}, "machine": {"cpus": 2, "python": "3.11"}, "commit": "abcdef0123456789"}
+
+    def row(*at):
+        """All networks, one more after each of these evaluations."""
+        trained = [Trained(key, EPOCHS * n) for n, key in zip(at, ORDER, strict=True)]
+        return facts | {
+            "steps": {scale: [steps(trace(table(), trained, scale, 24))] * 3 for scale in ("log", "linear")}
+        }
+
+    methods = {"random": row(*range(13, 25)), "local": row(*range(1, 13))}
+    content = replay.results(table(), 24, methods, {"local": "not now", "neps bo": "needs a package"})
+    assert content["missing"] == {"neps bo": "needs a package"}
+    assert content["summary"]["log"]["local"]["reaches"] == [12, 12, 12]
+    origin = {"what": "12 networks"}
+    text = page.rewritten(f"before\n{page.BEGIN}\n{page.END}\nafter\n", {"tiny": content | {"table": origin}})
+    assert "| `tiny`, log10 of the MACs | evaluations to random's last | 10 | 20 | better than `local` |" in text
+    assert "| `tiny`, the MACs as they are | " in text
+    assert "\n| `local` | 12 | 0." in text
+    assert "\n| random search | 24 | 0.000 | 0." in text
+    assert "`local`: 12 evaluations, goal at most 8: **missed**." in text
+    assert "- `tiny`: 12 networks; 3 repetitions. On 2 CPUs, Python 3.11, optuna 5.0, commit abcdef0123." in text
+    assert "Not replayed: neps bo (needs a package)." in text
+    assert page.rewritten(text, {"tiny": content | {"table": origin}}) == text
 
 
 def test_the_page_says_whether_the_goals_are_met():

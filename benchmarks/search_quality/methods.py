@@ -131,8 +131,8 @@ class Entry:
     ours: bool = False
     package: str = ""
     """The package that the peers' environment needs."""
-    repetitions: int = 1000
-    """The most repetitions: fewer for a method that takes seconds per proposal."""
+    slow: bool = False
+    """Whether it takes seconds per proposal: it is replayed only if it is named, and with fewer repetitions."""
 
 
 SYNE_TUNE, NEPS = "syne-tune", "neural-pipeline-search"
@@ -142,20 +142,21 @@ METHODS: dict[str, Entry] = {
     "random": Entry("random search", partial(Ours, "random", NoStopping()), ours=True),
     **{
         name: Entry(f"`{name}`", partial(Ours, name, NoStopping()), ours=True)
-        for name in ("local", "tpe", "nsga2", "nsga3", "gp", "grid")
+        for name in ("local", "tpe", "nsga2", "nsga3", "grid")
     },
+    "gp": Entry("`gp`", partial(Ours, "gp", NoStopping()), ours=True, slow=True),
     "local+mo_asha": Entry("`local`, `stopping: mo_asha`", partial(Ours, "local", RUNGS), stops=True, ours=True),
     "random+mo_asha": Entry("`random`, `stopping: mo_asha`", partial(Ours, "random", RUNGS), stops=True, ours=True),
     "optuna tpe": Entry("Optuna, TPE", partial(Optuna, "TPESampler")),
     "optuna nsga2": Entry("Optuna, NSGA-II", partial(Optuna, "NSGAIISampler")),
-    "optuna gp": Entry("Optuna, GP", partial(Optuna, "GPSampler")),
+    "optuna gp": Entry("Optuna, GP", partial(Optuna, "GPSampler"), slow=True),
     "syne-tune mo-rea": Entry("Syne Tune, evolution", partial(Peer, "syne-tune mo-rea"), package=SYNE_TUNE),
-    "syne-tune ehvi": Entry("Syne Tune, EHVI", partial(Peer, "syne-tune ehvi"), package=SYNE_TUNE),
+    "syne-tune ehvi": Entry("Syne Tune, EHVI", partial(Peer, "syne-tune ehvi"), slow=True, package=SYNE_TUNE),
     "syne-tune mo-asha": Entry("Syne Tune, MO-ASHA", partial(Peer, "syne-tune mo-asha"), stops=True, package=SYNE_TUNE),
-    "neps bo": Entry("NePS, EHVI", partial(Peer, "neps bo"), package=NEPS),
+    "neps bo": Entry("NePS, EHVI", partial(Peer, "neps bo"), slow=True, package=NEPS),
     "neps mo-asha": Entry("NePS, MO-ASHA", partial(Peer, "neps mo-asha"), stops=True, package=NEPS),
     "neps mo-hyperband": Entry("NePS, MO-Hyperband", partial(Peer, "neps mo-hyperband"), stops=True, package=NEPS),
-    "neps primo": Entry("NePS, PriMO", partial(Peer, "neps primo"), stops=True, package=NEPS),
+    "neps primo": Entry("NePS, PriMO", partial(Peer, "neps primo"), stops=True, slow=True, package=NEPS),
 }
 """All methods, by the name that `--only` takes."""
 

@@ -67,7 +67,7 @@ def summary(rows: Mapping[str, Floats]) -> dict[str, dict[str, Any]]:
         bands = np.percentile(medians[name], LEVEL, axis=0)
         found[name] = {
             "repetitions": len(traces),
-            "after": {n: [round(float(x[n - 1]), 4) for x in (bands[0], middle, bands[1])] for n in at},
+            "after": {str(n): [round(float(x[n - 1]), 4) for x in (bands[0], middle, bands[1])] for n in at},
         }
         if RANDOM in rows:
             goals = medians[RANDOM][:, -1]
