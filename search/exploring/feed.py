@@ -47,6 +47,8 @@ class SearchFeed:
         )
         self.sampler.restore(known.history)
         self.nets, self.ended, self.seconds = known.nets, known.ended, known.seconds
+        self.costs: dict[str, tuple[float, ...]] = {}
+        """Values of the objectives that are known before training, by network: counting one takes a while."""
         self.proposals = {self._spec(p.net, p.seed).key: p for p, _ in known.history}
         self.begun = sum(1 for _, end in known.history if end is None or end.status != "infeasible")
         self.queue = deque(known.unfinished)
@@ -162,12 +164,18 @@ class SearchFeed:
         # By epoch, because a resumed trial reports earlier epochs again.
         spent = self.spent.setdefault(epoch.key, {})
         spent[epoch.epoch] = epoch.seconds
-        values = (epoch.validation_error, *costs(self.running[epoch.key].architecture, self.study.objectives))
-        reason = self.rungs.judge(epoch.key, epoch.epoch, values)
+        if epoch.epoch not in self.rungs:
+            return None
+        error = epoch.validation_error
+        reason = self.rungs.judge(epoch.key, epoch.epoch, (error, *self._costs(self.running[epoch.key].architecture)))
         if reason is None:
             return None
-        error, seconds = epoch.validation_error, sum(spent.values())
-        return Finished(epoch.key, "pruned", reason, validation_error=error, seconds=seconds)
+        return Finished(epoch.key, "pruned", reason, validation_error=error, seconds=sum(spent.values()))
+
+    def _costs(self, net: Architecture) -> tuple[float, ...]:
+        if net.key not in self.costs:
+            self.costs[net.key] = costs(net, self.study.objectives)
+        return self.costs[net.key]
 
     def _finish(self, end: Finished) -> None:
         spec = self._forget(end.key)
@@ -207,8 +215,8 @@ class SearchFeed:
         """Yield (key, epoch, values) of the stored epochs that the stopping rule has judged."""
         curves = self.store.curves()
         for key, epoch, error in zip(curves["key"], curves["epoch"], curves["validation_error"], strict=True):
-            if key in self.proposals:
-                yield key, int(epoch), (float(error), *costs(self.proposals[key].net, self.study.objectives))
+            if key in self.proposals and epoch in self.rungs:
+                yield key, int(epoch), (float(error), *self._costs(self.proposals[key].net))
 
     def _describe(self, key: str) -> Lookup:
         return lookup_of(self.nets[key])

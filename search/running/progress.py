@@ -48,8 +48,13 @@ class Progress:
         self.running: dict[str, Epoch | None] = {}
         self.together: dict[str, int] = {}
         """How many trials train together with a trial, itself included, by key."""
-        self.done_before: dict[str, float] = {}
-        """The fraction of a trial that earlier sessions did, by key."""
+        self.begun: set[str] = set()
+        """Trials that have started in this session."""
+        # Sums, because adding up all trials at every end takes longer the more there are.
+        self.done_before = 0.0
+        """The trials that earlier sessions did, in parts of trials, of those that have started in this session."""
+        self.parts = 0.0
+        """The trials that are done of those that are running, in parts of trials."""
         self.last_heard: dict[str, float] = {}
         """When a running trial reported last, by key."""
         self.longest_pause = 0.0
@@ -85,12 +90,13 @@ class Progress:
         self._note_time(event)
         match event:
             case Started():
-                self.running[event.key] = None
+                self._note_part(event.key, None)
                 self.together[event.key] = event.together
                 # Only at the first start in this session: a restart after a lost worker resumes this session's work.
-                self.done_before.setdefault(event.key, self._fraction(event))
+                self.done_before += 0.0 if event.key in self.begun else self._fraction(event)
+                self.begun.add(event.key)
             case Epoch():
-                self.running[event.key] = event
+                self._note_part(event.key, event)
                 self._update_best(event.validation_error, event.key)
             case Notice(host=""):
                 if not event.once or event.text not in self.once_shown:
@@ -102,7 +108,8 @@ class Progress:
                     self.machine_lines.append(line)
                     self.say(line)
             case Finished():
-                self.running.pop(event.key, None)
+                self._note_part(event.key, None)
+                self.running.pop(event.key)
                 self.ended[event.status] += 1
                 self.say(self._line(event))
 
@@ -147,6 +154,11 @@ class Progress:
         """Return which fraction of its trial an event is at."""
         return event.step / self.lengths.get(event.key, self.steps)
 
+    def _note_part(self, key: str, epoch: Epoch | None) -> None:
+        """Note the last epoch of a running trial; None if it is at its start, or has ended."""
+        before, self.running[key] = self.running.get(key), epoch
+        self.parts += (self._fraction(epoch) if epoch else 0.0) - (self._fraction(before) if before else 0.0)
+
     def _name(self, key: str) -> str:
         return self.names.get(key, key)
 
@@ -166,9 +178,8 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Return the time left at this session's speed, or None before one is known. Parts of trials count."""
-        parts = sum(self._fraction(epoch) for epoch in self.running.values() if epoch)
-        done = self.ended.total() + parts - sum(self.done_before.values())
-        remaining = self.total - self.already - self.ended.total() - parts
+        ended = self.ended.total() + self.parts
+        done, remaining = ended - self.done_before, self.total - self.already - ended
         return (self.clock() - self.began) / done * remaining if done > 0.01 else None
 
     def render(self) -> Text:

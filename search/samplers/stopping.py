@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import inf, isfinite
 from typing import Annotated, Literal
 
@@ -98,12 +99,14 @@ class MoAsha(HalvingKind):
     def place(self, own: Values, others: Sequence[Values]) -> int:
         import numpy as np
 
-        from search.fronts.dominance import crowding, ranks
+        from search.fronts.dominance import crowding, distinct, ranks
 
-        if not _finite(own):
+        if not all(map(isfinite, own)):
             return len(others)
+        # From one flat iterator: numpy takes much longer to read a list of thousands of tuples.
+        known = np.fromiter(chain.from_iterable([*others, own]), float).reshape(-1, len(own))
         # Distinct and sorted: equal trials get equal distances, and no distance depends on the order of arrival.
-        points, times = np.unique([*filter(_finite, others), own], axis=0, return_counts=True)
+        points, times = distinct(known[np.isfinite(known).all(axis=1)])
         rank, is_own = ranks(points), (points == own).all(axis=1)
         front = rank == rank[is_own]
         distances = crowding(points[front])
@@ -117,10 +120,6 @@ STOPPING: dict[str, type[StoppingKind]] = kinds(StoppingKind, globals())
 AnyStopping = Annotated[StoppingKind, OneOf(STOPPING)]
 
 
-def _finite(values: Values) -> bool:
-    return all(map(isfinite, values))
-
-
 class Rungs:
     """The rungs of one search, with the trials that reached each.
 
@@ -132,9 +131,13 @@ class Rungs:
         self.recorded: dict[int, dict[str, Values]] = {rung: {} for rung in rule.rungs(epochs)}
         self.verdicts: dict[tuple[str, int], str | None] = {}
 
+    def __contains__(self, epoch: int) -> bool:
+        """Whether trials are judged at this epoch."""
+        return epoch in self.recorded
+
     def judge(self, key: str, epoch: int, values: Values) -> str | None:
         """Return why the trial stops at this epoch, or None if it continues. NaN and infinities rank last."""
-        if epoch not in self.recorded:
+        if epoch not in self:
             return None
         if (key, epoch) not in self.verdicts:
             self._record(key, epoch, values)
@@ -147,7 +150,7 @@ class Rungs:
         Stopped trials are not affected: they are stored as pruned and do not run again.
         """
         for key, epoch, values in rows:
-            if epoch in self.recorded and (key, epoch) not in self.verdicts:
+            if epoch in self and (key, epoch) not in self.verdicts:
                 self._record(key, epoch, values)
                 self.verdicts[key, epoch] = None
 

@@ -41,6 +41,14 @@ class Claims:
         self._engine, self.clock = engine, clock
         self.driver = new_driver()
         self.lease = LEASE_SECONDS
+        # After a power cut no driver of an SQLite file is alive, so nobody needs its claims. Those of a server's other
+        # drivers can be.
+        self._wait_for_disk = engine.dialect.name != "sqlite"
+        # Built once: building a statement takes longer than executing it.
+        some = trials.c.key.in_(sql.bindparam("keys", expanding=True)) & trials.c.status.not_in(FINISHED)
+        me, job = sql.bindparam("me"), sql.func.coalesce(sql.bindparam("name"), trials.c.job)
+        self._take = trials.update().where(some & _not_held_by_others(me)).values(owner=me, job=job)
+        self._held = sql.select(trials.c.key).where(some & (trials.c.owner == me))
         self._last_beats: dict[str, tuple[int, float]] = {}
         """By other driver: its latest heartbeat count, and when this driver first saw that count."""
         self._count, self._joined = 0, False
@@ -54,15 +62,12 @@ class Claims:
             job: the name of the job that the trials become part of; without it, they keep their job.
         """
         wanted, held = list(keys), set[str]()
-        values = {"owner": self.driver} | ({"job": job} if job else {})
-        with database.writing(self._engine, one_at_a_time=True) as connection:
+        with database.writing(self._engine, one_at_a_time=True, wait_for_disk=self._wait_for_disk) as connection:
             self._heartbeat(connection)
             for begun in range(0, len(wanted), KEYS_PER_STATEMENT):
-                some = trials.c.key.in_(wanted[begun : begun + KEYS_PER_STATEMENT]) & trials.c.status.not_in(FINISHED)
-                connection.execute(trials.update().where(some & self._unclaimed()).values(values))
-                held |= set(
-                    connection.execute(sql.select(trials.c.key).where(some & (trials.c.owner == self.driver))).scalars()
-                )
+                which = {"keys": wanted[begun : begun + KEYS_PER_STATEMENT], "me": self.driver}
+                connection.execute(self._take, which | {"name": job})
+                held |= set(connection.execute(self._held, which).scalars())
         return held
 
     def reclaim(self, *, alone: bool = False) -> int:
@@ -105,7 +110,7 @@ class Claims:
 
     def heartbeat(self) -> None:
         """Increase this driver's heartbeat count."""
-        with database.writing(self._engine) as connection:
+        with database.writing(self._engine, wait_for_disk=False) as connection:
             self._heartbeat(connection)
 
     def require_sole_driver(
@@ -167,14 +172,19 @@ class Claims:
 
     def _unclaimed(self) -> sql.ColumnElement[bool]:
         """Condition: no other living driver holds the trial."""
-        others = sql.select(drivers.c.name).where(drivers.c.name != self.driver)
-        return trials.c.owner.is_(None) | trials.c.owner.not_in(others)
+        return _not_held_by_others(sql.literal(self.driver))
 
     def _unclaim(self, connection: sql.Connection, which: sql.ColumnElement[bool]) -> int:
         unfinished = trials.c.status.not_in(FINISHED) & which
         connection.execute(trials.update().where(unfinished & trials.c.owner.is_not(None)).values(owner=None))
         begun = trials.c.owner.is_(None) & (trials.c.status == "running")
         return connection.execute(trials.update().where(begun).values(status="waiting")).rowcount
+
+
+def _not_held_by_others(me: sql.ColumnElement[str]) -> sql.ColumnElement[bool]:
+    """Condition: no living driver but this one holds the trial."""
+    others = sql.select(drivers.c.name).where(drivers.c.name != me)
+    return trials.c.owner.is_(None) | trials.c.owner.not_in(others)
 
 
 def new_driver() -> str:

@@ -152,10 +152,14 @@ class Store:
         return self._writer.write(events)
 
     def propose(self, spec: TrialSpec, proposal: Mapping[str, Any]) -> None:
-        """Store a trial that a sampler proposed, with the proposal; add the trial if it is not stored yet."""
+        """Store a trial that a sampler proposed, with the proposal; add the trial if it is not stored yet.
+
+        This does not wait for the disk: what follows from a proposal is stored after it, so a power cut that takes the
+        proposal takes that too, and the search proposes again.
+        """
         asked = {"proposal": dict(proposal), "aside": False}
         insert = self._insert(trials).values(_row(spec) | asked)
-        with database.writing(self.engine) as connection:
+        with database.writing(self.engine, wait_for_disk=False) as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=asked))
 
     def remove_unstarted(self, keys: Collection[str]) -> None:

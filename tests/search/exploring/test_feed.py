@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from power import watched
 
 from resnet_space import complexity
 from search.data import Images
@@ -21,7 +22,7 @@ from search.files.folder import RunFolder
 from search.fronts.front import front
 from search.running.progress import Progress
 from search.store.store import Store
-from search.trials.events import Epoch, Event, Finished, Started
+from search.trials.events import FINISHED, Epoch, Event, Finished, Started
 from search.trials.record import TrialRecord
 from search.trials.trial import TrialSpec
 
@@ -174,6 +175,27 @@ def test_an_interrupted_search_resumes_as_if_undisturbed(
     drive(explore(wanted, digits, store))
     ends = [(r.key, r.status, r.reason, r.proposal) for r in whole.records()]
     assert [(r.key, r.status, r.reason, r.proposal) for r in store.records()] == ends
+    whole.close()
+
+
+@pytest.mark.parametrize("stop_after", [5, 18, 35])
+def test_a_search_resumes_after_a_power_cut_as_if_undisturbed(
+    stop_after: int, digits: Images, store: Store, tmp_path: Path
+) -> None:
+    wanted = study(sampler="local", stopping={"kind": "mo_asha", "grace": 1}, confirm=1)
+    (tmp_path / "whole").mkdir()
+    whole = Store.at(tmp_path / "whole")
+    drive(explore(wanted, digits, whole))
+    with watched(store, tmp_path / "after") as disk:
+        drive(explore(wanted, digits, store), stop_after=stop_after)
+    left = disk.cut()
+    ended = [record for record in store.records() if record.status in FINISHED]
+    assert [record for record in left.records() if record.status in FINISHED] == ended, "no end is lost"
+    assert len(left.curves()) < len(store.curves()), "epochs are"
+    drive(explore(wanted, digits, left))
+    ends = [(r.key, r.status, r.reason, r.proposal) for r in whole.records()]
+    assert [(r.key, r.status, r.reason, r.proposal) for r in left.records()] == ends
+    left.close()
     whole.close()
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from clocks import Clock
+from power import watched
 
 from resnet_space.errors import InputError
 from search.store import event_writer
@@ -228,6 +230,23 @@ def test_drivers_that_claim_at_the_same_time_never_get_the_same_trial(
         thread.join()
     assert sorted(taken) == sorted(spec.key for spec in specs)
     assert {record.attempts for record in stores[0].records()} == {1}
+
+
+def test_what_nobody_needs_after_a_power_cut_does_not_wait_for_the_disk(tmp_path: Path, specs: list[TrialSpec]) -> None:
+    """No driver of a file is alive then, so that all trials are free; a search proposes again."""
+    store = Store.at(tmp_path)
+    with watched(store, tmp_path / "after") as disk:
+        store.add(specs)
+        assert (disk.transactions, disk.waited) == (1, 1)
+        store.claims.heartbeat()
+        store.claim([specs[0].key])
+        store.propose(specs[1], {"number": 0})
+        assert (disk.transactions, disk.waited) == (4, 1)
+    left = disk.cut()
+    assert {record.status for record in left.records()} == {"waiting"}
+    assert left.claim([spec.key for spec in specs]) == {spec.key for spec in specs}
+    left.close()
+    store.close()
 
 
 def test_of_two_ends_reported_at_the_same_time_one_is_stored(driver: Open, trial: Trial) -> None:
