@@ -49,6 +49,7 @@ BENCHMARKS = (
     Benchmark("start", 9),
     Benchmark("side_by_side", 10),
     Benchmark("growth", 11),
+    Benchmark("events", 11),
     Benchmark("headline", 12, quick=False),
     Benchmark("verdicts", 13),
 )

@@ -11,11 +11,7 @@ import sqlalchemy as sql
 from search.store import database
 from search.store.claims import KEYS_PER_STATEMENT
 from search.store.tables import epochs, predictions, probes, trials
-from search.trials.events import FINISHED, Epoch, Event, Finished, Notice, Probe, Started
-
-TOLD_AGAIN = (Epoch, Notice)
-"""Events that need not wait for the disk: a notice is not stored, and a resumed trial reports all of its epochs again,
-those of its checkpoint too. All other events happen once."""
+from search.trials.events import FINISHED, Epoch, Event, Finished, Probe, Started
 
 Row = Mapping[str, Any]
 
@@ -50,7 +46,7 @@ class EventWriter:
         if not events:
             return []
         keys = sorted({event.key for event in events})
-        wait_for_disk = not all(isinstance(event, TOLD_AGAIN) for event in events)
+        wait_for_disk = any(map(_happens_once, events))
         with database.writing(self._engine, one_at_a_time=len(keys) > 1, wait_for_disk=wait_for_disk) as connection:
             new = _before_their_ends(events, self._read_statuses(connection, keys))
             ends = [event for event in new if isinstance(event, Finished)]
@@ -84,6 +80,17 @@ class EventWriter:
         insert = database.insert(self._engine, table)
         changes = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
         return insert.on_conflict_do_update(index_elements=table.primary_key.columns, set_=changes)
+
+
+def _happens_once(event: Event) -> bool:
+    """Whether an event must be on disk before anyone acts on it, because nothing can tell it again.
+
+    The others can be lost by a power cut: a resumed trial reports all of its epochs again, those of its checkpoint too,
+    a search refuses an infeasible network again, and notices are not stored.
+    """
+    if isinstance(event, Finished):
+        return event.status != "infeasible"
+    return isinstance(event, Started | Probe)
 
 
 def _before_their_ends(events: Iterable[Event], statuses: Mapping[str, str]) -> list[Event]:

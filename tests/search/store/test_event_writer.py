@@ -105,7 +105,7 @@ def test_only_epochs_and_notices_are_stored_without_waiting_for_the_disk(store: 
         [epoch(key, 3)],
         [Probe(key, 3, [0.5], [1.0], [2.0], [0.0])],
         [epoch(key, 4), complete(key)],
-        [epoch(specs[1].key)],
+        [Finished(specs[1].key, "infeasible", "macs <= 1e6")],
     ):
         store.write(events)
     assert asked == ["off", "off", "on", "off", "on", "on", "on", "off"]
