@@ -80,7 +80,7 @@ def test_nothing_is_stored_of_events_of_which_one_is_wrong(store: Store, specs: 
     assert store.curves().empty
 
 
-def test_only_epochs_and_notices_are_stored_without_waiting_for_the_disk(store: Store, specs: list[TrialSpec]) -> None:
+def test_only_what_is_told_again_is_stored_without_waiting_for_the_disk(store: Store, specs: list[TrialSpec]) -> None:
     """The rest of a transaction waits with what cannot be told again."""
     store.add(specs)
     key = specs[0].key
