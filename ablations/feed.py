@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from functools import cache
 from itertools import pairwise
 
 from ablations.adjustments import unadjusted
@@ -17,7 +18,7 @@ from search.running.progress import Progress
 from search.running.share import Share
 from search.store.store import Store
 from search.training.jobs import PastJobs, make_jobs
-from search.trials.events import FINISHED, Event, Finished
+from search.trials.events import Event, Finished
 from search.trials.record import TrialRecord
 from search.trials.trial import Job, TrialSpec
 
@@ -45,6 +46,8 @@ class AblationFeed:
         self.requested = {spec.key for spec in plan.first}
         self.known_at_start = {record.key for record in store.records()}
         """Trials that the progress counts from the start: in a resumed run, trials of later analyses are stored."""
+        self.records: dict[str, TrialRecord] = {}
+        """Trials that have ended, as they were read from the store: reading all of them again takes long."""
         self.running: set[str] = set()
         self.results_changed = True
         """Whether a trial has ended, here or in another driver, since the last check for more trials."""
@@ -112,6 +115,8 @@ class AblationFeed:
         self.results_changed = False
         wanted = self._wanted()
         more = [spec for key, spec in wanted.items() if key not in self.requested]
+        if not more:
+            return
         self.requested |= wanted.keys()
         self.store.add(more)
         self.pending = self._unfinished(more)
@@ -120,34 +125,37 @@ class AblationFeed:
     def _wanted(self) -> dict[str, TrialSpec]:
         """All trials that the results need so far, by key."""
         plan, study = self.plan, self.plan.study
-        records = [record for record in self.store.records() if record.key in plan.trials]
-        ended = {record.key for record in records if record.status in FINISHED}
+        ended = self.store.ended()
         wanted = {spec.key: spec for spec in plan.first}
         planned = [study.resolved_contrast(contrast, plan.architectures) for contrast in study.planned.compare]
-        found, still_open, all_known = self._outcomes(records), planned, True
+        # Once at most, and only if an analysis has all of its results: most ends of trials complete none.
+        outcomes = cache(lambda: self._outcomes(ended))
+        still_open, all_known = planned, True
         # Censored trials rank after those of all other arms.
-        joint = study.planned.joint or any(measure.until for measure in found)
+        joint = study.planned.joint or any(measure.until for measure in study.planned.measures)
         for seeds, next_seeds in pairwise(study.analyses):
-            analyses = Analyses(study, {measure: each.first(seeds) for measure, each in found.items()})
             all_known = all_known and wanted.keys() <= ended
-            if all_known:
-                still_open = open_contrasts(analyses, planned)
-            elif joint:
+            known = planned if all_known else []
+            if not all_known and not joint:
+                known = [each for each in still_open if ended.issuperset(self._keys(sides(each), range(seeds)))]
+            if not known:
                 break
-            else:
-                known = [contrast for contrast in still_open if ended.issuperset(self._keys(contrast, seeds))]
-                still_open = surely_open(analyses, known)
+            analyses = Analyses(study, {measure: each.first(seeds) for measure, each in outcomes().items()})
+            still_open = (open_contrasts if all_known else surely_open)(analyses, known)
             arms = dict.fromkeys(arm for contrast in still_open for arm in reversed(sides(contrast)))
-            more = [plan.spec(plan.architectures[arm], seed) for seed in range(seeds, next_seeds) for arm in arms]
-            wanted |= {spec.key: spec for spec in more}
+            wanted |= {key: plan.trials[key] for key in self._keys(arms, range(seeds, next_seeds))}
         return wanted
 
-    def _keys(self, contrast: Contrast, seeds: int) -> list[str]:
-        """The keys of the trials that an analysis of a contrast with this number of seeds needs."""
-        plan = self.plan
-        return [plan.spec(plan.architectures[arm], seed).key for arm in sides(contrast) for seed in range(seeds)]
+    def _keys(self, arms: Collection[str], seeds: Iterable[int]) -> list[str]:
+        """The keys of the trials of these arms with each of these seeds, in running order."""
+        nets = [self.plan.architectures[arm].key for arm in arms]
+        return [self.plan.identity.key(net, seed) for seed in seeds for net in nets]
 
-    def _outcomes(self, records: Sequence[TrialRecord]) -> Mapping[Measure, Outcomes]:
+    def _outcomes(self, ended: Set[str]) -> Mapping[Measure, Outcomes]:
+        # A failed trial can be tried again by another driver; all others have ended for good.
+        new = [key for key in ended & self.plan.trials.keys() if key not in self.records]
+        self.records |= {record.key: record for record in self.store.records(new) if record.status != "failed"}
+        records = self.records.values()
         study, nets = self.plan.study, self.plan.architectures
         curves = self.store.curves() if any(measure.curve for measure in study.planned.measures) else None
 

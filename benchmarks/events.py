@@ -3,7 +3,7 @@
 There are no workers: a loop hands out jobs and reports synthetic events, in turns as from 100 workers that train at the
 same time: a start, ten epochs and an end per trial. The clock runs while the driver takes events and, in an ablation,
 while it hands out jobs; what a search takes for its proposals is measured by `asking.py`. Three ways are measured in
-turns: one event at a time, each waiting for the disk, as before events were taken together; one at a time, waiting only
+turns: one event at a time, each waiting for the disk, as before; one at a time, waiting only
 if it must; and the events of all workers together, as they arrive while earlier ones are stored. Details have the CPU
 time too: a disk that other programs use takes several times as long.
 """

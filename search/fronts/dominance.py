@@ -53,16 +53,6 @@ def ranks(values: ArrayLike) -> Indices:
     return np.asarray(moocore.pareto_rank(_points(values)), dtype=np.intp)
 
 
-def distinct(points: Floats) -> tuple[Floats, Indices]:
-    """Return the distinct rows of points, shape (n, m), in ascending order, and how often each occurs.
-
-    This is `numpy.unique(points, axis=0, return_counts=True)`, which takes several times as long.
-    """
-    rows = points[np.lexsort(points.T[::-1])]
-    first = np.flatnonzero(np.r_[True, (rows[1:] != rows[:-1]).any(axis=1)])
-    return rows[first], np.diff(np.r_[first, len(rows)])
-
-
 def crowding(values: ArrayLike) -> Floats:
     """Return each point's crowding distance, shape (n,): sum over objectives of (next - previous) / range on its front.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from search.store.store import Store
-from search.trials.events import FINISHED, Event
+from search.trials.events import Event
 from search.trials.trial import Job
 
 
@@ -49,6 +49,6 @@ Runner = Callable[[Feed], None]
 
 def unfinished(jobs: Sequence[Job], store: Store) -> list[Job]:
     """Return the jobs reduced to their unfinished trials, without jobs that have none."""
-    done = {record.key for record in store.records() if record.status in FINISHED}
+    done = store.ended()
     left = [tuple(spec for spec in job.trials if spec.key not in done) for job in jobs]
     return [job.model_copy(update={"trials": trials}) for job, trials in zip(jobs, left, strict=True) if trials]

@@ -99,19 +99,19 @@ class MoAsha(HalvingKind):
     def place(self, own: Values, others: Sequence[Values]) -> int:
         import numpy as np
 
-        from search.fronts.dominance import crowding, distinct, ranks
+        from search.fronts.dominance import crowding, ranks
 
         if not all(map(isfinite, own)):
             return len(others)
         # From one flat iterator: numpy takes much longer to read a list of thousands of tuples.
         known = np.fromiter(chain.from_iterable([*others, own]), float).reshape(-1, len(own))
+        known = known[np.isfinite(known).all(axis=1)]
+        rank = ranks(known)
         # Distinct and sorted: equal trials get equal distances, and no distance depends on the order of arrival.
-        points, times = distinct(known[np.isfinite(known).all(axis=1)])
-        rank, is_own = ranks(points), (points == own).all(axis=1)
-        front = rank == rank[is_own]
-        distances = crowding(points[front])
-        not_worse = distances >= distances[is_own[front]]
-        return int(times[rank < rank[is_own]].sum() + times[front][not_worse].sum()) - 1
+        front, times = np.unique(known[rank == rank[-1]], axis=0, return_counts=True)
+        distances = crowding(front)
+        not_worse = distances >= distances[(front == own).all(axis=1)]
+        return int((rank < rank[-1]).sum() + times[not_worse].sum()) - 1
 
 
 STOPPING: dict[str, type[StoppingKind]] = kinds(StoppingKind, globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from search.store.status import RunStatus
 from search.store.tables import ADDED, OPTIONAL, about, epochs, metadata, predictions, probes, trials
 from search.store.tables import RESULTS as RESULTS
 from search.store.tables import SCHEMA as SCHEMA
-from search.trials.events import Event, Probe
+from search.trials.events import FINISHED, Event, Probe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,10 +191,19 @@ class Store:
         from search.trials.record import TrialRecord
 
         query = sql.select(*(self._column(field.name) for field in fields(TrialRecord))).order_by(trials.c.key)
+        queries = [query]
+        if keys is not None:
+            wanted = sorted(set(keys))
+            queries = [query.where(trials.c.key.in_(some)) for some in _batches(wanted)]
         with database.reading(self.engine) as connection:
-            rows = connection.execute(query).mappings().all()
-            wanted = None if keys is None else set(keys)
-            return database.validated(TrialRecord, (row for row in rows if wanted is None or row["key"] in wanted))
+            rows = (row for each in queries for row in connection.execute(each).mappings())
+            return database.validated(TrialRecord, rows)
+
+    def ended(self) -> set[str]:
+        """Return the keys of finished trials."""
+        with database.reading(self.engine) as connection:
+            query = sql.select(trials.c.key).where(trials.c.status.in_(FINISHED))
+            return {str(key) for key in connection.execute(query).scalars()}
 
     def frame(self) -> pd.DataFrame:
         """Return one row per trial, without its spec."""
@@ -243,12 +252,10 @@ class Store:
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the descriptions of networks, by their keys."""
         found: dict[str, dict[str, Any]] = {}
-        wanted = list(keys)
+        query = sql.select(trials.c.architecture, trials.c.spec)
         with database.reading(self.engine) as connection:
-            # In batches: databases limit the number of parameters.
-            for begun in range(0, len(wanted), KEYS_PER_STATEMENT):
-                some = trials.c.architecture.in_(wanted[begun : begun + KEYS_PER_STATEMENT])
-                for key, spec in connection.execute(sql.select(trials.c.architecture, trials.c.spec).where(some)):
+            for some in _batches(list(keys)):
+                for key, spec in connection.execute(query.where(trials.c.architecture.in_(some))):
                     found.setdefault(key, dict(spec["architecture"]))
         return found
 
@@ -278,15 +285,13 @@ class Store:
 
         Trials without them are left out: incomplete ones, and those that an earlier version trained.
         """
-        found, wanted = dict[str, bytes](), list(keys)
+        found = dict[str, bytes]()
         with database.reading(self.engine) as connection:
             if not sql.inspect(connection).has_table(predictions.name):
                 return found
-            for begun in range(0, len(wanted), KEYS_PER_STATEMENT):
-                some = predictions.c.key.in_(wanted[begun : begun + KEYS_PER_STATEMENT])
-                found |= {
-                    str(key): bytes(content) for key, content in connection.execute(sql.select(predictions).where(some))
-                }
+            for some in _batches(list(keys)):
+                query = sql.select(predictions).where(predictions.c.key.in_(some))
+                found |= {str(key): bytes(content) for key, content in connection.execute(query)}
         return found
 
     def _read_schemas(self, new: bool) -> set[Any]:
@@ -324,6 +329,12 @@ class Store:
 
     def _insert(self, table: sql.Table) -> Any:
         return database.insert(self.engine, table)
+
+
+def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the keys in batches, because databases limit the number of parameters of a statement."""
+    for begun in range(0, len(keys), KEYS_PER_STATEMENT):
+        yield keys[begun : begun + KEYS_PER_STATEMENT]
 
 
 def _missing_columns(connection: sql.Connection) -> tuple[str, ...]:
