@@ -46,7 +46,8 @@ class Claims:
         self._wait_for_disk = engine.dialect.name != "sqlite"
         # Built once: building a statement takes longer than executing it.
         some = trials.c.key.in_(sql.bindparam("keys", expanding=True)) & trials.c.status.not_in(FINISHED)
-        me, job = sql.bindparam("me"), sql.func.coalesce(sql.bindparam("name"), trials.c.job)
+        me: sql.BindParameter[str] = sql.bindparam("me")
+        job: Any = sql.func.coalesce(sql.bindparam("name"), trials.c.job)
         self._take = trials.update().where(some & _not_held_by_others(me)).values(owner=me, job=job)
         self._held = sql.select(trials.c.key).where(some & (trials.c.owner == me))
         self._last_beats: dict[str, tuple[int, float]] = {}
