@@ -204,13 +204,13 @@ class Group:
 
     def logits(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return each member's logits (n, classes) for its own images (n, C, H, W)."""
-        x = torch.cat(list(images), 1).contiguous(memory_format=self.layout)
+        x = (images[0] if self.alone else torch.cat(list(images), 1)).contiguous(memory_format=self.layout)
         self.whole = self.whole or x.shape
         # Not for the smaller last batch of an epoch: compiling again takes longer, and code for any size is slower.
         forward = self.compiled if x.shape == self.whole else self.model
         with self.for_all.forward(x.device):
             logits = forward(x)
-        return logits.chunk(len(self.members), dim=1)
+        return [logits] if self.alone else logits.chunk(len(self.members), dim=1)
 
     def draw_on(self) -> None:
         """Restore the members' generator states. A single member draws from torch's global generator."""

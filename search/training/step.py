@@ -54,17 +54,19 @@ def step(group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str) 
     """Take one optimiser step on one batch per member, at the optimiser's learning rate."""
     with autocast(group.recipe, device):
         logits = group.logits(xs)
-        losses = torch.stack([functional.cross_entropy(out, y) for out, y in zip(logits, ys, strict=True)])
-    group.optimizer.zero_grad(set_to_none=True)
-    # Each network gets the gradient of its own loss, because the sum does not mix networks.
-    losses.sum().backward()  # type: ignore[no-untyped-call]
+        losses = [functional.cross_entropy(out, y) for out, y in zip(logits, ys, strict=True)]
+    # As `optimizer.zero_grad`, which takes longer than some layers.
+    for weight in group.weights:
+        weight.grad = None
+    # Each network gets the gradient of its own loss.
+    torch.autograd.backward(losses)
     for weight in group.weights:
         if weight.grad is None:
             # A branch that this batch skipped: its gradient is zero, and its momentum still applies.
             weight.grad = torch.zeros_like(weight)
     group.optimizer.step()
     wrong = torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, ys, strict=True)])
-    return losses.detach(), wrong
+    return torch.stack(losses).detach(), wrong
 
 
 class EagerStepper:
