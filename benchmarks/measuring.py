@@ -9,11 +9,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from search.files.atomic import write_text
 from search.machine.session import commit, machine, versions
@@ -22,7 +22,9 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 
 ROUNDS = 5
-"""The least number of measurements of each side."""
+"""The usual number of measurements of each side."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,21 @@ class Measured:
         return f"{self.case}: {formatted(self.value, self.unit)}{spread}{goal}"
 
 
-def in_turns(*sides: Callable[[], float], rounds: int = ROUNDS, warm_up: int = 1) -> list[tuple[float, ...]]:
-    """Measure the sides alternately, so that other load slows all of them; return one tuple of values per round.
+def in_turns(*sides: Callable[[], Found], rounds: int = ROUNDS, warm_up: int = 1) -> list[tuple[Found, ...]]:
+    """Return all rounds of `each_round`."""
+    return [*each_round(*sides, rounds=rounds, warm_up=warm_up)]
+
+
+def each_round(*sides: Callable[[], Found], rounds: int = ROUNDS, warm_up: int = 1) -> Iterator[tuple[Found, ...]]:
+    """Measure the sides alternately, so that other load slows all of them; yield one tuple of values per round.
 
     Each round starts with another side, so that none always follows the same one. Warm-up rounds are left out.
     """
-    found = []
     for number in range(warm_up + rounds):
         order = [*range(number % len(sides), len(sides)), *range(number % len(sides))]
         results = {place: sides[place]() for place in order}
-        found.append(tuple(results[place] for place in range(len(sides))))
-    return found[warm_up:]
+        if number >= warm_up:
+            yield tuple(results[place] for place in range(len(sides)))
 
 
 def ratio(
@@ -99,29 +105,36 @@ def formatted(value: float, unit: str) -> str:
     return number + ("" if unit in ("x", "%") else " ") + unit
 
 
-def main(measure: Callable[[bool], Iterable[Measured]], *, number: int, about: str, gpu: bool = False) -> None:
+def main(
+    measure: Callable[..., Iterable[Measured]], *, number: int, about: str, gpu: bool = False, rounds: int | None = None
+) -> None:
     """Run a benchmark's command line, `[--quick] [--out FILE]`: print one line per case, write a file of all so far.
 
-    `measure(quick)` yields the cases: fewer and smaller ones if quick. `number` is that of the goal; `about` is the
-    docstring of the script, whose first line is its question in the table.
+    `measure(quick)` yields the cases: fewer and smaller ones if quick. A case that is yielded again, with more rounds,
+    replaces the earlier one. `number` is that of the goal; `about` is the docstring of the script, whose first line is
+    its question in the table. With `rounds`, there is an option `--rounds`, by default that number or 1 if quick, and
+    `measure(quick, rounds)` is called.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases")
     parser.add_argument("--out", type=Path, help="file to write")
+    if rounds:
+        parser.add_argument("--rounds", type=int, help=f"measurements of each side; {rounds} by default, 1 if quick")
     given = parser.parse_args()
+    chosen = [given.rounds or (1 if given.quick else rounds)] if rounds else []
     script = Path(sys.argv[0]).stem
     # A committed file contains complete measurements only, so --quick writes none by default.
     out = given.out or (None if given.quick else RESULTS / f"{script}.json")
-    found: list[Measured] = []
+    found: dict[str, Measured] = {}
 
     def keep(*, finished: bool) -> None:
         if out and found:
-            facts = result_facts(found, number, about, script, gpu) | {"finished": finished}
+            facts = result_facts(found.values(), number, about, script, gpu) | {"finished": finished}
             write_text(out, json.dumps(facts, indent=1, allow_nan=False) + "\n")
 
-    for measured in measure(given.quick):
+    for measured in measure(given.quick, *chosen):
         print(measured, flush=True)
-        found.append(measured)
+        found[measured.case] = measured
         keep(finished=False)
     keep(finished=True)
 

@@ -1,6 +1,6 @@
 """Run the benchmarks, and print their table.
 
-    python benchmarks/run.py            all of them, about an hour; rewrites results/*.json and the table in README.md
+    python benchmarks/run.py            all of them, some hours; rewrites results/*.json and the table in README.md
     python benchmarks/run.py --quick    smaller and fewer cases, under five minutes; writes nothing
     python benchmarks/run.py --gpu      those that need a GPU, ten minutes; without Ray and without a network
     python benchmarks/run.py --table    no measurement: rewrite the table from results/
@@ -29,12 +29,16 @@ from search.files.atomic import write_text
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A script of this folder, its goal's number, whether it needs a GPU, and whether `--quick` includes it."""
+    """A script of this folder, its goal's number, whether it needs a GPU, and whether `--quick` includes it.
+
+    One that takes more than `hours` is stopped, and reported as failed.
+    """
 
     script: str
     goal: int
     gpu: bool = False
     quick: bool = True
+    hours: float = 1
 
 
 BENCHMARKS = (
@@ -50,12 +54,12 @@ BENCHMARKS = (
     Benchmark("side_by_side", 10),
     Benchmark("growth", 11),
     Benchmark("events", 11),
-    Benchmark("headline", 12, quick=False),
+    Benchmark("headline", 12, quick=False, hours=5),
     Benchmark("verdicts", 13),
 )
 
-LIMIT_S = 3600
-"""A benchmark that takes longer is stopped, and reported as failed."""
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "sve": "SVE", "asimd": "NEON"}
+"""Names of instruction sets for vectors by their flags, the widest of each kind of processor first."""
 
 BEGIN, END = "<!-- table: benchmarks/run.py -->", "<!-- end of table -->"
 
@@ -66,9 +70,9 @@ def run(benchmark: Benchmark, out: Path, *, quick: bool) -> dict[str, Any] | Non
     began = time.monotonic()
     print(f"{benchmark.script}:", file=sys.stderr, flush=True)
     try:
-        status = subprocess.run(command, stdout=sys.stderr, timeout=LIMIT_S, check=False).returncode
+        status = subprocess.run(command, stdout=sys.stderr, timeout=3600 * benchmark.hours, check=False).returncode
     except subprocess.TimeoutExpired:
-        status = f"stopped after {LIMIT_S} s"
+        status = f"stopped after {benchmark.hours:g} h"
     print(f"  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     if status or not out.is_file():
         print(f"  {benchmark.script} failed: {status}", file=sys.stderr, flush=True)
@@ -83,20 +87,24 @@ def stored_results() -> dict[str, dict[str, Any]]:
 
 def table(found: Mapping[str, Mapping[str, Any]], benchmarks: Iterable[Benchmark]) -> str:
     """Return Markdown with one row per case; a script without results has a row that says so."""
-    rows = ["| goal | measured by | case | value | least to most | goal | met |", "|---|---|---|---:|---:|---|---|"]
+    rows = [
+        "| goal | measured by | case | value | least to most | rounds | goal | met |",
+        "|---|---|---|---:|---:|---:|---|---|",
+    ]
     for benchmark in benchmarks:
         begin = f"| {benchmark.goal} | `{benchmark.script}.py` |"
         if benchmark.script not in found:
-            rows.append(f"{begin} {'needs a GPU: ' if benchmark.gpu else ''}not measured | | | | |")
+            rows.append(f"{begin} {'needs a GPU: ' if benchmark.gpu else ''}not measured | | | | | |")
             continue
         for case in found[benchmark.script]["cases"]:
             goal = Goal(**case["goal"]) if case["goal"] else None
             value, least, most = (formatted(case[name], case["unit"]) for name in ("value", "least", "most"))
             spread = f"{least} to {most}" if case["least"] != case["most"] else ""
             met = ("yes" if goal.met(case["value"]) else "**no**") if goal else ""
-            rows.append(f"{begin} {case['case']} | {value} | {spread} | {goal or ''} | {met} |")
+            rounds = case["details"].get("rounds", "")
+            rows.append(f"{begin} {case['case']} | {value} | {spread} | {rounds} | {goal or ''} | {met} |")
         if not found[benchmark.script].get("finished", True):
-            rows.append(f"{begin} was stopped before its other cases | | | | |")
+            rows.append(f"{begin} other cases: not measured | | | | | |")
     return "\n".join(rows)
 
 
@@ -106,12 +114,20 @@ def sources(found: Mapping[str, Mapping[str, Any]], benchmarks: Iterable[Benchma
     for benchmark in benchmarks:
         if facts := found.get(benchmark.script):
             machine, versions = facts["machine"], facts["versions"]
-            on = ", ".join(machine["gpus"]) or f"{machine['cpus']} CPUs"
+            on = ", ".join(machine["gpus"]) or f"{machine['cpus']} CPUs{_processor(machine.get('processor'))}"
             lines.append(
                 f"- `{benchmark.script}.py`: {facts['question']} On {on}, Python {machine['python']}, "
                 f"torch {versions['torch']}, commit {(facts['commit'] or 'unknown')[:10]}."
             )
     return "\n".join(lines)
+
+
+def _processor(facts: Mapping[str, Any] | None) -> str:
+    """Return a processor's name and its widest vectors, by which libraries choose kernels; "" if it was not stored."""
+    if not facts:
+        return ""
+    widest = next((name for flag, name in VECTORS.items() if flag in facts["isa"]), "")
+    return f" ({facts['name']}{widest and f' with {widest}'})"
 
 
 def readme(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:

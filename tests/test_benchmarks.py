@@ -4,11 +4,13 @@ import json
 import sys
 from pathlib import Path
 
+import headline
+import pandas as pd
 import pytest
 import run
 import verdicts
 from epochs_gpu import floors, floors_of_card
-from measuring import Goal, Measured, in_turns, main, median_of, ratio, result_facts
+from measuring import Goal, Measured, each_round, in_turns, main, median_of, ratio, result_facts
 from sizes import SIZES
 
 from resnet_space import preset
@@ -76,9 +78,9 @@ def test_the_table_shows_missed_goals_and_missing_measurements():
     facts = result_facts(found, 8, "How long?\n\nMore.", "fronts", gpu=False)
     facts["cases"] = [vars_of(each) for each in found]
     text = run.table({"fronts": facts}, [run.Benchmark("fronts", 8), run.Benchmark("epochs_gpu", 4, gpu=True)])
-    assert "| 8 | `fronts.py` | long | 3 s | 2 s to 4 s | at most 1 s | **no** |" in text
-    assert "| 8 | `fronts.py` | fact | 5 s |  |  |  |" in text
-    assert "| 4 | `epochs_gpu.py` | needs a GPU: not measured | | | | |" in text
+    assert "| 8 | `fronts.py` | long | 3 s | 2 s to 4 s | 3 | at most 1 s | **no** |" in text
+    assert "| 8 | `fronts.py` | fact | 5 s |  |  |  |  |" in text
+    assert "| 4 | `epochs_gpu.py` | needs a GPU: not measured | | | | | |" in text
     assert "host" not in facts["machine"]
 
 
@@ -97,11 +99,57 @@ def test_results_are_written_after_each_case_and_say_if_the_run_was_stopped(tmp_
     facts = json.loads(out.read_text())
     assert [case["case"] for case in facts["cases"]] == ["first", "second"]
     text = run.table({"steps": facts}, [run.Benchmark("steps", 1)])
-    assert "| 1 | `steps.py` | was stopped before its other cases | | | | |" in text
+    assert "| 1 | `steps.py` | other cases: not measured | | | | | |" in text
 
     monkeypatch.setattr(sys, "argv", ["steps.py", "--out", str(out)])
     main(lambda quick: [median_of("first", None, [1.0])], number=1, about="How long?")
     assert json.loads(out.read_text())["finished"] is True
+
+
+def test_a_case_with_more_rounds_replaces_the_one_with_fewer(tmp_path, monkeypatch):
+    out = tmp_path / "headline.json"
+    monkeypatch.setattr(sys, "argv", ["headline.py", "--rounds", "2", "--out", str(out)])
+
+    def measure(quick, rounds):
+        values = []
+        for value in each_round(lambda: 1.0, rounds=rounds, warm_up=0):
+            values += value
+            yield median_of("one", None, values)
+            yield median_of("other", None, values)
+            assert [case["details"]["rounds"] for case in json.loads(out.read_text())["cases"]] == [len(values)] * 2
+
+    main(measure, number=12, about="How long?", rounds=5)
+    facts = json.loads(out.read_text())
+    assert [(case["case"], case["details"]["rounds"]) for case in facts["cases"]] == [("one", 2), ("other", 2)]
+
+
+def test_the_sources_name_the_processor_and_its_widest_vectors():
+    facts = result_facts([], 1, "How long?", "steps", gpu=False)
+    facts["machine"] |= {"cpus": 2, "processor": {"name": "AMD EPYC", "isa": ["avx", "avx2", "avx512f", "fma"]}}
+    text = run.sources({"steps": facts}, [run.Benchmark("steps", 1)])
+    assert text.startswith("- `steps.py`: How long? On 2 CPUs (AMD EPYC with AVX-512), Python ")
+    facts["machine"]["processor"] = {"name": "unknown", "isa": []}
+    assert "On 2 CPUs (unknown), Python" in run.sources({"steps": facts}, [run.Benchmark("steps", 1)])
+    # Earlier results have none.
+    del facts["machine"]["processor"]
+    assert "On 2 CPUs, Python" in run.sources({"steps": facts}, [run.Benchmark("steps", 1)])
+
+
+def test_a_script_decides_by_the_interval_of_paired_differences():
+    seeds = range(5)
+    errors = pd.DataFrame(
+        {
+            headline.BASELINE: [0.02 + 0.01 * seed for seed in seeds],
+            "always worse": [0.12 + 0.01 * seed for seed in seeds],
+            "nearly equal": [0.02 + 0.01 * seed + 0.001 * (seed % 2) for seed in seeds],
+            "noise": [0.02, 0.2, 0.01, 0.3, 0.05],
+        }
+    )
+    assert headline.by_pairs(errors) == {
+        "always worse": "worse",
+        "nearly equal": "equivalent",
+        "noise": headline.OPEN,
+    }
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
