@@ -191,7 +191,7 @@ def measure(quick: bool) -> Iterator[Measured]:
             feed = resume(sampler, store, images)
             asked = {name: Counter[bool]() for name in STORAGES}
             theirs = [stock(feed, make(folder), asked[name]) for name, make in STORAGES.items()]
-            found = in_turns(asks(feed), *theirs, rounds=rounds, warm_up=1)
+            found = in_turns(asks(feed), *theirs, rounds=rounds, warm_up=0 if quick else 1)
             began = time.monotonic()
             again = resume(sampler, store, images)
             reopened = time.monotonic() - began

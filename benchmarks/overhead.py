@@ -35,7 +35,7 @@ def ours(number: int) -> Callable[[], float]:
     return seconds
 
 
-def tune(number: int) -> Callable[[], float]:
+def by_tune(number: int) -> Callable[[], float]:
     from ray import tune
 
     def trainable(config: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def tune(number: int) -> Callable[[], float]:
     return seconds
 
 
-def pool(number: int) -> Callable[[], float]:
+def by_pool(number: int) -> Callable[[], float]:
     import ray
     from ray.util import ActorPool
 
@@ -83,8 +83,8 @@ def pool(number: int) -> Callable[[], float]:
 
 
 PEERS = (
-    ("Ray Tune, which reuses its processes", tune, Goal("most", 0.3)),
-    ("Ray's ActorPool, which stores nothing", pool, Goal("most", 1)),
+    ("Ray Tune, which reuses its processes", by_tune, Goal("most", 0.3)),
+    ("Ray's ActorPool, which stores nothing", by_pool, Goal("most", 1)),
 )
 
 
