@@ -51,7 +51,7 @@ BOTH = "any"
 """The scale of a method that knows none."""
 MANY, FEW = 30, 5
 """Repetitions of a method, and of a slow one."""
-PATIENCE = 5
+PATIENCE = 3
 """A method ends when it has made this many requests for each evaluation: it proposes only known networks."""
 
 

@@ -19,7 +19,7 @@ from search.fronts.dominance import Flags, Floats, crowding, nondominated, ranks
 from search.fronts.objectives import OBJECTIVES
 from search.samplers.improvement import improvements
 from search.samplers.sampler import Experience, Outcome, Proposal
-from search.samplers.surrogate import MAX_TREE_SAMPLES, TREES, Forest, absent, censored, encoded, grow, logit
+from search.samplers.surrogate import MAX_TREE_SAMPLES, TREES, Forest, absent, censored, encoded, grow, logit, spread
 
 STARTUP_DRAWS = 4
 """Networks drawn for each startup network, to choose from by cost."""
@@ -112,7 +112,8 @@ class LocalSearch(Experience):
 
     The front F is that of each tree's predictions for the trained networks, not of their results: a lucky seed would
     hide all that is a little better than its network, as in the noisy expected improvement of Letham et al. 2019,
-    1706.07094, and Daulton et al. 2021, 2105.08195.
+    1706.07094, and Daulton et al. 2021, 2105.08195. Where costs count as they are, predictions for new networks are
+    spread by the trees' disagreement, as no tree predicts a value that it has not seen.
 
     The trees predict the logit of the error and the logarithm of the latency. The improvement counts errors and costs
     in turn as `SCALES` says. With errors as they are, going from 2 % to 1 % would never justify an expensive network;
@@ -153,16 +154,17 @@ class LocalSearch(Experience):
         if not pool:
             return None
         seen = [known.tried[i] for i in [*self._near(known, values), *known.running]]
-        predicted = self._predict(surrogate.forest, [*seen, *pool])
-        chance = _chance(surrogate.keeping, pool)
         log_errors, log_costs = SCALES[number % len(SCALES)]
-        values, predicted = (self._scaled(each, log_errors, log_costs) for each in (values, predicted))
-        corner = np.maximum(np.nanmax(values, axis=0), predicted.mean(axis=0).max(axis=0))
-        fronts, points = predicted[:, : len(seen)], predicted[:, len(seen) :]
+        fronts = self._predict(surrogate.forest, seen)
+        points = self._predict(surrogate.forest, pool, spread_out=not log_costs)
+        chance = _chance(surrogate.keeping, pool)
+        values, fronts, points = (self._scaled(each, log_errors, log_costs) for each in (values, fronts, points))
+        expected = [each.mean(axis=0) for each in (fronts, points)]
+        corner = np.maximum(np.nanmax(values, axis=0), np.vstack(expected).max(axis=0))
         gains = improvements(fronts, points, corner).mean(axis=0) * chance
         # If no candidate improves the front, take the one with the most uncertain prediction.
-        spread = points.std(axis=0).sum(axis=1) * chance
-        return pool[int(np.lexsort((spread, gains))[-1])].assignment
+        uncertain = points.std(axis=0).sum(axis=1) * chance
+        return pool[int(np.lexsort((uncertain, gains))[-1])].assignment
 
     def _known(self) -> Known:
         rows = [
@@ -264,12 +266,18 @@ class LocalSearch(Experience):
             values[known.where("diverged", "failed"), column] = seen.max()
         return values
 
-    def _predict(self, forest: Forest | None, candidates: list[Candidate]) -> Floats:
-        """Return the candidates' predicted objective values, shape (trees, k, m)."""
+    def _predict(self, forest: Forest | None, candidates: list[Candidate], *, spread_out: bool = False) -> Floats:
+        """Return the candidates' predicted objective values, shape (trees, k, m).
+
+        With `spread_out` they are spread by the disagreement of the trees: see `surrogate.spread`.
+        """
+        if not candidates:
+            return np.empty((TREES, 0, len(self._objectives)))
         errors = [self._objectives[column] == "error" for column in self._predicted]
         predicted = np.repeat(np.array([candidate.counted for candidate in candidates])[None], TREES, axis=0)
         if forest:
             goals = forest(_features(candidates))
+            goals = spread(goals) if spread_out else goals
             goals[..., errors] = 1 / (1 + np.exp(-goals[..., errors]))
             predicted[..., self._predicted] = goals
         return predicted

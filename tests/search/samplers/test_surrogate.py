@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resnet_space.axes import Choices, Range
-from search.samplers.surrogate import absent, censored, encoded, grow
+from search.samplers.surrogate import absent, censored, encoded, grow, spread
 
 
 def test_trees_predict_what_they_have_seen_and_differ_elsewhere() -> None:
@@ -60,3 +60,12 @@ def test_a_stopped_trial_is_worse_than_its_neighbours_and_not_than_all() -> None
 def test_without_stopped_trials_nothing_is_filled() -> None:
     goals = np.arange(3.0)[:, None]
     assert censored(goals, goals, seed=0) is goals
+
+
+def test_a_new_network_can_be_better_than_all_before_if_the_trees_disagree() -> None:
+    goals = np.tile(np.array([[1.0, 1.0], [2.0, 1.0]]), (32, 1))[:, :, None]
+    found = spread(goals)
+    assert found.mean(axis=0) == pytest.approx(goals.mean(axis=0))
+    assert found[:, 0].min() < goals[:, 0].min()
+    # Where all agree, nothing is spread.
+    assert found[:, 1] == pytest.approx(goals[:, 1])
