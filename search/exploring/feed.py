@@ -115,7 +115,8 @@ class SearchFeed:
         spec = self.queue.popleft()
         self.running[spec.key] = spec
         self.progress.names[spec.key] = self.plan.name_of(spec)
-        return Job(trials=(spec,))
+        # A confirming trial is never stopped.
+        return Job(trials=(spec,), judged=tuple(self.rungs.recorded) if spec.key in self.proposals else ())
 
     def _propose(self) -> None:
         """Queue the sampler's next trial, or end the search phase."""

@@ -35,7 +35,8 @@ class Job(Description):
 
     `probes` are the epochs after which the propagation of signals is measured (0: before training); they change no
     result, and are not part of a trial's key. `together` is whether the trials train as one network; None if the worker
-    measures which is faster.
+    measures which is faster. `judged` are the epochs after which a trial can be stopped: its worker waits there for the
+    verdict, and nowhere else.
 
         Job(trials=(TrialSpec(..., seed=0), TrialSpec(..., seed=1)), probes=(0, 1))
     """
@@ -44,9 +45,12 @@ class Job(Description):
     probes: tuple[int, ...] = ()
     name: str = ""
     together: bool | None = None
+    judged: tuple[int, ...] = ()
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if not self.name:
             object.__setattr__(self, "name", self.trials[0].key)
+            # A copy with fewer trials keeps it.
+            self.model_fields_set.add("name")
         return self

@@ -252,6 +252,23 @@ def test_pruned_trials_are_stored_with_their_rung_and_are_on_no_front(digits: Im
     assert 0 < run.saved.fraction < 1
 
 
+def test_trials_are_stopped_only_at_epochs_that_their_jobs_name(digits: Images, store: Store) -> None:
+    """A worker waits for the feed's answer at these, and nowhere else."""
+    stopping = {"kind": "asha", "grace": 1, "reduction": 2}
+    feed = explore(study(stopping=stopping, budget={"trials": 12}, confirm=2), digits, store)
+    stops = list[int]()
+    while job := feed.next():
+        (spec,), proposed = job.trials, bool(feed.proposals.get(job.trials[0].key))
+        assert job.judged == ((1, 2, 4, 8) if proposed else ()), "a confirming trial is never stopped"
+        feed.tell([Started(spec.key, "host", "cpu")])
+        for number in range(1, 11):
+            if feed.tell([well(spec, number)]):
+                assert number in job.judged
+                stops.append(number)
+                break
+    assert len(set(stops)) > 1
+
+
 def test_events_of_a_trial_after_it_was_stopped_change_nothing(digits: Images, store: Store) -> None:
     wanted = study(stopping={"kind": "asha", "grace": 1, "reduction": 2}, budget={"trials": 27})
     feed = explore(wanted, digits, store)
