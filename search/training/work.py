@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import logging
 import platform
-import tempfile
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 from resnet_space.errors import InputError
 from search.data import DataSet, Images, load, steps_per_epoch
@@ -117,33 +114,6 @@ def _attempts(
 def _kernel_notices(spec: TrialSpec, found: KernelReport) -> Iterator[Notice]:
     """Return notices about wrong kernels of this machine that are avoided."""
     return (Notice(spec.key, line, platform.node()) for line in found.lines)
-
-
-def with_timeout(events: Iterator[Event], resources: Resources, folder: Place) -> Generator[Event]:
-    """Yield the events, and end this process if the next one takes longer than `resources.silent` seconds.
-
-    Before it ends, it writes where it hung into `folder`, or into a temporary folder if that is in a bucket. The timer
-    is in C, so it works even if Python hangs.
-    """
-    if resources.silent is None:
-        yield from events
-        return
-    place = folder if isinstance(folder, Path) else Path(tempfile.mkdtemp(prefix="resnet-space-silent-"))
-    report = place / failures.SILENT_FILE
-    place.mkdir(parents=True, exist_ok=True)
-    with report.open("w") as file:
-        while True:
-            faulthandler.dump_traceback_later(resources.silent, exit=True, file=file)
-            try:
-                event = next(events, None)
-            finally:
-                faulthandler.cancel_dump_traceback_later()
-            if event is None:
-                break
-            yield event
-    report.unlink()
-    if place != folder:
-        place.rmdir()
 
 
 def _free_memory() -> None:

@@ -14,7 +14,7 @@ import sweeping
 
 from search.files import failures
 from search.training import out_of_memory
-from search.training.work import with_timeout
+from search.training.timeout import with_timeout
 from search.trials.events import Event, Finished, Started
 from search.trials.resources import Resources
 from search.trials.trial import TrialSpec
@@ -26,7 +26,7 @@ import sys, time
 from pathlib import Path
 from search.trials.resources import Resources
 from search.trials.events import Started
-from search.training.work import with_timeout
+from search.training.timeout import with_timeout
 
 def events():
     yield Started("a", "host", "cpu")
@@ -78,6 +78,7 @@ import json, sys
 sys.path.append({BENCHMARKS!r})
 from pathlib import Path
 from search.running.ray import runner
+from search.training.work import work as really
 from search.trials.resources import Resources
 from sweeping import Listed
 from search.trials.events import as_plain
@@ -87,32 +88,33 @@ specs = [TrialSpec.of(data) for data in json.loads(Path(sys.argv[1]).read_text()
 
 out = sys.stdout
 
-def run(tell=lambda event: None, **resources):
+def run(work=really, **resources):
     def told(event):
         print(json.dumps(as_plain(event), default=len), file=out, flush=True)  # bytes by their number
-        tell(event)
     feed = Listed([Job(trials=(spec,)) for spec in specs], told)
-    runner.run(feed, resources=Resources(**resources), checkpoints=Path(sys.argv[2]))
+    runner.run(feed, resources=Resources(**resources), checkpoints=Path(sys.argv[2]), work=work)
 """
 
 SILENT = """
+# A worker imports it before its first job, not while the job is timed.
 from search.training import train
 
-class Slow(runner.Worker):
-    def take(self, job):
-        # One seed's first batch never comes: a file system that hangs.
-        import time
+def slow(job, resources, checkpoints):
+    # One seed's first batch never comes: a file system that hangs.
+    import time
+    from unittest.mock import patch
 
-        def batches(split, *, seed=None, **settings):
-            if seed == 1:
-                time.sleep(10_000)
-            return unharmed(split, seed=seed, **settings)
-        unharmed, train.batches = getattr(train, "unharmed", train.batches), batches
-        train.unharmed = unharmed
-        super().take(job)
+    unharmed = train.batches
 
-runner.Worker = Slow
-run(silent=8, retries=1, at_once=1)
+    def batches(split, *, seed=None, **settings):
+        if seed == 1:
+            time.sleep(10_000)
+        return unharmed(split, seed=seed, **settings)
+
+    with patch.object(train, "batches", batches):
+        yield from really(job, resources, checkpoints)
+
+run(work=slow, silent=8, retries=1, at_once=1)
 """
 
 
@@ -130,12 +132,33 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
     assert of[specs[1].key][-1]["status"] == "complete"
 
 
+GREEDY = """
+def greedy(job, resources, checkpoints):
+    import time
+
+    yield from ()
+    taken = []
+    while True:
+        # 20 MB in every hundredth of a second, until Ray's monitor ends this process.
+        taken.append(bytearray(20_000_000))
+        taken[-1][::4096] = b"x" * len(taken[-1][::4096])
+        time.sleep(0.01)
+
+run(work=greedy, retries=5)
+"""
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_worker_that_ray_kills_for_lack_of_memory_gets_one_more_attempt(trial: Trial, tmp_path: Path) -> None:
-    """With Ray's own monitor, configured to see a full node at a hundredth of its memory."""
-    settings = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "200"}
-    told = kept(tmp_path, "run(retries=5)", [trial(epochs=2000)], **settings)
+    """With Ray's own monitor, which sees a full node at an eighth more of its memory than is used now."""
+    sizes = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    total, free = (int(sizes[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    settings = {
+        "RAY_memory_usage_threshold": str(1 - free / total + 1 / 8),
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
+    told = kept(tmp_path, GREEDY, [trial()], **settings)
     end = told[-1]
     assert (end["event"], end["status"]) == ("Finished", "failed")
     assert end["reason"].startswith("out of memory: worker lost 2 times: ")
