@@ -172,6 +172,8 @@ class Ending:
         self.feed, self.stop = feed, stop
         self.jobs: dict[str, frozenset[str]] = {}
         """Unfinished trials that were handed out, each with all trials of its job."""
+        self.told_to_stop: set[str] = set()
+        """Trials that were returned by `tell` because the run was asked to stop."""
 
     def begin(self, workers: int) -> None:
         self.stop.listen()
@@ -196,10 +198,9 @@ class Ending:
         return self.stop.asked is not None or self.feed.over
 
     def tell(self, events: Sequence[Event]) -> set[str]:
-        """Pass events on, and return the trials to stop: after an epoch, all of them if the run was asked to stop.
+        """Pass events on, and return the trials to stop: all of them if the run was asked to stop.
 
-        Raises:
-            KeyboardInterrupt: the run was asked to stop, and no trial is running any more.
+        Each stops after its epoch with a checkpoint. The runner returns when all have: `next` gives no more jobs.
         """
         from search.trials.events import Epoch, Finished, Started
 
@@ -211,16 +212,14 @@ class Ending:
                 self._ended({event.key})
             elif event.key in stopped:
                 self._ended(job)
+            elif event.key in self.told_to_stop:
+                self.stop.at_work -= job
             elif isinstance(event, Started | Epoch):
+                # A worker can send it before it is told to stop, and be in its next epoch then.
                 self.stop.at_work |= job & {event.key}
         if self.stop.asked:
-            # A trial that is stopped here writes a checkpoint; at its start there is nothing to lose yet.
-            told = {event.key for event in events if isinstance(event, Started | Epoch)} & self.jobs.keys()
-            for key in told:
-                self.stop.at_work -= self.jobs[key]
-            stopped |= told
-            if not self.stop.at_work:
-                raise Stopped
+            self.told_to_stop |= self.jobs.keys()
+            stopped |= self.jobs.keys()
         return stopped
 
     def _ended(self, keys: frozenset[str] | set[str]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from deadly import MEASURING, doom
 from sweeping import Listed
 
+from resnet_space.errors import InputError
 from search.training.killed import LIBRARY
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 from search.trials.resources import Resources
@@ -118,7 +119,7 @@ class Here:
         return os.getpid, ()
 
 
-def test_a_worker_that_dies_before_it_starts_counts_as_lost(trial: Trial, tmp_path: Path) -> None:
+def test_workers_that_die_before_they_start_end_the_run_with_the_reason(trial: Trial, tmp_path: Path) -> None:
     from search.running.ray import cluster, runner
 
     bomb, heard = Bomb(), Heard()
@@ -126,19 +127,20 @@ def test_a_worker_that_dies_before_it_starts_counts_as_lost(trial: Trial, tmp_pa
     def work(job: Job, resources: Resources, checkpoints: Any) -> Generator[Event]:
         raise AssertionError(bomb)
 
-    spec = trial(seed=7)
     cluster.ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     try:
-        runner.run(
-            Listed([Job(trials=(spec,))], heard.events.append),
-            resources=Resources(at_once=1, retries=1),
-            checkpoints=tmp_path,
-            work=work,
-        )
+        with pytest.raises(InputError) as error:
+            runner.run(
+                Listed([Job(trials=(trial(seed=7),))], heard.events.append),
+                resources=Resources(at_once=1),
+                checkpoints=tmp_path,
+                work=work,
+            )
     finally:
         cluster.ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-    lost = "worker lost 2 times: The actor died unexpectedly before finishing this task."
-    assert heard.end(spec) == ("failed", lost)
+    reason = "The actor died unexpectedly before finishing this task."
+    assert str(error.value) == f"3 workers in a row were lost before they had started: {reason}"
+    assert heard.events == []
 
 
 def test_a_stopped_trial_leaves_no_record_of_deaths(trial: Trial, tmp_path: Path) -> None:

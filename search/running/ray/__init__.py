@@ -8,6 +8,11 @@ import sys
 
 # No files and no folder per trial, nothing printed, and Ctrl-C stays ours to handle.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
+# No snapshots of the experiment while it runs: a run resumes from its store.
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1000000000")
+# Workers start side by side. By default Tune starts those of a searcher one by one.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000000")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")

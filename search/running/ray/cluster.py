@@ -64,12 +64,17 @@ def workers(resources: Resources) -> int:
 def nodes_that_fit(resources: Resources) -> dict[str, str]:
     """Return the names for people of the nodes that one job fits, by node ID."""
     return {
-        node["NodeID"]: f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+        node["NodeID"]: _name(node)
         for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]
         and node["Resources"].get("CPU", 0) >= resources.cpus
         and node["Resources"].get("GPU", 0) >= resources.gpus
     }
+
+
+def node_name(node_id: str) -> str:
+    """Return the name for people of a node."""
+    return next((_name(node) for node in ray.nodes() if node["NodeID"] == node_id), f"node ({node_id[:8]})")  # type: ignore[no-untyped-call]
 
 
 def call_on_each(
@@ -98,6 +103,10 @@ def call_on_each(
         lines = "\n".join(f"{name} {why}" for name, why in problems.items())
         raise InputError(f"{len(problems)} of {len(calls)} other nodes are not ready:\n{lines}")
     return answers
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    return f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
 
 
 def _nodes() -> list[dict[str, float]]:

@@ -1,9 +1,9 @@
-"""Why a Ray worker was lost, from Tune's error file and from the files that the worker left."""
+"""Why a Ray worker was lost, from Ray's message and from the files that the worker left."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from search.files import failures
 from search.files.bucket import Place
@@ -12,35 +12,25 @@ from search.trials.resources import Resources
 from search.trials.trial import Job
 
 
-def loss_reason(trial: Any, job: Job, checkpoints: Place, resources: Resources) -> str:
-    """Return in one line why the worker of this job was lost."""
+def loss_reason(job: Job, error: Sequence[str], checkpoints: Place, resources: Resources) -> str:
+    """Return in one line why the worker of this job was lost. `error` has the lines of Ray's message."""
     report = checkpoints / job.trials[0].key / failures.SILENT_FILE
     if isinstance(report, Path) and report.is_file() and report.stat().st_size:
         return f"silent for {resources.silent:g} s"
-    return killed_by_signal(job, checkpoints) or failure_cause(trial)
+    return killed_by_signal(job, checkpoints) or failure_cause(error)
 
 
-def failure_cause(trial: Any) -> str:
-    """Return in one line why a Tune trial failed last, without times and process numbers, so equal reasons are equal.
-
-    It reads the file that Tune writes first: `Trial.get_error` reads a copy that can be written later.
-    """
-    lines = last_failure(trial)
-    if not lines:
+def failure_cause(error: Sequence[str]) -> str:
+    """Return the line of Ray's message that says what happened."""
+    if not error:
         return "no reason given"
     # A traceback starts with Ray's name for the call, and ends with the exception.
-    return lines[-1] if "ray::" in lines[0] else lines[0]
+    return error[-1] if "ray::" in error[0] else error[0]
 
 
-def ran_out_of_memory(trial: Any) -> bool:
+def ran_out_of_memory(error: Sequence[str]) -> bool:
     """Whether Ray killed the worker because its node ran out of memory. The kernel's own killer leaves no message."""
-    return any(out_of_memory.MESSAGES.search(line) for line in last_failure(trial))
-
-
-def last_failure(trial: Any) -> list[str]:
-    """Return the lines that Tune wrote about a trial's last failure."""
-    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
-    return [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:] if line.strip()]
+    return any(out_of_memory.MESSAGES.search(line) for line in error)
 
 
 def killed_by_signal(job: Job, checkpoints: Place) -> str | None:

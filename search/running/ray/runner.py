@@ -1,23 +1,31 @@
-"""Run a feed's jobs on Ray Tune, on this machine or on an existing cluster."""
+"""Run a feed's jobs on Ray's workers, on this machine or on an existing cluster."""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from contextlib import closing, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
+from typing import Any
 
-from ray import tune
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.files.bucket import Place
 from search.running.feed import Feed
-from search.running.preflight import Preflight
-from search.running.ray.cluster import check, joined, workers
+from search.running.preflight import Preflight, compare_versions, versions
+from search.running.ray.attempts import Retries
+from search.running.ray.cluster import check, joined, node_name, workers
+from search.running.ray.dispatcher import Dispatcher
+from search.running.ray.exchange import Exchange
+from search.running.ray.messages import Joined
 from search.running.ray.node_checks import check_nodes
-from search.running.ray.scheduling import EventScheduler, JobSearcher, LossCallback, limited
-from search.running.ray.worker import Work, Worker
-from search.training.work import work
+from search.running.ray.worker import Work
+from search.running.ray.workforce import Demand, Workforce
 from search.trials.resources import Resources
+
+MAX_CALLS = 1_000_000
+"""Calls that can wait in the exchange at the same time: each worker has two."""
 
 
 def run(
@@ -27,16 +35,17 @@ def run(
     checkpoints: Place,
     address: str | None = None,
     preflight: Preflight | None = None,
-    work: Work = work,
+    work: Work | None = None,
 ) -> None:
-    """Run all jobs of the feed on Ray's workers, and report each event to the feed as it arrives.
+    """Run all jobs of the feed on Ray's workers, and report their events to the feed as they arrive.
 
-    A lost worker (killed, or its node is gone) is replaced up to `resources.retries` times, and its trials resume from
-    their last checkpoints. So `checkpoints` must be a folder that all nodes share, or a bucket.
+    A lost worker (killed, or its node is gone) is replaced, and its trials resume from their last checkpoints, up to
+    `resources.retries` times. So `checkpoints` must be a folder that all nodes share, or a bucket. Jobs are trained by
+    `search.training.work.work`, or by the given `work`.
 
     Raises:
-        InputError: no node has the CPUs or GPUs that one job asks for, there is no cluster at `address`, or a node
-            fails a check of `preflight`.
+        InputError: no node has the CPUs or GPUs that one job asks for, there is no cluster at `address`, a node
+            fails a check of `preflight`, or workers cannot start.
     """
     # Ray prints on stdout why its workers died; stdout is for results only.
     with redirect_stdout(sys.stderr), joined(address) as local:
@@ -45,27 +54,31 @@ def run(
             check_nodes(preflight, resources, local=local)
         number = workers(resources)
         feed.begin(number)
-        scheduler = EventScheduler(feed, resources.retries)
-        with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch, closing(scheduler):
-            worker = tune.with_parameters(
-                Worker, resources=resources, checkpoints=checkpoints, work=work, folder=os.getcwd()
-            )
-            tune.Tuner(
-                tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
-                tune_config=tune.TuneConfig(
-                    search_alg=limited(JobSearcher(feed), number if local else resources.at_once),
-                    scheduler=scheduler,
-                    num_samples=-1,
-                    reuse_actors=True,
-                    trial_name_creator=lambda trial: trial.trial_id,
-                    trial_dirname_creator=lambda trial: trial.trial_id,
-                ),
-                run_config=tune.RunConfig(
-                    name="trials",
-                    storage_path=scratch,
-                    verbose=0,
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                    failure_config=tune.FailureConfig(max_failures=resources.retries),
-                    callbacks=[LossCallback(scheduler, resources, checkpoints)],
-                ),
-            ).fit()
+        # On a cluster another worker waits for a place.
+        demand = Demand(partial(workers, resources), spare=0 if local or resources.at_once else 1)
+        exchange = start_exchange()
+        say = preflight.say if preflight else print
+        with Workforce(demand, exchange, resources=resources, checkpoints=checkpoints, work=work) as workforce:
+            Dispatcher(
+                feed,
+                exchange,
+                workforce,
+                Retries(resources, checkpoints),
+                is_fit=partial(is_fit, say=say),
+                say=say,
+            ).run()
+
+
+def start_exchange() -> Any:
+    """Start the exchange on the driver's node, so that it ends with the driver, and return its handle."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"num_cpus": 0, "max_concurrency": MAX_CALLS, "scheduling_strategy": here}
+    return ray.remote(Exchange).options(**options).remote()
+
+
+def is_fit(worker: Joined, say: Callable[[str], None]) -> bool:
+    """Whether a worker has the driver's versions. Its node can have joined after the nodes were checked."""
+    refused, _ = compare_versions(versions(), worker.versions)
+    for line in refused:
+        say(f"{node_name(worker.node)} gets no trials: it has {line}")
+    return not refused

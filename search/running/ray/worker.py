@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
+import ray
 from ray import tune
 
 from search.files.bucket import Place
-from search.training.work import with_timeout
-from search.trials.events import Event, as_plain
+from search.running.preflight import versions
+from search.running.ray.connection import Connection
+from search.training.timeout import with_timeout
+from search.trials.events import Epoch, Event, Finished
 from search.trials.resources import Resources
 from search.trials.trial import Job
 
@@ -21,42 +25,65 @@ Work = Callable[[Job, Resources, Place], Generator[Event]]
 
 
 class Worker(tune.Trainable):
-    """An actor that runs one job after another, so torch and the data stay loaded. Each `step` returns one event.
+    """An actor that runs one job after another, so torch and the data stay loaded. Its only `step` is all of its jobs.
 
-    After the last event of a job, `step` returns `{"over": True}`, and `EventScheduler` sends the next job.
+    Tune starts it, and another one if it is lost; everything else goes through the `exchange`.
     """
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], resources: Resources, checkpoints: Place, work: Work, folder: str
+        self,
+        config: dict[str, Any],
+        exchange: Any,
+        resources: Resources,
+        checkpoints: Place,
+        work: Work | None,
+        folder: str,
     ) -> None:
-        self.resources, self.checkpoints, self.work = resources, checkpoints, work
+        """Without `work`, a job is trained by `search.training.work.work`."""
+        self.exchange, self.resources, self.checkpoints, self.work = exchange, resources, checkpoints, work
         # The driver's folder: a study can name its data by a relative path. Other machines can lack the folder.
         with suppress(OSError):
             os.chdir(folder)
-        # Imported objects stay. A garbage collection over them takes longer than an epoch of a small network.
-        gc.freeze()
-        self.take(config["job"])
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.take(new_config["job"])
-        return True
-
-    def take(self, job: str) -> None:
-        """Leave the current job, if there is one, and start this one."""
-        todo = Job.from_json(job)
-        folder = self.checkpoints / todo.trials[0].key
-        self.events = with_timeout(self.work(todo, self.resources, self.checkpoints), self.resources, folder)
 
     def step(self) -> dict[str, Any]:
-        event = next(self.events, None)
-        return {"over": True} if event is None else {"event": as_plain(event)}
+        connection = Connection(self.exchange, self.trial_id)
+        if not connection.join(ray.get_runtime_context().get_node_id(), versions()):
+            return {"done": True}
+        # After the versions were compared: this imports torch.
+        work = self.work or training()
+        # Imported objects stay. A garbage collection over them takes longer than an epoch of a small network.
+        gc.freeze()
+        while (job := connection.next_job()) is not None:
+            self.run(work, Job.of(json.loads(job)), connection)
+        return {"done": True}
 
-    def cleanup(self) -> None:
-        """Leave the current job with a checkpoint of the last reported epoch. Tune calls this too."""
-        self.events.close()
+    def run(self, work: Work, job: Job, connection: Connection) -> None:
+        """Run a job until it is over or to be stopped; then it writes a checkpoint of its last epoch."""
+        keys, folder = {spec.key for spec in job.trials}, self.checkpoints / job.trials[0].key
+        events = with_timeout(work(job, self.resources, self.checkpoints), self.resources, folder)
+        with closing(events):
+            for event in events:
+                connection.report(event, wait=must_wait(event, job))
+                if connection.stopped(keys):
+                    break
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: trials write their own checkpoints, without pickle, in the run's folder."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Do nothing: a trial finds its own checkpoint."""
+
+
+def training() -> Work:
+    from search.training.work import work
+
+    return work
+
+
+def must_wait(event: Event, job: Job) -> bool:
+    """Whether a job continues only after the driver's answer to this event.
+
+    It does after the end of a trial, since its checkpoints are then removed, and after an epoch that is judged: whether
+    the trial is stopped there must not depend on how fast messages are.
+    """
+    return isinstance(event, Finished) or (isinstance(event, Epoch) and event.epoch in job.judged)

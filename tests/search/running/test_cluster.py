@@ -113,6 +113,31 @@ def test_nodes_that_are_not_fit_are_refused_by_name_before_the_first_trial(tmp_p
     assert stored(shared / "run")[2]["waiting"] == 4
 
 
+def test_a_node_that_joins_a_run_gets_trials_unless_its_versions_differ(tmp_path: Path, undisturbed: Path) -> None:
+    old = tmp_path / "old" / "torch-1.13.1.dist-info"
+    old.mkdir(parents=True)
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.13.1\n")
+    with Nodes() as nodes:
+        nodes.worker()
+        address = ("--address", nodes.address)
+        with Run(write(tmp_path, **LONG), tmp_path / "run", *address, environment=nodes.environment) as run:
+            run.until(run.epochs)
+            (first,) = training(os.getpid())
+            # It would do both trials before the others are there.
+            with still(first):
+                nodes.worker(PYTHONPATH=f"{old.parent}:{Path(__file__).parents[3]}")
+                run.until(lambda: "gets no trials" in run.stderr)
+                nodes.worker()
+                run.until(lambda: run.running() == 2)
+            assert run.end() == 0, run.stderr
+    (line,) = (line for line in run.stderr.splitlines() if "gets no trials" in line)
+    assert re.fullmatch(r"node \S+ \(\w{8}\) gets no trials: it has torch 1\.13\.1, and \S+ is here", line)
+    trials, _, counts = stored(tmp_path / "run")
+    assert counts["complete"] == 2
+    assert trials["attempts"].tolist() == [1, 1]
+    assert numbers(tmp_path / "run") == numbers(undisturbed)
+
+
 def test_nodes_without_the_data_or_with_others_are_refused_by_name_before_the_first_trial(tmp_path: Path) -> None:
     """One node has an empty data folder, and one has other images under the same name."""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:

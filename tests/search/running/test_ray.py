@@ -25,6 +25,7 @@ from resnet_space.errors import InputError
 from search.data import DataSet, load
 from search.running import inline
 from search.running.ray.lost_workers import failure_cause
+from search.running.ray.workforce import error_lines
 from search.training.checkpoint import WEIGHTS
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 from search.trials.predictions import Predictions
@@ -99,8 +100,9 @@ def jobs(trial: Trial, tiny_net: Architecture, tmp_path_factory: pytest.TempPath
         "two seeds": Job(trials=(trial(seed=1), trial(seed=2))),
         "data gone": Job(trials=(gone,)),
         "wrong in a step": Job(trials=(trial(net=tiny_net.assign({"classes": 2})),)),
-        "killed once": Job(trials=(trial(net=dropout, epochs=5, augmentation={"pad": 1}),)),
-        "killed for ever": Job(trials=(trial(seed=7, epochs=40),)),
+        # Where a job is judged, its worker waits: it can be killed there.
+        "killed once": Job(trials=(trial(net=dropout, epochs=5, augmentation={"pad": 1}),), judged=(3,)),
+        "killed for ever": Job(trials=(trial(seed=7, epochs=40),), judged=tuple(range(40))),
         "after them": Job(trials=(trial(seed=8),)),
     }
 
@@ -234,8 +236,8 @@ def test_more_than_any_node_has_is_refused_before_anything_begins(
 
     told: list[Event] = []
     feed = Listed([Job(trials=(trial(),))], told.append)
-    for begun in ("Tuner", "with_parameters"):
-        monkeypatch.setattr(runner.tune, begun, lambda *_, **__: pytest.fail("a run began"))
+    for begun in ("start_exchange", "Workforce"):
+        monkeypatch.setattr(runner, begun, lambda *_, **__: pytest.fail("a run began"))
     monkeypatch.setattr(feed, "begin", lambda _: pytest.fail("the feed was told to begin"))
     with pytest.raises(InputError, match=message):
         runner.run(feed, resources=Resources(**asked), checkpoints=tmp_path)
@@ -297,8 +299,7 @@ def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> N
     ("text", "reason"),
     [
         (
-            "Failure # 1 (occurred at 2026-01-01_00-00-00)\nThe node ran out of memory.\n"
-            "Failure # 2 (occurred at 2026-01-01_00-00-09)\nThe actor died unexpectedly.\n\tclass_name: Worker\n",
+            "Failure # 1 (occurred at 2026-01-01_00-00-09)\nThe actor died unexpectedly.\n\tclass_name: Worker\n",
             "The actor died unexpectedly.",
         ),
         (
@@ -309,10 +310,10 @@ def test_cpus_and_gpus_must_be_on_one_node(monkeypatch: pytest.MonkeyPatch) -> N
         ("Failure # 1 (occurred at 2026-01-01_00-00-00)\n", "no reason given"),
     ],
 )
-def test_the_cause_is_the_last_failures_without_its_time(text: str, reason: str, tmp_path: Path) -> None:
+def test_the_cause_of_a_failure_has_no_time(text: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "error.txt").write_text(text)
-    assert failure_cause(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
-    assert failure_cause(SimpleNamespace(error_file=None)) == "no reason given"
+    assert failure_cause(error_lines(SimpleNamespace(error_file=str(tmp_path / "error.txt")))) == reason
+    assert failure_cause(error_lines(SimpleNamespace(error_file=None))) == "no reason given"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import forks
 import pytest
 from sweeping import Listed
 
-from search.running.signals import Ending, Stop, Stopped
+from search.running.signals import Ending, Stop
 from search.trials.events import Epoch, Event, Finished, Started
 from search.trials.trial import Job, TrialSpec
 
@@ -99,11 +99,33 @@ def test_a_stop_waits_for_an_epoch_of_every_trial_and_not_for_those_that_were_st
     assert feed.tell([Started(third, "host", "cpu"), epoch(third), epoch(second)]) == {third}
     assert stop.at_work == {first, second}
     stop.asked = signal.SIGTERM
-    assert feed.tell([epoch(first), epoch(third)]) == {first, third}
-    assert feed.tell([epoch(first), epoch(third)]) == {first, third}, "sent before they heard of it"
+    assert feed.tell([]) == {first, second}, "at once, whatever they are doing"
+    assert feed.tell([epoch(third)]) == {first, second, third}
+    assert stop.at_work == {first, second}
+    feed.tell([epoch(first)])
     assert stop.at_work == {second}
-    with pytest.raises(Stopped):
-        feed.tell([epoch(second), Finished(second, "complete", test_error=0.5)])
+    feed.tell([epoch(second), Finished(second, "complete", test_error=0.5)])
+    assert stop.at_work == set()
+    assert feed.over
+
+
+def test_an_epoch_that_was_sent_before_its_worker_heard_of_a_stop_is_not_its_last(
+    trial: Callable[..., TrialSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is in its next epoch, whose checkpoint the stop waits for."""
+    monkeypatch.setattr(Stop, "listen", lambda _: None)
+    job = Job(trials=(trial(seed=0), trial(seed=1)))
+    one, other = (spec.key for spec in job.trials)
+    stop = Stop()
+    feed = Ending(Listed([job], lambda _: None), stop)
+    feed.next()
+    feed.tell([Started(one, "host", "cpu"), Started(other, "host", "cpu")])
+    stop.asked = signal.SIGTERM
+    assert feed.tell([epoch(one), epoch(other)]) == {one, other}
+    assert stop.at_work == {one, other}
+    feed.tell([epoch(one)])
+    assert stop.at_work == set(), "one worker trains both"
+    assert feed.next() is None
 
 
 def epoch(key: str) -> Epoch:

@@ -1,0 +1,85 @@
+"""How many workers are started, and when starting them is given up."""
+
+from __future__ import annotations
+
+from clocks import Clock
+
+from search.running.ray.workforce import MAX_FAILED_STARTS, Demand, WorkerSearcher
+
+
+def started(searcher: WorkerSearcher) -> int:
+    """Suggest as Tune does, until there is nothing more, and return the number of workers."""
+    number = 0
+    while searcher.suggest(f"{len(searcher.workers)}-{number}") is not None:
+        number += 1
+        assert number < 1000
+    return len(searcher.workers)
+
+
+def test_as_many_workers_as_places_start_at_once() -> None:
+    assert started(WorkerSearcher(Demand(lambda: 4, spare=0))) == 4
+
+
+def test_another_one_waits_for_a_place_on_a_cluster_that_can_grow() -> None:
+    assert started(WorkerSearcher(Demand(lambda: 4, spare=1))) == 5
+
+
+def test_a_node_that_joins_gets_workers(clock: Clock) -> None:
+    places = [2]
+    searcher = WorkerSearcher(Demand(lambda: places[0], spare=0, clock=clock))
+    assert started(searcher) == 2
+    places[0] = 6
+    assert started(searcher) == 2, "the places are counted once a second"
+    clock.now += 1
+    assert started(searcher) == 6
+
+
+def test_a_lost_worker_is_replaced(clock: Clock) -> None:
+    searcher = WorkerSearcher(Demand(lambda: 2, spare=0, clock=clock))
+    assert started(searcher) == 2
+    lost = next(iter(searcher.workers))
+    searcher.on_trial_complete(lost, error=True)
+    assert started(searcher) == 2
+    assert lost not in searcher.workers
+
+
+def test_a_worker_on_an_unfit_node_keeps_its_place_and_does_not_count() -> None:
+    demand = Demand(lambda: 2, spare=0)
+    searcher = WorkerSearcher(demand)
+    started(searcher)
+    demand.unfit.add(next(iter(searcher.workers)))
+    assert started(searcher) == 3
+
+
+def test_when_the_run_is_over_none_starts() -> None:
+    demand = Demand(lambda: 2, spare=0)
+    demand.over = True
+    searcher = WorkerSearcher(demand)
+    assert searcher.suggest("a") == searcher.FINISHED
+
+
+def test_attempts_to_start_are_further_and_further_apart_until_one_succeeds(clock: Clock) -> None:
+    demand = Demand(lambda: 2, spare=0, clock=clock)
+    pauses = []
+    for _ in range(12):
+        demand.note_failed_start()
+        pause = 0
+        while not demand.wants(1):
+            clock.now += 1
+            pause += 1
+        pauses.append(pause)
+    assert pauses == [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    demand.note_start()
+    demand.note_failed_start()
+    assert demand.wants(1)
+
+
+def test_starting_is_hopeless_if_every_place_and_one_of_them_often_has_failed() -> None:
+    demand = Demand(lambda: 4, spare=0)
+    for _ in range(4 + MAX_FAILED_STARTS - 2):
+        demand.note_failed_start()
+        assert not demand.hopeless
+    demand.note_failed_start()
+    assert demand.hopeless
+    demand.note_start()
+    assert not demand.hopeless
