@@ -1,9 +1,11 @@
-"""Sweeps of simulated trials on Ray: everything in a run except the training. Each sweep is a separate process.
+"""Sweeps of simulated trials on Ray: everything in a run except the training. Each sweep is a separate command.
 
     python benchmarks/simulated.py 1000 --seconds 2 --nodes 4 --slots 4
 
-Prints JSON: when the trials ended, and the driver's memory at these times. The store is on disk, as in a run's folder;
-progress is written to a console without output. A node is a raylet of this machine with simulated CPUs.
+Starts nodes, which are raylets of this machine with simulated CPUs, and then a driver on them. Prints JSON: when
+workers started and trials ended, in seconds since the driver's command, and the driver's memory at these times. The
+store is on disk, as in a run's folder; progress is written to a console without output. Without `--nodes` the driver
+starts a local Ray, and that start is counted too.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,16 +37,15 @@ from search.trials.recipe import Recipe
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
 
-GATE = "gate"
-"""Name of a file: started trials wait until it exists."""
-
 
 @dataclass
 class SweepResult:
-    """The course of a sweep: times in seconds since the gate opened, memory in MiB."""
+    """The course of a sweep: times in seconds since its command, memory in MiB."""
 
-    start_up: float = 0.0
-    """Seconds from the beginning until every needed worker has its first trial and the gate opens."""
+    first: float = 0.0
+    """The start of the first trial."""
+    all_busy: float = 0.0
+    """The start of the last worker's first trial."""
     ends: list[float] = field(default_factory=list)
     """The end of each trial, in order."""
     mib: list[float] = field(default_factory=list)
@@ -68,11 +69,9 @@ def jobs(number: int) -> list[Job]:
 
 
 def simulated(job: Job, resources: Resources, checkpoints: Path | None, *, seconds: float) -> Generator[Event]:
-    """Simulate a trial of one epoch of known length, which waits for the gate."""
+    """Simulate a trial of one epoch of known length. The number of its process stands for the host."""
     for spec in job.trials:
-        yield Started(spec.key, "nowhere", "cpu")
-        while seconds and checkpoints and not (checkpoints / GATE).exists():
-            time.sleep(0.02)
+        yield Started(spec.key, str(os.getpid()), "cpu")
         time.sleep(seconds)
         yield Epoch(spec.key, 1, 1, 0.1, 1.0, 0.5, 0.5, seconds, 1.0)
         yield Finished(spec.key, "complete", "", 0.5, 0.5, 1.0, seconds)
@@ -85,16 +84,16 @@ def resident() -> float:
 
 
 def run_trials(
-    folder: Path, number: int, *, seconds: float = 0.0, at_first: int = 1, heard: Callable[[Event], None] | None = None
+    folder: Path, number: int, *, seconds: float = 0.0, address: str | None = None, began: float | None = None
 ) -> SweepResult:
-    """Run `number` trials of `seconds` each on the connected Ray; the gate opens when `at_first` trials have
-    started."""
+    """Run `number` trials of `seconds` each on the Ray at `address`, on the connected one, or on a new local one.
+
+    Times begin at `began` on the monotonic clock, or now.
+    """
     from search.running.ray import runner as ray_runner
 
-    found, began, started = SweepResult(), time.monotonic(), 0
-    opened = began
-    checkpoints = folder / "checkpoints"
-    checkpoints.mkdir(parents=True)
+    found, began = SweepResult(), time.monotonic() if began is None else began
+    workers = set[str]()
     todo, store = jobs(number), Store.at(folder)
     with (
         open(os.devnull, "w") as nowhere,
@@ -102,37 +101,52 @@ def run_trials(
     ):
 
         def tell(event: Event) -> None:
-            nonlocal opened, started
             progress.tell(event)
-            if isinstance(event, Started):
-                started += 1
-                if started == at_first:
-                    opened = time.monotonic()
-                    (checkpoints / GATE).touch()
+            if isinstance(event, Started) and event.host not in workers:
+                workers.add(event.host)
+                found.all_busy = time.monotonic() - began
+                found.first = found.first or found.all_busy
             elif isinstance(event, Finished):
-                found.ends.append(time.monotonic() - opened)
+                found.ends.append(time.monotonic() - began)
                 found.mib.append(resident())
                 found.cpu.append(time.process_time())
-            if heard:
-                heard(event)
 
         runner = partial(
             ray_runner.run,
             resources=Resources(),
-            checkpoints=checkpoints,
+            checkpoints=folder / "checkpoints",
+            address=address,
             work=partial(simulated, seconds=seconds),
         )
         sweep(todo, store, runner, tell)
     store.close()
-    found.start_up, found.over = opened - began, time.monotonic() - opened
+    found.over = time.monotonic() - began
     return found
 
 
-def run_sweep(number: int, *, seconds: float = 0.0, nodes: int = 1, slots: int = 2) -> SweepResult:
-    """Call `run_trials` in a new process with its own Ray."""
-    command = [sys.executable, __file__, str(number), "--seconds", str(seconds)]
-    command += ["--nodes", str(nodes), "--slots", str(slots)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+def run_sweep(number: int, *, seconds: float = 0.0, nodes: int = 0, slots: int = 2) -> SweepResult:
+    """Call `run_trials` in a new process, on new nodes; with 0 nodes on its own local Ray of two CPUs."""
+    if not nodes:
+        return _command(number, seconds)
+    # The nodes use a token if the driver does: this sets Ray's mode.
+    import search.running.ray.cluster  # noqa: F401, I001
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args={"num_cpus": slots})
+    try:
+        for _ in range(nodes - 1):
+            cluster.add_node(num_cpus=slots)
+        cluster.wait_for_nodes()
+        return _command(number, seconds, "--address", cluster.address)
+    finally:
+        cluster.shutdown()
+
+
+def _command(number: int, seconds: float, *options: str) -> SweepResult:
+    """Return the result of a sweep as its own command, whose clock begins now."""
+    command = [sys.executable, __file__, str(number), "--seconds", str(seconds), *options]
+    # The monotonic clock is the same in all processes of a machine.
+    ran = subprocess.run([*command, "--began", str(time.monotonic())], capture_output=True, text=True, check=False)
     if ran.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{ran.stderr}")
     return SweepResult(**json.loads(ran.stdout.splitlines()[-1]))
@@ -142,28 +156,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("number", type=int)
     parser.add_argument("--seconds", type=float, default=0.0, help="length of a trial")
-    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--nodes", type=int, default=0, help="0: a local Ray of two CPUs")
     parser.add_argument("--slots", type=int, default=2, help="concurrent trials per node")
+    parser.add_argument("--address", help="run on these nodes, which are there")
+    parser.add_argument("--began", type=float, help="when this command began, on the monotonic clock")
     given = parser.parse_args()
-
-    from search.running.ray.cluster import ray
-
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    if given.nodes == 1:
-        ray.init(address="local", num_cpus=given.slots, **quiet)
+    if given.nodes:
+        found = run_sweep(given.number, seconds=given.seconds, nodes=given.nodes, slots=given.slots)
     else:
-        from ray.cluster_utils import Cluster
-
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": given.slots})
-        for _ in range(given.nodes - 1):
-            cluster.add_node(num_cpus=given.slots)
-        cluster.wait_for_nodes()
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    with tempfile.TemporaryDirectory() as folder:
-        found = run_trials(
-            Path(folder), given.number, seconds=given.seconds, at_first=min(given.number, given.nodes * given.slots)
-        )
-    ray.shutdown()
+        with tempfile.TemporaryDirectory() as folder:
+            found = run_trials(
+                Path(folder), given.number, seconds=given.seconds, address=given.address, began=given.began
+            )
     print(json.dumps(asdict(found)))
 
 

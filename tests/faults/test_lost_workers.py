@@ -114,7 +114,7 @@ def slow(job, resources, checkpoints):
     with patch.object(train, "batches", batches):
         yield from really(job, resources, checkpoints)
 
-run(work=slow, silent=8, retries=1, at_once=1)
+run(work=slow, silent=20, retries=1, at_once=1)
 """
 
 
@@ -126,8 +126,8 @@ def test_a_worker_that_is_silent_on_ray_is_replaced_and_then_its_trial_fails(tri
     of = {spec.key: [event for event in told if event["key"] == spec.key] for spec in specs}
     assert [event["event"] for event in of[specs[0].key]] == ["Started", "Notice", "Started", "Finished"]
     _, note, _, end = of[specs[0].key]
-    assert note["text"] == "its worker was lost, and is replaced: silent for 8 s"
-    assert (end["status"], end["reason"]) == ("failed", "worker lost 2 times: silent for 8 s")
+    assert note["text"] == "its worker was lost, and is replaced: silent for 20 s"
+    assert (end["status"], end["reason"]) == ("failed", "worker lost 2 times: silent for 20 s")
     assert "in batches" in (tmp_path / "checkpoints" / specs[0].key / failures.SILENT_FILE).read_text()
     assert of[specs[1].key][-1]["status"] == "complete"
 
