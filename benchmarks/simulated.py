@@ -94,6 +94,7 @@ def run_trials(
 
     found, began = SweepResult(), time.monotonic() if began is None else began
     workers = set[str]()
+    folder.mkdir(parents=True, exist_ok=True)
     todo, store = jobs(number), Store.at(folder)
     with (
         open(os.devnull, "w") as nowhere,
