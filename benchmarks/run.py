@@ -51,6 +51,7 @@ BENCHMARKS = (
     Benchmark("asking", 7),
     Benchmark("fronts", 8),
     Benchmark("start", 9),
+    Benchmark("phases", 9),
     Benchmark("side_by_side", 10),
     Benchmark("growth", 11),
     Benchmark("events", 11),

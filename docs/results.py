@@ -17,17 +17,19 @@ from search.running.progress import format_duration
 
 HERE = Path(__file__).parent
 BEGINS = "<!-- What follows is written by docs/results.py. -->"
+LEFT_OUT = ("Setting", "Test images")
+"""Sections of reports that the document does not have: the setting is there once, and images fill pages."""
 
 
 def section(folder: Path) -> str:
-    """Return a run's report without figures and setting, one heading level deeper, with the command that repeats it."""
+    """Return a run's report without figures and `LEFT_OUT`, one heading level deeper, and the command that repeats it."""
     run = api.open_run(folder)
     assert isinstance(run, AblationRun)
     page = api.document(run)
     found = [
         replace(section, blocks=blocks)
         for section in page.sections
-        if section.heading != "Setting"
+        if section.heading not in LEFT_OUT
         if (blocks := [block for block in section.blocks if not isinstance(block, Picture)])
     ]
     lines = markdown.render(replace(page, sections=found)).splitlines()
