@@ -65,12 +65,12 @@ def engineering(number: float) -> str:
 
 def interval(value: float, low: float | None, high: float | None) -> str:
     """Return a difference with its interval in percentage points, such as `+8.36 [+6.10, +10.62]`."""
-    return f"{POINTS * value:+.2f} {span(low, high)}".strip()
+    return f"{POINTS * value:+z.2f} {span(low, high)}".strip()
 
 
 def span(low: float | None, high: float | None) -> str:
     """Return an interval in percentage points, such as `[+6.10, +10.62]`; empty if it has no ends."""
-    return "" if low is None or high is None else f"[{POINTS * low:+.2f}, {POINTS * high:+.2f}]"
+    return "" if low is None or high is None else f"[{POINTS * low:+z.2f}, {POINTS * high:+z.2f}]"
 
 
 def p_value(p: float | None) -> str:

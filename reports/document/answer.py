@@ -93,13 +93,18 @@ def _says(group: str, found: Sequence[Finding], other: str) -> str:
 
 
 def groups(compared: Sequence[Compared], *, planned: bool) -> str:
-    """Return `Of 3 planned comparisons: 2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c).`"""
+    """Return `Of 3 planned comparisons: 2 worse (a by 3.10 points; b by 9.36 points), 1 not resolved (c).`
+
+    If arms are compared with several others, those are named too: `a against b by 3.10 points`.
+    """
     named: dict[str, list[str]] = {}
+    several_measures = len({found.measure for found in compared}) > 1
+    several_others = len({found.versus for found in compared}) > 1
     # Resolved comparisons first.
-    several = len({found.measure for found in compared}) > 1
     for found in sorted(compared, key=lambda found: not found.resolved):
-        by = f" in {found.measure.words}" * several
-        named.setdefault(_group(found), []).append(f"{_sized(found)}{by}")
+        against = f" against {found.versus}" * several_others
+        by = f" in {found.measure.words}" * several_measures
+        named.setdefault(_group(found), []).append(f"{found.arm}{against}{_size(found)}{by}")
     parts = [f"{len(names)} {group} ({_listed(names)})" for group, names in named.items()]
     what = f"{'planned ' * planned}comparison{'s' * (len(compared) != 1)}"
     return f"Of {len(compared)} {what}{_against(compared)}: {', '.join(parts)}."
@@ -123,11 +128,9 @@ def _group(found: Compared) -> str:
     return "equivalent" if found.equivalent else "not resolved"
 
 
-def _sized(found: Compared) -> str:
+def _size(found: Compared) -> str:
     delta = found.difference.delta
-    if not found.resolved or delta is None or found.mixed:
-        return found.arm
-    return f"{found.arm} by {found.measure.size(delta)}"
+    return "" if not found.resolved or delta is None or found.mixed else f" by {found.measure.size(delta)}"
 
 
 def _names(group: Sequence[Finding]) -> str:

@@ -213,7 +213,7 @@ def _compared(found: Finding, *, named: bool, with_unit: bool) -> list[Cell]:
         Cell(found.verdict, found.verdict, mark="resolved" if found.resolved else ""),
         Cell(f"{points(found)}{unit}", seen.delta),
         Cell(measure.span(seen.boot_low, seen.boot_high), seen.boot_low),
-        Cell("" if seen.size is None else f"{seen.size:+.2f}", seen.size),
+        Cell("" if seen.size is None else f"{seen.size:+z.2f}", seen.size),
         Cell("" if found.p_better is None else f"{found.p_better:.2f}", found.p_better),
         Cell(f"{seen.n}", seen.n),
         Cell(p_value(found.p), found.p, note=seen.why_no_p if found.p is None else ""),

@@ -57,10 +57,10 @@ def _of_networks_in_common(both: TwoRuns) -> str:
         return "The runs have no network in common."
     span = ""
     if seen.low is not None and seen.high is not None:
-        span = f" (95 % interval {POINTS * seen.low:+.2f} to {POINTS * seen.high:+.2f})"
+        span = f" (95 % interval {POINTS * seen.low:+z.2f} to {POINTS * seen.high:+z.2f})"
     return (
         f"Over the {len(both.common)} networks in both runs, {both.second.name} differs from "
-        f"{both.first.name} by {POINTS * seen.delta:+.2f} points{span}."
+        f"{both.first.name} by {POINTS * seen.delta:+z.2f} points{span}."
     )
 
 
