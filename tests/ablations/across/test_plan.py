@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from power import watched
 
 from ablations.across.feed import FeedAcross
 from ablations.across.plan import PlanAcross
@@ -150,6 +151,21 @@ def test_a_resumed_run_continues_where_it_stopped_on_each_data_set(store: Store)
         feed.tell([Finished(job.trials[0].key, "complete", "", 0.1)])
     assert plan.count_trials(store) == (12, 8)
     assert [seed for _, _, seed in drive(plan, store, lambda *_: 0.1)] == [0, 1, 1, 1]
+
+
+def test_events_of_several_data_sets_are_stored_in_one_transaction(store: Store, tmp_path: Path) -> None:
+    plan = planned(study())
+    feed = FeedAcross(plan, store, Progress(total=0, already=0, steps=1))
+    feed.begin(12)
+    while feed.next():
+        pass
+    ends = [Finished(spec.key, "complete", "", 0.1) for part in plan.parts.values() for spec in part.first]
+    assert not feed.over
+    with watched(store, tmp_path / "after") as disk:
+        assert feed.tell(ends) == set()
+    assert disk.transactions == 1
+    assert store.counts()["complete"] == len(ends) == 12
+    assert feed.over
 
 
 def test_the_progress_of_a_trial_is_measured_by_its_own_length(store: Store) -> None:
