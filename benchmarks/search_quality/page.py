@@ -29,6 +29,8 @@ def rewritten(text: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def lines(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    if not results:
+        yield "No results are stored yet.\n"
     for name, facts in results.items():
         for scale, rows in facts["summary"].items():
             title = SCALE_NAMES[scale].format(cost=COST_NAMES[facts["cost"]])
