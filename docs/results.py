@@ -22,7 +22,7 @@ LEFT_OUT = ("Setting", "Test images")
 
 
 def section(folder: Path) -> str:
-    """Return a run's report without figures and `LEFT_OUT`, one heading level deeper, and the command that repeats it."""
+    """Return a run's report without figures and `LEFT_OUT`, one heading level deeper, and the command to repeat it."""
     run = api.open_run(folder)
     assert isinstance(run, AblationRun)
     page = api.document(run)

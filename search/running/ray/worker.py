@@ -16,7 +16,7 @@ from search.files.bucket import Place
 from search.running.preflight import versions
 from search.running.ray.connection import Connection
 from search.training.timeout import with_timeout
-from search.trials.events import Epoch, Event, Finished
+from search.trials.events import Epoch, Event, Finished, Probe
 from search.trials.resources import Resources
 from search.trials.trial import Job
 
@@ -83,7 +83,8 @@ def training() -> Work:
 def must_wait(event: Event, job: Job) -> bool:
     """Whether a job continues only after the driver's answer to this event.
 
-    It does after the end of a trial, since its checkpoints are then removed, and after an epoch that is judged: whether
-    the trial is stopped there must not depend on how fast messages are.
+    It does after the end of a trial, since its checkpoints are then removed, and after a probe, since the checkpoint
+    that follows has its epoch: neither would be reported again. And it does after an epoch that is judged: whether the
+    trial is stopped there must not depend on how fast messages are.
     """
-    return isinstance(event, Finished) or (isinstance(event, Epoch) and event.epoch in job.judged)
+    return isinstance(event, Finished | Probe) or (isinstance(event, Epoch) and event.epoch in job.judged)
