@@ -10,8 +10,6 @@ from search.running.ray.worker import must_wait
 from search.trials.events import Epoch, Event, Finished, Notice, Probe, Started
 from search.trials.trial import Job, TrialSpec
 
-PROBE = Probe("k", 2, [1.0], [1.0], [1.0], [0.0])
-
 
 def epoch(number: int) -> Epoch:
     return Epoch("k", number, number, 0.1, 2.0, 0.5, 0.5, 1.0, 200.0)
