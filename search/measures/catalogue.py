@@ -89,7 +89,7 @@ class Measure:
 
     def signed(self, difference: float) -> str:
         """Return a difference with its sign, such as `+8.36`."""
-        return f"{self._shown(difference):+.{self.decimals}f}"
+        return f"{self._shown(difference):+z.{self.decimals}f}"
 
     def _shown(self, value: float) -> float:
         return 100 * value if self.percent else value
