@@ -105,8 +105,15 @@ class AblationFeed:
     def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
         plan = self.plan
         before = PastJobs.of(record for record in self.store.records() if record.key in plan.trials)
-        resources = plan.study.resources
-        return make_jobs(specs, resources, workers=self.workers, steps=plan.steps, probes=plan.probes, before=before)
+        return make_jobs(
+            specs,
+            plan.study.resources,
+            workers=self.workers,
+            steps=plan.steps,
+            probes=plan.probes,
+            before=before,
+            mixed=plan.mixed,
+        )
 
     def _request_more(self) -> None:
         """Request more trials if the results need them; trials that are already stored are not run again."""

@@ -57,6 +57,11 @@ class AblationPlan(PlanOnOne):
         return self.study.diagnostics.probes(self.epochs)
 
     @property
+    def mixed(self) -> bool:
+        """Whether arms with different shortcuts may train as one network: not if their times are compared."""
+        return not any(measure.of_time for measure in self.study.shown_measures)
+
+    @property
     def folded(self) -> list[tuple[str, ...]]:
         """Groups of arms that are the same network, which is trained once."""
         return [tuple(names) for names in self._by_network.values() if len(names) > 1]

@@ -21,6 +21,8 @@ ELEMENTWISE = ("add", "mul", "rsub", "sigmoid")
 Shapes = tuple[tuple[int, ...] | None, ...]
 """The shapes of a module's inputs, without the batch; None for an input that is None."""
 
+_Leaf = tuple["nn.Module", Shapes]
+
 OUTPUTS = "outputs"
 """The name that output elements are counted under, next to the operators."""
 
@@ -153,22 +155,39 @@ def _count_leaves(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Com
     return _sum_of([(_count_leaf(part, shapes), 1) for part, shapes in _leaves(build, shape)])
 
 
-def leaf_modules(net: Architecture) -> Iterator[tuple[nn.Module, Shapes]]:
-    """Yield the leaf modules of a network, each with the shapes of its inputs without the batch.
+def leaf_modules(*nets: Architecture) -> Iterator[tuple[nn.Module, Shapes]]:
+    """Yield the leaf modules of a network, or of several fused into one, each with the shapes of its inputs.
 
-    These are the leaf modules of stem and head, and of each distinct unit once. They are in evaluation mode, and their
-    weights are zeros.
+    The shapes are without the batch. The modules are those of stem and head, and of each distinct unit once. They are
+    in evaluation mode, and their weights are zeros.
+
+    Raises:
+        Unfusable: the networks cannot be fused.
     """
     from resnet_space import modules
+    from resnet_space.fused import Unfusable, form
 
-    plan = net.blueprint
-    yield from _leaves(partial(modules.stem, plan), plan.input_shape)
-    for unit in dict.fromkeys(_representative(unit) for unit in plan.units):
-        yield from _leaves(partial(modules.Unit, unit), (unit.in_channels, *unit.size))
-    yield from _leaves(partial(modules.head, plan), (plan.channels, *plan.units[-1].out_size))
+    plans = [net.blueprint for net in nets]
+    if len({len(plan.units) for plan in plans}) > 1:
+        raise Unfusable("networks of different depths")
+
+    def leaves(make: Callable[[Any], nn.Module], of: Sequence[Any], shape: tuple[int, ...]) -> list[_Leaf]:
+        def build() -> nn.Module:
+            made = [make(each) for each in of]
+            return form(made) if len(made) > 1 else made[0]
+
+        return _leaves(build, (len(of) * shape[0], *shape[1:]))
+
+    first = plans[0]
+    yield from leaves(modules.stem, plans, first.input_shape)
+    # Fused networks with different constants are not each other's representatives: they are separate shortcuts.
+    alike = _representative if len(nets) == 1 else lambda unit: unit
+    for units in dict.fromkeys(zip(*(map(alike, plan.units) for plan in plans), strict=True)):
+        yield from leaves(modules.Unit, units, (units[0].in_channels, *units[0].size))
+    yield from leaves(modules.head, plans, (first.channels, *first.units[-1].out_size))
 
 
-def _leaves(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> list[tuple[nn.Module, Shapes]]:
+def _leaves(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> list[_Leaf]:
     """The leaf modules of a module in the order in which they run, each with the shapes of its inputs.
 
     The module is built on torch's meta device, where no weights are drawn, and run on the CPU with zeros. On the meta
@@ -177,7 +196,7 @@ def _leaves(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> list[tupl
     """
     import torch
 
-    ran: list[tuple[nn.Module, Shapes]] = []
+    ran: list[_Leaf] = []
 
     def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         ran.append((module, tuple(None if x is None else tuple(x.shape[1:]) for x in inputs)))

@@ -1,63 +1,69 @@
-"""Fuse K networks of the same shape into one, so that the same arithmetic runs in fewer, larger kernels.
+"""Fuse K networks into one, so that the same arithmetic runs in fewer, larger kernels.
 
-The networks' channels are side by side in separate groups. A module's fused form takes (N, K*C, H, W), with the k-th
-network's channels at k*C to (k+1)*C. Its parameters and buffers are those of the K modules, concatenated along the
-first dimension, under the same names. Modules without a fused form, such as branches that a batch can skip, are
-refused: `refusal` returns the reason.
+The networks' channels are side by side in separate groups; `fused_forms` has the fused form of each module. Networks
+can differ in their shortcuts, since these do not change the shapes of the other modules: each shortcut is then applied
+to the channels of its own networks, and everything else is shared. Networks that differ in another module, or that have
+a module without a fused form, such as branches that a batch can skip, are refused: `refusal` returns the reason.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from resnet_space.chains import Join, Paths, Pointwise, strided_pixels
-from resnet_space.modules import (
-    Concatenation,
-    Gate,
-    Nothing,
-    Pad,
-    Product,
-    ResidualNet,
-    Scalar,
-    Shortcut,
-    SqueezeExcitation,
-    Sum,
-    Unit,
-)
-from resnet_space.shortcuts import ShortcutKind
+from resnet_space.fused_forms import FORMS, Dropouts, Mixed, Shortcuts, Sums, Unfusable
+from resnet_space.modules import Dropout, Gate, Nothing, Pad, Shortcut, Sum
+
+__all__ = ["Unfusable", "fuse", "refusal"]
 
 TensorPairs = Sequence[tuple[Tensor, Sequence[Tensor]]]
 """The tensors of a fused network, each with the tensors of the original networks that it replaces."""
 
 
-class Unfusable(ValueError):
-    """The networks cannot be fused; the message names the module that has no fused form."""
+class Part(NamedTuple):
+    """A module of a fused network, and which modules of the original networks it replaces."""
+
+    module: nn.Module
+    path: str
+    """Its path in the fused network, with a dot at the end; empty for the network itself."""
+    own: str
+    """The path of the modules that it replaces, in the same form."""
+    networks: Sequence[int]
+    """The numbers of the networks whose modules it replaces."""
 
 
 def fuse(nets: Sequence[nn.Module]) -> nn.Module:
     """Return one network made of copies of K networks: (N, K*C, H, W) to logits (N, K*classes).
 
+    Consecutive networks with equal shortcuts share their fused shortcut, so sorted networks are faster.
+
     Raises:
-        Unfusable: a module has no fused form, or the networks differ in shape.
+        Unfusable: a module has no fused form, or the networks differ in more than their shortcuts.
     """
-    if len({repr(net) for net in nets}) > 1:
-        raise Unfusable("networks of different shapes")
-    fused = _blank(copy.deepcopy(nets[0]), len(nets))
+    fused = form(nets)
     states = [net.state_dict() for net in nets]
-    joined = {name: join([state[name] for state in states]) for name in states[0]}
+    joined = {to: join([states[number][own] for number in numbers]) for to, own, numbers in _tensors(fused, len(nets))}
     fused.load_state_dict(joined, assign=True)
     return fused.train(nets[0].training)
 
 
 def tensor_pairs(fused: nn.Module, nets: Sequence[nn.Module]) -> TensorPairs:
     """Return the weights and statistics of a fused network, each with those of its original networks."""
-    states = [net.state_dict() for net in nets]
-    return [(tensor, [state[name] for state in states]) for name, tensor in fused.state_dict().items()]
+    state, states = fused.state_dict(), [net.state_dict() for net in nets]
+    return [(state[to], [states[number][own] for number in numbers]) for to, own, numbers in _tensors(fused, len(nets))]
+
+
+def parameter_origins(fused: nn.Module, networks: int) -> dict[str, list[tuple[int, str]]]:
+    """Return by its name what each parameter of a fused network is made of: numbers of networks, and names in them."""
+    learned = {name for name, _ in fused.named_parameters()}
+    return {
+        to: [(number, own) for number in numbers] for to, own, numbers in _tensors(fused, networks) if to in learned
+    }
 
 
 def unfuse(tensors: TensorPairs) -> None:
@@ -80,16 +86,45 @@ def copy_all(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
         torch._foreach_copy_(places, values)
 
 
-def refusal(net: nn.Module) -> str:
-    """Return why networks of this shape cannot be fused, or an empty text if they can.
+def refusal(*nets: nn.Module) -> str:
+    """Return why these networks cannot be fused, or an empty text if they can.
 
-    This destroys the network: pass a copy.
+    Of a single network: why several of its shape cannot be fused.
     """
     try:
-        _blank(net, 2)
+        form(nets if len(nets) > 1 else nets * 2)
     except Unfusable as reason:
         return str(reason)
     return ""
+
+
+def draws(net: nn.Module) -> bool:
+    """Whether a network draws random numbers in training that its fused form draws too."""
+    return any(isinstance(part, Dropout | Dropouts) for part in net.modules())
+
+
+def skeleton(net: nn.Module) -> str:
+    """Return the text of a network without the parts of its shortcuts in which networks can differ that train together.
+
+    Gated ones differ from all others: a gate for some of the networks would cost as much as one for all.
+    """
+    return "\n".join(_skeleton(net, ""))
+
+
+def _skeleton(module: nn.Module, name: str) -> Iterator[str]:
+    if isinstance(module, Shortcut):
+        linear = f"linear, gate: {isinstance(module.gate, Gate)}"
+        yield f"{name}: {linear if _is_linear(module.sum) else repr(module)}"
+        return
+    yield f"{name}: {_text(module)}"
+    for part, child in module.named_children():
+        yield from _skeleton(child, f"{name}.{part}")
+
+
+def carried_by(net: nn.Module) -> int:
+    """Return the number of weights through which shortcuts carry their input: 0 if they carry it unchanged."""
+    found = [part.carry.parameters() for part in net.modules() if isinstance(part, Shortcut)]
+    return sum(weight.numel() for weights in found for weight in weights)
 
 
 def join(tensors: Sequence[Tensor]) -> Tensor:
@@ -109,45 +144,96 @@ def divided(tensor: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
     return [part.reshape(own.shape) for part, own in zip(parts, like, strict=True)]
 
 
-def form(module: nn.Module, networks: int) -> nn.Module:
-    """Return the fused form of several modules like this one, without weights, on torch's meta device.
+def draw_from(fused: nn.Module, generators: Sequence[torch.Generator]) -> None:
+    """Make each network draw its random numbers from its own generator."""
+    for part in parts(fused, range(len(generators))):
+        if isinstance(part.module, Dropouts):
+            part.module.generators = [generators[number] for number in part.networks]
+
+
+def parts(fused: nn.Module, networks: Sequence[int], path: str = "", own: str = "") -> Iterator[Part]:
+    """Yield each module of a fused network, with the modules of the original networks that it replaces."""
+    if isinstance(fused, Mixed):
+        ends = [*accumulate(fused.networks)]
+        for number, (run, end, length) in enumerate(zip(fused.runs, ends, fused.networks, strict=True)):
+            yield from parts(run, networks[end - length : end], f"{path}runs.{number}.", own)
+        return
+    yield Part(fused, path, own, networks)
+    for name, child in fused.named_children():
+        yield from parts(child, networks, f"{path}{name}.", f"{own}{name}.")
+
+
+def _tensors(fused: nn.Module, networks: int) -> Iterator[tuple[str, str, Sequence[int]]]:
+    """Yield the name of each tensor of a fused network, its name in the original networks, and their numbers."""
+    for part in parts(fused, range(networks)):
+        for name in _shapes(part.module):
+            yield part.path + name, part.own + name, part.networks
+
+
+def form(modules: Sequence[nn.Module]) -> nn.Module:
+    """Return the fused form of the same module of several networks, without weights, on torch's meta device.
 
     Raises:
-        Unfusable: the module has none.
+        Unfusable: there is none.
     """
-    return _blank(copy.deepcopy(module), networks)
-
-
-def _blank(net: nn.Module, networks: int) -> nn.Module:
-    """Return the fused form without weights, on torch's meta device, reusing this network's modules."""
-    made = _form(net.to("meta"), networks, "")
-    parts = [*made.modules()]
-    if any(isinstance(part, Dropouts) for part in parts) and any(getattr(part, "recompute", False) for part in parts):
+    made = _form([copy.deepcopy(modules[0]).to("meta"), *modules[1:]], "")
+    inner = [*made.modules()]
+    if any(isinstance(part, Dropouts) for part in inner) and any(getattr(part, "recompute", False) for part in inner):
         raise Unfusable("dropout in a network that recomputes activations, which would draw new masks")
     return made
 
 
-def draw_from(fused: nn.Module, generators: Sequence[torch.Generator]) -> None:
-    """Make each network draw its random numbers from its own generator."""
-    for part in fused.modules():
-        if isinstance(part, Dropouts):
-            part.generators = generators
-
-
-def _form(module: nn.Module, networks: int, name: str) -> nn.Module:
-    kind = type(module)
+def _form(modules: Sequence[nn.Module], name: str) -> nn.Module:
+    """Return the fused form of modules with this path, made of the first of them, which is on the meta device."""
+    kind = type(modules[0])
+    if {type(each) for each in modules} == {Shortcut} and len({*map(repr, modules)}) > 1:
+        return _shortcuts(modules, name)
     if kind not in FORMS:
         raise Unfusable(f"{name or 'the network'}: {kind.__name__} has no fused form")
+    if len({_text(each) for each in modules}) > 1:
+        raise Unfusable(f"{name or 'the network'}: networks of different shapes")
     try:
-        made = FORMS[kind](module, networks)
+        fused = FORMS[kind](modules[0], len(modules))
     except Unfusable as reason:
         raise Unfusable(f"{name}: {reason}") from None
-    for part, child in made.named_children():
-        setattr(made, part, _form(child, networks, f"{name}.{part}".lstrip(".")))
-    wanted = {own: _joined_shape(own, shape, networks) for own, shape in _shapes(module).items()}
-    if _shapes(made) != wanted:
+    for part, _ in [*fused.named_children()]:
+        of_each = [each.get_submodule(part) for each in modules]
+        setattr(fused, part, _form(of_each, f"{name}.{part}".lstrip(".")))
+    wanted = {own: _joined_shape(own, shape, len(modules)) for own, shape in _shapes(modules[0]).items()}
+    if _shapes(fused) != wanted:
         raise Unfusable(f"{name}: {kind.__name__} has parameters that its fused form does not handle")
-    return made
+    return fused
+
+
+def _shortcuts(modules: Sequence[nn.Module], name: str) -> Shortcuts:
+    """Return the fused form of shortcuts that differ."""
+    shortcuts = [each for each in modules if isinstance(each, Shortcut)]
+    formulas = [each.sum.shortcut for each in shortcuts if _is_linear(each.sum)]
+    if len(formulas) < len(modules):
+        raise Unfusable(f"{name}: networks with shortcuts that cannot be fused with others")
+    carries: list[nn.Module] = [each.carry for each in shortcuts]
+    # Where x has the coefficient 0, it can be anything of the right shape.
+    anything = next((each for each in carries if type(each) in (nn.Identity, Pad)), None)
+    carries = [anything if anything and isinstance(each, Nothing) else each for each in carries]
+    gates = [each.gate or Nothing() for each in shortcuts]
+    gate = _mixed(gates, f"{name}.gate") if any(each.gate for each in shortcuts) else None
+    return Shortcuts(_mixed(carries, f"{name}.carry"), gate, Sums(formulas))
+
+
+def _is_linear(formula: nn.Module) -> bool:
+    return type(formula) is Sum and formula.shortcut.fusing == "linear" and not _shapes(formula)
+
+
+def _mixed(modules: Sequence[nn.Module], name: str) -> Mixed:
+    runs = [[*run] for _, run in groupby(modules, key=repr)]
+    made = [_form([copy.deepcopy(run[0]).to("meta"), *run[1:]], name) for run in runs]
+    return Mixed(made, [len(run) for run in runs])
+
+
+def _text(module: nn.Module) -> str:
+    """Return a module as text without what its submodules are."""
+    inner = ", ".join(name for name, _ in module.named_children())
+    return f"{type(module).__name__}({module.extra_repr()}) [{inner}]"
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -160,203 +246,3 @@ def _joined_shape(name: str, shape: tuple[int, ...], networks: int) -> tuple[int
     if not shape:
         return () if name == "num_batches_tracked" else (networks,)
     return (networks * shape[0], *shape[1:])
-
-
-class Linears(nn.Module):
-    """K linear layers: (N, K*in) to (N, K*out)."""
-
-    def __init__(self, layer: nn.Linear, networks: int) -> None:
-        super().__init__()
-        self.networks = networks
-        self.weight = nn.Parameter(layer.weight.repeat(networks, 1))
-        self.bias = nn.Parameter(layer.bias.repeat(networks))
-
-    def forward(self, x: Tensor) -> Tensor:
-        images, features = x.shape[0], self.weight.shape[1]
-        inputs = x.reshape(images, self.networks, features).transpose(0, 1)
-        weights = self.weight.reshape(self.networks, -1, features).transpose(1, 2)
-        biases = self.bias.reshape(self.networks, 1, -1)
-        return torch.baddbmm(biases, inputs, weights).transpose(0, 1).flatten(1)
-
-
-class Pads(nn.Module):
-    """Option A in each network: zero channels after each network's channels, not once at the end."""
-
-    def __init__(self, pad: Pad, networks: int) -> None:
-        super().__init__()
-        self.networks, self.stride, self.more = networks, pad.stride, pad.more
-
-    def forward(self, x: Tensor) -> Tensor:
-        # (N, H, W, K, C): the order in memory.
-        chosen = strided_pixels(x, self.stride)
-        apart = chosen.reshape(*chosen.shape[:3], self.networks, -1)
-        return functional.pad(apart, (0, self.more)).flatten(3).permute(0, 3, 1, 2)
-
-
-class Scalars(nn.Module):
-    """Each network's learned scalar, shape (K,)."""
-
-    def __init__(self, scalar: Scalar, networks: int) -> None:
-        super().__init__()
-        self.a = nn.Parameter(scalar.a.repeat(networks))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.a
-
-
-class Scaled(nn.Module):
-    """A formula with a learned scalar, one per network, applied to that network's channels."""
-
-    def __init__(self, shortcut: ShortcutKind) -> None:
-        super().__init__()
-        self.shortcut = shortcut
-
-    def forward(self, x: Tensor | None, f: Tensor, g: Tensor) -> Tensor:
-        y: Tensor = self.shortcut.combine(x, f, spread(g, f))
-        return y
-
-
-def spread(numbers: Tensor, f: Tensor) -> Tensor:
-    """Repeat each network's number, (K,), for all its channels in f, (N, K*C, H, W): returns (1, K*C, 1, 1)."""
-    return numbers.repeat_interleave(f.shape[1] // len(numbers)).view(1, -1, 1, 1)
-
-
-class Dropouts(nn.Module):
-    """Dropout with separate masks per network: those it would draw alone from a generator in the same state.
-
-    On the CPU only: on a GPU torch draws the mask inside the kernel that uses it, and the masks would differ.
-    """
-
-    def __init__(self, dropout: nn.Dropout, networks: int) -> None:
-        super().__init__()
-        self.p = dropout.p
-        self.generators: Sequence[torch.Generator] = [torch.default_generator] * networks
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
-        if x.device.type != "cpu":
-            raise Unfusable(f"dropout on {x.device.type} would draw other masks than an unfused network")
-        masks = [
-            torch.empty_like(part).bernoulli_(1 - self.p, generator=generator).div_(1 - self.p)
-            for part, generator in zip(x.chunk(len(self.generators), 1), self.generators, strict=True)
-        ]
-        return x * torch.cat(masks, 1)
-
-
-class Joins(nn.Module):
-    """Concatenate tensors along the channels, keeping each network's channels together."""
-
-    def __init__(self, networks: int) -> None:
-        super().__init__()
-        self.networks = networks
-
-    def forward(self, *parts: Tensor) -> Tensor:
-        # Channels last, the order in memory: (N, H, W, K, C).
-        last = [part.permute(0, 2, 3, 1) for part in parts]
-        apart = [part.reshape(*part.shape[:3], self.networks, -1) for part in last]
-        return torch.cat(apart, 4).flatten(3).permute(0, 3, 1, 2)
-
-
-class Concatenates(Joins):
-    """A formula whose parts are concatenated within each network."""
-
-    def __init__(self, shortcut: ShortcutKind, networks: int) -> None:
-        super().__init__(networks)
-        self.shortcut = shortcut
-
-    def forward(self, *parts: Tensor) -> Tensor:
-        x, f, g = parts
-        return super().forward(*self.shortcut.combine(x, f, g if self.shortcut.scalar is None else spread(g, f)))
-
-
-def _convolution(conv: nn.Module, networks: int) -> nn.Module:
-    assert isinstance(conv, nn.Conv2d)
-    if conv.padding_mode != "zeros":
-        raise Unfusable(f"a convolution with {conv.padding_mode} padding has no fused form")
-    assert not isinstance(conv.padding, str)
-    return type(conv)(
-        networks * conv.in_channels,
-        networks * conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        conv.dilation,  # type: ignore[arg-type]
-        groups=networks * conv.groups,
-        bias=conv.bias is not None,
-        device="meta",
-    )
-
-
-def _normalisation(norm: nn.Module, networks: int) -> nn.Module:
-    """BN computes statistics per channel, so those of K networks never mix."""
-    assert isinstance(norm, nn.BatchNorm2d)
-    return nn.BatchNorm2d(
-        networks * norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats, device="meta"
-    )
-
-
-def _linear(layer: nn.Module, networks: int) -> nn.Module:
-    assert isinstance(layer, nn.Linear)
-    if layer.bias is None:
-        raise Unfusable("a linear layer without a bias has no fused form")
-    return Linears(layer, networks)
-
-
-def _pad(pad: nn.Module, networks: int) -> nn.Module:
-    assert isinstance(pad, Pad)
-    return Pads(pad, networks)
-
-
-def _formula(formula: nn.Module, networks: int) -> nn.Module:
-    """Fuse as the shortcut's `fusing` and `join` say."""
-    assert isinstance(formula, Sum)
-    shortcut = formula.shortcut
-    if shortcut.fusing != "elementwise":
-        raise Unfusable(f"the formula of {type(shortcut).__name__} has no fused form")
-    if shortcut.join == "concatenation":
-        return Concatenates(shortcut, networks)
-    return formula if shortcut.scalar is None else Scaled(shortcut)
-
-
-def _dropout(dropout: nn.Module, networks: int) -> nn.Module:
-    assert isinstance(dropout, nn.Dropout)
-    return Dropouts(dropout, networks)
-
-
-def _scalar(scalar: nn.Module, networks: int) -> nn.Module:
-    assert isinstance(scalar, Scalar)
-    return Scalars(scalar, networks)
-
-
-def _join(module: nn.Module, networks: int) -> nn.Module:
-    return Joins(networks)
-
-
-def _flatten(module: nn.Module, networks: int) -> nn.Module:
-    assert isinstance(module, nn.Flatten)
-    if (module.start_dim, module.end_dim) != (1, -1):
-        raise Unfusable("flattening only some of an image has no fused form")
-    return module
-
-
-def _same(module: nn.Module, networks: int) -> nn.Module:
-    """For modules that treat each channel separately, or only call their submodules."""
-    return module
-
-
-FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
-    **dict.fromkeys((nn.Conv2d, Pointwise), _convolution),
-    nn.BatchNorm2d: _normalisation,
-    nn.Linear: _linear,
-    Pad: _pad,
-    **dict.fromkeys((Sum, Concatenation), _formula),
-    Scalar: _scalar,
-    nn.Dropout: _dropout,
-    Join: _join,
-    nn.Flatten: _flatten,
-    **dict.fromkeys((nn.ReLU, nn.Sigmoid, nn.Identity, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d), _same),
-    **dict.fromkeys((nn.Sequential, nn.ModuleList, ResidualNet, Unit, Shortcut, Gate, Nothing, Paths), _same),
-    **dict.fromkeys((SqueezeExcitation, Product), _same),
-}
-"""By exact type: a subclass can compute something else."""

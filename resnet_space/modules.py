@@ -189,7 +189,7 @@ class Shortcut(nn.Module):
         self.concatenates = plan.shortcut.join == "concatenation"
         self.carry = CARRIES[plan.carry](plan)
         if plan.shortcut.drop:
-            self.carry = nn.Sequential(self.carry, nn.Dropout(plan.shortcut.drop))
+            self.carry = nn.Sequential(self.carry, Dropout(plan.shortcut.drop))
         self.gate: nn.Module | None = None
         if plan.shortcut.gate is not None:
             self.gate = Gate(plan, plan.shortcut.gate)
@@ -238,6 +238,28 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         g: Tensor = self.squash(self.conv(x))
         return g
+
+
+class Dropout(nn.Dropout):
+    """x * m / (1 - p) in training, where m is 0 with probability p and else 1. 1603.05027, section 3.1.
+
+    On a CPU the masks are drawn by `dropout_mask`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or x.device.type != "cpu":
+            return super().forward(x)
+        return x * dropout_mask(x, self.p)
+
+
+def dropout_mask(x: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
+    """Return a mask for x, on a CPU: 0 with probability p, else 1 / (1 - p).
+
+    Reason: torch's `bernoulli_` draws one number at a time. These are the same numbers, unless torch uses MKL's, as on
+    processors of Intel.
+    """
+    drawn = torch.empty_like(x, dtype=torch.float64).uniform_(generator=generator)
+    return (drawn < 1 - p).to(x.dtype).div_(1 - p)
 
 
 class Scalar(nn.Module):

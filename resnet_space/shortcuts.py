@@ -24,7 +24,7 @@ from resnet_space.numbers import Below1, Moderate, Proportion
 Carry = Literal["transition", "project", "nothing", "keep"]
 Join = Literal["sum", "concatenation"]
 Beginning = Literal["", "zero_bn", "fixup"]
-Fusing = Literal["elementwise", "none"]
+Fusing = Literal["linear", "elementwise", "none"]
 
 
 class ShortcutKind(Kind):
@@ -43,8 +43,9 @@ class ShortcutKind(Kind):
     fusing: ClassVar[Fusing]
     """Whether `combine` also works for several networks with their channels side by side (see `fused`).
 
-    `elementwise`: yes, each output element depends only on the input elements at the same position. `none`: no, and
-    networks with this shortcut train one at a time.
+    `linear`: yes, and it is (a + a' g)*x + (b + b' g)*f with four constants, so networks with different shortcuts of
+    this kind can train together. `elementwise`: yes, each output element depends only on the input elements at the same
+    position. `none`: no, and networks with this shortcut train one at a time.
     """
 
     @classmethod
@@ -102,6 +103,12 @@ class ShortcutKind(Kind):
         """
         return ()
 
+    @property
+    def coefficients(self) -> tuple[float, float, float, float]:
+        """The constants a, a', b, b' of a linear formula (a + a' g)*x + (b + b' g)*f."""
+        a, b = self.combine(1.0, 0.0, 0.0), self.combine(0.0, 1.0, 0.0)
+        return a, self.combine(1.0, 0.0, 1.0) - a, b, self.combine(0.0, 1.0, 1.0) - b
+
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         """Return `y`, shape (N, C, H, W), from the carried input, the branch and the gate or scalar."""
         raise NotImplementedError
@@ -111,7 +118,7 @@ class IdentityShortcut(ShortcutKind):
     """x + F(x). 1512.03385, equation 1; 1603.05027, figure 2a."""
 
     kind: Literal["identity"] = "identity"
-    fusing = "elementwise"
+    fusing = "linear"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + f
@@ -124,7 +131,7 @@ class ConstantScaling(ShortcutKind):
     """
 
     kind: Literal["constant_scaling"] = "constant_scaling"
-    fusing = "elementwise"
+    fusing = "linear"
     shortcut_scale: Moderate = 0.5
     branch_scale: Moderate = 0.5
 
@@ -162,7 +169,7 @@ class ExclusiveGate(GatedShortcut):
     """(1 - g)*x + g*F(x), with g = sigmoid(conv(x)). 1603.05027, figure 2c; Highway's gate T, 1505.00387, eq. 3."""
 
     kind: Literal["exclusive_gate"] = "exclusive_gate"
-    fusing = "elementwise"
+    fusing = "linear"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return (1 - g) * x + g * f
@@ -172,7 +179,7 @@ class ShortcutOnlyGate(GatedShortcut):
     """(1 - g)*x + F(x), with g = sigmoid(conv(x)). 1603.05027, figure 2d."""
 
     kind: Literal["shortcut_only_gate"] = "shortcut_only_gate"
-    fusing = "elementwise"
+    fusing = "linear"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return (1 - g) * x + f
@@ -183,7 +190,7 @@ class Conv1x1Shortcut(ShortcutKind):
 
     kind: Literal["conv1x1"] = "conv1x1"
     carry: ClassVar[Carry] = "project"
-    fusing = "elementwise"
+    fusing = "linear"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + f
@@ -193,7 +200,7 @@ class DropoutShortcut(ShortcutKind):
     """dropout(x, p) + F(x): each element of x is zero with probability p, else x/(1-p). 1603.05027, figure 2f."""
 
     kind: Literal["dropout"] = "dropout"
-    fusing = "elementwise"
+    fusing = "linear"
     p: Below1 = 0.5
 
     @property
@@ -212,7 +219,7 @@ class NoShortcut(ShortcutKind):
 
     kind: Literal["none"] = "none"
     carry: ClassVar[Carry] = "nothing"
-    fusing = "elementwise"
+    fusing = "linear"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return f
@@ -223,7 +230,7 @@ class ZeroInit(ShortcutKind):
 
     kind: Literal["zero_init"] = "zero_init"
     begins: ClassVar[Beginning] = "zero_bn"
-    fusing = "elementwise"
+    fusing = "linear"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + f
@@ -232,7 +239,7 @@ class ZeroInit(ShortcutKind):
 class LearnedScaling(ShortcutKind):
     """x + a*F(x), with a learned scalar a."""
 
-    fusing = "elementwise"
+    fusing = "linear"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + g * f

@@ -130,6 +130,18 @@ def initial_values_are_those_declared(part: ShortcutKind) -> None:
                 expect(not f.any(), f"Unit {number}'s branch does not start at 0.")
 
 
+def its_formula_is_linear_if_it_says_so(part: ShortcutKind) -> None:
+    """A formula that is declared `linear` is (a + a' g)*x + (b + b' g)*F(x), with its coefficients."""
+    if part.fusing != "linear":
+        return
+    random = torch.Generator().manual_seed(0)
+    x, f, g = torch.randn(3, 100, generator=random, dtype=torch.float64)
+    a, a_of_g, b, b_of_g = part.coefficients
+    found, wanted = part.combine(x, f, g), (a + a_of_g * g) * x + (b + b_of_g * g) * f
+    off = float((found - wanted).abs().max())
+    expect(off < 1e-9, f"It differs by up to {off:.2g} from ({a:g} + {a_of_g:g} g)*x + ({b:g} + {b_of_g:g} g)*F(x).")
+
+
 # Laws of a branch
 
 
@@ -273,6 +285,7 @@ SHORTCUT_LAWS: Laws[ShortcutKind] = table(
     its_canonical_form_is_final,
     its_canonical_form_computes_the_same,
     initial_values_are_those_declared,
+    its_formula_is_linear_if_it_says_so,
     *_in_networks(_with_shortcut),
 )
 

@@ -138,7 +138,7 @@ def _answer(request: dict[str, Any]) -> None:
     from search.kernels.layers import Conditions, kernels
 
     conditions = Conditions(**request["conditions"])
-    known = {kernel.name: kernel for kernel in kernels(Architecture.of(request["net"]), request["networks"])}
+    known = {kernel.name: kernel for kernel in kernels(*map(Architecture.of, request["nets"]))}
     wanted = [known[name] for name in request["kernels"]]
     found = _check_in_child(wanted, conditions, request["route"])
     if len(found) < len(wanted) or not all(verdict.sound(conditions.tolerance) for verdict in found):

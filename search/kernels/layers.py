@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from resnet_space import Architecture
 from resnet_space.counter import Shapes, leaf_modules
-from resnet_space.fused import Dropouts, form
+from resnet_space.fused_forms import Dropouts
 from resnet_space.modules import Nothing, Survival
 from search.kernels.workarounds import channels_last, describe, set_route
 
@@ -89,23 +89,19 @@ class Kernel:
 
 
 @lru_cache(maxsize=4096)
-def kernels(net: Architecture, networks: int = 1) -> tuple[Kernel, ...]:
+def kernels(*nets: Architecture) -> tuple[Kernel, ...]:
     """Return the distinct kernels of a training step of one network, or of several fused into one.
 
     Layers that compute nothing or have random output are left out, and so are products with learned scalars.
 
     Raises:
-        Unfusable: these networks have no fused form.
+        Unfusable: these networks cannot be fused.
     """
     found: dict[str, Kernel] = {}
-    for layer, shapes in leaf_modules(net):
-        if isinstance(layer, IDLE_LAYERS + RANDOM_LAYERS) or () in shapes:
-            continue
-        kernel = Kernel(layer, shapes)
-        if networks > 1:
-            wide = tuple(None if shape is None else (networks * shape[0], *shape[1:]) for shape in shapes)
-            kernel = Kernel(form(layer, networks), wide)
-        found.setdefault(kernel.name, kernel)
+    for layer, shapes in leaf_modules(*nets):
+        if not isinstance(layer, IDLE_LAYERS + RANDOM_LAYERS) and () not in shapes:
+            kernel = Kernel(layer, shapes)
+            found.setdefault(kernel.name, kernel)
     return tuple(found.values())
 
 

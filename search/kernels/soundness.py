@@ -47,16 +47,16 @@ class KernelReport:
         return KernelReport({**self.detours, **other.detours}, tuple(dict.fromkeys([*self.lines, *other.lines])))
 
 
-def check_kernels(net: Architecture, conditions: Conditions, networks: int = 1) -> KernelReport:
+def check_kernels(conditions: Conditions, *nets: Architecture) -> KernelReport:
     """Check the kernels that a network, or several fused ones, train with. Cached verdicts are not checked again.
 
     A layer whose kernel is wrong or kills its process gets a route on which all kernels of the layer are right.
 
     Raises:
         FaultyKernel: a layer has no such route.
-        Unfusable: the networks have no fused form.
+        Unfusable: the networks cannot be fused.
     """
-    return _check_kernels(net, conditions, networks, cache_folder())
+    return _check_kernels(nets, conditions, cache_folder())
 
 
 def unavoidable_faults(nets: Iterable[Architecture], conditions: Conditions) -> list[str]:
@@ -69,7 +69,7 @@ def unavoidable_faults(nets: Iterable[Architecture], conditions: Conditions) -> 
     found: dict[str, None] = {}
     for net in nets:
         try:
-            check_kernels(net, conditions)
+            check_kernels(conditions, net)
         except FaultyKernel as error:
             found |= dict.fromkeys(str(error).splitlines())
     return [*found]
@@ -84,11 +84,9 @@ def conditions_of(recipe: Recipe, resources: Resources) -> Conditions:
 
 # The folder is an argument because it holds the cached verdicts.
 @lru_cache(maxsize=4096)
-def _check_kernels(net: Architecture, conditions: Conditions, networks: int, folder: Path) -> KernelReport:
-    check = _Checker(
-        net, networks, conditions, VerdictCache(folder / "kernels" / f"{machine_id(conditions.device)}.jsonl")
-    )
-    own = kernels(net, networks)
+def _check_kernels(nets: tuple[Architecture, ...], conditions: Conditions, folder: Path) -> KernelReport:
+    check = _Checker(nets, conditions, VerdictCache(folder / "kernels" / f"{machine_id(conditions.device)}.jsonl"))
+    own = kernels(*nets)
     bad = {verdict.kernel: verdict for verdict in check(own) if not verdict.sound(conditions.tolerance)}
     detours: dict[str, str] = {}
     lines: list[str] = []
@@ -125,10 +123,10 @@ def fault_line(verdict: Verdict, conditions: Conditions) -> str:
 
 
 class _Checker:
-    """Gives verdicts on kernels of a network: from the cache, or else from the fork server."""
+    """Gives verdicts on kernels of networks: from the cache, or else from the fork server."""
 
-    def __init__(self, net: Architecture, networks: int, conditions: Conditions, cached: VerdictCache) -> None:
-        self.net, self.networks, self.conditions, self.cached = net, networks, conditions, cached
+    def __init__(self, nets: Iterable[Architecture], conditions: Conditions, cached: VerdictCache) -> None:
+        self.nets, self.conditions, self.cached = nets, conditions, cached
 
     def __call__(self, some: Collection[Kernel], route: str = "") -> list[Verdict]:
         """Return the verdicts on those kernels that could be checked."""
@@ -137,8 +135,7 @@ class _Checker:
         unknown = [name for name in full if full[name] not in found]
         if unknown:
             request = {
-                "net": self.net.model_dump(mode="json"),
-                "networks": self.networks,
+                "nets": [net.model_dump(mode="json") for net in self.nets],
                 "kernels": unknown,
                 "conditions": asdict(self.conditions),
                 "route": route,

@@ -60,6 +60,11 @@ class Measure:
         return self.source == "network"
 
     @property
+    def of_time(self) -> bool:
+        """Whether it is a time that training took."""
+        return self.column in ("seconds", "elapsed")
+
+    @property
     def curve(self) -> str:
         """The column of epochs that shows how the value came about; empty if there is none."""
         return self.until[0] if self.until else self.column if self.source == "epochs" else ""
@@ -102,6 +107,7 @@ def _error(name: str, words: str, source: Source, split: Split, *, of: int = 1, 
 
 LAST_EPOCH = "of the last epoch's steps, on augmented images, while the weights changed."
 ONE_MACHINE = "depends on the machine and its load."
+SHARED = f"{ONE_MACHINE} Trials that trained as one network have equal shares of its time."
 
 MEASURES: dict[str, Measure] = {
     row.name: row
@@ -113,7 +119,7 @@ MEASURES: dict[str, Measure] = {
         _error("train_error", "training error", "epochs", "train", note=LAST_EPOCH),
         _error("top5_error", "top-5 test error", "trial", "test", of=5),
         Measure("train_loss", "training loss", "nats", "epochs", "loss", decimals=4, guess=log, note=LAST_EPOCH),
-        Measure("seconds", "training time", "s", "trial", "seconds", decimals=1, note=ONE_MACHINE),
+        Measure("seconds", "training time", "s", "trial", "seconds", decimals=1, note=SHARED),
         Measure("latency_ms", "latency", "ms", "trial", "latency_ms", decimals=3, note=ONE_MACHINE),
     )
 }

@@ -270,10 +270,10 @@ def numerics() -> Iterator[Finding]:
     for conditions in checks:
         number, bad = 0, False
         for net in nets:
-            for networks in (1, 2):
-                number += len(kernels(net, networks))
+            for nets in ((net,), (net, net)):
+                number += len(kernels(*nets))
                 try:
-                    lines = check_kernels(net, conditions, networks).lines
+                    lines = check_kernels(conditions, *nets).lines
                 except FaultyKernel as error:
                     bad = True
                     first, *_ = str(error).splitlines()

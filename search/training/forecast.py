@@ -110,7 +110,7 @@ def seconds_per_trial(spec: TrialSpec, images: Images, resources: Resources) -> 
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with torch_threads(resources.threads), torch.random.fork_rng(devices=gpus):
         plain = spec.model_copy(update={"recipe": recipe.model_copy(update={"compile": False})})
-        detours = check_kernels(spec.architecture, conditions_of(recipe, resources)).detours
+        detours = check_kernels(conditions_of(recipe, resources), spec.architecture).detours
         group = Group([Member.of(plain, None, device, detours=detours)])
         recorded = resources.use_graphs and not resources.recompute
         take, split = make_stepper(group, device, recorded=recorded), on_device(images.train, device)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnet_space.fused import Unfusable
 from search.data import Images, batches
 from search.kernels.soundness import FaultyKernel, KernelReport, check_kernels, conditions_of
 from search.kernels.workarounds import NO_DETOURS, Detours
 from search.training.forecast import SavedTensors, device_time, torch_threads, total_memory, weight_bytes
-from search.training.jobs import max_together_by_settings
+from search.training.jobs import max_together_by_settings, shape_of
 from search.training.members import Group, Member
 from search.training.step import WARMUP_STEPS, make_stepper
 from search.trials.resources import Resources
@@ -64,16 +65,17 @@ def speedup(specs: Sequence[TrialSpec], images: Images, resources: Resources, *,
 
 
 def check_job_kernels(specs: Sequence[TrialSpec], resources: Resources) -> KernelReport:
-    """Check the kernels of trials that can be fused, those of a single network and those of the fused one.
+    """Check the kernels of trials that can be fused, those of each network alone and those of the fused one.
 
     Raises:
         FaultyKernel: a kernel is wrong on this machine, and there is no way around it.
         Unfusable: they cannot be fused.
     """
-    first = specs[0]
-    conditions = conditions_of(first.recipe, resources)
-    alone = check_kernels(first.architecture, conditions)
-    return alone | check_kernels(first.architecture, conditions, len(specs)) if len(specs) > 1 else alone
+    conditions, nets = conditions_of(specs[0].recipe, resources), [spec.architecture for spec in specs]
+    found = KernelReport()
+    for net in dict.fromkeys(nets):
+        found |= check_kernels(conditions, net)
+    return found | check_kernels(conditions, *nets) if len(nets) > 1 else found
 
 
 def memory_per_worker(resources: Resources) -> float:
@@ -95,8 +97,9 @@ def time_steps(
 ) -> list[tuple[float, float]]:
     """Return pairs of seconds: for one step of every trial one after another, and for one step of all together.
 
-    Both are measured in turn. Only the first trial is timed alone, and its time multiplied: all have the same kernels.
-    With `recorded`, steps are CUDA graphs if they can be recorded. `room` is the memory they can take, in bytes.
+    Both are measured in turn. Of each shape of network, only the first trial is timed alone, and its time multiplied by
+    the number of trials, which have the same kernels. With `recorded`, steps are CUDA graphs if they can be recorded.
+    `room` is the memory they can take, in bytes.
 
     Raises:
         Unfusable: they cannot be fused, the fused network computes something else, or together they would take more
@@ -118,32 +121,33 @@ def time_steps(
             take.group.draw_on()
             return take([xs[number]], [ys[number]], rate)[0]
 
-        losses = [_step_within_memory(room, specs, alone[0].model, partial(apart, 0))]
-        losses += [apart(number) for number in range(1, len(specs))]
-        _check_losses(torch.cat(losses), all_take(xs, ys, rate)[0], LOSS_TOLERANCE["cuda" if gpus else "cpu"])
+        # Networks of one shape take the same time and memory: the first is measured for all.
+        shapes = [shape_of(spec.architecture).whole for spec in specs]
+        firsts = {shapes.index(shape): number for shape, number in Counter(shapes).items()}
+        losses: dict[int, Tensor] = {}
+        asked = 0
+        for first, trials in firsts.items():
+            kept = SavedTensors()
+            with nullcontext() if room is None else kept.noting():
+                losses[first] = apart(first)
+            asked += trials * (weight_bytes(specs[first].architecture) + kept.bytes(alone[first].model))
+        if room is not None and asked > room:
+            raise Unfusable(f"{len(specs)} networks take {asked} bytes, and {room:.0f} are available")
+        for number in range(len(specs)):
+            losses[number] = losses[number] if number in losses else apart(number)
+        found = torch.cat([losses[number] for number in range(len(specs))])
+        _check_losses(found, all_take(xs, ys, rate)[0], LOSS_TOLERANCE["cuda" if gpus else "cpu"])
         taken = []
         for _ in range((WARMUP_STEPS if recorded else 0) + pairs):
+            one_by_one = 0.0
+            for first, trials in firsts.items():
+                began = device_time(device)
+                apart(first)
+                one_by_one += trials * (device_time(device) - began)
             began = device_time(device)
-            apart(0)
-            between = device_time(device)
             all_take(xs, ys, rate)
-            taken.append((len(specs) * (between - began), device_time(device) - between))
+            taken.append((one_by_one, device_time(device) - began))
         return taken[-pairs:]
-
-
-def _step_within_memory(
-    room: float | None, specs: Sequence[TrialSpec], first: nn.Module, step: Callable[[], Tensor]
-) -> Tensor:
-    """Take a step of the first network and return its loss; check from the memory it saves that all fit in `room`."""
-    if room is None:
-        return step()
-    kept = SavedTensors()
-    with kept.noting():
-        loss = step()
-    asked = len(specs) * (weight_bytes(specs[0].architecture) + kept.bytes(first))
-    if asked > room:
-        raise Unfusable(f"{len(specs)} networks take {asked} bytes, and {room:.0f} are available")
-    return loss
 
 
 def _first_batch(spec: TrialSpec, images: Images, device: str) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_space.fused import Linears
+from resnet_space.fused_forms import Linears
 from resnet_space.modules import Survival
 
 TensorSlots = Sequence[tuple[dict[str, Any], str]]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_space import build
-from resnet_space.fused import TensorPairs, copy_all, divided, draw_from, fuse, join, tensor_pairs, unfuse
+from resnet_space.fused import copy_all, divided, draw_from, fuse, join, parameter_origins, tensor_pairs, unfuse
 from search.files.bucket import Place
 from search.kernels.workarounds import NO_DETOURS, Detours, apply_detours
 from search.training import checkpoint
@@ -146,7 +146,7 @@ def level(
 
 
 @lru_cache(maxsize=1)
-def _forget_others(net: str, recipe: Recipe) -> None:
+def _forget_others(nets: frozenset[str], recipe: Recipe) -> None:
     """Clear torch's compiled code unless it was compiled for trials like these.
 
     torch compiles a function at most 8 times per process, and silently runs it uncompiled for any further network.
@@ -190,8 +190,7 @@ class Group:
         self.weights = list(self.model.parameters())
         self.for_all = BatchedLaunches(self.model)
         if not self.alone:
-            owned = zip(*(member.model.parameters() for member in members), strict=True)
-            self.learned: TensorPairs = list(zip(self.weights, owned, strict=True))
+            self.learned = _learned(self.model, members)
             self.state = tensor_pairs(self.model, [member.model for member in members])
             self._take_momenta()
         self.draw_on()
@@ -199,7 +198,7 @@ class Group:
         """The shape of the first batch, for which the model is compiled."""
         self.compiled: Callable[[Tensor], Tensor] = self.model
         if self.recipe.compile:
-            _forget_others(members[0].spec.architecture.key, self.recipe)
+            _forget_others(frozenset(member.spec.architecture.key for member in members), self.recipe)
             self.compiled = torch.compile(self.model, dynamic=False)
 
     def logits(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -238,8 +237,8 @@ class Group:
         for fused, originals in self.learned:
             momentum = self.optimizer.state[fused].get("momentum_buffer")
             if momentum is not None:
-                parts = divided(momentum, originals)
-                for member, parameter, part in zip(self.members, originals, parts, strict=True):
+                parts = divided(momentum, [parameter for _, parameter in originals])
+                for (member, parameter), part in zip(originals, parts, strict=True):
                     own = member.optimizer.state[parameter]
                     if own.get("momentum_buffer") is None:
                         own["momentum_buffer"] = torch.empty_like(parameter)
@@ -251,9 +250,18 @@ class Group:
 
     def _take_momenta(self) -> None:
         for fused, originals in self.learned:
-            momenta = [
-                member.optimizer.state[parameter].get("momentum_buffer")
-                for member, parameter in zip(self.members, originals, strict=True)
-            ]
+            momenta = [member.optimizer.state[parameter].get("momentum_buffer") for member, parameter in originals]
             if None not in momenta:
                 self.optimizer.state[fused]["momentum_buffer"] = join(momenta)
+
+
+def _learned(
+    fused: nn.Module, members: Sequence[Member]
+) -> list[tuple[nn.Parameter, list[tuple[Member, nn.Parameter]]]]:
+    """Return each parameter of a fused network, with the parameters that it is made of and their members."""
+    inside = dict(fused.named_parameters())
+    owned = [dict(member.model.named_parameters()) for member in members]
+    return [
+        (inside[to], [(members[number], owned[number][own]) for number, own in origins])
+        for to, origins in parameter_origins(fused, len(members)).items()
+    ]

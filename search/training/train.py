@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import platform
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -59,7 +58,7 @@ def train_together(
     probes: Collection[int] = (),
     execution: Execution = CPU,
 ) -> Iterator[Event]:
-    """Do what `train` does for several trials of one recipe and shape, with their networks fused for the steps.
+    """Do what `train` does for several trials of one recipe, with their networks fused for the steps.
 
     Each trial has its own folder, images, loss and statistics; its numbers are those it has alone, up to rounding. A
     trial that diverges leaves the group without affecting the others. A trial's `seconds` are its share of the elapsed
@@ -149,7 +148,7 @@ def begun(specs: Sequence[TrialSpec], folders: Sequence[Place | None], execution
         Member.of(spec, folder, device, recompute=recompute, detours=detours)
         for spec, folder in zip(specs, folders, strict=True)
     ]
-    if len(members) > 1 and (why := refusal(copy.deepcopy(members[0].model))):
+    if len(members) > 1 and (why := refusal(*(member.model for member in members))):
         raise Unfusable(why)
     return level(members, device, recompute=recompute, detours=detours)
 

@@ -6,7 +6,7 @@ import gc
 import logging
 import platform
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -20,6 +20,7 @@ from search.kernels.soundness import KernelReport
 from search.training import killed
 from search.training.execution import Execution
 from search.training.fusion_speedup import check_job_kernels, speedup
+from search.training.jobs import trials_by_shape
 from search.training.out_of_memory import out_of_memory
 from search.training.out_of_memory import reason as shortage
 from search.training.train import train, train_together
@@ -147,13 +148,29 @@ def _train_fused(job: Job, resources: Resources, checkpoints: Place | None) -> I
     first = job.trials[0]
     images = _images(first.data, first.fingerprint, None)
     steps = first.recipe.total_steps(steps_per_epoch(len(images.train), first.recipe.batch_size))
-    faster = job.together if job.together is not None else speedup(job.trials, images, resources, steps=steps)
-    if faster:
-        found = check_job_kernels(job.trials, resources)
-        yield from _kernel_notices(first, found)
-        folders = [checkpoints / spec.key if checkpoints else None for spec in job.trials]
+    for trials in _faster_together(job, images, resources, steps):
+        found = check_job_kernels(trials, resources)
+        yield from _kernel_notices(trials[0], found)
+        folders = [checkpoints / spec.key if checkpoints else None for spec in trials]
         execution = Execution.of(resources, found.detours)
-        yield from train_together(job.trials, images, folders=folders, probes=job.probes, execution=execution)
+        yield from train_together(trials, images, folders=folders, probes=job.probes, execution=execution)
+
+
+def _faster_together(job: Job, images: Images, resources: Resources, steps: int) -> Iterator[Sequence[TrialSpec]]:
+    """Yield the trials to train as one network: all, or else those of each shape of network, if that is faster.
+
+    It is measured, unless the job contains the decision. Fewer networks need less memory.
+    """
+    if job.together is not None:
+        yield from [job.trials] * job.together
+        return
+    if speedup(job.trials, images, resources, steps=steps):
+        yield job.trials
+        return
+    shapes = trials_by_shape(job.trials)
+    for trials in shapes if len(shapes) > 1 else ():
+        if speedup(trials, images, resources, steps=steps):
+            yield trials
 
 
 @lru_cache(maxsize=2)

@@ -31,7 +31,7 @@ class TrialSpec(Description):
 
 
 class Job(Description):
-    """The trials that one worker runs at a time; they differ only in their seeds and their initial weights.
+    """The trials that one worker runs at a time; they differ only in seeds, initial weights and shortcuts.
 
     `probes` are the epochs after which the propagation of signals is measured (0: before training); they change no
     result, and are not part of a trial's key. `together` is whether the trials train as one network; None if the worker

@@ -73,7 +73,7 @@ class Halved(ShortcutKind):
     """x + 0.5*F(x): a shortcut that is not in the catalogue and satisfies every law."""
 
     kind: Literal["halved"] = "halved"
-    fusing = "elementwise"
+    fusing = "linear"
 
     def combine(self, x: Any, f: Any, g: Any) -> Any:
         return x + 0.5 * f
@@ -212,6 +212,14 @@ class Deciding(Halved):
         return x + f if f.sum() > 0 else x - f
 
 
+class Curved(Halved):
+    kind: Literal["curved"] = "curved"
+    fusing = "linear"
+
+    def combine(self, x: Any, f: Any, g: Any) -> Any:
+        return x + f * f
+
+
 class Narrow(Bowtie):
     kind: Literal["narrow"] = "narrow"
 
@@ -236,6 +244,7 @@ BROKEN: list[tuple[Mapping[str, Any], str, Any, str]] = [
     (SHORTCUT_LAWS, "its_canonical_form_is_final", Restless(), "turns=2"),
     (SHORTCUT_LAWS, "its_canonical_form_computes_the_same", Simplified(), "IdentityShortcut.* computes something else"),
     (SHORTCUT_LAWS, "initial_values_are_those_declared", Unzeroed(), "Unit 0's branch does not start at 0"),
+    (SHORTCUT_LAWS, "its_formula_is_linear_if_it_says_so", Curved(), r"from \(1 \+ 0 g\)\*x \+ \(1 \+ 0 g\)\*F\(x\)"),
     (SHORTCUT_LAWS, "shapes_are_those_of_the_description", Cropped(), r"Unit 0 returns \(4, 16, 6, 9\); expected "),
     (SHORTCUT_LAWS, "a_gradient_reaches_every_weight", Detached(), r"No gradient reaches units\.0\.F\.0\.weight, "),
     (SHORTCUT_LAWS, "counts_are_those_of_the_whole_network", Undercounted(thrice=True), "By units: .*; as a whole: "),

@@ -41,7 +41,7 @@ KEPT = {
     "resnet_space.counts": ("stored_counts",),
     "resnet_space.orders": ("applied", "canonical"),
     "search.kernels.layers": ("kernels",),
-    "search.training.jobs": ("fusion_shape",),
+    "search.training.jobs": ("shape_of",),
     # The networks that torch compiled last: cleared by the test that compiles.
     "search.training.members": ("_forget_others",),
     # A process that imports torch when it starts, and computes what it is asked to.

@@ -7,7 +7,7 @@ from typing import Any
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
-TOGETHER = [name for name, kind in SHORTCUTS.items() if kind.fusing == "elementwise" and not kind().drop]
+TOGETHER = [name for name, kind in SHORTCUTS.items() if kind.fusing != "none" and not kind().drop]
 """Shortcuts that declare they can be fused and that draw no random numbers."""
 
 FUSABLE: dict[str, dict[str, Any]] = {

@@ -40,7 +40,7 @@ torch.set_num_threads(conditions.threads)
 for channels in range(1, 18):
     for width in (8, 16):
         single = conv(Convolution((1, 1), channels, width, 2)).to("meta")
-        for kernel in (Kernel(single, ((channels, 8, 8),)), Kernel(form(single, 3), ((3 * channels, 8, 8),))):
+        for kernel in (Kernel(single, ((channels, 8, 8),)), Kernel(form([single] * 3), ((3 * channels, 8, 8),))):
             print(relative_error(kernel, conditions)[0], kernel.name)
 """
 """Checks strided 1x1 convolutions in this process: with oneDNN's fault it dies, or one is wrong."""
@@ -79,16 +79,16 @@ def test_every_layer_that_computes_is_among_the_kernels(number: int, net: Archit
     parts = [part for part in model.modules() if not [*part.children()]]
     kinds = nn.Conv2d | nn.BatchNorm2d | nn.MaxPool2d | nn.Linear
     assert {describe(part) for part in parts if isinstance(part, kinds)} <= {
-        kernel.layer_text for kernel in kernels(net, number)
+        kernel.layer_text for kernel in kernels(*[net] * number)
     }
-    assert not any(isinstance(kernel.layer, IDLE_LAYERS + RANDOM_LAYERS) for kernel in kernels(net, number))
+    assert not any(isinstance(kernel.layer, IDLE_LAYERS + RANDOM_LAYERS) for kernel in kernels(*[net] * number))
 
 
 @pytest.mark.parametrize("number", [1, 3], ids=["alone", "fused"])
 def test_every_kernel_agrees_with_float64_directly_and_on_every_route(number: int, net: Architecture) -> None:
     if number > 1 and net.blueprint.units[0].shortcut.drop:
         number = 1
-    for kernel in kernels(net, number):
+    for kernel in kernels(*[net] * number):
         for route in ("", *ROUTES):
             off, place = relative_error(kernel, HERE, route)
             assert off < 1e-5, (kernel.name, route, place)
@@ -141,10 +141,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 def verdicts(server: ForkServer, net: Architecture, networks: int = 1) -> dict[str, Verdict]:
-    names = [kernel.name for kernel in kernels(net, networks)]
+    names = [kernel.name for kernel in kernels(*[net] * networks)]
     request: dict[str, Any] = {
-        "net": net.model_dump(mode="json"),
-        "networks": networks,
+        "nets": [net.model_dump(mode="json")] * networks,
         "kernels": names,
         "conditions": asdict(HERE),
         "route": "",
@@ -198,7 +197,7 @@ def test_answers_to_a_request_that_was_interrupted_are_not_taken_for_those_of_th
         found = verdicts(server, tiny_net)
     finally:
         server.close()
-    assert found.keys() == {kernel.name for kernel in kernels(tiny_net, 1)}
+    assert found.keys() == {kernel.name for kernel in kernels(tiny_net)}
     assert all(verdict.sound(HERE.tolerance) for verdict in found.values())
 
 
@@ -278,7 +277,7 @@ def test_a_wrong_kernel_whose_routes_cannot_be_checked_is_refused(
     monkeypatch.setenv("RESNET_SPACE_CACHE", str(tmp_path))
     monkeypatch.setattr(soundness, "fork_server", Ends)
     with pytest.raises(soundness.FaultyKernel, match=r"output has a relative error of 0\.5, and 0\.0001 is allowed"):
-        soundness.check_kernels(tiny_net, HERE)
+        soundness.check_kernels(HERE, tiny_net)
 
 
 def test_a_process_that_sees_no_gpu_does_not_check_kernels_for_it(tiny_net: Architecture) -> None:

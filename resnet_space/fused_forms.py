@@ -1,0 +1,362 @@
+"""The fused form of each module: it computes for K networks at once, with their channels side by side.
+
+A fused form takes (N, K*C, H, W), with the k-th network's channels at k*C to (k+1)*C. Its parameters and buffers are
+those of the K modules, concatenated along the first dimension, under the same names. Modules without a row in `FORMS`
+have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from resnet_space.chains import Join, Paths, Pointwise, strided_pixels
+from resnet_space.modules import (
+    Concatenation,
+    Dropout,
+    Gate,
+    Nothing,
+    Pad,
+    Product,
+    ResidualNet,
+    Scalar,
+    Shortcut,
+    SqueezeExcitation,
+    Sum,
+    Unit,
+    dropout_mask,
+)
+from resnet_space.shortcuts import ShortcutKind
+
+
+class Unfusable(ValueError):
+    """The networks cannot be fused; the message names the module that has no fused form."""
+
+
+class Linears(nn.Module):
+    """K linear layers: (N, K*in) to (N, K*out)."""
+
+    def __init__(self, layer: nn.Linear, networks: int) -> None:
+        super().__init__()
+        self.networks = networks
+        self.weight = nn.Parameter(layer.weight.repeat(networks, 1))
+        self.bias = nn.Parameter(layer.bias.repeat(networks))
+
+    def extra_repr(self) -> str:
+        return f"{self.networks} networks"
+
+    def forward(self, x: Tensor) -> Tensor:
+        images, features = x.shape[0], self.weight.shape[1]
+        inputs = x.reshape(images, self.networks, features).transpose(0, 1)
+        weights = self.weight.reshape(self.networks, -1, features).transpose(1, 2)
+        biases = self.bias.reshape(self.networks, 1, -1)
+        return torch.baddbmm(biases, inputs, weights).transpose(0, 1).flatten(1)
+
+
+class Pads(nn.Module):
+    """Option A in each network: zero channels after each network's channels, not once at the end."""
+
+    def __init__(self, pad: Pad, networks: int) -> None:
+        super().__init__()
+        self.networks, self.stride, self.more = networks, pad.stride, pad.more
+
+    def forward(self, x: Tensor) -> Tensor:
+        # (N, H, W, K, C): the order in memory.
+        chosen = strided_pixels(x, self.stride)
+        apart = chosen.reshape(*chosen.shape[:3], self.networks, -1)
+        return functional.pad(apart, (0, self.more)).flatten(3).permute(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        return f"{self.networks} networks, {self.stride}, {self.more}"
+
+
+class Scalars(nn.Module):
+    """Each network's learned scalar, shape (K,)."""
+
+    def __init__(self, scalar: Scalar, networks: int) -> None:
+        super().__init__()
+        self.a = nn.Parameter(scalar.a.repeat(networks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a
+
+
+class Scaled(nn.Module):
+    """A formula with a learned scalar, one per network, applied to that network's channels."""
+
+    def __init__(self, shortcut: ShortcutKind) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor | None, f: Tensor, g: Tensor) -> Tensor:
+        y: Tensor = self.shortcut.combine(x, f, spread(g, f))
+        return y
+
+    def extra_repr(self) -> str:
+        return self.shortcut.formula
+
+
+def spread(numbers: Tensor, f: Tensor) -> Tensor:
+    """Repeat each network's number, (K,), for all its channels in f, (N, K*C, H, W): returns (1, K*C, 1, 1)."""
+    return numbers.repeat_interleave(f.shape[1] // len(numbers)).view(1, -1, 1, 1)
+
+
+def by_channel(maps: Sequence[Tensor]) -> Tensor:
+    """Concatenate (N, C_i, H, W) by channel, in the order in memory: channels last."""
+    return torch.cat([each.permute(0, 2, 3, 1) for each in maps], 3).permute(0, 3, 1, 2)
+
+
+class Dropouts(nn.Module):
+    """Dropout with separate masks per network: those it would draw alone from a generator in the same state.
+
+    On the CPU only: on a GPU torch draws the mask inside the kernel that uses it, and the masks would differ.
+    """
+
+    def __init__(self, dropout: Dropout, networks: int) -> None:
+        super().__init__()
+        self.p = dropout.p
+        self.generators: Sequence[torch.Generator] = [torch.default_generator] * networks
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        if x.device.type != "cpu":
+            raise Unfusable(f"dropout on {x.device.type} would draw other masks than an unfused network")
+        masks = [
+            dropout_mask(part, self.p, generator)
+            for part, generator in zip(x.chunk(len(self.generators), 1), self.generators, strict=True)
+        ]
+        return x * by_channel(masks)
+
+
+class Joins(nn.Module):
+    """Concatenate tensors along the channels, keeping each network's channels together."""
+
+    def __init__(self, networks: int) -> None:
+        super().__init__()
+        self.networks = networks
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        # Channels last, the order in memory: (N, H, W, K, C).
+        last = [part.permute(0, 2, 3, 1) for part in parts]
+        apart = [part.reshape(*part.shape[:3], self.networks, -1) for part in last]
+        return torch.cat(apart, 4).flatten(3).permute(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        return f"{self.networks} networks"
+
+
+class Concatenates(Joins):
+    """A formula whose parts are concatenated within each network."""
+
+    def __init__(self, shortcut: ShortcutKind, networks: int) -> None:
+        super().__init__(networks)
+        self.shortcut = shortcut
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        x, f, g = parts
+        return super().forward(*self.shortcut.combine(x, f, g if self.shortcut.scalar is None else spread(g, f)))
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, {self.shortcut.formula}"
+
+
+class Shortcuts(nn.Module):
+    """The shortcuts of networks that differ in them: each network has its own constants, and maybe its own layers."""
+
+    concatenates = False
+
+    def __init__(self, carry: Mixed, gate: Mixed | None, formulas: Sums) -> None:
+        super().__init__()
+        self.sum, self.carry, self.gate = formulas, carry, gate
+
+    def forward(self, x: Tensor, f: Tensor) -> Tensor:
+        y: Tensor = self.sum(self.carry(x, f), f, self.gate(x, f) if self.gate else None)
+        return y
+
+
+class Mixed(nn.Module):
+    """Different layers in different networks, [m_1(x_1), m_2(x_2), ...], where x_i has the channels of some networks.
+
+    Networks that are next to each other and have equal layers are one run, whose layers are fused. A layer that returns
+    None counts as one that returns zeros.
+    """
+
+    def __init__(self, runs: Sequence[nn.Module], networks: Sequence[int]) -> None:
+        """`networks` are the numbers of networks of the runs."""
+        super().__init__()
+        self.runs, self.networks = nn.ModuleList(runs), tuple(networks)
+
+    def forward(self, x: Tensor, f: Tensor) -> Tensor | None:
+        """Return maps of the shape of f, (N, K*C, H, W), or one number for each network, (K,)."""
+        if len(self.runs) == 1:
+            only: Tensor | None = self.runs[0](x)
+            return only
+        made: list[Tensor | None] = [run(part) for run, part in zip(self.runs, self._split(x), strict=True)]
+        if all(y is None or y.dim() == 1 for y in made):
+            return torch.cat([f.new_zeros(k) if y is None else y for y, k in zip(made, self.networks, strict=True)])
+        maps = [_as_map(y, part) for y, part in zip(made, self._split(f), strict=True)]
+        return by_channel(maps)
+
+    def _split(self, x: Tensor) -> Sequence[Tensor]:
+        """Split (N, K*C, H, W) into the channels of each run, without copies."""
+        each = x.shape[1] // sum(self.networks)
+        return x.split([networks * each for networks in self.networks], 1)
+
+
+def _as_map(y: Tensor | None, like: Tensor) -> Tensor:
+    if y is None:
+        return torch.zeros_like(like)
+    return y if y.dim() > 1 else spread(y, like).expand_as(like)
+
+
+class Sums(nn.Module):
+    """Different linear formulas in different networks: y = (a + a' g)*x + (b + b' g)*F(x), see `coefficients`."""
+
+    def __init__(self, shortcuts: Sequence[ShortcutKind]) -> None:
+        super().__init__()
+        self.columns = [*zip(*(shortcut.coefficients for shortcut in shortcuts), strict=True)]
+        self._made: dict[tuple[int, torch.dtype, torch.device], list[float | Tensor]] = {}
+
+    def forward(self, x: Tensor | None, f: Tensor, g: Tensor | None) -> Tensor:
+        if g is not None and g.dim() == 1:
+            g = spread(g, f)
+        a, a_of_g, b, b_of_g = self._coefficients(f)
+        scaled = _product(_with_gate(b, b_of_g, g), f)
+        if x is None:
+            return scaled
+        scale = _with_gate(a, a_of_g, g)
+        y = torch.addcmul(scaled, scale, x) if isinstance(scale, Tensor) else scaled + _product(scale, x)
+        return y.to(torch.result_type(x, f))
+
+    def _coefficients(self, f: Tensor) -> list[float | Tensor]:
+        """Return each coefficient: a number if it is the same in all networks, or else (1, K*C, 1, 1)."""
+        # Not in bf16, in which a number such as 0.3 has an error of up to a few thousandths.
+        kind = f.shape[1], torch.promote_types(f.dtype, torch.float32), f.device
+        if kind not in self._made:
+            # Kept: a copy to a GPU cannot be recorded in a CUDA graph.
+            channels, dtype, device = kind
+            self._made[kind] = [
+                column[0]
+                if len({*column}) == 1
+                else torch.tensor(column, dtype=dtype)
+                .repeat_interleave(channels // len(column))
+                .to(device)
+                .view(1, -1, 1, 1)
+                for column in self.columns
+            ]
+        return self._made[kind]
+
+    def extra_repr(self) -> str:
+        return f"{self.columns}"
+
+
+def _with_gate(constant: float | Tensor, factor: float | Tensor, g: Tensor | None) -> float | Tensor:
+    """Return constant + factor * g with as few operations as possible."""
+    if g is None or (not isinstance(factor, Tensor) and factor == 0):
+        return constant
+    if isinstance(constant, Tensor) and isinstance(factor, Tensor):
+        return torch.addcmul(constant, factor, g)
+    if not isinstance(factor, Tensor) and factor == -1:
+        return constant - g
+    product = _product(factor, g)
+    return product if not isinstance(constant, Tensor) and constant == 0 else constant + product
+
+
+def _product(factor: float | Tensor, x: Tensor) -> Tensor:
+    return x if not isinstance(factor, Tensor) and factor == 1 else factor * x
+
+
+def _convolution(conv: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(conv, nn.Conv2d)
+    if conv.padding_mode != "zeros":
+        raise Unfusable(f"a convolution with {conv.padding_mode} padding has no fused form")
+    assert not isinstance(conv.padding, str)
+    return type(conv)(
+        networks * conv.in_channels,
+        networks * conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        conv.dilation,  # type: ignore[arg-type]
+        groups=networks * conv.groups,
+        bias=conv.bias is not None,
+        device="meta",
+    )
+
+
+def _normalisation(norm: nn.Module, networks: int) -> nn.Module:
+    """BN computes statistics per channel, so those of K networks never mix."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    return nn.BatchNorm2d(
+        networks * norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats, device="meta"
+    )
+
+
+def _linear(layer: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(layer, nn.Linear)
+    if layer.bias is None:
+        raise Unfusable("a linear layer without a bias has no fused form")
+    return Linears(layer, networks)
+
+
+def _pad(pad: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(pad, Pad)
+    return Pads(pad, networks)
+
+
+def _formula(formula: nn.Module, networks: int) -> nn.Module:
+    """Fuse as the shortcut's `fusing` and `join` say."""
+    assert isinstance(formula, Sum)
+    shortcut = formula.shortcut
+    if shortcut.fusing == "none":
+        raise Unfusable(f"the formula of {type(shortcut).__name__} has no fused form")
+    if shortcut.join == "concatenation":
+        return Concatenates(shortcut, networks)
+    return formula if shortcut.scalar is None else Scaled(shortcut)
+
+
+def _dropout(dropout: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(dropout, Dropout)
+    return Dropouts(dropout, networks)
+
+
+def _scalar(scalar: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(scalar, Scalar)
+    return Scalars(scalar, networks)
+
+
+def _join(module: nn.Module, networks: int) -> nn.Module:
+    return Joins(networks)
+
+
+def _flatten(module: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(module, nn.Flatten)
+    if (module.start_dim, module.end_dim) != (1, -1):
+        raise Unfusable("flattening only some of an image has no fused form")
+    return module
+
+
+def _same(module: nn.Module, networks: int) -> nn.Module:
+    """For modules that treat each channel separately, or only call their submodules."""
+    return module
+
+
+FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
+    **dict.fromkeys((nn.Conv2d, Pointwise), _convolution),
+    nn.BatchNorm2d: _normalisation,
+    nn.Linear: _linear,
+    Pad: _pad,
+    **dict.fromkeys((Sum, Concatenation), _formula),
+    Scalar: _scalar,
+    Dropout: _dropout,
+    Join: _join,
+    nn.Flatten: _flatten,
+    **dict.fromkeys((nn.ReLU, nn.Sigmoid, nn.Identity, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d), _same),
+    **dict.fromkeys((nn.Sequential, nn.ModuleList, ResidualNet, Unit, Shortcut, Gate, Nothing, Paths), _same),
+    **dict.fromkeys((SqueezeExcitation, Product), _same),
+}
+"""By exact type: a subclass can compute something else."""
