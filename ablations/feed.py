@@ -18,6 +18,7 @@ from search.running.progress import Progress
 from search.running.share import Share
 from search.store.store import Store
 from search.training.jobs import PastJobs, make_jobs
+from search.training.unit_times import measured_cost
 from search.trials.events import Event, Finished
 from search.trials.record import TrialRecord
 from search.trials.trial import Job, TrialSpec
@@ -105,14 +106,16 @@ class AblationFeed:
     def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
         plan = self.plan
         before = PastJobs.of(record for record in self.store.records() if record.key in plan.trials)
+        resources = plan.study.resources
         return make_jobs(
             specs,
-            plan.study.resources,
+            resources,
             workers=self.workers,
             steps=plan.steps,
             probes=plan.probes,
             before=before,
             mixed=plan.mixed,
+            cost=measured_cost(resources, plan.study.recipe, self.workers),
         )
 
     def _request_more(self) -> None:

@@ -26,7 +26,7 @@ from search.running.progress import format_duration
 from search.samplers.survey import survey
 from search.training.forecast import interpolated_seconds, memory_of_step, seconds_per_trial, total_memory
 from search.training.fusion_speedup import speedup
-from search.training.jobs import fusion_shape, make_jobs
+from search.training.jobs import make_jobs, shape_of
 from search.trials.trial import Job, TrialSpec
 
 CALIBRATED = 5
@@ -96,7 +96,7 @@ class Outlook:
 def of_ablation(plan: AblationPlan) -> Outlook:
     """Estimate the cost of an ablation: its arms, and the gain from training trials together."""
     study, nets = plan.study, plan.architectures
-    waiting = make_jobs(plan.first, study.resources, workers=_at_once(plan), steps=plan.steps)
+    waiting = make_jobs(plan.first, study.resources, workers=_at_once(plan), steps=plan.steps, mixed=plan.mixed)
     rows, faster = _rows(plan, nets, [job.trials for job in waiting])
     more = f", up to {study.most_seeds} while comparisons are not resolved" if study.adaptive else ""
     by_key = {row.key: row for row in rows}
@@ -268,15 +268,23 @@ def _rows(
     timed = {round(step * last / max(CALIBRATED - 1, 1)) for step in range(CALIBRATED)}
     measured: list[tuple[int, float]] = []
     faster: dict[str, float | None] = {}
-    # Jobs of the same shape and number of trials take the same time: time each such pair once.
-    known: dict[tuple[str, int], tuple[float | None, float]] = {}
+    # Networks of one shape take the same time, alone and in jobs of the same shapes: each is timed once.
+    gains: dict[tuple[str, ...], float | None] = {}
+    alone: dict[str, float] = {}
     for net in [] if _lacking(plan) else (distinct[index] for index in sorted(timed)):
-        specs = by_key[net.key]
-        alike = fusion_shape(net) or net.key, len(specs)
-        if alike not in known:
-            factor = speedup(specs, plan.images, resources, steps=plan.steps)
-            known[alike] = factor, seconds_per_trial(specs[0], plan.images, resources) / (factor or 1)
-        factor, seconds = known[alike]
+        specs, shape = by_key[net.key], shape_of(net).whole
+        shapes = (shape, *sorted(shape_of(spec.architecture).whole for spec in specs))
+        if shapes not in gains:
+            alike = [spec for spec in specs if shape_of(spec.architecture).whole == shape]
+            gains[shapes] = speedup(specs, plan.images, resources, steps=plan.steps)
+            if gains[shapes] is None and len(alike) < len(specs):
+                # A worker then tries those of one shape.
+                gains[shapes] = speedup(alike, plan.images, resources, steps=plan.steps)
+        if shape not in alone:
+            own = next(spec for spec in specs if spec.architecture.key == net.key)
+            alone[shape] = seconds_per_trial(own, plan.images, resources)
+        factor = gains[shapes]
+        seconds = alone[shape] / (factor or 1)
         measured.append((complexity(net).macs, seconds))
         if len(specs) > 1:
             faster[next(name for name, other in nets.items() if other.key == net.key)] = factor
@@ -337,14 +345,13 @@ def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Job] = ()) -> li
     room = total_memory(resources.device) * (min(resources.gpus, 1) or 1)
     # With `auto`, trials train together only if they fit in memory.
     certain = waiting if resources.fuse != "auto" else ()
-    together = {spec.architecture.key: len(job.trials) for job in reversed(certain) for spec in job.trials}
+    together = {spec.architecture.key: job.trials for job in reversed(certain) for spec in job.trials}
+    needed = {row.key: row.bytes for row in rows}
     lines = []
     for row in rows:
-        number = together.get(row.key, 1)
-        if number * row.bytes > room:
-            name = row.name if number == 1 else f"{row.name}, {number} trials as one network,"
-            lines.append(
-                f"{name} does not fit: needs {engineering(number * row.bytes)}B of memory, "
-                f"{engineering(room)}B available"
-            )
+        trials = together.get(row.key, ())
+        asked = sum(needed[spec.architecture.key] for spec in trials) or row.bytes
+        if asked > room:
+            name = row.name if len(trials) < 2 else f"{row.name}, {len(trials)} trials as one network,"
+            lines.append(f"{name} does not fit: needs {engineering(asked)}B of memory, {engineering(room)}B available")
     return lines

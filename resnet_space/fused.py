@@ -121,10 +121,10 @@ def _skeleton(module: nn.Module, name: str) -> Iterator[str]:
         yield from _skeleton(child, f"{name}.{part}")
 
 
-def carried_by(net: nn.Module) -> int:
-    """Return the number of weights through which shortcuts carry their input: 0 if they carry it unchanged."""
-    found = [part.carry.parameters() for part in net.modules() if isinstance(part, Shortcut)]
-    return sum(weight.numel() for weights in found for weight in weights)
+def carries(net: nn.Module) -> str:
+    """Return the text of the layers through which shortcuts carry their input; empty if they only carry or pad it."""
+    found = [part.carry for part in net.modules() if isinstance(part, Shortcut)]
+    return "\n".join(repr(carry) for carry in found if draws(carry) or any(True for _ in carry.parameters()))
 
 
 def join(tensors: Sequence[Tensor]) -> Tensor:
@@ -208,7 +208,7 @@ def _form(modules: Sequence[nn.Module], name: str) -> nn.Module:
 def _shortcuts(modules: Sequence[nn.Module], name: str) -> Shortcuts:
     """Return the fused form of shortcuts that differ."""
     shortcuts = [each for each in modules if isinstance(each, Shortcut)]
-    formulas = [each.sum.shortcut for each in shortcuts if _is_linear(each.sum)]
+    formulas = [each.sum.shortcut for each in shortcuts if isinstance(each.sum, Sum) and _is_linear(each.sum)]
     if len(formulas) < len(modules):
         raise Unfusable(f"{name}: networks with shortcuts that cannot be fused with others")
     carries: list[nn.Module] = [each.carry for each in shortcuts]

@@ -8,6 +8,7 @@ have none.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -195,7 +196,7 @@ class Mixed(nn.Module):
         if len(self.runs) == 1:
             only: Tensor | None = self.runs[0](x)
             return only
-        made: list[Tensor | None] = [run(part) for run, part in zip(self.runs, self._split(x), strict=True)]
+        made = [_on_channels(run, part) for run, part in zip(self.runs, self._split(x), strict=True)]
         if all(y is None or y.dim() == 1 for y in made):
             return torch.cat([f.new_zeros(k) if y is None else y for y, k in zip(made, self.networks, strict=True)])
         maps = [_as_map(y, part) for y, part in zip(made, self._split(f), strict=True)]
@@ -204,7 +205,45 @@ class Mixed(nn.Module):
     def _split(self, x: Tensor) -> Sequence[Tensor]:
         """Split (N, K*C, H, W) into the channels of each run, without copies."""
         each = x.shape[1] // sum(self.networks)
-        return x.split([networks * each for networks in self.networks], 1)
+        parts: Sequence[Tensor] = Split.apply(x, [networks * each for networks in self.networks])
+        return parts
+
+
+def _on_channels(run: nn.Module, x: Tensor) -> Tensor | None:
+    """Apply a module to some channels of a map. Its layers get dense tensors: others slow down BN several times."""
+    if isinstance(run, nn.Identity):
+        return x
+    y: Tensor | None = run(x.contiguous(memory_format=torch.channels_last))
+    return y if y is None or y.dim() < 4 else DenseGradient.apply(y)
+
+
+class Split(torch.autograd.Function):
+    """Split a map by channel, without copies. The gradient is channels last: torch's is not if a part was not used."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, channels: Sequence[int]) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        made = torch.split(x, channels, 1)
+        ctx.shapes = [part.shape for part in made]
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None]:
+        like = next(each for each in gradients if each is not None)
+        parts = zip(gradients, ctx.shapes, strict=True)
+        return by_channel([like.new_zeros(shape) if each is None else each for each, shape in parts]), None
+
+
+class DenseGradient(torch.autograd.Function):
+    """The identity, whose gradient is copied if it is a part of a larger tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor) -> Tensor:
+        return y.view_as(y)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous(memory_format=torch.channels_last)
 
 
 def _as_map(y: Tensor | None, like: Tensor) -> Tensor:
@@ -219,7 +258,7 @@ class Sums(nn.Module):
     def __init__(self, shortcuts: Sequence[ShortcutKind]) -> None:
         super().__init__()
         self.columns = [*zip(*(shortcut.coefficients for shortcut in shortcuts), strict=True)]
-        self._made: dict[tuple[int, torch.dtype, torch.device], list[float | Tensor]] = {}
+        self._made: dict[tuple[torch.Size, torch.dtype, torch.device], list[float | Tensor]] = {}
 
     def forward(self, x: Tensor | None, f: Tensor, g: Tensor | None) -> Tensor:
         if g is not None and g.dim() == 1:
@@ -233,25 +272,27 @@ class Sums(nn.Module):
         return y.to(torch.result_type(x, f))
 
     def _coefficients(self, f: Tensor) -> list[float | Tensor]:
-        """Return each coefficient: a number if it is the same in all networks, or else (1, K*C, 1, 1)."""
+        """Return each coefficient: a number if it is the same in all networks, or else a map (1, K*C, H, W).
+
+        A map, because torch's loop over (1, K*C, 1, 1) has only the channels in its inner part, which is slower than
+        reading the map.
+        """
         # Not in bf16, in which a number such as 0.3 has an error of up to a few thousandths.
-        kind = f.shape[1], torch.promote_types(f.dtype, torch.float32), f.device
+        kind = f.shape[1:], torch.promote_types(f.dtype, torch.float32), f.device
         if kind not in self._made:
             # Kept: a copy to a GPU cannot be recorded in a CUDA graph.
-            channels, dtype, device = kind
-            self._made[kind] = [
-                column[0]
-                if len({*column}) == 1
-                else torch.tensor(column, dtype=dtype)
-                .repeat_interleave(channels // len(column))
-                .to(device)
-                .view(1, -1, 1, 1)
-                for column in self.columns
-            ]
+            self._made[kind] = [column[0] if len({*column}) == 1 else _map(column, *kind) for column in self.columns]
         return self._made[kind]
 
     def extra_repr(self) -> str:
         return f"{self.columns}"
+
+
+def _map(numbers: Sequence[float], shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return each network's number in all of its channels: (1, K*C, H, W), channels last."""
+    channels, height, width = shape
+    by_channel = torch.tensor(numbers, dtype=dtype).repeat_interleave(channels // len(numbers)).view(1, -1, 1, 1)
+    return by_channel.repeat(1, 1, height, width).contiguous(memory_format=torch.channels_last).to(device)
 
 
 def _with_gate(constant: float | Tensor, factor: float | Tensor, g: Tensor | None) -> float | Tensor:

@@ -270,10 +270,10 @@ def numerics() -> Iterator[Finding]:
     for conditions in checks:
         number, bad = 0, False
         for net in nets:
-            for nets in ((net,), (net, net)):
-                number += len(kernels(*nets))
+            for alike in ([net], [net, net]):
+                number += len(kernels(*alike))
                 try:
-                    lines = check_kernels(conditions, *nets).lines
+                    lines = check_kernels(conditions, *alike).lines
                 except FaultyKernel as error:
                     bad = True
                     first, *_ = str(error).splitlines()

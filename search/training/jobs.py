@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from resnet_space import Architecture, build, complexity
-from resnet_space.fused import carried_by, draws, refusal, skeleton
+from resnet_space.fused import carries, draws, refusal, skeleton
 from search.trials.record import TrialRecord
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
@@ -103,9 +103,17 @@ def make_jobs(
     """
     lengths = cost or _macs
     groups: dict[tuple[str, str], list[TrialSpec]] = {}
+    # Layers of few networks on the shortcut are slow: seeds of one arm gain more without those of arms with other ones.
+    waiting = Counter(shape_of(spec.architecture).whole for spec in specs)
+    left = Counter(before.job.get(spec.key, "") for spec in specs)
     for spec in specs:
-        alike = _alike(spec, resources, mixed=mixed) if max_together(spec, resources, steps) > 1 else spec.key
-        groups.setdefault((before.job.get(spec.key, ""), alike), []).append(spec)
+        job, alike = before.job.get(spec.key, ""), spec.key
+        if max_together(spec, resources, steps) > 1:
+            shape = shape_of(spec.architecture)
+            alike = shape.skeleton if mixed else shape.whole
+            if mixed and not job and waiting[shape.whole] > 1:
+                alike += shape.carries
+        groups.setdefault((job, alike), []).append(spec)
     # Long jobs first, so that no worker is busy alone at the end. Of equal ones, in order of their first trials.
     places = {spec.key: place for place, spec in enumerate(specs)}
 
@@ -121,18 +129,14 @@ def make_jobs(
     last = len(arms) % workers
     parted: list[tuple[str, list[TrialSpec]]] = []
     for place, (job, mates) in enumerate(arms):
-        if len(mates) == 1:
-            parted.append((job, mates))
-            continue
-        most = max_together(mates[0], resources, steps)
+        most = max_together(mates[0], resources, steps) if len(mates) > 1 else 1
         side_by_side = last if place >= len(arms) - last else workers
         number = -(-len(mates) // most) if job else parts_per_arm(side_by_side, len(mates), most, workers)
         # The last parts have fewer trials, so they get the slow ones.
         mates = sorted(mates, key=lambda spec: (lengths(spec.architecture), *in_order(spec)))
-        pieces = [
-            piece for part in split_evenly(mates, number) for piece in _divided(sorted(part, key=in_order), before)
-        ]
-        parted += [(job if len(pieces) == 1 else "", piece) for piece in pieces]
+        for part in split_evenly(mates, number):
+            pieces = _divided(sorted(part, key=in_order), before)
+            parted += [(job if len(piece) == left[job] else "", piece) for piece in pieces]
     parted.sort(key=turn)
     decisions = before if resources.fuse == "auto" else NO_PAST_JOBS
     return [
@@ -161,11 +165,6 @@ def _nets(trials: Iterable[TrialSpec]) -> Iterable[str]:
 
 def _macs(net: Architecture) -> float:
     return complexity(net).macs
-
-
-def _alike(spec: TrialSpec, resources: Resources, *, mixed: bool) -> str:
-    shape = shape_of(spec.architecture)
-    return shape.skeleton if mixed else shape.whole
 
 
 def max_together(spec: TrialSpec, resources: Resources, steps: int) -> int:
@@ -232,11 +231,16 @@ class FusionShape:
     """A hash that is equal for networks that differ only in initial values: fused, they share every layer."""
     skeleton: str
     """A hash that is equal for networks that differ in nothing but shortcuts: fused, they share all other layers."""
+    carries: str
+    """A hash that is equal for networks with the same layers, if any, on the way of x through the shortcuts."""
     fusable: bool
     draws: bool
     """Whether the network has dropout."""
-    order: tuple[Any, ...]
-    """Sorted by it, networks with equal layers are next to each other, which makes the fused network faster."""
+
+    @property
+    def order(self) -> tuple[bool, str, str]:
+        """Sorted by it, networks with equal layers are next to each other, which makes the fused network faster."""
+        return self.draws, self.carries, self.whole
 
 
 # Cached: it is called for every seed of every arm, and takes some hundredths of a second.
@@ -245,6 +249,6 @@ def shape_of(net: Architecture) -> FusionShape:
     """Return the shape of a network."""
     with torch.device("meta"):
         model = build(net)
-    whole, without = (hashlib.sha256(text.encode()).hexdigest() for text in (repr(model), skeleton(model)))
-    order = draws(model), carried_by(model), whole
-    return FusionShape(whole, without, fusable=not refusal(model), draws=draws(model), order=order)
+    texts = repr(model), skeleton(model), carries(model)
+    whole, without, carried = (hashlib.sha256(text.encode()).hexdigest() if text else "" for text in texts)
+    return FusionShape(whole, without, carried, fusable=not refusal(model), draws=draws(model))

@@ -42,6 +42,7 @@ KEPT = {
     "resnet_space.orders": ("applied", "canonical"),
     "search.kernels.layers": ("kernels",),
     "search.training.jobs": ("shape_of",),
+    "search.training.unit_times": ("_unit_seconds",),
     # The networks that torch compiled last: cleared by the test that compiles.
     "search.training.members": ("_forget_others",),
     # A process that imports torch when it starts, and computes what it is asked to.

@@ -94,6 +94,18 @@ def test_every_kernel_agrees_with_float64_directly_and_on_every_route(number: in
             assert off < 1e-5, (kernel.name, route, place)
 
 
+def test_the_kernels_of_mixed_networks_are_those_of_the_fused_network(tiny_net: Architecture) -> None:
+    nets = [tiny_net.assign({"unit.shortcut": kind}) for kind in ("identity", "conv1x1", "conv1x1", "exclusive_gate")]
+    model = fuse([build(net, seed) for seed, net in enumerate(nets)])
+    parts = [part for part in model.modules() if not [*part.children()] and not isinstance(part, IDLE_LAYERS)]
+    assert {describe(part) for part in parts} == {kernel.layer_text for kernel in kernels(*nets)}
+    groups = {part.groups for part in parts if isinstance(part, nn.Conv2d)}
+    assert groups == {1, 2, 4}, "one gate, two projections, four branches"
+    for kernel in kernels(*nets):
+        off, place = relative_error(kernel, HERE)
+        assert off < 1e-5, (kernel.name, place)
+
+
 def test_every_kernel_of_bf16_is_off_by_no_more_than_its_rounding(tiny_net: Architecture) -> None:
     conditions = replace(HERE, precision="bf16")
     errors = {kernel.name: relative_error(kernel, conditions)[0] for kernel in kernels(tiny_net)}

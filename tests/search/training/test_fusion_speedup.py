@@ -84,6 +84,43 @@ def test_a_fused_network_that_computes_something_else_is_detected(
     assert speedup(seeds(trial), digits, Resources(fuse=2), steps=1000) is None
 
 
+def mixture(trial: Trial, **changes: Any) -> list[TrialSpec]:
+    """Two seeds of each of two arms with different shortcuts."""
+    nets = [trial().architecture.replace(shortcut={"kind": kind}) for kind in ("identity", "conv1x1")]
+    return [trial(net=net, seed=seed, **changes) for net in nets for seed in range(2)]
+
+
+def test_one_trial_of_each_network_is_timed_alone(
+    trial: Trial, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr(fusion_speedup, "device_time", lambda _: float(next(clock)))
+    # A step takes a second: two steps that are counted twice, and one of all together.
+    assert time_steps(mixture(trial), digits, "cpu", 1) == [(4.0, 1.0)]
+
+
+def test_the_memory_of_arms_with_different_shortcuts_is_the_sum_of_theirs(trial: Trial, digits: Images) -> None:
+    specs = mixture(trial)
+    asked = sum(memory_of_step(spec.architecture, spec.recipe).total for spec in specs)
+    assert time_steps(specs, digits, "cpu", 1, room=asked)
+    with pytest.raises(Unfusable, match=f"4 networks take {asked} bytes, and {asked - 1} are available"):
+        time_steps(specs, digits, "cpu", 1, room=asked - 1)
+
+
+@pytest.mark.parametrize(
+    ("faster", "together"),
+    [({4}, {4}), ({2}, {2}), (set(), {1})],
+    ids=["all", "each arm", "none"],
+)
+def test_a_worker_trains_all_arms_together_or_each_arm_or_each_trial(
+    faster: set[int], together: set[int], trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_module, "speedup", lambda specs, *_, **__: 2.0 if len(specs) in faster else None)
+    events = list(work(Job(trials=tuple(mixture(trial, epochs=1))), Resources(), None))
+    assert {event.together for event in events if isinstance(event, Started)} == together
+    assert [event.status for event in events if isinstance(event, Finished)] == ["complete"] * 4
+
+
 def kinds(events: Sequence[Event]) -> list[tuple[int, str]]:
     places = {key: place for place, key in enumerate(dict.fromkeys(event.key for event in events))}
     return [(places[event.key], type(event).__name__) for event in events]

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_space import Architecture
+from resnet_space.description import kind_of
 from resnet_space.errors import InputError
 from search.data import DataSet
 from search.store.store import Store
@@ -44,22 +45,100 @@ def test_waiting_seeds_of_an_arm_are_one_job(arms: list[TrialSpec]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "alike"),
+    ("one", "other", "when"),
     [
-        (GATE | {"gate_bias": -6}, GATE, True),
-        ({"kind": "skipinit", "scale": 0.5}, {"kind": "skipinit", "scale": 0.25}, True),
-        (GATE | {"gate_kernel": 3}, GATE, False),
-        (GATE, {"kind": "shortcut_only_gate"}, False),
-        ({"kind": "constant_scaling", "branch_scale": 1}, {"kind": "constant_scaling"}, False),
-        ({"kind": "dropout", "p": 0.1}, {"kind": "dropout", "p": 0.2}, False),
+        (GATE | {"gate_bias": -6}, GATE, "always"),
+        ({"kind": "skipinit", "scale": 0.5}, {"kind": "skipinit", "scale": 0.25}, "always"),
+        (GATE | {"gate_kernel": 3}, GATE, "mixed"),
+        (GATE, {"kind": "shortcut_only_gate"}, "mixed"),
+        ({"kind": "constant_scaling", "branch_scale": 1}, {"kind": "identity"}, "mixed"),
+        ({"kind": "none"}, {"kind": "zero_init"}, "mixed"),
+        ({"kind": "dropout", "p": 0.1}, {"kind": "dropout", "p": 0.2}, "one seed"),
+        ({"kind": "identity"}, {"kind": "conv1x1"}, "one seed"),
     ],
 )
-def test_arms_that_differ_only_in_initial_weights_are_one_job(
-    one: dict[str, Any], other: dict[str, Any], alike: bool, trial: Trial, tiny_net: Architecture
+def test_arms_that_differ_in_initial_weights_or_shortcuts_are_one_job(
+    one: dict[str, Any], other: dict[str, Any], when: str, trial: Trial, tiny_net: Architecture
 ) -> None:
+    """With layers of different kinds on the way of x, only single seeds gain from that."""
     specs = [trial(net=tiny_net.replace(shortcut=kind), seed=seed) for kind in (one, other) for seed in range(2)]
+    for mixed in (True, False):
+        found = make_jobs(specs, Resources(fuse="auto"), workers=1, steps=1000, mixed=mixed)
+        together = when == "always" or (when == "mixed" and mixed)
+        assert sorted(len(job.trials) for job in found) == ([4] if together else [2, 2])
+    [job] = make_jobs(specs[::2], Resources(fuse="auto"), workers=1, steps=1000)
+    assert {*job.trials} == {*specs[::2]}
+
+
+UNGATED: list[Any] = [
+    "identity",
+    "none",
+    "conv1x1",
+    "dropout",
+    "rezero",
+    {"kind": "constant_scaling", "shortcut_scale": 0.3},
+]
+GATED: list[Any] = [GATE, "shortcut_only_gate", GATE | {"gate_kernel": 3}]
+
+
+def test_arms_that_differ_only_in_their_shortcuts_are_one_job_and_gated_ones_another(
+    trial: Trial, tiny_net: Architecture
+) -> None:
+    specs = [trial(net=tiny_net.assign({"unit.shortcut": kind})) for kind in (*UNGATED, *GATED)]
     found = make_jobs(specs, Resources(fuse="auto"), workers=1, steps=1000)
-    assert sorted(len(job.trials) for job in found) == ([4] if alike else [2, 2])
+    assert sorted(({*job.trials} for job in found), key=len) == [{*specs[len(UNGATED) :]}, {*specs[: len(UNGATED)]}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"unit.order": "full_preactivation"}, {"unit.branch": "bottleneck"}, {"width": 4}, {"unit.normalisation": "none"}],
+    ids=str,
+)
+def test_arms_that_differ_in_more_than_their_shortcuts_are_jobs_of_their_own(
+    changes: dict[str, Any], trial: Trial, tiny_net: Architecture
+) -> None:
+    specs = [trial(net=net, seed=seed) for net in (tiny_net, tiny_net.assign(changes)) for seed in range(2)]
+    found = make_jobs(specs, Resources(fuse="auto"), workers=1, steps=1000)
+    assert [len(job.trials) for job in found] == [2, 2]
+
+
+@pytest.mark.parametrize("resources", [{"gpus": 1}, {"recompute": True}], ids=str)
+def test_dropout_trains_alone_where_it_would_draw_other_masks(
+    resources: dict[str, Any], trial: Trial, tiny_net: Architecture
+) -> None:
+    dropping = [trial(net=tiny_net.assign({"unit.shortcut": "dropout"}), seed=seed) for seed in range(2)]
+    others = [trial(seed=seed) for seed in range(2)]
+    found = make_jobs([*dropping, *others], Resources(fuse="auto", **resources), workers=1, steps=1000)
+    assert sorted(len(job.trials) for job in found) == [1, 1, 2]
+    assert [job.trials for job in found if len(job.trials) > 1] == [tuple(others)]
+
+
+def test_equal_layers_are_side_by_side_in_a_job_whatever_the_order_of_the_trials(
+    trial: Trial, tiny_net: Architecture
+) -> None:
+    """Then their kernels are larger, and a resumed job has the numbers of an undisturbed one."""
+    kinds = ["conv1x1", "none", "dropout", "identity", "rezero"]
+    specs = [trial(net=tiny_net.assign({"unit.shortcut": kind})) for kind in kinds]
+    [job] = make_jobs(specs, Resources(fuse="auto"), workers=1, steps=1000)
+    found = [kind_of(type(spec.architecture.unit.shortcut)) for spec in job.trials]
+    assert {*found[:3]} == {"identity", "none", "rezero"}
+    assert found[3:] == ["conv1x1", "dropout"]
+    # More seeds of some of them wait too, and are none of the job.
+    more = [trial(net=spec.architecture, seed=1) for spec in specs[2:]]
+    known = before({job.name: specs})
+    jobs = make_jobs([*specs[2:], *more], Resources(fuse="auto"), workers=1, steps=1000, before=known)
+    [again] = [each for each in jobs if each.name == job.name]
+    assert again.trials == tuple(spec for spec in job.trials if spec in specs[2:])
+
+
+def test_slow_trials_are_in_the_smaller_jobs(trial: Trial, tiny_net: Architecture) -> None:
+    nets = [tiny_net.assign({"unit.shortcut": kind}) for kind in UNGATED[:5]]
+    seconds = {net.key: 10.0 if net is nets[0] else 1.0 for net in nets}
+    specs = [trial(net=net) for net in nets]
+    settings: dict[str, Any] = {"workers": 2, "steps": 1000, "cost": lambda net: seconds[net.key]}
+    found = make_jobs(specs, Resources(fuse="auto"), **settings)
+    assert [len(job.trials) for job in found] == [2, 3]
+    assert specs[0] in found[0].trials, "and the longest job comes first"
 
 
 def test_one_arm_is_divided_between_two_workers(arms: list[TrialSpec]) -> None:
@@ -123,7 +202,7 @@ def test_jobs_carry_the_probes(arms: list[TrialSpec]) -> None:
     assert {job.probes for job in found} == {(0, 3)}
 
 
-def before(jobs_of: dict[str, Sequence[TrialSpec]], faster: dict[str, bool] | None = None) -> PastJobs:
+def before(jobs_of: dict[str, Sequence[TrialSpec]], faster: dict[frozenset[str], bool] | None = None) -> PastJobs:
     return PastJobs({spec.key: name for name, specs in jobs_of.items() for spec in specs}, faster or {})
 
 
@@ -148,8 +227,7 @@ def test_a_job_that_is_larger_than_now_allowed_is_divided(arms: list[TrialSpec])
 
 
 def test_a_measured_decision_is_not_measured_again(arms: list[TrialSpec]) -> None:
-    key = arms[0].architecture.key
-    known = before({}, {key: False})
+    known = before({}, {frozenset({arms[0].architecture.key}): False})
     found = make_jobs(arms, Resources(fuse="auto"), workers=1, steps=1000, before=known)
     assert [job.together for job in found] == [False, None]
     assert [job.together for job in make_jobs(arms, Resources(fuse=3), workers=1, steps=1000, before=known)] == [
@@ -169,7 +247,7 @@ def test_decisions_are_read_from_the_store(arms: list[TrialSpec], tmp_path: Path
         for spec, together in [*((spec, 3) for spec in a), *((spec, 1) for spec in b)]:
             store.write([Started(spec.key, "here", "cpu", together=together)])
         found = PastJobs.of(store.records())
-    assert found.faster == {a[0].architecture.key: True, b[0].architecture.key: False}
+    assert found.faster == {frozenset({a[0].architecture.key}): True, frozenset({b[0].architecture.key}): False}
     assert found.job == {
         **{spec.key: "0" * 16 for spec in a},
         **dict.fromkeys([b[0].key, b[1].key], "1" * 16),
@@ -183,6 +261,51 @@ def test_a_trial_that_trained_alone_is_no_decision_about_fusing(arms: list[Trial
         store.claim([arms[0].key], "0" * 16)
         store.write([Started(arms[0].key, "here", "cpu")])
         assert PastJobs.of(store.records()).faster == {}
+
+
+@pytest.mark.parametrize(
+    ("together", "all_of_them", "each"),
+    [
+        # The number of trials that train as one network, of two arms with two seeds each.
+        ((4, 4, 4, 4), True, (True, True)),
+        ((4, 4, 3, 3), True, (True, True)),
+        ((2, 2, 2, 2), False, (True, True)),
+        ((2, 2, 1, 1), False, (True, False)),
+        ((1, 1, 1, 1), False, (False, False)),
+    ],
+)
+def test_a_decision_about_several_arms_is_one_about_the_job(
+    together: tuple[int, ...],
+    all_of_them: bool,
+    each: tuple[bool, bool],
+    trial: Trial,
+    tiny_net: Architecture,
+    tmp_path: Path,
+) -> None:
+    nets = [tiny_net, tiny_net.replace(shortcut={"kind": "constant_scaling"})]
+    specs = [trial(net=net, seed=seed) for net in nets for seed in range(2)]
+    with closing(Store.at(tmp_path)) as store:
+        store.add(specs)
+        store.claim([spec.key for spec in specs], "0" * 16)
+        for spec, number in zip(specs, together, strict=True):
+            store.write(Started(spec.key, "here", "cpu", together=number))
+        found = PastJobs.of(store.records())
+    keys = [net.key for net in nets]
+    assert found.decision(keys) is all_of_them
+    assert tuple(found.decision([key]) for key in keys) == each
+    more = [trial(net=net, seed=seed) for net in nets for seed in (2, 3)]
+    jobs = make_jobs(more, Resources(fuse="auto"), workers=1, steps=1000, before=found)
+    assert [(len(job.trials), job.together) for job in jobs] == (
+        [(4, True)] if all_of_them else [(2, faster) for faster in each]
+    )
+
+
+def test_a_decision_holds_for_fewer_networks_if_positive_and_for_more_if_negative() -> None:
+    found = PastJobs(faster={frozenset("abc"): True, frozenset("de"): False})
+    assert found.decision("ab") is True
+    assert found.decision("def") is False
+    assert found.decision("ad") is None
+    assert found.decision("d") is None
 
 
 def test_no_trials_give_no_jobs() -> None:

@@ -105,6 +105,73 @@ def test_in_float32_they_are_within_a_hundred_thousandth(name: str, trial: Trial
     assert {name: far for name, far in differences(specs, few, tmp_path) if far > 1e-5} == {}
 
 
+MIXED: dict[str, list[dict[str, Any]]] = {
+    "without gates": [
+        {"unit.shortcut": kind} for kind in ("identity", "none", "constant_scaling", "rezero", "conv1x1", "dropout")
+    ],
+    "gates": [{"unit.shortcut": kind} for kind in ("exclusive_gate", "shortcut_only_gate")],
+    "gates and others": [{"unit.shortcut": kind} for kind in ("identity", "exclusive_gate", "conv1x1")],
+    "full pre-activation, transition B": [
+        {"unit.shortcut": kind, "unit.order": "full_preactivation", "transition": "B"}
+        for kind in ("identity", "conv1x1", "constant_scaling", "dropout")
+    ],
+}
+"""Arms that differ in their shortcuts."""
+
+
+def mixed(name: str, trial: Trial, **recipe: Any) -> list[TrialSpec]:
+    nets = [trial().architecture.assign(changes) for changes in MIXED[name]]
+    return [trial(net=net, seed=seed, **recipe) for net in nets for seed in (0, 4)]
+
+
+@pytest.mark.usefixtures("exactly")
+@pytest.mark.parametrize("name", MIXED)
+def test_weights_and_statistics_of_arms_with_different_shortcuts_are_those_of_each_alone(
+    name: str, trial: Trial, few: Images, tmp_path: Path
+) -> None:
+    specs = mixed(name, trial, steps=20, batch_size=8, lr=0.01, augmentation=CROP)
+    assert {name: far for name, far in differences(specs, few, tmp_path) if far > 1e-10} == {}
+
+
+def test_in_float32_arms_with_different_shortcuts_are_within_a_hundred_thousandth(
+    trial: Trial, few: Images, tmp_path: Path
+) -> None:
+    specs = mixed("gates", trial, steps=20, lr=0.01, augmentation=CROP)
+    assert {name: far for name, far in differences(specs, few, tmp_path) if far > 1e-5} == {}
+
+
+@pytest.mark.parametrize("told", [6, 12, 15])
+def test_arms_with_different_shortcuts_stopped_anywhere_end_with_the_same_bits(
+    told: int, trial: Trial, few: Images, tmp_path: Path
+) -> None:
+    specs = mixed("full pre-activation, transition B", trial, steps=8)[::2]
+    whole = list(together(specs, few, tmp_path / "whole"))
+    stopped = together(specs, few, tmp_path)
+    list(islice(stopped, told))
+    stopped.close()  # type: ignore[attr-defined]
+    again = list(together(specs, few, tmp_path))
+    for spec in specs:
+        assert numbers(of(spec.key, again, Epoch)) == numbers(of(spec.key, whole, Epoch))
+        a, b = ((root / spec.key / checkpoint.WEIGHTS).read_bytes() for root in (tmp_path, tmp_path / "whole"))
+        assert a == b
+
+
+@pytest.mark.usefixtures("exactly")
+def test_an_arm_that_diverges_leaves_the_arms_with_other_shortcuts(
+    trial: Trial, few: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = mixed("without gates", trial, epochs=3, lr=0.01)[::2]
+    specs[1] = trial(net=specs[1].architecture, seed=1, epochs=3, lr=0.01)
+    poison(monkeypatch, 1, 4)
+    events = list(together(specs, few))
+    assert [of(spec.key, events, Finished)[0].status for spec in specs] == [
+        "diverged" if spec is specs[1] else "complete" for spec in specs
+    ]
+    for spec in (specs[0], specs[-1]):
+        losses = [epoch.loss for epoch in train(spec, few) if isinstance(epoch, Epoch)]
+        assert [epoch.loss for epoch in of(spec.key, events, Epoch)] == pytest.approx(losses, rel=1e-10)
+
+
 @pytest.mark.parametrize("recipe", [{"nesterov": True}, {"momentum": 0.0}, {"weight_decay": 0.0}], ids=str)
 def test_a_trial_reports_the_same_together_as_alone(recipe: dict[str, Any], trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, epochs=2, lr=0.01, **recipe) for seed in SEEDS]
