@@ -115,7 +115,7 @@ class AblationFeed:
             probes=plan.probes,
             before=before,
             mixed=plan.mixed,
-            cost=measured_cost(resources, plan.study.recipe, self.workers),
+            cost=measured_cost(resources, plan.study.recipe, workers=self.workers, trials=len(specs)),
         )
 
     def _request_more(self) -> None:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from resnet_space.fused_forms import FORMS, Dropouts, Mixed, Shortcuts, Sums, Unfusable
+from resnet_space.fused_forms import FORMS, Dropouts, Unfusable
+from resnet_space.fused_shortcuts import Mixed, Shortcuts, Sums
 from resnet_space.modules import Dropout, Gate, Nothing, Pad, Shortcut, Sum
 
 __all__ = ["Unfusable", "fuse", "refusal"]

@@ -54,7 +54,14 @@ def speedup(specs: Sequence[TrialSpec], images: Images, resources: Resources, *,
             with torch_threads(resources.threads):
                 recorded = resources.use_graphs and not resources.recompute
                 taken = time_steps(
-                    specs, images, resources.device, TIMED_PAIRS, recorded=recorded, room=room, detours=detours
+                    specs,
+                    images,
+                    resources.device,
+                    TIMED_PAIRS,
+                    recorded=recorded,
+                    recompute=resources.recompute,
+                    room=room,
+                    detours=detours,
                 )
         except (Unfusable, FaultyKernel):
             return None
@@ -92,6 +99,7 @@ def time_steps(
     pairs: int,
     *,
     recorded: bool = False,
+    recompute: bool = False,
     room: float | None = None,
     detours: Detours = NO_DETOURS,
 ) -> list[tuple[float, float]]:
@@ -99,7 +107,7 @@ def time_steps(
 
     Both are measured in turn. Of each shape of network, only the first trial is timed alone, and its time multiplied by
     the number of trials, which have the same kernels. With `recorded`, steps are CUDA graphs if they can be recorded.
-    `room` is the memory they can take, in bytes.
+    `recompute` is that of `build`, `room` is the memory they can take, in bytes.
 
     Raises:
         Unfusable: they cannot be fused, the fused network computes something else, or together they would take more
@@ -107,7 +115,7 @@ def time_steps(
     """
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=gpus):
-        members = [Member.of(spec, None, device, detours=detours) for spec in specs]
+        members = [Member.of(spec, None, device, recompute=recompute, detours=detours) for spec in specs]
         together, alone = Group(members, detours), [Group([member]) for member in members]
         for group in (together, *alone):
             group.model.train()

@@ -31,12 +31,13 @@ GUESSED_MACS_PER_SECOND = 1e10
 """For networks that cannot be measured."""
 
 
-def measured_cost(resources: Resources, recipe: Recipe, workers: int) -> Cost | None:
+def measured_cost(resources: Resources, recipe: Recipe, *, workers: int, trials: int) -> Cost | None:
     """Return the cost by which jobs are ordered and divided, or None if it is not measured.
 
-    It is not for a single worker, whose jobs can have any order, and not for GPUs, which the driver may not have.
+    It is not where the order makes no difference: for one worker, and for a worker for each trial. Nor is it for GPUs,
+    which the driver may not have.
     """
-    if workers < 2 or resources.device != "cpu":
+    if not 1 < workers < trials or resources.device != "cpu":
         return None
     return partial(step_seconds, conditions=conditions_of(recipe, resources))
 

@@ -23,8 +23,9 @@ class Resources(Description):
     """Largest number of jobs that run at the same time. Default: as many as fit."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
     fuse: Literal["auto", "off"] | AtLeast2 = "auto"
-    """Whether trials whose networks have the same shape train as one network: `auto` if a short measurement shows that
-    it is faster, `off` never, a number for up to that many. Results equal those of separate training up to rounding."""
+    """Whether trials whose networks differ at most in their shortcuts train as one network: `auto` if a short
+    measurement shows that it is faster, `off` never, a number for up to that many. Results equal those of separate
+    training up to rounding."""
 
     recompute: bool = False
     """Whether the backward pass recomputes the activations of branches instead of storing them: less memory, about a

@@ -27,3 +27,16 @@ FUSABLE: dict[str, dict[str, Any]] = {
     "wide digits": {"width": 2},
 }
 """Changes for `Architecture.assign`, by name, that give networks that can be fused. Transition C is like conv1x1."""
+
+MIXED: dict[str, list[dict[str, Any]]] = {
+    "without gates": [
+        {"unit.shortcut": kind} for kind in ("identity", "none", "constant_scaling", "rezero", "conv1x1", "dropout")
+    ],
+    "gates": [{"unit.shortcut": kind} for kind in ("exclusive_gate", "shortcut_only_gate")],
+    "gates and others": [{"unit.shortcut": kind} for kind in ("identity", "exclusive_gate", "conv1x1")],
+    "full pre-activation, transition B": [
+        {"unit.shortcut": kind, "unit.order": "full_preactivation", "transition": "B"}
+        for kind in ("identity", "conv1x1", "constant_scaling", "dropout")
+    ],
+}
+"""Changes of networks that differ in nothing but their shortcuts, by name."""

@@ -20,7 +20,15 @@ from resnet_space.testing.networks import fused_networks_compute_the_same
 
 SEEDS = range(3)
 
-NETS = {**FUSABLE, "three colours": {"input_shape": [3, 8, 8], "classes": 7}}
+NETS = {
+    **FUSABLE,
+    "dense pre-activation": {
+        "unit.shortcut": "concatenation",
+        "unit.order": "full_preactivation",
+        "stages.*.units": 2,
+    },
+    "three colours": {"input_shape": [3, 8, 8], "classes": 7},
+}
 
 
 @pytest.fixture(params=NETS)
@@ -74,6 +82,14 @@ def test_each_network_gets_the_gradient_of_its_own_loss_and_its_own_statistics(n
     for one, other in zip(alone, back, strict=True):
         for (name, buffer), (_, found) in zip(one.named_buffers(), other.named_buffers(), strict=True):
             torch.testing.assert_close(found, buffer, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_networks_that_recompute_activations_compute_the_same_too(net: Architecture) -> None:
+    alone = [build(net, seed, recompute=True).to(memory_format=torch.channels_last) for seed in SEEDS]
+    xs = pictures(net)
+    logits = fuse(alone)(torch.cat(xs, 1)).chunk(len(SEEDS), dim=1)
+    for model, x, found in zip(alone, xs, logits, strict=True):
+        torch.testing.assert_close(found, model(x), atol=1e-5, rtol=1e-4)
 
 
 def test_fusing_and_unfusing_changes_no_bit(net: Architecture) -> None:

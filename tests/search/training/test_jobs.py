@@ -288,7 +288,7 @@ def test_a_decision_about_several_arms_is_one_about_the_job(
         store.add(specs)
         store.claim([spec.key for spec in specs], "0" * 16)
         for spec, number in zip(specs, together, strict=True):
-            store.write(Started(spec.key, "here", "cpu", together=number))
+            store.write([Started(spec.key, "here", "cpu", together=number)])
         found = PastJobs.of(store.records())
     keys = [net.key for net in nets]
     assert found.decision(keys) is all_of_them

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from nets import FUSABLE
+from nets import FUSABLE, MIXED
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -103,20 +103,6 @@ def test_in_float32_they_are_within_a_hundred_thousandth(name: str, trial: Trial
     net = trial().architecture.assign(FUSABLE[name])
     specs = [trial(net=net, seed=seed, steps=20, lr=0.01, augmentation=CROP) for seed in SEEDS]
     assert {name: far for name, far in differences(specs, few, tmp_path) if far > 1e-5} == {}
-
-
-MIXED: dict[str, list[dict[str, Any]]] = {
-    "without gates": [
-        {"unit.shortcut": kind} for kind in ("identity", "none", "constant_scaling", "rezero", "conv1x1", "dropout")
-    ],
-    "gates": [{"unit.shortcut": kind} for kind in ("exclusive_gate", "shortcut_only_gate")],
-    "gates and others": [{"unit.shortcut": kind} for kind in ("identity", "exclusive_gate", "conv1x1")],
-    "full pre-activation, transition B": [
-        {"unit.shortcut": kind, "unit.order": "full_preactivation", "transition": "B"}
-        for kind in ("identity", "conv1x1", "constant_scaling", "dropout")
-    ],
-}
-"""Arms that differ in their shortcuts."""
 
 
 def mixed(name: str, trial: Trial, **recipe: Any) -> list[TrialSpec]:

@@ -80,10 +80,16 @@ def test_a_network_with_a_wrong_kernel_is_not_run(monkeypatch: pytest.MonkeyPatc
     assert step_seconds(wide, at(64)) > step_seconds(SMALL, at(64)) > 0
 
 
-def test_nothing_is_measured_for_one_worker_and_for_gpus() -> None:
-    recipe = RECIPES["digits"]
-    assert measured_cost(Resources(), recipe, 1) is None
-    assert measured_cost(Resources(gpus=1), recipe, 8) is None
-    cost = measured_cost(Resources(), recipe, 2)
+@pytest.mark.parametrize(
+    ("resources", "workers"), [({}, 1), ({}, 8), ({"gpus": 1}, 2)], ids=["one worker", "a worker each", "a GPU"]
+)
+def test_nothing_is_measured_if_the_order_makes_no_difference_or_for_gpus(
+    resources: dict[str, float], workers: int
+) -> None:
+    assert measured_cost(Resources(**resources), RECIPES["digits"], workers=workers, trials=8) is None  # type: ignore[arg-type]
+
+
+def test_the_measured_cost_of_a_network_is_that_of_a_batch_of_the_recipe() -> None:
+    cost = measured_cost(Resources(), RECIPES["digits"], workers=2, trials=8)
     assert cost is not None
-    assert cost(SMALL) > 0
+    assert cost(SMALL) == step_seconds(SMALL, at(64))
