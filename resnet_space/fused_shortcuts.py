@@ -72,7 +72,7 @@ class Split(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, channels: Sequence[int]) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        made = torch.split(x, channels, 1)
+        made = torch.split(x, list(channels), 1)
         ctx.shapes = [part.shape for part in made]
         return made
 
