@@ -95,7 +95,7 @@ class ForkServer:
         if self.process and self.process.poll() is not None:
             self.close()
         if self.process is None:
-            root = str(Path(__file__).parents[1])
+            root = str(Path(__file__).parents[2])
             paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
             self.process = subprocess.Popen(
                 self.command,
