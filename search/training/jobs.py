@@ -10,7 +10,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -99,9 +99,9 @@ def make_jobs(
     Args:
         steps: the length of a trial.
         mixed: whether a job can have networks with different shortcuts.
-        cost: default: by MACs.
+        cost: by which jobs are ordered; default: MACs. Who trains together depends on MACs alone, since a measured time
+            differs from run to run, and rounding depends on the group.
     """
-    lengths = cost or _macs
     groups: dict[tuple[str, str], list[TrialSpec]] = {}
     # Layers of few networks on the shortcut are slow: seeds of one arm gain more without those of arms with other ones.
     waiting = Counter(shape_of(spec.architecture).whole for spec in specs)
@@ -117,8 +117,8 @@ def make_jobs(
     # Long jobs first, so that no worker is busy alone at the end. Of equal ones, in order of their first trials.
     places = {spec.key: place for place, spec in enumerate(specs)}
 
-    def turn(named: tuple[str, Sequence[TrialSpec]]) -> tuple[int, int]:
-        return -job_length(named[1], lengths), min(places[spec.key] for spec in named[1])
+    def turn(named: tuple[str, Sequence[TrialSpec]], cost: Cost = _macs) -> tuple[int, int]:
+        return -job_length(named[1], cost), min(places[spec.key] for spec in named[1])
 
     def in_order(spec: TrialSpec) -> tuple[Any, ...]:
         # Equal layers side by side. The order is the same after some trials have ended, so resumed ones are too.
@@ -133,11 +133,11 @@ def make_jobs(
         side_by_side = last if place >= len(arms) - last else workers
         number = -(-len(mates) // most) if job else parts_per_arm(side_by_side, len(mates), most, workers)
         # The last parts have fewer trials, so they get the slow ones.
-        mates = sorted(mates, key=lambda spec: (lengths(spec.architecture), *in_order(spec)))
+        mates = sorted(mates, key=lambda spec: (_macs(spec.architecture), *in_order(spec)))
         for part in split_evenly(mates, number):
             pieces = _divided(sorted(part, key=in_order), before)
             parted += [(job if len(piece) == left[job] else "", piece) for piece in pieces]
-    parted.sort(key=turn)
+    parted.sort(key=partial(turn, cost=cost or _macs))
     decisions = before if resources.fuse == "auto" else NO_PAST_JOBS
     return [
         Job(trials=tuple(part), probes=probes, name=name, together=decisions.decision(_nets(part)))

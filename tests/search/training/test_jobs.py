@@ -131,14 +131,23 @@ def test_equal_layers_are_side_by_side_in_a_job_whatever_the_order_of_the_trials
     assert again.trials == tuple(spec for spec in job.trials if spec in specs[2:])
 
 
-def test_slow_trials_are_in_the_smaller_jobs(trial: Trial, tiny_net: Architecture) -> None:
+def test_the_job_that_takes_longest_comes_first_and_who_is_in_it_does_not_depend_on_the_measurement(
+    trial: Trial, tiny_net: Architecture
+) -> None:
     nets = [tiny_net.assign({"unit.shortcut": kind}) for kind in UNGATED[:5]]
-    seconds = {net.key: 10.0 if net is nets[0] else 1.0 for net in nets}
     specs = [trial(net=net) for net in nets]
-    settings: dict[str, Any] = {"workers": 2, "steps": 1000, "cost": lambda net: seconds[net.key]}
-    found = make_jobs(specs, Resources(fuse="auto"), **settings)
-    assert [len(job.trials) for job in found] == [2, 3]
-    assert specs[0] in found[0].trials, "and the longest job comes first"
+    found = list[set[tuple[TrialSpec, ...]]]()
+    for slow in nets:
+        seconds = {net.key: 10.0 if net is slow else 1.0 for net in nets}
+
+        def cost(net: Architecture, seconds: dict[str, float] = seconds) -> float:
+            return seconds[net.key]
+
+        jobs = make_jobs(specs, Resources(fuse="auto"), workers=2, steps=1000, cost=cost)
+        assert sorted(len(job.trials) for job in jobs) == [2, 3]
+        assert slow in [spec.architecture for spec in jobs[0].trials]
+        found.append({job.trials for job in jobs})
+    assert all(each == found[0] for each in found)
 
 
 def test_one_arm_is_divided_between_two_workers(arms: list[TrialSpec]) -> None:
