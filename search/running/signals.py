@@ -161,7 +161,8 @@ class Stop:
             self.asked = self.asked or signal.SIGTERM
             if _in_main_thread():
                 self._stop_soon()
-        else:
+        elif not self.asked:
+            # After a dropped `Stopped` other code can fail in the same place, such as the hooks of a fork.
             sys.__unraisablehook__(unraisable)
 
 

@@ -13,7 +13,7 @@ import pytest
 from sweeping import sweep
 
 from search.running import inline
-from search.store import store
+from search.store import event_writer
 from search.store.store import Store
 from search.trials.events import Epoch, Event
 from search.trials.resources import Resources
@@ -59,7 +59,7 @@ def test_a_clock_that_goes_backwards_changes_no_number(
     found = []
     for folder in ("usual", "backwards"):
         if folder == "backwards":
-            monkeypatch.setattr(store, "datetime", Backwards)
+            monkeypatch.setattr(event_writer, "datetime", Backwards)
             monkeypatch.setattr(time, "time", earlier)
         (tmp_path / folder).mkdir()
         there, told = Store.at(tmp_path / folder), list[Event]()

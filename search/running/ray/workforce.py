@@ -16,9 +16,10 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError
+from ray.exceptions import OutOfMemoryError, RayError
 from ray.tune.search import Searcher
 
+from resnet_space.errors import InputError
 from search.files.bucket import Place
 from search.running.ray.messages import Lost
 from search.running.ray.worker import Work, Worker
@@ -179,8 +180,12 @@ class Workforce:
         """Check that Tune is running.
 
         Raises:
-            BaseException: what has ended it.
+            InputError: Ray has ended a worker for lack of memory, which can end Tune.
+            BaseException: what else has ended it.
         """
+        if self._error and isinstance(self._error.__cause__, OutOfMemoryError):
+            why = str(self._error.__cause__).partition("\n")[0]
+            raise InputError(f"Ray has ended a worker, and Ray Tune with it: {why}; the same command resumes the run")
         if self._error:
             raise self._error
 

@@ -22,10 +22,10 @@ pytestmark = pytest.mark.long
 
 LONG: dict[str, Any] = {
     "seeds": 1,
-    "recipe": {"base": "digits", "epochs": 80, "batch_size": 32},
+    "recipe": {"base": "digits", "epochs": 480, "batch_size": 32},
     "resources": {"checkpoint_seconds": 0},
 }
-"""Two trials that take some time, with checkpoints after every epoch."""
+"""Two trials that take longer than the time between two reports of a worker, with checkpoints after every epoch."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def on_both_nodes(run: Run) -> None:
     """Wait until each of two nodes, with one CPU each, runs one of the two trials. A Ray worker takes seconds to start,
     and a trial could end in that time, so the first process is paused until the second has started."""
     first, *others = run.until(lambda: training(os.getpid()))
-    run.until(run.epochs)
+    run.until(run.running)
     with nullcontext() if others else still(first):
         run.until(lambda: run.running() == 2)
 
@@ -121,7 +121,7 @@ def test_a_node_that_joins_a_run_gets_trials_unless_its_versions_differ(tmp_path
         nodes.worker()
         address = ("--address", nodes.address)
         with Run(write(tmp_path, **LONG), tmp_path / "run", *address, environment=nodes.environment) as run:
-            run.until(run.epochs)
+            run.until(run.running)
             (first,) = training(os.getpid())
             # It would do both trials before the others are there.
             with still(first):

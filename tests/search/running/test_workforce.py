@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from clocks import Clock
 
-from search.running.ray.workforce import MAX_FAILED_STARTS, Demand, WorkerSearcher
+from resnet_space.errors import InputError
+from search.running.ray.workforce import MAX_FAILED_STARTS, Demand, WorkerSearcher, Workforce
+from search.trials.resources import Resources
 
 
 def started(searcher: WorkerSearcher) -> int:
@@ -83,3 +88,23 @@ def test_starting_is_hopeless_if_every_place_and_one_of_them_often_has_failed() 
     assert demand.hopeless
     demand.note_start()
     assert not demand.hopeless
+
+
+def test_a_lack_of_memory_that_ends_tune_is_one_line_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune handles the end of a worker's process, but not this reason for it."""
+    from ray.exceptions import OutOfMemoryError
+
+    def fit(self: Workforce, scratch: str) -> None:
+        raise RuntimeError("Caught unexpected exception") from OutOfMemoryError("1 worker was killed\nmore lines")
+
+    monkeypatch.setattr(Workforce, "_fit", fit)
+    demand = Demand(lambda: 2, spare=0)
+    workforce = Workforce(demand, None, resources=Resources(), checkpoints=tmp_path, work=None)
+    workforce._thread.start()
+    workforce._thread.join(30)
+    with pytest.raises(
+        InputError, match=r"^Ray has ended a worker, and Ray Tune with it: 1 worker was killed; the same"
+    ):
+        workforce.check()
