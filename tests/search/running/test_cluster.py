@@ -22,10 +22,10 @@ pytestmark = pytest.mark.long
 
 LONG: dict[str, Any] = {
     "seeds": 1,
-    "recipe": {"base": "digits", "epochs": 480, "batch_size": 32},
+    "recipe": {"base": "digits", "epochs": 960, "batch_size": 32},
     "resources": {"checkpoint_seconds": 0},
 }
-"""Two trials that take longer than the time between two reports of a worker, with checkpoints after every epoch."""
+"""Two trials that take longer than the start of a worker, with checkpoints after every epoch."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def nodes() -> Iterator[Nodes]:
 
 def on_both_nodes(run: Run) -> None:
     """Wait until each of two nodes, with one CPU each, runs one of the two trials. A Ray worker takes seconds to start,
-    and a trial could end in that time, so the first process is paused until the second has started."""
+    so if there is only one process, it is paused until the second has started."""
     first, *others = run.until(lambda: training(os.getpid()))
     run.until(run.running)
     with nullcontext() if others else still(first):
