@@ -70,7 +70,7 @@ class CrowdResult:
 
 @dataclass(frozen=True)
 class Pace:
-    """How simulated trials train: so many epochs, of so many seconds each."""
+    """How simulated trials train: the number of epochs, and the seconds of each."""
 
     epochs: int
     epoch_seconds: float

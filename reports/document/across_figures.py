@@ -90,14 +90,14 @@ def _forest_in_words(run: RunAcross, measure: Measure) -> str:
 
 
 def ranks(run: RunAcross) -> Picture | None:
-    """Return the critical-difference diagram; None if no two arms could be told apart, whatever their results."""
+    """Return the critical-difference diagram; None if no two arms could be distinguished, whatever their results."""
     found = run.ranks
     if found is None or not found.can_separate:
         return None
     k, n = len(found.arms), len(found.by_set)
     left_out = f" The {MOST_DRAWN} best of {k} arms are drawn." if k > MOST_DRAWN else ""
     caption = (
-        f"Average ranks of arms over {n} data sets. Bars join arms that cannot be told apart: their average ranks "
+        f"Average ranks of arms over {n} data sets. Bars join arms that cannot be distinguished: their average ranks "
         f"differ by less than the critical difference {found.critical_difference:.2f} (Nemenyi, {found.alpha:g})."
         f"{left_out}"
     )
@@ -124,4 +124,5 @@ def _ranks_in_words(found: Ranks) -> str:
     places = _drawn_places(found)
     ranked = ", ".join(f"{found.arms[place]} {found.average[place]:.2f}" for place in places)
     groups = "; ".join(" and ".join(found.arms[place] for place in group if place in places) for group in found.groups)
-    return f"Average ranks: {ranked}. " + (f"Cannot be told apart: {groups}." if groups else "All can be told apart.")
+    apart = f"Cannot be distinguished: {groups}." if groups else "All can be distinguished."
+    return f"Average ranks: {ranked}. {apart}"

@@ -105,10 +105,10 @@ def notes_of_ranks(run: RunAcross) -> list[str]:
         )
     width = f"the critical difference of average ranks (Nemenyi, {found.alpha:g}) is {found.critical_difference:.2f}"
     if found.can_separate:
-        lines.append(f"{width}: arms that differ by less cannot be told apart.")
+        lines.append(f"{width}: arms that differ by less cannot be distinguished.")
     else:
         lines.append(
             f"{width}, and average ranks of {k} arms differ by at most {k - 1}: with {n} data sets no two arms can be "
-            f"told apart, whatever their results; at least {datasets_needed(k, found.alpha)} data sets are needed."
+            f"distinguished, whatever their results; at least {datasets_needed(k, found.alpha)} data sets are needed."
         )
     return lines

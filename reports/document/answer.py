@@ -44,7 +44,7 @@ def _alternatives(run: AblationRun, compared: Sequence[Finding]) -> str:
     """`identity is best: all 2 alternatives are worse, by 3.10 to 9.36 points.`
 
     An arm is called best only if it is better than each of the others. Nothing is said about arms that are neither
-    shown to be different nor shown to be equivalent, except that they cannot be told apart.
+    shown to be different nor shown to be equivalent, except that they cannot be distinguished.
     """
     versus, total = compared[0].versus, len(compared)
     by_group: dict[str, list[Finding]] = {}
@@ -85,7 +85,7 @@ def _says(group: str, found: Sequence[Finding], other: str) -> str:
     plural = len(found) > 1
     seeds = max(each.difference.n for each in found)
     return {
-        "not resolved": f"cannot be told apart from {other} with {seeds} seed{'s' * (seeds != 1)}",
+        "not resolved": f"cannot be distinguished from {other} with {seeds} seed{'s' * (seeds != 1)}",
         "equivalent": f"{'are' if plural else 'is'} equivalent to {other}",
         "both fail": f"{'fail' if plural else 'fails'}, as {other} does",
         "no results": f"{'have' if plural else 'has'} no results yet",

@@ -33,7 +33,7 @@ class Ranked:
 def critical_difference(
     arms: Sequence[Ranked], *, most: int, width: float, groups: Sequence[Sequence[int]] = (), title: str = ""
 ) -> Figure:
-    """Return an axis of average ranks with a label for each arm; bars join arms that cannot be told apart.
+    """Return an axis of average ranks with a label for each arm; bars join arms that cannot be distinguished.
 
     The better half of the arms has its labels on the left, the other half on the right. Demšar 2006, figure 1.
 

@@ -202,8 +202,8 @@ def test_contrasts_that_changed_after_the_first_trial_are_exploratory(ablation: 
 def test_the_answer_uses_the_planned_contrasts(ablation: Make) -> None:
     run = ablation(CLEAR, planned={"compare": ["bad", "like"]})
     assert answer(run) == (
-        "None of 2 alternatives is shown to be better than base: 1 of 2 is worse, by 30.07 points; like cannot be told "
-        "apart from it with 3 seeds."
+        "None of 2 alternatives is shown to be better than base: 1 of 2 is worse, by 30.07 points; like cannot be "
+        "distinguished from it with 3 seeds."
     )
     assert "No comparison was planned" in answer(ablation(CLEAR, folder="unplanned"))
 

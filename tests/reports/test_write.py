@@ -67,8 +67,8 @@ def test_a_terminal_shows_a_run_as_a_table_and_lines(ablation: Make) -> None:
     assert isinstance(first, Table)
     assert first.row_count == 3
     assert finding == (
-        "None of 2 alternatives is shown to be better than base: 1 of 2 is worse, by 30.07 points; lost cannot be told "
-        "apart from it with 2 seeds."
+        "None of 2 alternatives is shown to be better than base: 1 of 2 is worse, by 30.07 points; lost cannot be "
+        "distinguished from it with 2 seeds."
     )
 
 

@@ -85,7 +85,7 @@ def test_with_two_data_sets_the_report_says_what_cannot_be_shown(across: Make) -
     ranks, differences = texts(found, "Ranks over data sets"), texts(found, "Differences over data sets")
     assert "Friedman's test cannot show anything with 3 arms on 2 data sets" in ranks
     assert "p is 1/6, above 0.05" in ranks
-    assert "average ranks of 3 arms differ by at most 2: with 2 data sets no two arms can be told apart" in ranks
+    assert "average ranks of 3 arms differ by at most 2: with 2 data sets no two arms can be distinguished" in ranks
     assert "at least 3 data sets are needed" in ranks
     assert "2 data sets give an interval with one degree of freedom, and no p-value" in differences
     assert not any(isinstance(block, Picture) for block in blocks(found, "Ranks over data sets"))
@@ -103,7 +103,7 @@ def test_the_diagram_of_ranks_has_a_text_alternative_and_joins_what_cannot_be_to
     (picture,) = [block for block in blocks(found, "Ranks over data sets") if isinstance(block, Picture)]
     assert picture.alt == (
         "Average ranks: base 1.00, one 2.00, two 3.00, three 4.00. "
-        "Cannot be told apart: base and one and two; one and two and three."
+        "Cannot be distinguished: base and one and two; one and two and three."
     )
     assert [list(bar.get_xdata()) for at in (1, 2) for bar in part(picture.figure, f"group-{at}")] == [[1, 3], [2, 4]]
     assert "base  1.00" in texts_in(picture.figure)

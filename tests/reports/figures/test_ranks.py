@@ -1,4 +1,4 @@
-"""A critical-difference diagram has all arms at their average ranks, and bars over arms that cannot be told apart."""
+"""A critical-difference diagram: all arms at their average ranks, and bars over arms that cannot be distinguished."""
 
 from __future__ import annotations
 

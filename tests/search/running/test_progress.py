@@ -131,7 +131,7 @@ def test_parts_of_trials_from_an_earlier_session_do_not_raise_the_speed() -> Non
     progress, clock, _ = shown(total=2)
     progress.tell(Started("a", "host", "cpu", step=80))
     progress.tell(epoch("a", 80))
-    assert progress.seconds_left() is None, "the epochs told again are no work of this session"
+    assert progress.seconds_left() is None, "the epochs reported again are no work of this session"
     clock.now = 10
     progress.tell(epoch("a", 90))
     assert progress.seconds_left() == pytest.approx(10 / 0.1 * 1.1)

@@ -1,8 +1,8 @@
-"""Events are stored together as they are one by one, and only what cannot be told again waits for the disk."""
+"""Events are stored together as they are one by one, and only what is not reported again waits for the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -17,18 +17,6 @@ from search.trials.events import FINISHED, Epoch, Event, Finished, Notice, Probe
 from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = Store(url)
-    yield store
-    store.close()
-
-
-@pytest.fixture(scope="module")
-def specs(trial: Trial) -> list[TrialSpec]:
-    return [trial(seed=seed) for seed in range(4)]
 
 
 def epoch(key: str, number: int = 1, error: float = 0.5) -> Epoch:
@@ -81,7 +69,7 @@ def test_nothing_is_stored_of_events_of_which_one_is_wrong(store: Store, specs: 
 
 
 def test_only_what_is_told_again_is_stored_without_waiting_for_the_disk(store: Store, specs: list[TrialSpec]) -> None:
-    """The rest of a transaction waits with what cannot be told again."""
+    """The rest of a transaction waits with what is not reported again."""
     store.add(specs)
     key = specs[0].key
     asked = list[str]()

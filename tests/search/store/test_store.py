@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,18 +25,6 @@ from search.trials.record import TrialRecord
 from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = Store(url)
-    yield store
-    store.close()
-
-
-@pytest.fixture(scope="module")
-def specs(trial: Trial) -> list[TrialSpec]:
-    return [trial(seed=seed) for seed in range(4)]
 
 
 def epoch(key: str, number: int = 1, error: float = 0.5) -> Epoch:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-
-import pytest
 
 from search.store.store import Store
 from search.trials.events import Finished
@@ -13,18 +11,6 @@ from search.trials.record import TrialRecord
 from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = Store(url)
-    yield store
-    store.close()
-
-
-@pytest.fixture(scope="module")
-def specs(trial: Trial) -> list[TrialSpec]:
-    return [trial(seed=seed) for seed in range(3)]
 
 
 def complete(key: str) -> Finished:
