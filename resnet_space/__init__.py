@@ -5,6 +5,12 @@
 >>> net.depth, net.unit.shortcut.kind
 (110, 'exclusive_gate')
 
+A study of them runs in one call (see `study`), and `open_run` has the results:
+
+>>> import resnet_space as rs
+>>> run = rs.study("shortcuts", seeds=2).run("runs/demo")  # doctest: +SKIP
+>>> print(run.answer)  # doctest: +SKIP
+
 Importing this package imports neither torch nor fvcore; `build` and `complexity` import them when they are called. Each
 name is imported on first use, so that the command line does not wait for modules that it does not need.
 """
@@ -13,6 +19,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resnet_space.api.in_code import Search, Study, study
+    from resnet_space.api.results import Run, open_run
     from resnet_space.architecture import Architecture
     from resnet_space.builder import build
     from resnet_space.counter import Complexity, complexity
@@ -28,12 +36,17 @@ __all__ = [
     "Complexity",
     "InputError",
     "ResidualUnit",
+    "Run",
+    "Search",
     "Space",
     "Stage",
     "Stem",
+    "Study",
     "build",
     "complexity",
+    "open_run",
     "preset",
+    "study",
 ]
 
 # None of these names may be the name of a module: importing `resnet_space.x` would replace the attribute by the module.
@@ -49,6 +62,11 @@ _MODULES = {
     "PRESETS": "presets",
     "preset": "presets",
     "Space": "space",
+    "Search": "api.in_code",
+    "Study": "api.in_code",
+    "study": "api.in_code",
+    "Run": "api.results",
+    "open_run": "api.results",
 }
 
 

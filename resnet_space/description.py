@@ -37,7 +37,7 @@ class Description(BaseModel):
     @classmethod
     def _unknown(cls, name: object) -> str:
         hint = str(unknown("field", name, cls.model_fields))
-        owners = [kind_of(other) for other in kinds_of_family(cls) if name in other.model_fields]
+        owners = dict.fromkeys(kind_of(other) for other in kinds_of_family(cls) if name in other.model_fields)
         return f"{kind_of(cls)} has no {name!r}; it belongs to: {', '.join(owners)}" if owners else hint
 
     @classmethod
@@ -50,13 +50,7 @@ class Description(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            prefix = f"{source}: " if source else ""
-            details = error.errors(include_url=False)
-            # A list that is too short only because its wrong members do not count is not reported as too short.
-            within = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
-            wrong = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in within]
-            lines = dict.fromkeys(prefix + _explain(detail, cls) for detail in wrong)
-            raise InputError("\n".join(lines)) from None
+            raise InputError(explanation(error, cls, source)) from None
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Self:
@@ -159,6 +153,16 @@ _PLAIN = {
     "too_short": "needs at least {min_length} of them, not {actual_length}",
     "too_long": "takes at most {max_length} of them, not {actual_length}",
 }
+
+
+def explanation(error: ValidationError, cls: type[Description], source: str = "") -> str:
+    """Return the message for pydantic's error about a description: one line per mistake, each after the source."""
+    prefix = f"{source}: " if source else ""
+    details = error.errors(include_url=False)
+    # A list that is too short only because its wrong members do not count is not reported as too short.
+    within = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    wrong = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in within]
+    return "\n".join(dict.fromkeys(prefix + _explain(detail, cls) for detail in wrong))
 
 
 def _explain(detail: ErrorDetails, cls: type[Description]) -> str:

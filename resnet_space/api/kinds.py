@@ -8,6 +8,8 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ablations.sensitivity import Sensitivity
     from reports.outlook import Outlook
     from reports.page import Page
@@ -39,6 +41,8 @@ class Kind:
 
     study: LazyImport[type[Study]]
     """The study's description, as its file has it."""
+    in_code: LazyImport[type[Study]]
+    """The same in Python, with what can be done with it."""
     plan: LazyImport[Callable[..., Plan]]
     """From the study, and the images of each data set, to the plan. Raises `InputError` if it cannot be compiled."""
     outlook: LazyImport[Callable[[Any], Outlook]]
@@ -51,6 +55,8 @@ class Kind:
     """From a run, and `published` results, to its report as a page."""
     exports: Mapping[str, Mapping[str, LazyImport[Callable[[Any], str | bytes]]]]
     """From a run to its tables for other programs, by the name of the format and that of the file."""
+    frames: Mapping[str, LazyImport[Callable[[Any], pd.DataFrame]]]
+    """From a run to its results as data frames, by name: table, findings, trials, curves."""
     sensitivity: LazyImport[Callable[..., Sensitivity]] | None = None
     """From the plan, a `StoredRun` to learn from and a wanted difference to what the seeds can show."""
 
@@ -58,6 +64,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "ablation": Kind(
         study=LazyImport("ablations.study:Ablation"),
+        in_code=LazyImport("resnet_space.api.in_code:Study"),
         plan=LazyImport("ablations.plan:AblationPlan.of"),
         outlook=LazyImport("reports.outlook:of_ablation"),
         feed=LazyImport("ablations.feed:AblationFeed"),
@@ -67,10 +74,17 @@ KINDS: dict[str, Kind] = {
             "csv": {"report": LazyImport("reports.arms:as_csv")},
             "parquet": {"report": LazyImport("reports.arms:as_parquet")},
         },
+        frames={
+            "table": LazyImport("reports.frames:arms_of"),
+            "findings": LazyImport("reports.frames:findings_of"),
+            "trials": LazyImport("reports.frames:trials_of"),
+            "curves": LazyImport("reports.frames:curves_of"),
+        },
         sensitivity=LazyImport("ablations.sensitivity:of_plan"),
     ),
     "search": Kind(
         study=LazyImport("search.exploring.study:Search"),
+        in_code=LazyImport("resnet_space.api.in_code:Search"),
         plan=LazyImport("search.exploring.plan:SearchPlan.of"),
         outlook=LazyImport("reports.outlook:of_search"),
         feed=LazyImport("search.exploring.feed:SearchFeed"),
@@ -80,6 +94,11 @@ KINDS: dict[str, Kind] = {
             "csv": {"report": LazyImport("reports.front:of_run")},
             "parquet": {"report": LazyImport("reports.front:as_parquet")},
         },
+        frames={
+            "table": LazyImport("reports.frames:networks_of"),
+            "trials": LazyImport("reports.frames:trials_searched"),
+            "curves": LazyImport("reports.frames:curves_searched"),
+        },
     ),
 }
 """By the `kind` in the study's file. The first one is the default."""
@@ -87,6 +106,7 @@ KINDS: dict[str, Kind] = {
 ACROSS: dict[str, Kind] = {
     "ablation": Kind(
         study=LazyImport("ablations.study:Ablation"),
+        in_code=LazyImport("resnet_space.api.in_code:Study"),
         plan=LazyImport("ablations.across.plan:PlanAcross.of"),
         outlook=LazyImport("reports.outlook:of_several"),
         feed=LazyImport("ablations.across.feed:FeedAcross"),
@@ -101,6 +121,12 @@ ACROSS: dict[str, Kind] = {
                 "report": LazyImport("reports.across:parquet_of_arms"),
                 "over-data-sets": LazyImport("reports.across:parquet_of_comparisons"),
             },
+        },
+        frames={
+            "table": LazyImport("reports.frames:arms_across"),
+            "findings": LazyImport("reports.frames:findings_across"),
+            "trials": LazyImport("reports.frames:trials_across"),
+            "curves": LazyImport("reports.frames:curves_across"),
         },
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources as files
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,17 @@ def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] 
     if not is_file and source not in shipped():
         raise InputError(f"{unknown('study', source, shipped())}; or give a file that ends in .yaml")
     name = source if is_file else str(SHIPPED / f"{source}.yaml")
-    data = documents.read(Path(name))
+    return load_data(documents.read(Path(name)), profile=profile, changes=changes, name=name)
+
+
+def load_data(
+    data: Any, *, profile: str | None = None, changes: Mapping[str, Any] | None = None, name: str = "study"
+) -> Study:
+    """Return a study from the data of its file, in one of its profiles, with changes by path; see `load`.
+
+    Raises:
+        InputError: as `load`; its messages begin with `name`.
+    """
     kind = _kind(data, name)
     data = _in_profile(data, profile, kind, name)
     of_study: dict[str, Any] = {}
@@ -48,6 +58,33 @@ def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] 
             # Not split into parts: in `CHANGES` the complete path is the key.
             _mapping_at(data, kind.CHANGES)[path] = value
     return kind.of(_changed(_plain_names(data), of_study), source=name)
+
+
+def changes_of(
+    *,
+    dataset: str | Sequence[str] | None = None,
+    data_root: str | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    trials: int | None = None,
+) -> dict[str, Any]:
+    """Return the changes of a study, by path, that these common settings make; None makes none."""
+    values: dict[str, Any] = {
+        "data": None if dataset is None else _named(dataset),
+        "data.root": data_root,
+        "seeds": seeds,
+        "recipe.epochs": epochs,
+        "budget.trials": trials,
+    }
+    given = {path: value for path, value in values.items() if value is not None}
+    # A recipe has either epochs or steps: setting one removes the other.
+    return given | ({"recipe.steps": None} if epochs is not None else {})
+
+
+def _named(dataset: str | Sequence[str]) -> Any:
+    """Return the `data` of a study from one name, or from several."""
+    names = [{"name": name} for name in ([dataset] if isinstance(dataset, str) else dataset)]
+    return names if len(names) > 1 else names[0]
 
 
 def of(data: Any, *, source: str = "") -> Study:

@@ -40,22 +40,12 @@ def changes_from_options(
     Raises:
         InputError: a `--set` is not PATH=VALUE.
     """
-    values: dict[str, Any] = {
-        "data": None if dataset is None else _datasets(dataset),
-        "data.root": data_root,
-        "seeds": seeds,
-        "recipe.epochs": epochs,
-        "budget.trials": trials,
-    }
-    forced = {path: value for path, value in values.items() if value is not None}
-    # A recipe has either epochs or steps: setting one removes the other.
-    return parse_changes(changes) | forced | ({"recipe.steps": None} if epochs is not None else {})
+    from resnet_space.api.studies import changes_of
 
-
-def _datasets(text: str) -> Any:
-    """Return the `data` of a study from names separated by commas."""
-    names = [{"name": name.strip()} for name in text.split(",")]
-    return names if len(names) > 1 else names[0]
+    names = None if dataset is None else [name.strip() for name in dataset.split(",")]
+    return parse_changes(changes) | changes_of(
+        dataset=names, data_root=data_root, seeds=seeds, epochs=epochs, trials=trials
+    )
 
 
 def parse_changes(texts: list[str] | None) -> dict[str, Any]:

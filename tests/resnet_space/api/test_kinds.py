@@ -12,8 +12,8 @@ from resnet_space.api.kinds import ACROSS, KINDS, Kind
 @pytest.mark.parametrize("kind", [*KINDS.values(), *ACROSS.values()], ids=[*KINDS, *(f"{name}s" for name in ACROSS)])
 def test_every_part_of_every_kind_can_be_imported(kind: Kind) -> None:
     parts = {field.name: getattr(kind, field.name) for field in fields(kind)}
-    exports = parts.pop("exports")
-    tables = [part for files in exports.values() for part in files.values()]
+    exports, frames = parts.pop("exports"), parts.pop("frames")
+    tables = [part for files in [*exports.values(), frames] for part in files.values()]
     given = [part for part in [*parts.values(), *tables] if part is not None]
     assert all(callable(part.load()) for part in given)
 
