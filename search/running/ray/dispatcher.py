@@ -17,6 +17,7 @@ from search.running.ray.lost_workers import failure_cause
 from search.running.ray.messages import Joined, Lost, Message, Reply, Report
 from search.running.ray.workforce import Workforce
 from search.trials.events import Finished
+from search.trials.trial import Job
 
 TURN_SECONDS = 0.5
 """How long to wait for messages before the feed is asked again: it can have been asked to stop, or have new jobs."""
@@ -52,10 +53,16 @@ class Dispatcher:
         self.workers: dict[str, str] = {}
         """The worker of each trial that one has, by the trial's key."""
         self.again: deque[Attempt] = deque()
-        """Jobs that have lost their workers."""
+        """Jobs that have lost their workers, or that wait for the first ones."""
         self.begun, self.hurried, self.over = False, False, False
         self.replies: dict[str, Reply] = {}
         self.orders: dict[str, Reply] = {}
+
+    def prepare(self, number: int) -> list[Job]:
+        """Get up to this number of jobs from the feed before the first workers ask for them, and return the jobs."""
+        while len(self.again) < number and (job := self.feed.next()):
+            self.again.append(Attempt(job, self.retries.resources.retries))
+        return [attempt.job for attempt in self.again]
 
     def run(self) -> None:
         """Run all jobs of the feed.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from search.running.ray.node_checks import check_nodes
 from search.running.ray.worker import Work
 from search.running.ray.workforce import Demand, Workforce
 from search.trials.resources import Resources
+from search.trials.trial import Job
 
 MAX_CALLS = 1_000_000
 """Calls that can wait in the exchange at the same time: each worker has two."""
@@ -50,8 +51,8 @@ def run(
     # Ray prints on stdout why its workers died; stdout is for results only.
     with redirect_stdout(sys.stderr), joined(address) as local:
         check(resources)
-        if preflight:
-            check_nodes(preflight, resources, local=local)
+        if preflight and not local:
+            check_nodes(preflight, resources)
         number = workers(resources)
         feed.begin(number)
         # On a cluster another worker waits for a place.
@@ -59,14 +60,33 @@ def run(
         exchange = start_exchange()
         say = preflight.say if preflight else print
         with Workforce(demand, exchange, resources=resources, checkpoints=checkpoints, work=work) as workforce:
-            Dispatcher(
+            if preflight and local:
+                # While the workers start.
+                check_nodes(preflight, resources, local=True)
+            dispatcher = Dispatcher(
                 feed,
                 exchange,
                 workforce,
                 Retries(resources, checkpoints),
                 is_fit=partial(is_fit, say=say),
                 say=say,
-            ).run()
+            )
+            first = dispatcher.prepare(number)
+            if local and work is None:
+                check_first_kernels(first, resources)
+            dispatcher.run()
+
+
+def check_first_kernels(jobs: Sequence[Job], resources: Resources) -> None:
+    """Check the kernels of the first jobs for their workers, which are still starting; the results are cached."""
+    from resnet_space.fused import Unfusable
+    from search.kernels.soundness import FaultyKernel
+    from search.training.fusion_speedup import check_job_kernels
+
+    for job in jobs if resources.device == "cpu" else ():
+        # The workers will find the same.
+        with suppress(Unfusable, FaultyKernel):
+            check_job_kernels(job.trials, resources)
 
 
 def start_exchange() -> Any:
