@@ -12,8 +12,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from search.data.augmentations.description import Augmentation
 from search.data.catalogue import DATASETS, Row
-from search.data.description import Augmentation, DataSet
+from search.data.description import DataSet
 
 if TYPE_CHECKING:
     from search.data.augment import augmented, flip, normalise, pad_and_crop

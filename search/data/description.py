@@ -1,4 +1,4 @@
-"""The description of a trial's data: the data set, its splits, and the augmentation. No tensors."""
+"""The description of a trial's data: the data set and its splits. No tensors."""
 
 from __future__ import annotations
 
@@ -94,12 +94,3 @@ def labels(datasets: Sequence[DataSet]) -> tuple[str, ...]:
         # A root is any text, and a label is printed.
         found.append(printable(f"{each.name} ({shown})") if shown else each.name)
     return tuple(found)
-
-
-class Augmentation(Description):
-    """Random changes to each normalised training image, drawn again in every epoch. 1512.03385, section 4.2."""
-
-    pad: Annotated[int, Field(ge=0, le=256)] = 0
-    """Pixels of zero padding on each side, before a random crop of the original size."""
-    flip: bool = False
-    """Mirror left and right with probability 1/2."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,6 +79,18 @@ class Images:
                 for name in ("train", "validation", "test")
             },
         }
+
+    @cached_property
+    def black_and_white(self) -> tuple[float, float]:
+        """The pixels that mean black and white, for changes of colours.
+
+        0 and 255 for uint8; if no training pixel is above 127, white is the largest, such as 16 for `digits`. For
+        float32, the smallest and the largest pixel of the training images.
+        """
+        low, high = (float(value) for value in self.train.x.aminmax())
+        if self.train.x.is_floating_point():
+            return low, high
+        return 0.0, high if high < 128 else 255.0
 
     @property
     def nbytes(self) -> int:

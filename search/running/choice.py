@@ -67,6 +67,8 @@ def choose(stored: StoredRun, name: str) -> Choice:
         (best,) = trials[trials["key"] == weights.parent.name].to_dict("records")
         facts |= {"trial": weights.parent.name, "seed": int(best["seed"])}
         facts |= {name: float(best[name]) for name in ("validation_error", "test_error")}
+        if study.recipe.augmentation.test_flip:
+            facts["errors_by"] = "the mean of the logits of each image and of its mirror image"
         if inputs and study.dataset.split == "seed":
             inputs, note = _inputs_of_seed(inputs, study, int(best["seed"])), OTHER_DIVISION.format(seed=best["seed"])
     return Choice(net, weights, facts, inputs, [each for each in (left_out, "" if inputs else note) if each])

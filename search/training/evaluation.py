@@ -100,6 +100,8 @@ def _logits(
 ) -> Generator[tuple[Tensor, Tensor]]:
     """Yield logits (n, networks, classes) and labels (n,) of all images of a split, in order.
 
+    With `augmentation.test_flip`, logits are the mean of those of each image and of its mirror image.
+
     Close it after an error: until then, its context casts the computations of this thread.
     """
     model.eval()
@@ -107,7 +109,10 @@ def _logits(
     # One context for all batches: it casts weights to bf16 once.
     with autocast(recipe, device):
         for x, y in batches(split, batch_size=size, mean=images.mean, std=images.std, device=device):
-            logits: Tensor = model(x.repeat(1, networks, 1, 1).contiguous(memory_format=torch.channels_last))
+            x = x.repeat(1, networks, 1, 1).contiguous(memory_format=torch.channels_last)
+            logits: Tensor = model(x)
+            if recipe.augmentation.test_flip:
+                logits = (logits.float() + model(x.flip(3)).float()) / 2
             yield logits.reshape(len(y), networks, -1), y
 
 

@@ -142,6 +142,7 @@ def _batches(spec: TrialSpec, images: Images, split: Split, device: str) -> Iter
             seed=spec.seed,
             epoch=epoch,
             augmentation=spec.recipe.augmentation,
+            images=images,
             device=device,
         ):
             yield batch

@@ -19,6 +19,7 @@ from search.training.jobs import max_together_by_settings, shape_of
 from search.training.members import Group, Member
 from search.training.step import WARMUP_STEPS, make_stepper
 from search.trials.resources import Resources
+from search.trials.sides import at_sides
 from search.trials.trial import TrialSpec
 
 TIMED_PAIRS = 2
@@ -74,15 +75,20 @@ def speedup(specs: Sequence[TrialSpec], images: Images, resources: Resources, *,
 def check_job_kernels(specs: Sequence[TrialSpec], resources: Resources) -> KernelReport:
     """Check the kernels of trials that can be fused, those of each network alone and those of the fused one.
 
+    If training images grow, they are checked for each of their sides.
+
     Raises:
         FaultyKernel: a kernel is wrong on this machine, and there is no way around it.
         Unfusable: they cannot be fused.
     """
-    conditions, nets = conditions_of(specs[0].recipe, resources), [spec.architecture for spec in specs]
+    conditions = conditions_of(specs[0].recipe, resources)
     found = KernelReport()
-    for net in dict.fromkeys(nets):
-        found |= check_kernels(conditions, net)
-    return found | check_kernels(conditions, *nets) if len(nets) > 1 else found
+    for nets in zip(*(at_sides(spec.architecture, spec.recipe) for spec in specs), strict=True):
+        for net in dict.fromkeys(nets):
+            found |= check_kernels(conditions, net)
+        if len(nets) > 1:
+            found |= check_kernels(conditions, *nets)
+    return found
 
 
 def memory_per_worker(resources: Resources) -> float:
@@ -168,6 +174,7 @@ def _first_batch(spec: TrialSpec, images: Images, device: str) -> tuple[Tensor, 
             std=images.std,
             seed=spec.seed,
             augmentation=spec.recipe.augmentation,
+            images=images,
             device=device,
         )
     )

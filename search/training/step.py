@@ -65,7 +65,9 @@ def step(group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str) 
             # A branch that this batch skipped: its gradient is zero, and its momentum still applies.
             weight.grad = torch.zeros_like(weight)
     group.optimizer.step()
-    wrong = torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, ys, strict=True)])
+    # The class of a soft label is its most likely one.
+    classes = [y if y.dim() == 1 else y.argmax(1) for y in ys]
+    wrong = torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, classes, strict=True)])
     return torch.stack(losses).detach(), wrong
 
 

@@ -94,8 +94,11 @@ def _train(
                 yield probe(member.spec.key, 0, member.model, split, images)
 
     take: EagerStepper | None = None
+    side = None
     while chosen := next_to_train(members, total):
-        if take is None or take.group.members != chosen:
+        before, side = side, recipe.augmentation.side(chosen[0].state.step / total, images.shape[1])
+        # A graph, and compiled code, are for images of one size.
+        if take is None or take.group.members != chosen or side != before:
             if take is not None:
                 take.group.hand_back()
             # The previous group is released first, with its graph: memory can be too small for both.
@@ -194,6 +197,8 @@ def epoch(take: EagerStepper, split: Split, images: Images, total: int) -> Done:
             seed=member.spec.seed,
             epoch=number,
             augmentation=recipe.augmentation,
+            images=images,
+            progress=step / total,
             device=device,
         )
         for member in members

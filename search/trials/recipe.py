@@ -12,7 +12,7 @@ from resnet_space.catalogues import OneOf
 from resnet_space.description import Description, Kind, kinds
 from resnet_space.errors import InputError, unknown
 from resnet_space.numbers import Above0, AtLeast0, AtLeast1, AtLeast2, Below1, Positive, Proportion
-from search.data.description import Augmentation
+from search.data.augmentations.description import Augmentation
 
 
 class ScheduleKind(Kind):
