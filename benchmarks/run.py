@@ -57,6 +57,7 @@ BENCHMARKS = (
     Benchmark("events", 11),
     Benchmark("headline", 12, quick=False, hours=5),
     Benchmark("verdicts", 13),
+    Benchmark("augmenting", 14),
 )
 
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "sve": "SVE", "asimd": "NEON"}

@@ -60,20 +60,13 @@ def plan(study: Study, *, download: bool = False, unread: bool = False) -> Plan:
     Raises:
         InputError: missing data, or a study that cannot be compiled.
     """
-    from resnet_space.api.kinds import kind_of
+    from resnet_space.api.kinds import compile_plan
     from search.data.loading import load
     from search.data.stand_in import load_or_stand_in
-    from search.trials.sides import at_sides
 
     sets = [on_one.dataset for on_one in study.on_each.values()]
     images = [load_or_stand_in(data) if unread else load(data, download=download) for data in sets]
-    planned = kind_of(study).plan.load()(study, *images)
-    for on_one, each in zip(study.on_each.values(), images, strict=True):
-        on_one.recipe.augmentation.check(each.shape, each.classes)
-        if on_one.recipe.augmentation.sides:
-            for net in on_one.architectures(each.shape, each.classes).values():
-                at_sides(net, on_one.recipe)
-    return planned
+    return compile_plan(study, images)
 
 
 def outlook(planned: Plan, *, detect: float | None = None, pilot: Path | None = None) -> Outlook:

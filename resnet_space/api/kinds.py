@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reports.outlook import Outlook
     from reports.page import Page
     from reports.runs import Run
+    from search.data import Images
     from search.files.folder import RunFolder
     from search.running.feed import Feed
     from search.running.plan import Plan
@@ -131,6 +132,23 @@ ACROSS: dict[str, Kind] = {
     ),
 }
 """By kind, if the study has several data sets. The description of such a study is that of its kind."""
+
+
+def compile_plan(study: Study, images: Sequence[Images]) -> Plan:
+    """Compile a study into a plan, with the images of each of its data sets.
+
+    Raises:
+        InputError: it cannot be compiled, or its augmentation is not possible for these images or networks.
+    """
+    from search.trials.sides import at_sides
+
+    planned = kind_of(study).plan.load()(study, *images)
+    for on_one, each in zip(study.on_each.values(), images, strict=True):
+        on_one.recipe.augmentation.check(each.shape, each.classes)
+        if on_one.recipe.augmentation.sides:
+            for net in on_one.architectures(each.shape, each.classes).values():
+                at_sides(net, on_one.recipe)
+    return planned
 
 
 def kind_of(study: Study) -> Kind:

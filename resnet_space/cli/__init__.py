@@ -21,6 +21,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "show": networks.show,
     "schema": networks.schema,
     "plan": studies.plan,
+    "images": studies.images,
     "run": studies.run,
     "status": folders.status,
     "front": folders.front,

@@ -62,6 +62,24 @@ def plan(
         print_parts(parts(blocks(found)))
 
 
+def images(
+    study: Name,
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: FILE.png, FILE.svg or FILE.pdf.")],
+    profile: Profile = None,
+    dataset: DataSet = None,
+    data_root: DataRoot = None,
+    epochs: Annotated[int, typer.Option(min=1, max=50, help="Epochs to draw, a row each.")] = 6,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the trial.")] = 0,
+    changes: Set = None,
+) -> None:
+    """Draw some training images as they are, and as a trial sees them in its epochs: augmented."""
+    from resnet_space.api.pictures import draw_training_images
+
+    changed = changes_from_options(changes, dataset=dataset, data_root=data_root, seeds=None, epochs=None, trials=None)
+    chosen = api.study(study, profile=profile, changes=changed)
+    typer.echo(draw_training_images(chosen, to, epochs=epochs, seed=seed))
+
+
 def run(
     study: Name,
     out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/STUDY.")] = None,

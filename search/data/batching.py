@@ -58,12 +58,16 @@ def batches(
     if seed is None or augmentation is None:
         change = None
     else:
-        setting = Setting(augmentation, split.x.shape[1:], centre, scale, images, progress)
+        channels, height, width = split.x.shape[1:]
+        setting = Setting(augmentation, (channels, height, width), centre, scale, images, progress)
         change = _Changes(setting, [*map(len, parts)], seed, epoch, skip, device)
     for index in parts:
         x = normalise(to_device(split.x[index], device), centre, scale)
         y = to_device(split.y[index], device)
-        yield change(x, y) if change else (x, y)
+        if change:
+            # The images before their changes are freed here, not after the step.
+            x, y = change(x, y)
+        yield x, y
 
 
 @dataclass

@@ -29,6 +29,7 @@ from resnet_space.orders import ORDERS
 from resnet_space.presets import PRESETS
 from resnet_space.shortcuts import SHORTCUTS
 from search.data import DATASETS
+from search.data.augmentations.policies import POLICIES
 from search.exploring.study import Search
 from search.fronts.objectives import OBJECTIVES
 from search.measures.catalogue import MEASURES
@@ -51,6 +52,7 @@ NAMES: dict[str, Iterable[str]] = {
     "targets": TARGETS,
     "objectives": OBJECTIVES,
     "orders": ORDERS,
+    "policies": POLICIES,
     "presets": PRESETS,
     "recipes": RECIPES,
     "samplers": SAMPLERS,

@@ -37,6 +37,7 @@ KEPT = {
     "reports.html": ("_templates",),
     "resnet_space.axes": ("_exact",),
     "resnet_space.blueprint": ("_unit_json", "_unit"),
+    "search.data.augmentations.choices": ("_table",),
     "resnet_space.counter": ("_representative", "_stem_and_head", "_unit"),
     "resnet_space.counts": ("stored_counts",),
     "resnet_space.orders": ("applied", "canonical"),

@@ -47,10 +47,11 @@ def posterize(x: Tensor, steps: Tensor) -> Tensor:
 
 
 def auto_contrast(x: Tensor, _: Tensor) -> Tensor:
-    """Stretch the levels of each channel to 0..255."""
-    from torchvision.transforms.v2.functional import autocontrast
-
-    return autocontrast(x.to(torch.uint8)).float()  # type: ignore[no-any-return]
+    """Stretch the levels of each channel to 0..255; a channel of one level stays as it is."""
+    # Not torchvision's, which selects by a mask: on a GPU that can make the host wait.
+    low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+    stretched = ((x - low) / ((high - low) * (1 / WHITE))).clamp(0, WHITE).floor()
+    return torch.where(high > low, stretched, x)
 
 
 def equalize(x: Tensor, _: Tensor) -> Tensor:
@@ -76,6 +77,11 @@ OPERATIONS: dict[str, Operation] = {
 """Each takes images (n, C, H, W) and their numbers (6, n)."""
 
 
+def growing(greatest: float, bins: int) -> Tensor:
+    """Return strengths (bins,) from 0 to the greatest."""
+    return torch.linspace(0, greatest, bins)
+
+
 @dataclass(frozen=True)
 class Action:
     """An operation as policies name it, and its numbers (6, n) from strengths (n,), height and width."""
@@ -84,6 +90,8 @@ class Action:
     numbers: Callable[[Tensor, int, int], Tensor]
     signed: bool = False
     """Whether strengths of both signs are drawn."""
+    strengths: Callable[[float, int], Tensor] = growing
+    """From the greatest strength and the number of magnitudes to the strength of each."""
 
 
 def _numbers(strength: Tensor, *numbers: Tensor | float) -> Tensor:
@@ -116,7 +124,11 @@ ACTIONS: dict[str, Action] = {
     "contrast": Action("contrast", _factor, signed=True),
     "sharpness": Action("sharpness", _factor, signed=True),
     "posterize": Action("posterize", lambda s, height, width: _numbers(s, 2 ** (8 - (8 - s).round()))),
-    "solarize": Action("solarize", lambda s, height, width: _numbers(s, WHITE * (1 - s))),
+    "solarize": Action(
+        "solarize",
+        lambda s, height, width: _numbers(s, WHITE * s),
+        strengths=lambda greatest, bins: torch.linspace(greatest, 0, bins),
+    ),
     "auto_contrast": Action("auto_contrast", _none),
     "equalize": Action("equalize", _none),
     "invert": Action("invert", _none),

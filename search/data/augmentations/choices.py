@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -28,68 +28,72 @@ DRAWN = [NAMES.index(name) for name in NAMES if name != "invert"]
 """The 14 actions that RandAugment and TrivialAugment draw from."""
 
 OPERATION_OF = torch.tensor([list(OPERATIONS).index(action.operation) for action in ACTIONS.values()])
-SIGNED = torch.tensor([action.signed for action in ACTIONS.values()])
 
+IDENTITY = NAMES.index("identity")
 LARGEST = 30
 """The largest of 31 magnitudes, from 0."""
 
 Chosen = list[tuple[Tensor, Tensor]]
-"""For each layer, the action of each image by its place in `ACTIONS`, and its magnitude from 0 to 1, both (n,)."""
+"""For each layer, the action of each image by its place in `ACTIONS`, and its magnitude, both (n,)."""
 
 
 def rand_augment(settings: RandAugment, number: int, generator: Generator) -> Chosen:
     """Draw an action per image and layer."""
     drawn = torch.randint(len(DRAWN), (settings.operations, number), generator=generator)
-    magnitude = torch.full((number,), settings.magnitude / LARGEST, dtype=torch.float64)
-    return [(torch.tensor(DRAWN)[layer], magnitude) for layer in drawn]
+    return [(torch.tensor(DRAWN)[layer], torch.full((number,), settings.magnitude)) for layer in drawn]
 
 
 def trivial_augment(settings: TrivialAugmentWide, number: int, generator: Generator) -> Chosen:
     """Draw an action and a magnitude per image."""
     drawn = torch.randint(len(DRAWN), (number,), generator=generator)
-    magnitude = torch.randint(LARGEST + 1, (number,), generator=generator) / LARGEST
-    return [(torch.tensor(DRAWN)[drawn], magnitude.double())]
+    return [(torch.tensor(DRAWN)[drawn], torch.randint(LARGEST + 1, (number,), generator=generator))]
 
 
 def auto_augment(settings: AutoAugment, number: int, generator: Generator) -> Chosen:
     """Draw a pair of actions per image, and whether each of them happens."""
     actions, probabilities, magnitudes = _table(settings.found_for)
     drawn = torch.randint(len(actions), (number,), generator=generator)
-    happens = uniform(0, 1, 2, number, generator=generator)
-    return [
-        (
-            torch.where(happens[place] < probabilities[drawn, place], actions[drawn, place], NAMES.index("identity")),
-            magnitudes[drawn, place],
-        )
-        for place in range(2)
-    ]
+    happens = uniform(0, 1, 2, number, generator=generator) < probabilities[drawn].T
+    chosen = torch.where(happens, actions[drawn].T, IDENTITY)
+    return list(zip(chosen, magnitudes[drawn].T, strict=True))
 
 
 @cache
 def _table(found_for: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a found policy's actions, probabilities and magnitudes from 0 to 1, (25, 2) each."""
+    """Return a found policy's actions, probabilities and magnitudes, (25, 2) each."""
     pairs = FOUND[found_for]
     actions = torch.tensor([[NAMES.index(name) for name, _, _ in pair] for pair in pairs])
     probabilities = torch.tensor([[probability for _, probability, _ in pair] for pair in pairs], dtype=torch.float64)
-    # Of ten magnitudes.
-    magnitudes = torch.tensor([[magnitude / 9 for _, _, magnitude in pair] for pair in pairs], dtype=torch.float64)
+    magnitudes = torch.tensor([[magnitude for _, _, magnitude in pair] for pair in pairs])
     return actions, probabilities, magnitudes
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How a policy draws, and from which ranges, by height and width."""
+    """How a policy draws, from how many magnitudes, and the greatest strengths by height and width."""
 
     draw: Callable[[Any, int, Generator], Chosen]
+    bins: int
     ranges: Callable[[int, int], Mapping[str, float]]
 
 
 CHOICES: dict[str, Choice] = {
-    "rand_augment": Choice(rand_augment, narrow_ranges),
-    "trivial_augment_wide": Choice(trivial_augment, wide_ranges),
-    "auto_augment": Choice(auto_augment, narrow_ranges),
+    "rand_augment": Choice(rand_augment, LARGEST + 1, narrow_ranges),
+    "trivial_augment_wide": Choice(trivial_augment, LARGEST + 1, wide_ranges),
+    "auto_augment": Choice(auto_augment, 10, narrow_ranges),
 }
 """By the `kind` of the policy."""
+
+
+def numbers_of_actions(choice: Choice, height: int, width: int) -> Tensor:
+    """Return the numbers of each action at each magnitude, in both directions: (actions, magnitudes, 2, 6)."""
+    ranges = choice.ranges(height, width)
+    found = torch.zeros(len(ACTIONS), choice.bins, 2, NUMBERS)
+    for place, (name, action) in enumerate(ACTIONS.items()):
+        strengths = action.strengths(ranges.get(name, 0), choice.bins)
+        for direction, sign in enumerate((1, -1 if action.signed else 1)):
+            found[place, :, direction] = action.numbers(sign * strengths, height, width).T
+    return found
 
 
 @dataclass(frozen=True)
@@ -101,24 +105,17 @@ class PolicyChange:
     """Height and width of the images."""
     levels: Levels
 
+    @cached_property
+    def numbers(self) -> Tensor:
+        return numbers_of_actions(CHOICES[self.settings.kind], *self.size)
+
     def draw(self, number: int, generator: Generator) -> Draw:
         """Draw the actions and their numbers: a layer for each action that an image gets."""
-        choice = CHOICES[self.settings.kind]
-        ranges = choice.ranges(*self.size)
         layers = []
-        for actions, magnitudes in choice.draw(self.settings, number, generator):
-            signs = 2 * torch.randint(2, (number,), generator=generator) - 1
-            strengths = torch.where(SIGNED[actions], signs, 1) * magnitudes
-            layers.append(Layer(OPERATION_OF[actions], self._numbers(actions, strengths, ranges)))
+        for actions, magnitudes in CHOICES[self.settings.kind].draw(self.settings, number, generator):
+            directions = torch.randint(2, (number,), generator=generator)
+            layers.append(Layer(OPERATION_OF[actions], self.numbers[actions, magnitudes, directions].T))
         return laid_out(layers, len(OPERATIONS))
-
-    def _numbers(self, actions: Tensor, strengths: Tensor, ranges: Mapping[str, float]) -> Tensor:
-        """Return the numbers of each image's operation, (6, n)."""
-        numbers = torch.zeros(NUMBERS, len(actions), dtype=torch.float64)
-        for place, (name, greatest) in ((NAMES.index(name), (name, greatest)) for name, greatest in ranges.items()):
-            mine = (actions == place).nonzero()[:, 0]
-            numbers[:, mine] = ACTIONS[name].numbers(strengths[mine] * greatest, *self.size)
-        return numbers
 
     def apply(self, x: Tensor, draw: Draw) -> Tensor:
         return self.levels.normalised(computed(self.levels.of(x), draw, list(OPERATIONS.values())))

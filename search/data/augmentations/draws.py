@@ -55,7 +55,7 @@ def boxes(
     Returns:
         The whole sides a and b, and whether one of the `ATTEMPTS` was accepted, each (number,).
     """
-    s = pixels * uniform(*area, ATTEMPTS, number, generator=generator)
+    s = pixels * uniform(area[0], area[1], ATTEMPTS, number, generator=generator)
     r = uniform(math.log(ratio[0]), math.log(ratio[1]), ATTEMPTS, number, generator=generator).exp()
     a, b = (s * r).sqrt().round(), (s / r).sqrt().round()
     accepted = fits(a, b)

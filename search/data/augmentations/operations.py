@@ -41,9 +41,11 @@ def laid_out(layers: Sequence[Layer], kinds: int) -> Draw:
 def computed(x: Tensor, draw: Draw, operations: Sequence[Operation]) -> Tensor:
     """Return images after the operations of all layers."""
     height = len(draw.rows) // len(draw.counts)
-    for rows, counts in zip(draw.rows.split(height), draw.counts, strict=True):
+    for rows, counts in zip(torch.split(draw.rows, height), draw.counts, strict=True):
         back, order = rows[:PLACES].long()
-        parts = zip(operations, x[order].split(counts), rows[PLACES:].split(counts, 1), strict=True)
+        parts = zip(
+            operations, torch.split(x[order], list(counts)), torch.split(rows[PLACES:], list(counts), 1), strict=True
+        )
         x = torch.cat([operation(some, numbers) for operation, some, numbers in parts if len(some)])[back]
     return x
 

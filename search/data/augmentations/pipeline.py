@@ -41,7 +41,7 @@ class Setting:
     """An augmentation, and what its changes depend on."""
 
     augmentation: Augmentation
-    shape: tuple[int, ...]
+    shape: tuple[int, int, int]
     """(C, H, W) of the images."""
     mean: Tensor
     """Per channel, (C,), on the device of the changes; `std` likewise."""
@@ -134,9 +134,11 @@ def draws(
         [change.draw(size, own[name]) for name, change in changes.items()] for size, own in islice(each, at_a_time)
     ]:
         rows = [torch.cat([draw.rows for draw in batch]) for batch in some]
-        parts = copy(torch.cat(rows, 1)).split([part.shape[1] for part in rows], 1)
-        for batch, part in zip(some, parts, strict=True):
-            split = part.split([len(draw.rows) for draw in batch])
+        together = torch.cat(rows, 1)
+        # Scaling draws nothing.
+        copied = copy(together) if len(together) else together
+        for batch, part in zip(some, torch.split(copied, [part.shape[1] for part in rows], 1), strict=True):
+            split = torch.split(part, [len(draw.rows) for draw in batch])
             yield [Draw(own, draw.counts) for own, draw in zip(split, batch, strict=True)]
 
 
