@@ -119,7 +119,7 @@ def of_ablation(plan: AblationPlan) -> Outlook:
         lines=[
             f"{len(nets)} arms, {study.least_seeds} seeds{more}: {len(plan.first)} trials",
             *_estimates(study),
-            *_together(waiting, faster),
+            *_together(study, waiting, faster),
             *plan.notices,
             *_unread(plan),
         ],
@@ -128,8 +128,10 @@ def of_ablation(plan: AblationPlan) -> Outlook:
     )
 
 
-def _together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
+def _together(study: Ablation, waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
     """Return how many trials train as one network, and the speed-up of the networks that were timed."""
+    if (why := study.recipe.optimizer.why_apart) and study.resources.fuse != "off":
+        return [f"trials train one after another: {why}"]
     gains = [factor for factor in faster.values() if factor is not None]
     if not faster:
         return []

@@ -145,6 +145,24 @@ ADDITIONS = {
         },
         tests=("search/data/test_description.py", "search/data/test_load.py", "bad_input"),
     ),
+    "an optimiser": Addition(
+        name="adamax",
+        file="search/trials/optimizers.py",
+        text='''
+            class Adamax(OptimizerKind):
+                """Adam with the largest gradient in place of v. 1412.6980, section 7.1. For a test."""
+
+                torch_class = "Adamax"
+
+                kind: Literal["adamax"] = "adamax"
+                betas: Betas = (0.9, 0.999)
+                eps: Above0 = 1e-8
+
+
+        ''',
+        before="OPTIMIZERS: dict",
+        tests=("search/training/test_optimizers.py", "search/training/test_options_together.py", "bad_input"),
+    ),
     "a sampler": Addition(
         name="twice",
         file="search/samplers/kinds.py",

@@ -25,6 +25,7 @@ ONE_PLACE = {
     "ray": "search/running/ray/",
     "optuna": "search/samplers/optuna_sampler.py",
     "fvcore": "resnet_space/counter.py",
+    "timm": "search/training/optimizers.py",
 }
 # Packages installed and pinned as a part of another package.
 PART_OF = {"pydantic_core": "pydantic"}

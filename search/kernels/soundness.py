@@ -79,7 +79,7 @@ def conditions_of(recipe: Recipe, resources: Resources) -> Conditions:
     """Return the conditions of a trial's kernels."""
     device = resources.device
     precision = "bf16" if uses_bf16(recipe, device) else "float32"
-    return Conditions(recipe.batch_size, device, resources.threads, precision)
+    return Conditions(recipe.part_size, device, resources.threads, precision)
 
 
 # The folder is an argument because it holds the cached verdicts.

@@ -67,8 +67,8 @@ class Preflight:
 
         trials = store.frame()
         left = trials.loc[~trials["status"].isin(FINISHED), "params"]
-        # Weights and momenta in float32.
-        checkpoint_bytes = 8 * int(left.max()) if len(left) else 0
+        # Weights, the optimiser's moments and averages in float32.
+        checkpoint_bytes = 4 * plan.study.recipe.copies * int(left.max()) if len(left) else 0
         described = store.architectures(trials.loc[left.index, "architecture"].unique().tolist())
         return cls(
             checkpoints,

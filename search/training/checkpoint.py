@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from search.files.atomic import TEMPORARY_NAME
 from search.files.bucket import Place, Unreachable, write_file
 from search.training import killed
+from search.training.optimizers import OF_THE_DEVICE
 from search.trials.events import Epoch
 
 NAME = "checkpoint.pt"
@@ -55,8 +56,12 @@ class Snapshot:
     """On a GPU, the event after which all of it has been copied."""
 
 
-def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> State:
+def load(
+    path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device: str, average: nn.Module | None = None
+) -> State:
     """Restore model, optimiser and torch's random generators from a checkpoint, and return its state.
+
+    `average` is the network with the averaged weights, if there is one.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
@@ -76,8 +81,18 @@ def load(path: Place, model: nn.Module, optimizer: torch.optim.Optimizer, device
         if _shapes(weights) != _shapes(model.state_dict()):
             raise ValueError("it is another network's")
         model.load_state_dict(weights)
+        if average is not None:
+            average.load_state_dict(unpacked(data["average"]))
+        groups = optimizer.param_groups
+        parameters = [parameter for group in groups for parameter in group["params"]]
         optimizer.load_state_dict(
-            {"state": _optimizer_state(momenta, list(model.parameters())), "param_groups": data["param_groups"]}
+            {
+                "state": _optimizer_state(momenta | data.get("marks", {}), parameters),
+                "param_groups": [
+                    saved | {name: own[name] for name in OF_THE_DEVICE if name in own}
+                    for saved, own in zip(data["param_groups"], groups, strict=True)
+                ],
+            }
         )
         torch.set_rng_state(data["rng"])
         if device.startswith("cuda") and data["cuda_rng"] is not None:
@@ -99,24 +114,33 @@ def save(
     state: State,
     device: str,
     rng: Tensor | None = None,
+    average: nn.Module | None = None,
 ) -> None:
     """Write a checkpoint, and keep the newest one so far as the previous one. The arguments are those of `snapshot`.
 
     Raises:
         OSError: it could not be written; the newest one so far is unchanged.
     """
-    write(folder, snapshot(model, optimizer, state, device, rng))
+    write(folder, snapshot(model, optimizer, state, device, rng, average))
 
 
 def snapshot(
-    model: nn.Module, optimizer: torch.optim.Optimizer, state: State, device: str, rng: Tensor | None = None
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: State,
+    device: str,
+    rng: Tensor | None = None,
+    average: nn.Module | None = None,
 ) -> Snapshot:
     """Return the content of a checkpoint as it is now. From a GPU it is copied while training continues.
 
-    `rng` is the state of the generator that training draws from; default: torch's own.
+    `rng` is the state of the generator that training draws from; default: torch's own. `average` is the network with
+    the averaged weights, if there is one.
     """
     learned = optimizer.state_dict()
-    momenta = {f"{place}.{name}": each for place, own in learned["state"].items() for name, each in own.items()}
+    learned_state = {f"{place}.{name}": each for place, own in learned["state"].items() for name, each in own.items()}
+    momenta = {name: each for name, each in learned_state.items() if isinstance(each, Tensor)}
+    marks = {name: each for name, each in learned_state.items() if not isinstance(each, Tensor)}
     content = {
         "model": packed(model.state_dict()),
         "momenta": packed(momenta),
@@ -128,9 +152,14 @@ def snapshot(
         "level": dict(state.level),
         "history": [asdict(epoch) for epoch in state.history],
     }
+    if marks:
+        # Of an optimiser that treats its parameters differently.
+        content["marks"] = marks
+    if average is not None:
+        content["average"] = packed(average.state_dict())
     if not device.startswith("cuda"):
         return Snapshot(content)
-    for part in ("model", "momenta"):
+    for part in {"model", "momenta", "average"} & content.keys():
         content[part] = [
             (names, torch.empty_like(whole, device="cpu", pin_memory=True).copy_(whole, non_blocking=True))
             for names, whole in content[part]
@@ -161,13 +190,13 @@ def with_digest(archive: bytes) -> bytes:
 
 
 def packed(tensors: Mapping[str, Tensor]) -> list[tuple[list[tuple[str, list[int]]], Tensor]]:
-    """Concatenate the tensors of each type into one, and return each with the names and shapes of its parts.
+    """Concatenate the tensors of each type and device into one; return each with the names and shapes of its parts.
 
     An archive of hundreds of separate tensors takes two or three times as long to write.
     """
-    kinds: dict[torch.dtype, list[str]] = {}
+    kinds: dict[tuple[torch.dtype, torch.device], list[str]] = {}
     for name, tensor in tensors.items():
-        kinds.setdefault(tensor.dtype, []).append(name)
+        kinds.setdefault((tensor.dtype, tensor.device), []).append(name)
     return [
         (
             [(name, list(tensors[name].shape)) for name in names],
@@ -186,13 +215,16 @@ def unpacked(kinds: Iterable[tuple[list[tuple[str, list[int]]], Tensor]]) -> dic
     return found
 
 
-def _optimizer_state(momenta: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> dict[int, dict[str, Tensor]]:
-    """Return an optimiser's state by parameter index. Each tensor gets the memory layout of its parameter."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in momenta.items():
+def _optimizer_state(momenta: Mapping[str, Any], parameters: Sequence[nn.Parameter]) -> dict[int, dict[str, Any]]:
+    """Return an optimiser's state by parameter index. A tensor of its parameter's shape gets its memory layout too."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in momenta.items():
         place, _, own = name.partition(".")
-        like = torch.empty_like(parameters[int(place)], device=tensor.device)
-        state.setdefault(int(place), {})[own] = like.copy_(tensor)
+        parameter = parameters[int(place)]
+        if isinstance(value, Tensor):
+            like = parameter if value.shape == parameter.shape else value
+            value = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)
+        state.setdefault(int(place), {})[own] = value
     return state
 
 

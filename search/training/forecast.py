@@ -12,7 +12,6 @@ from statistics import fmean, median
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from resnet_space import Architecture, build, complexity
 from resnet_space.modules import Survival
@@ -20,6 +19,7 @@ from search.data import Images, Split, batches, steps_per_epoch
 from search.kernels.gpu import on_device
 from search.kernels.soundness import check_kernels, conditions_of
 from search.training.evaluation import errors
+from search.training.losses import loss_function
 from search.training.members import Group, Member
 from search.training.step import make_stepper
 from search.trials.recipe import Recipe
@@ -34,7 +34,8 @@ CALIBRATION_STEPS = 4
 class Memory:
     """Bytes that one training run takes.
 
-    `weights` are for parameters, their gradients and momenta, `activations` for what is saved for the backward pass.
+    `weights` are for parameters, their gradients, the optimiser's moments and an average, `activations` for what is
+    saved for the backward pass.
     """
 
     weights: int
@@ -51,12 +52,12 @@ def memory_of_step(net: Architecture, recipe: Recipe) -> Memory:
     Activations are what autograd saves for a batch, each storage counted once. They are found on torch's meta device,
     where they take no memory.
     """
-    return Memory(weights=weight_bytes(net), activations=_activation_bytes(net, recipe.batch_size))
+    return Memory(weights=weight_bytes(net, recipe), activations=_activation_bytes(net, recipe))
 
 
-def weight_bytes(net: Architecture) -> int:
-    """Return the bytes of a network's parameters, their gradients and momenta, in float32."""
-    return 3 * 4 * complexity(net).params
+def weight_bytes(net: Architecture, recipe: Recipe) -> int:
+    """Return the bytes of a network's parameters, gradients, moments and averages, in float32."""
+    return (1 + recipe.copies) * 4 * complexity(net).params
 
 
 class SavedTensors:
@@ -83,9 +84,9 @@ class SavedTensors:
         return sum(storage.nbytes() for place, storage in self.storages.items() if place not in own)
 
 
-def _activation_bytes(net: Architecture, images: int) -> int:
+def _activation_bytes(net: Architecture, recipe: Recipe) -> int:
     """Return the bytes that a forward pass saves for the backward pass, without parameters."""
-    kept = SavedTensors()
+    kept, images, loss = SavedTensors(), recipe.part_size, loss_function(recipe.loss)
     with torch.device("meta"):
         model = build(net).train()
         for part in model.modules():
@@ -93,7 +94,7 @@ def _activation_bytes(net: Architecture, images: int) -> int:
             part.train(not isinstance(part, Survival))
         with kept.noting():
             logits = model(torch.zeros(images, *net.input_shape))
-            functional.cross_entropy(logits, torch.zeros(images, dtype=torch.long))
+            loss(logits, torch.zeros(images, dtype=torch.long))
     return kept.bytes(model)
 
 

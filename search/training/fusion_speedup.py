@@ -144,7 +144,8 @@ def time_steps(
             kept = SavedTensors()
             with nullcontext() if room is None else kept.noting():
                 losses[first] = apart(first)
-            asked += trials * (weight_bytes(specs[first].architecture) + kept.bytes(alone[first].model))
+            own = weight_bytes(specs[first].architecture, specs[first].recipe)
+            asked += trials * (own + kept.bytes(alone[first].model))
         if room is not None and asked > room:
             raise Unfusable(f"{len(specs)} networks take {asked} bytes, and {room:.0f} are available")
         for number in range(len(specs)):

@@ -170,22 +170,22 @@ def _macs(net: Architecture) -> float:
 def max_together(spec: TrialSpec, resources: Resources, steps: int) -> int:
     """Return how many trials like this one can train together, before anything is measured."""
     asked = max_together_by_settings(spec, resources, steps)
-    return asked if asked > 1 and can_be_fused(spec.architecture, resources) else 1
+    return asked if asked > 1 and can_be_fused(spec.architecture, resources, drops=spec.recipe.dropout > 0) else 1
 
 
-def can_be_fused(net: Architecture, resources: Resources) -> bool:
-    """Whether several networks of this shape can be fused.
+def can_be_fused(net: Architecture, resources: Resources, *, drops: bool = False) -> bool:
+    """Whether several networks of this shape can be fused. `drops`: the recipe has dropout before the classifier.
 
     With dropout they can on a CPU that stores activations: elsewhere they would draw other masks than alone.
     """
     shape = shape_of(net)
-    return shape.fusable and not (shape.draws and (resources.device != "cpu" or resources.recompute))
+    return shape.fusable and not ((shape.draws or drops) and (resources.device != "cpu" or resources.recompute))
 
 
 def max_together_by_settings(spec: TrialSpec, resources: Resources, steps: int) -> int:
     """Return the same limit for any network, from the settings and the length of the trial alone."""
     fuse = resources.fuse
-    if spec.data.split == "seed":
+    if spec.data.split == "seed" or spec.recipe.optimizer.why_apart:
         # A fused network sees one validation split, and each seed has its own.
         return 1
     if fuse == "off" or (fuse == "auto" and (spec.recipe.compile or steps < MIN_STEPS_TO_MEASURE)):

@@ -10,11 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from resnet_space import build
-from resnet_space.fused import copy_all, divided, draw_from, fuse, join, parameter_origins, tensor_pairs, unfuse
+from resnet_space.fused import draw_from, fuse, parameter_origins, tensor_pairs, unfuse
+from resnet_space.modules import Dropout, ResidualNet
 from search.files.bucket import Place
 from search.kernels.workarounds import NO_DETOURS, Detours, apply_detours
 from search.training import checkpoint
+from search.training.averages import Average, average_of
+from search.training.clipping import Clipping
 from search.training.launches import BatchedLaunches
+from search.training.losses import loss_function
+from search.training.optimizers import Origins, copy_settings, divide_state, join_state, make_optimizer
 from search.trials.events import Notice
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
@@ -30,6 +35,8 @@ class Member:
     optimizer: torch.optim.Optimizer
     state: checkpoint.State
 
+    average: nn.Module | None = None
+    """The network with the averaged weights, if the recipe has `averaging`."""
     notices: list[Notice] = field(default_factory=list)
     """Notices from restoring its checkpoints."""
     saved: int = 0
@@ -53,10 +60,12 @@ class Member:
         """Return the trial restored from the first of its checkpoints that can be read, or at its start."""
         begin = partial(beginning, spec, device, recompute=recompute, detours=detours)
         member = cls(spec, folder, *begin(), checkpoint.State())
+        if spec.recipe.averaging:
+            member.average = average_of(member.model)
         found = []
         for path in [folder / name for name in generations] if folder else []:
             try:
-                member.state = checkpoint.load(path, member.model, member.optimizer, device)
+                member.state = checkpoint.load(path, member.model, member.optimizer, device, member.average)
                 break
             except FileNotFoundError:
                 continue
@@ -74,6 +83,15 @@ class Member:
         """Its step, and whether it is warming up: members with the same place can train together."""
         return self.state.step, self.state.warming_up
 
+    def measured(self, total: int) -> nn.Module:
+        """Return the network that is measured and kept, of a training of `total` steps: the average, once it began."""
+        return _measured(self.spec.recipe, self.model, self.average, self.state.step, total)
+
+
+def _measured(recipe: Recipe, model: nn.Module, average: nn.Module | None, step: int, total: int) -> nn.Module:
+    began = recipe.averaging is not None and step >= recipe.averaging.first(total)
+    return average if average is not None and began else model
+
 
 def beginning(
     spec: TrialSpec, device: str, *, recompute: bool = False, detours: Detours = NO_DETOURS
@@ -85,20 +103,20 @@ def beginning(
     # Dropout draws from the global generator in training; the initial weights use generators of their own.
     torch.manual_seed(spec.seed)
     model = build(spec.architecture, spec.seed, recompute=recompute).to(memory_format=torch.channels_last).to(device)
+    if spec.recipe.dropout:
+        drop_features(model, spec.recipe.dropout)
     apply_detours(model, detours)
-    return model, sgd(model, spec.recipe)
+    return model, make_optimizer(model, spec.recipe)
 
 
-def sgd(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser; every step sets its learning rate again."""
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+def drop_features(model: ResidualNet, p: float) -> None:
+    """Add dropout before the classifier. The names of weights do not change.
+
+    It is applied to the pooled map, (N, C, 1, 1), whose dropout has a fused form.
+    """
+    head = model.head
+    pool = max(place for place, part in enumerate(head) if isinstance(part, nn.AdaptiveAvgPool2d))
+    head[pool] = nn.Sequential(head[pool], Dropout(p))
 
 
 def next_to_train(members: Sequence[Member], total: int) -> list[Member]:
@@ -180,19 +198,33 @@ class Group:
         self.ahead = False
         """Whether it was trained since the last `hand_back`."""
         self.model, self.optimizer = members[0].model, members[0].optimizer
+        averages = [member.average for member in members if member.average is not None]
+        self.average = averages[0] if averages else None
         if not self.alone:
             self.model = fuse([member.model for member in members])
             apply_detours(self.model, detours)
-            self.optimizer = sgd(self.model, self.recipe)
+            self.optimizer = make_optimizer(self.model, self.recipe)
             self.generators = [torch.Generator() for _ in members]
             draw_from(self.model, self.generators)
+            if averages:
+                self.average = fuse(averages)
+                apply_detours(self.average, detours)
         # Listed once: collecting them from a network of hundreds of modules takes as long as some of its layers.
         self.weights = list(self.model.parameters())
         self.for_all = BatchedLaunches(self.model)
+        self.loss = loss_function(self.recipe.loss)
+        owners: Sequence[Sequence[int]] = [[0]] * len(self.weights)
         if not self.alone:
-            self.learned = _learned(self.model, members)
-            self.state = tensor_pairs(self.model, [member.model for member in members])
-            self._take_momenta()
+            origins = parameter_origins(self.model, len(members))
+            owners = [[number for number, _ in origins[name]] for name, _ in self.model.named_parameters()]
+            self.learned = _learned(self.model, members, origins)
+            self.state = [*tensor_pairs(self.model, [member.model for member in members])]
+            if self.average is not None:
+                self.state += tensor_pairs(self.average, averages)
+            copy_settings(members[0].optimizer, self.optimizer)
+            join_state(self.optimizer, self.learned)
+        self.clip = Clipping(self.recipe.clip_norm, self.weights, owners) if self.recipe.clip_norm else None
+        self.averages = None if self.average is None else Average(self.average, self.model)
         self.draw_on()
         self.whole: torch.Size | None = None
         """The shape of the first batch, for which the model is compiled."""
@@ -228,40 +260,32 @@ class Group:
             member.rng = generator.get_state()
 
     def hand_back(self) -> None:
-        """Copy weights, statistics and momenta to the members, if the group was trained since the last time."""
+        """Copy weights, statistics and the optimiser's state to the members, if it was trained since the last time."""
         ahead, self.ahead = self.ahead, False
         if self.alone or not ahead:
             return
         unfuse(self.state)
-        momenta = []
-        for fused, originals in self.learned:
-            momentum = self.optimizer.state[fused].get("momentum_buffer")
-            if momentum is not None:
-                parts = divided(momentum, [parameter for _, parameter in originals])
-                for (member, parameter), part in zip(originals, parts, strict=True):
-                    own = member.optimizer.state[parameter]
-                    if own.get("momentum_buffer") is None:
-                        own["momentum_buffer"] = torch.empty_like(parameter)
-                    momenta.append((own["momentum_buffer"], part))
-        copy_all(momenta)
+        divide_state(self.optimizer, self.learned)
         for member in self.members:
-            for settings, common in zip(member.optimizer.param_groups, self.optimizer.param_groups, strict=True):
-                settings["lr"] = common["lr"]
+            copy_settings(self.optimizer, member.optimizer)
 
-    def _take_momenta(self) -> None:
-        for fused, originals in self.learned:
-            momenta = [member.optimizer.state[parameter].get("momentum_buffer") for member, parameter in originals]
-            if None not in momenta:
-                self.optimizer.state[fused]["momentum_buffer"] = join(momenta)
+    def update_average(self, step: int, total: int) -> None:
+        """Update the average of the weights after a step, if it is due."""
+        if self.averages and self.recipe.averaging:
+            number = self.recipe.averaging.number(step, total)
+            if number is not None:
+                self.averages.update(self.recipe.averaging.weight(number))
+
+    def measured(self, step: int, total: int) -> nn.Module:
+        """Return the network that is measured after a step: with averaged weights, once the average has begun."""
+        return _measured(self.recipe, self.model, self.average, step, total)
 
 
-def _learned(
-    fused: nn.Module, members: Sequence[Member]
-) -> list[tuple[nn.Parameter, list[tuple[Member, nn.Parameter]]]]:
-    """Return each parameter of a fused network, with the parameters that it is made of and their members."""
+def _learned(fused: nn.Module, members: Sequence[Member], origins: Mapping[str, Sequence[tuple[int, str]]]) -> Origins:
+    """Return each parameter of a fused network, with the parameters that it is made of and their optimisers."""
     inside = dict(fused.named_parameters())
     owned = [dict(member.model.named_parameters()) for member in members]
     return [
-        (inside[to], [(members[number], owned[number][own]) for number, own in origins])
-        for to, origins in parameter_origins(fused, len(members)).items()
+        (inside[to], [(members[number].optimizer, owned[number][name]) for number, name in own])
+        for to, own in origins.items()
     ]

@@ -46,7 +46,7 @@ class CheckpointWriter:
             if member.folder is None or member.state.step == member.saved:
                 continue
             member.state.before, member.state.level = member.saved, level
-            state = (member.model, member.optimizer, member.state, self.device, member.rng)
+            state = (member.model, member.optimizer, member.state, self.device, member.rng, member.average)
             if self.thread:
                 written = self.thread.submit(checkpoint.write, member.folder, checkpoint.snapshot(*state))
                 self.writing.append((member, member.state.step, written))

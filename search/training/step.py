@@ -8,10 +8,10 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from resnet_space.modules import Survival
 from search.kernels.gpu import uses_bf16
+from search.training.losses import classes_of
 from search.training.members import Group
 from search.training.out_of_memory import out_of_memory
 from search.trials.events import Notice
@@ -47,28 +47,52 @@ def why_not_recorded(group: Group, device: str) -> str:
         return "each batch skips other branches, chosen on the CPU"
     if any(getattr(module, "recompute", False) for module in modules):
         return "activations are recomputed (resources.recompute)"
+    if not group.recipe.optimizer.fused:
+        return f"the optimiser {group.recipe.optimizer.kind} can read numbers on the CPU"
     return ""
 
 
 def step(group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str) -> StepResult:
     """Take one optimiser step on one batch per member, at the optimiser's learning rate."""
-    with autocast(group.recipe, device):
-        logits = group.logits(xs)
-        losses = [functional.cross_entropy(out, y) for out, y in zip(logits, ys, strict=True)]
     # As `optimizer.zero_grad`, which takes longer than some layers.
     for weight in group.weights:
         weight.grad = None
-    # Each network gets the gradient of its own loss.
-    torch.autograd.backward(losses)
+    parts = min(group.recipe.accumulation, len(ys[0]) // 2)
+    result = add_gradients(group, xs, ys, device) if parts < 2 else accumulate(group, xs, ys, device, parts)
     for weight in group.weights:
         if weight.grad is None:
             # A branch that this batch skipped: its gradient is zero, and its momentum still applies.
             weight.grad = torch.zeros_like(weight)
+    if group.clip:
+        group.clip()
     group.optimizer.step()
-    # The class of a soft label is its most likely one.
-    classes = [y if y.dim() == 1 else y.argmax(1) for y in ys]
-    wrong = torch.stack([(out.detach().argmax(1) != y).sum() for out, y in zip(logits, classes, strict=True)])
+    return result
+
+
+def add_gradients(
+    group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str, share: float = 1.0
+) -> StepResult:
+    """Add the gradients of `share` times the loss of each member's images, and return losses and wrong predictions."""
+    with autocast(group.recipe, device):
+        logits = group.logits(xs)
+        losses = [group.loss(out, y) for out, y in zip(logits, ys, strict=True)]
+    # Each network gets the gradient of its own loss.
+    torch.autograd.backward(losses if share == 1 else [loss * share for loss in losses])
+    pairs = zip(logits, ys, strict=True)
+    wrong = torch.stack([(out.detach().argmax(1) != classes_of(y)).sum() for out, y in pairs])
     return torch.stack(losses).detach(), wrong
+
+
+def accumulate(group: Group, xs: Sequence[Tensor], ys: Sequence[Tensor], device: str, parts: int) -> StepResult:
+    """Do the same for a batch in `parts` parts of at least two images, one after another. The loss is their mean."""
+    images = len(ys[0])
+    split = [[each.tensor_split(parts) for each in some] for some in (xs, ys)]
+    losses = wrong = torch.zeros((), device=xs[0].device)
+    for part_xs, part_ys in zip(*(zip(*some, strict=True) for some in split), strict=True):
+        share = len(part_ys[0]) / images
+        loss, missed = add_gradients(group, part_xs, part_ys, device, share)
+        losses, wrong = losses + share * loss, wrong + missed
+    return losses, wrong
 
 
 class EagerStepper:
@@ -109,7 +133,7 @@ class RecordedStepper(EagerStepper):
             settings["lr"] = self.lr
         self.taken = 0
         self.shapes: list[torch.Size] = []
-        """The shapes of a complete batch."""
+        """The shapes of a complete batch's images and labels."""
         self.xs: list[Tensor] = []
         self.ys: list[Tensor] = []
         self.launch: Callable[[], StepResult] | None = None
@@ -117,7 +141,7 @@ class RecordedStepper(EagerStepper):
 
     def __call__(self, xs: Sequence[Tensor], ys: Sequence[Tensor], lr: float) -> StepResult:
         self.lr.fill_(lr)
-        shapes = [x.shape for x in xs]
+        shapes = [each.shape for each in (*xs, *ys)]
         self.shapes = self.shapes or shapes
         whole = shapes == self.shapes
         if whole and self.launch is None and self.taken >= WARMUP_STEPS and not self.failed:

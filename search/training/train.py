@@ -114,7 +114,8 @@ def _train(
 
         reported: list[Event] = [*take.reported(), *saving.finished_notices()]
         gone = dict[str, int]()
-        measured = errors(take.group.model, validation, images, recipe, device, networks=len(chosen))
+        model = take.group.measured(done.step, total)
+        measured = errors(model, validation, images, recipe, device, networks=len(chosen))
         for member, event in zip(chosen, judged(chosen, done, measured, seconds), strict=True):
             reported.append(event)
             if isinstance(event, Finished):
@@ -137,7 +138,7 @@ def _train(
     yield from saving.wait()
     latencies: dict[str, float] = {}
     for member in members:
-        yield from ended(member, images, device, latencies)
+        yield from ended(member, member.measured(total), images, device, latencies)
 
 
 def begun(specs: Sequence[TrialSpec], folders: Sequence[Place | None], execution: Execution) -> list[Member]:
@@ -151,7 +152,8 @@ def begun(specs: Sequence[TrialSpec], folders: Sequence[Place | None], execution
         Member.of(spec, folder, device, recompute=recompute, detours=detours)
         for spec, folder in zip(specs, folders, strict=True)
     ]
-    if len(members) > 1 and (why := refusal(*(member.model for member in members))):
+    models, optimizer = [member.model for member in members], specs[0].recipe.optimizer
+    if len(members) > 1 and (why := optimizer.why_apart or refusal(*models)):
         raise Unfusable(why)
     return level(members, device, recompute=recompute, detours=detours)
 
@@ -213,6 +215,7 @@ def epoch(take: EagerStepper, split: Split, images: Images, total: int) -> Done:
         wrong += mistakes
         seen += len(ys[0])
         step += 1
+        take.group.update_average(step, total)
     # The losses are read once per epoch: reading them after each step would make the device wait.
     curves = torch.stack(losses).float()
     sound = curves.isfinite().all(0).tolist()
@@ -250,13 +253,15 @@ def judged(
         yield measured
 
 
-def ended(member: Member, images: Images, device: str, latencies: dict[str, float]) -> Iterator[Finished]:
-    """Finish a trial that has done all its steps.
+def ended(
+    member: Member, model: nn.Module, images: Images, device: str, latencies: dict[str, float]
+) -> Iterator[Finished]:
+    """Finish a trial that has done all its steps. `model` is the network that is tested and kept.
 
     A network's latency is measured once for all its seeds: `latencies` caches it by the network's key.
     """
-    key, recipe, model = member.spec.key, member.spec.recipe, member.model
-    if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
+    key, recipe = member.spec.key, member.spec.recipe
+    if not all(bool(tensor.isfinite().all()) for tensor in member.model.state_dict().values()):
         # Caused by the last step: no later loss could show it.
         reason = f"weights are not finite after step {member.state.step}"
         yield Finished(key, "diverged", reason, seconds=spent(member))
@@ -303,12 +308,15 @@ def probe(key: str, epoch: int, model: nn.Module, split: Split, images: Images) 
 
 
 def learning_rate(recipe: Recipe, step: int, total: int, *, warming_up: bool) -> float:
-    """Return the learning rate of one step: the warm-up's while it lasts, then the schedule's."""
-    if warming_up and recipe.warm_up:
-        return recipe.warm_up.lr
-    return recipe.lr * recipe.schedule.factor(step / total)
+    """Return the learning rate of one step: the warm-up's while it lasts, then the schedule's over the other steps."""
+    length, warm_up = 0, recipe.warm_up
+    if warm_up:
+        length = warm_up.length(total, recipe.epochs)
+        if warm_up.lasts(step, length, warming_up=warming_up):
+            return warm_up.rate(recipe.lr, step, length)
+    return recipe.lr * recipe.schedule.factor((step - length) / (total - length))
 
 
 def still_warming_up(recipe: Recipe, warming_up: bool, train_error: float) -> bool:
     """Whether the warm-up continues after an epoch with this training error."""
-    return bool(warming_up and recipe.warm_up and train_error >= recipe.warm_up.until_error)
+    return bool(warming_up and recipe.warm_up and recipe.warm_up.continues(train_error))

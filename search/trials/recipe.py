@@ -2,97 +2,65 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
-from resnet_space.catalogues import OneOf
-from resnet_space.description import Description, Kind, kinds
+from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
-from resnet_space.numbers import Above0, AtLeast0, AtLeast1, AtLeast2, Below1, Positive, Proportion
+from resnet_space.numbers import Above0, AtLeast0, AtLeast2, Below1, Count, Positive
 from search.data.augmentations.description import Augmentation
+from search.trials.averaging import Averaging
+from search.trials.losses import CrossEntropy, Loss
+from search.trials.optimizers import OPTIMIZERS, SGD, Optimizer
+from search.trials.schedules import AnyWarmUp, Constant, OneCycle, Schedule, Steps, WarmUp
 
-
-class ScheduleKind(Kind):
-    """A learning rate schedule: the fraction of the peak rate as a function of the training progress."""
-
-    def factor(self, progress: float) -> float:
-        """Return lr / peak lr at `progress` = step / steps, in [0, 1)."""
-        raise NotImplementedError
-
-
-class Constant(ScheduleKind):
-    """1."""
-
-    kind: Literal["constant"] = "constant"
-
-    def factor(self, progress: float) -> float:
-        return 1.0
-
-
-class Steps(ScheduleKind):
-    """`decay`^k after the k-th milestone; milestones are fractions of the training (32k of 64k steps: 0.5)."""
-
-    kind: Literal["steps"] = "steps"
-    milestones: Annotated[tuple[Proportion, ...], Field(max_length=100)] = (0.5, 0.75)
-    decay: Proportion = 0.1
-
-    def factor(self, progress: float) -> float:
-        return self.decay ** sum(progress >= milestone for milestone in self.milestones)
-
-
-class OneCycle(ScheduleKind):
-    """Half a cosine from 1/`start` up to 1 over the first `rise` of the training, then another down to 1/`end`.
-
-    Smith and Topin 2017, 1708.07120, with cosines instead of lines.
-    """
-
-    kind: Literal["one_cycle"] = "one_cycle"
-    rise: Proportion = 0.3
-    start: AtLeast1 = 25.0
-    end: AtLeast1 = 250_000.0
-
-    def factor(self, progress: float) -> float:
-        if progress < self.rise:
-            return _cosine(1 / self.start, 1.0, progress / self.rise)
-        return _cosine(1.0, 1 / self.end, (progress - self.rise) / (1 - self.rise) if self.rise < 1 else 1.0)
-
-
-def _cosine(begin: float, end: float, progress: float) -> float:
-    return end + (begin - end) * (1 + math.cos(math.pi * progress)) / 2
-
-
-SCHEDULES: dict[str, type[ScheduleKind]] = kinds(ScheduleKind, globals())
-"""By name: every class above that has a `kind`."""
-
-Schedule = Annotated[ScheduleKind, OneOf(SCHEDULES)]
-
-
-class WarmUp(Description):
-    """A small learning rate until the training error of an epoch is below `until_error`. 1512.03385, section 4.2."""
-
-    lr: Above0 = 0.01
-    until_error: Proportion = 0.8
+MOST_PARTS = 64
+"""Up to this number, a message lists the allowed parts of a batch."""
 
 
 class Recipe(Description):
-    """SGD on the cross-entropy for a number of either `epochs` or `steps`.
+    """How a network is trained, for a number of either `epochs` or `steps`.
 
     `autocast: bf16` applies on CUDA only; there `none` means TF32 in convolutions and float32 elsewhere. `compile`
     means torch.compile.
+
+    A field that earlier versions did not have is in no stored recipe while it has its default, and so changes no key.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     steps: Positive | None = None
     batch_size: AtLeast2 = 128
+    """Images of a step."""
+    accumulation: Annotated[Count, Field(exclude_if=lambda parts: parts == 1)] = 1
+    """Number of equal parts in which a step's images are computed, to take less memory; their gradients are summed.
+    BN computes its statistics over each part."""
+    optimizer: Annotated[Optimizer, Field(exclude_if=lambda kind: kind == SGD())] = SGD()
     lr: Above0 = 0.1
+    """The peak of the schedule."""
     momentum: Below1 = 0.9
+    """Of the optimisers that have it; in no stored recipe of others."""
     nesterov: bool = False
     weight_decay: AtLeast0 = 1e-4
+    decay_norms_and_biases: Annotated[bool, Field(exclude_if=lambda decay: decay)] = True
+    """Whether weight decay applies also to weights with at most one dimension: those of BN, biases and scalars."""
     schedule: Schedule = OneCycle()
-    warm_up: WarmUp | None = None
+    warm_up: AnyWarmUp | None = None
+    clip_norm: Annotated[Above0 | None, Field(exclude_if=lambda norm: norm is None)] = None
+    """Gradients with a larger norm, over all weights of the network, are scaled to it. 1211.5063."""
+    loss: Annotated[Loss, Field(exclude_if=lambda loss: loss == CrossEntropy())] = CrossEntropy()
+    dropout: Annotated[Below1, Field(exclude_if=lambda p: p == 0)] = 0.0
+    """Probability with which a feature is 0 before the classifier."""
+    averaging: Annotated[Averaging | None, Field(exclude_if=lambda kind: kind is None)] = None
+    """Measured and kept are the averaged weights; training continues with its own."""
     augmentation: Augmentation = Augmentation()
     autocast: Literal["none", "bf16"] = "none"
     compile: bool = False
@@ -105,9 +73,64 @@ class Recipe(Description):
             raise InputError("nesterov: needs momentum, which is 0; give momentum, or leave nesterov out")
         return self
 
+    @model_validator(mode="after")
+    def _of_its_optimizer(self) -> Self:
+        for name in self._not_taken:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                owners = ", ".join(kind for kind, cls in OPTIMIZERS.items() if name in cls.takes)
+                raise InputError(f"{name}: {self.optimizer.kind} has none; it belongs to: {owners}")
+        return self
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.batch_size % self.accumulation or self.part_size < 2:
+            allowed = (
+                parts for parts in range(1, min(self.batch_size // 2, MOST_PARTS) + 1) if not self.batch_size % parts
+            )
+            raise InputError(
+                f"accumulation: {self.accumulation} does not divide a batch of {self.batch_size} into equal parts of "
+                f"at least 2 images; up to {MOST_PARTS}, allowed: {', '.join(map(str, allowed))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _longer_than_its_warm_up(self) -> Self:
+        if self.warm_up:
+            self.warm_up.check(self.epochs, self.steps)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_the_optimizer_lacks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        return {name: value for name, value in data.items() if name not in self._not_taken}
+
+    @property
+    def _not_taken(self) -> tuple[str, ...]:
+        return tuple(name for name in ("momentum", "nesterov") if name not in self.optimizer.takes)
+
+    @property
+    def part_size(self) -> int:
+        """The number of images that are computed at a time."""
+        return self.batch_size // self.accumulation
+
+    @property
+    def copies(self) -> int:
+        """The number of tensors as large as the weights that a checkpoint has: weights, moments and an average."""
+        return 1 + self.optimizer.moments + (self.averaging is not None)
+
     def total_steps(self, steps_an_epoch: int) -> int:
-        """Return the number of optimiser steps of the training."""
-        return self.steps if self.steps is not None else (self.epochs or 0) * steps_an_epoch
+        """Return the number of optimiser steps of the training.
+
+        Raises:
+            InputError: the warm-up is not shorter.
+        """
+        total = self.steps if self.steps is not None else (self.epochs or 0) * steps_an_epoch
+        if self.warm_up:
+            try:
+                self.warm_up.check(self.epochs, total)
+            except InputError as error:
+                raise InputError(f"recipe.{error}") from None
+        return total
 
 
 RECIPES: dict[str, Recipe] = {
@@ -152,6 +175,9 @@ def resolve_recipe(value: Any) -> Any:
     if not isinstance(base, str) or base not in RECIPES:
         raise unknown("recipe", base, RECIPES)
     data = RECIPES[base].model_dump()
+    if "optimizer" in changes:
+        # Those of the base are for its optimiser.
+        data = {name: each for name, each in data.items() if name not in ("momentum", "nesterov")}
     # A new length in epochs replaces the base's length in steps, and the other way round.
     for one, other in (("epochs", "steps"), ("steps", "epochs")):
         if one in changes:

@@ -36,7 +36,11 @@ from search.measures.catalogue import MEASURES
 from search.measures.targets import TARGETS
 from search.samplers.kinds import SAMPLERS
 from search.samplers.stopping import STOPPING
-from search.trials.recipe import RECIPES, SCHEDULES
+from search.trials.averaging import AVERAGES
+from search.trials.losses import LOSSES
+from search.trials.optimizers import OPTIMIZERS
+from search.trials.recipe import RECIPES
+from search.trials.schedules import SCHEDULES, WARM_UPS
 from search.trials.study import Study
 
 HERE = Path(__file__).parent
@@ -54,12 +58,16 @@ NAMES: dict[str, Iterable[str]] = {
     "orders": ORDERS,
     "policies": POLICIES,
     "presets": PRESETS,
+    "averages": AVERAGES,
+    "losses": LOSSES,
+    "optimizers": OPTIMIZERS,
     "recipes": RECIPES,
     "samplers": SAMPLERS,
     "schedules": SCHEDULES,
     "shortcuts": SHORTCUTS,
     "stopping rules": STOPPING,
     "tests": TESTS,
+    "warm-ups": WARM_UPS,
     **{f"fields of {kind.__name__}": kind.model_fields for kind in descendants(Description)},
 }
 """What a message lists, by the words that stand for it in a case: a new row or field touches no case."""

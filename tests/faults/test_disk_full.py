@@ -19,7 +19,7 @@ from search.data import Images
 from search.files import atomic
 from search.training import checkpoint
 from search.training.checkpoint import BEFORE, NAME, WEIGHTS, State
-from search.training.members import sgd
+from search.training.optimizers import make_optimizer
 from search.training.train import train
 from search.trials.events import Epoch, Event, Finished, Notice
 from search.trials.trial import TrialSpec
@@ -56,14 +56,14 @@ def refused(write: Callable[[], Any]) -> Any:
 
 def saves(folder: Path, trial: Trial) -> Callable[[int], None]:
     model = build(trial().architecture)
-    optimizer = sgd(model, trial().recipe)
+    optimizer = make_optimizer(model, trial().recipe)
     return lambda step: checkpoint.save(folder, model, optimizer, State(step), "cpu")
 
 
 def steps(folder: Path, trial: Trial) -> list[int]:
     """The steps of the existing checkpoints, the newest first."""
     model = build(trial().architecture)
-    optimizer = sgd(model, trial().recipe)
+    optimizer = make_optimizer(model, trial().recipe)
     there = [folder / name for name in checkpoint.GENERATIONS if (folder / name).exists()]
     return [checkpoint.load(path, model, optimizer, "cpu").step for path in there]
 

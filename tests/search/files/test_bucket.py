@@ -25,7 +25,7 @@ from search.files.bucket import Bucket, Place, Unreachable
 from search.running.preflight import Preflight
 from search.training import checkpoint
 from search.training.checkpoint import BEFORE, NAME, WEIGHTS, DamagedCheckpoint, State
-from search.training.members import sgd
+from search.training.optimizers import make_optimizer
 from search.training.train import train
 from search.trials.events import Finished, Notice, Started
 from search.trials.trial import TrialSpec
@@ -49,7 +49,7 @@ def place(request: pytest.FixtureRequest) -> Place:
 def kept(place: Place, trial: Trial) -> Callable[[int], None]:
     """Write the checkpoint of a step."""
     model = build(trial().architecture)
-    optimizer = sgd(model, trial().recipe)
+    optimizer = make_optimizer(model, trial().recipe)
     return lambda step: checkpoint.save(place / "a", model, optimizer, State(step), "cpu")
 
 
@@ -57,7 +57,7 @@ def kept(place: Place, trial: Trial) -> Callable[[int], None]:
 def step_of(trial: Trial) -> Callable[[Place], int]:
     """The step of a checkpoint."""
     model = build(trial().architecture)
-    optimizer = sgd(model, trial().recipe)
+    optimizer = make_optimizer(model, trial().recipe)
     return lambda path: checkpoint.load(path, model, optimizer, "cpu").step
 
 

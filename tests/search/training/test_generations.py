@@ -17,7 +17,7 @@ from resnet_space import build
 from search.data import Images, Split
 from search.training import checkpoint
 from search.training.checkpoint import BEFORE, NAME, WEIGHTS, State
-from search.training.members import sgd
+from search.training.optimizers import make_optimizer
 from search.training.train import train, train_together
 from search.trials.events import Event, Finished, Notice, Started
 from search.trials.trial import TrialSpec
@@ -143,7 +143,7 @@ def test_a_change_of_any_byte_is_detected(there: Path, spec: TrialSpec) -> None:
     """Change a bit in weights, names, the archive's directory or the digest. torch alone accepts most changes."""
     content = (there / NAME).read_bytes()
     model = build(spec.architecture)
-    optimizer = sgd(model, spec.recipe)
+    optimizer = make_optimizer(model, spec.recipe)
     random_places = random.Random(0).sample(range(len(content)), 300)
     for at in {*random_places, *range(64), *range(len(content) - 128, len(content))}:
         bad = bytearray(content)
@@ -162,7 +162,7 @@ def test_nothing_of_a_checkpoint_is_left_when_the_trial_has_ended(there: Path, s
 def test_loading_without_a_checkpoint_raises(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
     with pytest.raises(FileNotFoundError):
-        checkpoint.load(tmp_path / NAME, model, sgd(model, trial().recipe), "cpu")
+        checkpoint.load(tmp_path / NAME, model, make_optimizer(model, trial().recipe), "cpu")
 
 
 # Trials that train together.
@@ -261,7 +261,7 @@ def test_a_trial_far_ahead_does_not_restart_for_one_that_does(trial: Trial, few:
 
 def test_a_state_that_was_saved_twice_has_the_previous_step(trial: Trial, tmp_path: Path) -> None:
     model = build(trial().architecture)
-    optimizer = sgd(model, trial().recipe)
+    optimizer = make_optimizer(model, trial().recipe)
     for step in (7, 14, 21):
         checkpoint.save(tmp_path, model, optimizer, State(step), "cpu")
     steps = [checkpoint.load(tmp_path / name, model, optimizer, "cpu").step for name in (NAME, BEFORE)]

@@ -72,8 +72,15 @@ def numbers(take: Callable[..., StepResult], specs: Sequence[TrialSpec], images:
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_copied_batches_and_a_learning_rate_tensor_change_no_number(seeds: int, trial: Trial, digits: Images) -> None:
-    specs = [trial(seed=seed) for seed in range(seeds)]
+@pytest.mark.parametrize(
+    "recipe",
+    [{}, {"optimizer": "adamw", "decay_norms_and_biases": False, "clip_norm": 0.5, "accumulation": 2}],
+    ids=str,
+)
+def test_copied_batches_and_a_learning_rate_tensor_change_no_number(
+    recipe: dict[str, Any], seeds: int, trial: Trial, digits: Images
+) -> None:
+    specs = [trial(seed=seed, **recipe) for seed in range(seeds)]
     played = Played(group(specs), "cpu")
     assert torch.equal(
         numbers(played, specs, digits), numbers(make_stepper(group(specs), "cpu", recorded=True), specs, digits)

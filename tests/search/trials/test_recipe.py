@@ -13,7 +13,8 @@ from resnet_space.errors import InputError
 from search.data import Images, steps_per_epoch
 from search.training.train import learning_rate, still_warming_up, train
 from search.trials.events import Epoch, Finished
-from search.trials.recipe import RECIPES, Constant, OneCycle, Recipe, Schedule, Steps, WarmUp, resolve_recipe
+from search.trials.recipe import RECIPES, Recipe, resolve_recipe
+from search.trials.schedules import Constant, OneCycle, Schedule, Steps, WarmUp
 from search.trials.trial import TrialSpec
 
 PAPER = RECIPES["paper-cifar"]
