@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+IMAGES_PER_PART = 4096
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images x, (N, C, H, W) uint8 or float32, and labels y, (N,) int64 in 0..classes-1.
@@ -87,10 +90,17 @@ class Images:
         0 and 255 for uint8; if no training pixel is above 127, white is the largest, such as 16 for `digits`. For
         float32, the smallest and the largest pixel of the training images.
         """
-        low, high = (float(value) for value in self.train.x.aminmax())
-        if self.train.x.is_floating_point():
+        x = self.train.x
+        if x.is_floating_point():
+            low, high = (float(end) for end in x.aminmax())
             return low, high
-        return 0.0, high if high < 128 else 255.0
+        largest = 0
+        # Part by part: nearly always the first one decides, and a set can be larger than memory.
+        for start in range(0, len(x), IMAGES_PER_PART):
+            largest = max(largest, int(x[start : start + IMAGES_PER_PART].max()))
+            if largest > 127:
+                return 0.0, 255.0
+        return 0.0, float(largest)
 
     @property
     def nbytes(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms.v2 import functional as reference
 
 from search.data import Augmentation, DataSet, Images, Split, batches, batching, load
@@ -206,6 +207,36 @@ def test_each_image_gets_its_own_operation() -> None:
 def test_changes_are_in_the_order_of_their_fields() -> None:
     fields = [name for name in Augmentation.model_fields if name in CHANGES]
     assert [name for name in CHANGES if name in fields] == fields
+
+
+class Copies(TorchDispatchMode):
+    """Counts the copies from this machine's memory to the `meta` device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        devices = {each.device.type for each in (*args, found) if isinstance(each, Tensor)}
+        self.number += devices == {"cpu", "meta"}
+        return found
+
+
+@pytest.mark.parametrize("fields", KINDS, ids=str)
+def test_no_change_reads_numbers_from_the_device_and_few_are_copied_to_it(
+    fields: dict[str, Any], coloured: Images
+) -> None:
+    """The `meta` device has no numbers: reading one, as with `item`, or selecting by a mask, is an error there."""
+    there = replace(coloured, train=coloured.train.to("meta"))
+    there.__dict__["black_and_white"] = coloured.black_and_white
+    with Copies() as copies:
+        found = epoch(there, Augmentation.of(fields), batch_size=4, device="meta", progress=0.5)
+    assert len(found) > 2 * batching.BATCHES_PER_COPY - 16
+    assert {x.device.type for pair in found for x in pair} == {"meta"}
+    parts = -(-len(found) // batching.BATCHES_PER_COPY)
+    # The order of the images once, then the draws of several batches at a time; those of flips are another tensor.
+    assert parts < copies.number <= 1 + 2 * parts
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
