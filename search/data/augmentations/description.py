@@ -187,9 +187,9 @@ class Augmentation(Description):
     """alpha: a rectangle of x with about 1 - lambda of its area comes from x', and labels are mixed by the area that it
     has within the image. Yun et al. 2019, 1905.04899. One rectangle per batch, as in torchvision's CutMix."""
     mixed: Annotated[Proportion, Field(exclude_if=lambda value: value == 1)] = 1.0
-    """Probability that a batch is mixed at all (timm's `mixup_prob`)."""
+    """Probability that a batch is mixed at all (timm's `--mixup-prob`)."""
     cutmix_share: Annotated[Probability, Field(exclude_if=lambda value: value == 0.5)] = 0.5
-    """With both mixup and cutmix: the probability that a mixed batch gets cutmix (timm's `mixup_switch_prob`)."""
+    """With both mixup and cutmix: the probability that a mixed batch gets cutmix (timm's `--mixup-switch-prob`)."""
     test_flip: Annotated[bool, OFF] = False
     """Evaluate with the mean of the logits of each image and its mirror image, on the validation and test splits."""
 

@@ -56,8 +56,11 @@ def test_a_trial_with_many_augmentations_learns(trial: Trial, digits: Images) ->
     assert end.test_error < 0.6
 
 
-def test_a_killed_trial_continues_with_the_same_bits(trial: Trial, digits: Images, tmp_path: Path) -> None:
-    spec = trial(epochs=4, augmentation=MANY)
+@pytest.mark.parametrize("more", [{}, {"averaging": "ema", "optimizer": "adamw", "accumulation": 2}], ids=str)
+def test_a_killed_trial_continues_with_the_same_bits(
+    more: dict[str, Any], trial: Trial, digits: Images, tmp_path: Path
+) -> None:
+    spec = trial(epochs=4, augmentation=MANY, **more)
     whole = list(train(spec, digits))
     first = train(spec, digits, folder=tmp_path)
     for event in first:

@@ -62,6 +62,16 @@ def test_every_field_survives_yaml() -> None:
     assert Augmentation.from_yaml(full.to_yaml()) == full
 
 
+@pytest.mark.parametrize("name", FULL)
+def test_the_json_schema_allows_every_field_as_it_can_be_written(name: str) -> None:
+    from jsonschema import Draft202012Validator
+
+    schema = Draft202012Validator(Augmentation.model_json_schema())
+    assert schema.is_valid({name: FULL[name]})
+    assert schema.is_valid(Augmentation.of({"mixup": 0.2, "cutmix": 1.0, name: FULL[name]}).to_dict())
+    assert not schema.is_valid({name: "much"})
+
+
 def test_what_is_off_is_not_written() -> None:
     """So that no key of an earlier version changes."""
     assert Augmentation(pad=4, flip=True).to_dict() == {"pad": 4, "flip": True}
