@@ -163,21 +163,21 @@ def test_a_policy_draws_actions_and_signed_magnitudes(name: str) -> None:
         return image
 
     reference._apply_image_or_video_transform = record
-    torch.manual_seed(0)
     image = torch.zeros(3, 40, 40, dtype=torch.uint8)
-    number = 2000
-    for _ in range(number):
-        reference(image)
+    for seed in range(SEEDS):
+        torch.manual_seed(seed)
+        for _ in range(PER_SEED):
+            reference(image)
     choice = CHOICES[name]
     ranges = choice.ranges(40, 40)
     strengths = [action.strengths(ranges.get(key, 0), choice.bins) for key, action in ACTIONS.items()]
     own: dict[str, list[float]] = {action: [] for action in ACTIONS}
-    for layer, (actions, magnitudes) in enumerate(choice.draw(POLICIES[name](), number, generator(7))):
-        signs = 2 * torch.randint(2, (number,), generator=generator(8, layer)) - 1
-        for action, magnitude, sign in zip(actions.tolist(), magnitudes.tolist(), signs.tolist(), strict=True):
-            own[NAMES[action]].append(
-                float(strengths[action][magnitude]) * (sign if ACTIONS[NAMES[action]].signed else 1)
-            )
+    for seed in range(SEEDS):
+        for actions, magnitudes in choice.draw(POLICIES[name](), PER_SEED, generator(seed)):
+            signs = 2 * torch.randint(2, (PER_SEED,), generator=generator(seed, "signs")) - 1
+            for action, magnitude, sign in zip(actions.tolist(), magnitudes.tolist(), signs.tolist(), strict=True):
+                direction = sign if ACTIONS[NAMES[action]].signed else 1
+                own[NAMES[action]].append(float(strengths[action][magnitude]) * direction)
     for action, values in own.items():
         if action == "identity" and name == "auto_augment":
             continue
