@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resnet_space import Architecture, complexity
+from resnet_space import Architecture, build
 from resnet_space.errors import InputError
 from search.trials.recipe import Recipe
 
@@ -20,14 +20,21 @@ def at_sides(net: Architecture, recipe: Recipe) -> tuple[Architecture, ...]:
     found = []
     for side in sorted({*sides.all(full)} - {full}):
         try:
-            small = net.assign({"input_shape": [channels, side, side]})
-            fits = complexity(small).params == complexity(net).params
+            found.append(net.assign({"input_shape": [channels, side, side]}))
         except InputError as error:
             raise InputError(f"recipe.augmentation.sides: {side} is too small for network {net.key}: {error}") from None
-        if not fits:
-            raise InputError(
-                f"recipe.augmentation.sides: network {net.key} has a layer as large as the image, and so takes no "
-                f"images of {side}x{side}; leave sides out"
-            )
-        found.append(small)
+    # Weights that depend on the side differ for all sides.
+    if found and _weights(found[0]) != _weights(net):
+        raise InputError(
+            f"recipe.augmentation.sides: network {net.key} has a layer as large as the image, and so takes no images "
+            f"of {found[0].input_shape[1]}x{found[0].input_shape[2]}; leave sides out"
+        )
     return (*found, net)
+
+
+def _weights(net: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight, without computing any."""
+    import torch
+
+    with torch.device("meta"):
+        return {name: tuple(weight.shape) for name, weight in build(net).named_parameters()}
