@@ -10,13 +10,14 @@ from torch.nn import functional
 
 from resnet_space.blueprint import Blueprint, Carry, UnitPlan
 from resnet_space.chains import activations, build_chain, conv, last_modules, strided_pixels
+from resnet_space.features import NamedParts
 from resnet_space.layers import Convolution, depth
 from resnet_space.orders import applied
 from resnet_space.recomputing import Features, joined, recomputed
 from resnet_space.shortcuts import ShortcutKind
 
 
-class ResidualNet(nn.Module):
+class ResidualNet(NamedParts):
     """Stem, residual units, head."""
 
     def __init__(self, plan: Blueprint) -> None:
@@ -24,6 +25,7 @@ class ResidualNet(nn.Module):
         self.stem = stem(plan)
         self.units = nn.Sequential(*map(Unit, plan.units))
         self.head = head(plan)
+        self.describe_maps(plan)
         self.begin()
 
     def begin(self) -> None:
