@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from resnet_space.errors import InputError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reports.page import Page
     from reports.query import Answer
     from reports.runs import Run
+    from resnet_space.api.exports import Exported, Options
     from search.files.bucket import Place
     from search.running.feed import Runner
     from search.running.liveness import Liveness
@@ -326,40 +327,15 @@ def report(
     return write(found.folder.report, "report", formats, page, exports=exports, published=published)
 
 
-class Exported(NamedTuple):
-    paths: list[Path]
-    notes: Sequence[str]
-    """Remarks about the files for the user."""
-
-
-def export(
-    path: Path,
-    network: str,
-    to: Path,
-    *,
-    dataset: str | None = None,
-    storage: str | None = None,
-    checkpoints: str | None = None,
-) -> Exported:
-    """Write a network of a run with its best weights to a file; the file's suffix selects the format.
-
-    Args:
-        network: the network's key, the first characters of the key, or an arm's name.
-        to: FILE.py, FILE.safetensors or FILE.onnx.
-        dataset: the label of the data set that the network was trained on, for a run on several.
+def export(path: Path, network: str, to: Path | str, **options: Unpack[Options]) -> Exported:
+    """Write a trained network of a run to a file or folder that works alone; see `exports.export` and its `Options`.
 
     Raises:
-        InputError: as `StoredRun.on`; or not a run's folder, no network or several networks have this name, or the file
-            cannot be written.
+        InputError: as `exports.export`.
     """
-    from resnet_space.api.folders import open_folder
-    from search.running.choice import choose
-    from search.training.export import export as write
+    from resnet_space.api import exports
 
-    with open_folder(path, storage, checkpoints) as stored:
-        choice = choose(stored.on(dataset), network)
-    paths = write(choice.net, to, weights=choice.weights, facts=choice.facts, inputs=choice.inputs)
-    return Exported(paths, choice.notes)
+    return exports.export(path, network, to, **options)
 
 
 def as_optuna(path: Path, storage: str | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from resnet_space import api
 from resnet_space.api.folders import open_folder
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from reports.page import Page
     from reports.runs import Run as Stored
+    from resnet_space.api.exports import Options
     from search.trials.study import Study
 
 FIGURES = {"effects": "differences"}
@@ -171,13 +172,14 @@ class Run:
         """
         return api.report(self.stored, formats)
 
-    def model(self, network: str, *, dataset: str | None = None) -> nn.Module:
-        """Return a network with the weights of its best trial, in evaluation mode.
+    def model(self, network: str, *, seed: int | None = None, dataset: str | None = None) -> nn.Module:
+        """Return a network with the weights of one of its trials, in evaluation mode.
 
         It takes normalised images, float32 (N, C, H, W); `resnet-space export` has mean and standard deviation.
 
         Args:
             network: an arm's name, the network's key, or the first characters of the key.
+            seed: the seed of the trial; default: that of the median validation error.
             dataset: the label of the data set that it was trained on, for a run on several.
 
         Raises:
@@ -187,16 +189,16 @@ class Run:
         from search.training.export import load_trained
 
         with open_folder(self.path, self._storage, self._checkpoints) as found:
-            choice = choose(found.on(dataset), network)
-        if choice.weights is None:
+            choice = choose(found.on(dataset), network, seed=seed)
+        if not choice.weights:
             raise InputError(f"{network}: has no weights here: none of its trials is complete")
-        return load_trained(choice.net, choice.weights).eval()
+        return load_trained(choice.net, choice.weights[0]).eval()
 
-    def export(self, network: str, to: str | Path, *, dataset: str | None = None) -> list[Path]:
-        """Write a network with the weights of its best trial to a file; see `resnet_space.api.export`."""
-        return api.export(
-            self.path, network, Path(to), dataset=dataset, storage=self._storage, checkpoints=self._checkpoints
-        ).paths
+    def export(self, network: str, to: str | Path, **options: Unpack[Options]) -> list[Path]:
+        """Write a trained network to a file or folder that works alone; see `resnet_space.api.exports.export`."""
+        options.setdefault("storage", self._storage)
+        options.setdefault("checkpoints", self._checkpoints)
+        return api.export(self.path, network, to, **options).paths
 
     def _frame(self, name: str) -> pd.DataFrame:
         frames: Mapping[str, Any] = kind_of(self.stored.study).frames

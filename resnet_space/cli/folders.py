@@ -92,14 +92,46 @@ def export(
     folder: Folder,
     arm: Annotated[str, typer.Option(metavar="KEY", help="The network's key, its first characters, or an arm's name.")],
     to: Annotated[
-        Path, typer.Option(metavar="FILE", help="The file to write: FILE.py, FILE.safetensors or FILE.onnx.")
+        str,
+        typer.Option(
+            metavar="FILE|DIR/",
+            help="FILE.py, FILE.safetensors, FILE.onnx or FILE.pt2; or DIR/, a folder in the layout of Hugging Face.",
+        ),
     ],
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The trial's seed. Default: the seed of the median validation error.")
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="All seeds as one network: the mean of their probabilities.")
+    ] = False,
+    preprocessing: Annotated[
+        bool | None,
+        typer.Option(
+            "--with-preprocessing/--without-preprocessing",
+            help="Whether the network takes raw pixels and normalises them itself. Default: only in .onnx.",
+        ),
+    ] = None,
+    library: Annotated[
+        str | None,
+        typer.Option("--state-dict", metavar="timm|torchvision", help="Name the weights as this library does."),
+    ] = None,
     dataset: Dataset = None,
     storage: Storage = None,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Write a network of a run with its weights to a file: Python, safetensors or ONNX."""
-    found = api.export(folder, arm, to, dataset=dataset, storage=storage, checkpoints=checkpoints)
+    """Write a trained network of a run to a file or folder that works alone."""
+    found = api.export(
+        folder,
+        arm,
+        to,
+        seed=seed,
+        ensemble=ensemble,
+        preprocessing=preprocessing,
+        library=library,
+        dataset=dataset,
+        storage=storage,
+        checkpoints=checkpoints,
+    )
     for note in found.notes:
         typer.echo(note, err=True)
     for path in found.paths:

@@ -22,6 +22,7 @@ class Row:
         root: what `root` must be, or "" for a set that is not read from files.
         settings: its further whole-number fields in `DataSet`, with their defaults.
         image: how to prepare an image before it is normalised, to use a trained network; `{size}` is that setting.
+        fitted: whether images are pictures of any size, scaled and cropped to squares of that size.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Row:
     root: str = ""
     settings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     image: str = "as in the data"
+    fitted: bool = False
 
 
 DATASETS: Mapping[str, Row] = MappingProxyType(
@@ -83,6 +85,7 @@ DATASETS: Mapping[str, Row] = MappingProxyType(
             settings=MappingProxyType({"size": 224}),
             image="RGB, upright by EXIF, transparent parts on white, the shorter side scaled to {size} pixels (Pillow, "
             "bilinear), the middle {size}x{size} cut out",
+            fitted=True,
         ),
         "npz": Row(
             "your arrays in one .npz file: x, y and, optionally, x_val, y_val, x_test, y_test",

@@ -32,6 +32,7 @@ class Inputs:
         dtype: of the stored images, uint8 or float32; `mean` and `std` are in its units.
         image: how to prepare an image before that, in words.
         classes: class names, in the order of the logits.
+        fitted: whether pictures of any size are scaled and cropped to (H, W) first, as `image` says.
     """
 
     shape: tuple[int, int, int]
@@ -40,6 +41,7 @@ class Inputs:
     std: tuple[float, ...]
     classes: tuple[str, ...]
     image: str
+    fitted: bool = False
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], data: DataSet, net: Architecture) -> Inputs:
@@ -58,6 +60,7 @@ class Inputs:
             image=DATASETS[data.name].image.format(
                 **{name: data.setting(name) for name in DATASETS[data.name].settings}
             ),
+            fitted=DATASETS[data.name].fitted,
         )
         if (
             found.shape != net.input_shape
@@ -75,12 +78,17 @@ class Inputs:
     def units(self) -> str:
         return UNITS[self.dtype]
 
-    @property
-    def facts(self) -> dict[str, str]:
-        """Facts as texts by name; numbers and class names are JSON. The name of a mean has its units."""
+    def facts(self, *, raw: bool = False) -> dict[str, str]:
+        """Return facts as texts by name; numbers and class names are JSON. The name of a mean has its units.
+
+        Args:
+            raw: whether the network itself normalises its images, and so takes pixels as they are stored.
+        """
         shape = ", ".join(map(str, self.shape))
         found = {
-            "input": f"float32 (N, {shape}): (pixels - mean) / std, channel by channel",
+            "input": f"{self.dtype} (N, {shape}): pixels as stored; the network normalises them"
+            if raw
+            else f"float32 (N, {shape}): (pixels - mean) / std, channel by channel",
             "image": f"{self.image}; {self.units}",
             f"mean_{self.dtype}": json.dumps(self.mean),
             f"std_{self.dtype}": json.dumps(self.std),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError, unknown
@@ -11,10 +13,22 @@ from search.data.inputs import Inputs
 from search.files.bucket import Place
 from search.files.folder import RunFolder
 from search.store import membership
+from search.store.store import Store
 from search.store.stored import StoredRun
 from search.training.export import weights_of
 from search.trials.study import Study
 
+Row = Mapping[Any, Any]
+"""A trial, by the names of the store's columns."""
+
+ERRORS = ("validation_error", "test_error", "top5_error")
+
+FLIPPED = "the mean of the logits of each image and of its mirror image"
+"""How the errors of a trial with `test_flip` were measured; the exported network computes no mirror images."""
+
+NOT_MEASURED = (
+    "the test error of the ensemble was not measured: this machine has no copy of the data; export where the trials ran"
+)
 OTHER_DIVISION = (
     "the mean and standard deviation that normalise the images are those of seed {seed}'s division of the data, and "
     "this machine has no copy of it; export where that trial ran"
@@ -27,26 +41,32 @@ UNKNOWN_INPUTS = (
 
 @dataclass(frozen=True)
 class Choice:
-    """A network, and the weights and facts of its best trial. Without a complete trial there are no weights.
+    """A network, and the weights and facts of the chosen trial. Without a complete trial there are no weights.
 
-    `inputs` is None if an earlier version did not store what its images were. `notes` are lines for the user.
+    For an ensemble there are the weights of each member. `inputs` is None if an earlier version did not store what its
+    images were. `notes` are lines for the user.
     """
 
     net: Architecture
-    weights: Place | None
+    weights: Sequence[Place]
     facts: Mapping[str, str | int | float]
     inputs: Inputs | None
     notes: Sequence[str]
 
 
-def choose(stored: StoredRun, name: str) -> Choice:
-    """Return a network of a run. Its best trial is the one with the lowest validation error.
+def choose(stored: StoredRun, name: str, *, seed: int | None = None, ensemble: bool = False) -> Choice:
+    """Return a network of a run, with the weights of one of its trials, or of all for an ensemble.
+
+    Args:
+        seed: that of the trial; default: the seed whose validation error is the median over the network's complete
+            trials, the lower one of two. The best seed of several would be chosen by luck.
 
     Weights are read from a bucket only if the caller named the bucket: a folder that somebody sent must not make this
     machine call an address.
 
     Raises:
-        InputError: no network or more than one has that name, or the manifest's data do not fit the network.
+        InputError: no network or more than one has that name, no complete trial has the seed, an ensemble of one trial
+            or of trials on different divisions of the data, or the manifest's data do not fit the network.
     """
     folder, study, store = stored
     frame, own = store.frame(), membership.identity(study.recipe, folder, store)
@@ -57,21 +77,129 @@ def choose(stored: StoredRun, name: str) -> Choice:
     if frame.empty and left_out:
         raise InputError(f"{folder.path}: no trials yet; {left_out}")
     keys = sorted(set(frame["architecture"]))
-    key = _key(name, stored.arms(keys), keys)
+    arms = stored.arms(keys)
+    key = _key(name, arms, keys)
     net = Architecture.of(store.architectures([key])[key])
-    trials = frame[(frame["architecture"] == key) & (frame["status"] == "complete")].sort_values("validation_error")
+    complete = frame[(frame["architecture"] == key) & (frame["status"] == "complete")]
+    trials = complete.sort_values(["validation_error", "seed"]).to_dict("records")
     inputs, note = _inputs(folder, study, net), UNKNOWN_INPUTS
-    facts: dict[str, str | int | float] = {"study": study.name, "data": study.dataset.name}
-    weights = weights_of(folder.checkpoints, list(trials["key"]))
-    if weights:
-        (best,) = trials[trials["key"] == weights.parent.name].to_dict("records")
-        facts |= {"trial": weights.parent.name, "seed": int(best["seed"])}
-        facts |= {name: float(best[name]) for name in ("validation_error", "test_error")}
-        if study.recipe.augmentation.test_flip:
-            facts["errors_by"] = "the mean of the logits of each image and of its mirror image"
-        if inputs and study.dataset.split == "seed":
-            inputs, note = _inputs_of_seed(inputs, study, int(best["seed"])), OTHER_DIVISION.format(seed=best["seed"])
-    return Choice(net, weights, facts, inputs, [each for each in (left_out, "" if inputs else note) if each])
+    named = [arm for arm, of in arms.items() if of == key]
+    facts: dict[str, str | int | float] = {
+        "study": study.name,
+        **({"arm": named[0]} if named else {}),
+        "data": study.dataset.name,
+        "fingerprint": own.fingerprint,
+        **_costs(trials),
+        **{f"{package} version": version for package, version in _versions(folder)},
+    }
+    notes = [left_out]
+    if ensemble:
+        weights = _members(name, study, folder, trials)
+        found = [each for each in trials if any(each["key"] == member.parent.name for member in weights)]
+        facts |= _facts_of_ensemble(net, weights, found, study, own.fingerprint)
+        if "test_error" not in facts:
+            notes.append(NOT_MEASURED)
+    else:
+        by_preference = _by_preference(name, trials, seed)
+        chosen = weights_of(folder.checkpoints, [each["key"] for each in by_preference])
+        weights = [chosen] if chosen else []
+        found = [each for each in trials if chosen and each["key"] == chosen.parent.name]
+        for trial in found:
+            facts |= _facts_of_trial(trial) | {"recipe": _recipe(store, str(trial["key"]))}
+            if study.recipe.augmentation.test_flip:
+                facts["errors_by"] = FLIPPED
+            if len(trials) > 1 and seed is None:
+                notes.append(_why(int(trial["seed"]), trials))
+            if inputs and study.dataset.split == "seed":
+                inputs = _inputs_of_seed(inputs, study, int(trial["seed"]))
+                note = OTHER_DIVISION.format(seed=trial["seed"])
+    return Choice(net, weights, facts, inputs, [each for each in (*notes, "" if inputs else note) if each])
+
+
+def _by_preference(name: str, trials: Sequence[Row], seed: int | None) -> list[Row]:
+    """Return the trial with the seed; or all, the one of median validation error first, then those nearest to it.
+
+    Raises:
+        InputError: no complete trial has the seed.
+    """
+    if seed is None:
+        middle = (len(trials) - 1) // 2
+        order = sorted(range(len(trials)), key=lambda rank: abs(rank - middle))
+        return [trials[rank] for rank in order]
+    found = [each for each in trials if each["seed"] == seed]
+    if not found:
+        raise InputError(
+            f"--seed {seed}: --arm {name} has no complete trial with it; complete: {_seeds(trials) or 'none'}"
+        )
+    return found
+
+
+def _why(seed: int, trials: Sequence[Row]) -> str:
+    median = int(trials[(len(trials) - 1) // 2]["seed"])
+    of = f"the validation errors of seeds {_seeds(trials)}"
+    if seed == median:
+        return f"seed {seed}, the median of {of}; another one by --seed, all together by --ensemble"
+    return f"seed {seed}, the nearest one with weights to the median of {of}, which is seed {median}"
+
+
+def _seeds(trials: Sequence[Row]) -> str:
+    return ", ".join(str(seed) for seed in sorted(int(each["seed"]) for each in trials))
+
+
+def _members(name: str, study: Study, folder: RunFolder, trials: Sequence[Row]) -> list[Place]:
+    """Return the weights of all complete trials, in the order of their seeds.
+
+    Raises:
+        InputError: an ensemble cannot be made of them.
+    """
+    if study.dataset.split == "seed":
+        raise InputError(
+            "--ensemble: each seed has its own division of the data, so test images of one member are training images "
+            "of another; use --seed"
+        )
+    in_order = sorted(trials, key=lambda each: int(each["seed"]))
+    found = [weights for each in in_order if (weights := weights_of(folder.checkpoints, [str(each["key"])]))]
+    if len(found) == 1:
+        raise InputError(f"--ensemble: --arm {name} has one trained network; an ensemble needs two seeds or more")
+    return found
+
+
+def _facts_of_trial(trial: Row) -> dict[str, str | int | float]:
+    # A version that did not measure one has stored nothing, which pandas reads as NaN.
+    known = {name: float(trial[name]) for name in ERRORS if trial[name] is not None and trial[name] == trial[name]}
+    return {"trial": str(trial["key"]), "seed": int(trial["seed"]), **known}
+
+
+def _facts_of_ensemble(
+    net: Architecture, weights: Sequence[Place], trials: Sequence[Row], study: Study, fingerprint: str
+) -> dict[str, str | int | float]:
+    """Return the ensemble's test error, if the data are at hand, and the members' seeds and errors."""
+    from search.data import load_if_ready
+    from search.training.ensembles import ensemble_error
+
+    trials = sorted(trials, key=lambda each: int(each["seed"]))
+    own = {f"members_{name}s": json.dumps([float(each[name]) for each in trials]) for name in ERRORS[:2]}
+    facts: dict[str, str | int | float] = {"members": len(weights), "seeds": _seeds(trials), **own}
+    images = load_if_ready(study.dataset)
+    if weights and images and images.fingerprint == fingerprint:
+        facts["test_error"] = ensemble_error(net, weights, images)
+    return facts
+
+
+def _costs(trials: Sequence[Row]) -> dict[str, int]:
+    return {name: int(trials[0][name]) for name in ("depth", "params", "macs")} if trials else {}
+
+
+def _recipe(store: Store, key: str) -> str:
+    (record,) = store.records([key])
+    return json.dumps(record.spec.get("recipe"), allow_nan=False)
+
+
+def _versions(folder: RunFolder) -> list[tuple[str, str]]:
+    """Return the versions with which the last session trained."""
+    sessions = folder.read_manifest()["sessions"]
+    found = sessions[-1]["versions"] if sessions else {}
+    return [(name, str(found[name])) for name in ("resnet-space", "torch") if name in found]
 
 
 def _inputs(folder: RunFolder, study: Study, net: Architecture) -> Inputs | None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,87 +16,20 @@ from broken_disk import no_file_longer_than
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from taking import NET, Take, expected, files, logits, trained_once
 
-import resnet_space
-from resnet_space import PRESETS, Architecture, InputError, build, complexity, preset
-from resnet_space.branches import BRANCHES
-from resnet_space.orders import ORDERS, OrderName
-from resnet_space.shortcuts import SHORTCUTS
+from resnet_space import Architecture, InputError, build, complexity, preset
 from search.training import checkpoint
-from search.training import export as module
-from search.training.export import FORMATS, difference, export, load_trained, weights_of
-
-Take = Callable[..., list[Path]]
-
-STAGE = {"units": 1, "channels": 8, "stride": 2}
-NET = Architecture.of({"input_shape": [1, 8, 8], "stem": {"channels": 4}, "stages": [STAGE]})
+from search.training.export import FORMATS, export, load_trained, weights_of
 
 every_format = pytest.mark.parametrize("suffix", FORMATS)
-
-
-def trained_once(net: Architecture, folder: Path) -> Path:
-    """Weights that are not the initial ones, with running means and variances to match."""
-    torch.manual_seed(1)
-    model = build(net)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-        for _ in range(3):
-            model(torch.randn(16, *net.input_shape))
-    checkpoint.save_weights(folder, model)
-    return folder / checkpoint.WEIGHTS
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_once(NET, tmp_path_factory.mktemp("trial"))
 
 
 @pytest.fixture(scope="module")
 def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a network with other classes."""
     return trained_once(NET.replace(classes=7), tmp_path_factory.mktemp("other"))
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """The folder to write into."""
-    folder = tmp_path / "out"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def take(weights: Path, out: Path) -> Take:
-    """`take("net.py")` exports `NET` into `out`, with its weights unless others are given."""
-
-    def make(name: str, weights: Path | None = weights, **facts: str | int | float) -> list[Path]:
-        return export(NET, out / name, weights=weights, facts=facts)
-
-    return make
-
-
-def images(net: Architecture) -> Tensor:
-    return torch.randn(5, *net.input_shape, generator=torch.Generator().manual_seed(7))
-
-
-@torch.no_grad()
-def logits(model: nn.Module, net: Architecture) -> Tensor:
-    out: Tensor = model(images(net))
-    return out
-
-
-def expected(net: Architecture, weights: Path) -> Tensor:
-    """The logits of torch with the trial's weights."""
-    model = build(net)
-    model.load_state_dict(load_file(weights))
-    return logits(model.eval(), net)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def defined(script: Path) -> dict[str, Any]:
@@ -110,42 +40,43 @@ def defined(script: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_python_file_runs_from_its_folder_and_says_what_the_network_costs(take: Take, out: Path) -> None:
-    assert take("my net.py", test_error=0.25) == [out / "my net.py", out / "my net.safetensors"]
-    env = {**os.environ, "PYTHONPATH": str(Path(resnet_space.__file__).parent.parent)}
-    command = [sys.executable, "my net.py"]
-    done = subprocess.run(command, cwd=out, env=env, capture_output=True, text=True, check=False)
+def test_the_python_file_runs_alone_and_says_what_the_network_costs(take: Take, out: Path) -> None:
     cost = complexity(NET)
+    assert take("my net.py", depth=NET.depth, macs=cost.macs) == [out / "my net.py", out / "my net.safetensors"]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, "my net.py"], cwd=out, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"depth 4, params {cost.params}, macs {cost.macs}, classes 10\n"
+    assert done.stdout == f"params {cost.params}, classes 10, depth 4, macs {cost.macs}\n"
+
+
+ALONE = """
+import runpy, sys
+from importlib.abc import MetaPathFinder
+
+class OnlyTorch(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("resnet_space", "search", "safetensors", "torchvision"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, OnlyTorch())
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
 
 
 def test_the_python_file_computes_the_same_logits(weights: Path, take: Take, out: Path) -> None:
     take("net.py")
-    network = defined(out / "net.py")["network"]()
-    assert torch.equal(logits(network, NET), expected(NET, weights))
+    network = defined(out / "net.py")["load"]()
+    torch.testing.assert_close(logits(network, NET), expected(NET, weights))
+    assert network.state_dict().keys() == load_file(weights).keys(), "the weights keep their names"
 
 
-def test_without_weights_the_python_file_is_the_only_file(take: Take, out: Path) -> None:
-    assert take("net.py", weights=None) == [out / "net.py"]
-    assert list(files(out)) == ["net.py"]
-    assert "random, not trained" in (out / "net.py").read_text("utf-8")
-    assert logits(defined(out / "net.py")["network"](), NET).shape == (5, 10)
-
-
-OWN_UNIT = preset("resnet20").assign({"stages.1.unit": {"shortcut": {"kind": "dropout", "p": 0.25}}})
-
-
-@pytest.mark.parametrize("net", [*map(preset, PRESETS), OWN_UNIT], ids=[*PRESETS, "a stage with its own unit"])
-def test_the_python_file_describes_the_same_network(net: Architecture, out: Path) -> None:
-    export(net, out / "net.py", weights=None)
-    assert defined(out / "net.py")["ARCHITECTURE"] == net
-
-
-def test_the_facts_are_at_the_top_of_the_python_file(take: Take, out: Path) -> None:
+def test_the_python_file_has_the_facts_and_the_architecture(take: Take, out: Path) -> None:
     take("net.py", error=0.0625, arm="größer", macs=12)
-    comments = re.findall("^# (.*)$", (out / "net.py").read_text("utf-8"), flags=re.MULTILINE)
-    assert comments == [f"key: {NET.key}", "error: 0.0625", "arm: größer", "macs: 12"]
+    found = defined(out / "net.py")
+    facts = {"key": NET.key, "output": "logits (N, 10)", "error": "0.0625", "arm": "größer", "macs": "12"}
+    assert found["FACTS"] == facts
+    assert Architecture.of(found["ARCHITECTURE"]) == NET
 
 
 STOP = "raise SystemExit(7)"
@@ -153,15 +84,25 @@ INJECTIONS = [*(f"x{end}{STOP}" for end in ("\n", "\r", "\f", "\0", "\x85", "\u2
 ENCODINGS = ["coding: utf-7", "-*- coding: cp037 -*-"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(facts=st.dictionaries(st.text(), st.text() | st.integers() | st.floats(), max_size=4))
 @example(facts={text: text for text in INJECTIONS})
 @example(facts={text: text for text in ENCODINGS})
-def test_facts_are_never_code(facts: dict[str, str | int | float], out: Path) -> None:
-    export(NET, out / "a.py", weights=None)
-    export(NET, out / "b.py", weights=None, facts=facts)
-    a, b = (ast.dump(ast.parse((out / name).read_bytes())) for name in ("a.py", "b.py"))
-    assert a == b
+def test_facts_are_never_code(facts: dict[str, str | int | float], weights: Path, out: Path) -> None:
+    for name, own in (("a", {}), ("b", facts)):
+        (out / name).mkdir(exist_ok=True)
+        export(NET, out / name / "net.py", weights=weights, facts=own)
+    a, b = (ast.parse((out / name / "net.py").read_bytes()) for name in ("a", "b"))
+    before, after = (ast.literal_eval(without_facts(tree)) for tree in (a, b))
+    assert before | {"key": NET.key} == {name: after[name] for name in before}
+    assert ast.dump(a) == ast.dump(b)
+
+
+def without_facts(tree: ast.Module) -> ast.expr:
+    """Take the value of FACTS out of a module, and return it."""
+    (found,) = (node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FACTS")
+    value, found.value = found.value, ast.Constant(None)
+    return value
 
 
 @pytest.mark.parametrize("stem", ['a"b', "a'b", "a\nb", "a\\", "${x}{y}%s"], ids=ascii)
@@ -189,7 +130,9 @@ def test_weights_and_description_rebuild_the_network(weights: Path, take: Take, 
 def test_weights_have_key_and_facts_as_metadata(take: Take, out: Path) -> None:
     take("net.safetensors", error=0.5, key="another", x="\ud800")
     with safe_open(out / "net.safetensors", framework="pt") as file:
-        assert file.metadata() == {"key": NET.key, "error": "0.5", "x": "\\ud800"}
+        metadata = file.metadata()
+    assert Architecture.from_json(metadata.pop("architecture")) == NET
+    assert metadata == {"key": NET.key, "output": "logits (N, 10)", "error": "0.5", "x": "\\ud800"}
 
 
 def test_the_weights_of_the_preferred_trial_that_is_complete_are_found(out: Path) -> None:
@@ -200,97 +143,10 @@ def test_the_weights_of_the_preferred_trial_that_is_complete_are_found(out: Path
     assert weights_of(out / "checkpoints", ["c"]) is None
 
 
-# ONNX
-
-
-def all_shortcuts(order: OrderName, branch: str, transition: str) -> Architecture:
-    """A network with a stage for each shortcut; each stage but the first changes the shape."""
-    stages = [
-        {**STAGE, "channels": 8 + 4 * index, "stride": 2 if index in (1, 3) else 1, "unit": {"shortcut": kind}}
-        for index, kind in enumerate(SHORTCUTS)
-    ]
-    grouped = {"kind": branch, "width": 4, "cardinality": 2} if branch == "bottleneck" else branch
-    unit = {"order": order, "branch": grouped}
-    stem = {"channels": 8, "max_pool": transition == "C"}
-    shape = {"input_shape": [3, 8, 9], "stem": stem, "stages": stages}
-    return Architecture.of({**shape, "unit": unit, "transition": transition})
-
-
-NETS = list(zip(ORDERS, cycle(BRANCHES), cycle("ABC"), strict=False))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("order", "branch", "transition"), NETS)
-def test_onnx_computes_the_same_logits_for_any_batch(order: OrderName, branch: str, transition: str, out: Path) -> None:
-    import onnx
-    import onnxruntime
-
-    net = all_shortcuts(order, branch, transition)
-    weights, path = trained_once(net, out), out / "net.onnx"
-    assert export(net, path, weights=weights) == [path]
-    assert "Slice" not in {node.op_type for node in onnx.load(str(path)).graph.node} or transition == "A", (
-        "strided convolutions are themselves"
-    )
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    in_torch = expected(net, weights)
-    assert in_torch.std() > 1e-3, "not all the same"
-    for batch in (1, 5):
-        (found,) = session.run(["logits"], {"images": images(net)[:batch].numpy()})
-        torch.testing.assert_close(torch.from_numpy(found), in_torch[:batch], rtol=1e-4, atol=1e-4)
-
-
-def test_onnx_is_one_file_with_facts_and_no_paths(take: Take, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    import onnx
-
-    take("net.onnx", error=0.5)
-    assert capfd.readouterr() == ("", ""), "what goes to stdout may be piped"
-    content = files(out)
-    assert list(content) == ["net.onnx"]
-    proto = onnx.load_from_string(content["net.onnx"])
-    assert {entry.key: entry.value for entry in proto.metadata_props} == {"key": NET.key, "error": "0.5"}
-    shape = proto.graph.input[0].type.tensor_type.shape.dim
-    assert [dim.dim_param or dim.dim_value for dim in shape] == ["batch", 1, 8, 8]
-    for place in (Path(resnet_space.__file__).parent, Path(torch.__file__).parent, out):
-        assert str(place).encode() not in content["net.onnx"]
-
-
-def test_other_weights_give_a_large_difference(weights: Path, take: Take, out: Path) -> None:
-    take("net.onnx")
-    larger = {name: 1.5 * tensor for name, tensor in load_file(weights).items()}
-    save_file(larger, out / "larger")
-    same, other = load_trained(NET, weights), load_trained(NET, out / "larger")
-    assert difference(out / "net.onnx", same, NET.input_shape) <= 1e-4
-    assert difference(out / "net.onnx", other, NET.input_shape) > 0.1
-
-
-def test_a_difference_that_is_too_large_leaves_the_existing_file(weights: Path, take: Take, out: Path) -> None:
-    (out / "net.onnx").write_bytes(b"before")
-    tensors = load_file(weights)
-    tensors["head.2.bias"][0] = torch.nan
-    save_file(tensors, out.parent / "broken")
-    with pytest.raises(InputError, match=r"net\.onnx: not written, .* differ from torch's by nan, and 0.0001 is al"):
-        take("net.onnx", weights=out.parent / "broken")
-    assert files(out) == {"net.onnx": b"before"}
-
-
-def test_weights_too_large_for_one_file_are_refused(take: Take, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_ONNX_BYTES", 2000)
-    with pytest.raises(InputError, match=r"net\.onnx: \S+ GB of weights; \.onnx takes at most 2e-06 GB; export to "):
-        take("net.onnx")
-    assert files(out) == {}
-
-
-@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
-def test_a_missing_package_says_what_to_install(package: str, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=rf"\.onnx needs more .*{package}.*; pip install 'resnet-space\[onnx\]'$"):
-        take("net.onnx")
-
-
 # What goes wrong
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
+@every_format
 def test_without_weights_it_says_that_no_trial_is_complete(suffix: str, take: Take, out: Path) -> None:
     with pytest.raises(
         InputError, match=rf"net{suffix}: there are no weights .* no trial of it is complete .* resumes the run"
@@ -317,9 +173,9 @@ def test_weights_that_cannot_be_read_are_named(damage: bytes | None, suffix: str
     assert files(out) == {}
 
 
-@pytest.mark.parametrize("name", ["net.onx", "net.onnxx", "net", ".py", "net.pt"])
+@pytest.mark.parametrize("name", ["net.onx", "net.onnxx", ".py", "net.pt"])
 def test_an_unknown_suffix_is_refused_with_the_known_ones(name: str, take: Take) -> None:
-    with pytest.raises(InputError, match=r"unknown format '\S+'; .*allowed: \.py, \.safetensors, \.onnx$"):
+    with pytest.raises(InputError, match=r"unknown format '\S+'; .*allowed: \.py, \.safetensors, \.onnx, \.pt2, DIR/$"):
         take(name)
 
 

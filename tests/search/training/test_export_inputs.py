@@ -84,7 +84,7 @@ def test_onnx_and_safetensors_give_the_trained_networks_logits_for_raw_images(of
     arrays(floats=of == "float32")
     raw, logits = ran(resnet_space)
     for name in ("net.onnx", "net.safetensors"):
-        taken = resnet_space("export", "r", "--arm", "plain", "--to", name)
+        taken = resnet_space("export", "r", "--arm", "plain", "--without-preprocessing", "--to", name)
         assert (taken.status, taken.err) == (0, "")
 
     facts = {entry.key: entry.value for entry in onnx.load("net.onnx").metadata_props}
@@ -109,7 +109,8 @@ def test_python_gives_the_trained_networks_logits_for_raw_images(floats: bool, r
     assert resnet_space("export", "r", "--arm", "plain", "--to", "net.py").status == 0
     taken = runpy.run_path("net.py")
     with torch.no_grad():
-        assert torch.equal(taken["network"]()(taken["normalise"](raw)), logits)
+        torch.testing.assert_close(taken["load"]()(taken["preprocess"](raw)), logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(taken["load"](preprocessing=True)(raw), logits, rtol=1e-4, atol=1e-4)
     assert taken["CLASSES"] == ("5", "7", "9")
     assert len(taken["MEAN"]) == len(taken["STD"]) == 3
 
@@ -126,11 +127,11 @@ def test_a_run_of_an_earlier_version_is_exported_and_unknown_facts_are_reported(
         "the mean and standard deviation that normalise the images, and the names of the classes, are not known: "
         in taken.err
     )
-    assert "normalise" not in runpy.run_path("net.py")
+    assert "preprocess" not in runpy.run_path("net.py")
     assert resnet_space("run", "d.yaml", "--inline", "--out", "r").status == 0
     Path("net.py").unlink()
     assert resnet_space("export", "r", "--arm", "plain", "--to", "again.py").err == "", "the same run again stores them"
-    assert "normalise" in runpy.run_path("again.py")
+    assert "preprocess" in runpy.run_path("again.py")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_a_manifest_whose_data_are_not_the_networks_is_refused(
 
 
 def test_the_names_of_facts_say_which_pixels_a_mean_is_of() -> None:
-    assert INPUTS.facts == {
+    assert INPUTS.facts() == {
         "input": "float32 (N, 1, 8, 8): (pixels - mean) / std, channel by channel",
         "image": "grey; uint8, 0 to 255",
         "mean_uint8": "[51.0]",
@@ -170,8 +171,8 @@ def test_the_names_of_facts_say_which_pixels_a_mean_is_of() -> None:
         "std_div255": "[0.1]",
         "classes": '["cat", "dog"]',
     }
-    assert set(INPUTS.facts) <= set(FACT_NAMES)
-    floats = replace(INPUTS, dtype="float32").facts
+    assert set(INPUTS.facts()) <= set(FACT_NAMES)
+    floats = replace(INPUTS, dtype="float32").facts()
     assert set(floats) == {"input", "image", "mean_float32", "std_float32", "classes"}
     assert floats["image"] == "grey; float32, in the units of the data"
 
@@ -215,6 +216,10 @@ def test_names_of_classes_are_never_code_and_are_read_back_unchanged(suffix: str
         import onnx
 
         facts = {entry.key: entry.value for entry in onnx.load(out).metadata_props}
+    elif suffix == ".pt2":
+        extra = {"facts.json": ""}
+        torch.export.load(out, extra_files=extra)
+        facts = json.loads(extra["facts.json"])
     else:
         assert Architecture.from_yaml(tmp_path / "net.yaml") == NET
         with safe_open(out, framework="pt") as file:
@@ -242,7 +247,7 @@ def test_a_description_with_other_facts_about_images_is_not_left_next_to_weights
 
 def test_pixels_that_are_scaled_already_are_refused(take: Any, tmp_path: Path) -> None:
     take("net.py")
-    normalised = runpy.run_path(str(tmp_path / "net.py"))["normalise"]
+    normalised = runpy.run_path(str(tmp_path / "net.py"))["preprocess"]
     assert normalised(torch.full((1, 1, 8, 8), 102, dtype=torch.uint8)).unique().tolist() == [2.0]
     with pytest.raises(TypeError, match=r"pixels must be uint8, 0 to 255, not torch\.float32"):
         normalised(torch.zeros(1, 1, 8, 8))
