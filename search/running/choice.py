@@ -23,9 +23,6 @@ Row = Mapping[Any, Any]
 
 ERRORS = ("validation_error", "test_error", "top5_error")
 
-FLIPPED = "the mean of the logits of each image and of its mirror image"
-"""How the errors of a trial with `test_flip` were measured; the exported network computes no mirror images."""
-
 NOT_MEASURED = (
     "the test error of the ensemble was not measured: this machine has no copy of the data; export where the trials ran"
 )
@@ -106,8 +103,8 @@ def choose(stored: StoredRun, name: str, *, seed: int | None = None, ensemble: b
         found = [each for each in trials if chosen and each["key"] == chosen.parent.name]
         for trial in found:
             facts |= _facts_of_trial(trial) | {"recipe": _recipe(store, str(trial["key"]))}
-            if study.recipe.augmentation.test_flip:
-                facts["errors_by"] = FLIPPED
+            if differs := _measured_otherwise(study, str(trial["device"])):
+                facts["errors_by"] = differs
             if len(trials) > 1 and seed is None:
                 notes.append(_why(int(trial["seed"]), trials))
             if inputs and study.dataset.split == "seed":
@@ -167,7 +164,8 @@ def _members(name: str, study: Study, folder: RunFolder, trials: Sequence[Row]) 
 def _facts_of_trial(trial: Row) -> dict[str, str | int | float]:
     # A version that did not measure one has stored nothing, which pandas reads as NaN.
     known = {name: float(trial[name]) for name in ERRORS if trial[name] is not None and trial[name] == trial[name]}
-    return {"trial": str(trial["key"]), "seed": int(trial["seed"]), **known}
+    where = {"device": str(trial["device"])} if trial["device"] else {}
+    return {"trial": str(trial["key"]), "seed": int(trial["seed"]), **known, **where}
 
 
 def _facts_of_ensemble(
@@ -186,6 +184,14 @@ def _facts_of_ensemble(
     return facts
 
 
+def _measured_otherwise(study: Study, device: str) -> str:
+    """Return what the stored errors were measured with that the exported network does not do; empty for nothing."""
+    recipe = study.recipe
+    flipped = "the mean of the logits of each image and of its mirror image" if recipe.augmentation.test_flip else ""
+    rounded = "computed in bfloat16" if recipe.autocast == "bf16" and device.startswith("cuda") else ""
+    return ", ".join(filter(None, (flipped, rounded)))
+
+
 def _costs(trials: Sequence[Row]) -> dict[str, int]:
     return {name: int(trials[0][name]) for name in ("depth", "params", "macs")} if trials else {}
 
@@ -198,7 +204,7 @@ def _recipe(store: Store, key: str) -> str:
 def _versions(folder: RunFolder) -> list[tuple[str, str]]:
     """Return the versions with which the last session trained."""
     sessions = folder.read_manifest()["sessions"]
-    found = sessions[-1]["versions"] if sessions else {}
+    found = sessions[-1].get("versions", {}) if sessions else {}
     return [(name, str(found[name])) for name in ("resnet-space", "torch") if name in found]
 
 

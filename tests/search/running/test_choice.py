@@ -118,6 +118,14 @@ def test_an_ensemble_of_trials_on_different_divisions_of_the_data_is_refused(tmp
         choose(tmp_path / "run", ARM, ensemble=True)
 
 
+def test_errors_of_mirror_images_are_said_to_be_that(tmp_path: Path) -> None:
+    changes = CHANGES | {"seeds": 1, "recipe.augmentation": {"test_flip": True}}
+    api.run(load("transitions", changes=changes), tmp_path / "run", inline=True)
+    assert choose(tmp_path / "run", ARM).facts["errors_by"] == (
+        "the mean of the logits of each image and of its mirror image"
+    )
+
+
 def test_the_facts_say_where_the_network_is_from(folder: Path) -> None:
     facts = choose(folder, ARM).facts
     assert (facts["study"], facts["arm"], facts["data"]) == ("transitions", ARM, "digits")
@@ -125,7 +133,8 @@ def test_the_facts_say_where_the_network_is_from(folder: Path) -> None:
     assert json.loads(str(facts["recipe"]))["epochs"] == 1
     assert 0 <= float(facts["test_error"]) <= 1
     assert 0 <= float(facts["top5_error"]) <= float(facts["test_error"])
-    assert {"depth", "params", "macs", "torch version"} <= facts.keys()
+    assert {"depth", "params", "macs", "torch version", "device"} <= facts.keys()
+    assert "errors_by" not in facts, "measured as the exported network computes"
 
 
 @pytest.mark.parametrize("name", ["nobody", ""])
