@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reports import spreadsheet
 from reports.numbers import engineering, percent
-from reports.page import Grid, texts
+from reports.page import Block, Cell, Grid, Mark, Text
 from resnet_space import Architecture
 from search.exploring.run import SearchRun
 from search.fronts.front import Point
@@ -26,7 +27,7 @@ def headings(points: Sequence[Point]) -> list[str]:
     """Return the headings of the table of a front, with its further objectives, such as the latency."""
     more = [OBJECTIVES[name].heading for name in _further(points)]
     errors = [OBJECTIVES["error"].heading, MEASURES["test_error"].heading]
-    return ["network", "depth", "parameters", "MACs", *more, *errors, "n", "P(front)", "confirmed"]
+    return ["network", "depth", "parameters", "MACs", *more, *errors, "n", "P(front)", CONFIRMED]
 
 
 def _further(points: Sequence[Point]) -> list[str]:
@@ -53,16 +54,57 @@ def cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
     ]
 
 
-def table(caption: str, points: Sequence[Point], notes: Sequence[str] = ()) -> Grid:
-    """Return the table of a front, one row per network."""
+NO_RESULT = "no network has a finished trial yet"
+CALLED = "what it is"
+"""The heading of what a network is: the values of its axes, or its arm."""
+CONFIRMED = "confirmed"
+PROVISIONAL = "provisional: can be on the front by chance."
+NARROW = {"validation error, %": "error, %", "test error, %": "test, %"}
+"""Short headings of the columns of a narrow table."""
+
+
+def table(
+    caption: str, points: Sequence[Point], notes: Sequence[str] = (), what: Mapping[str, str] | None = None
+) -> Grid:
+    """Return the table of a front, one row per network. `what` says by key what a network is."""
     shown = headings(points)
-    return Grid(caption, shown, shown[1:-1], texts(cells(points)), notes=notes)
+    numeric = [heading for heading in shown[1:] if heading != CONFIRMED]
+    rows = [
+        [Cell(point.key), Cell((what or {}).get(point.key, "")), *map(Cell, row[1:])]
+        for point, row in zip(points, cells(points), strict=True)
+    ]
+    return Grid(caption, [shown[0], CALLED, *shown[1:]], numeric, rows, notes=notes).without_empty_columns()
 
 
-def printed(caption: str, points: Sequence[Point], notes: Sequence[str], label: str) -> Grid:
+def brief(caption: str, points: Sequence[Point], what: Mapping[str, str] | None = None) -> list[Block]:
+    """Return the table of a front for a terminal of 80 columns, with its notes; without networks a line."""
+    if not points:
+        return [Text([f"{caption}: {NO_RESULT}" if caption else NO_RESULT])]
+    whole = table(caption, points, what=what)
+    errors = [heading for heading in whole.headings if heading in NARROW]
+    seeds = {point.n for point in points}
+    made = whole.without("depth", "parameters", "P(front)", CONFIRMED, *(["n"] if len(seeds) == 1 else []))
+    at = list(made.headings).index(errors[0])
+    rows = [
+        [replace(cell, mark="open") if place == at and not point.confirmed else cell for place, cell in enumerate(row)]
+        for point, row in zip(points, made.rows, strict=True)
+    ]
+    short = [NARROW.get(heading, heading) for heading in made.headings]
+    numeric = [NARROW.get(heading, heading) for heading in made.numeric]
+    legend: dict[Mark, str] = {} if all(point.confirmed for point in points) else {"open": PROVISIONAL}
+    number = "n seeds" if len(seeds) > 1 else f"{(n := next(iter(seeds)))} seed{'s' * (n != 1)}"
+    notes = [
+        f"error: on the validation split, which selects networks; test: estimates it on new data. Means over {number}."
+    ]
+    return [Grid(caption, short, [each for each in numeric if each in short], rows, notes=notes, legend=legend)]
+
+
+def printed(
+    caption: str, points: Sequence[Point], notes: Sequence[str], label: str, what: Mapping[str, str] | None = None
+) -> Grid:
     """Return the table of a front for a paper, one row per network."""
-    rows, shown = [row[:-1] for row in cells(points)], headings(points)[:-1]
-    return Grid(caption, shown, shown[1:], texts(rows), notes=notes, label=label)
+    made = table(caption, points, notes, what).without(CONFIRMED)
+    return replace(made, label=label)
 
 
 def cost(point: Point) -> str:

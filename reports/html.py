@@ -12,12 +12,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.figures import embedding
-from reports.page import Mark, Page, Picture
+from reports.page import DOUBLE, SINGLE, Mark, Page, Picture
 
 STRONG: tuple[Mark, ...] = ("best", "resolved")
 """Marks that are shown in bold."""
 SIGNS: dict[Mark, str] = {"open": "~", "best": "Bold"}
 """How the legend of a table shows a mark."""
+STACKED = 3
+"""On a phone, each row of a table with more columns becomes a block: no number is hidden at the side."""
 
 
 def render(page: Page) -> str:
@@ -48,10 +50,10 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"STRONG": STRONG, "SIGNS": SIGNS}
+    templates.globals |= {"STRONG": STRONG, "SIGNS": SIGNS, "SINGLE": SINGLE, "DOUBLE": DOUBLE, "STACKED": STACKED}
     templates.filters["kind"] = lambda block: type(block).__name__
     templates.filters["sortable"] = _sortable
-    templates.filters["tone"] = embedding.tone
+    templates.filters["key"] = lambda index: Markup(embedding.key(index))
     templates.filters["svg"] = _svg
     return templates
 
@@ -60,8 +62,8 @@ def _part(name: str) -> str:
     return files("reports").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _svg(picture: Picture, prefix: str) -> Markup:
-    return Markup(embedding.svg(picture.figure, picture.alt or picture.caption, prefix))
+def _svg(picture: Picture, prefix: str, width: float) -> Markup:
+    return Markup(embedding.svg(picture.at(width), picture.alt or picture.caption, prefix))
 
 
 def _sortable(value: float | str | None) -> str | None:

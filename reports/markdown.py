@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reports.page import Block, Cell, Facts, Grid, Mark, Page, Picture, Section, Text
+from reports.page import Block, Cell, Facts, Grid, Link, Mark, Page, Picture, Section, Text
 
 STRONG: tuple[Mark, ...] = ("best", "resolved")
 """Marks that are shown in bold."""
@@ -18,10 +18,10 @@ def render(page: Page) -> str:
 
 
 def _paragraphs(page: Page) -> Iterator[str]:
-    yield f"# {escape(page.title)}"
-    if page.question != page.title:
-        yield f"**{escape(page.question)}**"
-    yield from filter(None, (escape(page.answer), escape(page.state)))
+    yield f"# {escape(page.headline)}"
+    if page.title != page.question:
+        yield f"Study: {escape(page.title)}"
+    yield from filter(None, (escape(page.state),))
     if page.warning:
         yield f"**{escape(page.warning)}**"
     for section in page.sections:
@@ -48,7 +48,11 @@ def _block(block: Block) -> Iterator[str]:
         case Text():
             yield from map(escape, block.lines)
         case Facts():
-            yield "\n".join(f"- {escape(term)}: {escape(fact)}" for term, fact in block.rows)
+            yield "\n".join(f"- {escape(term)}: {_fact(fact)}" for term, fact in block.rows)
+
+
+def _fact(fact: str | Link) -> str:
+    return escape(fact) if isinstance(fact, str) else f"[{escape(fact.text)}]({fact.target})"
 
 
 def _table(grid: Grid) -> str:

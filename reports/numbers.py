@@ -58,7 +58,8 @@ def published_mean(row: Published) -> str:
 def engineering(number: float) -> str:
     """Return three significant digits and a unit prefix, such as 1.73M, 255M, 4.11G."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
+        # 999,999 is 1M, and not 1e+03k.
+        if float(f"{number:.3g}") >= size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.3g}"
 

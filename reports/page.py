@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SINGLE, DOUBLE = 3.25, 6.75
+"""Widths of figures in inches: one and two columns of a paper. A page shows the wide form, a phone the narrow one."""
+
 Mark = Literal["", "baseline", "best", "resolved", "open"]
 """The meaning of a cell in addition to its text; each renderer shows it in its own way.
 
@@ -86,14 +89,25 @@ class Picture:
 
     stem: str
     """The name of its files without the suffix."""
-    draw: Callable[[], Figure]
+    draw: Callable[[float], Figure]
+    """From a width in inches to the figure, laid out for this width."""
     caption: str
     alt: str = ""
 
-    @cached_property
+    @property
     def figure(self) -> Figure:
-        """The figure, drawn on first use and cached for all formats."""
-        return self.draw()
+        """The figure over two columns."""
+        return self.at(DOUBLE)
+
+    def at(self, width: float) -> Figure:
+        """Return the figure at this width in inches, drawn on first use and cached for all formats."""
+        if width not in self._drawn:
+            self._drawn[width] = self.draw(width)
+        return self._drawn[width]
+
+    @cached_property
+    def _drawn(self) -> dict[float, Figure]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -104,10 +118,18 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Link:
+    """The text of a link to a file. `target` is a path relative to the folder of the report."""
+
+    text: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """Terms and facts, such as the setting of a run."""
 
-    rows: Sequence[tuple[str, str]]
+    rows: Sequence[tuple[str, str | Link]]
 
 
 Block = Grid | Picture | Text | Facts
@@ -136,6 +158,12 @@ class Page:
     state: str
     warning: str = ""
     sections: Sequence[Section] = ()
+
+    @property
+    def headline(self) -> str:
+        """The question and its answer in one line; the name of the study in place of a missing question."""
+        question = self.question or self.title
+        return " ".join(filter(None, (question if question.endswith(("?", ".", "!")) else f"{question}:", self.answer)))
 
     @property
     def pictures(self) -> list[Picture]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from reports import front as fronts
+from reports import networks
 from reports.page import Block, Text
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
@@ -30,12 +31,14 @@ class Answer:
     hypervolume: float | None = None
     others: int = 0
     """Number of stored trials that do not belong to this run and are not counted."""
+    what: Mapping[str, str] = field(default_factory=dict)
+    """What each network is, by key: the values of its axes, or its arms."""
 
     @property
     def blocks(self) -> list[Block]:
         """The answer as blocks of a page."""
-        table = fronts.table(self.title, self.points, fronts.legend(self.points))
-        return [table, *([] if self.hypervolume is None else [Text([f"hypervolume: {self.hypervolume:.6g}"])])]
+        volume = [] if self.hypervolume is None else [Text([f"hypervolume: {self.hypervolume:.6g}"])]
+        return [*fronts.brief(self.title, self.points, self.what), *volume]
 
 
 def ask(
@@ -85,7 +88,8 @@ def ask(
                 "--knee: the front is empty" if budget is None else "--knee: cannot be used together with --budget"
             )
         points, title = [points[knee(values)]], f"knee of the {title}"
-    return Answer(title, points, store.architectures([point.key for point in points]), volume, others)
+    nets = store.architectures([point.key for point in points])
+    return Answer(title, points, nets, volume, others, networks.of_study(stored, list(nets)))
 
 
 def _checked(option: str, read: Callable[..., T], *given: Any) -> T:

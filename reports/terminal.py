@@ -31,7 +31,7 @@ def parts(blocks: Iterable[Block]) -> Iterator[Table | str]:
             case Text():
                 yield from block.lines
             case Facts():
-                yield from (f"{term}: {fact}" for term, fact in block.rows)
+                yield from (f"{term}: {fact if isinstance(fact, str) else fact.text}" for term, fact in block.rows)
 
 
 def _table(grid: Grid) -> Table:
@@ -47,7 +47,10 @@ def _table(grid: Grid) -> Table:
     )
     for heading in grid.headings:
         made.add_column(
-            heading, justify="right" if heading in grid.numeric else "left", no_wrap=heading in grid.numeric
+            heading,
+            justify="right" if heading in grid.numeric else "left",
+            no_wrap=heading in grid.numeric,
+            overflow="fold",
         )
     letters = grid.lettered
     for row in grid.rows:

@@ -13,6 +13,8 @@ from reports.document import arm_figures, arm_tables, image_figures, image_table
 from reports.document.answer import answer
 from reports.document.arm_notes import brief_notes, by_other_measures, changed
 from reports.document.every_run import Fact, failed_trials, page, setting
+from reports.names import quoted
+from reports.numbers import engineering
 from reports.page import Block, Page, Section, Text
 
 
@@ -37,10 +39,9 @@ def arms(run: AblationRun, _: Sequence[Published]) -> Section:
 
 def differences(run: AblationRun, _: Sequence[Published]) -> Section | None:
     """Return the figures of differences, then planned and exploratory comparisons in separate tables."""
-    pictures = arm_figures.forests(run)
-    if not pictures:
+    if not run.findings:
         return None
-    blocks: list[Block] = [*pictures]
+    blocks: list[Block] = [*arm_figures.forests(run)]
     for caption, planned in (("Planned comparisons", True), ("Exploratory comparisons", False)):
         if found := [each for each in run.findings if each.planned == planned]:
             blocks.append(arm_tables.comparisons(run, caption, found))
@@ -95,7 +96,7 @@ def signal_propagation(run: AblationRun, _: Sequence[Published]) -> Section | No
 
 
 def run_setting(run: AblationRun | RunAcross, _: Sequence[Published]) -> Section:
-    return setting(run, network=_network(run), seeds=_seeds(run), planned=_planned(run))
+    return setting(run, network=[*_network(run), *_match(run)], seeds=_seeds(run), planned=_planned(run))
 
 
 def _network(run: AblationRun | RunAcross) -> list[Fact]:
@@ -103,6 +104,19 @@ def _network(run: AblationRun | RunAcross) -> list[Fact]:
     study = run.study
     base = study.net if isinstance(study.net, str) else "defined in the study"
     return [("network", ", ".join([base, *(f"{path}={value}" for path, value in study.set.items())]))]
+
+
+def _match(run: AblationRun | RunAcross) -> list[Fact]:
+    """Return what arms of equal complexity are matched to, how, and how closely."""
+    match = run.study.match
+    if match is None:
+        return []
+    goal = match.params if match.macs is None else match.macs
+    cost = "MACs" if match.measure == "macs" else "parameters"
+    of_baseline = f"{cost} of {quoted(run.study.control)}"
+    target = f"{engineering(goal)} {cost}" if isinstance(goal, float) else of_baseline
+    how = f"each arm is also rescaled by {match.by} to the {target}, within {100 * match.tolerance:g} %"
+    return [("equal complexity", how)]
 
 
 def _seeds(run: AblationRun | RunAcross) -> str:

@@ -14,6 +14,7 @@ from reports.figures import differences
 from reports.figures import ranks as rank_figures
 from reports.figures.differences import Bar
 from reports.figures.ranks import Ranked
+from reports.names import against, quoted
 from reports.page import Picture
 from search.measures.catalogue import Measure
 
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 
 def forests(run: RunAcross) -> list[Picture]:
     """Return a figure for each measure: differences on each data set and their means; none for a study of one arm."""
-    return [_forest(run, measure) for measure in run.study.planned.measures if _by(run, measure)]
+    measures = run.study.planned.measures
+    return [_forest(run, measure) for measure in measures if any(map(_has_number, _by(run, measure)))]
+
+
+def _has_number(found: FindingAcross) -> bool:
+    """Whether the arm is compared on a data set."""
+    return any(own.difference.delta is not None for own in found.by_set.values())
 
 
 def _by(run: RunAcross, measure: Measure) -> list[FindingAcross]:
@@ -36,8 +43,9 @@ def _forest(run: RunAcross, measure: Measure) -> Picture:
     shown, number = _shown(run, measure), len(_by(run, measure))
     left_out = "" if len(shown) == number else f" {len(shown)} of {number} comparisons are drawn."
     caption = (
-        f"Difference of each arm from {run.study.control} in {measure.words} on each data set, in {unit_of(measure)}, "
-        "with its interval over seeds; then the mean, with its interval over data sets. Filled: resolved; hollow: not "
+        f"Difference of each arm from {quoted(run.study.control)} in {measure.words} on each data set, in "
+        f"{unit_of(measure)}, with its interval over seeds; then the mean, with its interval over data sets. Filled: "
+        "resolved; hollow: not "
         f"resolved.{left_out}"
     )
     stem = "differences-over-data-sets" + ("" if measure == run.study.measure else f"-{stem_of(measure)}")
@@ -51,10 +59,11 @@ def _shown(run: RunAcross, measure: Measure) -> list[FindingAcross]:
     return [each for each in found if each in ranked[:most]]
 
 
-def _draw_forest(run: RunAcross, measure: Measure) -> Figure:
+def _draw_forest(run: RunAcross, measure: Measure, width: float) -> Figure:
     index = indices(next(iter(run.parts.values())))
     return differences.forest(
         [bar for found in _shown(run, measure) for bar in _bars(run, found, index.get(found.arm, 0))],
+        width=width,
         baseline=run.study.control,
         margin=run.study.planned.equivalent_within if measure.split else None,
         measure=measure.words,
@@ -65,7 +74,7 @@ def _draw_forest(run: RunAcross, measure: Measure) -> Figure:
 
 def _bars(run: RunAcross, found: FindingAcross, index: int) -> Iterator[Bar]:
     """Yield a row for each data set, then one for their mean."""
-    name = found.arm if found.versus == run.study.control else f"{found.arm} against {found.versus}"
+    name = found.arm if found.versus == run.study.control else against(found.arm, found.versus)
     for label, own in found.by_set.items():
         note = "" if own.difference.delta is not None else own.verdict
         yield _bar(f"{name}, {label}", index, own.difference, own.resolved, planned=found.planned, note=note)
@@ -85,7 +94,7 @@ def _forest_in_words(run: RunAcross, measure: Measure) -> str:
     parts = []
     for found in _shown(run, measure):
         on_each = ", ".join(f"{label} {number(own.difference)}" for label, own in found.by_set.items())
-        parts.append(f"{found.arm}: {on_each}, mean {number(found.difference)}")
+        parts.append(f"{quoted(found.arm)}: {on_each}, mean {number(found.difference)}")
     return "; ".join(parts)
 
 
@@ -108,21 +117,22 @@ def _drawn_places(found: Ranks) -> list[int]:
     return sorted(range(len(found.arms)), key=found.average.__getitem__)[:MOST_DRAWN]
 
 
-def _draw_ranks(run: RunAcross, found: Ranks) -> Figure:
+def _draw_ranks(run: RunAcross, found: Ranks, width: float) -> Figure:
     index, places = indices(next(iter(run.parts.values()))), _drawn_places(found)
     joined = [[index[found.arms[place]] for place in group if place in places] for group in found.groups]
     return rank_figures.critical_difference(
         [Ranked(found.arms[place], index[found.arms[place]], found.average[place]) for place in places],
         most=len(found.arms),
-        width=found.critical_difference,
+        distance=found.critical_difference,
+        width=width,
         groups=[group for group in joined if len(group) > 1],
     )
 
 
 def _ranks_in_words(found: Ranks) -> str:
     """Return a text alternative of the diagram: the average ranks, then the groups that bars join."""
-    places = _drawn_places(found)
-    ranked = ", ".join(f"{found.arms[place]} {found.average[place]:.2f}" for place in places)
-    groups = "; ".join(" and ".join(found.arms[place] for place in group if place in places) for group in found.groups)
+    places, names = _drawn_places(found), [quoted(arm) for arm in found.arms]
+    ranked = ", ".join(f"{names[place]} {found.average[place]:.2f}" for place in places)
+    groups = "; ".join(" and ".join(names[place] for place in group if place in places) for group in found.groups)
     apart = f"Cannot be distinguished: {groups}." if groups else "All can be distinguished."
     return f"Average ranks: {ranked}. {apart}"

@@ -9,6 +9,7 @@ from ablations.effects import MIN_PAIRS
 from reports.document.answer import EXPLORATORY, ONE_ARM, WAITING, by_measure, groups
 from reports.document.arm_notes import levels
 from reports.document.provenance import provenance
+from reports.names import quoted
 from reports.numbers import p_value
 
 MAX_NAMED = 4
@@ -33,7 +34,7 @@ def answer(run: RunAcross) -> str:
 
 def _ranked(ranks: Ranks) -> str:
     first = min(ranks.average)
-    named = [arm for arm, rank in zip(ranks.arms, ranks.average, strict=True) if rank == first]
+    named = [quoted(arm) for arm, rank in zip(ranks.arms, ranks.average, strict=True) if rank == first]
     verdict = "differ" if ranks.resolved else "are not shown to differ"
     best = f"; the best average rank is {first:.2f} ({', '.join(named)})" if ranks.resolved else ""
     return f"By their ranks, the {len(ranks.arms)} arms {verdict} (Friedman, p = {p_value(ranks.p)}){best}."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ablations.across.findings import FindingAcross
 from ablations.findings import POINTS, Finding
 from ablations.run import AblationRun
+from reports.names import quoted
 
 Compared = Finding | FindingAcross
 ONE_ARM = "The study has only one arm, so there is no comparison."
@@ -46,16 +47,16 @@ def _alternatives(run: AblationRun, compared: Sequence[Finding]) -> str:
     An arm is called best only if it is better than each of the others. Nothing is said about arms that are neither
     shown to be different nor shown to be equivalent, except that they cannot be distinguished.
     """
-    versus, total = compared[0].versus, len(compared)
+    versus, total = quoted(compared[0].versus), len(compared)
     by_group: dict[str, list[Finding]] = {}
     for found in compared:
-        by_group.setdefault(_group(found), []).append(found)
+        by_group.setdefault(word(found), []).append(found)
     better, worse = by_group.pop("better", []), by_group.pop("worse", [])
     other = versus if total == 1 else "it"
     rest = [f"{_names(group)} {_says(which, group, other)}" for which, group in by_group.items()]
     if len(worse) == total:
         if total == 1:
-            return f"{worse[0].arm} is worse than {versus}{_by(worse)}."
+            return f"{quoted(worse[0].arm)} is worse than {versus}{_by(worse)}."
         return f"{versus} is best: all {total} alternatives are worse{_by(worse)}."
     if worse:
         rest.insert(0, f"{len(worse)} of {total} {'is' if len(worse) == 1 else 'are'} worse{_by(worse)}")
@@ -102,9 +103,9 @@ def groups(compared: Sequence[Compared], *, planned: bool) -> str:
     several_others = len({found.versus for found in compared}) > 1
     # Resolved comparisons first.
     for found in sorted(compared, key=lambda found: not found.resolved):
-        against = f" against {found.versus}" * several_others
+        against = f" against {quoted(found.versus)}" * several_others
         by = f" in {found.measure.words}" * several_measures
-        named.setdefault(_group(found), []).append(f"{found.arm}{against}{_size(found)}{by}")
+        named.setdefault(word(found), []).append(f"{quoted(found.arm)}{against}{_size(found)}{by}")
     parts = [f"{len(names)} {group} ({_listed(names)})" for group, names in named.items()]
     what = f"{'planned ' * planned}comparison{'s' * (len(compared) != 1)}"
     return f"Of {len(compared)} {what}{_against(compared)}: {', '.join(parts)}."
@@ -112,10 +113,11 @@ def groups(compared: Sequence[Compared], *, planned: bool) -> str:
 
 def _against(compared: Sequence[Compared]) -> str:
     versus = {found.versus for found in compared}
-    return f" with {versus.pop()}" if len(versus) == 1 else ""
+    return f" with {quoted(versus.pop())}" if len(versus) == 1 else ""
 
 
-def _group(found: Compared) -> str:
+def word(found: Compared) -> str:
+    """Return the result of a comparison in a word or two, such as `worse` or `not resolved`."""
     if found.difference.delta is None:
         return "no results"
     if found.both_fail:
@@ -134,7 +136,7 @@ def _size(found: Compared) -> str:
 
 
 def _names(group: Sequence[Finding]) -> str:
-    names = [found.arm for found in group]
+    names = [quoted(found.arm) for found in group]
     return _listed(names) if len(names) != 2 else " and ".join(names)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from operator import mul
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +19,9 @@ from reports.figures import complexity, differences, lines, published_results
 from reports.figures.complexity import Place
 from reports.figures.differences import Bar
 from reports.figures.lines import Curve, Trace
+from reports.figures.palette import PALETTE
 from reports.figures.published_results import Known
+from reports.names import against, quoted
 from reports.page import Picture
 from search.fronts.dominance import nondominated
 from search.measures.catalogue import MEASURES, Measure
@@ -26,29 +30,44 @@ from search.trials.events import Probe
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_DRAWN = 30
-"""The most arms in one figure; readers cannot distinguish more."""
+MOST_DRAWN = len(PALETTE)
+"""The most arms in one figure: each has a colour of its own."""
+DIFFERENT = 1.25
+"""Costs of arms are compared with their errors if the greatest is at least this many times the least."""
+MOST_TIMES = 4
+"""The most times of the training in the figure of signals."""
 
 SIGNALS = {
     "gradient": "gradient norm at the unit's input",
-    "product": "product of shortcut gains up to the unit",
+    "product": "product of shortcut gains",
     "variance": "variance of the unit's output",
     "dead": "dead ReLUs, %",
 }
 
 
 def forests(run: AblationRun) -> list[Picture]:
-    """Return a figure of all differences for each measure, planned comparisons first; none for a study of one arm."""
-    return [_forest(run, measure) for measure in run.study.planned.measures if _by(run, measure)]
+    """Return a figure of all differences for each measure, by size; none before two arms have results."""
+    measures = run.study.planned.measures
+    return [_forest(run, measure) for measure in measures if any(map(has_number, _by(run, measure)))]
+
+
+def has_number(found: Finding) -> bool:
+    return found.difference.delta is not None
+
+
+def by_size(found: Iterable[Finding]) -> list[Finding]:
+    """Return comparisons from the arm with the lowest values to the one with the highest; last those without."""
+    return sorted(found, key=lambda each: math.inf if each.difference.delta is None else each.difference.delta)
 
 
 def _by(run: AblationRun, measure: Measure) -> list[Finding]:
-    return [found for found in run.findings if found.measure == measure]
+    index = drawn(run)
+    return by_size(found for found in run.findings if found.measure == measure and found.arm in index)
 
 
 def _forest(run: AblationRun, measure: Measure) -> Picture:
     caption = (
-        f"Difference of each arm from {run.study.control} in {measure.words}, in {unit_of(measure)}, with its "
+        f"Difference of each arm from {quoted(run.study.control)} in {measure.words}, in {unit_of(measure)}, with its "
         "interval. Filled: resolved; hollow: not resolved."
         + (" Thin: the interval over seeds and images, on images like the test images." if _thin(run, measure) else "")
         + _drawn_arms_note(run)
@@ -67,11 +86,11 @@ def stem_of(measure: Measure) -> str:
     return measure.name.replace("_", "-").replace(".", "-")
 
 
-def _draw_forest(run: AblationRun, measure: Measure) -> Figure:
+def _draw_forest(run: AblationRun, measure: Measure, width: float) -> Figure:
     index = drawn(run)
     bars = [
         Bar(
-            arm=found.arm if found.versus == run.study.control else f"{found.arm} against {found.versus}",
+            arm=found.arm if found.versus == run.study.control else against(found.arm, found.versus),
             index=index[found.arm],
             delta=found.difference.delta,
             low=found.difference.low,
@@ -83,11 +102,12 @@ def _draw_forest(run: AblationRun, measure: Measure) -> Figure:
             high_images=both.high_images if both else None,
         )
         for found in _by(run, measure)
-        if found.arm in index
     ]
     return differences.forest(
         bars,
+        width=width,
         baseline=run.study.control,
+        level=_level(run, measure),
         margin=run.study.planned.equivalent_within if measure.split else None,
         measure=measure.words,
         unit=unit_of(measure),
@@ -95,11 +115,18 @@ def _draw_forest(run: AblationRun, measure: Measure) -> Figure:
     )
 
 
+def _level(run: AblationRun, measure: Measure) -> float | None:
+    """Return the baseline's mean of a measure that is a fraction, if all differences are from the baseline."""
+    (control,) = (arm for arm in run.summaries if arm.arm == run.study.control)
+    values = control.values(measure)
+    if not measure.percent or not values or any(found.versus != run.study.control for found in _by(run, measure)):
+        return None
+    return fmean(values)
+
+
 def _forest_in_words(run: AblationRun, measure: Measure) -> str:
     """Return a text alternative of the figure of differences."""
-    index = drawn(run)
-    rows = [f"{found.arm}: {_span(found)}{_images(run, found)}" for found in _by(run, measure) if found.arm in index]
-    return "; ".join(rows) or "no comparison"
+    return "; ".join(f"{quoted(found.arm)}: {_span(found)}{_images(run, found)}" for found in _by(run, measure))
 
 
 def _thin(run: AblationRun, measure: Measure) -> bool:
@@ -140,13 +167,15 @@ def curves(run: AblationRun) -> list[Picture]:
     columns = dict.fromkeys(["validation_error", *(each.curve for each in run.study.shown_measures if each.curve)])
     pictures = []
     for column in columns:
+        if not run.curves[column].notna().any():
+            continue
         stem = "curves" if column == "validation_error" else f"curves-{stem_of(CURVES[column])}"
         caption = f"{CURVES[column].words.capitalize()} by epoch: mean over seeds, with a band from minimum to maximum."
         pictures.append(Picture(stem, partial(_draw_curves, run, column), caption + _drawn_arms_note(run)))
     return pictures
 
 
-def _draw_curves(run: AblationRun, column: str) -> Figure:
+def _draw_curves(run: AblationRun, column: str, width: float) -> Figure:
     trained = {record.key: record.architecture for record in run.records}
     frame = run.curves.assign(net=run.curves["key"].map(trained)).dropna(subset="net")
     stages = frame.groupby(["net", "epoch"])[column].agg(["mean", "min", "max"])
@@ -157,15 +186,16 @@ def _draw_curves(run: AblationRun, column: str) -> Figure:
             by_epoch = stages.loc[key]
             columns = [by_epoch[name].tolist() for name in ("mean", "min", "max")]
             found.append(Curve(arm, index, [int(epoch) for epoch in by_epoch.index], *columns))
-    return lines.curves(found, measure=CURVES[column].heading)
+    return lines.curves(found, measure=CURVES[column].heading, width=width)
 
 
 def error_against_macs(run: AblationRun, published: Sequence[Published] = ()) -> Picture | None:
     """Return the figure of test errors against MACs, with published results in the background.
 
-    None before the first finished trial.
+    None before the first finished trial, and if the arms cost almost the same: their MACs are in the table of arms.
     """
-    if not any(arm.n for arm in run.summaries):
+    costs = [macs for macs, _ in _measured(run)]
+    if not costs or not (published or max(costs) >= DIFFERENT * min(costs)):
         return None
     caption = (
         "Test error against MACs. Bars: standard deviation over seeds; step line: the Pareto front."
@@ -181,7 +211,7 @@ def _measured(run: AblationRun) -> list[tuple[float, float]]:
     return [(arm.macs, arm.mean) for arm in run.summaries if arm.mean is not None and arm.arm in index]
 
 
-def _draw_complexity(run: AblationRun, published: Sequence[Known]) -> Figure:
+def _draw_complexity(run: AblationRun, published: Sequence[Known], width: float) -> Figure:
     index = drawn(run)
     arms = [arm for arm in run.summaries if arm.mean is not None and arm.arm in index]
     values = np.array([(arm.mean, arm.macs) for arm in arms], dtype=float).reshape(-1, 2)
@@ -193,34 +223,64 @@ def _draw_complexity(run: AblationRun, published: Sequence[Known]) -> Figure:
             if arm.mean is not None
         ],
         published=published,
+        width=width,
     )
 
 
 def propagation(run: AblationRun) -> list[Picture]:
-    """Return one figure of signals by unit for each epoch after which they were measured."""
-    pictures = []
-    for epoch in sorted({probe.epoch for probe in run.probes}):
-        when = "at initialisation" if epoch == 0 else f"after epoch {epoch}"
-        caption = (
-            f"Signal propagation {when}, from the first residual unit to the last: gradient norm at the unit's input, "
-            "product of shortcut gains up to the unit, variance of the unit's output, and percentage of dead ReLUs."
-        )
-        pictures.append(Picture(f"propagation-{epoch}", partial(_draw_propagation, run, epoch), caption))
-    return pictures
+    """Return the figure of signals by unit, at the times of the training at which they were measured."""
+    if not any(math.isfinite(value) for found in _signals(run).values() for value in _numbers(found)):
+        return []
+    epochs = sorted({probe.epoch for probe in run.probes})
+    times = [*map(_when, _times(run))]
+    left_out = "" if len(times) == len(epochs) else f" {len(times)} of {len(epochs)} times are drawn."
+    when = " and ".join(times) if len(times) < 3 else ", ".join(times)
+    caption = (
+        f"Signal propagation {when}, from the first residual unit "
+        "to the last: gradient norm at the unit's input, product of shortcut gains up to the unit, variance of the "
+        f"unit's output, and percentage of dead ReLUs.{left_out}"
+    )
+    return [Picture("propagation", partial(_draw_propagation, run), caption + _drawn_arms_note(run))]
 
 
-def _draw_propagation(run: AblationRun, epoch: int) -> Figure:
-    """Draw each arm's mean over seeds: the geometric mean for signals that span several orders of magnitude."""
-    by_net: dict[str, list[Probe]] = {}
+def _when(epoch: int) -> str:
+    return "at initialisation" if epoch == 0 else f"after epoch {epoch}"
+
+
+def _times(run: AblationRun) -> list[int]:
+    """Return the epochs that are drawn: the first, the last, and some between them."""
+    epochs = sorted({probe.epoch for probe in run.probes})
+    if len(epochs) <= MOST_TIMES:
+        return epochs
+    return [epochs[round(step * (len(epochs) - 1) / (MOST_TIMES - 1))] for step in range(MOST_TIMES)]
+
+
+Signals = dict[str, dict[str, list[Trace]]]
+"""Traces by signal and time, both in words."""
+
+
+def _signals(run: AblationRun) -> Signals:
+    """Return each arm's mean over seeds: the geometric mean for signals that span several orders of magnitude."""
     nets = {record.key: record.architecture for record in run.records}
-    for probe in run.probes:
-        if probe.epoch == epoch and probe.key in nets:
-            by_net.setdefault(nets[probe.key], []).append(probe)
-    panels: dict[str, list[Trace]] = {heading: [] for heading in SIGNALS.values()}
-    for arm, index in drawn(run).items():
-        for name, values in signals(by_net.get(run.nets[arm].key, [])).items():
-            panels[SIGNALS[name]].append(Trace(arm, index, list(range(1, len(values) + 1)), values))
-    return lines.propagation(panels)
+    panels: Signals = {heading: {} for heading in SIGNALS.values()}
+    for epoch in _times(run):
+        by_net: dict[str, list[Probe]] = {}
+        for probe in run.probes:
+            if probe.epoch == epoch and probe.key in nets:
+                by_net.setdefault(nets[probe.key], []).append(probe)
+        for arm, index in drawn(run).items():
+            for name, values in signals(by_net.get(run.nets[arm].key, [])).items():
+                trace = Trace(arm, index, list(range(1, len(values) + 1)), values)
+                panels[SIGNALS[name]].setdefault(_when(epoch), []).append(trace)
+    return panels
+
+
+def _numbers(by_time: Mapping[str, Sequence[Trace]]) -> Iterator[float]:
+    yield from (value for traces in by_time.values() for trace in traces for value in trace.value)
+
+
+def _draw_propagation(run: AblationRun, width: float) -> Figure:
+    return lines.propagation(_signals(run), width=width)
 
 
 def signals(probes: list[Probe]) -> Mapping[str, list[float]]:
@@ -247,21 +307,23 @@ def signals(probes: list[Probe]) -> Mapping[str, list[float]]:
 
 
 def indices(run: AblationRun) -> dict[str, int]:
-    """Return each arm's index in the table of arms, which links figures to table rows."""
-    return {arm.arm: place for place, arm in enumerate(run.summaries)}
+    """Return each arm's index, which links figures to rows of tables: first those of `drawn`, in table order."""
+    shown = drawn(run)
+    others = (arm.arm for arm in run.summaries if arm.arm not in shown)
+    return shown | {arm: place for place, arm in enumerate(others, len(shown))}
 
 
 def drawn(run: AblationRun) -> dict[str, int]:
-    """Return the arms that figures show, with their indices in the table of arms.
+    """Return the arms that figures show, with their indices, in the order of the table of arms.
 
     If there are more than `MOST_DRAWN`: the baseline, then arms of planned comparisons, then those that differ most.
     """
-    places = indices(run)
-    if len(places) <= MOST_DRAWN:
-        return places
-    ranked = sorted(run.findings, key=lambda found: (not found.planned, -abs(found.difference.delta or 0.0)))
-    chosen = dict.fromkeys([run.study.control, *(found.arm for found in ranked)])
-    return {arm: places[arm] for arm in sorted(list(chosen)[:MOST_DRAWN], key=places.__getitem__)}
+    names = [arm.arm for arm in run.summaries]
+    if len(names) > MOST_DRAWN:
+        ranked = sorted(run.findings, key=lambda found: (not found.planned, -abs(found.difference.delta or 0.0)))
+        chosen = list(dict.fromkeys([run.study.control, *(found.arm for found in ranked)]))[:MOST_DRAWN]
+        names = sorted(chosen, key=names.index)
+    return {arm: place for place, arm in enumerate(names)}
 
 
 def _drawn_arms_note(run: AblationRun) -> str:

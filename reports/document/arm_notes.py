@@ -11,6 +11,7 @@ from ablations.rates import rate, rates_differ
 from ablations.run import AblationRun
 from ablations.summary import ArmSummary
 from reports.document.provenance import provenance
+from reports.names import against, quoted
 from reports.numbers import p_value
 
 COSTS = "MACs: fused multiply-adds for one image, as fvcore counts them; additions, gates and ReLUs are not counted."
@@ -42,7 +43,9 @@ def footnotes(run: AblationRun) -> list[str]:
 def brief_notes(run: AblationRun) -> list[str]:
     """Return the most important of the footnotes for the terminal, at most `MAX_BRIEF_NOTES`."""
     failing = [
-        f"{arm.arm} {arm.failures} of {arm.outcomes}" for arm in run.summaries if 0 < arm.failures < arm.outcomes
+        f"{quoted(arm.arm)} {arm.failures} of {arm.outcomes}"
+        for arm in run.summaries
+        if 0 < arm.failures < arm.outcomes
     ]
     lines = [
         *provenance(run),
@@ -69,7 +72,7 @@ def trained_note(run: AblationRun) -> str:
 def by_other_measures(run: AblationRun) -> list[str]:
     """Return the results of planned comparisons by another measure than the study's, which the table of arms lacks."""
     return [
-        f"{found.arm} against {found.versus}, {found.measure.words}: {found.verdict}."
+        f"{against(found.arm, found.versus)}, {found.measure.words}: {found.verdict}."
         for found in run.findings
         if found.planned and found.measure != run.study.measure
     ]
@@ -121,7 +124,7 @@ def missing(run: AblationRun) -> list[str]:
     number = sum(arm.lost for arm in lost.values())
     return [
         f"{number} trial{'s' * (number != 1)} failed by a fault of the machine or the program, not of the arm, and "
-        f"{'is' if number == 1 else 'are'} missing data: {', '.join(arm.arm for arm in lost.values())} "
+        f"{'is' if number == 1 else 'are'} missing data: {', '.join(quoted(arm.arm) for arm in lost.values())} "
         "(`run --retry-failed` repeats them)."
     ]
 
@@ -151,20 +154,20 @@ def paper_notes(run: AblationRun) -> list[str]:
 
 def _compared_with(run: AblationRun) -> str:
     others = any(found.planned and found.versus != run.study.control for found in run.findings)
-    return run.study.control + (", or of the arm named in the planned comparison" if others else "")
+    return quoted(run.study.control) + (", or of the arm named in the planned comparison" if others else "")
 
 
 def failure_rate(run: AblationRun, arm: ArmSummary) -> str:
     """Return an arm's share of trials that diverged or failed to train, with its exact interval, and the baseline's."""
     low, high = rate(arm.failures, arm.outcomes)
     (control,) = (other for other in run.summaries if other.arm == run.study.control)
-    against = ""
+    baseline = ""
     if control.key != arm.key and control.outcomes:
         differ = p_value(rates_differ(arm.failures, arm.outcomes, control.failures, control.outcomes))
-        against = f"; baseline: {control.failures} of {control.outcomes}, p = {differ}"
+        baseline = f"; baseline: {control.failures} of {control.outcomes}, p = {differ}"
     return (
-        f"{arm.arm}: {arm.failures} of {arm.outcomes} trials diverged or failed to train, "
-        f"{arm.failures / arm.outcomes:.0%} (95 % interval {low:.0%} to {high:.0%}, exact){against}."
+        f"{quoted(arm.arm)}: {arm.failures} of {arm.outcomes} trials diverged or failed to train, "
+        f"{arm.failures / arm.outcomes:.0%} (95 % interval {low:.0%} to {high:.0%}, exact){baseline}."
     )
 
 

@@ -11,7 +11,8 @@ from ablations.published import Published
 from ablations.run import AblationRun
 from ablations.study import MATCHED_SUFFIX
 from ablations.summary import ArmSummary
-from reports.document.arm_figures import indices
+from reports.document.answer import word
+from reports.document.arm_figures import by_size, indices
 from reports.document.arm_notes import footnotes, paper_notes
 from reports.numbers import engineering, p_value, percent, published, published_number
 from reports.page import Cell, Grid, Mark, texts
@@ -19,7 +20,7 @@ from search.measures.catalogue import Measure
 
 ShowPublished = Callable[[Published | None], str]
 
-ERROR, MEDIAN, PUBLISHED = "test error, %", "median, %", "published, %"
+ERROR, MEDIAN, VERDICT, PUBLISHED = "test error, %", "median, %", "verdict", "published, %"
 
 COMPARED = (
     "arm",
@@ -47,15 +48,16 @@ def headings(run: AblationRun, measures: Sequence[Measure]) -> list[str]:
     """
     return [
         "arm",
-        "parameters",
-        "MACs",
         ERROR,
         *([MEDIAN] if run.compared_with_medians else []),
         *(measure.heading for measure in measures),
         "n",
         difference_heading(run.study.measure),
+        VERDICT,
         "outcome",
         PUBLISHED,
+        "parameters",
+        "MACs",
     ]
 
 
@@ -79,6 +81,7 @@ def brief(run: AblationRun, caption: str) -> list[Grid]:
     # The median of two seeds is their mean. With medians there is no room for an outcome that the errors show.
     left_out = [
         "parameters",
+        VERDICT,
         *(["n"] if len(numbers) == 1 else []),
         *([MEDIAN] if max(numbers, default=0) < 3 else ["outcome"] if plain else []),
     ]
@@ -105,7 +108,7 @@ def _arms(
     rows = [
         [cells[heading] for heading in shown] for cells in (_arm(run, arm, show_published) for arm in run.summaries)
     ]
-    numeric = [heading for heading in shown if heading not in ("arm", "outcome")]
+    numeric = [heading for heading in shown if heading not in ("arm", VERDICT, "outcome")]
     made = Grid(caption, shown, numeric, rows, list(indices(run).values()), notes, _legend(run))
     return made.without_empty_columns()
 
@@ -138,6 +141,7 @@ def _arm(run: AblationRun, arm: ArmSummary, show_published: ShowPublished = publ
             found.difference.delta if found else None,
             mark=marked(difference, arm.arm, found.versus) if found else "",
         ),
+        VERDICT: Cell(word(found), word(found), mark="resolved" if found.resolved else "") if found else Cell(""),
         "outcome": Cell(arm.outcome, arm.outcome),
         PUBLISHED: Cell(show_published(arm.published), arm.published.error if arm.published else None),
     }
@@ -169,7 +173,7 @@ def _legend(run: AblationRun) -> dict[Mark, str]:
 
 def printed(run: AblationRun, caption: str) -> Grid:
     """Return the table of arms for a paper, one row per arm; diverged and failed trials are notes, not a column."""
-    shown = [heading for heading in headings(run, run.study.shown_measures[1:]) if heading != "outcome"]
+    shown = [heading for heading in headings(run, run.study.shown_measures[1:]) if heading not in (VERDICT, "outcome")]
     if not any(arm.published for arm in run.summaries):
         shown.remove(PUBLISHED)
     rows = []
@@ -190,11 +194,17 @@ def points(found: Finding | None) -> str:
 
 
 def comparisons(run: AblationRun, caption: str, found: Sequence[Finding]) -> Grid:
-    """Return a table with one row per comparison. Measures are named if they are not all the test error."""
+    """Return a table with one row per comparison, by size. Measures are named if they are not all the test error.
+
+    Differences that the table of arms has are left out.
+    """
+    found = by_size(found)
     index, measures = indices(run), {each.measure for each in found}
     units = {measure.difference_unit for measure in measures}
     named, with_unit = {measure.name for measure in measures} != {"test_error"}, len(units) > 1
-    rows = [_compared(each, named=named, with_unit=with_unit) for each in found]
+    rows = [
+        _compared(each, named=named, with_unit=with_unit, repeated=run.finding_of(each.arm) is each) for each in found
+    ]
     shown = [
         f"difference, {next(iter(units))}" if heading == "difference" and len(units) == 1 else heading
         for heading in COMPARED
@@ -203,15 +213,15 @@ def comparisons(run: AblationRun, caption: str, found: Sequence[Finding]) -> Gri
     return made.without_empty_columns()
 
 
-def _compared(found: Finding, *, named: bool, with_unit: bool) -> list[Cell]:
+def _compared(found: Finding, *, named: bool, with_unit: bool, repeated: bool) -> list[Cell]:
     seen, measure = found.difference, found.measure
     unit = f" {measure.difference_unit}" * (with_unit and seen.delta is not None)
     return [
         Cell(found.arm, found.arm),
         Cell(found.versus, found.versus),
         Cell(measure.words * named, measure.words),
-        Cell(found.verdict, found.verdict, mark="resolved" if found.resolved else ""),
-        Cell(f"{points(found)}{unit}", seen.delta),
+        Cell(_without_size(found) if repeated else found.verdict, found.verdict, "resolved" if found.resolved else ""),
+        Cell("" if repeated else f"{points(found)}{unit}", seen.delta),
         Cell(measure.span(seen.boot_low, seen.boot_high), seen.boot_low),
         Cell("" if seen.size is None else f"{seen.size:+z.2f}", seen.size),
         Cell("" if found.p_better is None else f"{found.p_better:.2f}", found.p_better),
@@ -219,6 +229,12 @@ def _compared(found: Finding, *, named: bool, with_unit: bool) -> list[Cell]:
         Cell(p_value(found.p), found.p, note=seen.why_no_p if found.p is None else ""),
         Cell(p_value(found.p_adjusted), found.p_adjusted),
     ]
+
+
+def _without_size(found: Finding) -> str:
+    """Return the verdict without the size of the difference, which the table of arms has."""
+    delta = found.difference.delta
+    return found.verdict if delta is None else found.verdict.replace(f" by {found.measure.size(delta)}", "", 1)
 
 
 def both_ways(run: AblationRun) -> Grid | None:

@@ -9,6 +9,7 @@ from ablations.findings import POINTS
 from ablations.two_runs import MACS_TOLERANCE, TwoRuns
 from reports.figures import distributions
 from reports.figures.distributions import Distribution
+from reports.names import quoted
 from reports.numbers import engineering, interval, p_value, percent, span
 from reports.page import Grid, Page, Picture, Section, texts
 from search.store.membership import foreign_note
@@ -36,11 +37,11 @@ def document(both: TwoRuns) -> Page:
     """Return the page that compares the second run with the first. To add a section, list it in `sections`."""
     sections = (networks_in_common, changed_fields, errors_at_equal_complexity)
     return Page(
-        title=f"{both.second.name} compared with {both.first.name}",
-        question=f"Does {both.second.name} have lower errors than {both.first.name}?",
+        title=f"{quoted(both.second.name)} compared with {quoted(both.first.name)}",
+        question=f"Does {quoted(both.second.name)} have lower errors than {quoted(both.first.name)}?",
         answer=answer(both),
         state=" ".join(
-            [f"{len(both.first.trials)} and {len(both.second.trials)} complete trials.", *_trials_foreign_note(both)]
+            [f"{len(both.first.trials)} and {len(both.second.trials)} complete trials.", *trials_foreign_note(both)]
         ),
         sections=[made for section in sections if (made := section(both))],
     )
@@ -48,19 +49,20 @@ def document(both: TwoRuns) -> Page:
 
 def answer(both: TwoRuns) -> str:
     """Return the result of the comparison in two sentences."""
-    return f"{_of_networks_in_common(both)} {_at_equal_complexity(both)}"
+    return f"{of_networks_in_common(both)} {_at_equal_complexity(both)}"
 
 
-def _of_networks_in_common(both: TwoRuns) -> str:
+def of_networks_in_common(both: TwoRuns) -> str:
+    """Return the mean difference over the networks that both runs have, with its interval."""
     seen = both.overall
     if not both.common or seen.delta is None:
-        return "The runs have no network in common."
+        return f"{quoted(both.second.name)} and {quoted(both.first.name)} have no network in common."
     span = ""
     if seen.low is not None and seen.high is not None:
         span = f" (95 % interval {POINTS * seen.low:+z.2f} to {POINTS * seen.high:+z.2f})"
     return (
-        f"Over the {len(both.common)} networks in both runs, {both.second.name} differs from "
-        f"{both.first.name} by {POINTS * seen.delta:+z.2f} points{span}."
+        f"Over the {len(both.common)} networks in both runs, {quoted(both.second.name)} differs from "
+        f"{quoted(both.first.name)} by {POINTS * seen.delta:+z.2f} points{span}."
     )
 
 
@@ -75,7 +77,7 @@ def _at_equal_complexity(both: TwoRuns) -> str:
     )
 
 
-def _trials_foreign_note(both: TwoRuns) -> list[str]:
+def trials_foreign_note(both: TwoRuns) -> list[str]:
     """Return one line per run with stored trials that are not counted."""
     lines = [(side.name, foreign_note(side.others)) for side in (both.first, both.second)]
     return [f"{name}: {line}." for name, line in lines if line]
@@ -102,7 +104,9 @@ def changed_fields(both: TwoRuns) -> Section | None:
     return Section("Differences between the studies", [Grid("Fields", CHANGED, (), texts(rows))]) if rows else None
 
 
-def errors_at_equal_complexity(both: TwoRuns) -> Section:
+def errors_at_equal_complexity(both: TwoRuns) -> Section | None:
+    if not both.at_equal_complexity.first:
+        return None
     caption = (
         "Cumulative distribution of test errors at equal complexity: the share of networks with at most this error, "
         "with 95 % bands (Dvoretzky, Kiefer and Wolfowitz)."
@@ -112,7 +116,8 @@ def errors_at_equal_complexity(both: TwoRuns) -> Section:
     return Section("Errors at equal complexity", [picture])
 
 
-def _draw_distributions(both: TwoRuns) -> Figure:
+def _draw_distributions(both: TwoRuns, width: float) -> Figure:
     same = both.at_equal_complexity
     sides = ((both.first.name, same.first), (both.second.name, same.second))
-    return distributions.distributions([Distribution(name, at, errors) for at, (name, errors) in enumerate(sides)])
+    found = [Distribution(name, at, errors) for at, (name, errors) in enumerate(sides)]
+    return distributions.distributions(found, width=width)

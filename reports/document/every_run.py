@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations.published import Published
-from reports.page import Block, Cell, Facts, Grid, Page, Section, Text
+from reports.document.recipe import in_words
+from reports.page import Block, Cell, Facts, Grid, Link, Page, Section, Text
 from reports.runs import Run
 from search.running.progress import format_duration
 from search.trials.events import FINISHED
 
-Fact = tuple[str, str]
+Fact = tuple[str, str | Link]
 """A term and its value, such as ("seeds", "0 to 2")."""
+STUDY = Link("study.yaml", "../study.yaml")
+"""The file of the study in the run's folder, of which the report's folder is a part."""
 
 
 def state(run: Run) -> str:
@@ -59,11 +62,11 @@ def failed_trials(run: Run, _: Sequence[Published] = ()) -> Section | None:
 def setting(run: Run, *, network: Sequence[Fact] = (), seeds: str, planned: Sequence[Fact] = ()) -> Section:
     """Return what is needed to repeat the run. The arguments are the facts that depend on the kind of study."""
     study, sessions = run.study, run.folder.read_manifest().get("sessions", [])
-    recipe = study.recipe.model_dump(mode="json", exclude_defaults=True)
     facts = [
+        ("study", STUDY),
         *network,
         *_data(run),
-        ("recipe", ", ".join(f"{name}: {value}" for name, value in recipe.items())),
+        ("recipe", "; ".join(f"{name}: {value}" for name, value in in_words(study.recipe))),
         ("seeds", seeds),
         *planned,
         ("training", _training(run)),
@@ -76,7 +79,7 @@ def setting(run: Run, *, network: Sequence[Fact] = (), seeds: str, planned: Sequ
 
 def _data(run: Run) -> list[Fact]:
     """Return one fact for each data set: its name, its splits, and its fingerprint if there are several."""
-    facts = []
+    facts: list[Fact] = []
     for place, (label, on_one) in enumerate(run.study.on_each.items()):
         data, prints = on_one.dataset, run.folder.at(place).fingerprints
         more = f", fingerprint {prints[0] if prints else 'not stored'}" if run.study.several else ""

@@ -14,6 +14,7 @@ from reports.document.image_tables import MOST_ARMS, class_names, most_different
 from reports.figures import confusion, strip
 from reports.figures.confusion import Matrix
 from reports.figures.strip import Shown, as_pictures
+from reports.names import quoted
 from reports.page import Picture, Text
 from search.data import load_if_ready
 
@@ -43,8 +44,12 @@ def confusions(run: AblationRun) -> Picture | None:
         "Confusions: of the images of each true class, the fraction predicted as each other class, mean over seeds. "
         "Stronger colours are larger fractions, on one scale for all arms; each heading has the largest one of its arm."
     )
-    alt = "; ".join(f"{each.arm}: {_largest(each, names)}" for each in found)
-    return Picture("confusions", partial(confusion.confusion, found, names), caption, f"Confusion matrices. {alt}")
+    alt = "; ".join(f"{quoted(each.arm)}: {_largest(each, names)}" for each in found)
+    return Picture("confusions", partial(_draw_confusions, found, names), caption, f"Confusion matrices. {alt}")
+
+
+def _draw_confusions(found: list[Matrix], names: list[str], width: float) -> Figure:
+    return confusion.confusion(found, names, width=width)
 
 
 def _largest(found: Matrix, names: list[str]) -> str:
@@ -73,6 +78,6 @@ def pictures(run: AblationRun) -> Picture | Text | None:
     return Picture("images", partial(_draw, images, chosen, titles), CAPTION.format(size=size), alt)
 
 
-def _draw(images: Images, chosen: list[int], titles: list[str]) -> Figure:
+def _draw(images: Images, chosen: list[int], titles: list[str], width: float) -> Figure:
     shown = as_pictures(images.test.x[chosen].numpy())
-    return strip.strip([Shown(image, title) for image, title in zip(shown, titles, strict=True)])
+    return strip.strip([Shown(image, title) for image, title in zip(shown, titles, strict=True)], width=width)

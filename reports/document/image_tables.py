@@ -14,10 +14,11 @@ from ablations.predictions import ArmPredictions, Overlap
 from ablations.run import AblationRun
 from ablations.two_way import TwoWay
 from reports.document.arm_figures import drawn, indices
-from reports.numbers import interval, span
+from reports.names import against
+from reports.numbers import span
 from reports.page import Cell, Grid
 
-INTERVALS = ("arm", "against", "on these images, points", "on images like these, points", "due to images", "deciding")
+INTERVALS = ("arm", "against", "on images like these, points", "due to images", "deciding")
 PROBABILITIES = ("arm", "log loss, nats", "calibration error, %", "confidence, %", "accuracy, %")
 CONFUSED = ("class", "predicted as")
 IMAGES = ("picture", "test image", "class")
@@ -54,7 +55,7 @@ def verdict(run: AblationRun) -> Iterator[str]:
     known = [(found, both) for found in resolved if (both := run.image_interval(found))]
     if not known:
         return
-    only = [f"{found.arm} against {found.versus}" for found, both in known if not excludes_zero(both)]
+    only = [against(found.arm, found.versus) for found, both in known if not excludes_zero(both)]
     more = f"; and {len(only) - MOST_ARMS} more" if len(only) > MOST_ARMS else ""
     without = f"; not: {'; '.join(only[:MOST_ARMS])}{more}" if only else ""
     number = f"{len(known) - len(only)} of {len(known)} resolved differences"
@@ -72,7 +73,7 @@ def intervals(run: AblationRun) -> Grid | None:
         return None
     index, images = indices(run), f"{known[0][1].images:,} test images"
     made = Grid(
-        "On these test images, and on images like these",
+        "On images like these",
         INTERVALS,
         INTERVALS[2:],
         [_interval(found, both) for found, both in known],
@@ -87,8 +88,8 @@ def intervals(run: AblationRun) -> Grid | None:
 
 def _of_the_same_images(images: str) -> list[str]:
     return [
-        f"on these images: over seeds; it holds for networks that are trained again, and for these {images}.",
-        "on images like these: over seeds and images; it holds for other test images of the same kind, too.",
+        "the interval of the table of arms is over seeds: it holds for networks that are trained again, and for these "
+        f"{images}. On images like these: over seeds and images; it holds for other test images of the same kind, too.",
         "due to images: the share of the test images in the squared width; with more seeds it increases, with more "
         "test images it decreases. deciding: test images on which the two arms differ; below about ten, the interval "
         "is too short.",
@@ -97,8 +98,8 @@ def _of_the_same_images(images: str) -> list[str]:
 
 def _of_divisions(images: str) -> list[str]:
     return [
-        f"on these images: over seeds, each with its own division of the data and {images}; it holds for other "
-        "divisions of the same data.",
+        "the interval of the table of arms is over seeds, each with its own division of the data and "
+        f"{images}; it holds for other divisions of the same data.",
         "on images like these: it holds for other data of the same kind, too. It is wider by √(1 + seeds * test images "
         "/ training images), since divisions of the same data overlap (Nadeau and Bengio 2003).",
     ]
@@ -108,7 +109,6 @@ def _interval(found: Finding, both: TwoWay) -> list[Cell]:
     return [
         Cell(found.arm, found.arm),
         Cell(found.versus, found.versus),
-        Cell(interval(both.delta, both.low, both.high), both.delta),
         Cell(span(both.low_images, both.high_images), both.low_images, "resolved" if excludes_zero(both) else ""),
         Cell(f"{both.share:.0%}", both.share),
         Cell("" if both.differing is None else f"{both.differing:,} of {both.images:,}", both.differing),

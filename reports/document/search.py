@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from ablations.published import Published
-from reports import front
+from reports import front, networks
 from reports import published as published_results
 from reports.document import search_figures
 from reports.document.every_run import failed_trials, page, setting
@@ -27,20 +27,33 @@ def answer(run: SearchRun) -> str:
     if not run.front:
         return "No network has a finished trial yet."
     best = min(run.front, key=lambda point: point.error)
-    confirmed = sum(point.confirmed for point in run.front)
+    error, confirmed = percent(best.error, best.error_std), sum(point.confirmed for point in run.front)
+    what = f"{best.key} ({described(run)[best.key] or 'the only network of its space'})"
+    if len(run.front) == 1:
+        certain = "confirmed with fresh seeds" if confirmed else "not yet confirmed with fresh seeds"
+        return f"{what} is best in all objectives: validation error {error} %, {front.cost(best)}; {certain}."
     return (
         f"{len(run.front)} networks are on the front, {confirmed} of them confirmed; "
-        f"the lowest validation error is {percent(best.error, best.error_std)} %, at {front.cost(best)}."
+        f"the lowest validation error is {error} %, at {front.cost(best)}: {what}."
     )
+
+
+def described(run: SearchRun) -> dict[str, str]:
+    """Return the values of the axes of each network on the front, by key."""
+    chosen = {record.architecture: record.proposal["assignment"] for record in run.searched if record.proposal}
+    return networks.by_axes({point.key: chosen.get(point.key, {}) for point in run.front})
 
 
 def the_front(run: SearchRun, _: Sequence[Published]) -> Section:
     question, legend, history = run.study.question or run.study.name, front.legend(run.front), list(how_it_went(run))
+    if not run.front:
+        return Section("The front", [Text(history)], brief=[Text([answer(run), *history])])
+    what = described(run)
     return Section(
         "The front",
-        [front.table("Networks on the front", run.front, legend), Text(history)],
-        brief=[front.table(question, run.front), Text([answer(run), *legend, *history])],
-        paper=[front.printed(question, run.front, [*legend, *provenance(run)], label=run.study.name)],
+        [front.table("Networks on the front", run.front, legend, what), Text(history)],
+        brief=[*front.brief(question, run.front, what), Text([answer(run), *history])],
+        paper=[front.printed(question, run.front, [*legend, *provenance(run)], run.study.name, what)],
     )
 
 
@@ -78,18 +91,20 @@ def how_it_went(run: SearchRun) -> Iterator[str]:
 def figures(run: SearchRun, published: Sequence[Published]) -> Section | None:
     """Return the figures of a search, with a table of published results after the last figure that shows them."""
     table = published_results.table(published, run.study.name)
-    costs = search_figures.costs(run)
+    costs = [cost for cost in search_figures.costs(run) if search_figures.has_points(run, cost)]
     blocks: list[Block] = [search_figures.front_picture(run, cost, published) for cost in costs]
     if table:
         blocks.insert(max((at for at, cost in enumerate(costs, 1) if cost in COSTS), default=len(costs)), table)
     blocks += filter(None, (search_figures.hypervolume_picture(run), search_figures.importance_picture(run)))
-    if unexplained := [f"No importance of axes for {name}: {reason}." for name, reason in run.without_importance]:
+    if blocks and (
+        unexplained := [f"No importance of axes for {name}: {reason}." for name, reason in run.without_importance]
+    ):
         blocks.append(Text(unexplained))
     return Section("Figures", blocks, paper=[table] if table else []) if blocks else None
 
 
 def the_networks(run: SearchRun, _: Sequence[Published]) -> Section | None:
-    if not run.front:
+    if len(run.front) < 2:
         return None
     differ = front.differences([run.nets[point.key] for point in run.front])
     facts = [(point.key, fields) for point, fields in zip(run.front, differ, strict=True)]

@@ -31,11 +31,17 @@ def front_picture(run: SearchRun, cost: str, published: Sequence[Published] = ()
     """Return the figure of error against a cost, with published results in the background."""
     caption = (
         f"Pareto front of error and {OBJECTIVES[cost].heading}. Bars: standard deviation over seeds; "
-        "hollow: provisional; grey: dominated."
+        "hollow: provisional; grey: dominated"
+        + ("; crosses: stopped early, at their last error." if stopped_early(run, cost) else ".")
         + published_results.sentence(published, cost, _measured(run, cost), run.study.dataset.name)
     )
     known = published_results.known(published, cost)
     return Picture(f"front-{cost}", partial(_draw_front, run, cost, known), caption)
+
+
+def has_points(run: SearchRun, cost: str) -> bool:
+    """Whether a network has results that the figure of error against this cost shows."""
+    return bool(_measured(run, cost) or stopped_early(run, cost))
 
 
 def hypervolume_picture(run: SearchRun) -> Picture | None:
@@ -43,7 +49,9 @@ def hypervolume_picture(run: SearchRun) -> Picture | None:
     if not run.study.reference or run.reference_problem or not len(run.trace):
         return None
     caption = "Hypervolume after each trial, as a share of the box below the reference point."
-    return Picture("hypervolume", lambda: hypervolume.hypervolume(run.trace, ended=run.ended), caption)
+    return Picture(
+        "hypervolume", lambda width: hypervolume.hypervolume(run.trace, ended=run.ended, width=width), caption
+    )
 
 
 def importance_picture(run: SearchRun) -> Picture | None:
@@ -54,7 +62,7 @@ def importance_picture(run: SearchRun) -> Picture | None:
     caption = (
         "Importance of each axis for each objective: how much worse a random forest predicts if the axis is shuffled."
     )
-    return Picture("importance", lambda: importance.importance(table), caption)
+    return Picture("importance", lambda width: importance.importance(table, width=width), caption)
 
 
 def _measured(run: SearchRun, cost: str) -> list[tuple[float, float]]:
@@ -63,7 +71,7 @@ def _measured(run: SearchRun, cost: str) -> list[tuple[float, float]]:
     return [(float(row[cost]), float(row["error"])) for row in table.to_dict("records")]
 
 
-def _draw_front(run: SearchRun, cost: str, published: Sequence[Known]) -> Figure:
+def _draw_front(run: SearchRun, cost: str, published: Sequence[Known], width: float) -> Figure:
     """Draw all networks with a finished trial; the front is over all objectives of the study."""
     members = {point.key for point in run.front}
     table = run.networks.dropna(subset=[cost, "error"])
@@ -80,4 +88,14 @@ def _draw_front(run: SearchRun, cost: str, published: Sequence[Known]) -> Figure
     ]
     values = [tuple(point.values.values()) for point in run.front]
     bend = run.front[knee(values)].key if len(values) > 2 else None
-    return fronts.front(marks, x=cost, y="error", knee=bend, published=published)
+    stopped = stopped_early(run, cost)
+    return fronts.front(marks, x=cost, y="error", knee=bend, published=published, pruned=stopped, width=width)
+
+
+def stopped_early(run: SearchRun, cost: str) -> list[tuple[float, float]]:
+    """Return (cost, last validation error) of each pruned trial whose cost is known before training."""
+    column, ends = OBJECTIVES[cost].column, run.curves.sort_values("epoch").groupby("key")["validation_error"].last()
+    found = [
+        (getattr(record, column, None), ends.get(record.key)) for record in run.searched if record.status == "pruned"
+    ]
+    return [(float(x), float(y)) for x, y in found if x is not None and y is not None and not isnan(y)]

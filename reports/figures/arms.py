@@ -18,24 +18,10 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from reports.figures import style
-from reports.figures.style import BLUE, GREEN, ORANGE, RED
-
-PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
-
-COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, BLACK)
-"""The palette of Okabe and Ito without yellow, which is hard to see on white. Further arms repeat the colours with
-another line style."""
-
-LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-"""One more than colours, so that arms of the same colour differ in line style and marker."""
+from reports.figures.palette import LINES, colour, marker
 
 GAPS = {"zero": ("v", 0.0), "infinite": ("^", 1.0), "minus infinite": ("v", 0.0), "no number": ("x", 0.0)}
 """Marks for values that cannot be drawn: marker and height as a fraction of the axes."""
-
-WIDE, FULL = 5.1, 7.0
-"""Widths in inches: one and a half columns, and the page of a paper."""
 
 Values = NDArray[np.float64]
 
@@ -55,20 +41,14 @@ class OfAnArm(Protocol):
     def index(self) -> int: ...
 
 
-def colour(index: int) -> str:
-    """Return the colour of an arm, which is the same in every figure."""
-    return COLOURS[index % len(COLOURS)]
-
-
 def dashes(index: int) -> Any:
     """Return the line style of an arm for matplotlib."""
-    return LINES[index // len(COLOURS) % len(LINES)]
+    return LINES[index // 7 % len(LINES)]
 
 
 def look(index: int, size: float = 3.6) -> dict[str, Any]:
     """Return the colour and marker of an arm as arguments of `plot`; the marker is `size` points wide."""
-    marker = MARKERS[index % len(MARKERS)]
-    return {"color": colour(index), "marker": marker, "markersize": size, "markeredgewidth": 0.8}
+    return {"color": colour(index), "marker": marker(index), "markersize": size, "markeredgewidth": 0.8}
 
 
 def names_of(found: Iterable[OfAnArm]) -> dict[int, str]:
@@ -83,9 +63,7 @@ def finite(value: float | None) -> bool:
 def sheet(width: float, height: float, names: Mapping[int, str], title: str = "") -> Figure:
     """Return an empty figure of this size in inches, with added height for a legend and a title."""
     lines = math.ceil(len(names) / _columns(names.values(), width))
-    figure = style.page(title, height=height + 0.145 * lines + (0.2 if title else 0))
-    figure.set_size_inches(width, figure.get_size_inches()[1])
-    return figure
+    return style.page(width, height + 0.145 * lines + (0.2 if title else 0), title)
 
 
 def legend(
@@ -149,22 +127,23 @@ def scaled(heading: str, values: Sequence[float]) -> Values:
     return scaled
 
 
-def line(axes: Axes, index: int, xs: NDArray[Any], values: Values, *, marked: bool) -> set[str]:
+def line(axes: Axes, index: int, xs: NDArray[Any], values: Values) -> set[str]:
     """Draw a line with gaps for values that cannot be drawn, marked at the edge; return the names of these marks."""
     shown = np.isfinite(values) & ((values > 0) | (axes.get_yscale() != "log"))
     # A point without neighbours needs a marker, because it has no line.
     alone = shown & (np.convolve(shown, [1, 1, 1])[1:-1] == 1)
     every = max(1, len(xs) // 6)
-    marks = alone | (marked & shown & ((np.arange(len(xs)) - index) % every == 0))
+    # Different places for different arms, so that markers on lines that coincide stay visible.
+    marks = alone | (shown & ((np.arange(len(xs)) - index) % every == 0))
     gid, drawn = f"arm-{index}-line", np.where(shown, values, math.nan)
     axes.plot(xs, drawn, linestyle=dashes(index), markevery=np.flatnonzero(marks).tolist(), gid=gid, **look(index, 2.8))
     edge: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 5, "linestyle": ""}
     where = {"zero": values == 0, "infinite": values == math.inf, "minus infinite": values == -math.inf}
     found = {name: places & ~shown for name, places in (where | {"no number": np.isnan(values)}).items()}
     for name, places in found.items():
-        marker, height = GAPS[name]
+        mark, height = GAPS[name]
         if places.any():
-            edge |= {"marker": marker, "gid": f"arm-{index}-gap"}
+            edge |= {"marker": mark, "gid": f"arm-{index}-gap"}
             axes.plot(xs[places], np.full(places.sum(), height), color=colour(index), markersize=2.8, **edge)
     return {name for name, places in found.items() if places.any()}
 

@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from reports.figures import published_results, style
-from reports.figures.arms import WIDE, colour, finite, legend, look, names_of, sheet
+from reports.figures.arms import finite, legend, look, names_of, sheet
 from reports.figures.front import XY, staircase
+from reports.figures.palette import colour
 from reports.figures.published_results import Known
 from reports.figures.style import GREY
+from reports.page import DOUBLE
 
 NEAR = 8
 
@@ -40,7 +42,9 @@ class Place:
     on_front: bool
 
 
-def complexity(places: Sequence[Place], *, cost: str = "MACs", published: Sequence[Known] = ()) -> Figure:
+def complexity(
+    places: Sequence[Place], *, cost: str = "MACs", published: Sequence[Known] = (), width: float = DOUBLE
+) -> Figure:
     """Return a figure of error against cost, ±1 standard deviation over seeds.
 
     Filled points are on the Pareto front, drawn as a step line. Each point has the number of its arm, which is its
@@ -49,7 +53,7 @@ def complexity(places: Sequence[Place], *, cost: str = "MACs", published: Sequen
     drawn = [place for place in places if finite(place.macs) and finite(place.error)]
     names = {index: f"{index + 1}  {name}" for index, name in names_of(drawn).items()}
     with style.applied():
-        figure = sheet(WIDE, 2.6, names)
+        figure = sheet(width, 2.6 if width < style.NARROW else 3.2, names)
         axes = figure.add_subplot(ylabel="error, %" + (" (± std)" if any(place.std for place in drawn) else ""))
         axes.set_xlabel(style.plain(cost), parse_math=False)
         if not drawn:

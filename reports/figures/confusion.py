@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reports.figures import style
-from reports.figures.arms import FULL, colour
+from reports.figures.palette import colour
+from reports.page import DOUBLE
 
 PER_ROW = 3
+"""Panels in a row of a wide figure; a narrow one has one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Matrix:
     rates: NDArray[np.float64]
 
 
-def confusion(found: Sequence[Matrix], classes: Sequence[str]) -> Figure:
+def confusion(found: Sequence[Matrix], classes: Sequence[str], *, width: float = DOUBLE) -> Figure:
     """Return one panel per arm: true classes down, predicted classes across, in the arm's colour.
 
     The diagonal is left out: it is near 100 %, and would hide the errors. All panels have one scale, from 0 to the
@@ -34,12 +36,12 @@ def confusion(found: Sequence[Matrix], classes: Sequence[str]) -> Figure:
     """
     errors = [_off_diagonal(each.rates) for each in found]
     most = max((float(each.max()) for each in errors), default=0.0) or 1.0
-    rows = -(-len(found) // PER_ROW)
+    across = 1 if width < style.NARROW else PER_ROW
+    rows = -(-len(found) // across)
     with style.applied():
-        figure = style.page(height=2.35 * max(rows, 1))
-        figure.set_size_inches(FULL, figure.get_size_inches()[1])
+        figure = style.page(width, (0.95 * width / across + 0.2) * max(rows, 1))
         for at, (each, rates) in enumerate(zip(found, errors, strict=True)):
-            axes = figure.add_subplot(rows, PER_ROW, at + 1)
+            axes = figure.add_subplot(rows, across, at + 1)
             # Transparent where there is no confusion, so that it fits light and dark pages.
             shades = np.empty((*rates.shape, 4))
             shades[..., :3], shades[..., 3] = to_rgb(colour(each.index)), rates / most
@@ -51,9 +53,9 @@ def confusion(found: Sequence[Matrix], classes: Sequence[str]) -> Figure:
             axes.set_yticks(**ticks, parse_math=False)
             axes.tick_params(length=0, labelsize=5.5 if len(classes) <= 10 else 4)
             axes.grid(False)
-            if at % PER_ROW == 0:
+            if at % across == 0:
                 axes.set_ylabel("true class")
-            if at + PER_ROW >= len(found):
+            if at + across >= len(found):
                 axes.set_xlabel("predicted class")
         return style.settle(figure)
 

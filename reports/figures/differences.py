@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter
 
 from reports.figures import style
-from reports.figures.arms import WIDE, colour, finite, look, sheet
+from reports.figures.arms import finite, look, sheet
+from reports.figures.palette import colour
 from reports.figures.style import GREY
+from reports.page import DOUBLE
 
 DOTTED = (0, (1, 1))
 """The line style of comparisons that were not planned."""
+NARROW_LETTERS = 58
+"""The letters of a line in a narrow figure."""
 
 
 @dataclass(frozen=True)
@@ -44,98 +49,135 @@ def forest(
     bars: Sequence[Bar],
     *,
     baseline: str,
+    level: float | None = None,
     margin: float | None = None,
     title: str = "",
     measure: str = "error",
     unit: str = "percentage points",
     times: float = 100,
+    width: float = DOUBLE,
 ) -> Figure:
     """Return a forest plot: one row per arm, its difference from the baseline, in percentage points by default.
 
-    `times` is the factor from the differences to numbers of the `unit`. Points are filled if resolved and hollow if
-    not. A thin line is the interval on images like the test images. The grey band is ±`margin`: differences within it
-    do not matter. If some arm extends more than ten times as far from zero as the nearest quarter of the arms, the axis
-    is logarithmic beyond a threshold on both sides of zero; the axis label gives the threshold.
+    Points are filled if resolved and hollow if not. A thin line is the interval on images like the test images. The
+    grey band is ±`margin`: differences within it do not matter. The axis is linear. Arms that extend more than ten
+    times as far from zero as the nearer half of the arms do not stretch it: an arrow at its end points to them, and
+    the numbers beside are complete.
+
+    Args:
+        level: the baseline's own value, of a measure that is a fraction. The axis then ends where the arm would be at
+            0 or 1, since no arm can be beyond.
+        times: the factor from the differences to numbers of the `unit`.
+        width: in inches; in a narrow figure names and numbers are above their rows.
     """
     with style.applied():
-        figure = sheet(WIDE, 0.165 * max(len(bars), 3) + 0.95, {}, title)
+        narrow = width < style.NARROW
+        row = 0.31 if narrow else 0.175
+        figure = sheet(width, row * max(len(bars), 3) + 0.95, {}, title)
         axes = figure.add_subplot()
         if not bars:
             style.sentence(axes, "no arm can be compared with the baseline yet")
             return style.settle(figure)
-        axes.set_xlabel(f"{measure} minus that of {style.plain(baseline)}, {unit}", parse_math=False)
-        axes.set_yticks(range(len(bars)), [style.plain(bar.arm) for bar in bars], parse_math=False)
-        axes.set_ylim(len(bars) - 0.4, -0.6)
+        _label(axes, f"{measure} minus that of {style.plain(baseline)}", level, times, unit)
+        axes.set_yticks(range(len(bars)), ["" if narrow else style.plain(bar.arm) for bar in bars], parse_math=False)
+        axes.set_ylim(len(bars) - 0.4, -0.75 if narrow else -0.6)
         axes.tick_params(axis="y", left=False)
         axes.grid(False, axis="y")
+        axes.spines["left"].set_visible(not narrow)
         rows = [(_shown(bar.delta, times), _shown(bar.low, times), _shown(bar.high, times)) for bar in bars]
         outer = [(_shown(bar.low_images, times), _shown(bar.high_images, times)) for bar in bars]
         spans = [[end for end in (*row, *more) if finite(end)] for row, more in zip(rows, outer, strict=True)]
-        _differences(axes, spans, _shown(margin or 0, times))
+        axes.set_xlim(*_limits(spans, _shown(margin or 0, times), _possible(level, times)))
+        style.number(axes.xaxis)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: _signed(at, "g")))
         if margin:
             axes.axvspan(-times * margin, times * margin, color=GREY, alpha=0.15, linewidth=0, zorder=0)
         axes.axvline(0, color="black", linewidth=0.6, zorder=1)
-        for at, (bar, row, more, label) in enumerate(zip(bars, rows, outer, axes.get_yticklabels(), strict=True)):
-            label.set_gid(f"arm-{bar.index}-name")
-            _row(axes, at, bar, *row)
-            _images(axes, at, bar, row, more)
-        if keys := _keys([bar for bar, (delta, _, _) in zip(bars, rows, strict=True) if finite(delta)], margin):
-            figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
+        for at, (bar, values, more) in enumerate(zip(bars, rows, outer, strict=True)):
+            _row(axes, at, bar, *values)
+            _images(axes, at, bar, values, more)
+            _words(axes, at, bar, *values, narrow=narrow)
+        known = [(bar, values[0]) for bar, values in zip(bars, rows, strict=True) if finite(values[0])]
+        left, right = axes.get_xlim()
+        beyond = any(not left <= delta <= right for _, delta in known)
+        if keys := _keys([bar for bar, _ in known], margin, beyond=beyond):
+            figure.legend(handles=keys, loc="outside lower center", ncols=2 if narrow else len(keys))
         return style.settle(figure)
 
 
-def _differences(axes: Axes, rows: Sequence[Sequence[float]], most: float) -> None:
-    """Set the horizontal axis so that it contains all points, interval ends and the margin."""
-    points = [-most, most, *(point for row in rows for point in row)]
-    # The greatest distance of each arm from zero; a quarter of the arms stays within `near`.
+def _label(axes: Axes, words: str, level: float | None, times: float, unit: str) -> None:
+    """Name the horizontal axis; it is centred on the figure in two lines if it is long."""
+    own = "" if level is None or not finite(level) else f" ({times * level:.2f}\N{NO-BREAK SPACE}%)"
+    narrow = axes.get_figure(root=True).get_size_inches()[0] < style.NARROW  # type: ignore[union-attr]
+    axes.set_xlabel(textwrap.fill(f"{words}{own}, {unit}", 42 if narrow else 120), parse_math=False)
+
+
+def _possible(level: float | None, times: float) -> tuple[float, float]:
+    """Return the differences of an arm at 0 and at 1 from a baseline at this level."""
+    return (-math.inf, math.inf) if level is None or not finite(level) else (-times * level, times * (1 - level))
+
+
+def _limits(rows: Sequence[Sequence[float]], most: float, possible: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of the horizontal axis, which contains the margin and all but distant rows."""
+    # The greatest distance of each arm from zero; half of the arms stay within `near`.
     extents = sorted(max(map(abs, row)) for row in rows if any(row))
-    near = max(extents[len(extents) // 4], most) if extents else most
-    far, (least, greatest) = max(map(abs, points)), (min(*points, 0), max(*points, 0))
-    if far > style.DECADE * near:
-        threshold = _round_up(near)
-        axes.set_xscale("symlog", linthresh=threshold, linscale=1.2)
-        axes.set_xlim(min(1.6 * least, -1.15 * threshold), max(1.6 * greatest, 1.15 * threshold))
-        steps = [threshold * 10**power for power in range(math.ceil(math.log10(far / threshold)) + 1)]
-        axes.xaxis.set_major_locator(FixedLocator([0, *steps, *(-step for step in steps)]))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel(f"{axes.get_xlabel()}\n(logarithmic beyond ±{threshold:g})", parse_math=False)
-    else:
-        room = 0.06 * (greatest - least) or 1
-        axes.set_xlim(least - room, greatest + room)
-        style.number(axes.xaxis)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: _signed(at, "g")))
+    near = max(extents[len(extents) // 2], most) if extents else most
+    points = [point for row in rows for point in row if abs(point) <= style.DECADE * near]
+    least, greatest = min(0.0, -most, *points), max(0.0, most, *points)
+    room = 0.06 * (greatest - least) or 1
+    left, right = max(least - room, possible[0]), min(greatest + room, possible[1])
+    # A baseline at 0 or 1 itself: zero is at the edge, and needs room for its line.
+    return min(left, -0.005 * right), max(right, -0.005 * left)
 
 
 def _row(axes: Axes, at: int, bar: Bar, delta: float, low: float, high: float) -> None:
-    """Draw one row: point, interval, and the numbers to the right; all values in the figure's unit."""
-    tone, gid, numbers = colour(bar.index), f"arm-{bar.index}", []
-    if finite(delta):
-        numbers = [_signed(delta)]
-        fill = {"marker": "o", "markerfacecolor": tone if bar.resolved else "white"}
-        axes.plot([delta], [at], linestyle="", zorder=4, gid=f"{gid}-point", **look(bar.index, 4.2) | fill)
-        if not math.isnan(low) and not math.isnan(high):
-            numbers += [f"[{_signed(low)}, {_signed(high)}]"]
-            left, right = axes.get_xlim()
-            ends, planned = [max(low, left), min(high, right)], "-" if bar.planned else DOTTED
-            axes.plot(ends, [at, at], color=tone, linestyle=planned, gid=f"{gid}-interval")
-            for end, edge, arrow in ((low, left, "<"), (high, right, ">")):
-                if math.isinf(end):
-                    axes.plot([edge], [at], arrow, color=tone, markersize=3, clip_on=False, gid=f"{gid}-endless")
-    text = "  ".join([*numbers, style.plain(bar.note or ("" if numbers else "no number"))])
-    place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center_baseline", "fontsize": 6.5}
-    axes.text(1.02, at, text.rstrip(), parse_math=False, gid=f"{gid}-note", **place)
+    """Draw the point and the interval of a row in the figure's unit; an arrow at its end points beyond the axis."""
+    if not finite(delta):
+        return
+    tone, gid, (left, right) = colour(bar.index), f"arm-{bar.index}", axes.get_xlim()
+    if not math.isnan(low) and not math.isnan(high):
+        ends, planned = [min(max(end, left), right) for end in (low, high)], "-" if bar.planned else DOTTED
+        axes.plot(ends, [at, at], color=tone, linestyle=planned, clip_on=False, gid=f"{gid}-interval")
+        for cut, edge, arrow in ((low < left, left, "<"), (high > right, right, ">")):
+            if cut:
+                axes.plot([edge], [at], arrow, color=tone, markersize=3, clip_on=False, gid=f"{gid}-endless")
+    beyond = {"marker": ">" if delta > right else "<", "markersize": 5.5} if not left <= delta <= right else {}
+    own = look(bar.index, 4.4) | beyond | {"markerfacecolor": tone if bar.resolved else "white"}
+    x, part = min(max(delta, left), right), "beyond" if beyond else "point"
+    axes.plot([x], [at], linestyle="", clip_on=False, zorder=4, gid=f"{gid}-{part}", **own)
+
+
+def _words(axes: Axes, at: int, bar: Bar, delta: float, low: float, high: float, *, narrow: bool) -> None:
+    """Write the numbers of a row to its right; in a narrow figure above it, after its name."""
+    numbers = [_signed(delta)] if finite(delta) else []
+    if numbers and not math.isnan(low) and not math.isnan(high):
+        numbers += [f"[{_signed(low)}, {_signed(high)}]"]
+    note = style.plain(bar.note or ("" if numbers else "no number"))
+    text, gid = "  ".join(filter(None, [*numbers, note])), f"arm-{bar.index}"
+    place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "fontsize": 6.5, "parse_math": False}
+    if not narrow:
+        axes.get_yticklabels()[at].set_gid(f"{gid}-name")
+        axes.text(1.02, at, text, va="center_baseline", gid=f"{gid}-note", **place)
+        return
+    name = style.plain(bar.arm, max(12, NARROW_LETTERS - len(text)))
+    # On its own ground, since lines of the grid and the line at zero cross it.
+    place |= {"va": "bottom", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.5}}
+    axes.text(0, at - 0.22, name, gid=f"{gid}-name", **place)
+    axes.text(1, at - 0.22, text, ha="right", gid=f"{gid}-note", **place)
 
 
 def _images(axes: Axes, at: int, bar: Bar, row: tuple[float, float, float], ends: tuple[float, float]) -> None:
     """Draw the parts of the interval on images like these that are outside of the interval over seeds."""
     if all(map(finite, (*row, *ends))):
+        left, right = axes.get_xlim()
+        ends = min(max(ends[0], left), row[1]), max(min(ends[1], right), row[2])
         thin: dict[str, Any] = {"color": colour(bar.index), "linewidth": 0.5, "marker": "|", "markersize": 3}
         xs = [ends[0], row[1], math.nan, row[2], ends[1]]
         axes.plot(xs, [at] * len(xs), markevery=[0, len(xs) - 1], gid=f"arm-{bar.index}-images", **thin)
 
 
-def _keys(bars: Sequence[Bar], margin: float | None) -> list[Line2D | Patch]:
-    """Return the legend entries that the figure needs: resolved or not, planned or not, margin."""
+def _keys(bars: Sequence[Bar], margin: float | None, *, beyond: bool) -> list[Line2D | Patch]:
+    """Return the legend entries that the figure needs: resolved or not, planned or not, beyond the axis, margin."""
     dot: dict[str, Any] = {"marker": "o", "markersize": 4.2, "linestyle": "", "color": "black"}
     keys: list[Line2D | Patch] = []
     if any(bar.resolved for bar in bars):
@@ -144,6 +186,8 @@ def _keys(bars: Sequence[Bar], margin: float | None) -> list[Line2D | Patch]:
         keys.append(Line2D([], [], label="not resolved", markerfacecolor="white", **dot))
     if any(not bar.planned for bar in bars):
         keys.append(Line2D([], [], label="not planned", color="black", linestyle=DOTTED))
+    if beyond:
+        keys.append(Line2D([], [], label="beyond the axis", **dot | {"marker": ">"}))
     if any(finite(bar.low_images) for bar in bars):
         keys.append(Line2D([], [], label="images like these", color="black", linewidth=0.5, marker="|", markersize=3))
     if margin:
@@ -164,9 +208,3 @@ def _signed(number: float, form: str = ".2f") -> str:
         return "−∞" if number < 0 else "∞"
     text = f"{number:+{form}}"
     return f"{0:{form}}" if float(text) == 0 else text.replace("-", "−")
-
-
-def _round_up(number: float) -> float:
-    """Round up to the next 1, 2 or 5 times a power of ten."""
-    decade = 10.0 ** math.floor(math.log10(number))
-    return next((float(f"{step * decade:.3g}") for step in (1, 2, 5) if step * decade >= number * 0.999), 10 * decade)

@@ -11,7 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reports.figures import style
-from reports.figures.arms import WIDE, colour, dashes, finite, legend, sheet
+from reports.figures.arms import dashes, finite, legend, sheet
+from reports.figures.palette import colour
+from reports.page import DOUBLE
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Distribution:
     errors: Sequence[float]
 
 
-def distributions(found: Sequence[Distribution], *, bands: bool = True) -> Figure:
+def distributions(found: Sequence[Distribution], *, bands: bool = True, width: float = DOUBLE) -> Figure:
     """Return a figure of the share of networks with an error of at most x, by design space, as in 2003.13678.
 
     F(x) = 1/n Σ 1[error ≤ x]. Bands: 95 % bands of Dvoretzky, Kiefer and Wolfowitz, F ± √(ln(2/0.05) / 2n), which
@@ -33,7 +35,7 @@ def distributions(found: Sequence[Distribution], *, bands: bool = True) -> Figur
     known = [100 * error for space in drawn for error in space.errors if finite(error)]
     names = {space.index: f"{style.plain(space.name)} (n = {len(space.errors)})" for space in drawn}
     with style.applied():
-        figure = sheet(WIDE, 2.6, names if known else {})
+        figure = sheet(width, 2.6 if width < style.NARROW else 3.0, names if known else {})
         axes = figure.add_subplot(xlabel="error, %", ylabel="share of networks", ylim=(-0.02, 1.02))
         if not known:
             style.sentence(axes, "no network has a finished trial yet")

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from functools import cache
 from io import BytesIO
 
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
 
 from reports.figures import style
-from reports.figures.arms import PURPLE, SKY, colour
-from reports.figures.style import BLUE, FORMATS, GREEN, GREY, ORANGE, RED
+from reports.figures.palette import INK, PALETTE, Tone, colour, marker
+from reports.figures.style import FORMATS, GREY, GRID
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+
+COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
+"""Commands of a path in SVG, by their codes in matplotlib."""
 
 LIGHT, DARK = "#FFFFFF", "#16181C"
 """Background colours of a page by theme."""
 
 TONES = {
-    # colour in matplotlib: (CSS variable, colour on light, colour on dark)
-    BLUE: ("blue", "#0072B2", "#3D9BD8"),
-    RED: ("vermillion", "#D55E00", "#E8701A"),
-    GREEN: ("green", "#009E73", "#14B88A"),
-    PURPLE: ("purple", "#C2649A", "#D68FB8"),
-    ORANGE: ("orange", "#B97F00", "#E69F00"),
-    SKY: ("sky", "#2F93C9", "#7CC8F2"),
-    GREY: ("grey", "#808080", "#8C8C8C"),
-    "#E6E6E6": ("grid", "#E6E6E6", "#2E3238"),
+    **{tone.print: tone for tone in PALETTE if tone.name != INK},
+    GREY: Tone("grey", GREY, "#808080", "#8C8C8C"),
+    GRID: Tone("grid", GRID, "#E6E6E6", "#2E3238"),
 }
-"""The colours of Okabe and Ito, adjusted as little as needed for a contrast of 3:1 with the background."""
-
-SCALE = 1.7
-"""CSS pixels per point: letters of 7 points are 12 pixels high."""
+"""The CSS variables of figures by their colours in matplotlib; black is the colour of the text."""
 
 
 def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
@@ -39,8 +36,7 @@ def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
 
     Ids start with `prefix`, which must be unique in the page. An element with the gid `arm-{index}-{part}` gets
     `data-arm="{index}"`. Black becomes the text colour, white the background, and other colours the CSS variables of
-    `variables`. It is at most as wide as its column, and at most `SCALE` pixels per point. Equal figures give
-    identical text.
+    `variables`. It is as wide as its column. Equal figures give identical text.
     """
     with style.applied():
         file = BytesIO()
@@ -57,7 +53,6 @@ def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
         for name in ("style", "fill", "stroke"):
             if name in element.attrib:
                 element.set(name, _themed(element.attrib[name]))
-    width = float(root.attrib["viewBox"].split()[2])
     root.attrib = {
         "xmlns": SVG.strip("{}"),
         "viewBox": root.attrib["viewBox"],
@@ -66,7 +61,7 @@ def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
         # Matplotlib omits black, so elements without a colour get the text colour.
         "fill": "currentColor",
         "stroke-linejoin": "round",
-        "style": f"width: {SCALE * width:.0f}px; max-width: 100%; height: auto",
+        "style": "width: 100%; height: auto",
     }
     title = ET.Element("title", {"id": f"{prefix}-title"})
     title.text = printable(alt)
@@ -76,14 +71,23 @@ def svg(figure: Figure, alt: str = "", prefix: str = "figure") -> str:
 
 def variables(dark: bool) -> str:
     """Return the colours of figures in a theme as declarations of CSS variables."""
-    return "\n".join(
-        f"  --figure-{name}: {on_dark if dark else on_light};" for name, on_light, on_dark in TONES.values()
+    return "\n".join(f"  --figure-{tone.name}: {tone.on_dark if dark else tone.on_light};" for tone in TONES.values())
+
+
+@cache
+def key(index: int) -> str:
+    """Return the marker of an arm in its colour as a small `<svg>` element, which a reader is not told about."""
+    style = MarkerStyle(marker(index))
+    path = style.get_path().transformed(style.get_transform())
+    filled = "".join(
+        f"{COMMANDS[code]}{' '.join(f'{number:.3g}' for number in points) if code != Path.CLOSEPOLY else ''}"
+        for points, code in path.iter_segments(curves=True)
     )
-
-
-def tone(index: int) -> str:
-    """Return the colour of an arm in CSS."""
-    return _themed(colour(index).lower())
+    tone = _themed(colour(index).lower())
+    return (
+        '<svg class="swatch" viewBox="-0.75 -0.75 1.5 1.5" aria-hidden="true">'
+        f'<path transform="scale(1 -1)" style="fill: {tone}" d="{filled}"/></svg>'
+    )
 
 
 def printable(text: str) -> str:
@@ -122,6 +126,6 @@ def _name(element: ET.Element, used: set[str], prefix: str) -> None:
 
 
 def _themed(colours: str) -> str:
-    for original, (name, _, _) in TONES.items():
-        colours = colours.replace(original.lower(), f"var(--figure-{name}, {original})")
+    for original, tone in TONES.items():
+        colours = colours.replace(original.lower(), f"var(--figure-{tone.name}, {original})")
     return colours.replace("#000000", "currentColor").replace("#ffffff", "var(--paper, white)")

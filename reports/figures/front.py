@@ -14,6 +14,7 @@ from reports.figures import published_results, style
 from reports.figures.published_results import Known
 from reports.figures.style import BLUE, GREY, RED
 from reports.figures.values import finite, times
+from reports.page import DOUBLE
 from resnet_space.errors import InputError, unknown
 from search.fronts.objectives import OBJECTIVES
 
@@ -36,7 +37,7 @@ XY = tuple[float, float]
 class Mark:
     """One network with a finished trial, in stored units: errors are fractions.
 
-    `y_std` is the standard deviation over seeds, None for one seed. Pruned trials are not drawn.
+    `y_std` is the standard deviation over seeds, None for one seed.
 
     Raises:
         InputError: a coordinate is not a finite number, or `y_std` is negative.
@@ -68,6 +69,8 @@ def front(
     reference: XY | None = None,
     title: str = "",
     published: Sequence[Known] = (),
+    pruned: Sequence[XY] = (),
+    width: float = DOUBLE,
 ) -> Figure:
     """Return a figure of networks over two objectives, with the front as a step line and ±1 standard deviation.
 
@@ -76,6 +79,11 @@ def front(
     With a `reference` (x, y) in stored units, the hypervolume between it and the front is shaded. An axis that spans
     more than a decade is logarithmic: costs because they grow by factors, errors so that one network at 90 % leaves
     room for the others. `published` results in range are drawn in the background.
+
+    Args:
+        pruned: (x, y) in stored units of networks whose training was stopped early, with their last error: their error
+            at the end would be lower, so that they are no marks.
+        width: in inches.
 
     Raises:
         InputError: `x` or `y` is not an objective, `knee` is not the key of a mark, or `reference` is not finite.
@@ -91,22 +99,26 @@ def front(
         corner = (float(far[0]) * times(x), float(far[1]) * times(y))
     drawn = [_scaled(mark, times(x), times(y)) for mark in marks]
     with style.applied():
-        figure = style.page(title)
+        figure = style.page(width, 2.6 if width < style.NARROW else 3.2, title)
         axes = figure.add_subplot(xlabel=OBJECTIVES[x].heading, ylabel=OBJECTIVES[y].heading)
-        if not drawn:
+        if not drawn and not pruned:
             style.sentence(axes, "no finished trial yet")
             return style.settle(figure)
         if any(mark.y_std is not None for mark in drawn):
             axes.set_ylabel(f"{OBJECTIVES[y].heading} (± std)")
         axes.margins(0.05, 0.1)
         _cloud(axes, drawn)
+        stopped = [(at[0] * times(x), at[1] * times(y)) for at in pruned]
+        if stopped:
+            xs, ys = zip(*stopped, strict=True)
+            axes.plot(xs, ys, "x", color=GREY, markersize=3, markeredgewidth=0.7, zorder=1.7, label="pruned")
         known = published_results.near(published, [(mark.x, mark.y) for mark in marks])
         places = [(each.x * times(x), each.y * times(y)) for each in known]
         published_results.draw(axes, places)
         if corner:
             axes.plot(*corner, "+", color="black", markersize=5, zorder=4, label="_reference")
             axes.annotate("reference", corner, (-2, 2), textcoords="offset points", ha="right", va="bottom")
-        ends = [*places, corner] if corner else places
+        ends = [*places, *stopped, *([corner] if corner else [])]
         style.number(axes.xaxis, [mark.x for mark in drawn] + [end[0] for end in ends])
         style.number(axes.yaxis, [mark.y for mark in drawn] + [end[1] for end in ends])
         _stairs(axes, [(mark.x, mark.y) for mark in drawn if mark.on_front], corner)

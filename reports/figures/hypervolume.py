@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from reports.figures import style
 from reports.figures.style import BLUE, GREEN, GREY, ORANGE, RED
 from reports.figures.values import finite, without_unit
+from reports.page import DOUBLE
 from resnet_space.errors import unknown
 from search.fronts.objectives import OBJECTIVES
 
@@ -24,6 +25,7 @@ def hypervolume(
     ended: Mapping[str, Sequence[int]] | None = None,
     objectives: Sequence[str] = (),
     title: str = "",
+    width: float = DOUBLE,
 ) -> Figure:
     """Return a step plot of the hypervolume after each trial.
 
@@ -33,6 +35,7 @@ def hypervolume(
             its mean, with a band from minimum to maximum.
         ended: numbers (from 1) of trials that ended early, by status; drawn as ticks at the bottom.
         objectives: the objectives whose product is the unit of the hypervolume.
+        width: of the figure, in inches.
 
     Raises:
         InputError: an unknown objective, or a value that is not finite.
@@ -42,7 +45,7 @@ def hypervolume(
             raise unknown("objective", name, OBJECTIVES, path="objectives")
     levels = finite("trace", trace, 1)
     with style.applied():
-        figure = style.page(title)
+        figure = style.page(width, 2.6, title)
         unit = " × ".join(without_unit(name) for name in objectives)
         axes = figure.add_subplot(xlabel="trials", ylabel=textwrap.fill(f"hypervolume, {unit}".rstrip(", "), 32))
         if not levels.size:

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from reports.figures import style
 from reports.figures.style import BLUE
 from reports.figures.values import without_unit
+from reports.page import DOUBLE
 
 
-def importance(table: pd.DataFrame, *, title: str = "") -> Figure:
+def importance(table: pd.DataFrame, *, title: str = "", width: float = DOUBLE) -> Figure:
     """Return bars of the importance of each axis, ±1 standard deviation, with one panel per objective, greatest first.
 
     `table` is the result of `search.exploring.importance.importance`: axis, objective, importance, std, r2, reason.
@@ -22,12 +23,12 @@ def importance(table: pd.DataFrame, *, title: str = "") -> Figure:
     groups = list(table.groupby("objective", sort=False))
     with style.applied():
         if not groups:
-            figure = style.page(title)
+            figure = style.page(width, 1.2, title)
             style.sentence(figure.add_subplot(), "no objective to explain")
             return style.settle(figure)
         known = [bool(group["importance"].notna().any()) for _, group in groups]
         rows = [len(group) if some else 2 for some, (_, group) in zip(known, groups, strict=True)]
-        figure = style.page(title, height=sum(0.14 * count + 0.3 for count in rows) + (0.6 if title else 0.4))
+        figure = style.page(width, sum(0.16 * count + 0.3 for count in rows) + (0.6 if title else 0.4), title)
         panels = figure.subplots(len(groups), squeeze=False, height_ratios=[count + 0.6 for count in rows])[:, 0]
         for axes, (objective, group) in zip(panels, groups, strict=True):
             _bars(axes, str(objective), group)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.figures import style
-from reports.figures.arms import FULL, WIDE, colour, legend, levels, line, names_of, scaled, sheet
+from reports.figures import ends, style
+from reports.figures.arms import Values, legend, levels, line, names_of, scaled, sheet
+from reports.figures.palette import colour
+from reports.page import DOUBLE
 from resnet_space.errors import InputError
 
 
@@ -53,14 +55,19 @@ class Trace:
         _check_lengths(self.arm, unit=self.unit, value=self.value)
 
 
-def curves(curves: Sequence[Curve], *, measure: str = "validation error, %", title: str = "") -> Figure:
+def curves(
+    curves: Sequence[Curve], *, measure: str = "validation error, %", title: str = "", width: float = DOUBLE
+) -> Figure:
     """Return a plot with one line per arm and its band over seeds; logarithmic if the means span over a decade.
 
-    Values that a logarithmic axis cannot show, and values that are not finite, leave a gap and a mark at the edge.
+    Names are at the ends of the lines, or in a legend if they are too long for the width in inches. Values that a
+    logarithmic axis cannot show, and values that are not finite, leave a gap and a mark at the edge.
     """
     drawn = [curve for curve in curves if len(curve.epochs)]
+    names = names_of(drawn)
+    beside = ends.fit(names, width)
     with style.applied():
-        figure = sheet(WIDE, 2.6, names_of(drawn), title)
+        figure = sheet(width, max(2.7, ends.height(names) + 0.5) if beside else 2.6, {} if beside else names, title)
         axes = figure.add_subplot(xlabel="epoch")
         axes.set_ylabel(style.plain(measure), parse_math=False)
         if not drawn:
@@ -72,46 +79,67 @@ def curves(curves: Sequence[Curve], *, measure: str = "validation error, %", tit
         levels(axes, means, [*lows, *highs])
         gaps: set[str] = set()
         for curve, mean, low, high in zip(drawn, means, lows, highs, strict=True):
-            band: dict[str, Any] = {"where": np.isfinite(mean + low + high), "alpha": 0.14, "linewidth": 0}
-            band |= {"color": colour(curve.index), "gid": f"arm-{curve.index}-band"}
-            axes.fill_between(np.asarray(curve.epochs), low, high, **band)
-            gaps |= line(axes, curve.index, np.asarray(curve.epochs), mean, marked=True)
+            _band(axes, curve, low, high, np.isfinite(mean))
+            gaps |= line(axes, curve.index, np.asarray(curve.epochs), mean)
         _steps(axes, np.concatenate([curve.epochs for curve in drawn]))
-        legend(figure, names_of(drawn), marked=True, gaps=gaps)
-        return style.settle(figure)
+        texts = ends.write(axes, names) if beside else {}
+        if not beside or gaps:
+            legend(figure, {} if beside else names, marked=True, gaps=gaps)
+        style.settle(figure)
+        ends.arrange(axes, texts)
+        return figure
 
 
-def propagation(panels: Mapping[str, Sequence[Trace]], *, title: str = "") -> Figure:
-    """Return measures along the depth of a network, one panel per key: x is the residual unit, from input to output.
+def _band(axes: Axes, curve: Curve, low: Values, high: Values, shown: NDArray[np.bool_]) -> None:
+    """Fill the band of an arm. A logarithmic axis has no place for 0: the band then ends at the edge of the axes."""
+    bottom, top = axes.get_ylim()
+    if axes.get_yscale() == "log":
+        low, high = np.clip(low, bottom, top), np.clip(high, bottom, top)
+    band: dict[str, Any] = {"where": shown & np.isfinite(low + high), "alpha": 0.14, "linewidth": 0}
+    band |= {"color": colour(curve.index), "gid": f"arm-{curve.index}-band"}
+    axes.fill_between(np.asarray(curve.epochs), low, high, **band)
 
-    Values that a logarithmic axis cannot show, and values that are not finite, leave a gap and a mark at the edge.
+
+def propagation(
+    panels: Mapping[str, Mapping[str, Sequence[Trace]]], *, title: str = "", width: float = DOUBLE
+) -> Figure:
+    """Return measures along the depth of a network: x is the residual unit, from input to output.
+
+    There is one row per measure and one column per time, such as the start and the end of the training: `panels` has
+    traces by measure and time. All panels of a row have one scale. Values that a logarithmic axis cannot show, and
+    values that are not finite, leave a gap and a mark at the edge.
     """
-    names = names_of(trace for panel in panels.values() for trace in panel if len(trace.unit))
+    rows = {heading: of_row for heading, by_time in panels.items() if (of_row := _with_values(by_time))}
+    times = list(dict.fromkeys(time for by_time in rows.values() for time in by_time))
+    names = names_of(trace for by_time in rows.values() for traces in by_time.values() for trace in traces)
     with style.applied():
-        rows = math.ceil(len(panels) / 2) or 1
-        figure = sheet(FULL, 1.65 * rows + 0.2, names, title)
-        if not panels:
+        figure = sheet(width, 1.45 * max(len(rows), 1) + 0.35, names, title)
+        if not rows:
             style.sentence(figure.add_subplot(), "no signals were measured")
             return style.settle(figure)
-        cells = figure.subplots(rows, min(2, len(panels)), squeeze=False).ravel()
-        for axes in cells[len(panels) :]:
-            axes.remove()
+        cells = figure.subplots(len(rows), len(times), squeeze=False, sharex=True, sharey="row")
         gaps: set[str] = set()
-        for axes, (heading, found) in zip(cells, panels.items(), strict=False):
-            axes.set_title(style.plain(heading, 2 * style.LONGEST), loc="left", parse_math=False)
-            drawn = [trace for trace in found if len(trace.unit)]
-            if not drawn:
-                style.sentence(axes, "not measured")
-                continue
-            values = [scaled(heading, trace.value) for trace in drawn]
-            levels(axes, values)
-            for trace, value in zip(drawn, values, strict=True):
-                gaps |= line(axes, trace.index, np.asarray(trace.unit), value, marked=False)
+        for of_row, (heading, by_time) in zip(cells, rows.items(), strict=True):
+            of_row[0].set_ylabel(textwrap.fill(style.plain(heading, 2 * style.LONGEST), 24), parse_math=False)
+            values = {time: [scaled(heading, trace.value) for trace in traces] for time, traces in by_time.items()}
+            levels(of_row[0], [value for found in values.values() for value in found])
+            for axes, time in zip(of_row, times, strict=True):
+                for trace, value in zip(by_time.get(time, ()), values.get(time, ()), strict=True):
+                    gaps |= line(axes, trace.index, np.asarray(trace.unit), value)
+        for axes, time in zip(cells[0], times, strict=True):
+            axes.set_title(style.plain(time), loc="left", parse_math=False)
+        for axes in cells[-1]:
             axes.set_xlabel("residual unit")
-            _steps(axes, np.concatenate([trace.unit for trace in drawn]))
-        if names:
-            legend(figure, names, marked=False, gaps=gaps)
+        units = [trace.unit for by_time in rows.values() for traces in by_time.values() for trace in traces]
+        _steps(cells[-1, 0], np.concatenate(units))
+        legend(figure, names, marked=True, gaps=gaps)
         return style.settle(figure)
+
+
+def _with_values(by_time: Mapping[str, Sequence[Trace]]) -> dict[str, list[Trace]]:
+    """Return the traces that have values, by time."""
+    found = {time: [trace for trace in traces if len(trace.unit)] for time, traces in by_time.items()}
+    return {time: traces for time, traces in found.items() if traces}
 
 
 def _steps(axes: Axes, xs: NDArray[Any]) -> None:

@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
-from reports.figures.arms import WIDE, colour, look, sheet
+from reports.figures.arms import look, sheet
+from reports.figures.palette import colour
 from reports.figures.style import GREY
+from reports.page import DOUBLE
 
 ROW, STEP = 1.0, 0.5
 """Heights below the axis: of the label of an arm, and of a bar that joins arms."""
@@ -31,7 +33,13 @@ class Ranked:
 
 
 def critical_difference(
-    arms: Sequence[Ranked], *, most: int, width: float, groups: Sequence[Sequence[int]] = (), title: str = ""
+    arms: Sequence[Ranked],
+    *,
+    most: int,
+    distance: float,
+    groups: Sequence[Sequence[int]] = (),
+    title: str = "",
+    width: float = DOUBLE,
 ) -> Figure:
     """Return an axis of average ranks with a label for each arm; bars join arms that cannot be distinguished.
 
@@ -39,8 +47,9 @@ def critical_difference(
 
     Args:
         most: the number of ranked arms, which is the worst possible rank.
-        width: the critical difference, which is drawn above the axis.
+        distance: the critical difference, which is drawn above the axis.
         groups: the indices of the arms that each bar joins.
+        width: of the figure, in inches.
     """
     with style.applied():
         ordered = sorted(arms, key=lambda one: one.rank)
@@ -48,13 +57,13 @@ def critical_difference(
         right = ordered[len(left) :][::-1]
         below = STEP * (len(groups) + 1)
         depth = below + ROW * max(len(left), 1)
-        figure = sheet(WIDE, INCHES * (depth + 2) + 0.45, {}, title)
+        figure = sheet(width, INCHES * (depth + 2) + 0.45, {}, title)
         axes = figure.add_subplot()
         if not ordered:
             style.sentence(axes, "no arm has results on all data sets yet")
             return style.settle(figure)
         _draw_axis(axes, most, depth)
-        _draw_width(axes, width)
+        _draw_distance(axes, distance)
         rank_of = {one.index: one.rank for one in ordered}
         for at, group in enumerate(groups, 1):
             ends = [min(rank_of[index] for index in group), max(rank_of[index] for index in group)]
@@ -83,12 +92,12 @@ def _draw_axis(axes: Axes, most: int, depth: float) -> None:
     axes.set_title("average rank over data sets (1: the lowest error)", fontsize=7, parse_math=False)
 
 
-def _draw_width(axes: Axes, width: float) -> None:
+def _draw_distance(axes: Axes, distance: float) -> None:
     low, _ = axes.get_xlim()
     y = -1.15
-    axes.plot([low, low + width], [y, y], color=GREY, linewidth=1.4, gid="critical-difference", clip_on=False)
-    text = f"critical difference {width:.2f}"
-    axes.text(low + width, y, f"  {text}", ha="left", va="center", fontsize=6.5, clip_on=False)
+    axes.plot([low, low + distance], [y, y], color=GREY, linewidth=1.4, gid="critical-difference", clip_on=False)
+    text = f"critical difference {distance:.2f}"
+    axes.text(low + distance, y, f"  {text}", ha="left", va="center", fontsize=6.5, clip_on=False)
 
 
 def _draw_arm(axes: Axes, one: Ranked, y: float, side: str) -> None:

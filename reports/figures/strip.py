@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reports.figures import style
-from reports.figures.arms import FULL
+from reports.page import DOUBLE
 
-PER_ROW = 8
+PER_ROW, PER_NARROW_ROW = 8, 4
+"""Pictures in a row of a wide and of a narrow figure."""
 SIDE = 96
 """Larger pictures are made smaller, so that a page stays small: pixels."""
 
@@ -27,14 +28,14 @@ class Shown:
     title: str
 
 
-def strip(shown: Sequence[Shown]) -> Figure:
-    """Return the pictures in rows of `PER_ROW`, each with its title."""
-    rows = -(-len(shown) // PER_ROW)
+def strip(shown: Sequence[Shown], *, width: float = DOUBLE) -> Figure:
+    """Return the pictures in rows, each with its title."""
+    across = PER_NARROW_ROW if width < style.NARROW else PER_ROW
+    rows = -(-len(shown) // across)
     with style.applied():
-        figure = style.page(height=1.02 * max(rows, 1))
-        figure.set_size_inches(FULL, figure.get_size_inches()[1])
+        figure = style.page(width, (width / across + 0.18) * max(rows, 1))
         for at, one in enumerate(shown):
-            axes = figure.add_subplot(rows, PER_ROW, at + 1)
+            axes = figure.add_subplot(rows, across, at + 1)
             axes.imshow(_small(one.image), interpolation="nearest")
             axes.set_title(style.plain(one.title, 16), fontsize=6, pad=2, parse_math=False)
             axes.set_axis_off()

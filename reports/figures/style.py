@@ -16,14 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-COLUMN = (3.4, 2.6)
-"""Width and height of a figure in a paper's column, in inches."""
+NARROW = 4.5
+"""Figures below this width in inches have the layout of one column: names above or below instead of beside."""
 
 DECADE = 10
 """An axis is logarithmic if the greatest value is more than this many times the least."""
 
 # Okabe and Ito 2008, "Color Universal Design": distinct with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8C8C8C"
+GRID = "#E6E6E6"
 
 FONT = "DejaVu Sans"
 """A font that comes with matplotlib, so that figures are the same on every machine."""
@@ -55,7 +56,7 @@ STYLE = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "grid.linewidth": 0.4,
-    "grid.color": "#E6E6E6",
+    "grid.color": GRID,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "xtick.minor.width": 0.4,
@@ -77,12 +78,16 @@ def applied() -> Iterator[None]:
         yield
 
 
-def page(title: str = "", height: float = COLUMN[1]) -> Figure:
-    """Return an empty figure, one column wide and `height` inches high."""
-    figure = Figure(figsize=(COLUMN[0], height), layout="constrained")
+def page(width: float, height: float, title: str = "") -> Figure:
+    """Return an empty figure of this size in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(plain(title, 2 * LONGEST), fontsize="medium", parse_math=False)
     return figure
+
+
+def is_narrow(figure: Figure) -> bool:
+    return bool(figure.get_size_inches()[0] < NARROW)
 
 
 def sentence(axes: Axes, text: str, *, width: int = 50) -> None:
@@ -96,7 +101,8 @@ def sentence(axes: Axes, text: str, *, width: int = 50) -> None:
 def legend(figure: Figure, axes: Axes) -> None:
     """Draw the legend below the axes, where it covers nothing."""
     handles, names = axes.get_legend_handles_labels()
-    made = figure.legend(handles, names, loc="outside lower center", ncols=2 if len(names) > 2 else len(names))
+    columns = len(names) if len(names) < 3 else 2 if is_narrow(figure) else 4
+    made = figure.legend(handles, names, loc="outside lower center", ncols=columns)
     for text in made.get_texts():
         text.set_parse_math(False)
 

@@ -259,6 +259,16 @@ class Store:
                     found.setdefault(key, dict(spec["architecture"]))
         return found
 
+    def assignments(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return the values of the axes by which a sampler proposed each of these networks, by the network's key."""
+        found: dict[str, dict[str, Any]] = {}
+        query = sql.select(trials.c.architecture, trials.c.proposal).where(trials.c.proposal.is_not(None))
+        with database.reading(self.engine) as connection:
+            for some in _batches(list(keys)):
+                for key, proposal in connection.execute(query.where(trials.c.architecture.in_(some))):
+                    found.setdefault(key, dict(proposal["assignment"]))
+        return found
+
     def describe(self, key: str) -> Lookup:
         """Return the lookup of a network's fields for expressions, by the network's key."""
         from resnet_space import Architecture

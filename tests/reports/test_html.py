@@ -14,7 +14,7 @@ import pytest
 from pages import HOSTILE, forest, grid, html_of, study
 
 from reports import html as renderer
-from reports.page import Cell, Facts, Grid, Page, Picture, Section, Text
+from reports.page import Cell, Facts, Grid, Link, Page, Picture, Section, Text
 
 
 class Read(HTMLParser):
@@ -69,8 +69,9 @@ def test_a_page_is_well_formed_and_its_ids_are_unique() -> None:
 
 def test_every_figure_has_a_text_alternative() -> None:
     html = html_of()
-    svgs = [ET.fromstring(found) for found in re.findall(r"<svg.*?</svg>", html, re.DOTALL)]
-    assert [svg[0].text for svg in svgs] == ["Three rows", "Three points"]
+    svgs = [ET.fromstring(found) for found in re.findall(r"<svg xmlns.*?</svg>", html, re.DOTALL)]
+    # In the wide and in the narrow form, of which a page shows one.
+    assert [svg[0].text for svg in svgs] == ["Three rows", "Three rows", "Three points", "Three points"]
     for svg in svgs:
         assert svg.get("role") == "img"
         assert svg[0].tag.endswith("title")
@@ -98,6 +99,34 @@ def test_the_answer_comes_before_all_tables_and_figures() -> None:
         html.index(text) for text in ("Is it so?", "It is so.", "all done", "<h2")
     )
     assert 'class="warning"' not in html
+
+
+def test_the_title_is_the_question_and_its_answer() -> None:
+    html = renderer.render(Page("a study", "Is it so?", "It is so.", "all done"))
+    read = Read(html)
+    assert read.texts["title"] == "Is it so? It is so."
+    assert " ".join(read.texts["h1"].split()) == "Is it so? It is so."
+
+
+def test_each_row_of_a_table_has_the_marker_of_its_arm() -> None:
+    html = html_of()
+    keys = re.findall(r'<svg class="swatch".*?</svg>', html)
+    assert len(keys) == len(set(keys)) == 3
+
+
+def test_a_cell_knows_its_heading_for_screens_on_which_a_row_is_a_block() -> None:
+    headings = ["arm", "error, %", "n", "verdict"]
+    rows = [[Cell("base"), Cell("1.0"), Cell("3"), Cell("worse")]]
+    html = renderer.render(Page("", "", "", "", sections=[Section("", [Grid("", headings, headings[1:3], rows)])]))
+    assert re.findall(r'data-label="(.*?)"', html) == headings[1:]
+    assert '<table class="stack">' in html
+
+
+def test_a_fact_can_be_a_link_to_a_file() -> None:
+    facts = Facts([("study", Link("study.yaml", "../study.yaml"))])
+    assert '<a href="../study.yaml">study.yaml</a>' in renderer.render(
+        Page("", "", "", "", sections=[Section("", [facts])])
+    )
 
 
 def test_an_empty_page_is_well_formed() -> None:

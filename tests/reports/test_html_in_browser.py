@@ -66,7 +66,7 @@ def test_hostile_text_runs_no_script(browser: Browser, tmp_path: Path) -> None:
         browser.open(path)
         assert browser.complaints() == []
         assert [url for url in browser.requests() if url != "data:,"] == []
-        assert browser.value("document.querySelector('h1').textContent") == text
+        assert browser.value("document.querySelector('h1 .answer').textContent") == text
 
 
 def test_a_script_that_is_not_part_of_the_page_is_blocked(browser: Browser, tmp_path: Path) -> None:
@@ -114,16 +114,16 @@ def test_an_arm_under_the_pointer_is_highlighted_in_the_table_and_in_every_figur
     assert browser.value(LIT.format("tr")) == ["1"]
     assert set(browser.value(LIT.format("svg "))) == {"1"}
     figures = browser.value(
-        "[...document.querySelectorAll('svg')].map((svg) => [...svg.querySelectorAll('[data-arm]')]"
+        "[...document.querySelectorAll('figure svg')].map((svg) => [...svg.querySelectorAll('[data-arm]')]"
         ".map((e) => getComputedStyle(e).opacity < 1 ? '' : e.dataset.arm).filter(Boolean))"
     )
-    assert [set(figure) for figure in figures] == [{"1"}, {"1"}]
+    assert [set(figure) for figure in figures] == [{"1"}] * 4
     browser.point("h2")
     assert (browser.value(DIM), browser.value(LIT.format(""))) == (0, [])
 
 
 def test_pointing_at_an_arm_in_a_figure_highlights_its_row(browser: Browser) -> None:
-    browser.point("figure:nth-of-type(2) svg [data-arm='2'] use")
+    browser.point("figure:nth-of-type(2) .wide svg [data-arm='2'] use")
     assert browser.value(LIT.format("tr")) == ["2"]
     before, after = (
         browser.value(f"getComputedStyle(document.querySelector('tr[data-arm=\"{arm}\"]')).backgroundColor")
@@ -188,9 +188,49 @@ def test_a_table_that_fits_is_not_focusable(browser: Browser) -> None:
     assert browser.value("document.querySelector('.scroll').hasAttribute('tabindex')") is False
 
 
-def test_a_page_fits_the_screen_of_a_phone(browser: Browser) -> None:
-    browser.call("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=2, mobile=True)
-    try:
-        assert browser.value("document.documentElement.scrollWidth") <= 360
-    finally:
-        browser.call("Emulation.clearDeviceMetricsOverride")
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Browser]:
+    """The browser with a screen that is 400 pixels wide."""
+    browser.call("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=2, mobile=True)
+    yield browser
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+WIDTHS = "[...document.querySelectorAll('figure svg')].map((e) => Math.round(e.getBoundingClientRect().width))"
+
+
+def test_a_figure_is_as_wide_as_the_page(browser: Browser) -> None:
+    whole = browser.value("document.querySelector('figure').clientWidth")
+    assert [width for width in browser.value(WIDTHS) if width] == [whole, whole]
+    assert whole > 1000
+
+
+def test_a_page_fits_the_screen_of_a_phone_and_its_figures_are_redrawn_for_it(phone: Browser) -> None:
+    assert phone.value("document.documentElement.scrollWidth") <= 400
+    # The wide forms are hidden.
+    assert phone.value(WIDTHS) == [0, 368, 0, 368]
+
+
+def test_no_number_of_a_wide_table_is_hidden_at_the_side_of_a_phone(phone: Browser, tmp_path: Path) -> None:
+    headings = ["arm", "parameters", "MACs", "test error, %", "n", "difference, points", "verdict", "outcome"]
+    texts = [
+        "exclusive gate, bias -6",
+        "226k",
+        "2.1M",
+        "8.73 ± 3.11",
+        "3",
+        "+7.52 [+1.32, +18.05] *",
+        "worse",
+        "trained",
+    ]
+    wide = Grid("Arms", headings, headings[1:6], [[Cell(text) for text in texts]] * 2, [0, 1])
+    path = tmp_path / "phone.html"
+    path.write_text(html.render(Page("t", "q?", "a.", "s", sections=[Section("Arms", [wide])])), encoding="utf-8")
+    phone.open(path)
+    cells = phone.value(
+        "[...document.querySelectorAll('tbody th, tbody td')].map((e) => e.getBoundingClientRect())"
+        ".map((box) => [box.left, box.right, box.height])"
+    )
+    assert len(cells) == 2 * len(headings)
+    assert all(0 <= left < right <= 400 and height > 0 for left, right, height in cells)
+    assert phone.value("getComputedStyle(document.querySelector('td'), '::before').content") == '"parameters "'

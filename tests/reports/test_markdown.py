@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pages import HOSTILE, costs, grid, study
 
 from reports.markdown import escape, render
-from reports.page import Cell, Facts, Grid, Page, Section, Text
+from reports.page import Cell, Facts, Grid, Link, Page, Section, Text
 
 
 def section(*blocks: Text | Facts | Grid, heading: str = "Found") -> str:
@@ -31,11 +31,11 @@ def test_markup_in_any_text_of_a_page_is_escaped(text: str) -> None:
 
 def test_the_question_and_the_answer_come_before_the_evidence() -> None:
     made = render(Page("a study", "Is it so?", "It is so.", "all done", "but wait", [Section("Found", [grid()])]))
-    assert made.startswith("# a study\n\n**Is it so?**\n\nIt is so.\n\nall done\n\n**but wait**\n\n## Found\n\n")
+    assert made.startswith("# Is it so? It is so.\n\nStudy: a study\n\nall done\n\n**but wait**\n\n## Found\n\n")
 
 
 def test_a_study_without_a_question_is_not_named_twice() -> None:
-    assert render(Page("name", "name", "", "")) == "# name\n"
+    assert render(Page("name", "name", "It is so.", "")) == "# name: It is so.\n"
 
 
 def test_a_table_has_its_caption_its_marks_and_its_notes() -> None:
@@ -64,5 +64,5 @@ def test_a_picture_is_a_link_to_a_file_with_a_text_alternative_and_a_caption() -
 
 
 def test_facts_are_a_list_and_texts_are_paragraphs() -> None:
-    made = section(Text(["one", "two"]), Facts([("data", "digits"), ("seeds", "3")]))
-    assert "one\n\ntwo\n\n- data: digits\n- seeds: 3\n" in made
+    made = section(Text(["one", "two"]), Facts([("data", "digits"), ("study", Link("study.yaml", "../study.yaml"))]))
+    assert "one\n\ntwo\n\n- data: digits\n- study: [study.yaml](../study.yaml)\n" in made

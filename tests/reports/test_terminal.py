@@ -9,7 +9,7 @@ from pages import costs, grid
 from rich.console import Console
 from rich.table import Table
 
-from reports.page import Cell, Facts, Grid, Mark, Page, Section, Text
+from reports.page import Cell, Facts, Grid, Link, Mark, Page, Section, Text
 from reports.terminal import parts, render
 
 
@@ -47,4 +47,5 @@ def test_control_sequences_in_a_title_are_removed() -> None:
 
 
 def test_a_terminal_shows_no_pictures_and_one_line_per_fact() -> None:
-    assert list(parts([costs(), Facts([("data", "digits")])])) == ["data: digits"]
+    facts = Facts([("data", "digits"), ("study", Link("study.yaml", "../study.yaml"))])
+    assert list(parts([costs(), facts])) == ["data: digits", "study: study.yaml"]

@@ -9,7 +9,7 @@ from reports import html
 from reports.figures import complexity, differences
 from reports.figures.complexity import Place
 from reports.figures.differences import Bar
-from reports.page import Block, Cell, Facts, Grid, Page, Picture, Section, Text
+from reports.page import Block, Cell, Facts, Grid, Link, Page, Picture, Section, Text
 
 BREAKING = "<script>alert(1)</script>"
 HOSTILE = [
@@ -37,13 +37,15 @@ def grid(arms: list[str] = ARMS, errors: list[float | None] = ERRORS, **others: 
 @cache
 def forest(*arms: str) -> Picture:
     bars = [Bar(arm, index, 0.01 * index, 0, 0.05, index > 1, True) for index, arm in enumerate(arms or ARMS)]
-    return Picture("forest", lambda: differences.forest(bars, baseline="identity"), "Differences", "Three rows")
+    return Picture(
+        "forest", lambda width: differences.forest(bars, baseline="identity", width=width), "Differences", "Three rows"
+    )
 
 
 @cache
 def costs(*arms: str) -> Picture:
     places = [Place(arm, index, 1e6 * (index + 1), 0.1, 0.01, False) for index, arm in enumerate(arms or ARMS)]
-    return Picture("costs", lambda: complexity.complexity(places), "Costs", "Three points")
+    return Picture("costs", lambda width: complexity.complexity(places, width=width), "Costs", "Three points")
 
 
 def study(text: str = "plain", sections: int = 4) -> Page:
@@ -74,7 +76,7 @@ def table(page: Page, caption: str) -> Grid:
     return grid
 
 
-def facts(page: Page) -> dict[str, str]:
+def facts(page: Page) -> dict[str, str | Link]:
     """Return the facts of the setting."""
     (found,) = [block for block in blocks(page, "Setting") if isinstance(block, Facts)]
     return dict(found.rows)

@@ -13,7 +13,7 @@ from ablations.run import AblationRun
 from reports import html, markdown
 from reports.document.ablation import SECTIONS
 from reports.document.image_tables import NOTHING_STORED
-from reports.page import Cell, Grid, Picture, Text
+from reports.page import Cell, Grid, Link, Picture, Text
 from reports.published import LABEL
 from resnet_space.api import document
 
@@ -28,7 +28,7 @@ def column(grid: Grid, heading: str) -> list[Cell]:
 
 
 def test_sections_have_a_fixed_order_and_empty_sections_are_left_out(ablation: Make) -> None:
-    complete = document(ablation(ERRORS, planned=PLANNED, epochs=2))
+    complete = document(ablation(ERRORS, planned=PLANNED, epochs=2), published=CIFAR)
     expected = [
         "Arms",
         "Differences",
@@ -101,15 +101,16 @@ def test_a_comparison_without_a_p_value_gives_the_reason(ablation: Make) -> None
 def test_the_setting_reports_the_network_and_the_data_of_the_run(ablation: Make) -> None:
     found = facts(document(ablation(ERRORS)))
     assert found["network"] == "resnet20, width=0.25, stages.*.units=1"
-    assert found["data"].startswith("digits")
-    assert found["seeds"].startswith("0 to 2")
+    assert str(found["data"]).startswith("digits")
+    assert str(found["seeds"]).startswith("0 to 2")
+    assert found["study"] == Link("study.yaml", "../study.yaml")
 
 
 def test_the_setting_reports_whether_comparisons_were_planned_before_the_first_trial(ablation: Make) -> None:
     first = ablation(ERRORS, planned={"compare": ["bad"]})
-    assert "stored before the first trial" in facts(document(first))["planned comparisons"]
+    assert "stored before the first trial" in str(facts(document(first))["planned comparisons"])
     later = ablation(ERRORS, planned=PLANNED)
-    assert "changed after the first trial" in facts(document(later))["planned comparisons"]
+    assert "changed after the first trial" in str(facts(document(later))["planned comparisons"])
     (section, *_) = document(later).sections
     lines = [line for block in section.brief if isinstance(block, Text) for line in block.lines]
     assert any("all comparisons are reported as exploratory" in line for line in lines)
@@ -185,3 +186,61 @@ def test_a_table_row_and_the_figures_use_the_same_index_for_an_arm(ablation: Mak
     page = html.render(document(ablation({"base": [0.1, 0.2], arm: [0.15, 0.24]})))
     assert "<b>other" not in page
     assert page.count('data-arm="1"') >= 2
+
+
+def test_the_setting_reports_every_field_of_the_recipe_in_words(ablation: Make) -> None:
+    run = ablation(ERRORS)
+    recipe = str(facts(document(run))["recipe"])
+    assert recipe.startswith("length: ")
+    for words in (
+        "learning rate: 0.1",
+        "momentum: 0.9",
+        "Nesterov momentum: no",
+        "weight decay: 0.0001",
+        "warm-up: none",
+    ):
+        assert words in recipe
+    given = set(run.study.recipe.model_dump()) - {"epochs", "steps"}
+    assert recipe.count("; ") == len(given)
+
+
+def test_the_setting_reports_what_arms_are_matched_to_and_how_closely(ablation: Make) -> None:
+    run = ablation({"base": [0.1, 0.11], "other": [0.2, 0.22]}, match={"macs": "baseline", "tolerance": 0.03})
+    assert facts(document(run))["equal complexity"] == (
+        "each arm is also rescaled by width to the MACs of base, within 3 %"
+    )
+
+
+def test_a_name_with_a_comma_is_quoted_in_sentences(ablation: Make) -> None:
+    run = ablation({"base": [0.01, 0.012, 0.011], "gate, bias -6": [0.31, 0.313, 0.312]})
+    page = document(run)
+    assert page.answer.startswith("“gate, bias -6” is worse than base, by 30.07 points.")
+    assert table(page, "Arms").rows[1][0].text == "gate, bias -6"
+
+
+def test_comparisons_are_sorted_by_size_and_numbers_of_the_table_of_arms_are_not_repeated(ablation: Make) -> None:
+    errors = {
+        "base": [0.10, 0.102, 0.101],
+        "worst": [0.15, 0.151, 0.152],
+        "better": [0.01, 0.012, 0.011],
+        "none": [None] * 3,
+    }
+    page = document(ablation(errors))
+    grid = table(page, "Exploratory comparisons")
+    assert [cell.text for cell in column(grid, "arm")] == ["better", "worst", "none"]
+    assert not [heading for heading in grid.headings if heading.startswith("difference")]
+    assert [cell.text for cell in column(grid, "finding")] == ["better", "worse", "no results to compare yet"]
+    assert [cell.text for cell in column(table(page, "Arms"), "verdict")] == ["", "worse", "better", "no results"]
+
+
+def test_arms_that_cost_almost_the_same_have_no_figure_of_error_against_complexity(ablation: Make) -> None:
+    alike = ablation({"a": [0.1, 0.11], "b": [0.2, 0.22]})
+    costs = {arm.macs for arm in alike.summaries}
+    different = max(costs) >= 1.25 * min(costs)
+    assert ("Error against complexity" in headings(document(alike))) == different
+
+
+def test_a_run_without_results_has_no_empty_figures(ablation: Make) -> None:
+    page = document(ablation({"a": ["diverged", "diverged"], "b": ["diverged", "diverged"]}))
+    for picture in page.pictures:
+        assert all(axes.lines or axes.patches or axes.images for axes in picture.figure.axes)

@@ -50,7 +50,7 @@ def test_if_there_are_too_many_arms_the_planned_and_the_most_different_ones_are_
 
 def test_only_figures_with_data_are_drawn(ablation: Make) -> None:
     complete = ablation({"base": [0.1, 0.11], "other": [0.2, 0.22]}, epochs=2)
-    assert [picture.stem for picture in document(complete).pictures] == ["differences", "curves", "complexity"]
+    assert [picture.stem for picture in document(complete).pictures] == ["differences", "curves"]
     assert document(ablation({"base": [None, None]}, folder="bare")).pictures == []
 
 

@@ -41,7 +41,7 @@ def test_the_section_has_every_table_and_the_pictures(ablation: Make) -> None:
     page = document(ablation(ERRORS, predicted=True))
     found = blocks(page, SECTION)
     assert [block.caption for block in found if isinstance(block, Grid)] == [
-        "On these test images, and on images like these",
+        "On images like these",
         "Agreement",
         "Probabilities",
         "Errors by class, %",
@@ -55,9 +55,9 @@ def test_the_section_has_every_table_and_the_pictures(ablation: Make) -> None:
 
 
 def test_intervals_on_images_are_bold_if_0_is_outside(ablation: Make) -> None:
-    found = grid(ablation(ERRORS, predicted=True), "On these test images, and on images like these")
+    found = grid(ablation(ERRORS, predicted=True), "On images like these")
     assert texts(found, "arm") == ["near", "far"], "an arm without a complete trial has no interval"
-    (near, far) = [row[3] for row in found.rows]
+    (near, far) = [row[2] for row in found.rows]
     assert (near.mark, far.mark) == ("", "resolved")
     assert far.text.startswith("[+2")
     assert texts(found, "deciding")[0].endswith(" of 359")
@@ -151,7 +151,7 @@ def test_arms_that_never_err_have_no_confusions_and_no_images(ablation: Make) ->
     page = document(ablation({"base": [0.0, 0.0], "other": [0.0, 0.0]}, predicted=True))
     captions = [block.caption for block in blocks(page, SECTION) if isinstance(block, Grid)]
     assert captions == [
-        "On these test images, and on images like these",
+        "On images like these",
         "Agreement",
         "Probabilities",
         "Errors by class, %",
@@ -210,7 +210,7 @@ def test_pictures_are_shown_only_if_the_data_are_at_hand_and_the_same(
 
 def test_seeds_with_test_images_of_their_own_have_an_interval_over_divisions(ablation: Make) -> None:
     run = ablation(ERRORS, predicted=True, data={"name": "digits", "limit": 200, "split": "seed"})
-    found = grid(run, "On these test images, and on images like these")
+    found = grid(run, "On images like these")
     assert "deciding" not in found.headings
     assert any("Nadeau and Bengio 2003" in note for note in found.notes)
     both = run.image_interval(run.findings[0])
@@ -219,7 +219,7 @@ def test_seeds_with_test_images_of_their_own_have_an_interval_over_divisions(abl
     assert both.high_images - both.delta == pytest.approx((both.high - both.delta) * (1 + 3 * 359 / 200) ** 0.5)
     captions = [block.caption for block in blocks(document(run), SECTION) if isinstance(block, Grid)]
     assert captions == [
-        "On these test images, and on images like these",
+        "On images like these",
         "Probabilities",
         "Errors by class, %",
         "Most frequent confusions, %",

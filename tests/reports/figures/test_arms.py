@@ -16,12 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from reports.figures.arms import colour, dashes, look
+from reports.figures.arms import dashes, look
 from reports.figures.complexity import Place, complexity
 from reports.figures.differences import Bar, forest
 from reports.figures.distributions import Distribution, distributions
 from reports.figures.lines import Curve, Trace, curves, propagation
+from reports.figures.palette import PALETTE, colour
 from reports.figures.saving import save
+from reports.figures.style import GREY
+from reports.page import DOUBLE, SINGLE
 
 HOSTILE = [r"$\frac{", "$x$", "<script>alert(1)</script>", "]]> --> &amp;", "шорткат", "\x00\x1b", "", "a\nb" * 400]
 
@@ -35,21 +38,26 @@ def trace(index: int, value: Sequence[float]) -> Trace:
     return Trace(f"arm {index}", index, range(1, len(value) + 1), value)
 
 
-ALL: dict[str, Callable[[Sequence[str]], Figure]] = {
-    "forest": lambda names: forest(
+ALL: dict[str, Callable[..., Figure]] = {
+    "forest": lambda names, width=DOUBLE: forest(
         [Bar(name, i, 0.01 * i, 0.01 * i - 0.002, 0.01 * i + 0.002, True, True, name) for i, name in enumerate(names)],
         baseline="".join(names[:1]),
+        width=width,
     ),
-    "curves": lambda names: curves(
-        [Curve(name, i, [1, 2], [0.5, 0.4], [0.4, 0.3], [0.6, 0.5]) for i, name in enumerate(names)]
+    "curves": lambda names, width=DOUBLE: curves(
+        [Curve(name, i, [1, 2], [0.5, 0.4], [0.4, 0.3], [0.6, 0.5]) for i, name in enumerate(names)],
+        width=width,
     ),
-    "complexity": lambda names: complexity(
-        [Place(name, i, 1e6 + i, 0.1, 0.01, i == 0) for i, name in enumerate(names)]
+    "complexity": lambda names, width=DOUBLE: complexity(
+        [Place(name, i, 1e6 + i, 0.1, 0.01, i == 0) for i, name in enumerate(names)], width=width
     ),
-    "propagation": lambda names: propagation(
-        {name: [Trace(name, i, [1, 2], [1.0, 0.5])] for i, name in enumerate(names)}
+    "propagation": lambda names, width=DOUBLE: propagation(
+        {"gradient norm": {"at the end": [Trace(name, i, [1, 2], [1.0, 0.5]) for i, name in enumerate(names)]}},
+        width=width,
     ),
-    "distributions": lambda names: distributions([Distribution(name, i, [0.1, 0.2]) for i, name in enumerate(names)]),
+    "distributions": lambda names, width=DOUBLE: distributions(
+        [Distribution(name, i, [0.1, 0.2]) for i, name in enumerate(names)], width=width
+    ),
 }
 
 EMPTY: dict[str, Figure] = {
@@ -59,7 +67,7 @@ EMPTY: dict[str, Figure] = {
     "complexity": complexity([]),
     "complexity without numbers": complexity([Place("a", 0, 1e6, math.nan, None, False)]),
     "propagation": propagation({}),
-    "propagation of nothing": propagation({"gradient norm": [], "dead ReLUs, %": [trace(0, [])]}),
+    "propagation of nothing": propagation({"gradient norm": {}, "dead ReLUs, %": {"at the end": [trace(0, [])]}}),
     "distributions": distributions([]),
     "distributions without numbers": distributions([Distribution("a", 0, [math.nan])]),
 }
@@ -109,6 +117,19 @@ def test_figures_of_arms_do_not_import_pyplot() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_lines_of_28_arms_and_markers_of_56_arms_are_all_different() -> None:
-    assert len({(colour(i), str(dashes(i))) for i in range(28)}) == 28
-    assert len({(colour(i), look(i)["marker"]) for i in range(56)}) == 56
+def test_no_two_arms_of_a_figure_have_the_same_colour_or_the_same_style() -> None:
+    arms = range(len(PALETTE))
+    assert len({colour(index) for index in arms}) == len(arms)
+    assert len({(str(dashes(index)), look(index)["marker"]) for index in arms}) == len(arms)
+
+
+def test_an_arm_that_figures_leave_out_is_grey() -> None:
+    assert colour(len(PALETTE)) == colour(10 * len(PALETTE)) == GREY
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_figure_can_be_drawn_for_one_column_of_a_paper(name: str) -> None:
+    figure = ALL[name](["identity", "exclusive gate, bias -6", "shortcut-only gate, bias -6"], width=SINGLE)
+    assert figure.get_size_inches()[0] == SINGLE
+    (left, _), (right, _) = figure.get_tightbbox().get_points()
+    assert -0.01 <= left < right <= SINGLE + 0.01

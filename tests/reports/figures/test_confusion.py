@@ -7,8 +7,8 @@ import pytest
 from drawings import texts_in
 from matplotlib.colors import to_rgb
 
-from reports.figures.arms import colour
 from reports.figures.confusion import Matrix, confusion
+from reports.figures.palette import colour
 
 CLASSES = ["cat", "dog", "a name that is long"]
 

@@ -11,8 +11,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from reports.figures.arms import colour
 from reports.figures.differences import Bar, forest
+from reports.figures.palette import colour, marker
+from reports.page import SINGLE
 
 NUMBERS = st.one_of(
     st.floats(allow_subnormal=True), st.sampled_from([0.0, math.nan, math.inf, -math.inf, 1e-320, 1e308])
@@ -88,22 +89,39 @@ def test_an_infinite_interval_has_an_arrow_at_the_edge() -> None:
     assert not part(figure, "arm-2-endless")
 
 
-def test_one_very_wide_arm_leaves_room_for_the_others() -> None:
+def test_arms_are_distinguished_by_their_markers_too() -> None:
+    figure = forest([bar(1, 0.1), bar(2, 0.1)], baseline="identity")
+    assert [part(figure, f"arm-{index}-point")[0].get_marker() for index in (1, 2)] == [marker(1), marker(2)]
+
+
+def test_an_arm_far_beyond_the_others_is_an_arrow_at_the_end_of_the_axis() -> None:
     bars = [bar(i, delta) for i, delta in enumerate([0.003, -0.002, 0.001, 0.0])] + [bar(4, 0.6, half=0.2)]
     figure = forest(bars, baseline="identity", margin=0.002)
     axes = axis_of(figure)
-    box = axes.get_window_extent()
-    half, zero, far = axes.transData.transform([(0.5, 0), (0, 0), (80, 0)])[:, 0]
-    assert half - zero > 0.15 * box.width
-    assert far < box.x1
-    assert "logarithmic beyond ±0.5" in axes.get_xlabel()
-    assert {"−0.5", "0", "+0.5", "+5", "+50"} <= {label.get_text() for label in axes.get_xticklabels()}
-
-
-def test_differences_of_similar_size_have_a_linear_axis() -> None:
-    axes = axis_of(forest([bar(1, 0.01), bar(2, -0.02)], baseline="identity"))
     assert axes.get_xscale() == "linear"
-    assert "logarithmic" not in axes.get_xlabel()
+    assert 0.5 < axes.get_xlim()[1] < 1
+    (arrow,) = part(figure, "arm-4-beyond")
+    assert (arrow.get_xdata()[0], arrow.get_marker()) == (axes.get_xlim()[1], ">")
+    assert not part(figure, "arm-4-point")
+    assert {"+60.00  [+40.00, +80.00]", "beyond the axis"} <= set(texts_in(figure))
+
+
+def test_the_axis_ends_where_an_error_would_be_below_0_or_above_100_percent() -> None:
+    figure = forest([bar(1, 0.9, half=0.3), bar(2, 0.5)], baseline="identity", level=0.0125)
+    axes = axis_of(figure)
+    assert axes.get_xlim() == pytest.approx((-1.25, 98.75))
+    assert "test" not in axes.get_xlabel()
+    assert "identity (1.25\N{NO-BREAK SPACE}%)" in axes.get_xlabel()
+    assert part(figure, "arm-1-endless")
+
+
+def test_a_narrow_figure_has_names_and_numbers_above_their_rows() -> None:
+    name = "exclusive gate, bias -6"
+    figure = forest([bar(1, 0.0125, half=0.005, arm=name), bar(2, 0.1)], baseline="identity", width=SINGLE)
+    assert {name, "+1.25  [+0.75, +1.75]"} <= set(texts_in(figure))
+    assert [label.get_text() for label in axis_of(figure).get_yticklabels()] == ["", ""]
+    box, axes = axis_of(figure).get_window_extent(), figure.bbox
+    assert box.width > 0.85 * axes.width
 
 
 @FEW
@@ -115,4 +133,5 @@ def test_any_difference_can_be_drawn(found: list[tuple[float, float, float]], ma
     for index, (delta, _, _) in enumerate(found):
         for point in part(figure, f"arm-{index}-point"):
             assert left <= point.get_xdata()[0] <= right
-        assert bool(part(figure, f"arm-{index}-point")) == (abs(delta) <= 1e6)
+        found_marks = [*part(figure, f"arm-{index}-point"), *part(figure, f"arm-{index}-beyond")]
+        assert bool(found_marks) == (abs(delta) <= 1e6)

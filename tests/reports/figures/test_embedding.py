@@ -10,7 +10,8 @@ import pytest
 from pages import costs, html_of
 
 from reports.figures import embedding, style
-from reports.figures.arms import BLACK, COLOURS
+from reports.figures.palette import BLACK, MARKERS, PALETTE, colour
+from reports.figures.style import GREY
 
 
 def test_an_embedded_figure_takes_its_colours_from_the_page() -> None:
@@ -26,16 +27,29 @@ def test_an_embedded_figure_takes_its_colours_from_the_page() -> None:
 
 def test_every_colour_of_figures_is_defined_in_the_page() -> None:
     lists = html_of()
-    for name, _, _ in embedding.TONES.values():
-        assert lists.count(f"--figure-{name}: ") == 2
-    assert {colour for colour in COLOURS if colour != BLACK} <= set(embedding.TONES)
+    for tone in embedding.TONES.values():
+        assert lists.count(f"--figure-{tone.name}: ") == 2
+    assert {tone.print for tone in PALETTE if tone.print != BLACK} <= set(embedding.TONES)
+
+
+def test_the_markers_of_arms_in_a_table_differ_in_colour_and_shape() -> None:
+    keys = [embedding.key(index) for index in range(len(PALETTE))]
+    assert len({re.findall('fill: (.*?)"', key)[0] for key in keys}) == len(keys)
+    shapes = [re.findall(' d="(.*?)"', key)[0] for key in keys]
+    assert len(set(shapes[: len(MARKERS)])) == len(MARKERS)
+    assert all(ET.fromstring(key).get("aria-hidden") == "true" for key in keys)
+
+
+def test_an_arm_that_figures_leave_out_has_a_grey_marker() -> None:
+    assert colour(len(PALETTE)) == GREY
+    assert "var(--figure-grey" in embedding.key(len(PALETTE))
 
 
 def test_an_embedded_figure_has_no_fixed_size_and_no_background() -> None:
     svg = embedding.svg(costs().figure)
     root = ET.fromstring(svg)
     assert not {"width", "height"} & set(root.attrib)
-    assert "max-width: 100%" in root.attrib["style"]
+    assert root.attrib["style"] == "width: 100%; height: auto"
     assert not svg.startswith("<?xml")
     assert "<style" not in svg
     assert "<metadata" not in svg
@@ -64,9 +78,9 @@ def test_all_elements_of_an_arm_are_marked_in_a_figure() -> None:
 def test_lines_and_letters_have_enough_contrast_with_the_background(theme: str) -> None:
     dark = theme == "dark"
     ground = embedding.DARK if dark else embedding.LIGHT
-    for name, on_light, on_dark in embedding.TONES.values():
-        least = 1.0 if name == "grid" else 3.0
-        assert embedding.contrast(on_dark if dark else on_light, ground) >= least, name
+    for tone in embedding.TONES.values():
+        least = 1.0 if tone.name == "grid" else 3.0
+        assert embedding.contrast(tone.on_dark if dark else tone.on_light, ground) >= least, tone
     css = html_of().split("@media screen")[dark]
     variables = dict(re.findall(r"--(\w+): (#\w{6});", css))
     assert variables["paper"].upper() == ground

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from reports.figures.front import Mark, front, staircase
 from reports.figures.saving import save
+from reports.page import DOUBLE, SINGLE
 from search.fronts.objectives import OBJECTIVES
 
 CLOUD = [
@@ -124,7 +125,8 @@ def test_a_figure_has_no_title_by_default() -> None:
 
 
 def test_a_figure_fits_a_column() -> None:
-    assert tuple(front(CLOUD, x="macs", y="error").get_size_inches()) == (3.4, 2.6)
+    assert front(CLOUD, x="macs", y="error").get_size_inches()[0] == DOUBLE
+    assert tuple(front(CLOUD, x="macs", y="error", width=SINGLE).get_size_inches()) == (SINGLE, 2.6)
 
 
 @pytest.mark.parametrize("knee", [mark.key for mark in CLOUD if mark.on_front])
@@ -166,3 +168,12 @@ def test_few_or_equal_marks_are_all_drawn(marks: list[Mark], tmp_path: Path) -> 
     figure = front(marks, x="macs", y="error", knee=marks[0].key)
     assert saved(figure, tmp_path, ("svg", "png"))
     assert len(points(axis_of(figure))) == len(marks)
+
+
+def test_networks_that_were_stopped_early_are_crosses_at_their_last_error() -> None:
+    figure = front(CLOUD, x="macs", y="error", pruned=[(3e7, 0.4), (9e7, 0.3)])
+    (crosses,) = [line for line in axis_of(figure).lines if line.get_label() == "pruned"]
+    assert crosses.get_xydata().tolist() == [[3e7, 40.0], [9e7, 30.0]]
+    assert axis_of(figure).get_ylim()[1] > 40
+    alone = front([], x="macs", y="error", pruned=[(3e7, 0.4)])
+    assert [line for line in axis_of(alone).lines if line.get_label() == "pruned"]

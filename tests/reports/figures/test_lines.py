@@ -10,8 +10,10 @@ import pytest
 from drawings import axis_of, drawn, part, texts_in
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Text
 
 from reports.figures.lines import Curve, Trace, curves, propagation
+from reports.page import SINGLE
 from resnet_space.errors import InputError
 
 NUMBERS = st.one_of(
@@ -52,9 +54,34 @@ def test_a_band_down_to_zero_does_not_stretch_the_axis() -> None:
     assert 0.2 < axes.get_ylim()[0] < 1
 
 
+def test_a_band_down_to_zero_reaches_the_edge_of_a_logarithmic_axis_without_a_cliff() -> None:
+    figure = curves([Curve("a", 0, [1, 2, 3], [0.9, 0.05, 0.05], [0.8, 0.0, 0.04], [1.0, 0.06, 0.06])])
+    axes = axis_of(figure)
+    (band,) = axes.collections
+    (path,) = band.get_paths()
+    assert axes.get_ylim()[0] == path.vertices[:, 1].min() > 0
+
+
+def test_the_name_of_an_arm_is_at_the_end_of_its_line() -> None:
+    figure = curves([curve(0, [0.5, 0.1]), curve(1, [0.5, 0.4]), curve(2, [0.5, 0.11])])
+    places = {index: part(figure, f"arm-{index}-label", Text)[0] for index in range(3)}
+    assert {index: text.get_text() for index, text in places.items()} == {0: "arm 0", 1: "arm 1", 2: "arm 2"}
+    heights = {index: text.get_position()[1] for index, text in places.items()}
+    assert heights[0] < heights[2] < heights[1]
+    boxes = [text.get_window_extent() for text in places.values()]
+    assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[:at])
+    assert not figure.legends
+
+
+def test_names_that_are_too_long_for_a_narrow_figure_are_in_a_legend() -> None:
+    found = [Curve("shortcut-only gate, bias -6", 0, [1, 2], [0.5, 0.4], [0.4, 0.3], [0.6, 0.5])]
+    assert curves(found, width=SINGLE).legends
+    assert not curves(found).legends
+
+
 @pytest.mark.parametrize(("value", "mark"), [(0.0, "v"), (math.nan, "x"), (math.inf, "^")])
 def test_a_value_that_a_logarithmic_axis_cannot_show_is_a_gap_with_a_mark(value: float, mark: str) -> None:
-    figure = propagation({"gradient norm": [trace(0, [1.0, value, 1e-4])]})
+    figure = propagation({"gradient norm": {"at the end": [trace(0, [1.0, value, 1e-4])]}})
     assert np.isnan(drawn(figure, "arm-0-line")).tolist() == [False, True, False]
     (gap,) = part(figure, "arm-0-gap")
     assert (list(gap.get_xdata()), gap.get_marker()) == ([2], mark)
@@ -62,30 +89,46 @@ def test_a_value_that_a_logarithmic_axis_cannot_show_is_a_gap_with_a_mark(value:
 
 
 def test_zero_on_a_linear_axis_is_drawn_as_a_point() -> None:
-    figure = propagation({"dead ReLUs, %": [trace(0, [0.0, 0.25])]})
+    figure = propagation({"dead ReLUs, %": {"at the end": [trace(0, [0.0, 0.25])]}})
     assert drawn(figure, "arm-0-line") == [0, 25]
     assert not part(figure, "arm-0-gap")
 
 
 def test_a_measure_with_negative_values_has_a_linear_axis() -> None:
-    figure = propagation({"gain": [trace(0, [-1.0, 100.0, 0.1])]})
+    figure = propagation({"gain": {"at the end": [trace(0, [-1.0, 100.0, 0.1])]}})
     assert axis_of(figure).get_yscale() == "linear"
     assert drawn(figure, "arm-0-line") == [-1.0, 100.0, 0.1]
 
 
 def test_a_value_without_neighbours_has_a_marker() -> None:
-    (line,) = part(propagation({"variance": [trace(0, [1.0, math.nan, 2.0, 3.0])]}), "arm-0-line")
-    assert line.get_markevery() == [0]
+    (line,) = part(propagation({"variance": {"end": [trace(0, [1.0, math.nan, *[2.0] * 20])]}}), "arm-0-line")
+    assert 0 in line.get_markevery()
+    assert len(line.get_markevery()) < 10
 
 
 def test_each_measure_has_a_panel_with_its_heading() -> None:
     headings = ["gradient norm", "variance", "dead ReLUs, %"]
-    figure = propagation({heading: [trace(0, [1.0, 2.0])] for heading in headings})
-    assert [axes.get_title(loc="left") for axes in figure.axes] == headings
+    traces = [trace(0, [1.0, 2.0])]
+    figure = propagation({heading: {"at initialisation": traces, "after epoch 9": traces} for heading in headings})
+    assert [axes.get_ylabel() for axes in figure.axes[::2]] == headings
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["at initialisation", "after epoch 9"]
+
+
+def test_the_start_and_the_end_of_the_training_have_one_scale() -> None:
+    figure = propagation({"gradient norm": {"start": [trace(0, [1.0, 1e-6])], "end": [trace(0, [1e3, 1.0])]}})
+    start, end = figure.axes
+    assert start.get_yscale() == end.get_yscale() == "log"
+    assert start.get_ylim() == end.get_ylim()
+    assert start.get_ylim()[0] < 1e-6 < 1e3 < start.get_ylim()[1]
+
+
+def test_a_measure_without_values_has_no_panel() -> None:
+    figure = propagation({"gradient norm": {"end": [trace(0, [1.0, 2.0])]}, "gain": {"end": [trace(0, [])]}})
+    assert [axes.get_ylabel() for axes in figure.axes] == ["gradient norm"]
 
 
 def test_an_arm_in_several_panels_is_in_the_legend_once() -> None:
-    figure = propagation({"a": [trace(0, [1.0]), trace(1, [1.0])], "b": [trace(0, [2.0])]})
+    figure = propagation({"a": {"end": [trace(0, [1.0]), trace(1, [1.0])]}, "b": {"end": [trace(0, [2.0])]}})
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["arm 0", "arm 1"]
 
 
@@ -93,7 +136,7 @@ def test_an_arm_in_several_panels_is_in_the_legend_once() -> None:
 @given(st.lists(st.lists(NUMBERS, max_size=6), max_size=4), st.sampled_from(["variance", "dead ReLUs, %"]))
 def test_any_value_can_be_drawn(values: list[list[float]], heading: str) -> None:
     traces = [trace(index, value) for index, value in enumerate(values)]
-    figure = propagation({heading: traces})
+    figure = propagation({heading: {"end": traces}})
     for index, value in enumerate(values):
         seen = sum(np.isfinite(drawn(figure, f"arm-{index}-line"))) if value else 0
         gaps = sum(len(gap.get_xdata()) for gap in part(figure, f"arm-{index}-gap"))

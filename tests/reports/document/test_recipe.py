@@ -1,0 +1,24 @@
+"""A recipe is reported with all of its fields, whatever fields recipes have."""
+
+from __future__ import annotations
+
+import pytest
+
+from reports.document.recipe import in_words
+from search.trials.recipe import RECIPES, Recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_field_of_every_recipe_has_words(name: str) -> None:
+    recipe = RECIPES[name]
+    found = in_words(recipe)
+    assert len(found) == len(Recipe.model_fields) - 1, "epochs and steps are one length"
+    assert all(term and value for term, value in found)
+    assert not any("_" in term for term, _ in found)
+
+
+def test_a_kind_has_its_fields_in_parentheses() -> None:
+    found = dict(in_words(RECIPES["paper-cifar"]))
+    assert found["length"] == "64000 steps"
+    assert found["schedule"] == "steps (milestones 0.5 and 0.75, decay 0.1)"
+    assert found["warm-up"].startswith("learning rate 0.01, until a training error of 0.8")
