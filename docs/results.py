@@ -32,7 +32,9 @@ def section(folder: Path) -> str:
         if section.heading not in LEFT_OUT
         if (blocks := [block for block in section.blocks if not isinstance(block, Picture)])
     ]
-    lines = markdown.render(replace(page, sections=found)).splitlines()
+    # The heading is the study's name, to which other documents refer.
+    lines = markdown.render(replace(page, title=page.question, sections=found)).splitlines()
+    lines[:1] = [f"# {run.study.name}", "", f"**{lines[0].removeprefix('# ')}**"]
     background = [f"After {run.study.source}." if run.study.source else "", run.study.notes]
     taken = sorted(record.seconds for record in run.records if record.seconds)
     return "\n".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from reports.page import Cell, Grid, Mark, Page
@@ -27,14 +28,63 @@ SPECIAL = {
     ">": r"\textgreater{}",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }
-UNSUPPORTED = re.compile(r"[^\x20-\x7eÀ-ÿ\u2013\u2014\u2018\u2019\u201c\u201d…]|[ÐðÞþ]")
-"""Characters that pdflatex cannot print with its default fonts."""
+ACCENTS = dict(
+    zip(
+        "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327",
+        ["`", "'", "^", "~", "=", "u", ".", '"', "r", "H", "v", "c"],
+        strict=True,
+    )
+)
+"""Commands of accents, by the combining character: they work in every engine and with every font."""
+NAMED = {
+    "ß": "ss",
+    "æ": "ae",
+    "Æ": "AE",
+    "ø": "o",
+    "Ø": "O",
+    "œ": "oe",
+    "Œ": "OE",
+    "ł": "l",
+    "Ł": "L",
+    "\u0131": "i",
+    "…": "ldots",
+}
+"""Commands of characters without an accent."""
+LIGATURES = {"“": "``", "”": "''", "\u2018": "`", "\u2019": "'", "\u2013": "--", "\u2014": "---"}
+
+BY_NUMBER = r"""% Other characters, such as CJK: as they are if the engine and the font have them, else by their number.
+% Define \unicodechar before, as in \newcommand{\unicodechar}[2]{#1}, if your document can print all of them.
+\ifdefined\unicodechar\else\DeclareRobustCommand{\unicodechar}[2]{%
+  \ifdefined\Umathchar % LuaTeX and XeTeX
+    \ifdefined\xeCJKsetup #1\else\ifdefined\ltjsetparameter #1\else
+      \iffontchar\font"#2 #1\else\texttt{U+#2}\fi\fi\fi
+  \else\texttt{U+#2}\fi}\fi
+"""
+"""The definition of the command that prints unsupported characters."""
 
 
 def escape(text: str) -> str:
-    """Return text with all TeX special characters escaped; unsupported characters become question marks."""
-    line = " ".join(text.split())
-    return "".join(SPECIAL.get(char) or ("?" if UNSUPPORTED.match(char) else char) for char in line)
+    r"""Return text with all TeX special characters escaped, and unsupported characters in a command.
+
+    Characters that are no text, such as control characters, become question marks.
+
+    >>> escape("50 % 卷")
+    '50 \\% \\unicodechar{卷}{5377}'
+    """
+    line = unicodedata.normalize("NFC", " ".join(text.split()))
+    return "".join(SPECIAL.get(char) or LIGATURES.get(char) or _printed(char) for char in line)
+
+
+def _printed(char: str) -> str:
+    """Return a character that every engine prints: with a command for its accent, or by its number."""
+    if " " <= char <= "~":
+        return char
+    if char in NAMED:
+        return f"\\{NAMED[char]}{{}}"
+    letter, *accents = unicodedata.normalize("NFD", char)
+    if letter.isascii() and letter.isalpha() and len(accents) == 1 and accents[0] in ACCENTS:
+        return f"\\{ACCENTS[accents[0]]}{{{letter}}}"
+    return f"\\unicodechar{{{char}}}{{{ord(char):X}}}" if char.isprintable() else "?"
 
 
 SIGNS: dict[Mark, str] = {"open": r"$^{\dagger}$", "best": "Bold:"}
@@ -44,7 +94,8 @@ SIGNS: dict[Mark, str] = {"open": r"$^{\dagger}$", "best": "Bold:"}
 def render(page: Page) -> str:
     """Return the tables of the page. Equal pages give identical text."""
     tables = [table(grid) for section in page.sections for grid in section.paper]
-    return f"% {escape(page.title)}: needs \\usepackage{{booktabs}}\n" + "\n".join(tables)
+    made = f"% {escape(page.title)}: needs \\usepackage{{booktabs}}\n"
+    return made + (BY_NUMBER if any("\\unicodechar{" in one for one in tables) else "") + "\n".join(tables)
 
 
 def table(grid: Grid) -> str:

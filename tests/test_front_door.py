@@ -54,7 +54,7 @@ def test_a_reference_is_shown_without_key_and_depth(resnet_space: Cli) -> None:
         (("list", "published", "--dataset", "cifar-10"), "unknown data set 'cifar-10'; did you mean 'cifar10'?"),
         (("list", "presets", "--dataset", "cifar10"), "can only be used with the list published, not with presets"),
         (("show", "alexnet", "--set", "width=2"), "is a network of torchvision and cannot be changed"),
-        (("report", "a", "b", "--published", "cifar10"), "can only be used with one run, not with two"),
+        (("report", "a", "b", "--published", "cifar10"), "can only be used with one run, not with 2"),
         (("report", "a", "--published", "imagenett"), "did you mean 'imagenet'?"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_run_prints_results_on_stdout_and_progress_on_stderr(resnet_space: Cli
     assert "A, zero padding" in result.out
     assert "report: " in result.out
     assert result.err.count("complete, test error") == 3
-    assert (tmp_path / "here" / "report" / "report.md").read_text().startswith("# transitions")
+    assert (tmp_path / "here" / "report" / "report.md").read_text().startswith("# Does the shortcut need a projection")
 
     again = resnet_space("run", "transitions", "--seeds", 1, "--out", "here", *TINY)
     assert again.out == result.out
@@ -213,7 +213,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("report", "nowhere"), "nowhere: not a run's folder"),
     (("repair", "nowhere"), "nowhere: not a run's folder"),
     (("report", "nowhere", "nowhere"), "nowhere: not a run's folder"),
-    (("report", "a", "b", "c"), "3 folders; give one for its report, or two to compare"),
+    (("report", "a", "b", "c"), "a: not a run's folder"),
 ]
 
 

@@ -181,7 +181,7 @@ def test_questions_about_one_data_set_name_it(run: Runs, resnet_space: Cli) -> N
     nets = {arm.key for arm in found.parts[LABELS[1]].summaries}
     front = json.loads(resnet_space("front", "r", "--dataset", LABELS[1], "--format", "json").out)
     assert {point["key"] for point in front} <= nets
-    assert "can only be used with two runs" in resnet_space("report", "r", "--dataset", LABELS[1]).err
+    assert "can only be used with several runs" in resnet_space("report", "r", "--dataset", LABELS[1]).err
 
 
 def test_every_format_of_the_report_has_each_data_set(run: Runs, resnet_space: Cli) -> None:

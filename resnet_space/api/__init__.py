@@ -18,6 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
+from resnet_space.api.comparing import compare as compare
+from resnet_space.api.comparing import compare_all as compare_all
+from resnet_space.api.comparing import stem_of
 from resnet_space.errors import InputError
 
 if TYPE_CHECKING:
@@ -263,19 +266,6 @@ def front(
         return ask(stored.on(dataset), wanted=objectives, where=where, budget=budget, at_knee=knee, reference=reference)
 
 
-def compare(first: Path, second: Path, *, dataset: str | None = None, storage: str | None = None) -> TwoRuns:
-    """Return a comparison of two runs; of those on several data sets, on the `dataset` of this label.
-
-    Raises:
-        InputError: one of them is not a run's folder, or has no complete trial; or as `StoredRun.on`.
-    """
-    from ablations.two_runs import TwoRuns
-    from resnet_space.api.folders import open_folder
-
-    with open_folder(first, storage) as one, open_folder(second, storage) as other:
-        return TwoRuns.of(one.on(dataset), other.on(dataset))
-
-
 def published(dataset: str) -> list[Published]:
     """Return the published results on a data set.
 
@@ -287,44 +277,51 @@ def published(dataset: str) -> list[Published]:
     return catalogue(dataset)
 
 
-def document(found: Run | TwoRuns, *, published: Sequence[Published] = ()) -> Page:
+def document(found: Run | TwoRuns | Sequence[TwoRuns], *, published: Sequence[Published] = ()) -> Page:
     """What the report of a run, or of a comparison, says: plain data that each format renders.
 
     Args:
         published: results that are drawn with the front of a run.
     """
     from ablations.two_runs import TwoRuns
-    from reports.document import comparison
+    from reports.document import several_runs
     from resnet_space.api.kinds import kind_of
 
-    if isinstance(found, TwoRuns):
-        return comparison.document(found)
+    if isinstance(found, TwoRuns | Sequence):
+        return several_runs.document([found] if isinstance(found, TwoRuns) else found)
     return kind_of(found.study).document.load()(found, published=published)
 
 
 def report(
-    found: Run | TwoRuns, formats: Sequence[str] = ("html",), *, published: Sequence[Published] = ()
+    found: Run | TwoRuns | Sequence[TwoRuns],
+    formats: Sequence[str] = ("html",),
+    *,
+    published: Sequence[Published] = (),
+    figures: Path | None = None,
 ) -> list[Path]:
     """Write the report of a run, or of a comparison, in each format into the (first) run's folder; return the paths.
 
     Args:
         published: as in `document`.
+        figures: a folder for the figures by themselves; see `reports.write.write`.
 
     Raises:
-        InputError: an unknown format.
+        InputError: an unknown format, or one that needs a program that is not installed.
     """
     from ablations.two_runs import TwoRuns
-    from reports.write import OF_TWO_RUNS, write
+    from reports.write import OF_SEVERAL_RUNS, write
     from resnet_space.api.kinds import kind_of
 
     page = partial(document, found, published=published)
-    if isinstance(found, TwoRuns):
-        return write(found.first.path / "report", f"compare-{found.second.name}", formats, page, documents=OF_TWO_RUNS)
+    if isinstance(found, TwoRuns | Sequence):
+        pairs = [found] if isinstance(found, TwoRuns) else found
+        folder, stem = pairs[0].first.path / "report", stem_of(pairs)
+        return write(folder, stem, formats, page, documents=OF_SEVERAL_RUNS, figures=figures)
     exports = {
         name: {stem: partial(part.load(), found) for stem, part in parts.items()}
         for name, parts in kind_of(found.study).exports.items()
     }
-    return write(found.folder.report, "report", formats, page, exports=exports, published=published)
+    return write(found.folder.report, "report", formats, page, exports=exports, published=published, figures=figures)
 
 
 def export(path: Path, network: str, to: Path | str, **options: Unpack[Options]) -> Exported:

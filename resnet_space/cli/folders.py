@@ -139,34 +139,36 @@ def export(
 
 
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR [DIR]", help="A run's folder, or two to compare.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="A run's folder, or several to compare.")],
     formats: Annotated[
-        str, typer.Option("--format", help="html, md, tex, csv or parquet; separate several by commas.")
+        str, typer.Option("--format", help="html, md, pdf, tex, typ, csv or parquet; separate several by commas.")
     ] = "md",
     published: Annotated[
         str | None, typer.Option(metavar="DATASET", help="Also draw the published results on this data set.")
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write each figure alone, for one and two columns: svg, pdf and png."),
+    ] = None,
     dataset: Dataset = None,
     storage: Storage = None,
 ) -> None:
-    """Write the report of a run, or the comparison of two runs, into the (first) folder, and print the paths.
+    """Write the report of a run, or the comparison of runs with the first, into the (first) folder; print the paths.
 
     The runs need not be finished.
     """
     wanted = [name.strip() for name in formats.split(",")]
-    if len(folders) > 2:
-        raise InputError(f"{len(folders)} folders; give one for its report, or two to compare")
-    if len(folders) == 2:
+    if len(folders) > 1:
         if published is not None:
-            raise InputError(f"--published {published}: can only be used with one run, not with two")
-        paths = api.report(api.compare(folders[0], folders[1], dataset=dataset, storage=storage), wanted)
+            raise InputError(f"--published {published}: can only be used with one run, not with {len(folders)}")
+        paths = api.report(api.compare_all(folders, dataset=dataset, storage=storage), wanted, figures=figures)
     else:
         if dataset is not None:
             raise InputError(
-                f"--dataset {dataset}: can only be used with two runs; a report has all data sets of a run"
+                f"--dataset {dataset}: can only be used with several runs; a report has all data sets of a run"
             )
         known = [] if published is None else api.published(published)
-        paths = api.report(api.open_run(folders[0], storage), wanted, published=known)
+        paths = api.report(api.open_run(folders[0], storage), wanted, published=known, figures=figures)
     for path in paths:
         typer.echo(path)
 

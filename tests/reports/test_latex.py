@@ -13,21 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablations.run import AblationRun
-from reports.latex import escape, render, table
+from reports.latex import BY_NUMBER, escape, render, table
 from reports.page import Cell, Grid, Page, Section, Text
 from resnet_space.api import document, report
 
 Make = Callable[..., AblationRun]
 TEX = shutil.which("pdflatex")
+ENGINES = [name for name in ("pdflatex", "lualatex", "xelatex") if shutil.which(name)]
 NASTY = r"50 % of $x_1$ & {a} #2 ~^\ <b> ± ü 中"
 
 
-def compiled(text: str, folder: Path) -> str:
-    """Compile a document that contains the text; return the log of pdflatex."""
+def compiled(text: str, folder: Path, engine: str = "pdflatex") -> str:
+    """Compile a document that contains the text; return the log of the engine."""
     (folder / "table.tex").write_text(text, encoding="utf-8")
     document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
     (folder / "main.tex").write_text(document, encoding="utf-8")
-    command = [TEX or "", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    command = [shutil.which(engine) or "", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=60)
     assert done.returncode == 0, done.stdout[-2000:]
     return done.stdout
@@ -44,10 +45,29 @@ def test_a_report_compiles_with_special_characters_in_names(ablation: Make, tmp_
     compiled(path.read_text(encoding="utf-8"), tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES or [pytest.param("", marks=pytest.mark.skip("no LaTeX is installed"))])
+def test_names_in_any_script_compile_and_no_character_is_lost(engine: str, ablation: Make, tmp_path: Path) -> None:
+    name = "Größe λ 卷积"
+    run = ablation({"base": [0.1, 0.12, 0.11], name: [0.2, 0.21, 0.23]}, question="Größe λ 卷积?")
+    (path,) = report(run, ["tex"])
+    text = path.read_text(encoding="utf-8")
+    assert r"Gr\"{o}\ss{}e $\lambda$ \unicodechar{卷}{5377}\unicodechar{积}{79EF}" in text
+    assert "Missing character" not in compiled(text, tmp_path, engine)
+
+
+@pytest.mark.skipif(TEX is None, reason="pdflatex is not installed")
+def test_a_document_can_define_how_other_characters_are_printed(tmp_path: Path) -> None:
+    own = r"\newcommand{\unicodechar}[2]{\typeout{It is #2}}"
+    log = compiled(f"{own}\n{BY_NUMBER}{escape('卷积')}\n", tmp_path)
+    assert "It is 5377" in log
+    assert "It is 79EF" in log
+
+
 @pytest.mark.skipif(TEX is None, reason="pdflatex is not installed")
 def test_every_printable_character_compiles(tmp_path: Path) -> None:
     every = "".join(chr(code) for code in [*range(0x20, 0x17F), 0x2013, 0x2014, 0x2019, 0x2026, 0x4E2D, 0x1F600])
-    compiled(f"{escape(every)}\n", tmp_path)
+    compiled(f"{BY_NUMBER}{escape(every)}\n", tmp_path)
 
 
 @given(st.text())
@@ -65,6 +85,9 @@ def test_no_text_is_a_command(text: str) -> None:
     for mark in "&%$#_{}":
         escaped = escaped.replace(f"\\{mark}", "")
     escaped = re.sub(r"\$(-|\^2|\\[a-z]+)\$", "", escaped)
+    escaped = re.sub(r"\\unicodechar\{[^\x00-\x7f]\}\{[0-9A-F]+\}", "", escaped)
+    escaped = re.sub(r"\\[`'^~=u.\"rHvc]\{[A-Za-z]\}", "", escaped)
+    escaped = re.sub(r"\\(ss|ae|AE|o|O|oe|OE|l|L|i|ldots)\{\}", "", escaped)
     assert not set(escaped) & set("\\&%$#_{}^~")
 
 

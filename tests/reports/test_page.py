@@ -31,7 +31,7 @@ def test_equal_notes_share_one_letter() -> None:
 def test_a_picture_is_drawn_on_first_use_and_only_once() -> None:
     drawn = []
 
-    def draw() -> Figure:
+    def draw(width: float) -> Figure:
         drawn.append(1)
         return Figure()
 
@@ -44,7 +44,7 @@ def test_a_picture_is_drawn_on_first_use_and_only_once() -> None:
 
 
 def test_renderers_do_not_import_runs() -> None:
-    renderers = "reports.html, reports.markdown, reports.terminal, reports.latex"
+    renderers = "reports.html, reports.markdown, reports.terminal, reports.latex, reports.typst, reports.pdf"
     code = f"import sys, {renderers}; print(*sorted({{'ablations', 'search'}} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

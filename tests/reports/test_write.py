@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from rich.table import Table
 
 from ablations.run import AblationRun
 from reports import arms, terminal
-from reports.write import FORMATS, OF_TWO_RUNS
+from reports.page import Grid
+from reports.write import FORMATS, OF_SEVERAL_RUNS
 from resnet_space import InputError
-from resnet_space.api import compare, document, open_run, report
+from resnet_space.api import compare, compare_all, document, open_run, report
 from resnet_space.api.kinds import KINDS
 
 Make = Callable[..., AblationRun]
@@ -23,7 +25,7 @@ ERRORS = {"base": [0.010, 0.012, 0.011], "bad": [0.310, 0.313, 0.312], "lost": [
 PLANNED = {"compare": ["bad", "lost"]}
 
 
-@pytest.mark.parametrize("name", [*FORMATS, *KINDS["ablation"].exports])
+@pytest.mark.parametrize("name", [*(name for name in FORMATS if name != "pdf"), *KINDS["ablation"].exports])
 def test_writing_a_format_twice_gives_the_same_bytes(name: str, ablation: Make) -> None:
     run = ablation(ERRORS, planned=PLANNED, epochs=2)
     (path,) = report(run, [name])
@@ -33,7 +35,7 @@ def test_writing_a_format_twice_gives_the_same_bytes(name: str, ablation: Make) 
     assert path.read_bytes() == first
 
 
-@pytest.mark.parametrize("name", [*FORMATS, *KINDS["ablation"].exports])
+@pytest.mark.parametrize("name", [*(name for name in FORMATS if name != "pdf"), *KINDS["ablation"].exports])
 def test_an_unfinished_run_is_written_in_every_format(name: str, ablation: Make) -> None:
     (path,) = report(
         ablation({"base": [0.1, 0.11, 0.1], "open": [0.2, None, None], "none": [None, None, None]}), [name]
@@ -96,6 +98,7 @@ def test_parquet_has_the_same_content_as_csv(ablation: Make) -> None:
     run = ablation(ERRORS, planned=PLANNED)
     frame = pd.read_parquet(io.BytesIO(arms.as_parquet(run)))
     assert list(frame.columns) == list(arms.COLUMNS)
+    assert list(frame.columns) == next(csv.reader(io.StringIO(arms.as_csv(run))))
     assert frame["delta"].tolist()[1] == pytest.approx(0.3006667, rel=1e-5)
 
 
@@ -108,7 +111,7 @@ def test_a_comparison_is_named_after_the_second_run_and_has_its_figure(ablation:
     ablation(ERRORS, folder="before")
     ablation(ERRORS, folder="after")
     both = compare(tmp_path / "before", tmp_path / "after")
-    paths = report(both, OF_TWO_RUNS)
+    paths = report(both, [name for name in OF_SEVERAL_RUNS if name != "pdf"])
     assert [path.name for path in paths] == ["compare-after.md", "compare-after.html"]
     assert all(path.stat().st_size > 500 for path in paths)
     assert "(compare-after-errors.svg)" in paths[0].read_text()
@@ -119,3 +122,41 @@ def test_a_comparison_has_its_own_formats(ablation: Make, tmp_path: Path) -> Non
     ablation(ERRORS, folder="a")
     with pytest.raises(InputError, match="unknown format 'tex'"):
         report(compare(tmp_path / "a", tmp_path / "a"), ["tex"])
+
+
+def test_figures_are_written_alone_in_the_sizes_of_a_paper(ablation: Make, tmp_path: Path) -> None:
+    run = ablation(ERRORS, planned=PLANNED, epochs=2)
+    report(run, ["csv"], figures=tmp_path / "paper")
+    names = {path.name for path in (tmp_path / "paper").iterdir()}
+    sizes = [f"{size}.{kind}" for size in ("single", "double") for kind in ("svg", "png", "pdf")]
+    assert names == {f"{picture.stem}-{end}" for picture in document(run).pictures for end in sizes}
+    widths = {}
+    for size in ("single", "double"):
+        root = ET.parse(tmp_path / "paper" / f"differences-{size}.svg").getroot()
+        widths[size] = float(root.attrib["width"].removesuffix("pt")) / 72
+    assert widths == pytest.approx({"single": 3.25, "double": 6.75}, abs=0.01)
+
+
+def test_any_number_of_runs_can_be_compared(ablation: Make, tmp_path: Path) -> None:
+    for name, gain in (("before", 0.0), ("one", 0.05), ("two", 0.2)):
+        ablation({f"arm {at}": [gain + 0.1 + at / 100, gain + 0.11 + at / 100] for at in range(3)}, folder=name)
+    pairs = compare_all([tmp_path / name for name in ("before", "one", "two")])
+    page = document(pairs)
+    assert page.question == "Do one and two have lower errors than before?"
+    assert "one differs from before by +5.00 points" in page.answer
+    assert "two differs from before by +20.00 points" in page.answer
+    (grid,) = [block for block in page.sections[0].blocks if isinstance(block, Grid)]
+    assert list(grid.headings[2:]) == [
+        "before, %",
+        "one, %",
+        "one: difference, points",
+        "two, %",
+        "two: difference, points",
+    ]
+    assert {row[6].text for row in grid.rows} == {"+20.00 [+20.00, +20.00] *"}
+    assert [path.name for path in report(pairs, ["md"])] == ["compare-one-two.md"]
+
+
+def test_one_run_cannot_be_compared(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="only one run; give at least two to compare"):
+        compare_all([tmp_path / "a"])
