@@ -81,9 +81,9 @@ def _printed(char: str) -> str:
         return char
     if char in NAMED:
         return f"\\{NAMED[char]}{{}}"
-    letter, *accents = unicodedata.normalize("NFD", char)
-    if letter.isascii() and letter.isalpha() and len(accents) == 1 and accents[0] in ACCENTS:
-        return f"\\{ACCENTS[accents[0]]}{{{letter}}}"
+    parts = unicodedata.normalize("NFD", char)
+    if len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in ACCENTS:
+        return f"\\{ACCENTS[parts[1]]}{{{parts[0]}}}"
     return f"\\unicodechar{{{char}}}{{{ord(char):X}}}" if char.isprintable() else "?"
 
 

@@ -33,7 +33,7 @@ def _block(block: Block) -> Markup:
         case Text():
             return _lines(block.lines)
         case Facts():
-            return _grid(Grid("", ["", ""], [], texts(block.rows)))
+            return _grid(Grid("", ["", ""], [], texts(block.texts)))
     return Markup("")
 
 

@@ -131,6 +131,11 @@ class Facts:
 
     rows: Sequence[tuple[str, str | Link]]
 
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """The rows with the text of each link alone."""
+        return [(term, fact if isinstance(fact, str) else fact.text) for term, fact in self.rows]
+
 
 Block = Grid | Picture | Text | Facts
 

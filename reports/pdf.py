@@ -66,9 +66,7 @@ def _without_links(page: Page) -> Page:
     """Return the page with the text of each link only: a PDF would have the absolute path of a temporary folder."""
 
     def plain(block: Block) -> Block:
-        if not isinstance(block, Facts):
-            return block
-        return Facts([(term, fact if isinstance(fact, str) else fact.text) for term, fact in block.rows])
+        return Facts(block.texts) if isinstance(block, Facts) else block
 
     return replace(
         page,

@@ -31,7 +31,7 @@ def parts(blocks: Iterable[Block]) -> Iterator[Table | str]:
             case Text():
                 yield from block.lines
             case Facts():
-                yield from (f"{term}: {fact if isinstance(fact, str) else fact.text}" for term, fact in block.rows)
+                yield from (f"{term}: {fact}" for term, fact in block.texts)
 
 
 def _table(grid: Grid) -> Table:

@@ -10,24 +10,24 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reports.figures import style
-from reports.figures.arms import FULL
+from reports.page import DOUBLE
 
 GAP = 0.06
 """Between images, as a fraction of an image."""
 
 
-def training_images(rows: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Figure:
+def training_images(rows: Mapping[str, NDArray[Any]], names: Sequence[str], *, width: float = DOUBLE) -> Figure:
     """Return a grid of images.
 
     Args:
         rows: by heading, the images (N, H, W, C) of each row, from black, 0, to white, 1; sizes can differ by row.
         names: the class of each column.
+        width: in inches.
     """
-    _, height, width, _ = next(iter(rows.values())).shape
-    aspect = height / width
+    _, high, wide, _ = next(iter(rows.values())).shape
+    aspect = high / wide
     with style.applied():
-        figure = style.page(height=max(1.2, (FULL - 0.8) / len(names) * aspect * len(rows) + 0.4))
-        figure.set_size_inches(FULL, figure.get_size_inches()[1])
+        figure = style.page(width, max(1.2, (width - 0.8) / len(names) * aspect * len(rows) + 0.4))
         axes = figure.add_subplot()
         for row, images in enumerate(rows.values()):
             for column, image in enumerate(images):

@@ -152,17 +152,22 @@ class Run:
         """The names of the report's figures."""
         return [picture.stem for picture in self.page.pictures]
 
-    def figure(self, name: str) -> Figure:
+    def figure(self, name: str, width: float | None = None) -> Figure:
         """Return a figure of the report by name, such as `effects` or `curves`, to show, change or save.
+
+        Args:
+            width: in inches; the layout is for this width. Default: 6.75, two columns of a paper; one column is 3.25.
 
         Raises:
             InputError: the report has no such figure.
         """
+        from reports.page import DOUBLE
+
         pictures = {picture.stem: picture for picture in self.page.pictures}
         stem = name if name in pictures else FIGURES.get(name, name)
         if stem not in pictures:
             raise unknown("figure", name, pictures)
-        return pictures[stem].draw()
+        return pictures[stem].draw(DOUBLE if width is None else width)
 
     def report(self, formats: Sequence[str] = ("html",)) -> list[Path]:
         """Write the report in each format into the folder, and return the paths.
