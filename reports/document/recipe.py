@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from resnet_space.description import Description
 from search.trials.recipe import Recipe
 
 WORDS = {
+    "optimizer": "optimiser",
     "lr": "learning rate",
+    "decay_norms_and_biases": "weight decay of norms and biases",
+    "clip_norm": "gradient norm clipped to",
     "nesterov": "Nesterov momentum",
     "autocast": "mixed precision",
     "compile": "torch.compile",
@@ -21,11 +25,22 @@ LENGTHS = ("epochs", "steps")
 
 
 def in_words(recipe: Recipe) -> list[tuple[str, str]]:
-    """Return each field of a recipe with its value, such as `("schedule", "one cycle (rise 0.3, start 25)")`."""
-    fields = recipe.model_dump(mode="json")
-    length = next(f"{fields[name]} {name}" for name in LENGTHS if fields.get(name) is not None)
-    rest = [(_name(name), _value(value)) for name, value in fields.items() if name not in LENGTHS]
-    return [("length", length), *rest]
+    """Return each field of a recipe with its value, such as `("schedule", "one cycle (rise 0.3, start 25)")`.
+
+    Fields that are not stored because they have their default are there too, but not those of another optimiser.
+    """
+    stored = recipe.model_dump(mode="json")
+    length = next(f"{stored[name]} {name}" for name in LENGTHS if stored.get(name) is not None)
+    shown = [
+        name
+        for name, field in type(recipe).model_fields.items()
+        if name not in LENGTHS and (name in stored or field.exclude_if is not None)
+    ]
+    return [("length", length), *((_name(name), _value(_plain(getattr(recipe, name)))) for name in shown)]
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Description) else value
 
 
 def _name(field: str) -> str:

@@ -21,4 +21,13 @@ def test_a_kind_has_its_fields_in_parentheses() -> None:
     found = dict(in_words(RECIPES["paper-cifar"]))
     assert found["length"] == "64000 steps"
     assert found["schedule"] == "steps (milestones 0.5 and 0.75, decay 0.1)"
-    assert found["warm-up"].startswith("learning rate 0.01, until a training error of 0.8")
+    assert "learning rate 0.01, until a training error of 0.8" in found["warm-up"]
+    assert found["optimiser"] == "sgd"
+
+
+def test_fields_that_another_optimiser_has_are_left_out() -> None:
+    recipe = Recipe.model_validate({"epochs": 1, "optimizer": "adamw", "lr": 0.001})
+    found = dict(in_words(recipe))
+    assert found["optimiser"].startswith("adamw")
+    assert "momentum" not in found
+    assert found["gradient norm clipped to"] == "none"
