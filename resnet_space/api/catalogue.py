@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources as files
 from typing import Any
 
@@ -50,13 +50,37 @@ def datasets() -> Listing:
 
 
 def recipes() -> Listing:
+    from search.trials.named_recipes import NAMED
     from search.trials.recipe import RECIPES
 
     rows = []
     for name, recipe in RECIPES.items():
         length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.steps} steps"
-        rows.append((name, length, str(recipe.batch_size), f"{recipe.lr:g}", recipe.schedule.kind))
-    return ("recipe", "length", "batch", "peak rate", "schedule"), rows
+        warm_up = f"warm-up {recipe.warm_up.kind}, " if recipe.warm_up else ""
+        rows.append(
+            (
+                name,
+                length,
+                str(recipe.batch_size),
+                recipe.optimizer.kind,
+                f"{recipe.lr:g}",
+                f"{recipe.weight_decay:g}",
+                f"{warm_up}{recipe.schedule.kind}",
+                ", ".join(_changed(recipe.augmentation)) or "-",
+                NAMED[name].source,
+            )
+        )
+    headings = ("recipe", "length", "batch", "optimiser", "peak rate", "decay", "schedule", "augmentation", "source")
+    return headings, rows
+
+
+def _changed(described: Any) -> Iterator[str]:
+    """Yield each field that has not its default, with a number or a kind: `pad 4`, `flip`, `policy rand_augment`."""
+    for name, info in type(described).model_fields.items():
+        value = getattr(described, name)
+        if value != info.default:
+            number = f"{value:g}" if isinstance(value, int | float) and value is not True else ""
+            yield f"{name} {getattr(value, 'kind', number)}".strip()
 
 
 def shortcuts() -> Listing:
@@ -165,6 +189,23 @@ def _published_records(dataset: str | None = None) -> list[dict[str, Any]]:
     return records(catalogue(dataset))
 
 
+def _recipes_records() -> list[dict[str, Any]]:
+    from search.trials.named_recipes import NAMED
+    from search.trials.recipe import RECIPES
+
+    return [
+        {
+            "recipe": name,
+            "source": row.source,
+            "expected": row.expected,
+            "cost": row.cost,
+            "differs": row.differs,
+            "fields": RECIPES[name].to_dict(),
+        }
+        for name, row in NAMED.items()
+    ]
+
+
 def _references_records() -> list[dict[str, Any]]:
     from resnet_space.references import REFERENCES, facts
 
@@ -172,6 +213,7 @@ def _references_records() -> list[dict[str, Any]]:
 
 
 RECORDS: dict[str, Callable[..., list[dict[str, Any]]]] = {
+    "recipes": _recipes_records,
     "references": _references_records,
     "published": _published_records,
 }

@@ -1,4 +1,4 @@
-"""Recipes: how a network is trained, as data. To add a recipe, add a row to `RECIPES`."""
+"""Recipes: how a network is trained, as data. Named ones are in `search/trials/named_recipes.py`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from resnet_space.numbers import Above0, AtLeast0, AtLeast2, Below1, Count, Posi
 from search.data.augmentations.description import Augmentation
 from search.trials.averaging import Averaging
 from search.trials.losses import CrossEntropy, Loss
+from search.trials.named_recipes import NAMED
 from search.trials.optimizers import OPTIMIZERS, SGD, Optimizer
-from search.trials.schedules import AnyWarmUp, Constant, OneCycle, Schedule, Steps, WarmUp
+from search.trials.schedules import AnyWarmUp, OneCycle, Schedule
 
 MOST_PARTS = 64
 """Up to this number, a message lists the allowed parts of a batch."""
@@ -133,28 +134,8 @@ class Recipe(Description):
         return total
 
 
-RECIPES: dict[str, Recipe] = {
-    # 1512.03385 section 4.2 and 1603.05027 appendix: 64k steps, lr / 10 at 32k and 48k, pad 4 and flip.
-    "paper-cifar": Recipe(
-        steps=64_000,
-        schedule=Steps(milestones=(0.5, 0.75), decay=0.1),
-        warm_up=WarmUp(lr=0.01, until_error=0.8),
-        augmentation=Augmentation(pad=4, flip=True),
-    ),
-    # A tenth of the paper's cost, with most of its accuracy.
-    "fast": Recipe(
-        epochs=20,
-        lr=0.2,
-        nesterov=True,
-        weight_decay=5e-4,
-        augmentation=Augmentation(pad=4, flip=True),
-        autocast="bf16",
-    ),
-    # Small images of digits: no crops and no flips, which would change what the images show.
-    "digits": Recipe(epochs=10, batch_size=64),
-    # Only to test that a study runs; not for results.
-    "smoke": Recipe(epochs=1, batch_size=64, schedule=Constant(), lr=0.05),
-}
+RECIPES: dict[str, Recipe] = {name: Recipe.of(dict(row.fields)) for name, row in NAMED.items()}
+"""The recipes of `search/trials/named_recipes.py`."""
 
 
 def resolve_recipe(value: Any) -> Any:
