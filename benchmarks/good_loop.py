@@ -7,11 +7,13 @@ step waits for a number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 
 from search.data import Images, Split
 from search.trials.recipe import Recipe
@@ -44,14 +46,36 @@ def batches(x: Tensor, y: Tensor, recipe: Recipe) -> Iterator[tuple[Tensor, Tens
 
 
 def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    """Return torch's optimiser, fused if it is; timm's, if torch has none of this name."""
+    kind, common = recipe.optimizer.kind, {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    own = recipe.optimizer.model_dump(exclude={"kind"})
+    groups = [*model.parameters()]
+    if not recipe.decay_norms_and_biases:
+        flat = [weight for weight in groups if weight.dim() < 2]
+        groups = [{"params": [weight for weight in groups if weight.dim() > 1]}, {"params": flat, "weight_decay": 0}]
+    if kind == "sgd":
+        own = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
+    if kind in FUSED:
+        return FUSED[kind](groups, **common, **own, fused=True)
+    from timm.optim import create_optimizer_v2
+
+    return create_optimizer_v2(groups, opt=kind, momentum=recipe.momentum, **common, **own)
+
+
+FUSED = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a step of the loop does in addition to the plain one."""
+
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
+    parts: int = 1
+    clip: float | None = None
+    average: AveragedModel | None = None
+
+
+PLAIN = Options()
 
 
 def steps(
@@ -59,16 +83,25 @@ def steps(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Tensor]],
     rates: Iterable[float],
+    options: Options = PLAIN,
 ) -> Iterator[Tensor]:
     """Take a step per batch, at the next learning rate; yield the losses."""
     model.train()
     for (x, y), rate in zip(batches, rates, strict=False):
-        optimizer.param_groups[0]["lr"] = rate
+        for group in optimizer.param_groups:
+            group["lr"] = rate
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
+        losses = []
+        for some, labels in zip(x.chunk(options.parts), y.chunk(options.parts), strict=True):
+            loss = options.loss(model(some), labels)
+            (loss if options.parts == 1 else loss * (len(labels) / len(y))).backward()
+            losses.append(loss.detach())
+        if options.clip:
+            nn.utils.clip_grad_norm_(model.parameters(), options.clip)
         optimizer.step()
-        yield loss.detach()
+        if options.average:
+            options.average.update_parameters(model)
+        yield torch.stack(losses).mean()
 
 
 @torch.inference_mode()

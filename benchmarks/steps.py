@@ -7,6 +7,8 @@ predictions. Both loops train the network that `textbook.py` defines, which has 
 Four networks are trained as one by ours, and one after another by the good loop. At 32x32 this has no goal: a study
 measures that they are slower together there, and trains them one after another too.
 
+Each option of a recipe is measured on the smaller network, against the good loop with the same option.
+
 The share of a core's peak counts 2 floating-point operations for each MAC of convolutions and classifier, and 4 more in
 the backward pass. The peak is the faster of a large matrix product and a large convolution: on an AMD EPYC with
 AVX-512, torch's matrix products had 104 GFLOP/s, and convolutions 240.
@@ -17,7 +19,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any
 
@@ -27,12 +29,17 @@ import good_loop
 import textbook
 import torch
 from measuring import ROUNDS, Goal, Measured, in_turns, main, median_of, ratio
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits as binary
+from torch.nn.functional import one_hot
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from resnet_space import Architecture, complexity, preset
 from search.data import DataSet, Images, load
 from search.training.members import Group, Member
 from search.training.step import make_stepper
 from search.training.train import epoch
+from search.trials.averaging import ExponentialAverage
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
 
@@ -53,6 +60,8 @@ class Case:
     pad: int = 4
     together: Goal | None = None
     """The goal for four networks together."""
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the recipe."""
 
     @property
     def name(self) -> str:
@@ -67,7 +76,8 @@ class Case:
     @property
     def recipe(self) -> Recipe:
         augmentation = {"pad": self.pad, "flip": bool(self.pad)}
-        return Recipe.of({"epochs": 1, "batch_size": self.batch, "lr": 0.01, "augmentation": augmentation})
+        common = {"epochs": 1, "batch_size": self.batch}
+        return Recipe.of({**common, "lr": 0.01, "augmentation": augmentation, **self.fields})
 
     def plain(self) -> textbook.ResNet:
         return textbook.ResNet(self.depth, width=self.width, channels=self.channels)
@@ -87,6 +97,21 @@ CASES = (
     Case(20, 32, 128),
     Case(56, 8, 64, width=0.5, channels=1, images=1617, pad=0, together=Goal("least", 2)),
 )
+OPTIONS: dict[str, dict[str, Any]] = {
+    "AdamW": {"optimizer": "adamw"},
+    "RMSprop": {"optimizer": "rmsprop"},
+    "Lion": {"optimizer": "lion"},
+    "LAMB": {"optimizer": "lamb"},
+    "Muon": {"optimizer": "muon"},
+    "no decay of norms and biases": {"decay_norms_and_biases": False},
+    "clipping": {"clip_norm": 1.0},
+    "accumulation of 2 parts": {"accumulation": 2},
+    "label smoothing": {"loss": {"kind": "cross_entropy", "smoothing": 0.1}},
+    "binary cross-entropy": {"loss": "binary_cross_entropy"},
+    "an exponential average": {"averaging": {"kind": "ema", "decay": 0.999}},
+}
+"""Fields of a recipe, by what they are called in the table."""
+
 NEVER_SLOWER = Goal("least", 1)
 TOGETHER = 4
 SQUARE = 2048
@@ -135,6 +160,18 @@ def measure(quick: bool) -> Iterator[Measured]:
             **facts,
         )
 
+    small = CASES[-1]
+    for name, fields in OPTIONS.items():
+        case, data = replace(small, fields=fields), small.data(small.images // 4 if quick else small.images)
+        images = load(data)
+        yield ratio(
+            f"a step of {case.name} with {name}: ours against the good loop",
+            NEVER_SLOWER,
+            in_turns(ours(case, images, data), good(case, images), rounds=number),
+            names=("images_a_second", "good_images_a_second"),
+            images=len(images.train),
+        )
+
 
 def ours(case: Case, images: Images, data: DataSet, networks: int = 1) -> Rate:
     shared: dict[str, Any] = {"recipe": case.recipe, "data": data, "fingerprint": images.fingerprint}
@@ -155,16 +192,30 @@ def good(case: Case, images: Images, networks: int = 1) -> Rate:
     x, y = good_loop.prepared(images.train, images, case.pad)
     models = [case.plain().to(memory_format=torch.channels_last) for _ in range(networks)]
     optimisers = [good_loop.optimiser(model, case.recipe) for model in models]
+    options = [of_recipe(case.recipe, model) for model in models]
 
     def rate() -> float:
         began = time.perf_counter()
-        for model, optimizer in zip(models, optimisers, strict=True):
+        for model, optimizer, own in zip(models, optimisers, options, strict=True):
             batches = good_loop.batches(x, y, case.recipe)
-            losses = [*good_loop.steps(model, optimizer, batches, repeat(case.recipe.lr))]
+            losses = [*good_loop.steps(model, optimizer, batches, repeat(case.recipe.lr), own)]
             assert torch.stack(losses).isfinite().all()
         return networks * len(y) / (time.perf_counter() - began)
 
     return rate
+
+
+def of_recipe(recipe: Recipe, model: nn.Module) -> good_loop.Options:
+    """Return the good loop's options for a recipe."""
+    average = None
+    if isinstance(recipe.averaging, ExponentialAverage):
+        decay = get_ema_multi_avg_fn(recipe.averaging.decay)
+        average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
+    losses = {
+        "cross_entropy": nn.CrossEntropyLoss(label_smoothing=recipe.loss.smoothing),
+        "binary_cross_entropy": lambda logits, y: binary(logits, one_hot(y, logits.shape[1]).float()),
+    }
+    return good_loop.Options(losses[recipe.loss.kind], recipe.accumulation, recipe.clip_norm, average)
 
 
 def by_textbook(case: Case, images: Images) -> Rate:
