@@ -74,6 +74,8 @@ def seen_in_epochs(some: Split, images: Images, recipe: Recipe, epochs: int, see
     from search.data import batches, steps_per_epoch
     from search.data.batching import generator
 
+    # Each image once.
+    augmentation = recipe.augmentation.model_copy(update={"repeats": 1})
     steps = steps_per_epoch(len(images.train), recipe.batch_size)
     total = recipe.total_steps(steps)
     last = -(-total // steps) - 1
@@ -86,7 +88,7 @@ def seen_in_epochs(some: Split, images: Images, recipe: Recipe, epochs: int, see
             std=images.std,
             seed=seed,
             epoch=epoch,
-            augmentation=recipe.augmentation,
+            augmentation=augmentation,
             images=images,
             progress=epoch * steps / total,
         )

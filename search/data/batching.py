@@ -52,6 +52,8 @@ def batches(
     source = split.x.device
     number = len(split)
     order = torch.arange(number) if seed is None else torch.randperm(number, generator=generator(seed, epoch))
+    if seed is not None and augmentation is not None and augmentation.repeats > 1:
+        order = order.repeat_interleave(augmentation.repeats)[:number]
     count = steps_per_epoch(len(split), batch_size) if seed is not None else -(-len(split) // batch_size)
     centre, scale = (torch.tensor(v, dtype=torch.float32, device=device) for v in (mean, std))
     parts = torch.split(to_device(order, source), batch_size)[skip:count]
@@ -99,7 +101,7 @@ class _Changes:
         if self.changes:
             x = changed(x, self.changes.values(), next(self.draws))
         if self.augmentation.mixes:
-            return mixed(x, y, next(self.mixes), self.setting.classes)
+            return mixed(x, y, next(self.mixes), self.setting.classes, shift=self.augmentation.repeats)
         return x, y
 
     def _crops_and_flips(self) -> Iterator[Tensor]:

@@ -190,6 +190,10 @@ class Augmentation(Description):
     """Probability that a batch is mixed at all (timm's `--mixup-prob`)."""
     cutmix_share: Annotated[Probability, Field(exclude_if=lambda value: value == 0.5)] = 0.5
     """With both mixup and cutmix: the probability that a mixed batch gets cutmix (timm's `--mixup-switch-prob`)."""
+    repeats: Annotated[int, Field(ge=1, le=16, exclude_if=lambda value: value == 1)] = 1
+    """Each batch has this number of copies of an image, with changes of their own. An epoch has as many steps as
+    without, and so only a part of the images. Repeated augmentation: Hoffer et al. 2019, 1901.09335; Berman et al.
+    2019, 1902.05509, as torchvision's RASampler on one device."""
     test_flip: Annotated[bool, OFF] = False
     """Evaluate with the mean of the logits of each image and its mirror image, on the validation and test splits."""
 

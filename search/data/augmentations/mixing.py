@@ -44,8 +44,10 @@ def draw_mix(augmentation: Augmentation, generator: Generator) -> Mix:
     return Mix(float(betaincinv(alpha, alpha, quantile)), (centre[0], centre[1]) if cut else None)
 
 
-def mixed(x: Tensor, y: Tensor, mix: Mix, classes: int) -> tuple[Tensor, Tensor]:
-    """Return a batch of images (n, C, H, W) mixed with their predecessors, and its soft labels (n, classes) float32.
+def mixed(x: Tensor, y: Tensor, mix: Mix, classes: int, *, shift: int = 1) -> tuple[Tensor, Tensor]:
+    """Return a batch of images (n, C, H, W), each mixed with another, and its soft labels (n, classes) float32.
+
+    The other image is `shift` places before, so that copies of an image (`repeats`) are not mixed with each other.
 
     Mixup: x <- lambda x + (1 - lambda) x'. Cutmix: x' inside of a rectangle with sides sqrt(1 - lambda) of the
     image's, x outside; lambda becomes 1 - the share of the image that the rectangle covers. In both cases, with
@@ -56,12 +58,12 @@ def mixed(x: Tensor, y: Tensor, mix: Mix, classes: int) -> tuple[Tensor, Tensor]
         top, bottom = span(mix.centre[0], own, x.shape[2])
         left, right = span(mix.centre[1], own, x.shape[3])
         x, other = x.clone(), x
-        x[:, :, top:bottom, left:right] = other.roll(1, 0)[:, :, top:bottom, left:right]
+        x[:, :, top:bottom, left:right] = other.roll(shift, 0)[:, :, top:bottom, left:right]
         own = 1 - (bottom - top) * (right - left) / (x.shape[2] * x.shape[3])
     elif own != 1:
-        x = x.roll(1, 0).mul_(1 - own).add_(x, alpha=own)
+        x = x.roll(shift, 0).mul_(1 - own).add_(x, alpha=own)
     labels = (y[:, None] == arange(classes, device=y.device)).float()
-    return x, labels if own == 1 else labels.roll(1, 0).mul_(1 - own).add_(labels, alpha=own)
+    return x, labels if own == 1 else labels.roll(shift, 0).mul_(1 - own).add_(labels, alpha=own)
 
 
 def span(centre: float, own: float, side: int) -> tuple[int, int]:

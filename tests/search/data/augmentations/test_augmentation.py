@@ -34,6 +34,7 @@ FULL: dict[str, Any] = {
     "mixed": 0.8,
     "cutmix_share": 0.3,
     "sides": {"first": 4, "stages": 3},
+    "repeats": 3,
     "test_flip": True,
 }
 """All fields but `pad`, which excludes `resized_crop`."""
@@ -133,6 +134,7 @@ def test_how_batches_are_mixed_is_part_of_the_key(trial: Trial) -> None:
         ({"mixup": 0.2, "cutmix_share": 0.7}, "cutmix_share: 0.7 needs both mixup and cutmix, which are 0.2 and 0"),
         ({"sides": {"first": 32, "last": 16}}, r"sides: first, last: \[32, 16\] is no range"),
         ({"sides": {"first": 8, "stages": 9}}, "sides.stages: must be at most 8, not 9"),
+        ({"repeats": 0}, "repeats: must be at least 1, not 0"),
         ({"cutuot": 4}, "unknown field 'cutuot'; did you mean 'cutout'"),
     ],
 )

@@ -125,6 +125,28 @@ def test_mixing_is_that_of_neighbours_in_the_batch(coloured: Images) -> None:
         torch.testing.assert_close(y, own * one_hot + (1 - own) * one_hot.roll(1, 0), rtol=0, atol=1e-4)
 
 
+def test_copies_of_an_image_are_in_one_batch_with_changes_of_their_own(coloured: Images) -> None:
+    how = {"repeats": 3, "erasing": 1.0}
+    plain = torch.cat([y for _, y in epoch(coloured, Augmentation())])
+    found = epoch(coloured, Augmentation.of(how), batch_size=12)
+    assert [len(y) for _, y in found] == [12, 12, 12, 12, 12, 10]
+    assert torch.cat([y for _, y in found]).tolist() == plain[:24].repeat_interleave(3)[:70].tolist()
+    for x, _ in found:
+        assert not torch.equal(x[0], x[1])
+
+
+def test_copies_of_an_image_are_not_mixed_with_each_other(coloured: Images) -> None:
+    same = Augmentation.of({"repeats": 3, "mixup": 1.0})
+    one_hot = torch.nn.functional.one_hot(coloured.train.y, 5).float()
+    order = torch.randperm(len(coloured.train), generator=batching.generator(1, 2)).repeat_interleave(3)[:70]
+    for step, (_, y) in enumerate(epoch(coloured, same, batch_size=12)):
+        own = one_hot[order[12 * step : 12 * step + 12]]
+        previous = own.roll(3, 0)
+        other = (own != previous).any(1)
+        share = float(y[other][own[other] > 0][0]) if bool(other.any()) else 1.0
+        torch.testing.assert_close(y, share * own + (1 - share) * previous, rtol=0, atol=1e-6)
+
+
 def test_evaluation_is_never_augmented(coloured: Images) -> None:
     found = epoch(coloured, Augmentation.of(ALL | {"sides": {"first": 8}}), seed=None, progress=0.0)
     assert torch.cat([y for _, y in found]).tolist() == coloured.train.y.tolist()
