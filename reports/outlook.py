@@ -119,7 +119,7 @@ def of_ablation(plan: AblationPlan) -> Outlook:
         lines=[
             f"{len(nets)} arms, {study.least_seeds} seeds{more}: {len(plan.first)} trials",
             *_estimates(study),
-            *_together(study, waiting, faster),
+            *_together(waiting, faster),
             *plan.notices,
             *_unread(plan),
         ],
@@ -128,10 +128,11 @@ def of_ablation(plan: AblationPlan) -> Outlook:
     )
 
 
-def _together(study: Ablation, waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
-    """Return how many trials train as one network, and the speed-up of the networks that were timed."""
-    if (why := study.recipe.optimizer.why_apart) and study.resources.fuse != "off":
-        return [f"trials train one after another: {why}"]
+def _together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
+    """Return how many trials train as one network, and the speed-up of the networks that were timed; or why none do."""
+    reasons = {spec.recipe.optimizer.why_apart for job in waiting for spec in job.trials}
+    if reasons and "" not in reasons:
+        return [f"trials train one after another: {'; '.join(sorted(reasons))}"]
     gains = [factor for factor in faster.values() if factor is not None]
     if not faster:
         return []

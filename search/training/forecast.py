@@ -119,8 +119,9 @@ def seconds_per_trial(spec: TrialSpec, images: Images, resources: Resources) -> 
         taken = []
         began = device_time(device)
         # From one step to the next, so that creating the batch counts too.
-        for x, y in _batches(spec, images, split, device):
+        for step, (x, y) in enumerate(_batches(spec, images, split, device), 1):
             take([x], [y], recipe.lr)
+            group.update_average(step, 2 * CALIBRATION_STEPS)
             taken.append(device_time(device) - began)
             began += taken[-1]
         errors(group.model, on_device(images.validation, device), images, recipe, device)

@@ -19,7 +19,7 @@ from search.training.forecast import memory_of_step
 SKIPPING = {"set": {"unit.survival": 0.5}}
 
 
-def planned(images: Images, arms: dict[str, Any], **resources: Any) -> AblationPlan:
+def planned(images: Images, arms: dict[str, Any], recipe: Any = "digits", **resources: Any) -> AblationPlan:
     study = Ablation.of(
         {
             "name": "made",
@@ -28,7 +28,7 @@ def planned(images: Images, arms: dict[str, Any], **resources: Any) -> AblationP
             "arms": arms,
             "baseline": next(iter(arms)),
             "data": {"name": "digits", "limit": 200},
-            "recipe": "digits",
+            "recipe": recipe,
             "seeds": 2,
             "resources": {"at_once": 1, **resources},
         }
@@ -59,6 +59,12 @@ def test_a_plan_reports_that_training_together_is_not_faster(digits: Images, mon
     monkeypatch.setattr(outlook, "speedup", lambda *_, **__: None)
     found = outlook.of_ablation(planned(digits, {"identity": {}}, fuse=2))
     assert "trials train one after another: training them together is not faster on this machine" in lines(found)
+
+
+@pytest.mark.parametrize("fuse", ["auto", 2])
+def test_a_plan_says_which_optimiser_keeps_trials_apart(fuse: Any, digits: Images) -> None:
+    found = outlook.of_ablation(planned(digits, {"identity": {}}, {"base": "digits", "optimizer": "muon"}, fuse=fuse))
+    assert "trials train one after another: the optimiser muon uses norms of whole weight tensors" in lines(found)
 
 
 @pytest.mark.parametrize(("arms", "fuse"), [({"identity": {}}, "off"), ({"skipping": SKIPPING}, "auto")])

@@ -239,6 +239,19 @@ def test_a_state_is_loaded_as_it_was_saved(trial: Trial, tmp_path: Path) -> None
     assert all(bool((buffer == 1).all()) for buffer in buffers)
 
 
+def test_a_recipe_without_new_fields_has_checkpoints_that_earlier_versions_wrote(
+    trial: Trial, digits: Images, tmp_path: Path
+) -> None:
+    """So they resume here, and ours there."""
+    stopped = train(trial(), digits, folder=tmp_path)
+    list(islice(stopped, 2))
+    content = torch.load(tmp_path / NAME, weights_only=True)
+    state = {"model", "momenta", "param_groups", "rng", "cuda_rng"}
+    assert content.keys() == {*state, "step", "warming_up", "before", "level", "history"}
+    [(names, _)] = content["momenta"]
+    assert {name.partition(".")[2] for name, _ in names} == {"momentum_buffer"}
+
+
 def test_momenta_have_the_memory_layout_of_their_parameters(trial: Trial, tmp_path: Path) -> None:
     """Otherwise the optimiser's fused step would take another path, with other rounding."""
     model, optimizer = beginning(trial(), "cpu")

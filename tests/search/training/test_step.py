@@ -246,8 +246,11 @@ def test_a_gpu_without_bf16_computes_in_float32_and_that_is_reported(
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_a_graph_gives_the_numbers_of_its_kernels(seeds: int, trial: Trial, digits: Images) -> None:
-    specs = [trial(seed=seed) for seed in range(seeds)]
+@pytest.mark.parametrize("recipe", [{}, {"optimizer": "adamw", "clip_norm": 0.5, "accumulation": 2}], ids=str)
+def test_a_graph_gives_the_numbers_of_its_kernels(
+    recipe: dict[str, Any], seeds: int, trial: Trial, digits: Images
+) -> None:
+    specs = [trial(seed=seed, **recipe) for seed in range(seeds)]
     eager = losses(make_stepper(group(specs, "cuda"), "cuda"), specs, digits, "cuda")
     graph = losses(make_stepper(group(specs, "cuda"), "cuda", recorded=True), specs, digits, "cuda")
     # Sums in another order, in TF32; not mistakes, of which rounding may make one more.
