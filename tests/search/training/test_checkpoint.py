@@ -137,10 +137,27 @@ for event in train(spec, load(spec.data), folder=Path(sys.argv[2])):
 """
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "options": {
+        "optimizer": "adamw",
+        "decay_norms_and_biases": False,
+        "clip_norm": 0.5,
+        "accumulation": 2,
+        "averaging": {"kind": "ema", "decay": 0.9},
+        "warm_up": {"kind": "linear", "epochs": 6},
+        "schedule": "cosine",
+    },
+}
+
+
 @pytest.mark.slow
-def test_a_trial_killed_with_sigkill_ends_with_the_same_bits(trial: Trial, digits: Images, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fields", OPTIONS.values(), ids=OPTIONS)
+def test_a_trial_killed_with_sigkill_ends_with_the_same_bits(
+    fields: dict[str, Any], trial: Trial, digits: Images, tmp_path: Path
+) -> None:
     net = trial().architecture.replace(shortcut={"kind": "dropout", "p": 0.5})
-    spec = trial(net=net, epochs=25, augmentation={"pad": 1})
+    spec = trial(net=net, epochs=25, augmentation={"pad": 1}, **fields)
     whole = list(train(spec, digits, folder=tmp_path / "whole"))
     file = tmp_path / "spec.json"
     file.write_text(spec.to_json())

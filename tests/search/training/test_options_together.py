@@ -179,6 +179,29 @@ def test_a_trial_started_together_can_resume_alone_and_the_other_way_round(
         assert found == pytest.approx(wanted, rel=1e-8)
 
 
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("name", ["clipping", "all"])
+def test_a_trial_that_diverges_does_not_affect_those_that_it_trains_with(
+    name: str, trial: Trial, few: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each network is clipped by its own norm, which is not a number in one of them."""
+    unharmed = training.batches
+
+    def poisoned(split: Split, **settings: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        for number, (x, y) in enumerate(unharmed(split, **settings)):
+            yield (x * float("nan") if (settings.get("seed"), number) == (1, 1) else x), y
+
+    monkeypatch.setattr(training, "batches", poisoned)
+    specs = [trial(seed=seed, epochs=2, lr=0.01, **OPTIONS[name]) for seed in SEEDS]
+    events = list(train_together(specs, few, folders=[None] * 3))
+    ends = {event.key: event.status for event in events if isinstance(event, Finished)}
+    assert [ends[spec.key] for spec in specs] == ["complete", "diverged", "complete"]
+    for spec in (specs[0], specs[2]):
+        wanted = [event.loss for event in train(spec, few) if isinstance(event, Epoch)]
+        found = [event.loss for event in events if isinstance(event, Epoch) and event.key == spec.key]
+        assert found == pytest.approx(wanted, rel=1e-8)
+
+
 @pytest.mark.parametrize("kind", APART)
 def test_with_norms_of_whole_tensors_trials_train_one_by_one(kind: str, trial: Trial, few: Images) -> None:
     specs = [trial(seed=seed, steps=1000, optimizer=kind) for seed in SEEDS]
