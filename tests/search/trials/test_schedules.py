@@ -59,7 +59,7 @@ def of_torch(made: Callable[[SGD], LRScheduler], total: int = TOTAL) -> list[flo
         ({"kind": "exponential", "last": 0.01}, lambda sgd: ExponentialLR(sgd, 0.01 ** (1 / TOTAL))),
         ({"kind": "steps", "milestones": [0.5, 0.8], "decay": 0.3}, lambda sgd: MultiStepLR(sgd, [10, 16], 0.3)),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_a_schedule_has_the_rates_of_torchs(schedule: Any, made: Callable[[SGD], LRScheduler]) -> None:
     assert rates(recipe(schedule=schedule)) == pytest.approx(of_torch(made), abs=1e-9)
