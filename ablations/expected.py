@@ -5,6 +5,7 @@ Errors are shares of images: the test error, and other measures of the catalogue
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
@@ -21,6 +22,9 @@ from resnet_space.errors import InputError
 from search.measures.catalogue import Measure
 from search.store import membership
 from search.store.stored import StoredRun
+from search.trials.setup import Setup
+from search.trials.study import Study
+from search.trials.trial import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def from_table(dataset: str, measure: Measure, images: int) -> Expected | None:
 
 
 def from_run(
-    study: Ablation, measure: Measure, keys: Mapping[str, str], images: int, stored: StoredRun
+    study: Ablation, measure: Measure, setups: Mapping[str, Setup], images: int, stored: StoredRun
 ) -> Expected | None:
     """Return what is expected by the results of a run: a pilot, or the study's own first trials.
 
@@ -109,7 +113,8 @@ def from_run(
 
     Args:
         measure: a share of images.
-        keys: the keys of the study's networks by arm, which find the arms that the run has too.
+        setups: the setups of the study's arms, which find the arms that the run has too: of the same network, and
+            with the same changes of the recipe and the data of the study.
         images: the number of images that the study's errors are a share of.
 
     Raises:
@@ -121,11 +126,12 @@ def from_run(
         raise InputError(
             f"{path}: its data set is {before.name!r}, and the study's is {now.name!r}; use a run on the same"
         )
-    _, own, _ = membership.own_trials(stored.study.recipe, stored.folder, stored.store)
+    _, own, _ = membership.own_trials(stored.study, stored.folder, stored.store)
     split = ((stored.folder.data or {}).get("splits", {}).get(measure.split) or {}).get("images")
-    nets = {record.architecture: record.network for record in own}
+    examples = {record.setup: record for record in own}
+    known = {key: Setup.of(TrialSpec.of(record.spec)) for key, record in examples.items()}
     curves = stored.store.curves() if measure.curve else None
-    found = outcomes(nets, own, measure, fail_above=study.fail_above, images=split, curves=curves)
+    found = outcomes(known, own, measure, fail_above=study.fail_above, images=split, curves=curves)
     trained = _trained(found)
     if not trained:
         return None
@@ -133,16 +139,23 @@ def from_run(
     # Errors of 0 happen by chance on few images, and have no spread.
     least = 0.5 / images
     errors = {key: max(fmean(values.values()), least) for key, values in trained.items()}
-    seeds = sum(map(len, trained.values()))
+    seeds, nets = sum(map(len, trained.values())), len({known[key].net.key for key in trained})
     other = "" if stored.study.recipe == study.recipe else ", with another recipe"
+    there = {_changes(known[key], stored.study): error for key, error in errors.items()}
+    here = {arm: _changes(setup, study) for arm, setup in setups.items()}
     return Expected(
         error=median(errors.values()),
         spread=median(shared.std(key, key) for key in trained) / sqrt(2),
         images=images,
-        source=f"{seeds} trials of {len(trained)} network{'s' * (len(trained) > 1)} in {path}{other}",
+        source=f"{seeds} trials of {nets} network{'s' * (nets > 1)} in {path}{other}",
         correlation=shared.correlation.least,
-        errors={arm: errors[key] for arm, key in keys.items() if key in errors},
+        errors={arm: there[changes] for arm, changes in here.items() if changes in there},
     )
+
+
+def _changes(setup: Setup, study: Study) -> tuple[str, str]:
+    """Return the network, and how its recipe and data differ from those of the study, for comparison."""
+    return setup.net.key, json.dumps(setup.changes_from(*study.trainings[0]), sort_keys=True)
 
 
 def _trained(found: Outcomes) -> dict[str, Mapping[int, float]]:

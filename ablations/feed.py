@@ -17,8 +17,7 @@ from search.running.feed import unfinished
 from search.running.progress import Progress
 from search.running.share import Share
 from search.store.store import Store
-from search.training.jobs import PastJobs, make_jobs
-from search.training.unit_times import measured_cost
+from search.training.jobs import PastJobs
 from search.trials.events import Event, Finished
 from search.trials.record import TrialRecord
 from search.trials.trial import Job, TrialSpec
@@ -77,7 +76,7 @@ class AblationFeed:
             if job := self.share.claim(self.jobs.popleft()):
                 self.running |= {spec.key for spec in job.trials}
                 self.progress.names |= {spec.key: self.plan.name_of(spec) for spec in job.trials}
-                self.progress.lengths |= dict.fromkeys((spec.key for spec in job.trials), self.plan.steps)
+                self.progress.lengths |= {spec.key: self.plan.steps_of(spec.recipe, spec.data) for spec in job.trials}
                 return job
         return None
 
@@ -106,17 +105,7 @@ class AblationFeed:
     def _grouped(self, specs: Sequence[TrialSpec]) -> list[Job]:
         plan = self.plan
         before = PastJobs.of(record for record in self.store.records() if record.key in plan.trials)
-        resources = plan.study.resources
-        return make_jobs(
-            specs,
-            resources,
-            workers=self.workers,
-            steps=plan.steps,
-            probes=plan.probes,
-            before=before,
-            mixed=plan.mixed,
-            cost=measured_cost(resources, plan.study.recipe, workers=self.workers, trials=len(specs)),
-        )
+        return plan.jobs(specs, workers=self.workers, before=before, measure=True)
 
     def _request_more(self) -> None:
         """Request more trials if the results need them; trials that are already stored are not run again."""
@@ -158,20 +147,19 @@ class AblationFeed:
 
     def _keys(self, arms: Collection[str], seeds: Iterable[int]) -> list[str]:
         """The keys of the trials of these arms with each of these seeds, in running order."""
-        nets = [self.plan.architectures[arm].key for arm in arms]
-        return [self.plan.identity.key(net, seed) for seed in seeds for net in nets]
+        return [self.plan.setups[arm].trial(seed) for seed in seeds for arm in arms]
 
     def _outcomes(self, ended: Set[str]) -> Mapping[Measure, Outcomes]:
         # A failed trial can be tried again by another driver; all others have ended for good.
         new = [key for key in ended & self.plan.trials.keys() if key not in self.records]
         self.records |= {record.key: record for record in self.store.records(new) if record.status != "failed"}
         records = self.records.values()
-        study, nets = self.plan.study, self.plan.architectures
+        study, setups = self.plan.study, self.plan.setups
         curves = self.store.curves() if any(measure.curve for measure in study.planned.measures) else None
 
         def by(measure: Measure) -> Outcomes:
             images = len(getattr(self.plan.images, measure.split)) if measure.split else None
-            return outcomes(nets, records, measure, fail_above=study.fail_above, images=images, curves=curves)
+            return outcomes(setups, records, measure, fail_above=study.fail_above, images=images, curves=curves)
 
         return {measure: by(measure) for measure in study.planned.measures}
 

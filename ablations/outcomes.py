@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ablations.effects import Values
 from ablations.measured import Curves, by_trial, measured
 from ablations.scales import Logarithm, LogOdds, Scale, images_of
-from resnet_space import Architecture
 from search.measures.catalogue import MEASURES, Measure
 from search.trials.record import TrialRecord
+from search.trials.setup import Setup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ class Outcomes:
 
 
 def outcomes(
-    nets: Mapping[str, Architecture],
+    setups: Mapping[str, Setup],
     records: Iterable[TrialRecord],
     measure: Measure,
     *,
@@ -94,42 +94,44 @@ def outcomes(
     `failed_to_train` for the others that fail. `images` is the number of images that errors are a share of; if None, it
     is found from the errors. `curves` is `Store.curves()`, for measures of epochs.
     """
-    by_net: dict[str, list[TrialRecord]] = {net.key: [] for net in nets.values()}
+    keys = {name: setup.key for name, setup in setups.items()}
+    classes = {keys[name]: setup.classes for name, setup in setups.items()}
+    trials: dict[str, list[TrialRecord]] = {key: [] for key in classes}
     for record in sorted(records, key=lambda record: record.seed):
-        if record.architecture in by_net and record.status in ("complete", "diverged"):
-            by_net[record.architecture].append(record)
+        if record.status in ("complete", "diverged") and record.setup in trials:
+            trials[record.setup].append(record)
     epochs = by_trial(curves) if curves is not None and measure.source == "epochs" else {}
-    found = {net.key: _of_net(net, by_net[net.key], measure, fail_above, epochs) for net in nets.values()}
+    found = {key: _of_setup(classes[key], own, measure, fail_above, epochs) for key, own in trials.items()}
     seen = [value for each in found.values() for value in each.values.values()]
     values = _ranked(
         {key: each.values for key, each in found.items()}, {key: each.censored for key, each in found.items()}
     )
     return Outcomes(
-        values={name: values[net.key] for name, net in nets.items()},
-        failures={name: found[net.key].failures for name, net in nets.items()},
+        values={name: values[key] for name, key in keys.items()},
+        failures={name: found[key].failures for name, key in keys.items()},
         scale=_scale(measure, seen, images),
         measure=measure,
-        censored={name: found[net.key].censored for name, net in nets.items()},
+        censored={name: found[key].censored for name, key in keys.items()},
     )
 
 
 @dataclass(frozen=True)
-class _OfNet:
-    """The outcomes of one network, by seed; see `Outcomes`."""
+class _OfSetup:
+    """The outcomes of one setup, by seed; see `Outcomes`."""
 
     values: dict[int, float]
     censored: dict[int, float]
     failures: dict[int, str]
 
 
-def _of_net(
-    net: Architecture, trials: Sequence[TrialRecord], measure: Measure, fail_above: float, curves: Curves
-) -> _OfNet:
+def _of_setup(
+    classes: int, trials: Sequence[TrialRecord], measure: Measure, fail_above: float, curves: Curves
+) -> _OfSetup:
     known = measured(measure, trials, curves)
     values, censored, failures = dict(known.values), dict(known.beyond), dict[int, str]()
     for seed in (trial.seed for trial in trials if trial.status == "diverged"):
         if measure.guess is not None:
-            values[seed] = measure.guess(net.classes)
+            values[seed] = measure.guess(classes)
         elif measure.until is not None:
             censored[seed] = 0.0
         failures[seed] = DIVERGED
@@ -144,7 +146,7 @@ def _of_net(
     failures = {seed: how for seed, how in failures.items() if seed in values or seed in censored}
     if measure.split is None:
         values = {seed: max(value, LEAST) for seed, value in values.items()}
-    return _OfNet(dict(sorted(values.items())), censored, failures)
+    return _OfSetup(dict(sorted(values.items())), censored, failures)
 
 
 def _ranked(values: Mapping[str, Values], censored: Mapping[str, Values]) -> dict[str, Values]:

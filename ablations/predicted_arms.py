@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from ablations.effects import Difference
 from ablations.findings import Finding
 from ablations.predictions import ArmPredictions, paired_errors
 from ablations.two_way import TwoWay, over_divisions, with_images
-from resnet_space import Architecture
 from search.measures.catalogue import MEASURES
 from search.trials.predictions import Predictions
 from search.trials.record import TrialRecord
+from search.trials.setup import Setup
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 MEASURE = MEASURES["test_error"]
 """The measure that predictions are of."""
@@ -35,41 +38,45 @@ class PredictedArms:
     @classmethod
     def of(
         cls,
-        nets: Mapping[str, Architecture],
+        setups: Mapping[str, Setup],
         records: Iterable[TrialRecord],
         stored: Mapping[str, bytes],
         *,
         by_seed: bool = False,
+        same: Mapping[str, str] = NOTHING,
     ) -> PredictedArms:
         """Read the predictions of complete trials from their bytes by trial key.
 
         The test images are those of most trials; with `by_seed`, of most trials of each seed.
+
+        Args:
+            same: the digest of the study's test split, by the digests of the same images at other resolutions.
         """
         complete = [record for record in records if record.status == "complete"]
-        classes = {net.key: net.classes for net in nets.values()}
+        classes = {setup.key: setup.classes for setup in setups.values()}
         found: list[tuple[TrialRecord, Predictions]] = []
         for record in complete:
             if content := stored.get(record.key):
-                made = _read(content, record, classes.get(record.architecture, 0))
-                found += [(record, made)] if made else []
+                made = _read(content, record, classes.get(record.setup, 0))
+                found += [(record, replace(made, split=same.get(made.split, made.split)))] if made else []
         tested: dict[int, Counter[Tested]] = {}
         for record, made in found:
             tested.setdefault(record.seed if by_seed else 0, Counter())[_tested(made)] += 1
         chosen = {seed: max(counts, key=lambda each: counts[each]) for seed, counts in tested.items()}
         # Divisions have splits of equal sizes.
         images = max((len(made) for _, made in found), default=0)
-        by_net: dict[str, dict[int, Predictions]] = {}
+        by_setup: dict[str, dict[int, Predictions]] = {}
         for record, made in found:
             if len(made) == images and _tested(made) == chosen[record.seed if by_seed else 0]:
-                by_net.setdefault(record.architecture, {})[record.seed] = made
-        stacked = {key: ArmPredictions.of(seeds) for key, seeds in by_net.items()}
+                by_setup.setdefault(record.setup, {})[record.seed] = made
+        stacked = {key: ArmPredictions.of(seeds) for key, seeds in by_setup.items()}
         splits = {digest for digest, _ in chosen.values()}
         with_content = sum(record.key in stored for record in complete)
         return cls(
-            arms={name: stacked[net.key] for name, net in nets.items() if net.key in stacked},
+            arms={name: stacked[setup.key] for name, setup in setups.items() if setup.key in stacked},
             split=splits.pop() if len(splits) == 1 else "",
             missing=len(complete) - with_content,
-            unusable=with_content - sum(len(seeds) for seeds in by_net.values()),
+            unusable=with_content - sum(len(seeds) for seeds in by_setup.values()),
         )
 
     @property

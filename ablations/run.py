@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablations.agreement import Agreement, agreement
 from ablations.factor_effects import Effect, effect_notes, effects
@@ -23,6 +23,7 @@ from search.store import membership
 from search.store.store import Store
 from search.trials.events import Probe
 from search.trials.record import TrialRecord
+from search.trials.setup import Setup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,8 @@ class AblationRun:
 
     study: Ablation
     folder: RunFolder
-    nets: Mapping[str, Architecture]
+    setups: Mapping[str, Setup]
+    """The setup of every arm."""
     summaries: list[ArmSummary]
     records: list[TrialRecord]
     curves: pd.DataFrame
@@ -53,20 +55,19 @@ class AblationRun:
         Raises:
             InputError: no stored trial belongs to the run.
         """
-        _, own, others = membership.own_trials(study.recipe, folder, store)
-        example = own[0].network
-        nets = study.architectures(example.input_shape, example.classes)
+        _, own, others = membership.own_trials(study, folder, store)
+        setups = study.setups(membership.images_of(study, folder, [record.spec for record in own]))
         # Several studies can share a database, and also data and recipe.
-        arms = {net.key for net in nets.values()}
-        wanted = [record for record in own if record.architecture in arms and record.seed < study.most_seeds]
+        arms = {setup.key for setup in setups.values()}
+        wanted = [record for record in own if record.seed < study.most_seeds and record.setup in arms]
         standing, curves = membership.run_status(wanted, store.run_status()), store.curves()
         keys = {record.key for record in wanted}
         curves = curves[curves["key"].isin(keys)]
         return cls(
             study,
             folder,
-            nets,
-            summarise(study, nets, wanted, curves),
+            setups,
+            summarise(study, setups, wanted, curves),
             wanted,
             curves,
             [probe for probe in store.propagation() if probe.key in keys],
@@ -77,6 +78,11 @@ class AblationRun:
         )
 
     @cached_property
+    def nets(self) -> Mapping[str, Architecture]:
+        """The network of every arm."""
+        return {name: setup.net for name, setup in self.setups.items()}
+
+    @cached_property
     def outcomes_by_measure(self) -> Mapping[Measure, Outcomes]:
         """The outcomes of all arms by the measures that are shown or compared."""
         splits = (self.folder.data or {}).get("splits", {})
@@ -84,7 +90,7 @@ class AblationRun:
         def by(measure: Measure) -> Outcomes:
             images = (splits.get(measure.split) or {}).get("images")
             above = self.study.fail_above
-            return outcomes(self.nets, self.records, measure, fail_above=above, images=images, curves=self.curves)
+            return outcomes(self.setups, self.records, measure, fail_above=above, images=images, curves=self.curves)
 
         return {measure: by(measure) for measure in self.study.shown_measures}
 
@@ -117,7 +123,19 @@ class AblationRun:
     @cached_property
     def predicted(self) -> PredictedArms:
         """The predictions of arms for the test images."""
-        return PredictedArms.of(self.nets, self.records, self.predictions, by_seed=self.study.dataset.split == "seed")
+        splits = [facts["splits"]["test"]["sha256"] for facts in (self.folder.data, *self._variants) if facts]
+        return PredictedArms.of(
+            self.setups,
+            self.records,
+            self.predictions,
+            by_seed=self.study.dataset.split == "seed",
+            same=dict.fromkeys(splits, splits[0]) if splits else {},
+        )
+
+    @property
+    def _variants(self) -> list[dict[str, Any]]:
+        """The facts of the data that arms set; their test images are those of the study."""
+        return [each["facts"] for each in self.folder.variants]
 
     def image_interval(self, found: Finding) -> TwoWay | None:
         """Return the interval of a comparison on images like the test images; None if it cannot be computed."""

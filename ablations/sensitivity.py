@@ -269,7 +269,7 @@ def of_plan(plan: AblationPlan, pilot: StoredRun | None = None, wanted: float | 
         InputError: the pilot has other data, or no network that trained with two seeds.
     """
     study = plan.study
-    keys = {name: net.key for name, net in plan.architectures.items()}
+    keys = {name: setup.key for name, setup in plan.setups.items()}
     expected = {}
     for measure in dict.fromkeys([study.measure, *study.planned.measures]):
         if measure.split is None:
@@ -278,7 +278,7 @@ def of_plan(plan: AblationPlan, pilot: StoredRun | None = None, wanted: float | 
         found = (
             from_table(study.dataset.name, measure, images)
             if pilot is None
-            else from_run(study, measure, keys, images, pilot)
+            else from_run(study, measure, plan.setups, images, pilot)
         )
         if found is not None:
             expected[measure] = found

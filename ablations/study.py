@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -17,8 +17,11 @@ from resnet_space import Architecture, preset
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.numbers import Proportion
+from search.data.description import DataSet
 from search.measures.catalogue import MEASURES, Measure
 from search.measures.targets import AnyMeasure, measure_of
+from search.trials.recipe import Recipe
+from search.trials.setup import KnownImages, Setup, changed, differing, of_network, plain_training, values_at
 from search.trials.study import Study, check_images
 
 MATCHED_SUFFIX = ", matched"
@@ -58,7 +61,7 @@ ArmOrLevels = Annotated[
 
 
 class Arm(Description):
-    """One arm, an architecture to compare: another net, or changes by path, or both."""
+    """One arm to compare: another net, or changes of the network, the recipe or the data by path, or both."""
 
     net: Annotated[str | dict[str, Any] | None, BeforeValidator(_net_or_name)] = None
     set: Changes = Field(default_factory=dict)
@@ -76,11 +79,12 @@ class Reference(Description):
 
 
 class Ablation(Study):
-    """An ablation: arms that change one base net, trained in the same way with the same seeds.
+    """An ablation: arms that change one base net, or how it is trained, with the same seeds.
 
     `net` is a preset's name or a complete architecture. `set` changes it for every arm; an arm's own `set` overrides
-    it. Image shape and classes come from the data. Arms are listed, or made of `factors` by a `design`; then the
-    baseline is given by its levels. With `match`, every arm is also trained at equal complexity.
+    it. Paths that begin with `recipe` or `data` change the recipe and the data of the study, for every arm or for one.
+    Image shape and classes come from the data. Arms are listed, or made of `factors` by a `design`; then the baseline
+    is given by its levels. With `match`, every arm is also trained at equal complexity.
     """
 
     CHANGES = "set"
@@ -123,6 +127,8 @@ class Ablation(Study):
         # `all_arms` compiles the design and finds the published rows, so that their errors are raised here.
         for name_of_arm in self.all_arms:
             _check_name(name_of_arm)
+        # Here too, for their errors; the parts of a study on several data sets check themselves.
+        _ = self.on_each if self.several else self.trained
         for contrast in self.planned.compare:
             for name in (contrast.arm, contrast.versus):
                 if name is not None and name not in self.all_arms:
@@ -160,6 +166,34 @@ class Ablation(Study):
             name: arm.model_copy(update={"published": rows[name]}) if name in rows else arm
             for name, arm in arms.items()
         }
+
+    @cached_property
+    def trained(self) -> Mapping[str, tuple[Recipe, DataSet]]:
+        """The recipe and the data of every arm of a study on one data set."""
+        found = {}
+        for name, arm in self.all_arms.items():
+            try:
+                found[name] = changed(*self._of_every_arm, arm.set)
+            except InputError as error:
+                raise InputError(f"arms.{name}: {error}") from None
+        return found
+
+    @cached_property
+    def _of_every_arm(self) -> tuple[Recipe, DataSet]:
+        """The recipe and the data of an arm that sets neither."""
+        try:
+            return changed(self.recipe, self.dataset, self.set)
+        except InputError as error:
+            raise InputError(f"set: {error}") from None
+
+    @property
+    def trainings(self) -> Sequence[tuple[Recipe, DataSet]]:
+        return list(dict.fromkeys([self._of_every_arm, *self.trained.values()]))
+
+    def varied(self, recipe: Recipe, data: DataSet) -> dict[str, Any]:
+        own, *others = self.trainings
+        varied = dict.fromkeys(path for other in others for path in differing(*own, *other))
+        return values_at(varied, plain_training(recipe, data))
 
     @property
     def control(self) -> str:
@@ -237,11 +271,33 @@ class Ablation(Study):
         Raises:
             InputError: an arm cannot be built or matched; the message names the arm.
         """
+        return self._built(dict.fromkeys(self.all_arms, (shape, classes)))
+
+    def setups(self, images: Mapping[DataSet, KnownImages]) -> dict[str, Setup]:
+        """Return the setup of every arm, with the networks of `architectures`.
+
+        Args:
+            images: what is known of the images of each data set of `trainings`.
+
+        Raises:
+            InputError: as `architectures`.
+        """
+        on = {name: images[data] for name, (_, data) in self.trained.items()}
+        nets = self._built({name: (known.shape, known.classes) for name, known in on.items()})
+
+        def setup(name: str, net: Architecture) -> Setup:
+            arm = name.removesuffix(MATCHED_SUFFIX)
+            return Setup(net, *self.trained[arm], on[arm].fingerprint)
+
+        return {name: setup(name, net) for name, net in nets.items()}
+
+    def _built(self, shapes: Mapping[str, tuple[tuple[int, int, int], int]]) -> dict[str, Architecture]:
         built = {}
         for name, arm in self.all_arms.items():
+            shape, classes = shapes[name]
             try:
                 net = _net(self.net if arm.net is None else arm.net)
-                changes = {"input_shape": list(shape), "classes": classes, **self.set, **arm.set}
+                changes = {"input_shape": list(shape), "classes": classes, **of_network({**self.set, **arm.set})}
                 built[name] = net.assign(changes)
                 check_images(built[name], shape, classes)
             except InputError as error:

@@ -13,10 +13,11 @@ from ablations.measured import Curves, by_trial, measured
 from ablations.outcomes import FAILED_TO_TRAIN, failed_to_train
 from ablations.published import Published, results_of_arms
 from ablations.study import Ablation
-from resnet_space import Architecture, complexity
+from resnet_space import complexity
 from search.measures.catalogue import MEASURES, Measure
 from search.trials.events import FINISHED
 from search.trials.record import TrialRecord
+from search.trials.setup import Setup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,39 +139,40 @@ class ArmSummary:
 
 def summarise(
     study: Ablation,
-    nets: Mapping[str, Architecture],
+    setups: Mapping[str, Setup],
     records: Iterable[TrialRecord],
     curves: pd.DataFrame | None = None,
 ) -> list[ArmSummary]:
-    """Return one summary per arm, in the study's order; arms that are the same network share their trials.
+    """Return one summary per arm, in the study's order; arms with the same setup share their trials.
 
     `records` must be the run's own trials, since other trials with the same network and seed would replace them.
     `curves` is `Store.curves()`, for measures of epochs.
     """
     epochs = {} if curves is None else by_trial(curves)
     published = results_of_arms(study)
-    by_net: dict[str, list[TrialRecord]] = {}
+    trials: dict[str, list[TrialRecord]] = {}
     for record in sorted(records, key=lambda record: record.seed):
-        by_net.setdefault(record.architecture, []).append(record)
+        trials.setdefault(record.setup, []).append(record)
     return [
-        _summary(study, name, net, by_net.get(net.key, []), epochs, published.get(name)) for name, net in nets.items()
+        _summary(study, name, setup, trials.get(setup.key, []), epochs, published.get(name))
+        for name, setup in setups.items()
     ]
 
 
 def _summary(
     study: Ablation,
     name: str,
-    net: Architecture,
+    setup: Setup,
     trials: list[TrialRecord],
     curves: Curves,
     published: Published | None,
 ) -> ArmSummary:
     # A stored trial has its costs; counting is slow.
-    cost = trials[0] if trials else complexity(net)
+    cost = trials[0] if trials else complexity(setup.net)
     found = {measure.name: measured(measure, trials, curves) for measure in study.shown_measures}
     return ArmSummary(
         arm=name,
-        key=net.key,
+        key=setup.net.key,
         params=cost.params,
         macs=cost.macs,
         measured={measure: each.values for measure, each in found.items()},

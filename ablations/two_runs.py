@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,10 @@ from resnet_space.errors import InputError
 from search.files.folder import differences
 from search.store import membership
 from search.store.stored import StoredRun
+from search.trials.record import TrialRecord
+from search.trials.setup import Setup, changes_text
 from search.trials.study import Study
+from search.trials.trial import TrialSpec
 
 MACS_TOLERANCE = 0.1
 """Networks of two runs have equal complexity if their MACs differ by at most this fraction."""
@@ -32,9 +35,10 @@ class ComparedRun:
     path: Path
     study: Study
     trials: pd.DataFrame
-    """`Store.results` of the run's own trials."""
+    """`Store.results` of the run's own trials, with a column `network`: the key of the network, and how its recipe and
+    data differ from those of the study."""
     arms: Mapping[str, str]
-    """The names of networks by key, if the run is an ablation."""
+    """The names of networks by that column, if the run is an ablation."""
     fingerprint: str
     """The fingerprint of the data."""
     others: int
@@ -50,26 +54,30 @@ class ComparedRun:
             InputError: the run has no complete trial.
         """
         folder, study, store = stored
-        own = membership.identity(study.recipe, folder, store)
+        own = membership.identities(study, folder, store)
         trials = store.results(own).dropna(subset="test_error")
         if trials.empty:
             raise InputError(f"{folder.path}: no complete trial to compare")
+        records = own.own_records(store.records())
+        networks = {record.setup: _network(record, study) for record in _examples(records).values()}
+        shown = (trials["architecture"] + " " + trials["training"]).map(networks)
         arms = stored.arms(sorted(set(trials["architecture"])))
-        named = {key: arm for arm, key in reversed(arms.items())}
-        others = store.count_foreign(membership.identities(study.recipe, folder, store))
-        return cls(folder.path, study, trials, named, own.fingerprint, others)
+        named = {networks[setup.key]: arm for arm, setup in reversed([*arms.items()]) if setup.key in networks}
+        others = store.count_foreign(membership.all_identities(study, folder, store))
+        fingerprint = own.own[0].fingerprint
+        return cls(folder.path, study, trials.assign(network=shown), named, fingerprint, others)
 
     def with_predictions(self, stored: StoredRun, networks: Collection[str]) -> ComparedRun:
         """Return the run with the predictions of these networks, by key."""
         folder, study, store = stored
-        records = [
-            record
-            for record in membership.own_trials(study.recipe, folder, store).records
-            if record.status == "complete" and record.architecture in networks
-        ]
-        examples = {record.architecture: record for record in records}
+        own = membership.own_trials(study, folder, store).records
+        complete = [record for record in own if record.status == "complete"]
+        named = {_network(record, study): record for record in _examples(complete).values()}
+        setups = {key: Setup.of(TrialSpec.of(record.spec)) for key, record in named.items() if key in networks}
+        wanted = {setup.key for setup in setups.values()}
+        records = [record for record in complete if record.setup in wanted]
         found = PredictedArms.of(
-            {key: record.network for key, record in examples.items()},
+            setups,
             records,
             store.predictions([record.key for record in records]),
             by_seed=study.dataset.split == "seed",
@@ -83,12 +91,23 @@ class ComparedRun:
     @cached_property
     def networks(self) -> pd.DataFrame:
         """One row per network: its MACs, and its mean test error."""
-        return self.trials.groupby("architecture").agg(macs=("macs", "first"), error=("test_error", "mean"))
+        return self.trials.groupby("network").agg(macs=("macs", "first"), error=("test_error", "mean"))
 
     def by_seed(self, network: str) -> dict[int, float]:
         """Return the test errors of a network by seed."""
-        trials = self.trials[self.trials["architecture"] == network]
+        trials = self.trials[self.trials["network"] == network]
         return dict(zip(trials["seed"].astype(int), trials["test_error"], strict=True))
+
+
+def _examples(records: Iterable[TrialRecord]) -> dict[str, TrialRecord]:
+    """Return one trial of each setup."""
+    return {record.setup: record for record in records}
+
+
+def _network(record: TrialRecord, study: Study) -> str:
+    """Return the key of a trial's network, and how its recipe and data differ from those of the study."""
+    changes = Setup.of(TrialSpec.of(record.spec)).changes_from(*study.trainings[0])
+    return f"{record.architecture} ({changes_text(changes)})" if changes else record.architecture
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Everything after the errors is the code of a run: records of trials, outcomes, i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
@@ -28,9 +28,10 @@ from ablations.findings import Analyses, Finding, findings
 from ablations.outcomes import Outcomes, failed_to_train, outcomes
 from ablations.rates import rate
 from ablations.study import Ablation
-from resnet_space import Architecture
 from search.measures.catalogue import MEASURES, Measure
+from search.store.membership import StoredImages
 from search.trials.record import TrialRecord
+from search.trials.setup import Setup
 
 ERROR = MEASURES["test_error"]
 
@@ -206,41 +207,41 @@ class Simulation:
 
     cell: Cell
     study: Ablation = field(init=False)
-    nets: dict[str, Architecture] = field(init=False)
+    setups: Mapping[str, Setup] = field(init=False)
 
     def __post_init__(self) -> None:
         self.study = self.cell.study()
-        self.nets = self.study.architectures((1, 8, 8), 10)
-        self._keys = {name: net.key for name, net in self.nets.items()}
-        self._planned = [self.study.resolved_contrast(each, self.nets) for each in self.study.planned.compare]
+        self.setups = self.study.setups({self.study.dataset: StoredImages((1, 8, 8), 10, "0" * 16)})
+        self._planned = [self.study.resolved_contrast(each, self.setups) for each in self.study.planned.compare]
 
     def findings(self, drawn: Draw) -> list[Finding]:
         """Return the findings on the baseline against every arm, after all interim analyses."""
-        seeds = dict.fromkeys(self.nets, self.study.least_seeds)
+        seeds = dict.fromkeys(self.setups, self.study.least_seeds)
         for now, more in pairwise(self.study.analyses):
             known = {measure: each.first(now) for measure, each in self.outcomes(drawn, seeds).items()}
             for contrast in open_contrasts(Analyses(self.study, known), self._planned):
                 seeds |= dict.fromkeys(sides(contrast), more)
-        return findings(self.study, self.outcomes(drawn, seeds), self.nets)
+        return findings(self.study, self.outcomes(drawn, seeds), self.setups)
 
     def outcomes(self, drawn: Draw, seeds: dict[str, int]) -> dict[Measure, Outcomes]:
         """Return the outcomes of the first seeds of every arm."""
         records, above = self._records(drawn, seeds), self.study.fail_above
-        return {ERROR: outcomes(self.nets, records, ERROR, fail_above=above, images=self.cell.images)}
+        return {ERROR: outcomes(self.setups, records, ERROR, fail_above=above, images=self.cell.images)}
 
     def _records(self, drawn: Draw, seeds: dict[str, int]) -> Iterable[TrialRecord]:
         failed = (drawn.collapsed & self.cell.diverges).tolist()
         for errors, diverged, (name, number) in zip(drawn.errors.tolist(), failed, seeds.items(), strict=True):
             for seed in range(number):
-                yield _record(self._keys[name], seed, None if diverged[seed] else errors[seed])
+                yield _record(self.setups[name], seed, None if diverged[seed] else errors[seed])
 
 
-def _record(network: str, seed: int, error: float | None) -> TrialRecord:
+def _record(setup: Setup, seed: int, error: float | None) -> TrialRecord:
     """A complete trial, or without an error one that diverged. Fields that no statistic reads are empty."""
     known: dict[str, Any] = {
         **EMPTY,
-        "key": f"{network} {seed}",
-        "architecture": network,
+        "key": f"{setup.net.key} {seed}",
+        "architecture": setup.net.key,
+        "training": setup.identity.training,
         "seed": seed,
         "status": "diverged" if error is None else "complete",
         "test_error": error,

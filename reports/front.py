@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from reports import spreadsheet
@@ -21,6 +22,11 @@ SHOWN = ("error", "params", "macs")
 
 Networks = Mapping[str, dict[str, Any]]
 """Descriptions of architectures by key."""
+
+Recipes = Mapping[str, Mapping[str, Any]]
+"""The values by path of recipe and data, where these differ within the study, by the key of the network."""
+
+NOTHING: Recipes = MappingProxyType({})
 
 
 def headings(points: Sequence[Point]) -> list[str]:
@@ -150,34 +156,43 @@ COLUMNS = (
     "seconds",
     "p_nondominated",
     "confirmed",
+    "recipe",
     "architecture",
 )
 """Columns of JSON, CSV and Parquet."""
 
 
-def rows(points: Sequence[Point], nets: Networks) -> list[dict[str, Any]]:
-    """Return one mapping per network. Errors are fractions; unknown values are None."""
+def rows(points: Sequence[Point], nets: Networks, recipes: Recipes = NOTHING) -> list[dict[str, Any]]:
+    """Return one mapping per network. Errors are fractions; unknown values are None.
+
+    `recipe` has the values by path of recipe and data, where these differ within the study.
+    """
     return [
-        {name: getattr(point, name) for name in COLUMNS[:-1]} | {"architecture": nets[point.key]} for point in points
+        {name: getattr(point, name) for name in COLUMNS[:-2]}
+        | {"recipe": dict(recipes.get(point.key, {})), "architecture": nets[point.key]}
+        for point in points
     ]
 
 
-def as_json(points: Sequence[Point], nets: Networks) -> str:
-    return json.dumps(rows(points, nets), indent=2, allow_nan=False) + "\n"
+def as_json(points: Sequence[Point], nets: Networks, recipes: Recipes = NOTHING) -> str:
+    return json.dumps(rows(points, nets, recipes), indent=2, allow_nan=False) + "\n"
 
 
-def as_csv(points: Sequence[Point], nets: Networks) -> str:
-    """Return the front as CSV, with the architecture as JSON in one cell."""
-    return spreadsheet.text(COLUMNS, _in_one_cell(points, nets))
+def as_csv(points: Sequence[Point], nets: Networks, recipes: Recipes = NOTHING) -> str:
+    """Return the front as CSV, with the recipe and the architecture as JSON in one cell each."""
+    return spreadsheet.text(COLUMNS, _in_one_cell(points, nets, recipes))
 
 
-def _in_one_cell(points: Sequence[Point], nets: Networks) -> list[dict[str, Any]]:
-    return [{**row, "architecture": json.dumps(row["architecture"])} for row in rows(points, nets)]
+def _in_one_cell(points: Sequence[Point], nets: Networks, recipes: Recipes) -> list[dict[str, Any]]:
+    return [
+        {**row, **{name: json.dumps(row[name]) for name in ("recipe", "architecture")}}
+        for row in rows(points, nets, recipes)
+    ]
 
 
 def of_run(run: SearchRun) -> str:
     """Return the front over the objectives of the study, as CSV."""
-    return as_csv(run.front, _described(run))
+    return as_csv(run.front, _described(run), run.recipes)
 
 
 def _described(run: SearchRun) -> Networks:
@@ -185,20 +200,22 @@ def _described(run: SearchRun) -> Networks:
 
 
 def as_parquet(run: SearchRun) -> bytes:
-    return spreadsheet.parquet(COLUMNS, _in_one_cell(run.front, _described(run)))
+    return spreadsheet.parquet(COLUMNS, _in_one_cell(run.front, _described(run), run.recipes))
 
 
-FORMATS: dict[str, Callable[[Sequence[Point], Networks], str]] = {"json": as_json, "csv": as_csv}
+FORMATS: dict[str, Callable[[Sequence[Point], Networks, Recipes], str]] = {"json": as_json, "csv": as_csv}
 """Renderers by the value of `--format`; the format `table` is rendered by the terminal."""
 
 
-def legend(points: Sequence[Point]) -> list[str]:
+def legend(points: Sequence[Point], recipes: Recipes = NOTHING) -> list[str]:
     """Return notes on the meaning of the columns."""
     lines = [
         "errors: mean ± standard deviation over n seeds. Networks are selected by validation error; the test error "
         "estimates the error on new data.",
         "confirmed: mean over fresh seeds, not used for selection; provisional: can be on the front by chance.",
     ]
+    if any(recipes.get(point.key) for point in points):
+        lines.append("recipe and data: those with which the network has the lowest validation error.")
     if any(point.p_nondominated is not None for point in points):
         lines.append(
             "P(front): the probability of being non-dominated if the errors were sampled again (bootstrap over seeds)."

@@ -6,17 +6,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.exploring.study import Search
+from search.fronts.front import Point
 from search.store.stored import StoredRun
+from search.trials.setup import of_network
 
 Assignment = Mapping[str, Any]
 """Values of the axes of a space, by path."""
 
 
-def of_study(stored: StoredRun, keys: Sequence[str]) -> dict[str, str]:
-    """Return what each network is, by key: by the axes of a search, or by the names of the study."""
+def of_study(
+    stored: StoredRun, points: Sequence[Point], recipes: Mapping[str, Assignment] | None = None
+) -> dict[str, str]:
+    """Return what each network is, by key: by the axes of a search, or by the names of the study.
+
+    Args:
+        recipes: the values of the axes of recipe and data with which each network is best, by key.
+    """
+    keys = [point.key for point in points]
     if isinstance(stored.study, Search):
-        return by_axes(stored.store.assignments(keys))
-    return by_arms(stored.arms(keys))
+        return by_axes(with_recipes(stored.store.assignments(keys), recipes or {}))
+    arms = by_arms({name: setup.key for name, setup in stored.arms(keys).items()})
+    return {point.key: arms[point.setup] for point in points if point.setup in arms}
+
+
+def with_recipes(assignments: Mapping[str, Assignment], recipes: Mapping[str, Assignment]) -> dict[str, Assignment]:
+    """Return the values of the axes of networks, each with those of its best recipe: it can have been proposed before
+    with others."""
+    return {key: {**of_network(own), **recipes.get(key, {})} for key, own in assignments.items()}
 
 
 def by_axes(assignments: Mapping[str, Assignment]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from reports import sensitivity
 from reports.numbers import engineering
 from reports.page import Block, Grid, Text, texts
 from reports.sensitivity import Cost
-from resnet_space import Architecture, complexity
+from resnet_space import complexity
 from resnet_space.errors import InputError
 from search.data.places import dataset_folder
 from search.exploring.plan import SearchPlan
@@ -26,7 +26,8 @@ from search.running.progress import format_duration
 from search.samplers.survey import survey
 from search.training.forecast import interpolated_seconds, memory_of_step, seconds_per_trial, total_memory
 from search.training.fusion_speedup import speedup
-from search.training.jobs import make_jobs, shape_of
+from search.training.jobs import shape_of
+from search.trials.setup import Setup, changes_text
 from search.trials.trial import Job, TrialSpec
 
 CALIBRATED = 5
@@ -45,6 +46,11 @@ class Row:
     seconds: float | None
     """None if this machine cannot run the trial."""
     bytes: int
+    epochs: int
+    steps: int
+    batch_size: int
+    changes: Mapping[str, Any]
+    """How its recipe and data differ from those of the study: values by path."""
 
 
 @dataclass(frozen=True)
@@ -95,20 +101,21 @@ class Outlook:
 
 def of_ablation(plan: AblationPlan) -> Outlook:
     """Estimate the cost of an ablation: its arms, and the gain from training trials together."""
-    study, nets = plan.study, plan.architectures
-    waiting = make_jobs(plan.first, study.resources, workers=_at_once(plan), steps=plan.steps, mixed=plan.mixed)
-    rows, faster = _rows(plan, nets, [job.trials for job in waiting])
+    study, setups = plan.study, plan.setups
+    waiting = plan.jobs(plan.first, workers=_at_once(plan))
+    rows, faster = _rows(plan, setups, [job.trials for job in waiting])
+    names = {setup.key: name for name, setup in reversed([*setups.items()])}
     more = f", up to {study.most_seeds} while comparisons are not resolved" if study.adaptive else ""
-    by_key = {row.key: row for row in rows}
+    seconds = {setups[row.name].key: row.seconds for row in rows}
     return Outlook(
         study=study.name,
         kind=study.kind,
         trials=len(plan.first),
         rows=rows,
-        seconds=_sum([by_key[spec.architecture.key].seconds for spec in plan.first]),
+        seconds=_sum([seconds[Setup.of(spec).key] for spec in plan.first]),
         at_once=_at_once(plan),
         facts={
-            "arms": len(nets),
+            "arms": len(setups),
             "seeds": study.least_seeds,
             "most_trials": len(plan.trials),
             "planned": len(study.planned.compare),
@@ -117,14 +124,14 @@ def of_ablation(plan: AblationPlan) -> Outlook:
             "together": {"trials": max(len(job.trials) for job in waiting), "times_as_fast": faster},
         },
         lines=[
-            f"{len(nets)} arms, {study.least_seeds} seeds{more}: {len(plan.first)} trials",
+            f"{len(setups)} arms, {study.least_seeds} seeds{more}: {len(plan.first)} trials",
             *_estimates(study),
             *_together(waiting, faster),
             *plan.notices,
             *_unread(plan),
         ],
         read=plan.images.were_read,
-        misfits=_misfits(plan, rows, waiting),
+        misfits=_misfits(plan, rows, [[names[Setup.of(spec).key] for spec in job.trials] for job in waiting]),
     )
 
 
@@ -180,8 +187,8 @@ def of_several(plan: PlanAcross) -> Outlook:
 def of_search(plan: SearchPlan) -> Outlook:
     """Estimate the cost of a search: its space, and examples of its networks."""
     study, found = plan.study, survey(plan.space, examples=CALIBRATED)
-    nets = {f"example {number}": net for number, net in enumerate(found.examples, 1)}
-    rows, _ = _rows(plan, nets, [(plan.spec(net, 0),) for net in nets.values()])
+    setups = {f"example {number}": plan.setup_of(point) for number, point in enumerate(found.examples, 1)}
+    rows, _ = _rows(plan, setups, [(setup.spec(0),) for setup in setups.values()])
     trials = study.budget.trials
     share = f"{found.feasible:.0%}" + (
         "" if found.exact else f" (95 % interval {found.feasible_low:.0%} to {found.feasible_high:.0%})"
@@ -228,6 +235,9 @@ def of_search(plan: SearchPlan) -> Outlook:
 def blocks(found: Outlook) -> list[Block]:
     """Return an outlook as blocks of a page."""
     headings = ("network", "key", "depth", "parameters", "MACs", "s per trial", "memory")
+    # Only where arms differ in them.
+    varied = any(row.changes for row in found.rows)
+    further = ("epochs", "steps", "recipe and data") if varied else ()
     rows = [
         (
             row.name,
@@ -237,6 +247,7 @@ def blocks(found: Outlook) -> list[Block]:
             engineering(row.macs),
             "-" if row.seconds is None else f"{row.seconds:.1f}",
             f"{engineering(row.bytes)}B",
+            *((f"{row.epochs}", f"{row.steps}", changes_text(row.changes)) if varied else ()),
         )
         for row in found.rows
     ]
@@ -248,62 +259,73 @@ def blocks(found: Outlook) -> list[Block]:
         ]
     return [
         Text(found.lines),
-        Grid(found.study, headings, headings[2:], texts(rows)),
+        Grid(found.study, (*headings, *further), (*headings[2:], *further[:-1]), texts(rows)),
         Text([*time, *found.misfits]),
         *(sensitivity.blocks(found.sensitivity, found.seed_cost(found.sensitivity)) if found.sensitivity else ()),
     ]
 
 
 def _rows(
-    plan: PlanOnOne, nets: Mapping[str, Architecture], waiting: Sequence[Sequence[TrialSpec]]
+    plan: PlanOnOne, setups: Mapping[str, Setup], waiting: Sequence[Sequence[TrialSpec]]
 ) -> tuple[list[Row], dict[str, float | None]]:
-    """Return one row per network, and by name the speed-up of timed networks whose trials train together.
+    """Return one row per setup, and by name the speed-up of timed setups whose trials train together.
 
     A speed-up of None means that their trials train one after another.
 
     Args:
         waiting: the trials of each job.
     """
-    by_key = {spec.architecture.key: specs for specs in reversed(waiting) for spec in specs}
+    by_key = {Setup.of(spec).key: specs for specs in reversed(waiting) for spec in specs}
     resources = plan.study.resources
-    distinct = sorted({net.key: net for net in nets.values()}.values(), key=lambda net: complexity(net).macs)
+    work = {setup.key: _work(plan, setup) for setup in setups.values()}
+    distinct = sorted({setup.key: setup for setup in setups.values()}.values(), key=lambda setup: work[setup.key])
     last = len(distinct) - 1
     timed = {round(step * last / max(CALIBRATED - 1, 1)) for step in range(CALIBRATED)}
     measured: list[tuple[int, float]] = []
     faster: dict[str, float | None] = {}
     # Networks of one shape take the same time, alone and in jobs of the same shapes: each is timed once.
     gains: dict[tuple[str, ...], float | None] = {}
-    alone: dict[str, float] = {}
-    for net in [] if _lacking(plan) else (distinct[index] for index in sorted(timed)):
-        specs, shape = by_key[net.key], shape_of(net).whole
-        shapes = (shape, *sorted(shape_of(spec.architecture).whole for spec in specs))
+    alone: dict[tuple[str, str], float] = {}
+    for setup in [] if _lacking(plan) else (distinct[index] for index in sorted(timed)):
+        specs, shape, training = by_key[setup.key], shape_of(setup.net).whole, setup.identity.training
+        images, steps = plan.images_of(setup.data), plan.steps_of(setup.recipe, setup.data)
+        shapes = (training, shape, *sorted(shape_of(spec.architecture).whole for spec in specs))
         if shapes not in gains:
             alike = [spec for spec in specs if shape_of(spec.architecture).whole == shape]
-            gains[shapes] = speedup(specs, plan.images, resources, steps=plan.steps)
+            gains[shapes] = speedup(specs, images, resources, steps=steps)
             if gains[shapes] is None and len(alike) < len(specs):
                 # A worker then tries those of one shape.
-                gains[shapes] = speedup(alike, plan.images, resources, steps=plan.steps)
-        if shape not in alone:
-            own = next(spec for spec in specs if spec.architecture.key == net.key)
-            alone[shape] = seconds_per_trial(own, plan.images, resources)
+                gains[shapes] = speedup(alike, images, resources, steps=steps)
+        if (shape, training) not in alone:
+            own = next(spec for spec in specs if Setup.of(spec).key == setup.key)
+            alone[shape, training] = seconds_per_trial(own, images, resources)
         factor = gains[shapes]
-        seconds = alone[shape] / (factor or 1)
-        measured.append((complexity(net).macs, seconds))
+        measured.append((work[setup.key], alone[shape, training] / (factor or 1)))
         if len(specs) > 1:
-            faster[next(name for name, other in nets.items() if other.key == net.key)] = factor
-    rows = [
-        Row(
-            name=name,
-            key=net.key,
-            depth=net.depth,
-            params=complexity(net).params,
-            macs=complexity(net).macs,
-            seconds=interpolated_seconds(measured, complexity(net).macs) if measured else None,
-            bytes=memory_of_step(net, plan.study.recipe).total,
-        )
-        for name, net in nets.items()
-    ]
-    return rows, faster
+            faster[next(name for name, other in setups.items() if other.key == setup.key)] = factor
+    return [_row(plan, name, setup, measured) for name, setup in setups.items()], faster
+
+
+def _row(plan: PlanOnOne, name: str, setup: Setup, measured: Sequence[tuple[int, float]]) -> Row:
+    net, cost, study = setup.net, complexity(setup.net), plan.study
+    return Row(
+        name=name,
+        key=net.key,
+        depth=net.depth,
+        params=cost.params,
+        macs=cost.macs,
+        seconds=interpolated_seconds(measured, _work(plan, setup)) if measured else None,
+        bytes=memory_of_step(net, setup.recipe).total,
+        epochs=plan.epochs_of(setup.recipe, setup.data),
+        steps=plan.steps_of(setup.recipe, setup.data),
+        batch_size=setup.recipe.batch_size,
+        changes=setup.changes_from(*study.trainings[0]),
+    )
+
+
+def _work(plan: PlanOnOne, setup: Setup) -> int:
+    """Return the MACs of the forward passes of a training: for trials of one recipe, in proportion to the MACs."""
+    return complexity(setup.net).macs * plan.steps_of(setup.recipe, setup.data) * setup.recipe.batch_size
 
 
 def _lacking(plan: Plan) -> str:
@@ -340,20 +362,24 @@ def _at_once(plan: Plan) -> int:
     return capacity.workers([machine], plan.study.resources)
 
 
-def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Job] = ()) -> list[str]:
-    """Return which resource this machine lacks, or which jobs need more memory than it has."""
+def _misfits(plan: Plan, rows: Sequence[Row], waiting: Sequence[Sequence[str]] = ()) -> list[str]:
+    """Return which resource this machine lacks, or which jobs need more memory than it has.
+
+    Args:
+        waiting: for each job, the names of the rows of its trials.
+    """
     resources = plan.study.resources
     if lacking := _lacking(plan):
         return [f"not timed on this machine: {lacking}"]
     room = total_memory(resources.device) * (min(resources.gpus, 1) or 1)
     # With `auto`, trials train together only if they fit in memory.
     certain = waiting if resources.fuse != "auto" else ()
-    together = {spec.architecture.key: job.trials for job in reversed(certain) for spec in job.trials}
-    needed = {row.key: row.bytes for row in rows}
+    together = {name: job for job in reversed(certain) for name in job}
+    needed = {row.name: row.bytes for row in rows}
     lines = []
     for row in rows:
-        trials = together.get(row.key, ())
-        asked = sum(needed[spec.architecture.key] for spec in trials) or row.bytes
+        trials = together.get(row.name, ())
+        asked = sum(needed[name] for name in trials) or row.bytes
         if asked > room:
             name = row.name if len(trials) < 2 else f"{row.name}, {len(trials)} trials as one network,"
             lines.append(f"{name} does not fit: needs {engineering(asked)}B of memory, {engineering(room)}B available")

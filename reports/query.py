@@ -11,9 +11,10 @@ from reports import networks
 from reports.page import Block, Text
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
+from search.exploring.study import NAMES_IN_CONSTRAINTS
 from search.fronts.dominance import check_reference, hypervolume, knee
 from search.fronts.front import Point, best, front
-from search.fronts.objectives import NAMES_OF_RESULTS, parse_objectives
+from search.fronts.objectives import parse_objectives
 from search.store import membership
 from search.store.stored import StoredRun
 
@@ -28,6 +29,8 @@ class Answer:
     points: list[Point]
     nets: Mapping[str, dict[str, Any]]
     """Stored descriptions of architectures by key."""
+    recipes: Mapping[str, Mapping[str, Any]]
+    """The values by path of recipe and data, where these differ within the study, by the key of the network."""
     hypervolume: float | None = None
     others: int = 0
     """Number of stored trials that do not belong to this run and are not counted."""
@@ -54,7 +57,7 @@ def ask(
 
     Args:
         wanted: objectives, such as `error,macs`.
-        where: a filter over `NAMES_OF_RESULTS`, such as `params <= 1e6`; keeps the networks for which it is true.
+        where: a filter over `NAMES_IN_CONSTRAINTS`, such as `params <= 1e6`; keeps the networks for which it is true.
         budget: a second filter; returns the network of least error that satisfies it.
         at_knee: return only the knee of the front, where it bends most.
         reference: the point that the hypervolume is measured against, such as `error=0.9,macs=1e8`.
@@ -66,8 +69,8 @@ def ask(
     folder, study, store = stored
     names = study.front_objectives if wanted is None else _checked("--objectives", parse_objectives, wanted)
     both = _both(study.result_constraint, _parsed("--where", where))
-    own = membership.identity(study.recipe, folder, store)
-    frame, others = store.results(own), store.count_foreign(membership.identities(study.recipe, folder, store))
+    own = membership.identities(study, folder, store)
+    frame, others = store.results(own), store.count_foreign(membership.all_identities(study, folder, store))
     if budget is not None:
         kept = _both(both, _parsed("--budget", budget))
         assert kept is not None
@@ -89,7 +92,9 @@ def ask(
             )
         points, title = [points[knee(values)]], f"knee of the {title}"
     nets = store.architectures([point.key for point in points])
-    return Answer(title, points, nets, volume, others, networks.of_study(stored, list(nets)))
+    varied = membership.varied(study, store, {point.training for point in points})
+    recipes = {point.key: varied[point.training] for point in points}
+    return Answer(title, points, nets, recipes, volume, others, networks.of_study(stored, points, recipes))
 
 
 def _checked(option: str, read: Callable[..., T], *given: Any) -> T:
@@ -101,13 +106,13 @@ def _checked(option: str, read: Callable[..., T], *given: Any) -> T:
 
 
 def _parsed(option: str, text: str | None) -> Expression | None:
-    return None if text is None else _checked(option, Expression, text, NAMES_OF_RESULTS)
+    return None if text is None else _checked(option, Expression, text, NAMES_IN_CONSTRAINTS)
 
 
 def _both(one: Expression | None, other: Expression | None) -> Expression | None:
     if one is None or other is None:
         return one or other
-    return Expression(f"({one.text}) and ({other.text})", NAMES_OF_RESULTS)
+    return Expression(f"({one.text}) and ({other.text})", NAMES_IN_CONSTRAINTS)
 
 
 def _corner(text: str, names: tuple[str, ...]) -> list[float]:

@@ -50,6 +50,11 @@ class Axis(Description):
         """All values; of a continuous range, both ends and the middle."""
         return map(self.at, range(self.count or 3))
 
+    def ends(self) -> tuple[Any, Any]:
+        """Return the smallest and the largest of an axis's numbers."""
+        values = _extreme_values(self)
+        return min(values), max(values)
+
     def draw(self, rng: Random) -> Any:
         """Draw one value at random; all are equally likely."""
         return self.at(rng.randrange(self.count or 1))
@@ -196,15 +201,18 @@ class Range(Axis):
         return min(max(between, self.low), self.high)
 
 
-def make_axis(path: str, data: Any) -> Axis:
+def make_axis(path: str, data: Any, table: Mapping[str, Field] | None = None) -> Axis:
     """Return the axis of a field from a list, a range `{low, high, step, log, integer}`, or `all`.
 
     `all` is every value of the field's catalogue.
 
+    Args:
+        table: the fields by path; default: those of an architecture.
+
     Raises:
         InputError: no such field, a malformed axis, or a value that the field can never take.
     """
-    at_path = field(path)
+    at_path = field(path, table)
     if isinstance(data, str) and data == "all":
         if not at_path.catalogue:
             raise InputError("all needs a field with a catalogue of values; give a list, or a range {low, high}")

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from resnet_space import paths
-from resnet_space.architecture import Architecture
 from resnet_space.axes import Axis, Choices
 from resnet_space.errors import InputError
-from resnet_space.fields import governs, has_field
+from resnet_space.fields import Field, governs, has_field
 
 Assignment = dict[str, Any]
 """A value for every active axis, by path."""
@@ -25,9 +24,14 @@ class Dependence:
     """
 
     def __init__(
-        self, axes: Mapping[str, Axis], when: Mapping[str, Mapping[str, Choices]], start: Architecture
+        self,
+        axes: Mapping[str, Axis],
+        when: Mapping[str, Mapping[str, Choices]],
+        start: dict[str, Any],
+        table: Mapping[str, Field] | None = None,
     ) -> None:
-        self._start = start
+        """`start` is what axes change, as plain data, and `table` has its fields by path."""
+        self._start, self._table = start, table
         self._conditions = {
             path: [
                 (other, [axes[other].member(value) for value in values.options])
@@ -49,7 +53,7 @@ class Dependence:
         case = f"{path} {[chosen.get(other, ...) for other in self._governors[path]]}"
         if case not in self._existing:
             deciding = {other: chosen[other] for other in self._governors[path] if other in chosen}
-            self._existing[case] = has_field(path, paths.assign(self._start.model_dump(), deciding))
+            self._existing[case] = has_field(path, paths.assign(self._start, deciding), self._table)
         return self._existing[case]
 
     def _ordered(self, left: list[str]) -> tuple[str, ...]:

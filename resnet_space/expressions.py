@@ -65,16 +65,17 @@ class Expression:
 
     def __init__(self, text: str, names: Names) -> None:
         self.text = text
-        self._root = Parser(text, names).parse()
-        self.names = tuple(dict.fromkeys(node.leaf for node in self._root.walk() if node.operator == "name"))
+        self.root = Parser(text, names).parse()
+        """The parsed condition."""
+        self.names = tuple(dict.fromkeys(node.leaf for node in self.root.walk() if node.operator == "name"))
 
     def evaluate(self, lookup: Lookup) -> bool:
         """Whether the condition is true; a comparison with a missing value is not true."""
-        return _value(self._root, lookup) is True
+        return _value(self.root, lookup) is True
 
     def refuted(self, lookup: Lookup) -> bool:
         """Whether the condition is false; a comparison with a missing value is not false."""
-        return _value(self._root, lookup) is False
+        return _value(self.root, lookup) is False
 
     def violation(self, lookup: Lookup) -> float:
         """Return how far the condition is from being true: above 0 if it is false, else 0.
@@ -82,7 +83,7 @@ class Expression:
         For `a <= b` it is (a - b) / |b| (a - b if b is 0), but at least `MIN_VIOLATION`. `and` adds violations, `or`
         takes the smallest, and conditions without a distance (words, `not`, `in`) have 1.
         """
-        return _violation(self._root, lookup)
+        return _violation(self.root, lookup)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"

@@ -33,25 +33,29 @@ class Field:
         return frozenset(kind_of(owner) for owner in self.owners if "kind" in owner.model_fields)
 
 
-def field(path: str) -> Field:
+def field(path: str, table: Mapping[str, Field] | None = None) -> Field:
     """Return the field at a path; indices are ignored.
+
+    Args:
+        table: the fields by path; default: those of an architecture.
 
     Raises:
         InputError: no kind has such a field; the message has the nearest names.
     """
     if path in DERIVED:
         return Field()
-    if with_wildcards(path) not in FIELDS:
-        raise unknown("field", path, [*FIELDS, *DERIVED])
-    return FIELDS[with_wildcards(path)]
+    known = FIELDS if table is None else table
+    if with_wildcards(path) not in known:
+        raise unknown("field", path, [*known, *DERIVED])
+    return known[with_wildcards(path)]
 
 
-def has_field(path: str, data: Any) -> bool:
+def has_field(path: str, data: Any, table: Mapping[str, Field] | None = None) -> bool:
     """Whether an architecture, as plain data, has the field: its kind has it, and the index exists."""
     nodes = [data]
     for part in path.split(".")[:-1]:
         nodes = [child for node in nodes for child in _children(node, part)]
-    kinds = field(path).kinds
+    kinds = field(path, table).kinds
     found = {node if isinstance(node, str) else (node or {}).get("kind") for node in nodes if kinds}
     return bool(nodes) and (found <= kinds or path.endswith(".kind"))
 
@@ -79,10 +83,11 @@ def with_wildcards(name: str) -> str:
     return ".".join("*" if part.isdecimal() else part for part in name.split("."))
 
 
-def _fields() -> dict[str, Field]:
+def fields_of(owner: type[Description], head: str = "") -> dict[str, Field]:
+    """Return the fields of a kind of description by path, at any depth; paths begin with `head` if it is given."""
     table: dict[str, Field] = {}
-    for name, info in Architecture.model_fields.items():
-        _add(table, name, (Architecture,), alternatives(info.annotation, info.metadata))
+    for name, info in owner.model_fields.items():
+        _add(table, f"{head}.{name}".lstrip("."), (owner,), alternatives(info.annotation, info.metadata))
     return table
 
 
@@ -103,7 +108,7 @@ def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ..
             _add(table, f"{path}.*", (), alternatives(get_args(t)[0]))
 
 
-FIELDS: dict[str, Field] = _fields()
+FIELDS: dict[str, Field] = fields_of(Architecture)
 """The fields of an architecture by path, with `*` for indices."""
 
 COSTS = ("params", "macs", "activations")

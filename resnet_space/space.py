@@ -6,23 +6,25 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from random import Random
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from resnet_space import paths
 from resnet_space.architecture import DERIVED, Architecture
-from resnet_space.axes import Axis, Choices, Range, make_axis, plain_data
+from resnet_space.axes import Axis, Choices, Range, plain_data
 from resnet_space.dependence import Assignment, Dependence
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
 from resnet_space.expressions import Expression
-from resnet_space.fields import COSTS, NAMES, Lookup, lookup_of
+from resnet_space.fields import COSTS, FIELDS, NAMES, Lookup, lookup_of
+from resnet_space.fields import Field as AtPath
 from resnet_space.presets import preset
+from resnet_space.space_forms import AxesForm, WhenForm, read_axes, read_base, read_conditions
+from resnet_space.space_forms import SpaceSize as SpaceSize
 
 MAX_TRIES = 1000
 """The maximum number of draws in `sample`, and of assignments tried in `locate`."""
@@ -30,59 +32,19 @@ MAX_COUNTED = 20_000
 """With more assignments, `size` does not build the networks or count duplicates; this many take half a minute."""
 
 
-@dataclass(frozen=True)
-class SpaceSize:
-    """The size of a space. The last three numbers are None above `MAX_COUNTED` assignments.
+class Point(Protocol):
+    """A point of a space: a network, or something that has one."""
 
-    Of the `active` assignments, `infeasible` fail, and `active - infeasible - distinct` are duplicates.
-    """
-
-    raw: int
-    """The product of the axes' numbers of values."""
-    active: int | None
-    """The number of assignments to the active axes."""
-    distinct: int | None
-    """The number of feasible networks, by `Architecture.key`."""
-    infeasible: int | None
-    """The number of assignments that cannot be built, or that a constraint refuses."""
+    @property
+    def key(self) -> str:
+        """Equal for points that are the same in all that matters."""
 
 
-_Axes = dict[str, list[Any] | Literal["all"] | Range]
-_When = dict[str, list[Any] | str | float | bool]
-"""The input forms of axes and conditions, for the JSON Schema."""
+P = TypeVar("P", bound=Point)
 
 
-def _base(data: Any) -> Any:
-    if isinstance(data, str):
-        preset(data)
-        return data
-    return data if isinstance(data, Architecture) else Architecture.of(data)
-
-
-def _axes(data: Any) -> Any:
-    """The axes from their short forms, by path; all mistakes are reported together."""
-    if not isinstance(data, Mapping):
-        return data
-    made, mistakes = {}, []
-    for path, values in data.items():
-        try:
-            made[path] = make_axis(str(path), values)
-        except InputError as error:
-            mistakes.append(f"{path}: {error}")
-    if mistakes:
-        raise InputError("\naxes: ".join(mistakes))
-    return made
-
-
-def _conditions(data: Any) -> Any:
-    """A single value is a list of one value."""
-    if not isinstance(data, Mapping):
-        return data
-    return {other: values if isinstance(values, list | tuple | Choices) else [values] for other, values in data.items()}
-
-
-class Space(Description):
-    """Networks that differ from `base` along `axes`: {path: a list, a range {low, high, step}, or `all`}.
+class SpaceOf(Description, Generic[P]):
+    """Points that differ from `base` along `axes`: {path: a list, a range {low, high, step}, or `all`}.
 
     An axis is *active* if its field exists (a gate's bias exists only with a gate) and the conditions of `when` hold:
     {path: {other axis: values with which the path is active}}. `constraints` are expressions over `NAMES`; a constraint
@@ -92,19 +54,27 @@ class Space(Description):
         InputError: an unknown path, a value that the field cannot take, conditions in a circle, a wrong expression.
     """
 
-    base: Annotated[str | Architecture, BeforeValidator(_base)]
+    FIELDS: ClassVar[Mapping[str, AtPath]] = FIELDS
+    """The fields that axes can set, by path."""
+    NAMES: ClassVar[Mapping[str, tuple[Any, ...]]] = NAMES
+    """The names in constraints, with their values."""
+
+    base: Annotated[str | Architecture, BeforeValidator(read_base)]
     set: Annotated[dict[str, Any], BeforeValidator(plain_data)] = Field(default_factory=dict)
-    axes: Annotated[
-        dict[str, Choices | Range], Field(max_length=100), BeforeValidator(_axes, json_schema_input_type=_Axes)
-    ]
-    when: dict[str, Annotated[dict[str, Choices], BeforeValidator(_conditions, json_schema_input_type=_When)]] = Field(
-        default_factory=dict
-    )
+    axes: Annotated[dict[str, Choices | Range], Field(max_length=100)]
+    when: dict[
+        str, Annotated[dict[str, Choices], BeforeValidator(read_conditions, json_schema_input_type=WhenForm)]
+    ] = Field(default_factory=dict)
     constraints: tuple[str, ...] = ()
+
+    @field_validator("axes", mode="before", json_schema_input_type=AxesForm)
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        return read_axes(data, cls.FIELDS)
 
     @model_validator(mode="after")
     def _check_consistent(self) -> Self:
-        start = self.start.model_dump()
+        start = self._plain_start
         for path in self.axes:
             if path not in DERIVED and "stages" not in self.axes:
                 # Refuses an index that is out of range.
@@ -124,13 +94,46 @@ class Space(Description):
         return hash((tuple(sorted(self.axes)), self.constraints))
 
     @cached_property
-    def start(self) -> Architecture:
-        """The base with `set` applied; every net of the space is a change of it."""
-        base = preset(self.base) if isinstance(self.base, str) else self.base
-        try:
-            return base.assign(self.set)
-        except InputError as error:
-            raise InputError(f"set: {error}") from None
+    def start(self) -> P:
+        """The base with `set` applied; every point of the space is a change of it."""
+        raise NotImplementedError
+
+    def point(self, assignment: Mapping[str, Any]) -> P:
+        """Return the point of an assignment, also if a constraint refuses it. Values of inactive axes are ignored.
+
+        Raises:
+            InputError: no such axis or value, an active axis has no value, or the net cannot be built.
+        """
+        for path in assignment:
+            if path not in self.axes:
+                raise unknown("axis", path, self.axes)
+
+        def given(path: str, axis: Axis) -> Any:
+            if path not in assignment:
+                raise InputError(f"{path}: no value; this axis is active here and needs one")
+            return assignment[path]
+
+        return self._assigned(self.suggest(given))
+
+    def architecture(self, assignment: Mapping[str, Any]) -> Architecture:
+        """Return the net of `point`."""
+        raise NotImplementedError
+
+    def _assigned(self, assignment: Assignment) -> P:
+        """The start with the values of an assignment to the active axes."""
+        raise NotImplementedError
+
+    def lookup(self, point: P) -> Lookup:
+        """The lookup of a point for expressions over `NAMES`."""
+        raise NotImplementedError
+
+    def _plain(self, point: P) -> dict[str, Any]:
+        """A point as plain data, in which paths lead to the fields that axes set."""
+        raise NotImplementedError
+
+    @property
+    def _plain_start(self) -> dict[str, Any]:
+        return self._plain(self.start)
 
     @property
     def size(self) -> SpaceSize | None:
@@ -157,35 +160,18 @@ class Space(Description):
                 chosen[path] = _member(self.axes[path], choose(path, self.axes[path]), path)
         return chosen
 
-    def architecture(self, assignment: Mapping[str, Any]) -> Architecture:
-        """Return the net of an assignment, also if a constraint refuses it. Values of inactive axes are ignored.
-
-        Raises:
-            InputError: no such axis or value, an active axis has no value, or the net cannot be built.
-        """
-        for path in assignment:
-            if path not in self.axes:
-                raise unknown("axis", path, self.axes)
-
-        def given(path: str, axis: Axis) -> Any:
-            if path not in assignment:
-                raise InputError(f"{path}: no value; this axis is active here and needs one")
-            return assignment[path]
-
-        return self.start.assign(self.suggest(given))
-
-    def feasible(self, net: Architecture) -> str | None:
-        """Return the first constraint that the net breaks, with its values; None if it satisfies all of them."""
-        broken, value = self._broken(net), lookup_of(net)
+    def feasible(self, point: P) -> str | None:
+        """Return the first constraint that a point breaks, with its values; None if it satisfies all of them."""
+        broken, value = self._broken(point), self.lookup(point)
         if broken is None:
             return None
         return f"{broken.text} is false: " + ", ".join(
             f"{name} = {found}" for name, found in _known_values(broken, value)
         )
 
-    def violation(self, net: Architecture) -> float:
+    def violation(self, point: P) -> float:
         """Return the sum of the constraints' violations, 0 if all are satisfied; see `Expression.violation`."""
-        value = lookup_of(net)
+        value = self.lookup(point)
         return sum(expression.violation(value) for expression in self._expressions)
 
     def assignments(
@@ -213,11 +199,11 @@ class Space(Description):
 
     @property
     def networks(self) -> Mapping[str, Assignment] | None:
-        """The first assignment of each feasible network, by key; None above `MAX_COUNTED` assignments."""
+        """The first assignment of each feasible point, by key; None above `MAX_COUNTED` assignments."""
         return self._survey[2] if self._survey else None
 
-    def enumerate(self) -> Iterator[Architecture]:
-        """Yield all feasible networks once each, in the order of the axes; the last axis changes fastest.
+    def enumerate(self) -> Iterator[P]:
+        """Yield all feasible points once each, in the order of the axes; the last axis changes fastest.
 
         Raises:
             InputError: an axis is a continuous range; or, at the end, no net is feasible.
@@ -226,65 +212,66 @@ class Space(Description):
             raise InputError(
                 f"axes.{self._continuum}: a continuous range cannot be enumerated; give it a step, or sample the space"
             )
-        return self._distinct_networks()
+        return self._distinct_points()
 
-    def sample(self, seed: int) -> Architecture:
-        """Return a random feasible net: every active axis is drawn uniformly, and all again until the net is feasible.
+    def sample(self, seed: int) -> P:
+        """Return a random feasible point: every active axis is drawn uniformly, and all again until it is feasible.
 
         Raises:
             InputError: no feasible net in `MAX_TRIES` draws; the message counts the reasons.
         """
         rng, reasons = Random(seed), Counter[str]()
         for _ in range(MAX_TRIES):
-            net, reason = self._attempt(self.draw(rng))
-            if net:
-                return net
+            point, reason = self._attempt(self.draw(rng))
+            if point is not None:
+                return point
             reasons[reason] += 1
         raise _nothing_feasible(f"in {MAX_TRIES} draws", reasons)
 
-    def locate(self, net: Architecture) -> Assignment | None:
-        """Return a feasible assignment whose net has the same key, or None.
+    def locate(self, point: P) -> Assignment | None:
+        """Return a feasible assignment whose point has the same key, or None.
 
-        The values of axes are read from the net; all values of axes that cannot be read are tried, at most `MAX_TRIES`
-        combinations. If none fits, all nets of the space are compared. This is not done above `MAX_COUNTED` assignments
-        or with a continuous range: there, an equivalent net with another description can be missed.
+        The values of axes are read from the point; all values of axes that cannot be read are tried, at most
+        `MAX_TRIES` combinations. If none fits, all points of the space are compared. This is not done above
+        `MAX_COUNTED` assignments or with a continuous range: there, an equivalent net with another description can be
+        missed.
         """
-        read, data = Assignment(), net.model_dump()
+        read, data = Assignment(), self._plain(point)
         for path, axis in self.axes.items():
             with suppress(LookupError, InputError):
                 read[path] = axis.member(paths.lookup(data, path))
         for assignment in islice(self.assignments(read), MAX_TRIES):
             found, _ = self._attempt(assignment)
-            if found and found.key == net.key:
+            if found is not None and found.key == point.key:
                 return assignment
-        return (self.networks or {}).get(net.key)
+        return (self.networks or {}).get(point.key)
 
-    def contains(self, net: Architecture) -> bool:
-        """Whether the space has a feasible net with the same key; see `locate` for its limits."""
-        return self.locate(net) is not None
+    def contains(self, point: P) -> bool:
+        """Whether the space has a feasible point with the same key; see `locate` for its limits."""
+        return self.locate(point) is not None
 
-    def neighbours(self, net: Architecture) -> Iterator[Architecture]:
-        """Yield the other feasible nets that differ in one axis, once each.
+    def neighbours(self, point: P) -> Iterator[P]:
+        """Yield the other feasible points that differ in one axis, once each.
 
         A move changes a number to the next lower or higher one, or a word to any other. An axis that becomes active by
-        the move takes each of its values. Moves start from every assignment of `net` that moves reach. If A is a
+        the move takes each of its values. Moves start from every assignment of the point that moves reach. If A is a
         neighbour of B, then B is a neighbour of A, except for rounding in continuous ranges and for axes that become
         active.
 
         Raises:
-            InputError: the net is not in the space.
+            InputError: the point is not in the space.
         """
-        located = self.locate(net)
+        located = self.locate(point)
         if located is None:
-            raise InputError(f"{net.key} is not in this space, so it has no neighbours here")
-        same, seen = [located], {net.key: True}
+            raise InputError(f"{point.key} is not in this space, so it has no neighbours here")
+        same, seen = [located], {point.key: True}
         for assignment in same:
             for moved in self.moves(assignment):
                 try:
-                    near = self.start.assign(moved)
+                    near = self._assigned(moved)
                 except InputError:
                     continue
-                if near.key == net.key and moved not in same:
+                if near.key == point.key and moved not in same:
                     same.append(moved)
                 if near.key not in seen and not self._broken(near):
                     seen[near.key] = True
@@ -292,13 +279,13 @@ class Space(Description):
 
     @cached_property
     def _dependence(self) -> Dependence:
-        return Dependence(self.axes, self.when, self.start)
+        return Dependence(self.axes, self.when, self._plain_start, self.FIELDS)
 
     @cached_property
     def _expressions(self) -> tuple[Expression, ...]:
         """The constraints; those that need no count come first."""
         try:
-            parsed = [Expression(text, NAMES) for text in self.constraints]
+            parsed = [Expression(text, self.NAMES) for text in self.constraints]
         except InputError as error:
             raise InputError(f"constraints: {error}") from None
         return tuple(sorted(parsed, key=lambda expression: any(name in COSTS for name in expression.names)))
@@ -307,28 +294,28 @@ class Space(Description):
     def _continuum(self) -> str | None:
         return next((path for path, axis in self.axes.items() if axis.count is None), None)
 
-    def _broken(self, net: Architecture) -> Expression | None:
-        value = lookup_of(net)
+    def _broken(self, point: P) -> Expression | None:
+        value = self.lookup(point)
         return next((expression for expression in self._expressions if expression.refuted(value)), None)
 
-    def _attempt(self, assignment: Assignment) -> tuple[Architecture | None, str]:
-        """The net and ""; or None and the reason why the assignment is infeasible."""
+    def _attempt(self, assignment: Assignment) -> tuple[P | None, str]:
+        """The point and ""; or None and the reason why the assignment is infeasible."""
         try:
-            net = self.start.assign(assignment)
+            point = self._assigned(assignment)
         except InputError as error:
             return None, str(error).splitlines()[0]
-        broken = self._broken(net)
-        return (None, f"{broken.text} is false") if broken else (net, "")
+        broken = self._broken(point)
+        return (None, f"{broken.text} is false") if broken else (point, "")
 
-    def _distinct_networks(self) -> Iterator[Architecture]:
+    def _distinct_points(self) -> Iterator[P]:
         seen, reasons = dict[str, bool](), Counter[str]()
         for assignment in self.assignments():
-            net, reason = self._attempt(assignment)
-            if net is None:
+            point, reason = self._attempt(assignment)
+            if point is None:
                 reasons[reason] += 1
-            elif net.key not in seen:
-                seen[net.key] = True
-                yield net
+            elif point.key not in seen:
+                seen[point.key] = True
+                yield point
         if not seen:
             raise _nothing_feasible(f"among all {reasons.total()} assignments", reasons)
 
@@ -343,12 +330,48 @@ class Space(Description):
         active, infeasible, found = 0, 0, dict[str, Assignment]()
         for assignment in self.assignments():
             active += 1
-            net, _ = self._attempt(assignment)
-            if net:
-                found.setdefault(net.key, assignment)
+            point, _ = self._attempt(assignment)
+            if point is not None:
+                found.setdefault(point.key, assignment)
             else:
                 infeasible += 1
         return active, infeasible, found
+
+
+class Space(SpaceOf[Architecture]):
+    """Networks that differ from `base` along `axes`; see `SpaceOf`.
+
+    Space.of({"base": "resnet20", "axes": {"unit.order": "all", "width": {"low": 0.5, "high": 2, "step": 0.5}}})
+    """
+
+    @cached_property
+    def start(self) -> Architecture:
+        return start_of(self.base, self.set)
+
+    def architecture(self, assignment: Mapping[str, Any]) -> Architecture:
+        return self.point(assignment)
+
+    def _assigned(self, assignment: Assignment) -> Architecture:
+        return self.start.assign(assignment)
+
+    def _plain(self, point: Architecture) -> dict[str, Any]:
+        return point.model_dump()
+
+    def lookup(self, point: Architecture) -> Lookup:
+        return lookup_of(point)
+
+
+def start_of(base: str | Architecture, changes: Mapping[str, Any]) -> Architecture:
+    """Return the base of a space with the changes of `set`.
+
+    Raises:
+        InputError: they cannot be applied.
+    """
+    net = preset(base) if isinstance(base, str) else base
+    try:
+        return net.assign(changes)
+    except InputError as error:
+        raise InputError(f"set: {error}") from None
 
 
 def _known_values(expression: Expression, value: Lookup) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from ablations.plan import AblationPlan
 from ablations.study import Ablation
 from resnet_space.errors import InputError
 from search.data import DataSet, Images
-from search.running.plan import Plan
+from search.running.plan import Plan, facts_of_variants
 from search.store.store import Store
 from search.trials.trial import TrialSpec
 
@@ -25,7 +25,7 @@ class PlanAcross(Plan):
     """The plan on each data set, by its label."""
 
     @classmethod
-    def of(cls, study: Ablation, *images: Images) -> PlanAcross:
+    def of(cls, study: Ablation, *images: Images, variants: Mapping[DataSet, Images] | None = None) -> PlanAcross:
         """Compile the study, with the images of each of its data sets.
 
         Raises:
@@ -40,7 +40,7 @@ class PlanAcross(Plan):
                         "set counts once"
                     )
             try:
-                parts[label] = AblationPlan.of(on_one, each, label)
+                parts[label] = AblationPlan.of(on_one, each, label, variants)
             except InputError as error:
                 raise InputError(f"on {label}: {error}") from None
         return cls(study, parts)
@@ -48,6 +48,10 @@ class PlanAcross(Plan):
     @property
     def loaded(self) -> Mapping[str, tuple[DataSet, Images]]:
         return {label: (part.study.dataset, part.images) for label, part in self.parts.items()}
+
+    @property
+    def data(self) -> Sequence[tuple[DataSet, Images]]:
+        return [each for part in self.parts.values() for each in part.data]
 
     @property
     def steps(self) -> int:
@@ -62,7 +66,7 @@ class PlanAcross(Plan):
 
     @cached_property
     def _by_fingerprint(self) -> dict[str, AblationPlan]:
-        return {part.images.fingerprint: part for part in self.parts.values()}
+        return {images.fingerprint: part for part in self.parts.values() for _, images in part.data}
 
     @property
     def notices(self) -> list[str]:
@@ -70,7 +74,10 @@ class PlanAcross(Plan):
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"planned": self.study.plan_hash}
+        return {
+            "planned": self.study.plan_hash,
+            **facts_of_variants([part.variants for part in self.parts.values()]),
+        }
 
 
 def lines_of_parts(lines: Mapping[str, Sequence[str]]) -> list[str]:

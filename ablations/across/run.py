@@ -78,10 +78,10 @@ class RunAcross:
 
     @cached_property
     def rank_errors(self) -> dict[str, dict[str, float]]:
-        """The same for distinct networks: of arms that are one network on every data set, the first."""
+        """The same for distinct networks: of arms with one setup on every data set, the first."""
         distinct: dict[tuple[str, ...], str] = {}
         for name in self.ranked:
-            distinct.setdefault(tuple(part.nets[name].key for part in self.parts.values()), name)
+            distinct.setdefault(tuple(part.setups[name].key for part in self.parts.values()), name)
         return {name: self.ranked[name] for name in distinct.values()}
 
     @cached_property

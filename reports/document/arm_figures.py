@@ -176,13 +176,13 @@ def curves(run: AblationRun) -> list[Picture]:
 
 
 def _draw_curves(run: AblationRun, column: str, width: float) -> Figure:
-    trained = {record.key: record.architecture for record in run.records}
-    frame = run.curves.assign(net=run.curves["key"].map(trained)).dropna(subset="net")
-    stages = frame.groupby(["net", "epoch"])[column].agg(["mean", "min", "max"])
+    trained = {record.key: record.setup for record in run.records}
+    frame = run.curves.assign(setup=run.curves["key"].map(trained)).dropna(subset="setup")
+    stages = frame.groupby(["setup", "epoch"])[column].agg(["mean", "min", "max"])
     found = []
     for arm, index in drawn(run).items():
-        key = run.nets[arm].key
-        if key in stages.index.get_level_values("net"):
+        key = run.setups[arm].key
+        if key in stages.index.get_level_values("setup"):
             by_epoch = stages.loc[key]
             columns = [by_epoch[name].tolist() for name in ("mean", "min", "max")]
             found.append(Curve(arm, index, [int(epoch) for epoch in by_epoch.index], *columns))
@@ -261,15 +261,15 @@ Signals = dict[str, dict[str, list[Trace]]]
 
 def _signals(run: AblationRun) -> Signals:
     """Return each arm's mean over seeds: the geometric mean for signals that span several orders of magnitude."""
-    nets = {record.key: record.architecture for record in run.records}
+    setups = {record.key: record.setup for record in run.records}
     panels: Signals = {heading: {} for heading in SIGNALS.values()}
     for epoch in _times(run):
-        by_net: dict[str, list[Probe]] = {}
+        by_setup: dict[str, list[Probe]] = {}
         for probe in run.probes:
-            if probe.epoch == epoch and probe.key in nets:
-                by_net.setdefault(nets[probe.key], []).append(probe)
+            if probe.epoch == epoch and probe.key in setups:
+                by_setup.setdefault(setups[probe.key], []).append(probe)
         for arm, index in drawn(run).items():
-            for name, values in signals(by_net.get(run.nets[arm].key, [])).items():
+            for name, values in signals(by_setup.get(run.setups[arm].key, [])).items():
                 trace = Trace(arm, index, list(range(1, len(values) + 1)), values)
                 panels[SIGNALS[name]].setdefault(_when(epoch), []).append(trace)
     return panels

@@ -41,11 +41,14 @@ def answer(run: SearchRun) -> str:
 def described(run: SearchRun) -> dict[str, str]:
     """Return the values of the axes of each network on the front, by key."""
     chosen = {record.architecture: record.proposal["assignment"] for record in run.searched if record.proposal}
-    return networks.by_axes({point.key: chosen.get(point.key, {}) for point in run.front})
+    return networks.by_axes(
+        networks.with_recipes({point.key: chosen.get(point.key, {}) for point in run.front}, run.recipes)
+    )
 
 
 def the_front(run: SearchRun, _: Sequence[Published]) -> Section:
-    question, legend, history = run.study.question or run.study.name, front.legend(run.front), list(how_it_went(run))
+    question, history = run.study.question or run.study.name, list(how_it_went(run))
+    legend = front.legend(run.front, run.recipes)
     if not run.front:
         return Section("The front", [Text(history)], brief=[Text([answer(run), *history])])
     what = described(run)

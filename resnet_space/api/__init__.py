@@ -68,9 +68,7 @@ def plan(study: Study, *, download: bool = False, unread: bool = False) -> Plan:
     from search.data.loading import load
     from search.data.stand_in import load_or_stand_in
 
-    sets = [on_one.dataset for on_one in study.on_each.values()]
-    images = [load_or_stand_in(data) if unread else load(data, download=download) for data in sets]
-    return compile_plan(study, images)
+    return compile_plan(study, load_or_stand_in if unread else partial(load, download=download))
 
 
 def outlook(planned: Plan, *, detect: float | None = None, pilot: Path | None = None) -> Outlook:
@@ -198,7 +196,7 @@ def status(path: Path, storage: str | None = None) -> RunState:
     from search.files import failures
     from search.files.folder import RunFolder
     from search.running.liveness import Liveness
-    from search.store.membership import count_by_data_set, count_foreign
+    from search.store import membership
     from search.store.status import read_run_status
 
     folder = RunFolder.existing(path)
@@ -210,10 +208,12 @@ def status(path: Path, storage: str | None = None) -> RunState:
             found = store.run_status()
     traceback = failures.first_traceback(found.failed, folder.checkpoints)
     presence = Liveness.of(folder, found)
-    interrupted = {key for key, _ in presence.interrupted}
-    return RunState(
-        presence, count_foreign(folder, storage), traceback, count_by_data_set(folder, storage, interrupted)
-    )
+    if not membership.needs_study(folder):
+        return RunState(presence, membership.count_foreign(folder, storage), traceback, {})
+    from resnet_space.api.folders import count_own
+
+    left_out, by_data_set = count_own(path, storage, {key for key, _ in presence.interrupted})
+    return RunState(presence, left_out, traceback, by_data_set)
 
 
 def first_traceback(run: Run) -> Place | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from resnet_space import documents
 from resnet_space.api import studies
+from resnet_space.errors import InputError
 from search.files.folder import RunFolder
+from search.store import membership
 from search.store.store import Store
 from search.store.stored import StoredRun
 
@@ -28,3 +30,18 @@ def open_folder(path: Path, storage: str | None = None, checkpoints: str | None 
     study = studies.of(documents.read(folder.study), source=str(folder.study))
     with closing(Store.of(folder, storage)) as store:
         yield StoredRun(folder, study, store)
+
+
+def count_own(
+    path: Path, storage: str | None, interrupted: Collection[str]
+) -> tuple[int | None, dict[str, dict[str, int]]]:
+    """Return the number of trials that do not belong to a run, and its own by data set; see `count_by_data_set`.
+
+    None and nothing if the study cannot be read, which is reported by the commands that need its results.
+    """
+    try:
+        with open_folder(path, storage) as (folder, study, store):
+            foreign = store.count_foreign(membership.all_identities(study, folder, store))
+            return foreign, membership.count_by_data_set(folder, study, store, interrupted)
+    except InputError:
+        return None, {}

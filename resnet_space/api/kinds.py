@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reports.outlook import Outlook
     from reports.page import Page
     from reports.runs import Run
-    from search.data import Images
+    from search.data import DataSet, Images
     from search.files.folder import RunFolder
     from search.running.feed import Feed
     from search.running.plan import Plan
@@ -134,20 +134,24 @@ ACROSS: dict[str, Kind] = {
 """By kind, if the study has several data sets. The description of such a study is that of its kind."""
 
 
-def compile_plan(study: Study, images: Sequence[Images]) -> Plan:
-    """Compile a study into a plan, with the images of each of its data sets.
+def compile_plan(study: Study, load: Callable[[DataSet], Images]) -> Plan:
+    """Load the data of a study and of its arms, and compile it into a plan.
 
     Raises:
-        InputError: it cannot be compiled, or its augmentation is not possible for these images or networks.
+        InputError: it cannot be compiled, or an augmentation is not possible for these images or networks.
     """
     from search.trials.sides import at_sides
 
-    planned = kind_of(study).plan.load()(study, *images)
-    for on_one, each in zip(study.on_each.values(), images, strict=True):
-        on_one.recipe.augmentation.check(each.shape, each.classes)
-        if on_one.recipe.augmentation.sides:
-            for net in on_one.architectures(each.shape, each.classes).values():
-                at_sides(net, on_one.recipe)
+    parts = study.on_each.values()
+    images = {data: load(data) for part in parts for data in (part.dataset, *part.datasets)}
+    variants = {data: found for data, found in images.items() if all(data != part.dataset for part in parts)}
+    own = [images[part.dataset] for part in parts]
+    planned = kind_of(study).plan.load()(study, *own, **({"variants": variants} if variants else {}))
+    for part in parts:
+        for recipe, data in part.trainings:
+            recipe.augmentation.check(images[data].shape, images[data].classes)
+        for setup in part.setups(images).values():
+            at_sides(setup.net, setup.recipe)
     return planned
 
 

@@ -76,7 +76,7 @@ def front(
     if found.others:
         typer.echo(foreign_note(found.others), err=True)
     if form != "table":
-        typer.echo(FORMATS[form](found.points, found.nets), nl=False)
+        typer.echo(FORMATS[form](found.points, found.nets, found.recipes), nl=False)
     else:
         print_parts(parts(found.blocks))
 

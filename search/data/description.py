@@ -67,6 +67,11 @@ class DataSet(Description):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"anyOf": [handler(core), {"enum": list(DATASETS)}]}
 
+    @property
+    def identifying(self) -> dict[str, Any]:
+        """The fields that say which data these are, as plain data; the others say where they are."""
+        return self.model_dump(mode="json", exclude={"root"})
+
     def division(self, seed: int) -> int | None:
         """Return the number of the division for a trial with this seed; None for the fixed one."""
         return seed if self.split == "seed" else None

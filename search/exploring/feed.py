@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from resnet_space import Architecture
-from resnet_space.fields import Lookup, lookup_of
+from resnet_space.fields import Lookup
 from search.exploring.history import costs, end_event, outcome, restore_history
 from search.exploring.plan import SearchPlan
 from search.fronts.front import front
@@ -16,6 +16,8 @@ from search.samplers.sampler import Outcome, Proposal, Sampler
 from search.samplers.stopping import Rungs
 from search.store.store import Store
 from search.trials.events import Epoch, Event, Finished
+from search.trials.joint_space import lookup_of_setup
+from search.trials.setup import Setup
 from search.trials.trial import Job, TrialSpec
 
 
@@ -36,7 +38,7 @@ class SearchFeed:
         if store.shared:
             store.claims.require_sole_driver(report=progress.note)
         store.reclaim()
-        known = restore_history(study, self.space, plan.identity.own_records(store.records()))
+        known = restore_history(study, self.space, plan.identities(store).own_records(store.records()))
         store.remove_unstarted(known.to_forget)
         store.set_aside(known.set_aside)
         self.sampler = Sampler(
@@ -46,10 +48,10 @@ class SearchFeed:
             replicates=study.replicates,
         )
         self.sampler.restore(known.history)
-        self.nets, self.ended, self.seconds = known.nets, known.ended, known.seconds
+        self.setups, self.ended, self.seconds = known.setups, known.ended, known.seconds
         self.costs: dict[str, tuple[float, ...]] = {}
         """Values of the objectives that are known before training, by network: counting one takes a while."""
-        self.proposals = {self._spec(p.net, p.seed).key: p for p, _ in known.history}
+        self.proposals = {self._setup(p).trial(p.seed): p for p, _ in known.history}
         self.begun = sum(1 for _, end in known.history if end is None or end.status != "infeasible")
         self.queue = deque(known.unfinished)
         self.rungs = Rungs(study.stopping, plan.epochs)
@@ -115,6 +117,7 @@ class SearchFeed:
         spec = self.queue.popleft()
         self.running[spec.key] = spec
         self.progress.names[spec.key] = self.plan.name_of(spec)
+        self.progress.lengths[spec.key] = self.plan.steps_of(spec.recipe, spec.data)
         # A confirming trial is never stopped.
         return Job(trials=(spec,), judged=tuple(self.rungs.recorded) if spec.key in self.proposals else ())
 
@@ -139,12 +142,13 @@ class SearchFeed:
 
     def _store_proposal(self, proposal: Proposal, end: Outcome | None = None) -> TrialSpec:
         """Store a proposal with what the sampler needs after a restart, and return its trial."""
-        spec = self._spec(proposal.net, proposal.seed)
+        setup = self._setup(proposal)
+        spec = setup.spec(proposal.seed)
         fields = {"number": proposal.number, "assignment": proposal.assignment, "by": self.study.sampler.kind}
         self.store.propose(spec, fields)
         if end is not None:
             self.store.write([Finished(spec.key, end.status, proposal.reason)])
-        self.proposals[spec.key], self.nets[proposal.net.key] = proposal, proposal.net
+        self.proposals[spec.key], self.setups[setup.key] = proposal, setup
         return spec
 
     def _budget_spent(self) -> bool:
@@ -189,7 +193,7 @@ class SearchFeed:
         return self.running.pop(key)
 
     def _tell_sampler(self, spec: TrialSpec, end: Finished | None) -> None:
-        result = outcome(self.study, spec.architecture, end, self.space)
+        result = outcome(self.study, self.space.point_of(Setup.of(spec)), end, self.space)
         assert result is not None
         self.sampler.tell(self.proposals[spec.key].number, result)
 
@@ -198,7 +202,7 @@ class SearchFeed:
         if not self.study.confirm:
             return
         for point in front(
-            self.store.results(self.plan.identity),
+            self.store.results(self.plan.identities(self.store)),
             self.study.objectives,
             seeds=self.study.confirmation_seeds,
             where=self.study.result_constraint,
@@ -206,7 +210,7 @@ class SearchFeed:
             bootstrap=0,
         ):
             for seed in self.study.confirmation_seeds:
-                spec = self._spec(self.nets[point.key], seed)
+                spec = self.setups[point.setup].spec(seed)
                 # Only once: a network that diverges with a fresh seed stays unconfirmed.
                 if spec.key not in self.scheduled:
                     self.scheduled.add(spec.key)
@@ -220,7 +224,8 @@ class SearchFeed:
                 yield key, int(epoch), (float(error), *self._costs(self.proposals[key].net))
 
     def _describe(self, key: str) -> Lookup:
-        return lookup_of(self.nets[key])
+        return lookup_of_setup(self.setups[key])
 
-    def _spec(self, net: Architecture, seed: int) -> TrialSpec:
-        return self.plan.spec(net, seed)
+    def _setup(self, proposal: Proposal) -> Setup:
+        assert isinstance(proposal.point, Setup)
+        return self.plan.setup_of(proposal.point)

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from resnet_space import Architecture, Space, complexity
+from resnet_space import Architecture, complexity
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from resnet_space.fields import Lookup, lookup_of
+from resnet_space.fields import Lookup
 from search.exploring.study import Search
 from search.fronts.objectives import OBJECTIVES
 from search.samplers.sampler import Outcome, Proposal
 from search.trials.events import FINISHED, Finished
+from search.trials.joint_space import JointSpace, lookup_of_setup
 from search.trials.record import TrialRecord
+from search.trials.setup import Setup
 from search.trials.trial import TrialSpec
 
 
@@ -26,8 +28,8 @@ class SearchHistory:
     history: list[tuple[Proposal, Outcome | None]] = field(default_factory=list)
     """Proposals in order, each with its outcome; None if it is still to be trained."""
     unfinished: list[TrialSpec] = field(default_factory=list)
-    nets: dict[str, Architecture] = field(default_factory=dict)
-    """Every stored network that is in the space, by key."""
+    setups: dict[str, Setup] = field(default_factory=dict)
+    """Every stored setup that is in the space, by key."""
     set_aside: list[str] = field(default_factory=list)
     """Keys of trials that the space or its constraints exclude now."""
     to_forget: list[str] = field(default_factory=list)
@@ -40,7 +42,7 @@ class SearchHistory:
     """Time in which at least one trial was running."""
 
 
-def restore_history(study: Search, space: Space, records: Iterable[TrialRecord]) -> SearchHistory:
+def restore_history(study: Search, space: JointSpace, records: Iterable[TrialRecord]) -> SearchHistory:
     """Return the history of a run in this space. A trial proposed for another space counts if this one has it too."""
     found, intervals = SearchHistory(), []
     ordered = sorted(records, key=lambda record: (record.proposal is None, (record.proposal or {}).get("number", 0)))
@@ -48,9 +50,11 @@ def restore_history(study: Search, space: Space, records: Iterable[TrialRecord])
         found.seconds += record.seconds or 0.0
         if record.started:
             intervals.append((_utc(record.started), _utc(record.finished or record.started)))
-        net = record.network
-        assignment = _assignment_in(space, net, record)
-        if record.status == "infeasible" and assignment is not None and space.feasible(net) is None:
+        spec = TrialSpec.of(record.spec)
+        setup = Setup.of(spec)
+        point = space.point_of(setup)
+        assignment = _assignment_in(space, point, record)
+        if record.status == "infeasible" and assignment is not None and space.feasible(point) is None:
             found.to_forget.append(record.key)
             continue
         if record.status in FINISHED:
@@ -58,17 +62,17 @@ def restore_history(study: Search, space: Space, records: Iterable[TrialRecord])
         if assignment is None:
             found.set_aside.append(record.key)
             continue
-        found.nets[net.key] = net
+        found.setups[setup.key] = setup
         if record.proposal:
-            proposal = Proposal(record.proposal["number"], assignment, net, record.seed, record.reason)
-            found.history.append((proposal, outcome(study, net, end_event(record), space)))
+            proposal = Proposal(record.proposal["number"], assignment, point, record.seed, record.reason)
+            found.history.append((proposal, outcome(study, point, end_event(record), space)))
         if record.status not in FINISHED:
-            found.unfinished.append(TrialSpec.of(record.spec))
+            found.unfinished.append(spec)
     found.wall_seconds = _covered_seconds(intervals)
     return found
 
 
-def outcome(study: Search, net: Architecture, end: Finished | None, space: Space) -> Outcome | None:
+def outcome(study: Search, point: Setup, end: Finished | None, space: JointSpace) -> Outcome | None:
     """Return a trial's result for the sampler, or None if it has not ended.
 
     A complete trial without a value of every objective, or with NaN, counts as failed.
@@ -76,10 +80,10 @@ def outcome(study: Search, net: Architecture, end: Finished | None, space: Space
     if end is None:
         return None
     if end.status == "infeasible":
-        return Outcome("infeasible", violation=space.violation(net))
+        return Outcome("infeasible", violation=space.violation(point))
     if end.status != "complete":
         return Outcome(end.status)
-    lookup = _results(net, end)
+    lookup = _results(point, end)
     values = tuple(lookup(name) for name in study.objectives)
     if any(value is None or value != value for value in values):
         return Outcome("failed")
@@ -87,10 +91,10 @@ def outcome(study: Search, net: Architecture, end: Finished | None, space: Space
     return Outcome("complete", values, late.violation(lookup) if late else 0.0)
 
 
-def _results(net: Architecture, end: Finished) -> Lookup:
-    """Return a lookup of values by name: measured values of the trial first, then those of its network."""
+def _results(point: Setup, end: Finished) -> Lookup:
+    """Return a lookup of values by name: measured values of the trial first, then those of its setup."""
     measured = {name: getattr(end, each.column) for name, each in OBJECTIVES.items() if not each.known_before}
-    own = lookup_of(net)
+    own = lookup_of_setup(point)
     return lambda name: measured[name] if name in measured else own(name)
 
 
@@ -105,16 +109,16 @@ def costs(net: Architecture, objectives: Iterable[str]) -> tuple[float, ...]:
     return tuple(float(getattr(cost, name)) for name in epoch_objectives(objectives)[1:])
 
 
-def _assignment_in(space: Space, net: Architecture, record: TrialRecord) -> Assignment | None:
-    """Return the assignment of a stored network in this space, or None if it has none."""
+def _assignment_in(space: JointSpace, point: Setup, record: TrialRecord) -> Assignment | None:
+    """Return the assignment of a stored point in this space, or None if it has none."""
     asked: dict[str, Any] = (record.proposal or {}).get("assignment", {})
     try:
-        if record.proposal and space.architecture(asked).key == net.key:
-            return None if record.status != "infeasible" and space.feasible(net) else asked
+        if record.proposal and space.point(asked).key == point.key:
+            return None if record.status != "infeasible" and space.feasible(point) else asked
     except InputError:
         # The assignment is of another space; this one can write the network in another way.
         pass
-    return space.locate(net)
+    return space.locate(point)
 
 
 def end_event(record: TrialRecord) -> Finished | None:

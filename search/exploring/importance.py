@@ -14,12 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
-from resnet_space import Space
 from resnet_space.axes import Axis, Choices
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError, unknown
 from resnet_space.fields import governs
 from search.samplers.forests import answers
+from search.samplers.sampler import AnySpace
 
 MIN_TRIALS = 20
 """With fewer different assignments that have a value, no importance is computed."""
@@ -35,7 +35,7 @@ Matrix = NDArray[np.float64]
 
 
 def importance(
-    space: Space,
+    space: AnySpace,
     assignments: Sequence[Assignment],
     values: Mapping[str, Sequence[float]],
     *,
@@ -77,7 +77,7 @@ def importance(
 
 
 def _explain(
-    space: Space, assignments: Sequence[Assignment], name: str, column: Sequence[float], seed: int, repeats: int
+    space: AnySpace, assignments: Sequence[Assignment], name: str, column: Sequence[float], seed: int, repeats: int
 ) -> list[dict[str, Any]]:
     """Return one record per axis, for one objective."""
     y = np.asarray(column, dtype=np.float64)
@@ -93,7 +93,7 @@ def _explain(
 
 
 def _measured(
-    space: Space, rows: list[Assignment], y: Matrix, seed: int, repeats: int
+    space: AnySpace, rows: list[Assignment], y: Matrix, seed: int, repeats: int
 ) -> tuple[Matrix, Matrix, float, str]:
     """Return importance and std by axis, r2, and the reason if importances are NaN, else ""."""
     none = np.full(len(space.axes), np.nan)
@@ -130,7 +130,7 @@ def _measured(
 
 
 def _permuted(
-    space: Space, rows: list[Assignment], x: Matrix, axis: str, repeats: int, rng: np.random.Generator
+    space: AnySpace, rows: list[Assignment], x: Matrix, axis: str, repeats: int, rng: np.random.Generator
 ) -> Matrix:
     """Return `repeats` encoded tables, in which the axis is permuted among the rows where it counts."""
     changed = np.repeat(x[None], repeats, axis=0)
@@ -159,7 +159,7 @@ def _value(row: Assignment, pools: Mapping[str, Sequence[Any]], rng: np.random.G
     return pool[int(rng.integers(len(pool)))] if pool else axis.draw(Random(int(rng.integers(2**32))))
 
 
-def _of_space(space: Space, assignment: Assignment) -> Assignment:
+def _of_space(space: AnySpace, assignment: Assignment) -> Assignment:
     """Return the assignment without axes that do not count, with the axes' own values: 1.0 becomes 1 if 1 is meant."""
     for path in assignment:
         if path not in space.axes:
@@ -173,7 +173,7 @@ def _of_space(space: Space, assignment: Assignment) -> Assignment:
     return space.suggest(given)
 
 
-def _encoded(space: Space, rows: Sequence[Assignment]) -> Matrix:
+def _encoded(space: AnySpace, rows: Sequence[Assignment]) -> Matrix:
     """Return shape (rows, columns): one column per axis of numbers, and one per word of an axis of words."""
     x = np.zeros((len(rows), sum(_width(axis) for axis in space.axes.values())))
     for (path, axis), columns in zip(space.axes.items(), _columns(space).values(), strict=True):
@@ -186,7 +186,7 @@ def _encoded(space: Space, rows: Sequence[Assignment]) -> Matrix:
     return x
 
 
-def _columns(space: Space) -> dict[str, slice]:
+def _columns(space: AnySpace) -> dict[str, slice]:
     ends = np.cumsum([_width(axis) for axis in space.axes.values()]).tolist()
     return {path: slice(end - _width(axis), end) for (path, axis), end in zip(space.axes.items(), ends, strict=True)}
 

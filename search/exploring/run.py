@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_space import Architecture, Space
+from resnet_space import Architecture
 from resnet_space.errors import InputError
 from search.exploring.history import restore_history
 from search.exploring.study import Search
@@ -25,6 +25,7 @@ from search.samplers.sampler import Outcome
 from search.samplers.stopping import Saved, saved
 from search.store import membership
 from search.store.store import Store
+from search.trials.joint_space import JointSpace
 from search.trials.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class SearchRun:
     front: list[Point]
     nets: Mapping[str, Architecture]
     """The networks on the front, by key."""
+    recipes: Mapping[str, Mapping[str, Any]]
+    """The values of the axes of recipe and data with which each of them is best, by its key and path."""
     records: list[TrialRecord]
     results: pd.DataFrame
     curves: pd.DataFrame
@@ -55,7 +58,7 @@ class SearchRun:
         Raises:
             InputError: no stored trial is of this run.
         """
-        own, mine, others = membership.own_trials(study.recipe, folder, store)
+        own, mine, others = membership.own_trials(study, folder, store)
         results = store.results(own)
         points = front(
             results,
@@ -65,11 +68,13 @@ class SearchRun:
             describe=store.describe,
         )
         nets = {key: Architecture.of(data) for key, data in store.architectures([p.key for p in points]).items()}
+        searched = membership.varied(study, store, {point.training for point in points})
+        recipes = {point.key: searched[point.training] for point in points}
         records = [record for record in mine if not record.aside]
         standing, curves = membership.run_status(mine, store.run_status()), store.curves()
         curves = curves[curves["key"].isin({record.key for record in mine})]
         counts = Liveness.of(folder, standing).counts
-        return cls(study, folder, points, nets, records, results, curves, counts, standing.reasons, others)
+        return cls(study, folder, points, nets, recipes, records, results, curves, counts, standing.reasons, others)
 
     @property
     def failed(self) -> bool:
@@ -77,7 +82,7 @@ class SearchRun:
         return bool(self.counts["failed"]) or not self.counts["complete"]
 
     @cached_property
-    def space(self) -> Space:
+    def space(self) -> JointSpace:
         """The space for the shape and classes of the stored networks."""
         some = self.records[0].network
         return self.study.space_for(some.input_shape, some.classes)

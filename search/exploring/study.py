@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from resnet_space import Space
 from resnet_space.description import Description
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
@@ -16,7 +17,13 @@ from search.data.description import DataSet
 from search.fronts.objectives import NAMES_OF_RESULTS, parse_objectives
 from search.samplers.kinds import DEFAULT, AnySampler
 from search.samplers.stopping import AnyStopping, NoStopping
+from search.trials.joint_space import NAMES_OF_TRAINING, JointSpace, SpaceOfStudy
+from search.trials.recipe import Recipe
+from search.trials.setup import changed
 from search.trials.study import Study, check_images
+
+NAMES_IN_CONSTRAINTS = NAMES_OF_RESULTS | NAMES_OF_TRAINING
+"""The names in a search's constraints: of the network, its results, its recipe and its data."""
 
 NumberOfSeeds = Annotated[int, Field(le=1000)]
 Corner = Annotated[float, Field(gt=0, le=1e30)]
@@ -80,7 +87,7 @@ class Search(Study):
 
     kind: Literal["search"] = "search"
     data: Annotated[DataSet, BeforeValidator(_only_one)]
-    space: Space
+    space: SpaceOfStudy
     objectives: Annotated[tuple[str, ...], BeforeValidator(parse_objectives)] = ("error", "macs")
     constraints: tuple[str, ...] = ()
     budget: Budget
@@ -95,9 +102,23 @@ class Search(Study):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        for path in self.space.set:
+            if path.split(".")[0] == "data":
+                raise InputError(f"space.set.{path}: a search has the same data for all networks; give it as {path}")
+        _ = self.joint_space
+        # A rule ranks trials at the same epoch: those of another length are at another point of their schedule there.
+        of_length = ["recipe.epochs", "recipe.steps"]
+        if self.trainings[0][0].steps is not None:
+            of_length += ["recipe.batch_size", "data.limit"]
+        varied = [path for path in of_length if path in self.space.axes]
+        if varied and self.stopping.kind != "none":
+            raise InputError(
+                f"stopping: {self.stopping.kind} compares trials at the same epoch, and {' and '.join(varied)} in "
+                "space.axes changes how many epochs they have; leave one of the two out"
+            )
         for text in self.constraints:
             try:
-                Expression(text, NAMES_OF_RESULTS)
+                Expression(text, NAMES_IN_CONSTRAINTS)
             except InputError as error:
                 raise InputError(f"constraints: {error}") from None
         if self.reference is not None and set(self.reference) != set(self.objectives):
@@ -124,9 +145,33 @@ class Search(Study):
     def result_constraint(self) -> Expression | None:
         """The constraints on results as one expression; None if there are none."""
         texts = [text for text in self.constraints if not _before_training(text)]
-        return Expression(" and ".join(f"({text})" for text in texts), NAMES_OF_RESULTS) if texts else None
+        return Expression(" and ".join(f"({text})" for text in texts), NAMES_IN_CONSTRAINTS) if texts else None
 
-    def space_for(self, shape: tuple[int, int, int], classes: int) -> Space:
+    @cached_property
+    def joint_space(self) -> JointSpace:
+        """The space with the recipe and the data of the study, for images of any shape."""
+        try:
+            space = self.space.complete(self.recipe, self.dataset)
+            _ = space.start
+        except InputError as error:
+            raise InputError(f"space: {error}") from None
+        return space
+
+    @property
+    def trainings(self) -> Sequence[tuple[Recipe, DataSet]]:
+        return [changed(self.recipe, self.dataset, self.space.set)]
+
+    @property
+    def settled(self) -> bool:
+        return not self.space.of_recipe
+
+    def makes(self, recipe: Recipe, data: DataSet) -> bool:
+        return self.joint_space.makes(recipe, data)
+
+    def varied(self, recipe: Recipe, data: DataSet) -> dict[str, Any]:
+        return self.joint_space.searched(recipe, data)
+
+    def space_for(self, shape: tuple[int, int, int], classes: int) -> JointSpace:
         """Return the space for images of this shape, with the constraints that are checked before training.
 
         Raises:
@@ -136,16 +181,11 @@ class Search(Study):
             if any(path.split(".")[0] == name for path in self.space.axes):
                 raise InputError(f"space.axes.{name}: is given by the data, and cannot be an axis")
         early = [text for text in self.constraints if _before_training(text)]
-        space = Space.of(
-            self.space.to_dict()
-            | {
-                "set": {"input_shape": list(shape), "classes": classes, **self.space.set},
-                "constraints": [*self.space.constraints, *early],
-            }
-        )
-        check_images(space.start, shape, classes)
+        of_data = {"input_shape": list(shape), "classes": classes}
+        space = self.space.complete(self.recipe, self.dataset, changes=of_data, constraints=early)
+        check_images(space.start.net, shape, classes)
         return space
 
 
 def _before_training(text: str) -> bool:
-    return set(Expression(text, NAMES_OF_RESULTS).names) <= NAMES.keys()
+    return set(Expression(text, NAMES_IN_CONSTRAINTS).names) <= NAMES.keys() | NAMES_OF_TRAINING.keys()

@@ -19,6 +19,9 @@ from search.files.atomic import write_text
 from search.files.bucket import Bucket, Place
 from search.machine.session import commit, machine, versions
 
+VARIANTS = "variants"
+"""The entry of a session in the manifest with the data that arms set: {place, data, facts} of each."""
+
 
 class RunFolder:
     """The files of a run: its study, manifest, checkpoints and report."""
@@ -103,6 +106,33 @@ class RunFolder:
             f"{f'they differ in {what}' if what else 'the manifest does not say in what they differ'}; "
             "put the old data back, or choose another --out"
         )
+
+    def check_variant(self, data: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Check in the same way the data that an arm sets.
+
+        Args:
+            data: `DataSet.identifying`.
+
+        Raises:
+            InputError: they differ, and in what.
+        """
+        known = self.facts_of(data)
+        if known and known["fingerprint"] != facts["fingerprint"]:
+            raise InputError(
+                f"{self.path}: trials with the data {dict(data)} are of other data: they differ in "
+                f"{', '.join(data_differences(known, facts))}; put the old data back, or choose another --out"
+            )
+
+    def facts_of(self, data: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return `Images.facts` of the data that an arm sets, given as `DataSet.identifying`; None if not stored."""
+        found = (each for each in self.variants if each["data"] == dict(data))
+        return next((dict(each["facts"]) for each in found), None)
+
+    @property
+    def variants(self) -> list[dict[str, Any]]:
+        """The data that arms set, as {place, data, facts}."""
+        sessions = self.read_manifest()["sessions"]
+        return [each for session in sessions for each in session.get(VARIANTS, ()) if each["place"] == self.place]
 
     @property
     def fingerprints(self) -> list[str]:

@@ -37,6 +37,15 @@ OneOrSeveral = Annotated[
 
 
 @dataclass(frozen=True)
+class Variant:
+    """The data that an arm sets, of the data set at a place in the study; `data` is `DataSet.identifying`."""
+
+    place: Annotated[int, Field(ge=0)]
+    data: dict[str, Any]
+    facts: DataFacts
+
+
+@dataclass(frozen=True)
 class Session:
     """The entry of a session. Unknown fields are allowed, and earlier versions stored fewer fields.
 
@@ -56,6 +65,7 @@ class Session:
     kernels: list[str] = field(default_factory=list)
     """Messages about kernels that computed wrong results on a machine, and were avoided."""
     joules: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    variants: list[Variant] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

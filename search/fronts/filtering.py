@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from resnet_space.expressions import Expression
 from resnet_space.fields import Lookup
-from resnet_space.parsing import Parser
 from search.fronts.column_filter import evaluate_columns
 from search.fronts.dominance import nondominated
-from search.fronts.objectives import NAMES_OF_RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +21,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
 
 Describe = Callable[[str], Lookup]
-"""From an architecture's key to its fields."""
+"""From the key of a network, and after a space its `training` if there is one, to its fields."""
 
 
 def first_front(values: Floats, among: Indices, passes: Callable[[int], bool]) -> Indices:
@@ -57,13 +55,13 @@ def filtered(
 ) -> tuple[Indices, Callable[[int], bool]]:
     """Return the rows of `networks` for which `where` can be true, and a function that tells whether it is.
 
-    `where` is over `NAMES_OF_RESULTS`. Columns are evaluated for all rows at once, other fields only on demand.
+    Columns are evaluated for all rows at once, other fields only on demand.
     """
     if where is None:
         return np.arange(len(table)), lambda i: True
     lookup = lookups(table, where, describe)
     columns = {name: table[name].to_numpy() for name in where.names if name in table}
-    true, false = evaluate_columns(Parser(where.text, NAMES_OF_RESULTS).parse(), columns, len(table))
+    true, false = evaluate_columns(where.root, columns, len(table))
     is_true, is_false = true.tolist(), false.tolist()
     passes = cache(lambda i: is_true[i] or (not is_false[i] and where.evaluate(lookup(i))))
     return np.flatnonzero(~false), passes
@@ -76,7 +74,7 @@ def lookups(table: pd.DataFrame, where: Expression, describe: Describe | None) -
         ValueError: the expression uses fields of the architecture, and there is no `describe`.
     """
     columns = {name: table[name].tolist() for name in where.names if name in table}
-    keys = table["architecture"].tolist()
+    keys = (table["architecture"] + " " + table["training"] if "training" in table else table["architecture"]).tolist()
     if describe is None and len(columns) < len(where.names):
         missing = ", ".join(name for name in where.names if name not in columns)
         raise ValueError(f"{where.text}: no column has {missing}; give describe")

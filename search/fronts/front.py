@@ -20,7 +20,8 @@ COUNTS = ("depth", "params", "macs", "activations")
 
 @dataclass(frozen=True)
 class Point:
-    """A network on a front. Errors are fractions: means and sample standard deviations over `n` seeds."""
+    """A network on a front, with its best recipe. Errors are fractions: means and sample standard deviations over `n`
+    seeds."""
 
     key: str
     """The architecture's key."""
@@ -40,8 +41,15 @@ class Point:
     """The mean training time."""
     confirmed: bool
     """Whether the numbers are over fresh seeds, by which the network was not chosen."""
+    training: str = ""
+    """The recipe and data of its trials, as `Identity.training`; empty if the frame does not have it."""
     p_nondominated: float | None = None
     """The probability that it is on the front when errors are resampled; None if no network has two seeds."""
+
+    @property
+    def setup(self) -> str:
+        """The key of the network together with its recipe and data."""
+        return f"{self.key} {self.training}".rstrip()
 
 
 def front(
@@ -65,7 +73,7 @@ def front(
         frame: `Store.results()`.
         seeds: the seeds of fresh trials; see `networks`.
         where: over `NAMES_OF_RESULTS`; fields that are in no column come from `describe`, called for few networks.
-        describe: from an architecture's key to its fields.
+        describe: from the key of a network and, after a space, its `training`, to its fields; see `Point.setup`.
         seed: of the resampling.
 
     Raises:
@@ -146,6 +154,7 @@ def _point(row: Mapping[Any, Any], names: Sequence[str], chance: float | None) -
         n=int(row["n"]),
         confirmed=bool(row["confirmed"]),
         p_nondominated=chance,
+        training=row.get("training", ""),
         **counts,
         **floats,
     )

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resnet_space import Architecture
 from resnet_space.errors import InputError, unknown
+from search.data.description import DataSet
 from search.data.inputs import Inputs
 from search.files.bucket import Place
 from search.files.folder import RunFolder
+from search.fronts.networks import at_best_recipe
 from search.store import membership
 from search.store.store import Store
 from search.store.stored import StoredRun
 from search.training.export import weights_of
+from search.trials.recipe import Recipe
+from search.trials.setup import Setup
 from search.trials.study import Study
+from search.trials.trial import TrialSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = Mapping[Any, Any]
 """A trial, by the names of the store's columns."""
@@ -66,26 +74,22 @@ def choose(stored: StoredRun, name: str, *, seed: int | None = None, ensemble: b
             or of trials on different divisions of the data, or the manifest's data do not fit the network.
     """
     folder, study, store = stored
-    frame, own = store.frame(), membership.identity(study.recipe, folder, store)
-    rows = zip(frame["key"], frame["architecture"], frame["seed"], strict=True)
-    on_this_data = [key == own.key(architecture, int(seed)) for key, architecture, seed in rows]
-    others = store.count_foreign(membership.identities(study.recipe, folder, store))
-    left_out, frame = membership.foreign_note(others), frame[on_this_data]
+    frame = _own_trials(stored)
+    left_out = membership.foreign_note(store.count_foreign(membership.all_identities(study, folder, store)))
     if frame.empty and left_out:
         raise InputError(f"{folder.path}: no trials yet; {left_out}")
-    keys = sorted(set(frame["architecture"]))
-    arms = stored.arms(keys)
-    key = _key(name, arms, keys)
-    net = Architecture.of(store.architectures([key])[key])
-    complete = frame[(frame["architecture"] == key) & (frame["status"] == "complete")]
-    trials = complete.sort_values(["validation_error", "seed"]).to_dict("records")
-    inputs, note = _inputs(folder, study, net), UNKNOWN_INPUTS
-    named = [arm for arm, of in arms.items() if of == key]
+    arms = stored.arms(sorted(set(frame["architecture"])))
+    rows = _rows(name, arms, frame, study)
+    setup = Setup.of(TrialSpec.of(store.records([rows["key"].iloc[0]])[0].spec))
+    net, data = setup.net, setup.data
+    trials = rows[rows["status"] == "complete"].sort_values(["validation_error", "seed"]).to_dict("records")
+    inputs, note = _inputs(folder, study, data, net), UNKNOWN_INPUTS
+    named = [arm for arm, of in arms.items() if of.key == setup.key]
     facts: dict[str, str | int | float] = {
         "study": study.name,
         **({"arm": named[0]} if named else {}),
         "data": study.dataset.name,
-        "fingerprint": own.fingerprint,
+        "fingerprint": setup.fingerprint,
         **_costs(trials),
         **{f"{package} version": version for package, version in _versions(folder)},
     }
@@ -93,7 +97,7 @@ def choose(stored: StoredRun, name: str, *, seed: int | None = None, ensemble: b
     if ensemble:
         weights = _members(name, study, folder, trials)
         found = [each for each in trials if any(each["key"] == member.parent.name for member in weights)]
-        facts |= _facts_of_ensemble(net, weights, found, study, own.fingerprint)
+        facts |= _facts_of_ensemble(setup, weights, found)
         if "test_error" not in facts:
             notes.append(NOT_MEASURED)
     else:
@@ -103,12 +107,12 @@ def choose(stored: StoredRun, name: str, *, seed: int | None = None, ensemble: b
         found = [each for each in trials if chosen and each["key"] == chosen.parent.name]
         for trial in found:
             facts |= _facts_of_trial(trial) | {"recipe": _recipe(store, str(trial["key"]))}
-            if differs := _measured_otherwise(study, str(trial["device"])):
+            if differs := _measured_otherwise(setup.recipe, str(trial["device"])):
                 facts["errors_by"] = differs
             if len(trials) > 1 and seed is None:
                 notes.append(_why(int(trial["seed"]), trials))
             if inputs and study.dataset.split == "seed":
-                inputs = _inputs_of_seed(inputs, study, int(trial["seed"]))
+                inputs = _inputs_of_seed(inputs, data, int(trial["seed"]))
                 note = OTHER_DIVISION.format(seed=trial["seed"])
     return Choice(net, weights, facts, inputs, [each for each in (*notes, "" if inputs else note) if each])
 
@@ -168,9 +172,7 @@ def _facts_of_trial(trial: Row) -> dict[str, str | int | float]:
     return {"trial": str(trial["key"]), "seed": int(trial["seed"]), **known, **where}
 
 
-def _facts_of_ensemble(
-    net: Architecture, weights: Sequence[Place], trials: Sequence[Row], study: Study, fingerprint: str
-) -> dict[str, str | int | float]:
+def _facts_of_ensemble(setup: Setup, weights: Sequence[Place], trials: Sequence[Row]) -> dict[str, str | int | float]:
     """Return the ensemble's test error, if the data are at hand, and the members' seeds and errors."""
     from search.data import load_if_ready
     from search.training.ensembles import ensemble_error
@@ -178,15 +180,14 @@ def _facts_of_ensemble(
     trials = sorted(trials, key=lambda each: int(each["seed"]))
     own = {f"members_{name}s": json.dumps([float(each[name]) for each in trials]) for name in ERRORS[:2]}
     facts: dict[str, str | int | float] = {"members": len(weights), "seeds": _seeds(trials), **own}
-    images = load_if_ready(study.dataset)
-    if weights and images and images.fingerprint == fingerprint:
-        facts["test_error"] = ensemble_error(net, weights, images)
+    images = load_if_ready(setup.data)
+    if weights and images and images.fingerprint == setup.fingerprint:
+        facts["test_error"] = ensemble_error(setup.net, weights, images)
     return facts
 
 
-def _measured_otherwise(study: Study, device: str) -> str:
+def _measured_otherwise(recipe: Recipe, device: str) -> str:
     """Return what the stored errors were measured with that the exported network does not do; empty for nothing."""
-    recipe = study.recipe
     flipped = "the mean of the logits of each image and of its mirror image" if recipe.augmentation.test_flip else ""
     rounded = "computed in bfloat16" if recipe.autocast == "bf16" and device.startswith("cuda") else ""
     return ", ".join(filter(None, (flipped, rounded)))
@@ -208,28 +209,52 @@ def _versions(folder: RunFolder) -> list[tuple[str, str]]:
     return [(name, str(found[name])) for name in ("resnet-space", "torch") if name in found]
 
 
-def _inputs(folder: RunFolder, study: Study, net: Architecture) -> Inputs | None:
-    data = folder.data
+def _inputs(folder: RunFolder, study: Study, data: DataSet, net: Architecture) -> Inputs | None:
+    of_study = data.identifying == study.dataset.identifying
+    facts = folder.data if of_study else folder.facts_of(data.identifying)
     try:
-        return Inputs.of(data, study.dataset, net) if data else None
+        return Inputs.of(facts, data, net) if facts else None
     except InputError as error:
         raise InputError(f"{folder.manifest}: {error}") from None
 
 
-def _inputs_of_seed(inputs: Inputs, study: Study, seed: int) -> Inputs | None:
+def _inputs_of_seed(inputs: Inputs, data: DataSet, seed: int) -> Inputs | None:
     """Return the inputs with the mean and deviation of a seed's own training images; None if they are not at hand.
 
     The manifest has those of the first seed.
     """
     from search.data import load_if_ready
 
-    images = load_if_ready(study.dataset, seed=seed)
+    images = load_if_ready(data, seed=seed)
     return replace(inputs, mean=images.mean, std=images.std) if images else None
 
 
-def _key(name: str, arms: Mapping[str, str], keys: list[str]) -> str:
+def _own_trials(stored: StoredRun) -> pd.DataFrame:
+    """Return `Store.frame` of the run's own trials, each with its `Identity.training`."""
+    folder, study, store = stored
+    frame, own = store.frame(), membership.identities(study, folder, store)
+    columns = [frame[name].tolist() for name in ("key", "architecture", "seed", "training")]
+    found = [
+        own.of(key, architecture, int(seed), training if isinstance(training, str) else None)
+        for key, architecture, seed, training in zip(*columns, strict=True)
+    ]
+    frame = frame.assign(training=[identity.training if identity else "" for identity in found])
+    return frame.loc[frame["training"] != ""]
+
+
+def _rows(name: str, arms: Mapping[str, Setup], frame: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return the trials of an arm, or of a network by its key: if it has several recipes, those of its best one."""
     if name in arms:
-        return arms[name]
+        setup = arms[name]
+        return frame.loc[(frame["architecture"] == setup.net.key) & (frame["training"] == setup.identity.training)]
+    key = _key(name, arms, sorted(set(frame["architecture"])))
+    rows = frame[frame["architecture"] == key]
+    known = rows[(rows["status"] == "complete") & rows["validation_error"].notna()]
+    best = at_best_recipe(known, study.confirmation_seeds) if len(known) else rows
+    return rows.loc[rows["training"] == best["training"].iloc[0]]
+
+
+def _key(name: str, arms: Iterable[str], keys: list[str]) -> str:
     found = [key for key in keys if key.startswith(name)] if name else []
     if len(found) > 1:
         raise InputError(

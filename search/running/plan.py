@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_space.errors import InputError
-from search.files.folder import RunFolder
+from search.files.folder import VARIANTS, RunFolder
 from search.files.lock import lock_folder
 from search.machine.energy import metered
 from search.store.claims import new_driver, registered
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from search.data import DataSet, Images
     from search.files.bucket import Place
     from search.trials.identity import Identity
+    from search.trials.recipe import Recipe
+    from search.trials.setup import Setup
     from search.trials.study import Study
     from search.trials.trial import TrialSpec
 
@@ -34,6 +36,11 @@ class Plan(ABC):
     @abstractmethod
     def loaded(self) -> Mapping[str, tuple[DataSet, Images]]:
         """Each data set of the study with its images, by its label."""
+
+    @property
+    def data(self) -> Sequence[tuple[DataSet, Images]]:
+        """All data that trials are trained on, with their images."""
+        return list(self.loaded.values())
 
     @property
     @abstractmethod
@@ -63,45 +70,75 @@ class PlanOnOne(Plan):
     """A plan on one data set: `SearchPlan` and `AblationPlan`."""
 
     images: Images
+    variants: Mapping[DataSet, Images]
+    """The images of the data that trials set, for example with `data.limit`."""
 
     @property
     def loaded(self) -> Mapping[str, tuple[DataSet, Images]]:
         return {self.study.dataset.name: (self.study.dataset, self.images)}
 
+    @property
+    def data(self) -> Sequence[tuple[DataSet, Images]]:
+        return [(self.study.dataset, self.images), *self.variants.items()]
+
     @cached_property
     def identity(self) -> Identity:
-        """What all trials of the study have in common: the recipe and the data's fingerprint."""
+        """The recipe and the data of the study, as they are in a trial's key."""
         from search.trials.identity import Identity
 
         return Identity(self.study.recipe, self.images.fingerprint)
 
     def spec(self, net: Architecture, seed: int) -> TrialSpec:
-        """Return the trial of a network with a seed."""
-        from search.trials.trial import TrialSpec
+        """Return the trial of a network with a seed, with the recipe and the data of the study."""
+        return self.setup(net).spec(seed)
 
-        return TrialSpec(
-            architecture=net,
-            recipe=self.study.recipe,
-            data=self.study.dataset,
-            fingerprint=self.images.fingerprint,
-            seed=seed,
-        )
+    def setup(self, net: Architecture) -> Setup:
+        """Return the setup of a network with the recipe and the data of the study."""
+        from search.trials.setup import Setup
+
+        return Setup(net, self.study.recipe, self.study.dataset, self.images.fingerprint)
+
+    def images_of(self, data: DataSet) -> Images:
+        """Return the images of the study's data, or of those of an arm."""
+        return self.images if data == self.study.dataset else self.variants[data]
 
     @property
-    def epochs(self) -> int:
-        """Epochs of one trial; a partial last one counts."""
-        return -(-self.steps // self._steps_per_epoch)
+    def lengths(self) -> Iterable[int]:
+        """The optimiser steps of trials, each number once."""
+        return [self.steps_of(self.study.recipe, self.study.dataset)]
 
     @property
     def steps(self) -> int:
-        return self.study.recipe.total_steps(self._steps_per_epoch)
+        return max(self.lengths)
 
     @property
-    def _steps_per_epoch(self) -> int:
+    def epochs(self) -> int:
+        """Epochs of a trial with the recipe and the data of the study; a partial last one counts."""
+        return self.epochs_of(self.study.recipe, self.study.dataset)
+
+    def steps_of(self, recipe: Recipe, data: DataSet) -> int:
+        """Return the optimiser steps of trials with this recipe and these data."""
+        return recipe.total_steps(self._steps_per_epoch(recipe, data))
+
+    def epochs_of(self, recipe: Recipe, data: DataSet) -> int:
+        """Return the epochs of trials with this recipe and these data; a partial last one counts."""
+        return -(-self.steps_of(recipe, data) // self._steps_per_epoch(recipe, data))
+
+    def _steps_per_epoch(self, recipe: Recipe, data: DataSet) -> int:
         # Imported here: it loads torch, and `status` reads a folder without torch.
         from search.data import steps_per_epoch
 
-        return steps_per_epoch(len(self.images.train), self.study.recipe.batch_size)
+        return steps_per_epoch(len(self.images_of(data).train), recipe.batch_size)
+
+
+def facts_of_variants(by_place: Sequence[Mapping[DataSet, Images]]) -> dict[str, Any]:
+    """Return what a manifest stores about the data that arms set, by the place of their data set in the study."""
+    found = [
+        {"place": place, "data": data.identifying, "facts": images.facts}
+        for place, variants in enumerate(by_place)
+        for data, images in variants.items()
+    ]
+    return {VARIANTS: found} if found else {}
 
 
 @contextmanager
@@ -128,6 +165,8 @@ def start_run(
         facts = {label: images.facts for label, (_, images) in plan.loaded.items()}
         for place, (label, data) in enumerate(facts.items()):
             folder.at(place).check_data(data, label if len(facts) > 1 else "")
+        for variant in plan.facts.get(VARIANTS, ()):
+            folder.at(variant["place"]).check_variant(variant["data"], variant["facts"])
         folder.claim(study, changeable=plan.study.CHANGEABLE)
         store = Store(storage) if storage else Store.at(folder.path)
         with closing(store), registered(store.claims, driver, former) if store.shared else nullcontext():

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -54,30 +54,37 @@ class Preflight:
     data_seconds: float = 900.0
     """Timeout for a node to read a data set. Its trials then find the data in its cache."""
     say: Callable[[str], None] = print
-    nets: tuple[Architecture, ...] = ()
-    """Networks that will be trained, as far as they are known."""
-    conditions: Conditions | None = None
-    """The conditions under which their kernels run; None: kernels are not checked."""
+    kernels: Mapping[Conditions, Sequence[Architecture]] = field(default_factory=dict)
+    """The conditions under which kernels run, each with the networks that will be trained so, as far as they are known.
+    """
 
     @classmethod
     def of(cls, plan: Plan, store: Store, checkpoints: Place, say: Callable[[str], None]) -> Preflight:
         """Return the needs of a store's unfinished trials. The later networks of a search are not known yet."""
         from search.kernels.soundness import conditions_of
         from search.trials.events import FINISHED
+        from search.trials.recipe import Recipe
 
-        trials = store.frame()
-        left = trials.loc[~trials["status"].isin(FINISHED), "params"]
+        trials, study = store.frame(), plan.study
+        left = trials.loc[~trials["status"].isin(FINISHED)]
+        described = store.architectures(left["architecture"].unique().tolist())
+        nets = {key: Architecture.of(data) for key, data in described.items()}
+        trained = store.trainings(left["training"].dropna().unique().tolist())
+        recipes = {training: Recipe.of(spec["recipe"]) for training, spec in trained.items()}
+        kernels: dict[Conditions, dict[Architecture, None]] = {conditions_of(study.recipe, study.resources): {}}
+        for net, training in left[["architecture", "training"]].drop_duplicates().itertuples(index=False):
+            conditions = conditions_of(recipes.get(training, study.recipe), study.resources)
+            kernels.setdefault(conditions, {})[nets[net]] = None
         # Weights, the optimiser's moments and averages in float32.
-        checkpoint_bytes = 4 * plan.study.recipe.copies * int(left.max()) if len(left) else 0
-        described = store.architectures(trials.loc[left.index, "architecture"].unique().tolist())
+        copies = max(recipe.copies for recipe in (study.recipe, *recipes.values()))
+        checkpoint_bytes = 4 * copies * int(left["params"].max()) if len(left) else 0
         return cls(
             checkpoints,
-            [(data, images.fingerprint) for data, images in plan.loaded.values()],
+            [(data, images.fingerprint) for data, images in plan.data],
             checkpoint_bytes,
-            4 * int(left.sum()),
+            4 * int(left["params"].sum()),
             say=say,
-            nets=tuple(map(Architecture.of, described.values())),
-            conditions=conditions_of(plan.study.recipe, plan.study.resources),
+            kernels={conditions: tuple(some) for conditions, some in kernels.items()},
         )
 
     def check_this_machine(self, workers: int) -> None:
@@ -89,17 +96,15 @@ class Preflight:
         """
         with self.token() as asked:
             self.check_answers({"this machine": check_node(asked)}, workers)
-        if self.conditions and self.conditions.device != "cpu":
+        if any(conditions.device != "cpu" for conditions in self.kernels):
             from search.kernels.gpu import why_unusable
 
             if why := why_unusable():
                 self.raise_if_any({"this machine": [f"resources.gpus: torch cannot use any GPU here: {why}"]}, 1)
-        if self.conditions:
+        for conditions, nets in self.kernels.items():
             from search.kernels.soundness import unavoidable_faults
 
-            self.raise_if_any(
-                {"this machine": found} if (found := unavoidable_faults(self.nets, self.conditions)) else {}, 1
-            )
+            self.raise_if_any({"this machine": found} if (found := unavoidable_faults(nets, conditions)) else {}, 1)
 
     @contextmanager
     def token(self) -> Iterator[dict[str, Any]]:

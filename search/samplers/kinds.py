@@ -7,19 +7,19 @@ from functools import partial
 from random import Random
 from typing import Annotated, Literal
 
-from resnet_space import Space, complexity
+from resnet_space import complexity
 from resnet_space.catalogues import OneOf
 from resnet_space.dependence import Assignment
 from resnet_space.description import Kind, kinds
 from resnet_space.errors import InputError
 from resnet_space.numbers import AtLeast2, Positive
-from search.samplers.sampler import Experience, Strategy
+from search.samplers.sampler import AnySpace, Experience, Strategy
 
 
 class SamplerKind(Kind):
     """The base of all samplers: how a search chooses the next network."""
 
-    def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
+    def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         """Return a strategy without history.
 
         Raises:
@@ -37,7 +37,7 @@ class Local(SamplerKind):
     kind: Literal["local"] = "local"
     startup: Positive = 10
 
-    def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
+    def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers.local_search import LocalSearch
 
         return LocalSearch(space, objectives, complexity, seed, self.startup)
@@ -53,7 +53,7 @@ class TPE(SamplerKind):
     startup: Positive = 10
     multivariate: bool = True
 
-    def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
+    def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
 
         make = partial(optuna_sampler.tpe, self.startup, self.multivariate)
@@ -66,7 +66,7 @@ class NSGA2(SamplerKind):
     kind: Literal["nsga2"] = "nsga2"
     population: AtLeast2 = 20
 
-    def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
+    def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
 
         make = partial(optuna_sampler.nsga2, self.population)
@@ -79,7 +79,7 @@ class NSGA3(SamplerKind):
     kind: Literal["nsga3"] = "nsga3"
     population: AtLeast2 = 20
 
-    def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
+    def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
 
         make = partial(optuna_sampler.nsga3, self.population)
@@ -92,7 +92,7 @@ class GP(SamplerKind):
     kind: Literal["gp"] = "gp"
     startup: Positive = 10
 
-    def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
+    def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
 
         make = partial(optuna_sampler.gp, self.startup)
@@ -104,7 +104,7 @@ class RandomDraws(SamplerKind):
 
     kind: Literal["random"] = "random"
 
-    def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
+    def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         return _Draws(space, seed)
 
 
@@ -113,7 +113,7 @@ class Grid(SamplerKind):
 
     kind: Literal["grid"] = "grid"
 
-    def strategy(self, space: Space, objectives: tuple[str, ...], seed: int) -> Strategy:
+    def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         for path, axis in space.axes.items():
             if axis.count is None:
                 raise InputError(
@@ -124,7 +124,7 @@ class Grid(SamplerKind):
 
 
 class _Draws(Experience):
-    def __init__(self, space: Space, seed: int) -> None:
+    def __init__(self, space: AnySpace, seed: int) -> None:
         super().__init__()
         self._space, self._seed = space, seed
 
@@ -135,14 +135,14 @@ class _Draws(Experience):
 class _Listing(Experience):
     """The networks in the space's order, without those that are known already or forbidden."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: AnySpace) -> None:
         super().__init__()
         self._space = space
         self._listed: list[tuple[str, Assignment]] = []
         self._rest = self._feasible()
 
     def propose(self, number: int) -> Assignment | None:
-        known = {proposal.net.key for proposal, _ in self.learned}
+        known = {proposal.key for proposal, _ in self.learned}
         # Still a pure function: the list depends on the space only, however much of it was read before.
         unknown = (assignment for key, assignment in self._listed if key not in known)
         found = next(unknown, None)
@@ -158,12 +158,12 @@ class _Listing(Experience):
         seen: set[str] = set()
         for assignment in self._space.assignments():
             try:
-                net = self._space.architecture(assignment)
+                point = self._space.point(assignment)
             except InputError:
                 continue
-            if net.key not in seen and self._space.feasible(net) is None:
-                seen.add(net.key)
-                yield net.key, assignment
+            if point.key not in seen and self._space.feasible(point) is None:
+                seen.add(point.key)
+                yield point.key, assignment
 
 
 SAMPLERS: dict[str, type[SamplerKind]] = kinds(SamplerKind, globals())

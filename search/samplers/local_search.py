@@ -12,13 +12,13 @@ from random import Random
 
 import numpy as np
 
-from resnet_space import Architecture, Complexity, Space
+from resnet_space import Architecture, Complexity
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from search.fronts.dominance import Flags, Floats, crowding, nondominated, ranks
 from search.fronts.objectives import OBJECTIVES
 from search.samplers.improvement import improvements
-from search.samplers.sampler import Experience, Outcome, Proposal
+from search.samplers.sampler import AnySpace, Experience, Outcome, Proposal, net_of
 from search.samplers.surrogate import MAX_TREE_SAMPLES, TREES, Forest, absent, censored, encoded, grow, logit, spread
 
 STARTUP_DRAWS = 4
@@ -129,7 +129,7 @@ class LocalSearch(Experience):
 
     def __init__(
         self,
-        space: Space,
+        space: AnySpace,
         objectives: tuple[str, ...],
         costs: Callable[[Architecture], Complexity],
         seed: int,
@@ -308,11 +308,12 @@ class LocalSearch(Experience):
 
     def _make(self, assignment: Assignment) -> Candidate | None:
         try:
-            net = self._space.architecture(assignment)
+            point = self._space.point(assignment)
         except InputError:
             return None
-        if self._space.feasible(net) is not None:
+        if self._space.feasible(point) is not None:
             return None
+        net = net_of(point)
         cost = self._costs(net)
         sizes = (net.depth, cost.macs, cost.params, cost.activations)
         features = [math.log(max(size, 1)) for size in sizes]
@@ -322,7 +323,7 @@ class LocalSearch(Experience):
             math.log(max(getattr(cost, name), 1)) if OBJECTIVES[name].known_before else math.nan
             for name in self._objectives
         ]
-        return Candidate(net.key, assignment, cost, tuple(counted), tuple(features))
+        return Candidate(point.key, assignment, cost, tuple(counted), tuple(features))
 
 
 def _features(candidates: list[Candidate]) -> Floats:

@@ -17,11 +17,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseGASampler, BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from resnet_space import Space
 from resnet_space.axes import Axis, Choices
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
-from search.samplers.sampler import Experience, Outcome, Proposal, ordered, place, row
+from search.samplers.sampler import AnySpace, Experience, Outcome, Proposal, ordered, place, row
 from search.trials.events import Status
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -119,7 +118,7 @@ class OptunaStrategy(Experience):
     ignores.
     """
 
-    def __init__(self, space: Space, objectives: tuple[str, ...], make: Make, seed: int = 0) -> None:
+    def __init__(self, space: AnySpace, objectives: tuple[str, ...], make: Make, seed: int = 0) -> None:
         super().__init__()
         self._space, self._objectives, self._make, self._seed = space, objectives, make, seed
         self._scales = {path: scale(axis) for path, axis in space.axes.items()}
@@ -168,7 +167,7 @@ class OptunaStrategy(Experience):
 
 
 def write_storage(
-    url: str, name: str, space: Space, objectives: tuple[str, ...], history: Iterable[tuple[Proposal, Outcome]]
+    url: str, name: str, space: AnySpace, objectives: tuple[str, ...], history: Iterable[tuple[Proposal, Outcome]]
 ) -> None:
     """Write trials to a study in an Optuna storage, for optuna-dashboard. A study with this name is replaced.
 
@@ -178,7 +177,7 @@ def write_storage(
     scales = {path: shown(axis) for path, axis in space.axes.items()}
     trials = []
     for proposal, outcome in sorted(history, key=lambda pair: pair[0].number):
-        space.architecture(proposal.assignment)
+        space.point(proposal.assignment)
         if outcome.values is not None and len(outcome.values) != len(objectives):
             raise InputError(f"trial {proposal.number}: {len(outcome.values)} values for {', '.join(objectives)}")
         trials.append(_trial(proposal, outcome, scales, {}))

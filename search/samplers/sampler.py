@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
-from resnet_space import Architecture, Space
+from resnet_space import Architecture
 from resnet_space.axes import Axis, Choices
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
+from resnet_space.space import SpaceOf
 from search.trials.events import Status
+from search.trials.setup import Setup
 
 MAX_REJECTED = 10
 """Unusable proposals in one `ask` before a network is drawn at random instead."""
@@ -21,15 +23,34 @@ DRAWS = 1000
 """Maximum number of draws to find a new network in a space too large to list."""
 
 
+AnySpace = SpaceOf[Any]
+"""A space of networks, or of networks with their recipes and data (`JointSpace`)."""
+
+
 @dataclass(frozen=True)
 class Proposal:
-    """A proposed network with its number and training seed. `reason`: the constraint it violates, if any."""
+    """A proposed point of the space with its number and training seed. `reason`: the constraint it violates, if any."""
 
     number: int
     assignment: Assignment
-    net: Architecture
+    point: Architecture | Setup
     seed: int = 0
     reason: str = ""
+
+    @property
+    def net(self) -> Architecture:
+        """The proposed network."""
+        return net_of(self.point)
+
+    @property
+    def key(self) -> str:
+        """Equal for proposals that are trained in the same way, except for the seed."""
+        return self.point.key
+
+
+def net_of(point: Architecture | Setup) -> Architecture:
+    """Return the network of a point of a space."""
+    return point.net if isinstance(point, Setup) else point
 
 
 @dataclass(frozen=True)
@@ -106,7 +127,7 @@ def place(axis: Axis, value: Any) -> int:
 
 
 class Sampler:
-    """Asks a strategy for networks of the space: each network once, or with seeds 0, 1, ... up to `replicates`.
+    """Asks a strategy for points of the space: each once, or with seeds 0, 1, ... up to `replicates`.
 
     A proposal that violates a constraint is reported to the strategy and returned by `refused`. One that cannot be
     built, or that is not new, only uses up a number: the store does not record it, and a search must not depend on
@@ -114,7 +135,7 @@ class Sampler:
     draws from the remaining networks.
     """
 
-    def __init__(self, space: Space, strategy: Strategy, *, seed: int = 0, replicates: int = 1) -> None:
+    def __init__(self, space: AnySpace, strategy: Strategy, *, seed: int = 0, replicates: int = 1) -> None:
         self._space, self._strategy, self._seed, self._replicates = space, strategy, seed, replicates
         self._number = 0
         self._proposals: dict[int, Proposal] = {}
@@ -151,9 +172,9 @@ class Sampler:
         self._proposals[proposal.number] = proposal
         self._number = max(self._number, proposal.number + 1)
         if outcome.status == "infeasible":
-            self._forbidden.add(proposal.net.key)
+            self._forbidden.add(proposal.key)
         else:
-            self._asked.setdefault(proposal.net.key, []).append(proposal)
+            self._asked.setdefault(proposal.key, []).append(proposal)
         self._strategy.learn(proposal, outcome)
 
     def _missing_seed(self) -> Proposal | None:
@@ -163,7 +184,7 @@ class Sampler:
         for asked in self._asked.values():
             seeds = set(range(self._replicates)) - {proposal.seed for proposal in asked}
             if seeds and len(asked) < self._replicates:
-                return Proposal(self._number, asked[0].assignment, asked[0].net, min(seeds))
+                return Proposal(self._number, asked[0].assignment, asked[0].point, min(seeds))
         return None
 
     def _proposed(self) -> Proposal | None:
@@ -176,11 +197,11 @@ class Sampler:
             before.append(assignment)
             found = self._new(assignment)
             if found is not None:
-                reason = self._space.feasible(found.net)
+                reason = self._space.feasible(found.point)
                 if reason is None:
                     return found
-                refused = Proposal(found.number, found.assignment, found.net, reason=reason)
-                outcome = Outcome("infeasible", violation=self._space.violation(found.net))
+                refused = Proposal(found.number, found.assignment, found.point, reason=reason)
+                outcome = Outcome("infeasible", violation=self._space.violation(found.point))
                 self._refused.append((refused, outcome))
                 self._learn(refused, outcome)
             else:
@@ -196,18 +217,18 @@ class Sampler:
             return self._new(rng.choice(left)) if left else None
         for _ in range(DRAWS):
             found = self._new(self._space.draw(rng))
-            if found is not None and self._space.feasible(found.net) is None:
+            if found is not None and self._space.feasible(found.point) is None:
                 return found
         return None
 
     def _new(self, assignment: Assignment) -> Proposal | None:
         """Return the proposal for an assignment, or None if it cannot be built or is not new."""
         try:
-            net = self._space.architecture(assignment)
+            point = self._space.point(assignment)
         except InputError:
             return None
-        if net.key in self._asked or net.key in self._forbidden:
+        if point.key in self._asked or point.key in self._forbidden:
             return None
         # Without inactive axes.
         active = self._space.suggest(lambda path, _: assignment[path])
-        return Proposal(self._number, active, net)
+        return Proposal(self._number, active, point)

@@ -11,7 +11,7 @@ import sqlalchemy as sql
 
 from resnet_space.errors import InputError
 from search.files.folder import RunFolder
-from search.store import database
+from search.store import database, trained
 from search.store.claims import KEYS_PER_STATEMENT, Claims
 from search.store.event_writer import EventWriter
 from search.store.status import RunStatus
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from resnet_space.fields import Lookup
-    from search.trials.identity import Identity
+    from search.trials.identity import Identities
     from search.trials.record import TrialRecord
     from search.trials.trial import TrialSpec
 
@@ -117,8 +117,15 @@ class Store:
         """Add trials with status "waiting"; those already stored stay unchanged."""
         rows = [_row(spec) for spec in specs]
         if rows:
+            insert = self._insert(trials)
+            # A trial that an earlier version stored gets its `training` only.
+            known = insert.on_conflict_do_update(
+                index_elements=["key"],
+                set_={"training": insert.excluded.training},
+                where=trials.c.training.is_(None),
+            )
             with database.writing(self.engine, one_at_a_time=True) as connection:
-                connection.execute(self._insert(trials).on_conflict_do_nothing(), rows)
+                connection.execute(known, rows)
 
     def claim(self, keys: Collection[str], job: str | None = None) -> set[str]:
         """Claim these trials for this driver; return the keys of those that it now holds.
@@ -157,7 +164,7 @@ class Store:
         This does not wait for the disk: what follows from a proposal is stored after it, so a power cut that takes the
         proposal takes that too, and the search proposes again.
         """
-        asked = {"proposal": dict(proposal), "aside": False}
+        asked = {"proposal": dict(proposal), "aside": False, "training": spec.identity.training}
         insert = self._insert(trials).values(_row(spec) | asked)
         with database.writing(self.engine, wait_for_disk=False) as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=asked))
@@ -214,10 +221,11 @@ class Store:
             query = sql.select(*(self._column(column.name) for column in columns)).order_by(trials.c.key)
             return database.finite(pd.read_sql(query, connection), columns)
 
-    def results(self, own: Identity | None = None) -> pd.DataFrame:
+    def results(self, own: Identities | None = None) -> pd.DataFrame:
         """Return one row per complete trial that is not set aside, sorted by network and seed: the input of fronts.
 
-        With `own`, only the trials of that run: a mean that includes foreign trials would mix different settings.
+        With `own`, only the trials of that run, with their `Identity.training`: a mean that includes foreign trials
+        would mix different settings.
         """
         import numpy as np
         import pandas as pd
@@ -230,33 +238,47 @@ class Store:
         with database.reading(self.engine) as connection:
             # The database driver's own tuples: for 100,000 rows, creating SQLAlchemy's takes longer than reading.
             rows = connection.execute(query).cursor.fetchall()
+            trainings = None
             if own is not None:
-                rows = [row for row in rows if row[-1] == own.key(row[0], row[1])]
+                identities = trained.identities_of_rows(connection, rows, own, stored=self._has_training)
+                rows = [row for row, identity in zip(rows, identities, strict=True) if identity]
+                trainings = [identity.training for identity in identities if identity]
             numbers = np.array([row[1:-1] for row in rows], dtype=float).reshape(len(rows), len(RESULTS) - 1)
             if np.isinf(numbers).any():
                 raise ValueError("an infinite result")
         names = pd.Series([str(row[0]) for row in rows], dtype="str")
-        return pd.concat([names.rename("architecture"), pd.DataFrame(numbers, columns=list(RESULTS[1:]))], axis=1)
+        frame = pd.concat([names.rename("architecture"), pd.DataFrame(numbers, columns=list(RESULTS[1:]))], axis=1)
+        return frame if trainings is None else frame.assign(training=pd.Series(trainings, dtype="str"))
 
-    def count_foreign(self, own: Collection[Identity]) -> int:
-        """Return the number of trials of other data, another recipe or another version than a run's.
-
-        Args:
-            own: the identities of the run's trials, one for each of its data sets.
-        """
-        query = sql.select(trials.c.key, trials.c.architecture, trials.c.seed)
+    def count_foreign(self, own: Identities) -> int:
+        """Return the number of trials of other data, another recipe or another version than a run's."""
+        query = sql.select(trials.c.architecture, trials.c.seed, trials.c.key)
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).cursor.fetchall()
-            return sum(not any(str(key) == each.key(net, seed) for each in own) for key, net, seed in rows)
+            return sum(
+                each is None for each in trained.identities_of_rows(connection, rows, own, stored=self._has_training)
+            )
+
+    def trainings(self, among: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Return the description of one trial of each recipe and data, by `Identity.training`.
+
+        Args:
+            among: only of these. Default: all, without those of trials that only an earlier version has stored.
+        """
+        with database.reading(self.engine) as connection:
+            return {} if not self._has_training else trained.described(connection, among)
 
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the descriptions of networks, by their keys."""
-        found: dict[str, dict[str, Any]] = {}
-        query = sql.select(trials.c.architecture, trials.c.spec)
+        return {key: dict(spec["architecture"]) for key, spec in reversed(self.specs(keys))}
+
+    def specs(self, networks: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+        """Return the key of the network and the description of every trial of these networks."""
+        query, found = sql.select(trials.c.architecture, trials.c.spec), list[tuple[str, dict[str, Any]]]()
         with database.reading(self.engine) as connection:
-            for some in _batches(list(keys)):
-                for key, spec in connection.execute(query.where(trials.c.architecture.in_(some))):
-                    found.setdefault(key, dict(spec["architecture"]))
+            for some in _batches(list(networks)):
+                rows = connection.execute(query.where(trials.c.architecture.in_(some)))
+                found += [(str(key), dict(spec)) for key, spec in rows]
         return found
 
     def assignments(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -270,11 +292,9 @@ class Store:
         return found
 
     def describe(self, key: str) -> Lookup:
-        """Return the lookup of a network's fields for expressions, by the network's key."""
-        from resnet_space import Architecture
-        from resnet_space.fields import lookup_of
-
-        return lookup_of(Architecture.of(self.architectures([key])[key]))
+        """Return the lookup of the fields of a network, its recipe and its data for expressions, by `Point.setup`."""
+        with database.reading(self.engine) as connection:
+            return trained.lookup_of(connection, key, stored=self._has_training)
 
     def curves(self) -> pd.DataFrame:
         """Return one row per trial and epoch."""
@@ -337,6 +357,10 @@ class Store:
         """Return a column of `trials`; empty if the store does not have it."""
         return sql.null().label(name) if name in self._missing else trials.c[name]
 
+    @property
+    def _has_training(self) -> bool:
+        return "training" not in self._missing
+
     def _insert(self, table: sql.Table) -> Any:
         return database.insert(self.engine, table)
 
@@ -371,4 +395,5 @@ def _row(spec: TrialSpec) -> dict[str, Any]:
         "macs": cost.macs,
         "activations": cost.activations,
         "status": "waiting",
+        "training": spec.identity.training,
     }

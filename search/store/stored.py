@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from resnet_space import Architecture
 from resnet_space.errors import InputError, unknown
 from search.files.folder import RunFolder
+from search.store import membership
 from search.store.store import Store
+from search.trials.setup import Setup
 from search.trials.study import Study
 
 
@@ -35,10 +36,10 @@ class StoredRun(NamedTuple):
         place = list(parts).index(label) if label else 0
         return StoredRun(self.folder.at(place), list(parts.values())[place], self.store)
 
-    def arms(self, keys: Sequence[str]) -> dict[str, str]:
-        """Return the keys, by name, of those of these networks that have a name in the study."""
-        if not keys:
+    def arms(self, networks: Sequence[str]) -> dict[str, Setup]:
+        """Return the setups, by name, of those arms of the study that have one of these stored networks."""
+        if not networks:
             return {}
-        some = Architecture.of(self.store.architectures([keys[0]])[keys[0]])
-        nets = self.study.architectures(some.input_shape, some.classes)
-        return {name: net.key for name, net in nets.items() if net.key in keys}
+        specs = [spec for _, spec in self.store.specs(networks)]
+        setups = self.study.setups(membership.images_of(self.study, self.folder, specs))
+        return {name: setup for name, setup in setups.items() if setup.net.key in networks}

@@ -43,9 +43,12 @@ trials = sql.Table(
     # The driver that holds the trial, or held it last.
     sql.Column("owner", sql.String(300)),
     sql.Column("top5_error", sql.Float),
+    # `Identity.training`, which tells recipes and data apart without the spec. In rows of earlier versions it is NULL:
+    # they are of the recipe and the data of their study.
+    sql.Column("training", sql.String(16)),
 )
 
-ADDED = ("top5_error",)
+ADDED = ("top5_error", "training")
 """Columns of `trials` that stores of this schema did not have at first. A driver adds them; in a store that is only
 read, a missing one is empty."""
 

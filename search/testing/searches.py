@@ -7,9 +7,10 @@ from random import Random
 from typing import Any
 
 from resnet_space import Space, complexity
-from search.samplers.sampler import Outcome, Proposal, Sampler, Strategy
+from search.samplers.sampler import AnySpace, Outcome, Proposal, Sampler, Strategy
+from search.trials.joint_space import JointSpace
 
-Make = Callable[[Space, tuple[str, ...], int], Strategy]
+Make = Callable[[AnySpace, tuple[str, ...], int], Strategy]
 """Makes a strategy without history from a space, the objectives' names and a seed."""
 
 History = list[tuple[Proposal, Outcome | None]]
@@ -57,18 +58,39 @@ SPACES: dict[str, dict[str, Any]] = {
 }
 
 
+RECIPES: dict[str, Any] = {
+    "base": "resnet20",
+    "set": SET,
+    "recipe": {"epochs": 2},
+    "data": "digits",
+    "axes": {
+        "recipe.lr": {"low": 0.01, "high": 1, "log": True},
+        "recipe.schedule.kind": ["constant", "steps"],
+        # Active with one of the two kinds only.
+        "recipe.schedule.decay": [0.1, 0.2],
+        "unit.shortcut.kind": ["identity", "exclusive_gate"],
+    },
+    "constraints": ["recipe.lr <= 0.5"],
+}
+"""A space of recipes for two networks."""
+
+
+def recipes() -> JointSpace:
+    return JointSpace.of(RECIPES)
+
+
 def space(name: str) -> Space:
     return Space.of({"base": "resnet20", "set": SET, **SPACES[name]})
 
 
-def sampler(make: Make, where: Space, seed: int = 0, **settings: Any) -> Sampler:
+def sampler(make: Make, where: AnySpace, seed: int = 0, **settings: Any) -> Sampler:
     return Sampler(where, make(where, OBJECTIVES, seed), seed=seed, **settings)
 
 
 def trained(proposal: Proposal) -> Outcome:
     """Return a complete outcome whose error depends on the network and seed only, as if it had been trained."""
     cost = complexity(proposal.net)
-    luck = Random(f"{proposal.net.key} {proposal.seed}").random()
+    luck = Random(f"{proposal.key} {proposal.seed}").random()
     return Outcome("complete", ((1 / (1 + proposal.net.depth) + luck) / 2, float(cost.macs)))
 
 
@@ -103,4 +125,4 @@ def drive(
 
 
 def keys(proposals: list[Proposal]) -> list[str]:
-    return [proposal.net.key for proposal in proposals]
+    return [proposal.key for proposal in proposals]

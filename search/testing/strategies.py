@@ -8,7 +8,17 @@ from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from resnet_space.testing.laws import Laws, check, expect, table
 from search.samplers.sampler import Outcome, Proposal, Sampler, Strategy
-from search.testing.searches import OBJECTIVES, History, Make, drive, every_outcome_in_turn, keys, sampler, space
+from search.testing.searches import (
+    OBJECTIVES,
+    History,
+    Make,
+    drive,
+    every_outcome_in_turn,
+    keys,
+    recipes,
+    sampler,
+    space,
+)
 
 
 def check_strategy(make: Make, *, seeded: bool = True) -> None:
@@ -39,11 +49,11 @@ def proposals_are_in_the_space(make: Make) -> None:
         expect(len(asked) == 9, f"In the space {name!r} there were {len(asked)} proposals; expected 9.")
         listed = list(where.assignments())
         for proposal in asked:
-            reason = where.feasible(proposal.net)
+            reason = where.feasible(where.point(proposal.assignment))
             expect(reason is None, f"In the space {name!r}: {reason}.")
             # In the space's own form: with every active axis and no other.
             expect(proposal.assignment in listed, f"The space {name!r} has no {proposal.assignment}.")
-            same = where.architecture(proposal.assignment).key == proposal.net.key
+            same = where.point(proposal.assignment).key == proposal.key
             expect(same, "The assignment belongs to another network.")
 
 
@@ -148,6 +158,26 @@ def a_continuous_range_is_searched_or_refused(make: Make) -> None:
     expect(len(values) == 8, f"8 proposals have {len(values)} distinct values.")
 
 
+def recipes_are_searched_or_refused(make: Make) -> None:
+    """It proposes different recipes of a space of recipes, or making it raises an `InputError` that names a range."""
+    where = recipes()
+    try:
+        of = sampler(make, where)
+    except InputError as error:
+        expect("recipe.lr" in str(error), f"It is refused with {error}; expected the name of the range, recipe.lr.")
+        return
+    asked, _ = drive(of, 8)
+    expect(len(set(keys(asked))) == 8, f"8 proposals have {len(set(keys(asked)))} distinct recipes or networks.")
+    for proposal in asked:
+        reason = where.feasible(where.point(proposal.assignment))
+        expect(reason is None, f"In the space of recipes: {reason}.")
+        decays = "recipe.schedule.decay" in proposal.assignment
+        expect(
+            decays == (proposal.assignment["recipe.schedule.kind"] == "steps"),
+            f"In the space of recipes it proposes {proposal.assignment}; only steps have a decay.",
+        )
+
+
 def all_objectives_are_accepted(make: Make) -> None:
     """It accepts one objective or three, costs only, and objectives that are known only after training."""
     for objectives in (("error",), ("macs",), ("error", "params", "latency_ms")):
@@ -175,6 +205,7 @@ STRATEGY_LAWS: Laws[Make] = table(
     it_continues_if_no_trial_completes,
     concurrent_trials_are_different,
     a_continuous_range_is_searched_or_refused,
+    recipes_are_searched_or_refused,
     all_objectives_are_accepted,
 )
 

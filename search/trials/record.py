@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, with_config
 
 from resnet_space import Architecture
 from search.trials.events import Status
+from search.trials.identity import training_of
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 """A trial's key, which is also a folder's name."""
@@ -30,6 +31,7 @@ class TrialRecord:
 
     `proposal` is a sampler's proposal with its number; `aside` marks a trial of a space that is no longer searched;
     `job` is the job that the trial is part of, and `together` the number of trials that train as one network.
+    `training` is that of the trial's `Identity`; None if an earlier version stored the trial.
     """
 
     key: Key
@@ -57,6 +59,12 @@ class TrialRecord:
     device: str | None
     started: datetime | None
     finished: datetime | None
+    training: Key | None = None
+
+    @property
+    def setup(self) -> str:
+        """The key of what was trained, without the seed; see `Setup.key`."""
+        return f"{self.architecture} {self.training or training_of(self.spec)}"
 
     @property
     def network(self) -> Architecture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -13,8 +14,9 @@ from resnet_space.description import Description
 from resnet_space.errors import InputError
 from resnet_space.expressions import Expression
 from search.data.description import DataSet, labels
-from search.trials.recipe import NamedRecipe
+from search.trials.recipe import NamedRecipe, Recipe
 from search.trials.resources import Resources
+from search.trials.setup import KnownImages, Setup
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 """The pattern of a study's name, which becomes a folder's name and a label in LaTeX."""
@@ -122,6 +124,43 @@ class Study(Description):
             InputError: one of them cannot be built.
         """
         return {}
+
+    def setups(self, images: Mapping[DataSet, KnownImages]) -> Mapping[str, Setup]:
+        """Return the study's named networks, with their recipes and data, by name; default: none.
+
+        Args:
+            images: what is known of the images of each data set of `trainings`.
+
+        Raises:
+            InputError: one of them cannot be built.
+        """
+        return {}
+
+    @property
+    def trainings(self) -> Sequence[tuple[Recipe, DataSet]]:
+        """The recipes and data that the study names for its networks, each pair once.
+
+        The first is that of networks that set neither: mostly its `recipe` and its `dataset`.
+        """
+        return ((self.recipe, self.dataset),)
+
+    @property
+    def datasets(self) -> Sequence[DataSet]:
+        """The data of `trainings`, each once."""
+        return list(dict.fromkeys(data for _, data in self.trainings))
+
+    @property
+    def settled(self) -> bool:
+        """Whether no trial of the study has other recipes or data than those of `trainings`; default: yes."""
+        return True
+
+    def varied(self, recipe: Recipe, data: DataSet) -> dict[str, Any]:
+        """Return the values of a recipe and data at the paths in which trials of the study differ; default: none."""
+        return {}
+
+    def makes(self, recipe: Recipe, data: DataSet) -> bool:
+        """Whether trials of this recipe on these data can be of the study, in addition to `trainings`; default: no."""
+        return False
 
     @property
     def confirmation_seeds(self) -> range:

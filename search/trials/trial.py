@@ -25,9 +25,14 @@ class TrialSpec(Description):
     seed: Annotated[int, Field(ge=0)]
 
     @cached_property
+    def identity(self) -> Identity:
+        """The recipe and the data, as they are in the trial's key."""
+        return Identity(self.recipe, self.fingerprint)
+
+    @cached_property
     def key(self) -> str:
         """The hash, 16 hex digits, of what is trained; not of where, when, or how it was written in a file."""
-        return Identity(self.recipe, self.fingerprint).key(self.architecture.key, self.seed)
+        return self.identity.key(self.architecture.key, self.seed)
 
 
 class Job(Description):

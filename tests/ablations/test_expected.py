@@ -24,9 +24,8 @@ TEST_ERROR = MEASURES["test_error"]
 
 
 def expected(run: AblationRun, images: int = 359, measure: Measure = TEST_ERROR) -> Expected | None:
-    keys = {name: net.key for name, net in run.nets.items()}
     with open_folder(run.folder.path) as stored:
-        return from_run(run.study, measure, keys, images, stored)
+        return from_run(run.study, measure, run.setups, images, stored)
 
 
 def test_every_row_of_the_table_is_a_data_set_and_has_a_source() -> None:

@@ -21,6 +21,7 @@ from search.measures.targets import Target
 from search.store.store import Store
 from search.trials.events import Epoch, Finished
 from search.trials.record import TrialRecord
+from search.trials.setup import Setup
 from search.trials.trial import TrialSpec
 
 Trial = Callable[..., TrialSpec]
@@ -50,6 +51,10 @@ def trials(trial: Trial, store: Store) -> list[TrialRecord]:
         store.write([end])
     store.write([Finished(specs[2].key, "diverged", "loss is nan at step 1")])
     return store.records()
+
+
+def setup_of(record: TrialRecord) -> Setup:
+    return Setup.of(TrialSpec.of(record.spec))
 
 
 def of(name: str | Measure, trials: list[TrialRecord], store: Store) -> Measured:
@@ -89,8 +94,9 @@ def test_epochs_that_were_lost_leave_a_gap_and_change_no_number(trials: list[Tri
 
 
 def test_a_censored_trial_ranks_worst_and_ties_with_one_that_diverged(trials: list[TrialRecord], store: Store) -> None:
-    net = trials[0].network
-    found = outcomes({"a": net}, trials, EPOCHS_TO_30, fail_above=0.5, images=None, curves=store.curves())
+    found = outcomes(
+        {"a": setup_of(trials[0])}, trials, EPOCHS_TO_30, fail_above=0.5, images=None, curves=store.curves()
+    )
     assert found.values == {"a": {0: 2.0, 1: 5.0, 2: 5.0}}
     assert set(found.censored["a"]) == {1, 2}
     assert found.failures == {"a": {2: DIVERGED}}
@@ -101,10 +107,10 @@ def test_a_censored_trial_ranks_worst_and_ties_with_one_that_diverged(trials: li
 def test_a_trial_that_diverged_has_the_value_of_a_guess_if_there_is_one(
     trials: list[TrialRecord], store: Store
 ) -> None:
-    nets = {"a": trials[0].network}
+    setups = {"a": setup_of(trials[0])}
 
     def values(name: str) -> dict[int, float]:
-        found = outcomes(nets, trials, MEASURES[name], fail_above=0.5, images=200, curves=store.curves())
+        found = outcomes(setups, trials, MEASURES[name], fail_above=0.5, images=200, curves=store.curves())
         return dict(found.values["a"])
 
     assert values("train_error")[2] == 0.9
@@ -115,27 +121,27 @@ def test_a_trial_that_diverged_has_the_value_of_a_guess_if_there_is_one(
 
 def test_arms_of_which_all_trials_diverged_tie(trials: list[TrialRecord], store: Store) -> None:
     lost = [record for record in trials if record.status == "diverged"]
-    found = outcomes({"a": lost[0].network}, lost, EPOCHS_TO_30, fail_above=0.5, images=None, curves=store.curves())
+    found = outcomes({"a": setup_of(lost[0])}, lost, EPOCHS_TO_30, fail_above=0.5, images=None, curves=store.curves())
     assert found.values == {"a": {2: 1.0}}
     assert found.always_diverges("a")
 
 
 def test_a_value_of_0_has_a_logarithm(trials: list[TrialRecord], store: Store) -> None:
     fast = [replace(record, seconds=0.0) for record in trials]
-    found = outcomes({"a": fast[0].network}, fast, MEASURES["seconds"], fail_above=0.5, images=None)
+    found = outcomes({"a": setup_of(fast[0])}, fast, MEASURES["seconds"], fail_above=0.5, images=None)
     assert math.isfinite(found.scale.forward(np.array(list(found.values["a"].values()))).sum())
 
 
 def test_shares_are_compared_as_log_odds_of_images_and_other_measures_as_logarithms(
     trials: list[TrialRecord], store: Store
 ) -> None:
-    nets = {"a": trials[0].network}
+    setups = {"a": setup_of(trials[0])}
     by_name = {
-        name: outcomes(nets, trials, MEASURES[name], fail_above=0.5, images=200, curves=store.curves()).scale
+        name: outcomes(setups, trials, MEASURES[name], fail_above=0.5, images=200, curves=store.curves()).scale
         for name in MEASURES
     }
     assert all(isinstance(scale, LogOdds) == (MEASURES[name].split is not None) for name, scale in by_name.items())
-    epochs = outcomes(nets, trials, EPOCHS_TO_30, fail_above=0.5, images=None, curves=store.curves()).scale
+    epochs = outcomes(setups, trials, EPOCHS_TO_30, fail_above=0.5, images=None, curves=store.curves()).scale
     assert isinstance(epochs, Logarithm)
     assert epochs.precision == pytest.approx(1 / 12**0.5 / 2), "whole epochs, around 2"
 

@@ -37,6 +37,7 @@ from search.measures.targets import TARGETS
 from search.samplers.kinds import SAMPLERS
 from search.samplers.stopping import STOPPING
 from search.trials.averaging import AVERAGES
+from search.trials.joint_space import OF_TRAINING
 from search.trials.losses import LOSSES
 from search.trials.optimizers import OPTIMIZERS
 from search.trials.recipe import RECIPES
@@ -48,7 +49,7 @@ CASES = sorted(HERE.glob("*.yaml"))
 JARGON = re.compile(r"pydantic|http|type=|input_value|validation error|union|literal|discriminat|serializ|Traceback")
 NAMES: dict[str, Iterable[str]] = {
     "adjustments": ADJUSTMENTS,
-    "axes": [*FIELDS, *DERIVED],
+    "axes": [*FIELDS, *OF_TRAINING, *DERIVED],
     "data sets": DATASETS,
     "designs": DESIGNS,
     "measures": [*MEASURES, *TARGETS],

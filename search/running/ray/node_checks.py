@@ -46,8 +46,8 @@ def check_nodes(preflight: Preflight, resources: Resources, *, local: bool = Fal
         data = {**wanted.model_dump(mode="json"), "root": absolute_path(wanted.root)}
         wrong = call_on_each(others, preflight.data_seconds, checks.check_node_data, data, fingerprint)
         preflight.raise_if_any({name: [line] for name, line in wrong.items() if line}, len(names))
-    if preflight.conditions:
-        nets, conditions = [net.model_dump(mode="json") for net in preflight.nets], asdict(preflight.conditions)
+    for under, some in preflight.kernels.items():
+        nets, conditions = [net.model_dump(mode="json") for net in some], asdict(under)
         bad = call_on_each(others, preflight.data_seconds, checks.check_node_kernels, nets, conditions)
         if own in names:
             bad[names[own]] = checks.check_node_kernels(nets, conditions)

@@ -30,7 +30,7 @@ def found(objectives: list[str], **changes: Any) -> Outcome | None:
         }
     )
     space = study.space_for((1, 8, 8), 10)
-    return outcome(study, space.architecture({"stages.0.units": 1}), END, space)
+    return outcome(study, space.point({"stages.0.units": 1}), END, space)
 
 
 def test_an_outcome_has_the_measured_values_in_the_order_of_the_objectives() -> None:

@@ -199,7 +199,7 @@ def test_a_run_on_this_machine_is_refused_if_torch_cannot_use_the_gpu(
     spec = trial()
     conditions = conditions_of(spec.recipe, Resources(gpus=1))
     (tmp_path / "run").mkdir()
-    preflight = Preflight(tmp_path / "run", [(spec.data, spec.fingerprint)], conditions=conditions)
+    preflight = Preflight(tmp_path / "run", [(spec.data, spec.fingerprint)], kernels={conditions: []})
     with pytest.raises(InputError) as refused:
         preflight.check_this_machine(1)
     assert str(refused.value) == f"this machine: resources.gpus: torch cannot use any GPU here: {TOO_OLD}"

@@ -16,7 +16,7 @@ from search.store import membership
 from search.store.store import Store
 from search.trials import identity as module
 from search.trials.events import Finished
-from search.trials.identity import Identity
+from search.trials.identity import Identities
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
 
@@ -62,16 +62,16 @@ def test_trials_of_other_data_recipes_or_versions_are_foreign(
         before = trial(seed=7)
         complete(store, before)
     complete(store, mine, other_data, other_recipe)
-    own = Identity(mine.recipe, mine.fingerprint)
+    own = Identities([mine.identity])
     assert [record.key for record in own.own_records(store.records())] == [mine.key]
-    assert (len(store.results()), len(store.results(own)), store.count_foreign([own])) == (4, 1, 3)
+    assert (len(store.results()), len(store.results(own)), store.count_foreign(own)) == (4, 1, 3)
 
 
 def test_a_trial_with_the_wrong_key_is_foreign(trial: Trial, store: Store) -> None:
     complete(store, trial())
     with store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trials SET seed = 1")
-    own = Identity(trial().recipe, trial().fingerprint)
+    own = Identities([trial().identity])
     assert own.own_records(store.records()) == []
     assert store.results(own).empty
 
@@ -116,7 +116,7 @@ def test_a_runs_data_are_those_of_its_first_session(trial: Trial, store: Store, 
     mine, later = trial(), [elsewhere(trial(seed=seed), "f" * 16) for seed in range(3)]
     complete(store, mine, *later)
     folder = begun(tmp_path, mine.recipe, {}, {"fingerprint": mine.fingerprint}, {"fingerprint": "f" * 16})
-    assert membership.identity(mine.recipe, folder, store) == Identity(mine.recipe, mine.fingerprint)
+    assert membership.own_fingerprint(folder, store) == mine.fingerprint
     assert membership.count_foreign(folder) == 3
 
 
@@ -125,7 +125,7 @@ def test_without_a_fingerprint_in_any_session_the_most_common_one_of_trials_coun
 ) -> None:
     complete(store, trial(), trial(seed=1), elsewhere(trial(), "f" * 16))
     folder = begun(tmp_path, trial().recipe, {})
-    assert membership.identity(trial().recipe, folder, store) == Identity(trial().recipe, trial().fingerprint)
+    assert membership.own_fingerprint(folder, store) == trial().fingerprint
     assert membership.count_foreign(folder) == 1
 
 
