@@ -308,6 +308,7 @@ def _rows(
 
 def _row(plan: PlanOnOne, name: str, setup: Setup, measured: Sequence[tuple[int, float]]) -> Row:
     net, cost, study = setup.net, complexity(setup.net), plan.study
+    changes, varied = setup.changes_from(*study.trainings[0]), study.varied(setup.recipe, setup.data)
     return Row(
         name=name,
         key=net.key,
@@ -319,7 +320,7 @@ def _row(plan: PlanOnOne, name: str, setup: Setup, measured: Sequence[tuple[int,
         epochs=plan.epochs_of(setup.recipe, setup.data),
         steps=plan.steps_of(setup.recipe, setup.data),
         batch_size=setup.recipe.batch_size,
-        changes=setup.changes_from(*study.trainings[0]),
+        changes={path: value for path, value in changes.items() if path in varied},
     )
 
 

@@ -22,6 +22,9 @@ MAX_STEPS = 1_000_000
 """The maximum number of values in a range."""
 MOVES_PER_RANGE = 16
 """Adjacent values of a continuous range differ by 1/16 of the range."""
+GRID = 2**20
+"""Draws and moves in a continuous range take numbers on a grid of this many parts. So a move and the move back lead to
+the same number, and not to one that differs in its last digit and would be trained again."""
 
 
 class Axis(Description):
@@ -193,12 +196,24 @@ class Range(Axis):
         return (value - self.low) / (self.high - self.low)
 
     def _at_fraction(self, fraction: float) -> float:
-        """The number at a fraction of the range, `low` at 0 and `high` at 1, linear or linear in the logarithm."""
+        """The number at a fraction of the range, on the grid: `low` at 0 and `high` at 1, linear in the number or its
+        logarithm."""
+        if self.low == self.high:
+            return self.low
+        fraction = round(fraction * GRID) / GRID
+        if fraction in (0, 1):
+            return self.high if fraction else self.low
         if self.log:
             between = math.exp(math.log(self.low) * (1 - fraction) + math.log(self.high) * fraction)
         else:
             between = self.low * (1 - fraction) + self.high * fraction
-        return min(max(between, self.low), self.high)
+        # Digits that separate the numbers of the grid are enough.
+        apart = between * math.log(self.high / self.low) if self.log else self.high - self.low
+        return min(max(round(between, 7 - math.floor(math.log10(apart))), self.low), self.high)
+
+    def rounded(self, value: float) -> float:
+        """Return the nearest number of a continuous range on its grid."""
+        return self._at_fraction(self._fraction_of_range(value)) if self.low < self.high else self.low
 
 
 def make_axis(path: str, data: Any, table: Mapping[str, Field] | None = None) -> Axis:

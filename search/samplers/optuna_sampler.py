@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseGASampler, BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from resnet_space.axes import Axis, Choices
+from resnet_space.axes import Axis, Choices, Range
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from search.samplers.sampler import AnySpace, Experience, Outcome, Proposal, ordered, place, row
@@ -55,7 +55,8 @@ def scale(axis: Axis) -> Scale:
     """Return the scale for sampling: ordered values become equal steps, a continuous range stays continuous, and other
     values are categories."""
     if axis.count is None:
-        return Scale(_continuum(axis), float, float)
+        assert isinstance(axis, Range)
+        return Scale(_continuum(axis), float, axis.rounded)
     if isinstance(axis, Choices) and not ordered(axis):
         return _named(axis)
     return Scale(IntDistribution(0, axis.count - 1), partial(place, axis), row(axis))
