@@ -24,6 +24,8 @@ from search.trials.named_recipes import NAMED
 from search.trials.optimizers import OPTIMIZERS, SGD, Optimizer
 from search.trials.schedules import AnyWarmUp, OneCycle, Schedule
 
+OF_SOME_OPTIMIZERS = ("momentum", "nesterov")
+"""Fields that only some optimisers have."""
 MOST_PARTS = 64
 """Up to this number, a message lists the allowed parts of a batch."""
 
@@ -107,7 +109,7 @@ class Recipe(Description):
 
     @property
     def _not_taken(self) -> tuple[str, ...]:
-        return tuple(name for name in ("momentum", "nesterov") if name not in self.optimizer.takes)
+        return tuple(name for name in OF_SOME_OPTIMIZERS if name not in self.optimizer.takes)
 
     @property
     def part_size(self) -> int:

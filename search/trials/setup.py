@@ -5,7 +5,7 @@ A path that begins with `recipe` or `data` changes how networks are trained, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,8 @@ from resnet_space.errors import InputError
 from search.data.description import DataSet
 from search.files.folder import differences
 from search.trials.identity import Identity
-from search.trials.recipe import NamedRecipe, Recipe, resolve_recipe
+from search.trials.optimizers import OPTIMIZERS
+from search.trials.recipe import OF_SOME_OPTIMIZERS, NamedRecipe, Recipe, resolve_recipe
 from search.trials.trial import TrialSpec
 
 HEADS = ("recipe", "data")
@@ -115,7 +116,7 @@ def changed(recipe: Recipe, data: DataSet, changes: Mapping[str, Any]) -> tuple[
     """Return a recipe and data with the values that changes set by path; other paths are ignored.
 
     A complete `recipe` is replaced before parts of it are set. A length in epochs replaces one in steps, and the other
-    way round.
+    way round. Another optimiser leaves out momentum and nesterov if it does not have them.
 
         changed(Recipe(epochs=10), DataSet(name="digits"), {"recipe.lr": 0.2, "data.limit": 100})
 
@@ -127,7 +128,7 @@ def changed(recipe: Recipe, data: DataSet, changes: Mapping[str, Any]) -> tuple[
         return recipe, data
     for path in own:
         check_allowed(path)
-    before: dict[str, Any] = {"recipe": recipe.model_dump(), "data": data.model_dump()}
+    before: dict[str, Any] = {"recipe": _plain(recipe), "data": _plain(data)}
     if "recipe" in own:
         try:
             before["recipe"] = resolve_recipe(own.pop("recipe"))
@@ -139,8 +140,21 @@ def changed(recipe: Recipe, data: DataSet, changes: Mapping[str, Any]) -> tuple[
     for one, other in (("recipe.epochs", "recipe.steps"), ("recipe.steps", "recipe.epochs")):
         if own.get(one) is not None:
             own.setdefault(other, None)
-    found = _Training.of(paths.assign(before, own))
+    now = paths.assign(before, own)
+    for name in _not_taken(now["recipe"], own):
+        now["recipe"].pop(name, None)
+    found = _Training.of(now)
     return found.recipe, found.data
+
+
+def _not_taken(recipe: Any, changes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields of the previous optimiser that a new one does not have, unless the changes set them too."""
+    optimizer = recipe.get("optimizer") if isinstance(recipe, dict) else None
+    kind = optimizer.get("kind") if isinstance(optimizer, dict) else optimizer
+    if isinstance(kind, str) and kind in OPTIMIZERS and any(path.startswith("recipe.optimizer") for path in changes):
+        for name in OF_SOME_OPTIMIZERS:
+            if name not in OPTIMIZERS[kind].takes and f"recipe.{name}" not in changes:
+                yield name
 
 
 def check_allowed(path: str) -> None:
@@ -173,5 +187,11 @@ def values_at(some: Iterable[str], plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain_training(recipe: Recipe, data: DataSet) -> dict[str, Any]:
-    """Return a recipe and data as plain data, in which paths lead to their fields."""
-    return {"recipe": recipe.model_dump(mode="json"), "data": data.identifying}
+    """Return a recipe and data as plain data with all of their fields, also those that are not written by default."""
+    return {"recipe": _plain(recipe), "data": {name: value for name, value in _plain(data).items() if name != "root"}}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Description):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -68,6 +68,19 @@ def test_a_wrong_path_or_value_is_named_with_what_is_allowed(changes: dict[str, 
     assert str(refused.value).startswith(message)
 
 
+def test_another_optimizer_leaves_out_what_it_does_not_have() -> None:
+    before = Recipe(epochs=5, momentum=0.8, nesterov=True)
+    recipe, _ = changed(before, DIGITS, {"recipe.optimizer": "adamw", "recipe.lr": 0.001})
+    assert recipe == Recipe.of({"epochs": 5, "optimizer": "adamw", "lr": 0.001})
+    with pytest.raises(InputError, match=r"^recipe: momentum: adamw has none; it belongs to: "):
+        changed(before, DIGITS, {"recipe.optimizer": "adamw", "recipe.momentum": 0.8})
+
+
+def test_fields_that_are_not_written_by_default_have_paths_too() -> None:
+    recipe, _ = changed(FIVE, DIGITS, {"recipe.loss.smoothing": 0.1, "recipe.dropout": 0.2})
+    assert (recipe.loss.to_dict()["smoothing"], recipe.dropout) == (0.1, 0.2)
+
+
 @given(
     st.fixed_dictionaries(
         {"epochs": st.integers(1, 9), "batch_size": st.integers(2, 512), "lr": st.floats(1e-6, 10)},
