@@ -251,7 +251,8 @@ def _rows(name: str, arms: Mapping[str, Setup], frame: pd.DataFrame, study: Stud
     rows = frame[frame["architecture"] == key]
     known = rows[(rows["status"] == "complete") & rows["validation_error"].notna()]
     best = at_best_recipe(known, study.confirmation_seeds) if len(known) else rows
-    return rows.loc[rows["training"] == best["training"].iloc[0]]
+    training = str(best["training"].iloc[0])
+    return rows.loc[rows["training"] == training]
 
 
 def _key(name: str, arms: Iterable[str], keys: list[str]) -> str:
