@@ -106,13 +106,18 @@ def _draw_forest(run: AblationRun, measure: Measure, width: float) -> Figure:
     return differences.forest(
         bars,
         width=width,
-        baseline=run.study.control,
+        baseline=_compared_with(run, measure),
         level=_level(run, measure),
         margin=run.study.planned.equivalent_within if measure.split else None,
         measure=measure.words,
         unit=unit_of(measure),
         times=100 if measure.percent else 1,
     )
+
+
+def _compared_with(run: AblationRun, measure: Measure) -> str:
+    others = any(found.versus != run.study.control for found in _by(run, measure))
+    return quoted(run.study.control) + " or of the arm named" * others
 
 
 def _level(run: AblationRun, measure: Measure) -> float | None:

@@ -28,9 +28,10 @@ def answer(run: SearchRun) -> str:
         return "No network has a finished trial yet."
     best = min(run.front, key=lambda point: point.error)
     error, confirmed = percent(best.error, best.error_std), sum(point.confirmed for point in run.front)
-    what = f"{best.key} ({described(run)[best.key] or 'the only network of its space'})"
+    own = described(run)[best.key]
+    what = f"{own} (network {best.key})" if own else f"Network {best.key}"
     if len(run.front) == 1:
-        certain = "confirmed with fresh seeds" if confirmed else "not yet confirmed with fresh seeds"
+        certain = "confirmed with fresh seeds" if confirmed else "not confirmed with fresh seeds"
         return f"{what} is best in all objectives: validation error {error} %, {front.cost(best)}; {certain}."
     return (
         f"{len(run.front)} networks are on the front, {confirmed} of them confirmed; "
@@ -79,7 +80,8 @@ def how_it_went(run: SearchRun) -> Iterator[str]:
         )
     if run.study.confirm and run.front:
         confirmed = sum(point.confirmed for point in run.front)
-        yield f"confirmed with {run.study.confirm} fresh seeds: {confirmed} of {len(run.front)} networks on the front."
+        seeds = f"{run.study.confirm} fresh seed{'s' * (run.study.confirm != 1)}"
+        yield f"confirmed with {seeds}: {confirmed} of {len(run.front)} networks on the front."
     if run.study.reference:
         point = ", ".join(f"{name} = {front.objective_text(name, v)}" for name, v in run.study.reference.items())
         if run.reference_problem:
@@ -116,12 +118,15 @@ def the_networks(run: SearchRun, _: Sequence[Published]) -> Section | None:
 
 def run_setting(run: SearchRun, _: Sequence[Published]) -> Section:
     study = run.study
-    confirming = (
-        f"{study.confirmation_seeds[0]} to {study.confirmation_seeds[-1]} to confirm"
-        if study.confirm
-        else "none to confirm"
-    )
-    return setting(run, seeds=f"0 to {study.replicates - 1} to search, {confirming}")
+    searching, confirming = (_numbers(seeds) for seeds in (range(study.replicates), study.confirmation_seeds))
+    return setting(run, seeds=f"{searching} to search, {confirming} to confirm")
+
+
+def _numbers(seeds: range) -> str:
+    """Return `0 to 2`, `3`, or `none`."""
+    if len(seeds) < 2:
+        return f"{seeds[0]}" if seeds else "none"
+    return f"{seeds[0]} to {seeds[-1]}"
 
 
 SECTIONS: tuple[Callable[[SearchRun, Sequence[Published]], Section | None], ...] = (

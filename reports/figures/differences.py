@@ -22,8 +22,8 @@ from reports.page import DOUBLE
 
 DOTTED = (0, (1, 1))
 """The line style of comparisons that were not planned."""
-NARROW_LETTERS = 58
-"""The letters of a line in a narrow figure."""
+LETTERS, NARROW_LETTERS = 50, 58
+"""The most letters of a name beside a row, and of a line above a row in a narrow figure."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def forest(
             style.sentence(axes, "no arm can be compared with the baseline yet")
             return style.settle(figure)
         _label(axes, f"{measure} minus that of {style.plain(baseline)}", level, times, unit)
-        axes.set_yticks(range(len(bars)), ["" if narrow else style.plain(bar.arm) for bar in bars], parse_math=False)
+        axes.set_yticks(
+            range(len(bars)), ["" if narrow else style.plain(bar.arm, LETTERS) for bar in bars], parse_math=False
+        )
         axes.set_ylim(len(bars) - 0.4, -0.75 if narrow else -0.6)
         axes.tick_params(axis="y", left=False)
         axes.grid(False, axis="y")

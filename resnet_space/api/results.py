@@ -169,13 +169,16 @@ class Run:
             raise unknown("figure", name, pictures)
         return pictures[stem].draw(DOUBLE if width is None else width)
 
-    def report(self, formats: Sequence[str] = ("html",)) -> list[Path]:
+    def report(self, formats: Sequence[str] = ("html",), *, figures: str | Path | None = None) -> list[Path]:
         """Write the report in each format into the folder, and return the paths.
 
+        Args:
+            figures: a folder for each figure alone, for one and for two columns of a paper, as SVG, PNG and PDF.
+
         Raises:
-            InputError: an unknown format.
+            InputError: an unknown format, or one that needs a program that is not installed.
         """
-        return api.report(self.stored, formats)
+        return api.report(self.stored, formats, figures=None if figures is None else Path(figures))
 
     def model(self, network: str, *, seed: int | None = None, dataset: str | None = None) -> nn.Module:
         """Return a network with the weights of one of its trials, in evaluation mode.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pages import blocks, headings, table
 
 from ablations.published import catalogue
 from reports import html, latex, markdown
+from reports.document.search_figures import front_picture, stopped_early
 from reports.page import Facts, Grid, Picture, Text
 from reports.published import LABEL
 from resnet_space import api
@@ -94,3 +97,37 @@ def test_published_results_are_in_the_figure_of_each_cost_and_in_one_table_after
     assert markdown.render(page).count("| network | error on | error, % |") == 1
     assert LABEL.capitalize() in html.render(page)
     assert "1608.06993 table 2" in latex.render(page)
+
+
+def test_a_front_of_one_network_says_what_the_winner_is_and_has_no_empty_sections(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    space = {"base": "resnet20", "set": {"stages.*.units": 1}, "axes": {"width": [0.25]}}
+    fields = {**STUDY, "space": space, "budget": {"trials": 1}, "confirm": 1, "name": "one"}
+    found = api.run(studies.of(fields, source="one"), tmp_path_factory.mktemp("one") / "run", inline=True)
+    page = document(found)
+    (point,) = found.front  # type: ignore[union-attr]
+    assert page.answer.startswith(f"width=0.25 (network {point.key}) is best in all objectives: validation error ")
+    assert page.answer.endswith("; confirmed with fresh seeds.")
+    assert page.headline in html.render(page)
+    assert "Differences between the networks" not in headings(page)
+    assert all(section.blocks for section in page.sections)
+    assert table(page, "Networks on the front").rows[0][1].text == "width=0.25"
+
+
+def test_a_search_without_results_has_a_line_and_no_table(run: SearchRun) -> None:
+    page = document(replace(run, front=[], nets={}, results=run.results.iloc[:0], records=run.records[:1]))
+    assert page.answer == "No network has a finished trial yet."
+    (lines,) = page.sections[0].brief
+    assert isinstance(lines, Text)
+    assert lines.lines[0] == page.answer
+    assert not any(isinstance(block, Grid) for block in page.sections[0].blocks)
+
+
+def test_pruned_networks_are_drawn_at_their_last_error(run: SearchRun) -> None:
+    first, *rest = run.records
+    stopped = replace(run, records=[replace(first, status="pruned"), *rest])
+    ((macs, error),) = stopped_early(stopped, "macs")
+    assert macs == first.macs
+    assert error == run.curves[run.curves["key"] == first.key]["validation_error"].iloc[-1]
+    assert "crosses: stopped early" in front_picture(stopped, "macs").caption
