@@ -53,6 +53,7 @@ def _templates() -> Environment:
     templates.globals |= {"STRONG": STRONG, "SIGNS": SIGNS, "SINGLE": SINGLE, "DOUBLE": DOUBLE, "STACKED": STACKED}
     templates.filters["kind"] = lambda block: type(block).__name__
     templates.filters["sortable"] = _sortable
+    templates.filters["is_long"] = _is_long
     templates.filters["key"] = lambda index: Markup(embedding.key(index))
     templates.filters["svg"] = _svg
     return templates
@@ -64,6 +65,11 @@ def _part(name: str) -> str:
 
 def _svg(picture: Picture, prefix: str, width: float) -> Markup:
     return Markup(embedding.svg(picture.at(width), picture.alt or picture.caption, prefix))
+
+
+def _is_long(text: str, numeric: bool) -> bool:
+    """Whether a cell may be wrapped: long text, and a number with words, such as `6.61 ± 0.16 (mean of 5)`."""
+    return len(text) > (16 if numeric else 24) and (not numeric or any(map(str.isalpha, text)))
 
 
 def _sortable(value: float | str | None) -> str | None:

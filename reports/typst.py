@@ -30,6 +30,7 @@ def table(grid: Grid) -> str:
         "  kind: table,",
         f"  caption: {string(grid.caption)},",
         "  {",
+        "    set text(size: 0.85em)",
         "    table(",
         f"      columns: {len(grid.headings)},",
         f"      align: ({aligned},),",
@@ -40,7 +41,7 @@ def table(grid: Grid) -> str:
         *(f"      {row}," for row in rows),
         "      table.hline(),",
         "    )",
-        *([f"    text(size: 0.85em, {string(notes)})"] if notes else []),
+        *([f"    {string(notes)}"] if notes else []),
         "  },",
         f") <tab:{grid.label}>" if grid.label else ")",
     ]
@@ -53,7 +54,8 @@ def string(text: str) -> str:
     >>> string('50 % of "x" #2')
     '"50 % of \\\\"x\\\\" #2"'
     """
-    return '"' + _line(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    tied = _line(text).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+    return '"' + tied.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _line(text: str) -> str:

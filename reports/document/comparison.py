@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablations.findings import POINTS
 from ablations.two_runs import MACS_TOLERANCE, TwoRuns
@@ -31,6 +31,8 @@ NOTES = (
     "images like these: the interval over seeds and images, if both runs stored their predictions of the same images.",
 )
 CHANGED = ("field", "first", "second")
+LONGEST_VALUE = 100
+"""The most characters of a value in the table of differences; the files of the studies have all."""
 
 
 def document(both: TwoRuns) -> Page:
@@ -100,8 +102,14 @@ def networks_in_common(both: TwoRuns) -> Section | None:
 
 
 def changed_fields(both: TwoRuns) -> Section | None:
-    rows = [(path, str(before), str(now)) for path, before, now in both.changed]
+    rows = [(path, shown(before), shown(now)) for path, before, now in both.changed]
     return Section("Differences between the studies", [Grid("Fields", CHANGED, (), texts(rows))]) if rows else None
+
+
+def shown(value: Any) -> str:
+    """Return a value of a study for a cell of a table, without the end of a long list."""
+    text = str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 def errors_at_equal_complexity(both: TwoRuns) -> Section | None:

@@ -71,8 +71,8 @@ def _changed(pairs: Sequence[TwoRuns]) -> Section | None:
     before: dict[str, str] = {}
     now: list[dict[str, str]] = []
     for both in pairs:
-        before |= {path: str(value) for path, value, _ in both.changed}
-        now.append({path: str(value) for path, _, value in both.changed})
+        before |= {path: comparison.shown(value) for path, value, _ in both.changed}
+        now.append({path: comparison.shown(value) for path, _, value in both.changed})
     rows = [(path, value, *(own.get(path, value) for own in now)) for path, value in before.items()]
     headings = ("field", pairs[0].first.name, *(both.second.name for both in pairs))
     return Section("Differences between the studies", [Grid("Fields", headings, (), texts(rows))]) if rows else None

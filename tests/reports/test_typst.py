@@ -18,9 +18,9 @@ def test_only_the_tables_for_papers_are_printed_with_caption_label_and_notes() -
     assert "full" not in text
     assert 'caption: "Is it so?",' in text
     assert "align: (left, right,)," in text
-    assert '"base (baseline)", strong("1.39 ± 0.20"),' in text
+    assert '"base (baseline)", strong("1.39\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.20"),' in text
     assert '"late", "2.0" + super("†"),' in text
-    assert 'text(size: 0.85em, "95 %. † can still change Bold: better than all")' in text
+    assert '    "95 %. † can still change Bold: better than all"\n' in text
     assert text.endswith(") <tab:made>\n")
 
 
