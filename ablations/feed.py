@@ -35,10 +35,12 @@ class AblationFeed:
     comparison, because every result has an influence. A study with a fixed number of seeds has one analysis.
     """
 
-    def __init__(self, plan: AblationPlan, store: Store, progress: Progress) -> None:
+    def __init__(self, plan: AblationPlan, store: Store, progress: Progress, *, reclaim: bool = True) -> None:
+        """With `reclaim`, trials that a dead driver, or an earlier session, left running wait again."""
         self.plan, self.store, self.progress = plan, store, progress
         store.add(plan.first)
-        store.reclaim()
+        if reclaim:
+            store.reclaim()
         self.pending = self._unfinished(plan.first)
         self.jobs = deque[Job]()
         self.workers = len(plan.trials)

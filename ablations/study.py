@@ -13,6 +13,7 @@ from ablations.designs import MOST_CELLS, AnyDesign, Design, OneAtATime, changes
 from ablations.diagnostics import Diagnostics, NamedDiagnostics
 from ablations.factors import Changes, Factor
 from ablations.matching import Match, match
+from ablations.tune import Tune
 from resnet_space import Architecture, preset
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
@@ -20,6 +21,7 @@ from resnet_space.numbers import Proportion
 from search.data.description import DataSet
 from search.measures.catalogue import MEASURES, Measure
 from search.measures.targets import AnyMeasure, measure_of
+from search.trials.joint_space import JointSpace
 from search.trials.recipe import Recipe
 from search.trials.setup import KnownImages, Setup, changed, differing, of_network, plain_training, values_at
 from search.trials.study import Study, check_images
@@ -98,6 +100,9 @@ class Ablation(Study):
     arms: dict[str, Arm] = Field(default_factory=dict)
     factors: dict[str, Factor] = Field(default_factory=dict)
     design: AnyDesign = OneAtATime()
+    tuned: Annotated[dict[str, Changes], Field(exclude_if=lambda tuned: not tuned)] = Field(default_factory=dict)
+    """Values by path for single arms, matched ones included, over those of `set`: `tune` finds them."""
+    tune: Annotated[Tune | None, Field(exclude_if=lambda tune: tune is None)] = None
     baseline: ArmOrLevels = Field(default_factory=dict)
     match: Match | None = None
     seeds: NumberOfSeeds = 3
@@ -129,6 +134,9 @@ class Ablation(Study):
             _check_name(name_of_arm)
         # Here too, for their errors; the parts of a study on several data sets check themselves.
         _ = self.on_each if self.several else self.trained
+        if self.tune and self.several:
+            raise InputError("tune: the study has several data sets; tune its arms on one of them, with --dataset NAME")
+        _ = self._recipe_spaces
         for contrast in self.planned.compare:
             for name in (contrast.arm, contrast.versus):
                 if name is not None and name not in self.all_arms:
@@ -188,11 +196,47 @@ class Ablation(Study):
 
     @property
     def trainings(self) -> Sequence[tuple[Recipe, DataSet]]:
-        return list(dict.fromkeys([self._of_every_arm, *self.trained.values()]))
+        own = [self._tuned(name) for name in self.tuned]
+        return list(dict.fromkeys([self._of_every_arm, *self.trained.values(), *own]))
+
+    def _tuned(self, name: str) -> tuple[Recipe, DataSet]:
+        """Return the recipe and the data of an arm, or of its matched arm, with the values that it was tuned to."""
+        return changed(*self.trained[name.removesuffix(MATCHED_SUFFIX)], self.tuned.get(name, {}))
+
+    @cached_property
+    def _recipe_spaces(self) -> Sequence[JointSpace]:
+        """The spaces of recipes that arms are tuned in, for any network."""
+        if self.tune is None:
+            return ()
+        try:
+            return [self.tune.space(*training) for training in dict.fromkeys(self.trained.values())]
+        except InputError as error:
+            raise InputError(f"tune: {error}") from None
+
+    @property
+    def tunes(self) -> bool:
+        return self.tune is not None
+
+    @property
+    def settled(self) -> bool:
+        return self.tune is None
+
+    def makes(self, recipe: Recipe, data: DataSet) -> bool:
+        return any(space.makes(recipe, data) for space in self._recipe_spaces)
+
+    @property
+    def at_shared(self) -> Ablation:
+        """The study without tuning: every arm has the recipe that the study gives it."""
+        return self.model_copy(update={"tune": None})
+
+    def at_own(self, recipes: Mapping[str, Changes]) -> Ablation:
+        """Return the study with every arm, matched ones included, at its own recipe, as values by path."""
+        return self.model_copy(update={"tune": None, "tuned": dict(recipes)})
 
     def varied(self, recipe: Recipe, data: DataSet) -> dict[str, Any]:
         own, *others = self.trainings
         varied = dict.fromkeys(path for other in others for path in differing(*own, *other))
+        varied |= dict.fromkeys(self.tune.axes if self.tune else ())
         return values_at(varied, plain_training(recipe, data))
 
     @property
@@ -286,8 +330,7 @@ class Ablation(Study):
         nets = self._built({name: (known.shape, known.classes) for name, known in on.items()})
 
         def setup(name: str, net: Architecture) -> Setup:
-            arm = name.removesuffix(MATCHED_SUFFIX)
-            return Setup(net, *self.trained[arm], on[arm].fingerprint)
+            return Setup(net, *self._tuned(name), on[name.removesuffix(MATCHED_SUFFIX)].fingerprint)
 
         return {name: setup(name, net) for name, net in nets.items()}
 

@@ -11,6 +11,7 @@ from ablations.across.plan import PlanAcross, lines_of_parts
 from ablations.plan import AblationPlan
 from ablations.sensitivity import Sensitivity
 from ablations.study import Ablation
+from ablations.tuning.plan import TunedPlan
 from reports import sensitivity
 from reports.numbers import engineering
 from reports.page import Block, Grid, Text, texts
@@ -181,6 +182,36 @@ def of_several(plan: PlanAcross) -> Outlook:
         ],
         misfits=lines_of_parts({label: part.misfits for label, part in parts.items()}),
         read=all(part.read for part in parts.values()),
+    )
+
+
+def of_tuned(plan: TunedPlan) -> Outlook:
+    """Estimate the cost of an ablation with tuned arms: as without tuning, then its trials, then the same again.
+
+    The trials of the tuning take as long as those of the study's own recipe; axes of its length are not foreseen.
+    """
+    study, shared = plan.study, of_ablation(plan.shared)
+    assert study.tune is not None
+    by_name = {row.name: row.seconds for row in shared.rows}
+    distinct = {id(search): by_name[name] for name, search in plan.searches(()).items()}
+    tuning = _sum(list(distinct.values()))
+    seconds = [shared.seconds, None if tuning is None else tuning * study.tune.trials, shared.seconds]
+    axes = ", ".join(study.tune.axes)
+    return replace(
+        shared,
+        trials=2 * len(plan.shared.first) + plan.tuning_trials,
+        seconds=_sum(seconds),
+        facts={
+            **shared.facts,
+            "tuning": {"trials": plan.tuning_trials, "arms": plan.distinct, "axes": list(study.tune.axes)},
+        },
+        lines=[
+            *shared.lines,
+            f"tuning: {study.tune.trials} recipes for each of {plan.distinct} networks, over {axes}, by "
+            f"{study.tune.sampler.kind}: {plan.tuning_trials} trials",
+            f"then every arm at its own recipe: up to {len(plan.shared.first)} trials",
+            *[line for line in plan.notices if line not in shared.lines],
+        ],
     )
 
 

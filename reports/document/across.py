@@ -82,10 +82,10 @@ def _on_each(run: RunAcross, published: Sequence[Published]) -> Iterator[Section
             blocks=[Text([words]), *found[0].blocks],
             brief=[Text([f"{label}: {words}"]), *found[0].brief[1:]],
         )
-        yield from (_relabelled(section, label, place) for section in [first, *found[1:]])
+        yield from (relabelled(section, label, place) for section in [first, *found[1:]])
 
 
-def _relabelled(section: Section, label: str, place: int) -> Section:
+def relabelled(section: Section, label: str, place: int) -> Section:
     """Return a section whose heading, captions, files and LaTeX labels name the data set."""
     prefix = f"{place}-{re.sub('[^a-z0-9]+', '-', label.lower()).strip('-')}"
 

@@ -133,6 +133,28 @@ ACROSS: dict[str, Kind] = {
 }
 """By kind, if the study has several data sets. The description of such a study is that of its kind."""
 
+TUNED: dict[str, Kind] = {
+    "ablation": Kind(
+        study=LazyImport("ablations.study:Ablation"),
+        plan=LazyImport("ablations.tuning.plan:TunedPlan.of"),
+        outlook=LazyImport("reports.outlook:of_tuned"),
+        feed=LazyImport("ablations.tuning.feed:TunedFeed"),
+        run=LazyImport("ablations.tuning.run:TunedRun.of"),
+        document=LazyImport("reports.document.tuned:document"),
+        exports={
+            "csv": {
+                "report": LazyImport("reports.tuned:csv_of_arms"),
+                "tuning": LazyImport("reports.tuned:csv_of_tuning"),
+            },
+            "parquet": {
+                "report": LazyImport("reports.tuned:parquet_of_arms"),
+                "tuning": LazyImport("reports.tuned:parquet_of_tuning"),
+            },
+        },
+    ),
+}
+"""By kind, if the study tunes its arms. The description of such a study is that of its kind."""
+
 
 def compile_plan(study: Study, load: Callable[[DataSet], Images]) -> Plan:
     """Load the data of a study and of its arms, and compile it into a plan.
@@ -157,4 +179,4 @@ def compile_plan(study: Study, load: Callable[[DataSet], Images]) -> Plan:
 
 def kind_of(study: Study) -> Kind:
     """Return the classes and functions for a study."""
-    return (ACROSS if study.several else KINDS)[study.kind]
+    return (ACROSS if study.several else TUNED if study.tunes else KINDS)[study.kind]

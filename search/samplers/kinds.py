@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from random import Random
@@ -18,6 +19,11 @@ from search.samplers.sampler import AnySpace, Experience, Strategy
 
 class SamplerKind(Kind):
     """The base of all samplers: how a search chooses the next network."""
+
+    @property
+    def blind(self) -> float:
+        """How many proposals, the first ones, do not depend on any result; infinity if none does."""
+        return 0
 
     def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         """Return a strategy without history.
@@ -53,6 +59,10 @@ class TPE(SamplerKind):
     startup: Positive = 10
     multivariate: bool = True
 
+    @property
+    def blind(self) -> float:
+        return self.startup
+
     def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
 
@@ -65,6 +75,10 @@ class NSGA2(SamplerKind):
 
     kind: Literal["nsga2"] = "nsga2"
     population: AtLeast2 = 20
+
+    @property
+    def blind(self) -> float:
+        return self.population
 
     def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
@@ -79,6 +93,10 @@ class NSGA3(SamplerKind):
     kind: Literal["nsga3"] = "nsga3"
     population: AtLeast2 = 20
 
+    @property
+    def blind(self) -> float:
+        return self.population
+
     def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
 
@@ -92,6 +110,10 @@ class GP(SamplerKind):
     kind: Literal["gp"] = "gp"
     startup: Positive = 10
 
+    @property
+    def blind(self) -> float:
+        return self.startup
+
     def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         from search.samplers import optuna_sampler
 
@@ -104,6 +126,10 @@ class RandomDraws(SamplerKind):
 
     kind: Literal["random"] = "random"
 
+    @property
+    def blind(self) -> float:
+        return math.inf
+
     def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         return _Draws(space, seed)
 
@@ -112,6 +138,10 @@ class Grid(SamplerKind):
     """Every network of the space, the last axis changing fastest; not for a continuous range."""
 
     kind: Literal["grid"] = "grid"
+
+    @property
+    def blind(self) -> float:
+        return math.inf
 
     def strategy(self, space: AnySpace, objectives: tuple[str, ...], seed: int) -> Strategy:
         for path, axis in space.axes.items():

@@ -102,6 +102,11 @@ class Study(Description):
         return isinstance(self.data, tuple)
 
     @property
+    def tunes(self) -> bool:
+        """Whether the study searches a recipe for each of its networks; default: no."""
+        return False
+
+    @property
     def dataset(self) -> DataSet:
         """The data set of a study that has only one."""
         assert not isinstance(self.data, tuple)
