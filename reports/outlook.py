@@ -193,9 +193,9 @@ def of_tuned(plan: TunedPlan) -> Outlook:
     study, shared = plan.study, of_ablation(plan.shared)
     assert study.tune is not None
     by_name = {row.name: row.seconds for row in shared.rows}
-    distinct = {id(search): by_name[name] for name, search in plan.searches(()).items()}
-    tuning = _sum(list(distinct.values()))
-    seconds = [shared.seconds, None if tuning is None else tuning * study.tune.trials, shared.seconds]
+    distinct = {id(search): (by_name[name], search.budget) for name, search in plan.searches(()).items()}
+    tuning = [None if each is None else each * budget for each, budget in distinct.values()]
+    seconds = [shared.seconds, *tuning, shared.seconds]
     axes = ", ".join(study.tune.axes)
     return replace(
         shared,
@@ -203,11 +203,11 @@ def of_tuned(plan: TunedPlan) -> Outlook:
         seconds=_sum(seconds),
         facts={
             **shared.facts,
-            "tuning": {"trials": plan.tuning_trials, "arms": plan.distinct, "axes": list(study.tune.axes)},
+            "tuning": {"trials": plan.tuning_trials, "networks": len(plan.budgets), "axes": list(study.tune.axes)},
         },
         lines=[
             *shared.lines,
-            f"tuning: {study.tune.trials} recipes for each of {plan.distinct} networks, over {axes}, by "
+            f"tuning: {study.tune.trials} recipes for each of {len(plan.budgets)} networks, over {axes}, by "
             f"{study.tune.sampler.kind}: {plan.tuning_trials} trials",
             f"then every arm at its own recipe: up to {len(plan.shared.first)} trials",
             *[line for line in plan.notices if line not in shared.lines],

@@ -64,6 +64,12 @@ class ArmSearch:
         self._sampler.restore(history)
 
     @property
+    def budget(self) -> int:
+        """The number of recipes to try: that of the study, or all that the axes have."""
+        size = self.space.size
+        return min(self.tune.trials, size.distinct) if size and size.distinct else self.tune.trials
+
+    @property
     def over(self) -> bool:
         """Whether every trial of the arm's tuning has ended."""
         full = self.exhausted or len(self.proposals) >= self.tune.trials

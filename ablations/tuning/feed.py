@@ -36,11 +36,16 @@ class TunedFeed:
         self.running: set[str] = set()
         self.own: AblationFeed | None = None
         self.workers = 1
+        self.expected = len(plan.shared.first)
+        """The trials at the arms' own recipes that the progress counts so far."""
         for search in self.distinct:
             for key, proposal in search.proposals.items():
                 self.of_key[key] = search
                 if key not in search.outcomes:
                     self.waiting.append(search.spec(proposal))
+        if self.tuned:
+            # Known from the start of this session.
+            self.expected = plan.count_new(plan.own(self.searches))
 
     @property
     def distinct(self) -> list[ArmSearch]:
@@ -113,11 +118,8 @@ class TunedFeed:
         """
         if self.own is None and self.tuned and self.shared.over:
             plan = self.plan.own(self.searches)
-            expected, new = (
-                len(self.plan.shared.first),
-                [spec for spec in plan.first if spec.key not in self.plan.shared.trials],
-            )
+            self.progress.add_trials(self.plan.count_new(plan) - self.expected)
+            self.expected = self.plan.count_new(plan)
             self.own = AblationFeed(plan, self.store, self.progress, reclaim=False)
             self.own.begin(self.workers)
-            self.progress.add_trials(len(new) - expected)
         return self.own

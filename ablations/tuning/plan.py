@@ -88,25 +88,33 @@ class TunedPlan(Plan):
     def steps(self) -> int:
         return self.shared.steps
 
-    @property
-    def distinct(self) -> int:
-        """The number of arms that are tuned: those that are the same count once."""
-        return len({id(search) for search in self.searches(()).values()})
+    @cached_property
+    def budgets(self) -> Sequence[int]:
+        """The number of recipes that each arm tries; arms that are the same are tuned once, and count once."""
+        return [search.budget for search in {id(each): each for each in self.searches(()).values()}.values()]
 
     @property
     def tuning_trials(self) -> int:
-        assert self.study.tune is not None
-        return self.distinct * self.study.tune.trials
+        return sum(self.budgets)
 
     def count_trials(self, store: Store) -> tuple[int, int]:
         total, ended = self.shared.count_trials(store)
-        records = store.records()
+        records, searches = store.records(), self.searches(store.records())
         tuning = [record for record in records if record.seed == FIRST_SEED]
-        own = [record for record in records if record.seed != FIRST_SEED and record.key not in self.shared.trials]
-        return (
-            total + self.tuning_trials + max(len(self.shared.first), len(own)),
-            ended + sum(record.status in FINISHED for record in [*tuning, *own]),
+        # As many as at the shared recipe, as long as the arms' own are not known.
+        expected = len(self.shared.first)
+        own = list[TrialRecord]()
+        if all(search.over for search in searches.values()):
+            keys = self.own(searches).trials.keys() - self.shared.trials.keys()
+            own = [record for record in records if record.key in keys]
+            expected = max(self.count_new(self.own(searches)), len(own))
+        return total + max(self.tuning_trials, len(tuning)) + expected, ended + sum(
+            record.status in FINISHED for record in [*tuning, *own]
         )
+
+    def count_new(self, own: AblationPlan) -> int:
+        """Return the number of first trials of the arms at their own recipes that are not those of the shared one."""
+        return sum(spec.key not in self.shared.trials for spec in own.first)
 
     def name_of(self, spec: TrialSpec) -> str:
         """Return "gated, tuning (recipe.lr=0.05)" for a trial of the tuning, and "gated, seed 2" for others."""

@@ -198,7 +198,7 @@ def needs_study(folder: RunFolder) -> bool:
     except InputError:
         return False
     parts = study if isinstance(study, Mapping) else {}
-    named = any(_names_training(parts.get(name)) for name in ("set", "arms", "factors", "space"))
+    named = any(_names_training(parts.get(name)) for name in ("set", "arms", "factors", "space", "tune"))
     return named or isinstance(parts.get("data"), list)
 
 
