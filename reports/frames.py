@@ -10,7 +10,8 @@ import pandas as pd
 from ablations.across.run import RunAcross
 from ablations.findings import Finding
 from ablations.run import AblationRun
-from reports import across, arms
+from ablations.tuning.run import TunedRun
+from reports import across, arms, tuned
 from search.exploring.run import SearchRun
 from search.trials.record import TrialRecord
 
@@ -111,6 +112,31 @@ def curves_across(run: RunAcross) -> pd.DataFrame:
     return _by_label({label: curves_of(part) for label, part in run.parts.items()})
 
 
+def arms_tuned(run: TunedRun) -> pd.DataFrame:
+    """Return one row per arm at the shared recipe, then one per arm at its own."""
+    return pd.DataFrame(tuned.rows_of_arms(run), columns=list(tuned.columns_of_arms(run)))
+
+
+def findings_tuned(run: TunedRun) -> pd.DataFrame:
+    """Return one row per comparison at the shared recipe, then at the arms' own."""
+    return _by_label({label: findings_of(part) for label, part in run.parts.items()}, "recipe")
+
+
+def trials_tuned(run: TunedRun) -> pd.DataFrame:
+    """Return one row per trial at the shared recipe, then at the arms' own; those of the tuning are in `tuning`."""
+    return _by_label({label: trials_of(part) for label, part in run.parts.items()}, "recipe")
+
+
+def curves_tuned(run: TunedRun) -> pd.DataFrame:
+    """Return one row per epoch of these trials."""
+    return _by_label({label: curves_of(part) for label, part in run.parts.items()}, "recipe")
+
+
+def tuning_of(run: TunedRun) -> pd.DataFrame:
+    """Return one row per arm and recipe tried."""
+    return pd.DataFrame(tuned.rows_of_tuning(run), columns=list(tuned.columns_of_tuning(run)))
+
+
 def curves_searched(run: SearchRun) -> pd.DataFrame:
     """Return one row per trial and epoch, with its network's key and its seed."""
     return _curves(run.curves, run.records, {"architecture": {each.key: each.architecture for each in run.records}})
@@ -119,9 +145,9 @@ def curves_searched(run: SearchRun) -> pd.DataFrame:
 def _arms(run: AblationRun) -> dict[str, str]:
     """The names of each trial's arms, by the trial's key."""
     names: dict[str, list[str]] = {}
-    for name, net in run.nets.items():
-        names.setdefault(net.key, []).append(name)
-    return {record.key: " = ".join(names[record.architecture]) for record in run.records}
+    for name, setup in run.setups.items():
+        names.setdefault(setup.key, []).append(name)
+    return {record.key: " = ".join(names[record.setup]) for record in run.records}
 
 
 def _trials(records: Sequence[TrialRecord], named: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -142,5 +168,6 @@ def _curves(
     return pd.concat([pd.DataFrame(first), curves], axis=1)
 
 
-def _by_label(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat([frame.assign(data=label)[["data", *frame.columns]] for label, frame in frames.items()])
+def _by_label(frames: Mapping[str, pd.DataFrame], column: str = "data") -> pd.DataFrame:
+    labelled = [frame.assign(**{column: label})[[column, *frame.columns]] for label, frame in frames.items()]
+    return pd.concat(labelled, ignore_index=True)

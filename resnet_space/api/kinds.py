@@ -136,6 +136,7 @@ ACROSS: dict[str, Kind] = {
 TUNED: dict[str, Kind] = {
     "ablation": Kind(
         study=LazyImport("ablations.study:Ablation"),
+        in_code=LazyImport("resnet_space.api.in_code:Study"),
         plan=LazyImport("ablations.tuning.plan:TunedPlan.of"),
         outlook=LazyImport("reports.outlook:of_tuned"),
         feed=LazyImport("ablations.tuning.feed:TunedFeed"),
@@ -150,6 +151,13 @@ TUNED: dict[str, Kind] = {
                 "report": LazyImport("reports.tuned:parquet_of_arms"),
                 "tuning": LazyImport("reports.tuned:parquet_of_tuning"),
             },
+        },
+        frames={
+            "table": LazyImport("reports.frames:arms_tuned"),
+            "findings": LazyImport("reports.frames:findings_tuned"),
+            "trials": LazyImport("reports.frames:trials_tuned"),
+            "curves": LazyImport("reports.frames:curves_tuned"),
+            "tuning": LazyImport("reports.frames:tuning_of"),
         },
     ),
 }

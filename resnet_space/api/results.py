@@ -110,6 +110,14 @@ class Run:
         """Return one row per epoch of each trial: loss, errors, learning rate, seconds."""
         return self._frame("curves")
 
+    def tuning(self) -> pd.DataFrame:
+        """Return one row per arm and recipe that was tried, with its validation error, if the study tunes its arms.
+
+        Raises:
+            InputError: the study does not.
+        """
+        return self._frame("tuning")
+
     def front(
         self,
         objectives: str | Sequence[str] | None = None,
