@@ -274,11 +274,14 @@ def _study_schema() -> dict[str, Any]:
     schemas = {}
     for name, study in studies.items():
         schema = study.model_json_schema(ref_template=f"#/$defs/{study.__name__}/$defs/{{model}}")
-        # The file has one field more than the study: each profile holds fields that replace the study's fields.
+        # The file has two fields more than the study: each profile holds fields that replace the study's fields.
+        schema["properties"]["include"] = {"type": "string", "description": "A shipped study or a file."}
         schema["properties"]["profiles"] = {
             "type": "object",
             "additionalProperties": {"type": "object", "propertyNames": {"enum": list(study.model_fields)}},
         }
+        # What a file lacks can be in the study that it includes.
+        schema["anyOf"] = [{"required": ["include"]}, {"required": schema.pop("required")}]
         schemas[name] = schema
     first, *others = studies
     chosen: dict[str, Any] = {"$ref": f"#/$defs/{studies[first].__name__}"}

@@ -23,19 +23,30 @@ def shipped() -> list[str]:
 def load(source: str, *, profile: str | None = None, changes: Mapping[str, Any] | None = None) -> Study:
     """Return a study by file or shipped name.
 
+    `include` names another study, shipped or by file, whose fields are those of this one unless it has its own.
     `profiles` are variants of the study, such as laptop and paper. The fields of a profile replace those of the study,
-    except that the fields in its kind's `MERGED` are merged. Default: the first profile. A path in `changes` is a field
-    of the study (`recipe.lr`, `seeds`); if the study has no such field, it is a field of every network (`unit.order`,
-    `width`).
+    except that the fields in its kind's `MERGED` are merged, as with `include`. Default: the first profile. A path in
+    `changes` is a field of the study (`recipe.lr`, `seeds`); if the study has no such field, it is a field of every
+    network (`unit.order`, `width`).
 
     Raises:
         InputError: the study is wrong; the message has file, path, value, allowed values and nearest name.
     """
-    is_file = source.endswith((".yaml", ".yml", ".json")) or "/" in source
-    if not is_file and source not in shipped():
-        raise InputError(f"{unknown('study', source, shipped())}; or give a file that ends in .yaml")
-    name = source if is_file else str(SHIPPED / f"{source}.yaml")
+    name = _file(source)
     return load_data(documents.read(Path(name)), profile=profile, changes=changes, name=name)
+
+
+def _file(source: str, folder: Path | None = None) -> str:
+    """Return the file of a study: of a shipped one by name, or the source, relative to a folder.
+
+    Raises:
+        InputError: there is no shipped study of this name.
+    """
+    if source.endswith((".yaml", ".yml", ".json")) or "/" in source:
+        return str((folder or Path()) / source)
+    if source not in shipped():
+        raise InputError(f"{unknown('study', source, shipped())}; or give a file that ends in .yaml")
+    return str(SHIPPED / f"{source}.yaml")
 
 
 def load_data(
@@ -46,6 +57,7 @@ def load_data(
     Raises:
         InputError: as `load`; its messages begin with `name`.
     """
+    data = _with_included(data, name)
     kind = _kind(data, name)
     data = _in_profile(data, profile, kind, name)
     of_study: dict[str, Any] = {}
@@ -163,6 +175,38 @@ def _plain_data(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain_data(each) for each in value]
     return {"name": value} if isinstance(value, str) else value
+
+
+def _with_included(data: Any, name: str, above: tuple[str, ...] = ()) -> Any:
+    """Return the data of a study, with the fields of the study that it includes where it has none.
+
+    Raises:
+        InputError: the included study cannot be read, or includes this one.
+    """
+    if not isinstance(data, dict) or "include" not in data:
+        return data
+    source = data["include"]
+    try:
+        if not isinstance(source, str):
+            raise InputError(f"must be the name of a shipped study or a file, not {source!r}")
+        file = _file(source, Path(name).parent if above or Path(name).is_file() else None)
+        if Path(file).resolve() in map(Path.resolve, map(Path, (*above, name))):
+            raise InputError(f"{source} includes this study again")
+        base = _with_included(documents.read(Path(file)), file, (*above, name))
+    except InputError as error:
+        raise InputError(f"{name}: include: {error}") from None
+    own = {field: value for field, value in data.items() if field != "include"}
+    kind = _kind({**base, **own}, name)
+    return {**base, **_merged(base, own, (*kind.MERGED, "profiles"), name)}
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any], merged: Sequence[str], name: str) -> dict[str, Any]:
+    """Return the fields of a study, those in `merged` together with the fields of the same name in the base."""
+    found = {}
+    for field, value in own.items():
+        both = field in merged and isinstance(base.get(field), dict)
+        found[field] = {**base[field], **_mapping(value, f"{name}: {field}")} if both else value
+    return found
 
 
 def _in_profile(data: dict[str, Any], profile: str | None, kind: type[Study], name: str) -> dict[str, Any]:
