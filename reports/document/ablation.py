@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ablations import registration
 from ablations.across.run import RunAcross
 from ablations.published import Published
+from ablations.recipe_dependence import dependent, not_shown
 from ablations.run import AblationRun
 from reports import published as published_results
 from reports.document import arm_figures, arm_tables, image_figures, image_tables
@@ -55,7 +56,9 @@ def equal_complexity(run: AblationRun, _: Sequence[Published]) -> Section | None
 
 def effects_of_factors(run: AblationRun, _: Sequence[Published]) -> Section | None:
     table = arm_tables.effects(run)
-    return Section("Effects of the factors", [table]) if table else None
+    study = run.study
+    words = [line for find in (dependent, not_shown) for line in find(study.factors, run.effects, study.planned.alpha)]
+    return Section("Effects of the factors", [table, *([Text(words)] if words else [])]) if table else None
 
 
 def by_image(run: AblationRun, _: Sequence[Published]) -> Section | None:

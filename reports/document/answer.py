@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ablations.across.findings import FindingAcross
 from ablations.findings import POINTS, Finding
+from ablations.recipe_dependence import dependent
 from ablations.run import AblationRun
 from reports.names import quoted
 
@@ -27,6 +28,7 @@ def answer(run: AblationRun) -> str:
     one_question = one_question and not any(found.margin for found in compared)
     sentences = [_alternatives(run, compared) if one_question else groups(compared, planned=bool(planned))]
     sentences[0] = by_measure(compared, sentences[0])
+    sentences += dependent(run.study.factors, run.effects, run.study.planned.alpha)
     if not planned:
         sentences.append(EXPLORATORY)
     if any(arm.unfinished for arm in run.summaries):
