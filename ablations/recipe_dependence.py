@@ -29,9 +29,10 @@ def not_shown(factors: Mapping[str, Factor], effects: Sequence[Effect], alpha: f
     if not rest:
         return []
     other = "other " if len(rest) < len(both) else ""
+    number = f"{len(rest)} {other}interaction{'s' * (len(rest) != 1)}"
     return [
-        f"{len(rest)} {other}interaction{'s' * (len(rest) != 1)} of network and recipe {'is' if len(rest) == 1 else 'are'} "
-        "not resolved: that the effect of the network depends on the recipe is not shown there, and not excluded."
+        f"{number} of network and recipe {'is' if len(rest) == 1 else 'are'} not resolved: that the effect of the "
+        "network depends on the recipe is not shown there, and not excluded."
     ]
 
 

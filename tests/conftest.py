@@ -181,7 +181,7 @@ def ablation(tmp_path: Path, digits: "Images") -> Callable[..., "AblationRun"]:
         with start_run(plan, tmp_path / folder) as (_, store):
             for name, values in results.items():
                 for seed, value in enumerate(values):
-                    spec = plan.spec(plan.architectures[name], seed)
+                    spec = plan.setups[name].spec(seed)
                     store.add([spec])
                     curve = [(0.5 / epoch, 0.6 / epoch) for epoch in range(1, epochs + 1 if value is not None else 1)]
                     if isinstance(value, list):

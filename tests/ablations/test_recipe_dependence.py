@@ -18,7 +18,7 @@ JITTER = (0.001, -0.001, 0.0, 0.0005, -0.0005)
 
 
 def errors(*cells: float) -> dict[str, list[Any]]:
-    names = ["identity, 0.1", "identity, 0.2", "conv1x1, 0.1", "conv1x1, 0.2"]
+    names = [f"{shortcut}, rate={rate}" for shortcut in ("identity", "conv1x1") for rate in (0.1, 0.2)]
     return {
         name: [cell + jitter * (1 if at % 2 else -1) for jitter in JITTER]
         for at, (name, cell) in enumerate(zip(names, cells, strict=True))
@@ -44,7 +44,7 @@ def test_an_effect_that_changes_with_the_recipe_is_named_in_the_answer(
 ) -> None:
     run = factorial(0.10, 0.10, 0.10, 0.20)
     (sentence,) = dependent(run.study.factors, run.effects, 0.05)
-    assert sentence.startswith("The effect of shortcut depends on rate (p < 0.001)")
+    assert sentence.startswith("The effect of shortcut depends on rate (p = 0.0")
     assert not_shown(run.study.factors, run.effects, 0.05) == []
     assert sentence in api.document(run).answer
 

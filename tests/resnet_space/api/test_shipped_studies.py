@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 
 from ablations.published import results_of_arms, rows
-from ablations.study import Ablation
+from ablations.study import MATCHED_SUFFIX, Ablation
 from resnet_space import complexity, documents
 from resnet_space.api.catalogue import SCHEMAS
 from resnet_space.api.studies import SHIPPED, load, shipped
@@ -24,11 +24,12 @@ def test_every_profile_is_a_study(name: str, form: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "form"), [(name, form) for name, form in FORMS if name in ABLATIONS])
-def test_the_arms_of_every_profile_are_different_networks(name: str, form: str) -> None:
+def test_the_arms_of_every_profile_are_different_networks_or_have_other_recipes(name: str, form: str) -> None:
     study = load(name, profile=form)
     assert isinstance(study, Ablation)
     nets = study.architectures(SHAPES[study.data.name], 10)
-    assert len({net.key for net in nets.values()}) == len(nets)
+    recipes = {arm: study.trained[arm.removesuffix(MATCHED_SUFFIX)][0] for arm in nets}
+    assert len({(net.key, recipes[arm]) for arm, net in nets.items()}) == len(nets)
     assert study.control in nets
     assert set(study.all_arms) <= set(nets)
 
