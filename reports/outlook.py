@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from ablations.across.plan import PlanAcross, lines_of_parts
 from ablations.plan import AblationPlan
 from ablations.sensitivity import Sensitivity
 from ablations.study import Ablation
-from ablations.tuning.plan import TunedPlan
 from reports import sensitivity
 from reports.numbers import engineering
 from reports.page import Block, Grid, Text, texts
@@ -103,7 +101,7 @@ class Outlook:
 def of_ablation(plan: AblationPlan) -> Outlook:
     """Estimate the cost of an ablation: its arms, and the gain from training trials together."""
     study, setups = plan.study, plan.setups
-    waiting = plan.jobs(plan.first, workers=_at_once(plan))
+    waiting = plan.jobs(plan.first, workers=at_once(plan))
     rows, faster = _rows(plan, setups, [job.trials for job in waiting])
     names = {setup.key: name for name, setup in reversed([*setups.items()])}
     more = f", up to {study.most_seeds} while comparisons are not resolved" if study.adaptive else ""
@@ -113,8 +111,8 @@ def of_ablation(plan: AblationPlan) -> Outlook:
         kind=study.kind,
         trials=len(plan.first),
         rows=rows,
-        seconds=_sum([seconds[Setup.of(spec).key] for spec in plan.first]),
-        at_once=_at_once(plan),
+        seconds=added([seconds[Setup.of(spec).key] for spec in plan.first]),
+        at_once=at_once(plan),
         facts={
             "arms": len(setups),
             "seeds": study.least_seeds,
@@ -164,57 +162,6 @@ def _estimates(study: Ablation) -> list[str]:
     return [f"the design estimates {', '.join(named)}"]
 
 
-def of_several(plan: PlanAcross) -> Outlook:
-    """Estimate the cost of an ablation on several data sets, from that on each of them."""
-    parts = {label: of_ablation(part) for label, part in plan.parts.items()}
-    trials = sum(part.trials or 0 for part in parts.values())
-    return Outlook(
-        study=plan.study.name,
-        kind=plan.study.kind,
-        trials=trials,
-        rows=[replace(row, name=f"{label}: {row.name}") for label, part in parts.items() for row in part.rows],
-        seconds=_sum([part.seconds for part in parts.values()]),
-        at_once=_at_once(plan),
-        facts={"datasets": {label: {"trials": part.trials, **part.facts} for label, part in parts.items()}},
-        lines=[
-            f"{len(parts)} data sets: {trials} trials",
-            *lines_of_parts({label: part.lines for label, part in parts.items()}),
-        ],
-        misfits=lines_of_parts({label: part.misfits for label, part in parts.items()}),
-        read=all(part.read for part in parts.values()),
-    )
-
-
-def of_tuned(plan: TunedPlan) -> Outlook:
-    """Estimate the cost of an ablation with tuned arms: as without tuning, then its trials, then the same again.
-
-    The trials of the tuning take as long as those of the study's own recipe; axes of its length are not foreseen.
-    """
-    study, shared = plan.study, of_ablation(plan.shared)
-    assert study.tune is not None
-    by_name = {row.name: row.seconds for row in shared.rows}
-    distinct = {id(search): (by_name[name], search.budget) for name, search in plan.searches(()).items()}
-    tuning = [None if each is None else each * budget for each, budget in distinct.values()]
-    seconds = [shared.seconds, *tuning, shared.seconds]
-    axes = ", ".join(study.tune.axes)
-    return replace(
-        shared,
-        trials=2 * len(plan.shared.first) + plan.tuning_trials,
-        seconds=_sum(seconds),
-        facts={
-            **shared.facts,
-            "tuning": {"trials": plan.tuning_trials, "networks": len(plan.budgets), "axes": list(study.tune.axes)},
-        },
-        lines=[
-            *shared.lines,
-            f"tuning: {study.tune.trials} recipes for each of {len(plan.budgets)} networks, over {axes}, by "
-            f"{study.tune.sampler.kind}: {plan.tuning_trials} trials",
-            f"then every arm at its own recipe: up to {len(plan.shared.first)} trials",
-            *[line for line in plan.notices if line not in shared.lines],
-        ],
-    )
-
-
 def of_search(plan: SearchPlan) -> Outlook:
     """Estimate the cost of a search: its space, and examples of its networks."""
     study, found = plan.study, survey(plan.space, examples=CALIBRATED)
@@ -234,9 +181,9 @@ def of_search(plan: SearchPlan) -> Outlook:
         rows=rows,
         # The examples are evenly spaced in the order of MACs, so their mean estimates the mean of the space.
         seconds=None
-        if trials is None or (total := _sum([row.seconds for row in rows])) is None
+        if trials is None or (total := added([row.seconds for row in rows])) is None
         else (trials * total / len(rows)),
-        at_once=_at_once(plan),
+        at_once=at_once(plan),
         facts={
             "space": {
                 "raw": found.raw,
@@ -381,12 +328,12 @@ def _unread(plan: PlanOnOne) -> list[str]:
     ]
 
 
-def _sum(seconds: Sequence[float | None]) -> float | None:
+def added(seconds: Sequence[float | None]) -> float | None:
     known = [each for each in seconds if each is not None]
     return sum(known) if len(known) == len(seconds) else None
 
 
-def _at_once(plan: Plan) -> int:
+def at_once(plan: Plan) -> int:
     """Return how many trials run in parallel on this machine."""
     import torch
 
