@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,9 +137,16 @@ def of_ablation(plan: AblationPlan) -> Outlook:
 
 def _together(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
     """Return how many trials train as one network, and the speed-up of the networks that were timed; or why none do."""
-    reasons = {spec.recipe.optimizer.why_apart for job in waiting for spec in job.trials}
-    if reasons and "" not in reasons:
-        return [f"trials train one after another: {'; '.join(sorted(reasons))}"]
+    optimizers = [spec.recipe.optimizer for job in waiting for spec in job.trials]
+    apart = Counter(each.why_apart for each in optimizers if each.why_apart)
+    if apart.total() == len(optimizers):
+        return [f"trials train one after another: {why}" for why in apart]
+    lines = [f"{number} of {len(optimizers)} trials train one after another: {why}" for why, number in apart.items()]
+    return [*lines, *_gains(waiting, faster)]
+
+
+def _gains(waiting: Sequence[Job], faster: Mapping[str, float | None]) -> list[str]:
+    """Return the largest number of trials that train as one network, and how much faster that is."""
     gains = [factor for factor in faster.values() if factor is not None]
     if not faster:
         return []

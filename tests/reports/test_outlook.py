@@ -17,9 +17,10 @@ from search.data import Images
 from search.training.forecast import memory_of_step
 
 SKIPPING = {"set": {"unit.survival": 0.5}}
+MUON = {"set": {"recipe.optimizer": "muon"}}
 
 
-def planned(images: Images, arms: dict[str, Any], recipe: Any = "digits", **resources: Any) -> AblationPlan:
+def planned(images: Images, arms: dict[str, Any], **resources: Any) -> AblationPlan:
     study = Ablation.of(
         {
             "name": "made",
@@ -28,7 +29,7 @@ def planned(images: Images, arms: dict[str, Any], recipe: Any = "digits", **reso
             "arms": arms,
             "baseline": next(iter(arms)),
             "data": {"name": "digits", "limit": 200},
-            "recipe": recipe,
+            "recipe": "digits",
             "seeds": 2,
             "resources": {"at_once": 1, **resources},
         }
@@ -61,10 +62,18 @@ def test_a_plan_reports_that_training_together_is_not_faster(digits: Images, mon
     assert "trials train one after another: training them together is not faster on this machine" in lines(found)
 
 
-@pytest.mark.parametrize("fuse", ["auto", 2])
-def test_a_plan_says_which_optimiser_keeps_trials_apart(fuse: Any, digits: Images) -> None:
-    found = outlook.of_ablation(planned(digits, {"identity": {}}, {"base": "digits", "optimizer": "muon"}, fuse=fuse))
-    assert "trials train one after another: the optimiser muon uses norms of whole weight tensors" in lines(found)
+@pytest.mark.parametrize(
+    ("arms", "number"), [({"muon": MUON}, ""), ({"sgd": {}, "muon": MUON}, "2 of 4 ")], ids=["all", "some"]
+)
+def test_a_plan_says_which_optimiser_keeps_trials_apart(
+    arms: dict[str, Any], number: str, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlook, "speedup", lambda *_, **__: 2.0)
+    monkeypatch.setattr(outlook, "seconds_per_trial", lambda *_: 1.0)
+    found = lines(outlook.of_ablation(planned(digits, arms, fuse=2)))
+    why = "trials train one after another: the optimiser muon uses norms of whole weight tensors"
+    assert [line for line in found if "one after another" in line] == [f"{number}{why}"]
+    assert any("up to 2 trials train as one network" in line for line in found) == (len(arms) > 1)
 
 
 @pytest.mark.parametrize(("arms", "fuse"), [({"identity": {}}, "off"), ({"skipping": SKIPPING}, "auto")])
