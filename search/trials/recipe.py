@@ -172,9 +172,10 @@ class _Named:
     """Adds to the JSON Schema: a recipe can also be a name, or a base with changed fields."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        names = {"enum": list(RECIPES)}
-        based = {"type": "object", "properties": {"base": names}, "required": ["base"]}
-        return {"anyOf": [handler(core), names, based]}
+        names, own = {"enum": list(RECIPES)}, handler(core)
+        fields = handler.resolve_ref_schema(own)["properties"]
+        based = {"type": "object", "properties": {"base": names, **fields}, "required": ["base"]}
+        return {"anyOf": [own, names, {**based, "additionalProperties": False}]}
 
 
 NamedRecipe = Annotated[Recipe, BeforeValidator(resolve_recipe), _Named()]

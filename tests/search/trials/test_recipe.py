@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
 
 from resnet_space.errors import InputError
 from search.data import Images, steps_per_epoch
 from search.training.train import learning_rate, still_warming_up, train
 from search.trials.events import Epoch, Finished
-from search.trials.recipe import RECIPES, Recipe, resolve_recipe
+from search.trials.recipe import RECIPES, NamedRecipe, Recipe, resolve_recipe
 from search.trials.schedules import Constant, OneCycle, Schedule, Steps, WarmUp
 from search.trials.trial import TrialSpec
 
@@ -174,3 +177,24 @@ def test_every_recipe_trains(name: str, trial: Callable[..., TrialSpec], digits:
     *_, last = train(trial(**fields), digits)
     assert isinstance(last, Finished)
     assert last.status == "complete"
+
+
+@pytest.mark.parametrize(
+    ("changes", "valid"),
+    [
+        ({"optimizer": "adamw", "warm_up": {"kind": "linear", "part": 0.1}, "schedule": "cosine"}, True),
+        (
+            {"optimizer": {"kind": "adamw", "betas": [0.9, 0.95]}, "averaging": "ema", "loss": "binary_cross_entropy"},
+            True,
+        ),
+        ({"warm_up": {"lr": 0.02}}, True),
+        ({"optimizer": {"kind": "adamw", "alpha": 0.9}}, False),
+        ({"optimiser": "adamw"}, False),
+        ({"lr": "fast"}, False),
+    ],
+    ids=str,
+)
+def test_an_editor_checks_the_fields_next_to_a_base(changes: dict[str, Any], valid: bool) -> None:
+    schema = TypeAdapter(NamedRecipe).json_schema()
+    found = [*Draft202012Validator(schema).iter_errors({"base": "fast", **changes})]
+    assert (found == []) == valid
