@@ -259,36 +259,3 @@ def test_no_change_reads_numbers_from_the_device_and_few_are_copied_to_it(
     parts = -(-len(found) // batching.BATCHES_PER_COPY)
     # The order of the images once, then the draws of several batches at a time; those of flips are another tensor.
     assert parts < copies.number <= 1 + 2 * parts
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("fields", KINDS, ids=str)
-def test_a_gpu_sees_the_same_batches_as_the_cpu(fields: dict[str, Any], coloured: Images) -> None:
-    here = epoch(coloured, Augmentation.of(fields))
-    there = epoch(replace(coloured, train=coloured.train.to("cuda")), Augmentation.of(fields), device="cuda")
-    for (x, y), (on_gpu, labels) in zip(here, there, strict=True):
-        # Levels of policies can be rounded to either side.
-        assert float(((x - on_gpu.cpu()).abs() > 1e-3).float().mean()) < 0.01
-        assert torch.allclose(y, labels.cpu())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_no_change_makes_the_host_wait_for_the_gpu(coloured: Images) -> None:
-    on_gpu = replace(coloured, train=coloured.train.to("cuda"))
-    for fields in KINDS:
-        drawn = batches(
-            on_gpu.train,
-            images=on_gpu,
-            augmentation=Augmentation.of(fields),
-            mean=on_gpu.mean,
-            std=on_gpu.std,
-            batch_size=16,
-            seed=0,
-            device="cuda",
-        )
-        next(drawn)
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            next(drawn)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
