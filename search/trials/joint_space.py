@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import model_validator
 
 from resnet_space import Architecture, paths
+from resnet_space.axes import Choices
 from resnet_space.dependence import Assignment
 from resnet_space.errors import InputError
 from resnet_space.fields import FIELDS, NAMES, Lookup, fields_of, lookup_of
@@ -122,11 +124,36 @@ class JointSpace(SpaceOfStudy):
         # An axis that is not active leaves its field as it is at the start, which can be none of its values.
         varied = {path: value for path, value in chosen.items() if path not in start or value != start[path]}
         try:
-            values = {path: self.axes[path].member(value) for path, value in varied.items()}
+            values = {path: self._written(path, value) for path, value in varied.items()}
             made = changed(self.start.recipe, self.start.data, values)
         except InputError:
             return False
         return made[0] == recipe and made[1].identifying == data.identifying
+
+    def _written(self, path: str, value: Any) -> Any:
+        """Return the value of an axis that a recipe has as `value`: an axis can have it in a shorter form.
+
+        Raises:
+            InputError: the axis has no such value.
+        """
+        for option, plain in self._long_forms.get(path, ()):
+            if plain == value:
+                return option
+        return self.axes[path].member(value)
+
+    @cached_property
+    def _long_forms(self) -> dict[str, list[tuple[Any, Any]]]:
+        """The values of each axis that a recipe has in a longer form, such as `rand_augment` with its fields."""
+        found: dict[str, list[tuple[Any, Any]]] = {}
+        for path in self.of_recipe:
+            axis = self.axes[path]
+            for option in axis.options if isinstance(axis, Choices) else ():
+                # Some values are possible only together with those of other axes.
+                with suppress(InputError):
+                    plain = self.searched(*changed(self.start.recipe, self.start.data, {path: option})).get(path)
+                    if plain != option:
+                        found.setdefault(path, []).append((option, plain))
+        return found
 
     def _assigned(self, assignment: Assignment) -> Setup:
         of_net = of_network(assignment)

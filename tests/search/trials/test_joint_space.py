@@ -157,3 +157,19 @@ def test_the_space_of_a_study_gets_its_recipe_and_data_from_the_study() -> None:
         InputError, match=r"^recipe: unknown field 'recipe'; allowed: base, set, axes, when, constraints$"
     ):
         SpaceOfStudy.of(written | {"recipe": "fast"})
+
+
+def test_a_value_that_is_written_in_a_shorter_form_is_one_of_the_space() -> None:
+    where = space(
+        {
+            "recipe.augmentation.policy": [None, "rand_augment", {"kind": "rand_augment", "magnitude": 3}],
+            "recipe.augmentation.erasing": [0, 0.25],
+            "recipe.optimizer": ["sgd", "adamw"],
+            "recipe.augmentation.mixup": {"low": 0, "high": 1},
+        }
+    )
+    for seed in range(20):
+        point = where.point(where.draw(Random(seed)))
+        assert where.makes(point.recipe, point.data)
+    other = Recipe.of({"epochs": 2, "augmentation": {"erasing": 0.5}})
+    assert not where.makes(other, DataSet(name="digits"))
