@@ -33,6 +33,7 @@ KEPT = {
     "ablations.published_costs": ("_network",),
     "ablations.power": ("_normal",),
     "ablations.published": ("rows",),
+    "reports.figures.embedding": ("key",),
     "reports.figures.style": ("_drawable",),
     "reports.html": ("_templates",),
     "resnet_space.axes": ("_exact",),
