@@ -104,7 +104,7 @@ def _parts(taken: Taken, network: str, stem: str, weights: str) -> Iterator[str]
 
 
 def _literal(value: Any) -> str:
-    return pformat(value, width=110, sort_dicts=False)
+    return pformat(value, width=110, sort_dicts=False, compact=True)
 
 
 IMPORTS = """\

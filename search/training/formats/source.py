@@ -8,14 +8,16 @@ part that somebody added needs no entry here. Names of weights are those of the 
 from __future__ import annotations
 
 import builtins
+import dis
 import inspect
 import operator
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from textwrap import indent
-from types import MappingProxyType
+from types import EllipsisType, MappingProxyType
 from typing import Any
 
 import torch
@@ -167,10 +169,37 @@ def _formula(module: nn.Module) -> str:
     return text if text.isprintable() and not set(text) & {'"', "\\"} and type(module).__doc__ else ""
 
 
+class _Traced(fx.Proxy):
+    """A value that is traced: it needs no gradient, and `*x.shape[:3]` has three parts."""
+
+    requires_grad = False
+
+    def __iter__(self) -> Iterator[fx.Proxy]:
+        calling = sys._getframe(1)
+        (now,) = (each for each in dis.get_instructions(calling.f_code) if each.offset == calling.f_lasti)
+        index = self.node.args[1] if self.node.target is operator.getitem else None
+        if now.opname == "UNPACK_SEQUENCE":
+            # As fx itself does: `n, c, h, w = x.shape`.
+            number = int(now.argval)
+        elif isinstance(index, slice) and index.start is None and index.step is None and isinstance(index.stop, int):
+            number = index.stop
+        else:
+            raise TypeError("iterates over a value whose number of parts is not known")
+        getitem = operator.getitem
+        return iter([self.tracer.create_proxy("call_function", getitem, (self, at), {}) for at in range(number)])
+
+    def __len__(self) -> int:
+        # Not the RuntimeError of fx: with a TypeError, Python iterates without knowing the length.
+        raise TypeError("the length of a traced value is not known")
+
+
 class _Tracer(fx.Tracer):
     """Traces one module: calls of its children are calls, and modules without state of their own are formulas."""
 
     proxy_buffer_attributes = True
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Traced(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return not _is_formula(m)
@@ -287,6 +316,8 @@ def _text(value: Any, texts: Mapping[fx.Node, str]) -> str:
             return f"slice({', '.join(_text(each, texts) for each in (value.start, value.stop, value.step))})"
         case float() if value != value or value in (float("inf"), float("-inf")):
             return f'float("{value}")'
+        case EllipsisType():
+            return "..."
         case None | bool() | int() | float() | str() | torch.dtype():
             return repr(value) if not isinstance(value, (int, float)) or value >= 0 else f"({value!r})"
     raise Unwritable(f"uses {value!r}, which cannot be written as Python")

@@ -138,6 +138,17 @@ class Blur(nn.Module):
         return functional.conv2d(x.reshape(n * c, 1, h, w), self.kernel[None, None], padding=(0, 1)).reshape(n, c, h, w)
 
 
+class PixelProduct(nn.Module):
+    """Shapes unpacked into a call, an ellipsis, and a decision about gradients."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x.permute(0, 2, 3, 1)
+        apart = last.reshape(*last.shape[:3], 2, -1)
+        deviation, mean = torch.std_mean(apart, 4)
+        scaled = (apart * mean[..., None]) if not x.requires_grad else apart
+        return (scaled - deviation[:, :, :, :, None]).flatten(3).permute(0, 3, 1, 2)
+
+
 class Deciding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
@@ -150,7 +161,7 @@ def with_layer(layer: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "layer", [Standardised(8, 8, 3, padding=1), Blur(), nn.GELU("tanh"), nn.GroupNorm(2, 8), nn.PReLU()]
+    "layer", [Standardised(8, 8, 3, padding=1), Blur(), nn.GELU("tanh"), nn.GroupNorm(2, 8), nn.PReLU(), PixelProduct()]
 )
 def test_a_module_of_somebody_elses_is_written_without_an_entry_for_it(layer: nn.Module) -> None:
     model, x = with_layer(layer), torch.randn(2, *SMALL.input_shape)
