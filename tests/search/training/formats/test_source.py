@@ -26,7 +26,7 @@ SMALL = Architecture.of({"input_shape": [3, 8, 9], "stem": {"channels": 8}, "sta
 
 NETS: dict[str, Architecture] = {
     **{
-        name: preset("resnet20", input_shape=(3, 8, 8)).assign({"width": 0.5} | changes)
+        name: preset("resnet20", input_shape=(3, 8, 8)).assign({"stages.*.units": 1} | changes)
         for name, changes in FUSABLE.items()
     },
     **{
