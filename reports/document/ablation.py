@@ -10,7 +10,7 @@ from ablations.published import Published
 from ablations.recipe_dependence import dependent, not_shown
 from ablations.run import AblationRun
 from reports import published as published_results
-from reports.document import arm_figures, arm_tables, image_figures, image_tables
+from reports.document import arm_figures, arm_tables, image_figures, image_tables, signal_figures
 from reports.document.answer import answer
 from reports.document.arm_notes import brief_notes, by_other_measures, changed
 from reports.document.every_run import Fact, failed_trials, page, setting
@@ -94,7 +94,7 @@ def error_against_complexity(run: AblationRun, published: Sequence[Published]) -
 
 
 def signal_propagation(run: AblationRun, _: Sequence[Published]) -> Section | None:
-    pictures = arm_figures.propagation(run)
+    pictures = signal_figures.propagation(run)
     return Section("Signal propagation", pictures) if pictures else None
 
 

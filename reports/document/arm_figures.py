@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import accumulate
-from operator import mul
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -18,14 +16,13 @@ from ablations.run import AblationRun
 from reports.figures import complexity, differences, lines, published_results
 from reports.figures.complexity import Place
 from reports.figures.differences import Bar
-from reports.figures.lines import Curve, Trace
+from reports.figures.lines import Curve
 from reports.figures.palette import PALETTE
 from reports.figures.published_results import Known
 from reports.names import against, quoted
 from reports.page import Picture
 from search.fronts.dominance import nondominated
 from search.measures.catalogue import MEASURES, Measure
-from search.trials.events import Probe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,15 +31,6 @@ MOST_DRAWN = len(PALETTE)
 """The most arms in one figure: each has a colour of its own."""
 DIFFERENT = 1.25
 """Costs of arms are compared with their errors if the greatest is at least this many times the least."""
-MOST_TIMES = 4
-"""The most times of the training in the figure of signals."""
-
-SIGNALS = {
-    "gradient": "gradient norm at the unit's input",
-    "product": "product of shortcut gains",
-    "variance": "variance of the unit's output",
-    "dead": "dead ReLUs, %",
-}
 
 
 def forests(run: AblationRun) -> list[Picture]:
@@ -70,7 +58,7 @@ def _forest(run: AblationRun, measure: Measure) -> Picture:
         f"Difference of each arm from {quoted(run.study.control)} in {measure.words}, in {unit_of(measure)}, with its "
         "interval. Filled: resolved; hollow: not resolved."
         + (" Thin: the interval over seeds and images, on images like the test images." if _thin(run, measure) else "")
-        + _drawn_arms_note(run)
+        + drawn_arms_note(run)
     )
     stem = "differences" if measure == run.study.measure else f"differences-{stem_of(measure)}"
     return Picture(stem, partial(_draw_forest, run, measure), caption, _forest_in_words(run, measure))
@@ -176,7 +164,7 @@ def curves(run: AblationRun) -> list[Picture]:
             continue
         stem = "curves" if column == "validation_error" else f"curves-{stem_of(CURVES[column])}"
         caption = f"{CURVES[column].words.capitalize()} by epoch: mean over seeds, with a band from minimum to maximum."
-        pictures.append(Picture(stem, partial(_draw_curves, run, column), caption + _drawn_arms_note(run)))
+        pictures.append(Picture(stem, partial(_draw_curves, run, column), caption + drawn_arms_note(run)))
     return pictures
 
 
@@ -204,7 +192,7 @@ def error_against_macs(run: AblationRun, published: Sequence[Published] = ()) ->
         return None
     caption = (
         "Test error against MACs. Bars: standard deviation over seeds; step line: the Pareto front."
-        + _drawn_arms_note(run)
+        + drawn_arms_note(run)
         + published_results.sentence(published, "macs", _measured(run), run.study.dataset.name)
     )
     return Picture("complexity", partial(_draw_complexity, run, published_results.known(published, "macs")), caption)
@@ -232,85 +220,6 @@ def _draw_complexity(run: AblationRun, published: Sequence[Known], width: float)
     )
 
 
-def propagation(run: AblationRun) -> list[Picture]:
-    """Return the figure of signals by unit, at the times of the training at which they were measured."""
-    if not any(math.isfinite(value) for found in _signals(run).values() for value in _numbers(found)):
-        return []
-    epochs = sorted({probe.epoch for probe in run.probes})
-    times = [*map(_when, _times(run))]
-    left_out = "" if len(times) == len(epochs) else f" {len(times)} of {len(epochs)} times are drawn."
-    when = " and ".join(times) if len(times) < 3 else ", ".join(times)
-    caption = (
-        f"Signal propagation {when}, from the first residual unit "
-        "to the last: gradient norm at the unit's input, product of shortcut gains up to the unit, variance of the "
-        f"unit's output, and percentage of dead ReLUs.{left_out}"
-    )
-    return [Picture("propagation", partial(_draw_propagation, run), caption + _drawn_arms_note(run))]
-
-
-def _when(epoch: int) -> str:
-    return "at initialisation" if epoch == 0 else f"after epoch {epoch}"
-
-
-def _times(run: AblationRun) -> list[int]:
-    """Return the epochs that are drawn: the first, the last, and some between them."""
-    epochs = sorted({probe.epoch for probe in run.probes})
-    if len(epochs) <= MOST_TIMES:
-        return epochs
-    return [epochs[round(step * (len(epochs) - 1) / (MOST_TIMES - 1))] for step in range(MOST_TIMES)]
-
-
-Signals = dict[str, dict[str, list[Trace]]]
-"""Traces by signal and time, both in words."""
-
-
-def _signals(run: AblationRun) -> Signals:
-    """Return each arm's mean over seeds: the geometric mean for signals that span several orders of magnitude."""
-    setups = {record.key: record.setup for record in run.records}
-    panels: Signals = {heading: {} for heading in SIGNALS.values()}
-    for epoch in _times(run):
-        by_setup: dict[str, list[Probe]] = {}
-        for probe in run.probes:
-            if probe.epoch == epoch and probe.key in setups:
-                by_setup.setdefault(setups[probe.key], []).append(probe)
-        for arm, index in drawn(run).items():
-            for name, values in signals(by_setup.get(run.setups[arm].key, [])).items():
-                trace = Trace(arm, index, list(range(1, len(values) + 1)), values)
-                panels[SIGNALS[name]].setdefault(_when(epoch), []).append(trace)
-    return panels
-
-
-def _numbers(by_time: Mapping[str, Sequence[Trace]]) -> Iterator[float]:
-    yield from (value for traces in by_time.values() for trace in traces for value in trace.value)
-
-
-def _draw_propagation(run: AblationRun, width: float) -> Figure:
-    return lines.propagation(_signals(run), width=width)
-
-
-def signals(probes: list[Probe]) -> Mapping[str, list[float]]:
-    """Return one value per residual unit for each signal, averaged over seeds; NaN if no seed has a value."""
-    if not probes:
-        return {}
-
-    def over_seeds(name: str, *, logarithmic: bool = False) -> list[float]:
-        table = np.array([getattr(probe, name) for probe in probes], dtype=float)
-        known = np.isfinite(table)
-        with np.errstate(divide="ignore"):
-            scaled = np.log(table) if logarithmic else table
-        sums = np.where(known, scaled, 0).sum(axis=0)
-        means = np.divide(sums, known.sum(axis=0), out=np.full(len(sums), np.nan), where=known.any(axis=0))
-        return [float(value) for value in (np.exp(means) if logarithmic else means)]
-
-    gains = over_seeds("gain")
-    return {
-        "gradient": over_seeds("gradient", logarithmic=True),
-        "product": list(accumulate(gains, mul)),
-        "variance": over_seeds("variance", logarithmic=True),
-        "dead": over_seeds("dead"),
-    }
-
-
 def indices(run: AblationRun) -> dict[str, int]:
     """Return each arm's index, which links figures to rows of tables: first those of `drawn`, in table order."""
     shown = drawn(run)
@@ -331,7 +240,7 @@ def drawn(run: AblationRun) -> dict[str, int]:
     return {arm: place for place, arm in enumerate(names)}
 
 
-def _drawn_arms_note(run: AblationRun) -> str:
+def drawn_arms_note(run: AblationRun) -> str:
     """Return the sentence for captions that says which arms are drawn; empty if all are."""
     if len(run.summaries) <= MOST_DRAWN:
         return ""

@@ -51,7 +51,8 @@ def _in_common(pairs: Sequence[TwoRuns]) -> Section | None:
         name = next(both.named(key) for both in pairs if key in both.common)
         cells = [Cell(name, name), Cell(engineering(macs), macs), Cell(percent(error, None), error)]
         rows.append([*cells, *(cell for both in pairs for cell in _compared(both, key))])
-    return Section("Networks in common", [Grid("Test errors", headings, headings[1:], rows, notes=[NOTE])])
+    table = Grid("Test errors", headings, headings[1:], rows, notes=[NOTE]).without_empty_columns()
+    return Section("Networks in common", [table])
 
 
 def _compared(both: TwoRuns, key: str) -> tuple[Cell, Cell]:

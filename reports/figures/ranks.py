@@ -43,7 +43,8 @@ def critical_difference(
 ) -> Figure:
     """Return an axis of average ranks with a label for each arm; bars join arms that cannot be distinguished.
 
-    The better half of the arms has its labels on the left, the other half on the right. Demšar 2006, figure 1.
+    The better half of the arms has its labels on the left, the other half on the right. Demšar 2006, figure 1. A narrow
+    figure has no room beside the axis: there each arm has a row, with its label next to the end of its line.
 
     Args:
         most: the number of ranked arms, which is the worst possible rank.
@@ -53,7 +54,8 @@ def critical_difference(
     """
     with style.applied():
         ordered = sorted(arms, key=lambda one: one.rank)
-        left = ordered[: math.ceil(len(ordered) / 2)]
+        narrow = width < style.NARROW
+        left = ordered if narrow else ordered[: math.ceil(len(ordered) / 2)]
         right = ordered[len(left) :][::-1]
         below = STEP * (len(groups) + 1)
         depth = below + ROW * max(len(left), 1)
@@ -71,7 +73,8 @@ def critical_difference(
             axes.plot(ends, [STEP * at] * 2, **bar)
         for arms_of_side, side in ((left, "left"), (right, "right")):
             for row, one in enumerate(arms_of_side):
-                _draw_arm(axes, one, below + ROW * (row + 0.5), side)
+                y = below + ROW * (row + 0.5)
+                _draw_row(axes, one, y, most) if narrow else _draw_arm(axes, one, y, side)
         return style.settle(figure)
 
 
@@ -110,3 +113,22 @@ def _draw_arm(axes: Axes, one: Ranked, y: float, side: str) -> None:
     text, x = (f"{name}  {number}", -0.01) if side == "left" else (f"{number}  {name}", 1.01)
     place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 6.5}
     axes.text(x, y, text, ha="right" if side == "left" else "left", parse_math=False, gid=f"{gid}-name", **place)
+
+
+def _draw_row(axes: Axes, one: Ranked, y: float, most: int) -> None:
+    """Draw the point of an arm on the axis, a line down, and its label on the side with more room."""
+    gid, before = f"arm-{one.index}", one.rank > (1 + most) / 2
+    axes.plot([one.rank, one.rank], [0, y], color=colour(one.index), linewidth=0.8, gid=f"{gid}-line")
+    axes.plot([one.rank], [0], linestyle="", clip_on=False, zorder=4, gid=f"{gid}-point", **look(one.index))
+    name, number = style.plain(one.arm), f"{one.rank:.2f}"
+    # On its own ground, since the lines of other arms cross it.
+    place: dict[str, Any] = {"va": "center", "fontsize": 6.5, "textcoords": "offset points", "parse_math": False}
+    place["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+    axes.annotate(
+        f"{name}  {number}" if before else f"{number}  {name}",
+        (one.rank, y),
+        (-4 if before else 4, 0),
+        ha="right" if before else "left",
+        gid=f"{gid}-name",
+        **place,
+    )

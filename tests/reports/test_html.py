@@ -86,6 +86,7 @@ def test_headings_sections_and_tables_of_a_page_are_marked_up_for_screen_readers
     assert len(read.all("caption")) == len(read.all("table")) == 1
     assert len(read.all("figcaption")) == len(read.all("figure")) == 2
     assert [th["scope"] for th in read.all("th")] == ["col", "col", "row", "row", "row"]
+    assert [th["role"] for th in read.all("th")] == ["columnheader"] * 2 + ["rowheader"] * 3
 
 
 @pytest.mark.parametrize(("sections", "contents"), [(3, 0), (4, 1)])
@@ -119,7 +120,7 @@ def test_a_cell_knows_its_heading_for_screens_on_which_a_row_is_a_block() -> Non
     rows = [[Cell("base"), Cell("1.0"), Cell("3"), Cell("worse")]]
     html = renderer.render(Page("", "", "", "", sections=[Section("", [Grid("", headings, headings[1:3], rows)])]))
     assert re.findall(r'data-label="(.*?)"', html) == headings[1:]
-    assert '<table class="stack">' in html
+    assert '<table role="table" class="stack">' in html
 
 
 def test_a_fact_can_be_a_link_to_a_file() -> None:

@@ -1,39 +1,14 @@
-"""The data of an ablation's figures: signals averaged over seeds, and the choice of arms to draw."""
+"""The choice of arms that figures draw, and of figures that have data."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-import pytest
-
 from ablations.run import AblationRun
-from reports.document.arm_figures import MOST_DRAWN, drawn, signals
+from reports.document.arm_figures import MOST_DRAWN, drawn
 from resnet_space.api import document
-from search.trials.events import Probe
 
 Make = Callable[..., AblationRun]
-
-
-def probe(gradient: list[float | None], gain: list[float | None]) -> Probe:
-    return Probe("k", 0, gradient, gain, [1.0] * len(gain), [0.5] * len(gain))
-
-
-def test_gains_are_multiplied_over_depth_and_averaged_over_seeds() -> None:
-    found = signals([probe([1.0, 1.0, 1.0], [0.5, 0.5, 1.0]), probe([1.0, 1.0, 1.0], [0.5, 0.5, 0.0])])
-    assert found["product"] == pytest.approx([0.5, 0.25, 0.125])
-    assert found["dead"] == [0.5, 0.5, 0.5]
-
-
-def test_gradients_are_averaged_with_the_geometric_mean() -> None:
-    assert signals([probe([1.0], [1.0]), probe([100.0], [1.0])])["gradient"] == pytest.approx([10.0])
-
-
-def test_missing_seeds_are_left_out_and_a_signal_without_any_seed_is_nan() -> None:
-    found = signals([probe([None, None], [1.0, 1.0]), probe([4.0, None], [1.0, 1.0])])
-    assert found["gradient"][0] == pytest.approx(4.0)
-    assert math.isnan(found["gradient"][1])
-    assert signals([]) == {}
 
 
 def test_if_there_are_too_many_arms_the_planned_and_the_most_different_ones_are_drawn(ablation: Make) -> None:

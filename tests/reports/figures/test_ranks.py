@@ -6,9 +6,11 @@ import pytest
 from drawings import axis_of, part, texts_in
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Text
 
 from reports.figures.palette import colour
 from reports.figures.ranks import Ranked, critical_difference
+from reports.page import SINGLE
 
 ARMS = [Ranked("best", 0, 1.25), Ranked("second", 2, 2.0), Ranked("third", 1, 3.0), Ranked("worst", 3, 3.75)]
 
@@ -61,3 +63,14 @@ def test_labels_of_one_side_do_not_overlap(k: int, data: st.DataObject) -> None:
         assert not any(one.overlaps(other) for other in boxes[at + 1 :])
         assert figure.bbox.x0 - 1 <= one.x0
         assert one.x1 <= figure.bbox.x1 + 1
+
+
+def test_a_narrow_diagram_has_a_row_for_each_arm_and_keeps_its_axis() -> None:
+    names = ["identity", "exclusive gate, bias -6", "shortcut-only gate, bias 0", "1x1 convolution"]
+    arms = [Ranked(name, at, 1 + at) for at, name in enumerate(names)]
+    figure = critical_difference(arms, most=4, distance=1.2, groups=[(0, 1)], width=SINGLE)
+    assert axis_of(figure).get_window_extent().width > 0.85 * figure.bbox.width
+    texts = [text for text in figure.findobj(Text) if (text.get_gid() or "").endswith("-name")]
+    assert len({text.get_window_extent().y0 for text in texts}) == len(names)
+    assert texts[0].get_text() == "1.00  identity"
+    assert texts[-1].get_text() == "1x1 convolution  4.00"
