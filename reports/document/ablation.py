@@ -17,6 +17,7 @@ from reports.document.every_run import Fact, failed_trials, page, setting
 from reports.names import quoted
 from reports.numbers import engineering
 from reports.page import Block, Page, Section, Text
+from search.trials.setup import changes_text, differing, of_network
 
 
 def document(run: AblationRun, published: Sequence[Published] = ()) -> Page:
@@ -99,14 +100,23 @@ def signal_propagation(run: AblationRun, _: Sequence[Published]) -> Section | No
 
 
 def run_setting(run: AblationRun | RunAcross, _: Sequence[Published]) -> Section:
-    return setting(run, network=[*_network(run), *_match(run)], seeds=_seeds(run), planned=_planned(run))
+    return setting(
+        run, network=[*_network(run), *_match(run), *_changes(run)], seeds=_seeds(run), planned=_planned(run)
+    )
 
 
 def _network(run: AblationRun | RunAcross) -> list[Fact]:
     """Return the network that all arms modify."""
     study = run.study
     base = study.net if isinstance(study.net, str) else "defined in the study"
-    return [("network", ", ".join([base, *(f"{path}={value}" for path, value in study.set.items())]))]
+    return [("network", ", ".join([base, *(f"{path}={value}" for path, value in of_network(study.set).items())]))]
+
+
+def _changes(run: AblationRun | RunAcross) -> list[Fact]:
+    """Return how the recipe and the data of arms differ from those of the study."""
+    study = next(iter(run.study.on_each.values()))
+    found = {arm: differing(*study.trainings[0], *trained) for arm, trained in study.trained.items()}
+    return [(f"recipe and data of {arm}", changes_text(changes)) for arm, changes in found.items() if changes]
 
 
 def _match(run: AblationRun | RunAcross) -> list[Fact]:

@@ -62,11 +62,13 @@ def failed_trials(run: Run, _: Sequence[Published] = ()) -> Section | None:
 def setting(run: Run, *, network: Sequence[Fact] = (), seeds: str, planned: Sequence[Fact] = ()) -> Section:
     """Return what is needed to repeat the run. The arguments are the facts that depend on the kind of study."""
     study, sessions = run.study, run.folder.read_manifest().get("sessions", [])
+    # With the changes for all networks; the data do not matter here.
+    recipe, _ = next(iter(study.on_each.values())).trainings[0]
     facts = [
         ("study", STUDY),
         *network,
         *_data(run),
-        ("recipe", "; ".join(f"{name}: {value}" for name, value in in_words(study.recipe))),
+        ("recipe", "; ".join(f"{name}: {value}" for name, value in in_words(recipe))),
         ("seeds", seeds),
         *planned,
         ("training", _training(run)),
