@@ -100,7 +100,11 @@ class Identities:
 
     def named(self, key: str, architecture: str, seed: int) -> Identity | None:
         """Return which of its `own` identities a stored trial has, by the columns of its row; None for another one."""
-        return next((each for each in self.own if each.key(architecture, seed) == key), None)
+        # A loop, since it is called for each of many thousand rows.
+        for each in self.own:
+            if each.key(architecture, seed) == key:
+                return each
+        return None
 
     def of(self, key: str, architecture: str, seed: int, training: str | None) -> Identity | None:
         """Return the identity of a stored trial, by the columns of its row; None for a foreign one."""
