@@ -130,9 +130,21 @@ class RunFolder:
 
     @property
     def variants(self) -> list[dict[str, Any]]:
-        """The data that arms set, as {place, data, facts}."""
-        sessions = self.read_manifest()["sessions"]
-        return [each for session in sessions for each in session.get(VARIANTS, ()) if each["place"] == self.place]
+        """The data that arms set, as {place, data, facts}; each once, as they were at first."""
+        found: list[dict[str, Any]] = []
+        for each in self._every_variant:
+            if each["place"] == self.place and all(each["data"] != known["data"] for known in found):
+                found.append(each)
+        return found
+
+    @property
+    def _every_variant(self) -> list[dict[str, Any]]:
+        return [each for session in self.read_manifest()["sessions"] for each in session.get(VARIANTS, ())]
+
+    @property
+    def every_fingerprint(self) -> list[str]:
+        """The fingerprints of all data of the run: its data sets, and what arms set of them."""
+        return [*self.own_fingerprints, *(each["facts"]["fingerprint"] for each in self._every_variant)]
 
     @property
     def fingerprints(self) -> list[str]:

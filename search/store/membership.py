@@ -93,7 +93,7 @@ def all_identities(study: Study, folder: RunFolder, store: Store) -> Identities:
     if study.several:
         parts = [identities(part, folder.at(place), store) for place, part in enumerate(study.on_each.values())]
         return Identities([own for part in parts for own in part.own])
-    others = {each for each in folder.own_fingerprints if [each] != folder.fingerprints[:1]}
+    others = {each for each in folder.every_fingerprint if [each] != folder.fingerprints[:1]}
     elsewhere = [Identity(recipe, each) for each in others for recipe, _ in study.trainings]
     own = identities(study, folder, store)
     return own | Identities(elsewhere) if elsewhere else own

@@ -7,15 +7,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from verbs import Cli
 
+from ablations.across.run import RunAcross
 from ablations.plan import AblationPlan
 from ablations.run import AblationRun
 from ablations.study import Ablation
 from resnet_space import api
 from resnet_space.errors import InputError
 from search.data import DataSet, Images, load
+from search.running.plan import start_run
 from search.trials.recipe import Recipe
 from search.trials.trial import TrialSpec
 
@@ -204,3 +208,82 @@ def test_a_network_of_a_front_is_shown_with_its_best_recipe(finished: AblationRu
     best = setups[min(errors, key=lambda key: sum(errors[key]))]
     assert row["key"] == best.net.key
     assert (row["recipe"]["recipe.lr"], row["recipe"]["recipe.epochs"]) == (best.recipe.lr, best.recipe.epochs)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures of 16x16 pixels in two classes, with a test split of its own."""
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for split, number in (("train", 24), ("test", 10)):
+        for place, name in enumerate(("dark", "light")):
+            (folder / split / name).mkdir(parents=True)
+            for at in range(number):
+                pixels = rng.random((16, 16, 3)) * 200 + place * 40
+                Image.fromarray(pixels.astype("uint8")).save(folder / split / name / f"{at}.png")
+    return folder
+
+
+@pytest.fixture
+def of_sizes(pictures: Path) -> Ablation:
+    """The same pictures at another resolution, fewer of them, and a smaller validation split."""
+    arms = {"large": {"data.size": 16}, "few": {"data.limit": 20}, "less validation": {"data.validation": 0.2}}
+    data = {"name": "imagefolder", "root": str(pictures), "size": 8}
+    return study(arms, data=data, recipe={"epochs": 2, "batch_size": 8})
+
+
+def test_the_same_test_images_at_another_resolution_are_compared_image_by_image(
+    of_sizes: Ablation, tmp_path: Path
+) -> None:
+    run = api.run(of_sizes, tmp_path / "run", inline=True, say=lambda line: None)
+    assert isinstance(run, AblationRun)
+    assert {name: net.input_shape for name, net in run.nets.items()} == {
+        "base": (3, 8, 8), "large": (3, 16, 16), "few": (3, 8, 8), "less validation": (3, 8, 8),
+    }  # fmt: skip
+    assert {arm.arm: arm.outcomes for arm in run.summaries} == dict.fromkeys(run.nets, 2)
+    assert list(run.predicted.arms) == list(run.nets)
+    assert run.predicted.unusable == 0
+    assert [variant["data"]["size"] for variant in run.folder.variants] == [16, 8, 8]
+    again = api.open_run(tmp_path / "run")
+    assert isinstance(again, AblationRun)
+    assert [setup.key for setup in again.setups.values()] == [setup.key for setup in run.setups.values()]
+
+
+def test_a_run_is_not_resumed_with_other_data_of_an_arm(of_sizes: Ablation, tmp_path: Path) -> None:
+    plan = api.plan(of_sizes)
+    with start_run(plan, tmp_path / "run"):
+        pass
+    manifest = tmp_path / "run" / "manifest.json"
+    sessions = json.loads(manifest.read_text())
+    facts = sessions["sessions"][0]["variants"][0]["facts"]
+    facts |= {"fingerprint": "0" * 16, "splits": {**facts["splits"], "train": {"images": 40, "sha256": "0" * 16}}}
+    manifest.write_text(json.dumps(sessions))
+    other = r"'size': 16.*are of other data: they differ in train \(40 images stored, 43 now\); put the old data back"
+    with pytest.raises(InputError, match=other), start_run(plan, tmp_path / "run"):
+        pass
+
+
+def test_arms_may_set_the_data_of_each_of_several_data_sets(tmp_path: Path) -> None:
+    sets = [{"name": "fake", "size": 8, "samples": 60, "classes": classes} for classes in (2, 3)]
+    made = study({"few": {"data.limit": 20}}, data=sets, recipe={"epochs": 1, "batch_size": 16}, seeds=1)
+    run = api.run(made, tmp_path / "run", inline=True, say=lambda line: None)
+    assert isinstance(run, RunAcross)
+    limits = {label: {r.spec["data"]["limit"] for r in part.records} for label, part in run.parts.items()}
+    assert list(limits.values()) == [{None, 20}, {None, 20}]
+    assert run.others == 0
+    assert api.status(tmp_path / "run").left_out == 0
+
+
+def test_two_runs_are_compared_on_networks_with_the_same_changes(finished: AblationRun, tmp_path: Path) -> None:
+    other = finished.study.model_copy(update={"recipe": {**RECIPE, "momentum": 0.8}})
+    api.run(other, tmp_path / "other", inline=True, say=lambda line: None)
+    both = api.compare(finished.folder.path, tmp_path / "other")
+    assert sorted(map(both.named, both.common)) == sorted(finished.setups)
+    assert all(both.difference(network).n == 2 for network in both.common)
+
+
+@pytest.mark.slow
+def test_arms_with_their_own_recipes_have_the_same_numbers_on_ray(
+    finished: AblationRun, tmp_path: Path, ray_cluster: None
+) -> None:
+    run = api.run(finished.study, tmp_path / "run", say=lambda line: None)
+    assert {r.key: r.test_error for r in run.records} == {r.key: r.test_error for r in finished.records}
