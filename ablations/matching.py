@@ -86,7 +86,7 @@ class Scale:
 
 def _by_width(net: Architecture, path: str) -> Scale:
     """Rescale by the first stage's channels; all others keep their ratio to these, rounded."""
-    channels = net.stages[0].channels
+    channels = net.stage_list[0].channels
     return Scale(channels, MAX_WIDENING * channels, lambda number: {"width": number / channels})
 
 
@@ -97,7 +97,7 @@ def _by_branch(net: Architecture, path: str) -> Scale:
         raise InputError(
             f"{path}: cannot be matched by unit.branch.width: {kind_of(type(branch))} has no width; use by: width"
         )
-    width = branch.width or int(branch.own_width(net.stages[0].channels))
+    width = branch.width or int(branch.own_width(net.stage_list[0].channels))
     groups = branch.cardinality if isinstance(branch, BottleneckBranch) else 1
     start = max(1, width // groups)
     return Scale(start, MAX_WIDENING * start, lambda number: {"unit.branch.width": number * groups})

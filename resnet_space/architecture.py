@@ -8,22 +8,43 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from resnet_space import paths
 from resnet_space.blueprint import Blueprint, make_blueprint
 from resnet_space.description import Description
 from resnet_space.errors import InputError
+from resnet_space.heads import AnyHead, LinearHead
 from resnet_space.numbers import Channels, Side
+from resnet_space.stage_widths import QuantizedLinear
 from resnet_space.stems import AnyStem, Stem
 from resnet_space.units import ResidualUnit, Stage, Transition, UnitOverride
+
+
+def _form(stages: Any) -> str:
+    """The form that stages are written in: a list, or numbers that a list is made from."""
+    return "quantized_linear" if isinstance(stages, Mapping | QuantizedLinear) else LISTED
+
+
+LISTED = "tuple[Stage, ...]"
+
+Stages = Annotated[
+    Annotated[tuple[Stage, ...], Field(min_length=1), Tag(LISTED)]
+    | Annotated[QuantizedLinear, Tag("quantized_linear")],
+    Discriminator(_form),
+]
 
 
 class Architecture(Description):
     """A residual network for images of shape `input_shape` = (channels, height, width) and `classes` classes.
 
+    `stages` is a list of stages, or the few numbers of a design space: `{kind: quantized_linear, depth: 16, ...}`.
+
     `transition` selects how an identity-like shortcut changes shape (1512.03385, section 3.3): A takes every stride-th
-    pixel and pads with zero channels, B uses a 1x1 convolution there, C uses a 1x1 convolution in every unit.
+    pixel and pads with zero channels, B uses a 1x1 convolution there, C uses a 1x1 convolution in every unit. D is B
+    with average pooling in place of the stride (1812.01187, figure 2c). With `none` there is no shortcut where the
+    shape changes (1801.04381, section 3.3). With `separate` a normalisation and a convolution whose kernel is its
+    stride change the shape before the unit forks (2201.03545, section 2.6).
 
     Raises:
         InputError: (from `of`, `from_yaml`, `replace`, `preset`) a field is wrong, a stride shrinks the map to
@@ -33,9 +54,10 @@ class Architecture(Description):
     input_shape: tuple[Channels, Side, Side] = (3, 32, 32)
     classes: Channels = 10
     stem: AnyStem = Stem()
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    stages: Stages
     unit: ResidualUnit = ResidualUnit()
     transition: Transition = "A"
+    head: AnyHead = LinearHead()
 
     @field_validator("input_shape", mode="before")
     @classmethod
@@ -53,6 +75,11 @@ class Architecture(Description):
     def blueprint(self) -> Blueprint:
         """Every unit with its shapes, which is what `build` builds, `complexity` counts and `key` hashes."""
         return make_blueprint(self)
+
+    @property
+    def stage_list(self) -> tuple[Stage, ...]:
+        """The stages, as a list."""
+        return self.stages.stages() if isinstance(self.stages, QuantizedLinear) else self.stages
 
     @property
     def key(self) -> str:
@@ -113,10 +140,10 @@ class Architecture(Description):
 
         stages = [
             stage.model_dump() | {"channels": times(stage.channels), "unit": branch(stage.unit) if stage.unit else None}
-            for stage in self.stages
+            for stage in self.stage_list
         ]
-        stem = self.stem.widened(times)
-        return Architecture.of(self.model_dump() | {"stem": stem, "stages": stages, "unit": branch(self.unit)})
+        ends = {"stem": self.stem.widened(times), "head": self.head.widened(times)}
+        return Architecture.of(self.model_dump() | ends | {"stages": stages, "unit": branch(self.unit)})
 
 
 UNIT_FIELDS = tuple(ResidualUnit.model_fields)

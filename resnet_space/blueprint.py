@@ -1,26 +1,27 @@
 """From a description to its blueprint: every unit with its shapes, in canonical form. It is built, counted and hashed.
 
-Two descriptions with equal blueprints are the same network. All equivalences are defined here and nowhere else. For
-example: an unstrided bottleneck has no position of its stride, an identity shortcut that is projected is the 1x1
-convolution, and a net without a change of shape has no transition.
+Two descriptions with equal blueprints are the same network. All equivalences are defined here and in `unit_plans`, and
+nowhere else. For example: an unstrided bottleneck has no position of its stride, an identity shortcut that is projected
+is the 1x1 convolution, and a net without a change of shape has no transition.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, replace
-from fractions import Fraction
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from resnet_space import layers
 from resnet_space.description import kind_of
 from resnet_space.errors import InputError
-from resnet_space.layers import Chain, Size, convolutions
-from resnet_space.orders import Normalisation, Order, OrderName, applied, canonical
-from resnet_space.shortcuts import Conv1x1Shortcut, IdentityShortcut, ShortcutKind
-from resnet_space.stems import AnyStem
+from resnet_space.heads import HeadKind
+from resnet_space.layers import Chain, Size, SqueezeLayer
+from resnet_space.orders import Words, applied
+from resnet_space.stems import StemKind
+from resnet_space.unit_plans import UnitPlan, check_standardised, followed_channels, out_size, plan_unit, words_of
 from resnet_space.units import ResidualUnit, Stage, Transition
 
 SCHEMA = 2
@@ -29,51 +30,17 @@ SCHEMA = 2
 MAX_WEIGHTS = 2_000_000_000
 """The maximum number of weights in the branches: more would not fit in the memory of the machine that counts them."""
 
-Carry = Literal["keep", "pad", "project", "nothing"]
-
 
 @dataclass(frozen=True)
-class UnitPlan:
-    """One residual unit, from a map (`in_channels`, *`size`) to a map (`out_channels`, *`out_size`)."""
+class Ending:
+    """The stem or the head: layers, and what their words mean."""
 
-    size: Size
-    """(H, W) of the input."""
-    in_channels: int
-    channels: int
-    """The channels of the branch's output."""
-    stride: int
-    order: OrderName
-    normalisation: Normalisation
-    shortcut: ShortcutKind
-    carry: Carry
-    """How x reaches the sum: unchanged, strided and zero-padded, through a 1x1 convolution, or not at all."""
-    shared_first: bool
-    """Whether the order's `first` comes before the fork, so that the shortcut uses its output too."""
-    entry: Chain
-    """Layers before the fork, shared by shortcut and branch; they change the shape for shortcuts that concatenate."""
     chain: Chain
-    squeeze: int | None
-    """The hidden width of squeeze-and-excitation; None without it."""
-    survival: float
-    """The survival probability of the branch in training."""
-
-    @property
-    def ordered(self) -> Order:
-        """The positions of BN, if any, and ReLU."""
-        return applied(self.order, self.normalisation)
-
-    @property
-    def forked(self) -> tuple[int, Size]:
-        """Channels and (H, W) at the fork, after the entry."""
-        return layers.out_channels(self.entry, self.in_channels), layers.out_size(self.entry, self.size)
-
-    @cached_property
-    def out_size(self) -> Size:
-        return layers.out_size(self.chain, self.forked[1])
-
-    @property
-    def out_channels(self) -> int:
-        return self.channels + (self.forked[0] if self.shortcut.join == "concatenation" else 0)
+    last: str
+    """The words after the last convolution of a stem, or after the pooling of a head."""
+    words: Words
+    first: str = ""
+    """The words before a head's layers."""
 
 
 @dataclass(frozen=True)
@@ -82,27 +49,25 @@ class Blueprint:
 
     input_shape: tuple[int, int, int]
     classes: int
-    stem: Chain
-    stem_last: str
-    """BN and ReLU after the stem's last convolution; after each other convolution of the stem come both."""
+    stem: Ending
+    """After each convolution of the stem except the last come both normalisation and activation."""
     units: tuple[UnitPlan, ...]
-
-    @property
-    def normalisation(self) -> Normalisation:
-        """The normalisation of stem and head, which is that of the first unit."""
-        return self.units[0].normalisation
-
-    @property
-    def tail(self) -> str:
-        return self.units[-1].ordered.tail
+    head: Ending
 
     @property
     def channels(self) -> int:
+        """The channels before the head."""
         return self.units[-1].out_channels
 
     @property
     def depth(self) -> int:
-        return layers.depth(self.stem) + sum(layers.depth((*unit.entry, *unit.chain)) for unit in self.units) + 1
+        ends = layers.depth(self.stem.chain) + layers.depth(self.head.chain) + 1
+        return ends + sum(unit.depth for unit in self.units)
+
+    @property
+    def depth_with_projections(self) -> int:
+        """The depth with the 1x1 convolutions on shortcuts, and without the classifier. 1605.07146, section 2."""
+        return self.depth - 1 + sum("project" in unit.carry for unit in self.units)
 
     @cached_property
     def key(self) -> str:
@@ -116,10 +81,18 @@ class Blueprint:
             "schema": SCHEMA,
             "input_shape": self.input_shape,
             "classes": self.classes,
-            "stem": [str(layer) for layer in self.stem],
-            "stem_last": self.stem_last,
+            "stem": [str(layer) for layer in self.stem.chain],
+            "stem_last": self.stem.last,
             "units": [[count, _unit_json(unit)] for count, unit in runs],
         }
+        # What is as in the units next to it is left out, so that a new field changes no old key.
+        if self.stem.words != self.units[0].words:
+            content["stem_words"] = _words_json(self.stem.words)
+        head = {"chain": layers.chain_text(self.head.chain), "pooled": self.head.last}
+        if self.head.words != self.units[-1].words:
+            head["words"] = _canonical_json(_words_json(self.head.words))
+        if any(head.values()):
+            content["head"] = head
         return hashlib.sha256(_canonical_json(content).encode()).hexdigest()[:16]
 
 
@@ -127,13 +100,37 @@ def _canonical_json(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
+def _words_json(words: Words) -> dict[str, Any]:
+    """The words as plain data, without the defaults of all fields but the normalisation."""
+    default, found = Words(), {"normalisation": words.normalisation.written()}
+    changed = {name: getattr(words, name) for name in ("activation", "standardised")}
+    return found | {name: value for name, value in changed.items() if value != getattr(default, name)}
+
+
 @lru_cache(maxsize=65536)
 def _unit_json(unit: UnitPlan) -> str:
-    """A unit as canonical JSON. Defaults of a shortcut are left out, so that a new field changes no old key."""
+    """A unit as canonical JSON. Defaults are left out, so that a new field changes no old key."""
     shortcut = unit.shortcut.model_dump(exclude_defaults=True) | {"kind": kind_of(type(unit.shortcut))}
-    chains = {name: layers.chain_text(getattr(unit, name)) for name in ("entry", "chain")}
-    plain = {field.name: getattr(unit, field.name) for field in fields(unit)}
-    return _canonical_json(plain | chains | {"shortcut": shortcut})
+    last = unit.chain[-1]
+    # Squeeze-and-excitation at the end was a field before it was a layer.
+    squeezed = last.hidden if isinstance(last, SqueezeLayer) and last.activation == "relu" else None
+    content = {
+        "size": unit.size,
+        "in_channels": unit.in_channels,
+        "channels": unit.channels,
+        "stride": unit.stride,
+        "order": unit.order,
+        "shortcut": shortcut,
+        "carry": unit.carry,
+        "shared_first": unit.shared_first,
+        "entry": layers.chain_text(unit.entry),
+        "chain": layers.chain_text(unit.chain[:-1] if squeezed else unit.chain),
+        "squeeze": squeezed,
+        "survival": unit.survival,
+    }
+    if unit.down:
+        content["down"] = layers.chain_text(unit.down)
+    return _canonical_json(content | _words_json(unit.words))
 
 
 class Described(Protocol):
@@ -146,10 +143,10 @@ class Described(Protocol):
     def classes(self) -> int: ...
 
     @property
-    def stem(self) -> AnyStem: ...
+    def stem(self) -> StemKind: ...
 
     @property
-    def stages(self) -> tuple[Stage, ...]: ...
+    def stage_list(self) -> tuple[Stage, ...]: ...
 
     @property
     def unit(self) -> ResidualUnit: ...
@@ -157,37 +154,39 @@ class Described(Protocol):
     @property
     def transition(self) -> Transition: ...
 
+    @property
+    def head(self) -> HeadKind: ...
+
 
 def make_blueprint(net: Described) -> Blueprint:
     """Return the blueprint of a description.
 
     Raises:
         InputError: a stride shrinks the map to nothing, a width is not divisible, the shapes of branch and shortcut
-            differ, or there are too many weights.
+            differ, a part does not fit its channels or map, or there are too many weights.
     """
     stem = net.stem.chain(net.input_shape[0], net.input_shape[1:])
-    size = _out_size(stem, net.input_shape[1:], "stem")
+    size = out_size(stem, net.input_shape[1:], "stem")
     channels, units = layers.out_channels(stem, net.input_shape[0]), list[UnitPlan]()
-    total = sum(stage.units for stage in net.stages)
-    for index, stage in enumerate(net.stages):
+    stages = net.stage_list
+    described = [stage.unit.over(net.unit) if stage.unit else net.unit for stage in stages]
+    total = sum(stage.units for stage in stages)
+    for index, (stage, unit) in enumerate(zip(stages, described, strict=True)):
         where = f"stages.{index}"
         if min(size) < stage.stride:
             raise InputError(f"{where}.stride: {stage.stride} would shrink a map of {size[0]}x{size[1]} to nothing")
-        unit = stage.unit.over(net.unit) if stage.unit else net.unit
         for number in range(stage.units):
-            stride = 1 if number else stage.stride
-            survival = 1 - (1 - unit.survival) * (len(units) + 1) / total
-            plan = _unit(
+            plan = plan_unit(
                 unit,
                 net.transition,
                 stage.channels,
-                net.stages[0].channels,
+                stages[0].channels,
                 size,
                 channels,
-                stride,
-                survival,
+                1 if number else stage.stride,
+                1 - (1 - unit.survival) * (len(units) + 1) / total,
                 where,
-                own=bool(stage.unit and stage.unit.branch),
+                own=stage.unit.given if stage.unit else frozenset(),
                 first=not units,
             )
             size, channels = plan.out_size, plan.out_channels
@@ -196,129 +195,71 @@ def make_blueprint(net: Described) -> Blueprint:
                 # The remaining units of the stage are equal to this one.
                 units += [plan] * (stage.units - 1 - number)
                 break
-    weights = sum(shape.weights for unit in units for shape in convolutions((*unit.entry, *unit.chain)))
+    weights = sum(shape.weights for unit in units for shape in unit.convolutions)
     if weights > MAX_WEIGHTS:
         raise InputError(f"stages: {weights:.3g} weights in the branches; at most {MAX_WEIGHTS:.3g} are allowed")
-    units = _as_original_order(units)
-    order = applied(net.stem.order or units[0].order, units[0].normalisation)
-    return Blueprint(net.input_shape, net.classes, stem, order.stem, tuple(units))
+    return _with_ends(net, stem, units, described[0], described[-1])
 
 
-def _as_original_order(units: list[UnitPlan]) -> list[UnitPlan]:
-    """Return the units in the original order if that is equivalent.
+def _with_ends(
+    net: Described, stem: Chain, units: Sequence[UnitPlan], first: ResidualUnit, last: ResidualUnit
+) -> Blueprint:
+    """Return the blueprint of these units, whose first and last are described so, with stem and head."""
+    stem_words, head_words = _own_words(net.stem, first), _own_words(net.head, last)
+    orders = [first.order, last.order]
+    if _is_original_order(units, stem_words, head_words):
+        units = [replace(unit, order="original", shared_first=False) for unit in units]
+        orders = ["original", "original"]
+    between, after = applied("original", stem_words).stem, applied(net.stem.order or orders[0], stem_words).stem
+    stem = layers.simplified(stem, between, after, biased=stem_words.biased)
+    used = words_of(stem, between, after)
+    begin = Ending(stem, after, _canonical_words(stem_words, units[0].words, used))
+    if stem_words.standardised:
+        check_standardised(layers.convolutions(stem))
+    _check_maps(begin, [(width, units[0].size) for width in followed_channels(stem, between, after)], "stem")
+    chain, tail = net.head.chain(units[-1].out_channels), applied(orders[1], head_words).tail
+    pooled = head_words.meaningful(net.head.pooled)
+    both = applied("original", head_words).stem
+    used = {*tail.split(), *words_of(chain, both, both), *pooled.split()}
+    end = Ending(chain, pooled, _canonical_words(head_words, units[-1].words, used), tail)
+    channels, size = units[-1].out_channels, units[-1].out_size
+    maps = [(channels, size)] if "bn" in tail else []
+    maps += [(width, size) for width in followed_channels(chain, both, both)]
+    maps += [(layers.out_channels(chain, channels), (1, 1))] if "bn" in pooled else []
+    _check_maps(end, maps, "head")
+    return Blueprint(net.input_shape, net.classes, begin, tuple(units), end)
 
-    If in every unit the first ReLU comes before the fork, it equals the ReLU after the previous unit.
-    """
-    if all(unit.order == "relu_only_preactivation" and unit.shared_first for unit in units):
-        return [replace(unit, order="original", shared_first=False) for unit in units]
-    return units
 
-
-@lru_cache(maxsize=65536)
-def _unit(
-    unit: ResidualUnit,
-    transition: Transition,
-    channels: int,
-    first_channels: int,
-    size: Size,
-    in_channels: int,
-    stride: int,
-    survival: float,
-    where: str,
-    *,
-    own: bool,
-    first: bool,
-) -> UnitPlan:
-    """The plan of one unit; cached, since the networks of a space share most of their units."""
-    shortcut = unit.shortcut.canonical()
-    entry = unit.shortcut.entry(in_channels, stride)
-    stride = 1 if entry else stride
-    forked = layers.out_channels(entry, in_channels)
-    reshaped = stride > 1 or forked != channels
-    carry = _carry(transition, shortcut, reshaped)
-    if carry == "pad" and channels < forked:
-        raise InputError(
-            f"{where}.channels: transition A pads channels and cannot reduce them from {forked} to {channels}; "
-            "use transition B"
-        )
-    if carry == "project" and isinstance(shortcut, IdentityShortcut):
-        shortcut = Conv1x1Shortcut()
-    try:
-        scale = Fraction(channels, first_channels)
-        chain = unit.branch.chain(forked, channels, stride, scale)
-    except InputError as error:
-        raise InputError(f"{where}.{error}" if own else str(error)) from None
-    order = canonical(unit.order, unit.normalisation)
-    plan = UnitPlan(
-        size=size,
-        in_channels=in_channels,
-        channels=layers.out_channels(chain, forked),
-        stride=stride,
-        order=order,
-        normalisation=unit.normalisation,
-        shortcut=shortcut,
-        carry=carry,
-        shared_first=_shares_first(applied(order, unit.normalisation), shortcut, carry, reshaped=reshaped, first=first),
-        entry=entry,
-        chain=chain,
-        squeeze=max(1, channels // unit.branch.squeeze) if unit.branch.squeeze else None,
-        survival=survival,
+def _own_words(end: StemKind | HeadKind, unit: ResidualUnit) -> Words:
+    """Return what the words mean in a stem or head next to this unit."""
+    words = unit.words
+    return replace(
+        words, normalisation=end.normalisation or words.normalisation, activation=end.activation or words.activation
     )
-    _check_fit(plan, channels, where)
-    return plan
 
 
-def _shares_first(order: Order, shortcut: ShortcutKind, carry: Carry, *, reshaped: bool, first: bool) -> bool:
-    return bool(order.first) and shortcut.join == "sum" and (reshaped or first) and carry != "nothing"
+def _canonical_words(words: Words, near: Words, used: set[str]) -> Words:
+    """Return the words with those of the unit next to it where they are not used."""
+    if "relu" not in used:
+        words = replace(words, activation=near.activation)
+    if "bn" not in used and words.biased == near.biased:
+        words = replace(words, normalisation=near.normalisation)
+    return words
 
 
-def _carry(transition: Transition, shortcut: ShortcutKind, reshaped: bool) -> Carry:
-    if shortcut.carry != "transition":
-        return shortcut.carry
-    if transition == "C":
-        return "project"
-    if not reshaped:
-        return "keep"
-    return "pad" if transition == "A" else "project"
+def _check_maps(end: Ending, maps: Sequence[tuple[int, Size]], path: str) -> None:
+    for channels, size in maps:
+        try:
+            end.words.normalisation.check_map(channels, size)
+        except InputError as error:
+            raise InputError(f"{path}.normalisation{error}") from None
 
 
-def _check_fit(plan: UnitPlan, channels: int, where: str) -> None:
-    """Check that the shapes of branch and shortcut agree, and that `survival` and the shortcut fit the branch."""
-    kind = kind_of(type(plan.shortcut))
-    if plan.channels != channels:
-        raise InputError(
-            f"{where}.channels: the branch has {plan.channels} output channels, and the stage has {channels}"
-        )
-    _, size = plan.forked
-    end = _out_size(plan.chain, size, f"{where}.unit.branch")
-    shortcut_size = layers.window_out_size(size, (1, 1), (0, 0), plan.stride)
-    if plan.carry != "nothing" and end != shortcut_size:
-        raise InputError(
-            f"{where}.unit.branch: ends in a map of {end[0]}x{end[1]}, and the shortcut in one of "
-            f"{shortcut_size[0]}x{shortcut_size[1]}; write /s for the stage's stride, and pad"
-        )
-    if plan.survival < 1 and (plan.carry == "nothing" or plan.shortcut.join != "sum"):
-        raise InputError(
-            f"unit.survival: {kind} passes nothing on when the branch is dropped; use a shortcut that is added"
-        )
-    if plan.shortcut.begins == "zero_bn" and not _has_bn(plan):
-        raise InputError(
-            f"unit.shortcut.kind: {kind} sets the branch's last BN to 0, but not every path through the branch has one"
-        )
+def _is_original_order(units: Sequence[UnitPlan], stem: Words, head: Words) -> bool:
+    """Whether the original order is equivalent.
 
-
-def _has_bn(plan: UnitPlan) -> bool:
-    """Whether every path through the branch has a BN."""
-    order = plan.ordered
-    if "bn" in order.first and not plan.shared_first:
-        return True
-    if "bn" not in order.between + order.last:
-        return False
-    return layers.count_normalised(plan.chain, within="bn" not in order.last) > 0
-
-
-def _out_size(chain: Chain, size: Size, path: str) -> Size:
-    try:
-        return layers.out_size(chain, size)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    It is if in every unit the first ReLU comes before the fork: then it equals the ReLU after the previous unit.
+    """
+    activations = {stem.activation, head.activation, *(unit.words.activation for unit in units)}
+    preactivated = all(unit.order == "relu_only_preactivation" and unit.shared_first for unit in units)
+    return preactivated and len(activations) == 1

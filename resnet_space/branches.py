@@ -2,7 +2,7 @@
 
 Source: basic and bottleneck, He et al. 2015, 1512.03385, figure 5; cardinality, Xie et al. 2016, 1611.05431; a single
 layer, Srivastava et al. 2015, 1505.00387; the dense bottleneck, Huang et al. 2016, 1608.06993; inception, Szegedy et
-al. 2016, 1602.07261; squeeze-and-excitation, Hu et al. 2017, 1709.01507.
+al. 2016, 1602.07261. Branches with depthwise convolutions and those of RegNet are in `depthwise_branches`.
 """
 
 from __future__ import annotations
@@ -10,67 +10,41 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator
 
+from resnet_space.branch_kind import BranchKind, WindowBranch, divided
 from resnet_space.catalogues import OneOf
-from resnet_space.description import Kind, kinds
-from resnet_space.errors import InputError, unknown
-from resnet_space.layers import Chain, Convolution, Parallel, map_channels, parse_chain
+from resnet_space.chain_text import map_channels, parse_chain
+from resnet_space.depthwise_branches import (  # noqa: F401 (rows of the catalogue)
+    ConvNeXtBranch,
+    InvertedBottleneckBranch,
+    XBranch,
+)
+from resnet_space.description import kinds
+from resnet_space.errors import InputError
+from resnet_space.layers import Chain, Convolution, Parallel
 from resnet_space.numbers import Channels
 
 
-def whole_kernel(*allowed: int | str) -> BeforeValidator:
-    """Return a validator that accepts the allowed values only: `Literal[1]` would also accept `true` and 1.0."""
-
-    def check(value: object) -> object:
-        if type(value) not in (int, str) or value not in allowed:
-            raise unknown("kernel", value, map(str, allowed))
-        return value
-
-    return BeforeValidator(check)
-
-
-class BranchKind(Kind):
-    """The base of all branches: a branch defines its chain of layers.
-
-    With `squeeze` = r, squeeze-and-excitation follows its last layer: each channel of F(x) is multiplied by
-    sigmoid(W2 relu(W1 mean(F(x)))), with a hidden width of channels / r, rounded down. 1709.01507, section 3.
-    """
-
-    squeeze: Channels | None = None
-
-    def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
-        """Return the layers from `in_channels` to `channels`.
-
-        `scale` is the stage's channels divided by the first stage's.
-
-        Raises:
-            InputError: the width is not an integer, or the cardinality does not divide it.
-        """
-        raise NotImplementedError
-
-    def widened(self, factor: Fraction) -> BranchKind:
-        """Return the branch for a network whose channels are all multiplied by `factor`."""
-        return self
-
-
-class SingleBranch(BranchKind):
+class SingleBranch(WindowBranch):
     """One convolution, 3x3 or 1x1: a layer of a Highway net (1505.00387) or of a DenseNet (1608.06993)."""
 
     kind: Literal["single"] = "single"
-    kernel: Annotated[Literal[1, 3], whole_kernel(1, 3)] = 3
 
     def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
-        return (Convolution((self.kernel, self.kernel), in_channels, channels, stride),)
+        return (self.window(in_channels, channels, stride),)
 
 
-class BasicBranch(BranchKind):
-    """3x3, 3x3, both as wide as the stage; the stride is on the first. 1512.03385, figure 5 left."""
+class BasicBranch(WindowBranch):
+    """3x3, 3x3, both as wide as the stage; the stride is on the first. 1512.03385, figure 5 left.
+
+    With `kernel` k both are k x k; with `dilation` d the weights are d pixels apart (1511.07122).
+    """
 
     kind: Literal["basic"] = "basic"
 
     def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
-        return (Convolution((3, 3), in_channels, channels, stride), Convolution((3, 3), channels, channels))
+        return (self.window(in_channels, channels, stride), self.window(channels, channels))
 
 
 class WideBranch(BranchKind):
@@ -103,12 +77,13 @@ class WideBranch(BranchKind):
         return self.model_copy(update={"width": max(1, round(self.width * factor))}) if self.width else self
 
 
-class BottleneckBranch(WideBranch):
+class BottleneckBranch(WideBranch, WindowBranch):
     """1x1 to `width`, 3x3 in `cardinality` groups, 1x1 to the stage's channels. 1512.03385, figure 5 right.
 
     `width` is the width of the 3x3 convolution in the first stage and grows with the stages' channels; default: a
     quarter of the first stage's channels. ResNeXt's C x d is `width` C*d and `cardinality` C (1611.05431, table 1).
     The stride is on the 3x3 (the default, as in torchvision) or on the first 1x1 (`stride_on: 1x1`, as in 1512.03385).
+    `kernel` and `dilation` are those of the 3x3.
     """
 
     kind: Literal["bottleneck"] = "bottleneck"
@@ -120,22 +95,16 @@ class BottleneckBranch(WideBranch):
 
     def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
         width = self.width_in(channels, scale)
-        if width % self.cardinality:
-            fits = [c for c in range(1, width + 1) if width % c == 0]
-            near = min(fits, key=lambda c: abs(c - self.cardinality))
-            raise InputError(
-                f"unit.branch.cardinality: {self.cardinality} does not divide the width {width}; "
-                f"nearest that does: {near}"
-            )
+        divided(width, self.cardinality, "unit.branch.cardinality")
         early, late = (stride, 1) if self.stride_on == "1x1" else (1, stride)
         return (
             Convolution((1, 1), in_channels, width, early),
-            Convolution((3, 3), width, width, late, groups=self.cardinality),
+            self.window(width, width, late, groups=self.cardinality),
             Convolution((1, 1), width, channels),
         )
 
 
-class DenseBottleneckBranch(WideBranch):
+class DenseBottleneckBranch(WideBranch, WindowBranch):
     """1x1 to `width` (default: four times the output channels), then 3x3: DenseNet-B's layer. 1608.06993, section 3."""
 
     kind: Literal["dense_bottleneck"] = "dense_bottleneck"
@@ -145,7 +114,7 @@ class DenseBottleneckBranch(WideBranch):
 
     def chain(self, in_channels: int, channels: int, stride: int, scale: Fraction) -> Chain:
         width = self.width_in(channels, scale)
-        return (Convolution((1, 1), in_channels, width), Convolution((3, 3), width, channels, stride))
+        return (Convolution((1, 1), in_channels, width), self.window(width, channels, stride))
 
 
 class InceptionBranch(WideBranch):

@@ -34,7 +34,9 @@ class OneOf:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         if self.otherwise:
-            return handler(core)
+            # A mapping without a kind fits several kinds, of which `otherwise` is meant.
+            schema = handler(core)
+            return {**{name: value for name, value in schema.items() if name != "oneOf"}, "anyOf": schema["oneOf"]}
         return {"anyOf": [handler(core), {"enum": list(self.catalogue)}]}
 
     def _with_kind(self, value: Any) -> Any:

@@ -1,36 +1,41 @@
-"""Build the torch modules of a chain of layers, and draw their weights."""
+"""Build the torch modules of a chain of layers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from resnet_space.layers import Chain, Convolution, Parallel, Pool, convolutions
+from resnet_space import layers
+from resnet_space.attention_layers import BlockAttention, EfficientAttention, SqueezeExcitation
+from resnet_space.conv_layers import conv
+from resnet_space.layers import Chain, Convolution, Parallel, Pool, followed
+from resnet_space.norm_layers import word_layers
+from resnet_space.orders import Words
 
 
-def build_chain(chain: Chain, *, between: str, last: str, bias: bool = False) -> nn.Sequential:
+def build_chain(chain: Chain, *, between: str, last: str, words: Words) -> nn.Sequential:
     """Return the layers in sequence, with `between` after each convolution except the last, and `last` after that one.
 
-    `between` and `last` are chains of `bn` and `relu`, such as "bn relu". With `bias`, every convolution has a bias,
-    initially 0.
+    `between` and `last` are chains of an order's words, such as "bn relu", which mean what `words` says. Without a
+    normalisation every convolution has a bias, initially 0.
     """
-    return nn.Sequential(*_modules(chain, between, last, bias=bias))
+    return nn.Sequential(*_modules(chain, between, last, words))
 
 
-def _modules(chain: Chain, between: str, last: str, *, bias: bool) -> Iterator[nn.Module]:
-    for index, layer in enumerate(chain):
-        after = between if any(convolutions(chain[index + 1 :])) else last
+def _modules(chain: Chain, between: str, last: str, words: Words) -> Iterator[nn.Module]:
+    for layer, after in followed(chain, between, last):
         if isinstance(layer, Parallel):
-            yield Paths(build_chain(path, between=between, last=after, bias=bias) for path in layer.paths)
-        elif isinstance(layer, Pool):
-            yield pool(layer)
+            yield Paths(build_chain(path, between=between, last=after, words=words) for path in layer.paths)
+        elif isinstance(layer, Convolution):
+            biased = words.biased or layer.linear or layer.biased
+            yield conv(layer, bias=0.0 if biased else None, standardised=words.standardised)
+            yield from word_layers(after, layer.channels, words)
         else:
-            yield conv(layer, bias=0.0 if bias or layer.linear else None)
-            yield from () if layer.linear else activations(after, layer.channels)
+            yield MAKERS[type(layer)](layer)
 
 
 class Paths(nn.Module):
@@ -56,8 +61,8 @@ class Join(nn.Module):
 Kind = TypeVar("Kind", bound=nn.Module)
 
 
-def last_modules(module: nn.Module, kind: type[Kind]) -> list[Kind]:
-    """Return the last module of a kind on every path through a chain; empty if a path has none."""
+def last_modules(module: nn.Module, kind: type[Kind] | tuple[type[Kind], ...]) -> list[Kind]:
+    """Return the last module of a kind, or of several, on every path through a chain; empty if a path has none."""
     if isinstance(module, kind):
         return [module]
     if isinstance(module, Paths):
@@ -76,67 +81,65 @@ def pool(layer: Pool) -> nn.Module:
     return nn.AvgPool2d(layer.kernel, layer.stride, layer.padding, count_include_pad=False)
 
 
-def activations(chain: str, channels: int) -> Iterator[nn.Module]:
-    """Yield the modules of a chain such as "bn relu"."""
-    for name in chain.split():
-        yield nn.BatchNorm2d(channels) if name == "bn" else nn.ReLU()
+class BlurPool(nn.Module):
+    """Weights (1, 2, 1)/4 along both sides of a map with a reflected border, every stride-th pixel. 1904.11486.
 
-
-def strided_pixels(x: Tensor, stride: int) -> Tensor:
-    """Return every stride-th pixel of (N, C, H, W), as (N, H', W', C).
-
-    It slices with channels last, the memory layout of the images: a gradient of another layout slows down all kernels
-    that use it.
+    These weights are those of two means over 2x2 pixels, one after the other.
     """
-    return x.permute(0, 2, 3, 1)[:, ::stride, ::stride]
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        reflected = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        return functional.avg_pool2d(functional.avg_pool2d(reflected, 2, 1), 2, self.stride)
+
+    def extra_repr(self) -> str:
+        return f"{self.stride}"
 
 
-class Pointwise(nn.Conv2d):
-    """A 1x1 convolution with a stride s: y = W * x[s*i, s*j], of x (N, C, H, W).
+class PixelBlocks(nn.PixelUnshuffle):
+    """Each block of r x r pixels becomes one pixel: (N, C, H, W) to (N, C*r*r, H/r, W/r), channels last in memory."""
 
-    In training, pixels are selected first and convolved with stride 1, which gives the same sum. Reason: for a stride
-    and channels last, oneDNN's gradient writes outside its memory if the channels do not fill a block
-    (https://github.com/uxlfoundation/oneDNN/issues/6035). Gradients are then wrong, or the process crashes, depending
-    on processor and number of threads.
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, height, width = x.shape
+        r = self.downscale_factor
+        blocks = x.reshape(n, channels, height // r, r, width // r, r)
+        return blocks.permute(0, 2, 4, 1, 3, 5).reshape(n, height // r, width // r, -1).permute(0, 3, 1, 2)
+
+
+class Dropout(nn.Dropout):
+    """x * m / (1 - p) in training, where m is 0 with probability p and else 1. 1603.05027, section 3.1.
+
+    On a CPU the masks are drawn by `dropout_mask`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (torch.is_grad_enabled() and self.weight.requires_grad):
+        if not self.training or x.device.type != "cpu":
             return super().forward(x)
-        chosen = strided_pixels(x, self.stride[0]).permute(0, 3, 1, 2)
-        return functional.conv2d(chosen, self.weight, self.bias, groups=self.groups)
+        return x * dropout_mask(x, self.p)
 
 
-def conv(shape: Convolution, *, bias: float | None = None) -> nn.Conv2d:
-    """Return the convolution with weights by `draw_weights`. Default: no bias, since BN follows."""
-    kind = Pointwise if shape.kernel == (1, 1) and shape.stride > 1 else nn.Conv2d
-    module = kind(
-        shape.in_channels,
-        shape.channels,
-        shape.kernel,
-        stride=shape.stride,
-        padding=shape.padding,
-        groups=shape.groups,
-        bias=bias is not None,
-    )
-    draw_weights(module)
-    if module.bias is not None and bias is not None:
-        nn.init.constant_(module.bias, bias)
-    return module
+def dropout_mask(x: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
+    """Return a mask for x, on a CPU: 0 with probability p, else 1 / (1 - p).
 
-
-def draw_weights(layer: nn.Conv2d | nn.Linear, generator: Generator | None = None) -> None:
-    """Draw the weights of a layer, from torch's global generator or a given one.
-
-    Weights of a convolution are normal with variance 2 / fan-out (1502.01852); its bias is not drawn. Weights and bias
-    of a linear layer are uniform within ±1 / sqrt(fan-in), torch's default. On the meta device nothing is drawn.
+    Reason: torch's `bernoulli_` draws one number at a time. These are the same numbers, unless torch uses MKL's, as on
+    processors of Intel.
     """
-    if layer.weight.is_meta:
-        # Torch would load its compiler for this, which takes longer than counting.
-        return
-    if isinstance(layer, nn.Conv2d):
-        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-        return
-    for parameter in (layer.weight, layer.bias):
-        bound = layer.in_features**-0.5
-        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    drawn = torch.empty_like(x, dtype=torch.float64).uniform_(generator=generator)
+    return (drawn < 1 - p).to(x.dtype).div_(1 - p)
+
+
+# Any: each function takes one kind of layer.
+MAKERS: Mapping[type[layers.Layer], Callable[[Any], nn.Module]] = {
+    Pool: pool,
+    layers.Blur: lambda layer: BlurPool(layer.stride),
+    layers.SpaceToDepth: lambda layer: PixelBlocks(layer.block),
+    layers.Zeros: lambda layer: nn.ZeroPad2d(layer.width),
+    layers.DropoutLayer: lambda layer: Dropout(layer.p),
+    layers.SqueezeLayer: SqueezeExcitation,
+    layers.EfficientLayer: EfficientAttention,
+    layers.BlockAttentionLayer: BlockAttention,
+}
+"""The layers that no words follow."""

@@ -10,7 +10,8 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from resnet_space.architecture import Architecture
-from resnet_space.blueprint import Blueprint, UnitPlan
+from resnet_space.blueprint import Blueprint
+from resnet_space.unit_plans import UnitPlan
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +27,11 @@ _Leaf = tuple["nn.Module", Shapes]
 OUTPUTS = "outputs"
 """The name that output elements are counted under, next to the operators."""
 
-UNCOUNTED_OPERATORS = ("relu", "max_pool2d", "avg_pool2d", "pad", "slice", "cat", "dropout")
+UNCOUNTED_OPERATORS = (
+    *("relu", "relu6", "hardtanh", "leaky_relu", "prelu", "elu", "gelu", "silu", "hardswish", "mish"),
+    *("max_pool2d", "avg_pool2d", "pad", "constant_pad_nd", "reflection_pad2d", "pixel_unshuffle", "slice", "cat"),
+    *("dropout", "mean", "amax", "sum", "stack", "std_mean", "sub", "clamp", "div"),
+)
 """Operators that are not counted, neither by fvcore nor here; those that ran are reported as `uncounted`."""
 
 

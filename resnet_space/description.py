@@ -97,7 +97,8 @@ def kinds_of_family(cls: type[Description]) -> list[type[Description]]:
     """Return all kinds of the family that `cls` belongs to."""
     bases = (Description, Kind)
     family = next(base for base in reversed(cls.__mro__) if issubclass(base, Description) and base not in bases)
-    return [member for member in descendants(family) if "kind" in member.model_fields]
+    # A kind with two bases of the family is found twice.
+    return [member for member in dict.fromkeys(descendants(family)) if "kind" in member.model_fields]
 
 
 def descendants(cls: type[Description]) -> list[type[Description]]:

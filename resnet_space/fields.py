@@ -56,7 +56,7 @@ def has_field(path: str, data: Any, table: Mapping[str, Field] | None = None) ->
     for part in path.split(".")[:-1]:
         nodes = [child for node in nodes for child in _children(node, part)]
     kinds = field(path, table).kinds
-    found = {node if isinstance(node, str) else (node or {}).get("kind") for node in nodes if kinds}
+    found = {node if isinstance(node, str) else _kind(node) for node in nodes if kinds}
     return bool(nodes) and (found <= kinds or path.endswith(".kind"))
 
 
@@ -64,7 +64,11 @@ def _children(node: Any, part: str) -> list[Any]:
     if isinstance(node, list | tuple):
         index = paths.index_in(node, part)
         return list(node) if part == "*" else [] if index is None else [node[index]]
-    return [(node or {}).get(part)]
+    return [node.get(part) if isinstance(node, Mapping) else None]
+
+
+def _kind(node: Any) -> str | None:
+    return node.get("kind") if isinstance(node, Mapping) else None
 
 
 def governs(other: str, path: str) -> bool:
@@ -99,7 +103,9 @@ def _add(table: dict[str, Field], path: str, owners: tuple[type[Description], ..
     names += [kind_of(model) for model in models if "kind" in model.model_fields]
     names += [False, True] if bool in types else []
     known = table.get(path, Field())
-    table[path] = Field(known.owners + owners, (*known.catalogue, *names), int in types and float not in types)
+    # By their texts, since True equals 1.
+    catalogue = {repr(name): name for name in (*known.catalogue, *names)}
+    table[path] = Field(known.owners + owners, tuple(catalogue.values()), int in types and float not in types)
     for model in models:
         for name, info in model.model_fields.items():
             _add(table, f"{path}.{name}", (model,), alternatives(info.annotation, info.metadata))
@@ -113,11 +119,17 @@ FIELDS: dict[str, Field] = fields_of(Architecture)
 
 COSTS = ("params", "macs", "activations")
 """Names whose values need a count of the complete net; expressions with them are evaluated last."""
-ALIASES = {"shortcut": "unit.shortcut.kind", "branch": "unit.branch.kind", "order": "unit.order"} | {
+ALIASES = {
     path.rsplit(".", 1)[1]: path
     for path, at_path in FIELDS.items()
     # Not `width`: as an axis it is a factor on all channels.
-    if path.startswith("unit.") and at_path.kinds and not path.endswith((".kind", ".width"))
+    if path.startswith("unit.") and path.count(".") == 2 and at_path.kinds and not path.endswith((".kind", ".width"))
+} | {
+    "shortcut": "unit.shortcut.kind",
+    "branch": "unit.branch.kind",
+    "order": "unit.order",
+    "activation": "unit.activation",
+    "normalisation": "unit.normalisation.kind",
 }
 """Short names of the unit's fields in expressions."""
 NAMES: dict[str, tuple[Any, ...]] = {
@@ -139,7 +151,7 @@ def lookup_of(net: Architecture) -> Lookup:
             return net.depth
         found = paths.lookup(data, ALIASES.get(name, name))
         if name == "unit.branch.width" and found is None and isinstance(net.unit.branch, WideBranch):
-            return float(net.unit.branch.own_width(net.stages[0].channels))
+            return float(net.unit.branch.own_width(net.stage_list[0].channels))
         return found.get("kind") if isinstance(found, Mapping) else found
 
     return value

@@ -16,9 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from resnet_space.chains import Dropout
 from resnet_space.fused_forms import FORMS, Dropouts, Unfusable
 from resnet_space.fused_shortcuts import Mixed, Shortcuts, Sums
-from resnet_space.modules import Dropout, Gate, Nothing, Pad, Shortcut, Sum
+from resnet_space.modules import Gate, Nothing, Pad, Shortcut, Sum
 
 __all__ = ["Unfusable", "fuse", "refusal"]
 

@@ -13,23 +13,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnet_space.chains import Join, Paths, Pointwise, strided_pixels
+from resnet_space.attention_layers import (
+    AlongChannels,
+    BlockAttention,
+    EfficientAttention,
+    MapStatistics,
+    PixelProduct,
+    PixelStatistics,
+    PixelSum,
+    Product,
+    SqueezeExcitation,
+)
+from resnet_space.chains import BlurPool, Dropout, Join, Paths, PixelBlocks, dropout_mask
+from resnet_space.conv_layers import Pointwise, Standardised, strided_pixels
 from resnet_space.fused_shortcuts import by_channel, spread
 from resnet_space.modules import (
     Concatenation,
-    Dropout,
     Gate,
     Nothing,
     Pad,
-    Product,
     ResidualNet,
     Scalar,
+    Scalars,
     Shortcut,
-    SqueezeExcitation,
     Sum,
     Unit,
-    dropout_mask,
 )
+from resnet_space.norm_layers import ChannelNorm, PixelMean
 from resnet_space.shortcuts import ShortcutKind
 
 
@@ -74,7 +84,7 @@ class Pads(nn.Module):
         return f"{self.networks} networks, {self.stride}, {self.more}"
 
 
-class Scalars(nn.Module):
+class ScalarOfEach(nn.Module):
     """Each network's learned scalar, shape (K,)."""
 
     def __init__(self, scalar: Scalar, networks: int) -> None:
@@ -98,6 +108,26 @@ class Scaled(nn.Module):
 
     def extra_repr(self) -> str:
         return self.shortcut.formula
+
+
+class ChannelNorms(nn.Module):
+    """Layer normalisation over the channels of each pixel of each network: (N, K*C, H, W) to the same shape."""
+
+    def __init__(self, norm: ChannelNorm, networks: int) -> None:
+        super().__init__()
+        self.networks, self.eps = networks, norm.eps
+        self.weight = nn.Parameter(norm.weight.repeat(networks))
+        self.bias = nn.Parameter(norm.bias.repeat(networks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # (N, H, W, K, C): the order in memory.
+        last = x.permute(0, 2, 3, 1)
+        last = last.reshape(*last.shape[:3], self.networks, -1)
+        normal = functional.layer_norm(last, last.shape[4:], eps=self.eps).flatten(3)
+        return (normal * self.weight + self.bias).permute(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        return f"{self.networks} networks, {self.eps}"
 
 
 class Dropouts(nn.Module):
@@ -181,6 +211,42 @@ def _normalisation(norm: nn.Module, networks: int) -> nn.Module:
     )
 
 
+def _group_norm(norm: nn.Module, networks: int) -> nn.Module:
+    """Statistics are per image and group, so those of K networks never mix."""
+    assert isinstance(norm, nn.GroupNorm)
+    return nn.GroupNorm(networks * norm.num_groups, networks * norm.num_channels, norm.eps, device="meta")
+
+
+def _channel_norm(norm: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(norm, ChannelNorm)
+    return ChannelNorms(norm, networks)
+
+
+def _prelu(activation: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(activation, nn.PReLU)
+    if activation.num_parameters == 1:
+        raise Unfusable("a PReLU with one slope for all channels has no fused form")
+    return nn.PReLU(networks * activation.num_parameters, device="meta")
+
+
+def _along_channels(layer: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(layer, AlongChannels)
+    return AlongChannels(layer.kernel_size[0], networks)
+
+
+def _pixel_statistics(layer: nn.Module, networks: int) -> nn.Module:
+    return PixelStatistics(networks)
+
+
+def _pixel_product(layer: nn.Module, networks: int) -> nn.Module:
+    return PixelProduct(networks)
+
+
+def _scalars(scalars: nn.Module, networks: int) -> nn.Module:
+    assert isinstance(scalars, Scalars)
+    return Scalars(scalars.value, networks * len(scalars.a)).to("meta")
+
+
 def _linear(layer: nn.Module, networks: int) -> nn.Module:
     assert isinstance(layer, nn.Linear)
     if layer.bias is None:
@@ -201,7 +267,8 @@ def _formula(formula: nn.Module, networks: int) -> nn.Module:
         raise Unfusable(f"the formula of {type(shortcut).__name__} has no fused form")
     if shortcut.join == "concatenation":
         return Concatenates(shortcut, networks)
-    return formula if shortcut.scalar is None else Scaled(shortcut)
+    # Scalars of each channel are a map already.
+    return formula if shortcut.scalar is None or shortcut.per_channel else Scaled(shortcut)
 
 
 def _dropout(dropout: nn.Module, networks: int) -> nn.Module:
@@ -211,7 +278,7 @@ def _dropout(dropout: nn.Module, networks: int) -> nn.Module:
 
 def _scalar(scalar: nn.Module, networks: int) -> nn.Module:
     assert isinstance(scalar, Scalar)
-    return Scalars(scalar, networks)
+    return ScalarOfEach(scalar, networks)
 
 
 def _shortcut(shortcut: nn.Module, networks: int) -> nn.Module:
@@ -238,8 +305,15 @@ def _same(module: nn.Module, networks: int) -> nn.Module:
 
 
 FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
-    **dict.fromkeys((nn.Conv2d, Pointwise), _convolution),
+    **dict.fromkeys((nn.Conv2d, Pointwise, Standardised), _convolution),
     nn.BatchNorm2d: _normalisation,
+    nn.GroupNorm: _group_norm,
+    ChannelNorm: _channel_norm,
+    nn.PReLU: _prelu,
+    AlongChannels: _along_channels,
+    PixelStatistics: _pixel_statistics,
+    PixelProduct: _pixel_product,
+    Scalars: _scalars,
     nn.Linear: _linear,
     Pad: _pad,
     **dict.fromkeys((Sum, Concatenation), _formula),
@@ -247,9 +321,11 @@ FORMS: dict[type[nn.Module], Callable[[nn.Module, int], nn.Module]] = {
     Dropout: _dropout,
     Join: _join,
     nn.Flatten: _flatten,
-    **dict.fromkeys((nn.ReLU, nn.Sigmoid, nn.Identity, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d), _same),
+    **dict.fromkeys((nn.Sigmoid, nn.Identity, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, PixelMean), _same),
+    **dict.fromkeys((nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Mish), _same),
+    **dict.fromkeys((BlurPool, nn.ZeroPad2d, PixelBlocks, MapStatistics, PixelSum), _same),
     **dict.fromkeys((nn.Sequential, nn.ModuleList, ResidualNet, Unit, Gate, Nothing, Paths), _same),
     Shortcut: _shortcut,
-    **dict.fromkeys((SqueezeExcitation, Product), _same),
+    **dict.fromkeys((SqueezeExcitation, EfficientAttention, BlockAttention, Product), _same),
 }
 """By exact type: a subclass can compute something else."""

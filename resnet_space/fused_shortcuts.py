@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnet_space.norm_layers import DenseGradient
 from resnet_space.shortcuts import ShortcutKind
 
 
@@ -83,22 +84,11 @@ class Split(torch.autograd.Function):
         return by_channel([like.new_zeros(shape) if each is None else each for each, shape in parts]), None
 
 
-class DenseGradient(torch.autograd.Function):
-    """The identity, whose gradient is copied if it is a part of a larger tensor."""
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor) -> Tensor:
-        return y.view_as(y)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.contiguous(memory_format=torch.channels_last)
-
-
 def _as_map(y: Tensor | None, like: Tensor) -> Tensor:
     if y is None:
         return torch.zeros_like(like)
-    return y if y.dim() > 1 else spread(y, like).expand_as(like)
+    # Scalars, one per network or per channel, are repeated over the pixels.
+    return (y if y.dim() > 1 else spread(y, like)).expand_as(like)
 
 
 class Sums(nn.Module):

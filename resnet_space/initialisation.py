@@ -20,13 +20,13 @@ def initialise(model: ResidualNet, seed: int) -> None:
     same seed have equal weights in the layers that they share: another order, shortcut or depth changes no other layer.
     Layers of different shapes are drawn independently.
     """
-    from resnet_space.chains import draw_weights
+    from resnet_space.conv_layers import draw_weights
 
     seen: Counter[tuple[str, tuple[int, ...]]] = Counter()
     for name, layer in model.named_modules():
         weight = getattr(layer, "weight", None)
         # Normalisations start at 1 and 0, and learned scalars at a constant: nothing is drawn.
-        if weight is None or not isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+        if weight is None or not isinstance(layer, torch.nn.Conv2d | torch.nn.Conv1d | torch.nn.Linear):
             continue
         position = (_position(name), tuple(weight.shape))
         generator = torch.Generator().manual_seed(_number(seed, *position, seen[position]))

@@ -10,6 +10,7 @@ from resnet_space.architecture import Architecture
 from resnet_space.counts import known_complexity
 from resnet_space.description import kind_of
 from resnet_space.layers import chain_text
+from resnet_space.orders import Words
 from resnet_space.presets import preset
 from resnet_space.shortcuts import ShortcutKind
 
@@ -31,6 +32,7 @@ def facts(net: Architecture) -> dict[str, Any]:
     return {
         "key": net.key,
         "depth": net.depth,
+        "depth_with_projections": net.blueprint.depth_with_projections,
         "params": found.params,
         "macs": found.macs,
         "activations": found.activations,
@@ -45,25 +47,47 @@ def stages(net: Architecture) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return headings and rows of a table: stem, one row per stage, head."""
     plan = net.blueprint
     first = plan.units[0]
-    rows: list[tuple[str, ...]] = [("stem", "1", _size(first.size, first.in_channels), chain_text(plan.stem), "", "")]
+    rows: list[tuple[str, ...]] = [
+        (
+            "stem",
+            "1",
+            _size(first.size, first.in_channels),
+            chain_text(plan.stem.chain),
+            "",
+            words_text(plan.stem.words),
+        )
+    ]
     first_unit = 0
-    for index, stage in enumerate(net.stages):
+    for index, stage in enumerate(net.stage_list):
         unit, last = plan.units[first_unit], plan.units[first_unit + stage.units - 1]
         first_unit += stage.units
-        layers = chain_text((*unit.entry, *unit.chain)) + (f", squeeze to {unit.squeeze}" if unit.squeeze else "")
-        order = unit.order if unit.normalisation == "batch" else f"{unit.order}, no BN"
+        words = words_text(unit.words)
         rows.append(
             (
                 f"stage {index + 1}",
                 str(stage.units),
                 _size(last.out_size, last.out_channels),
-                layers,
+                chain_text((*unit.down, *unit.entry, *unit.chain)),
                 _shortcut_text(last.shortcut) + (f", survival {last.survival:g}" if last.survival < 1 else ""),
-                order,
+                f"{unit.order}, {words}" if words else unit.order,
             )
         )
-    rows.append(("head", "1", f"{net.classes}", "global average pool, linear", "", ""))
+    end = [chain_text(plan.head.chain), "global average pool", "norm" if plan.head.last else "", "linear"]
+    rows.append(("head", "1", f"{net.classes}", ", ".join(filter(None, end)), "", words_text(plan.head.words)))
     return ("part", "units", "output", "first unit", "shortcut", "order"), rows
+
+
+def words_text(words: Words) -> str:
+    """What the words of an order mean, as far as it is not batch normalisation and ReLU."""
+    kind, default = words.normalisation, Words()
+    fields = kind.model_dump(exclude_defaults=True)
+    normalisation = " ".join([kind_of(type(kind)), *(f"{name} {value:g}" for name, value in fields.items())])
+    shown = [
+        "" if kind == default.normalisation else f"{normalisation} norm" if kind.normalises else "no BN",
+        "" if words.activation == default.activation else words.activation.replace("none", "no activation"),
+        "standardised weights" if words.standardised else "",
+    ]
+    return ", ".join(filter(None, shown))
 
 
 def _shortcut_text(shortcut: ShortcutKind) -> str:
@@ -78,11 +102,19 @@ def lines(net: Architecture) -> list[str]:
     """Return the totals as lines of text."""
     found = known_complexity(net)
     return [
-        f"key {net.key}, depth {net.depth}, transition {net.transition}",
+        f"key {net.key}, depth {_depths(net)}, transition {net.transition}",
         f"{found.params:,} parameters, {found.macs:,} MACs, {found.activations:,} activations",
         f"{found.elementwise:,} elementwise operations in addition to the MACs (additions, gates, scales)",
         f"not counted: {', '.join(found.uncounted)}",
     ]
+
+
+def _depths(net: Architecture) -> str:
+    """The depth; also as papers count it that include projections and not the classifier, if there are projections."""
+    other = net.blueprint.depth_with_projections
+    return (
+        f"{net.depth} ({other} with projections and without the classifier)" if other >= net.depth else f"{net.depth}"
+    )
 
 
 def _size(size: tuple[int, int], channels: int) -> str:

@@ -1,49 +1,63 @@
-"""Chains of layers, which stems and branches are made of, and the short text that describes them.
+"""Chains of layers, which stems, branches and heads are made of.
 
-A chain is a sequence of layers; a `Parallel` has parallel chains, whose outputs are concatenated. As text:
-
-    3x3/2 valid 32, [max 3x3/2 valid | 1x1 64, 3x3 96 in 2 groups | avg 3x3, 1x1 c/4], 1x1 c linear
-
-A convolution is `HxW[/stride] [valid] channels [in N groups] [linear]`, a pooling `max|avg HxW[/stride] [valid]`.
-Without `valid` the map keeps its size at stride 1. `c` is the stage's channels, and `/s` the stage's stride. The order
-decides whether BN and ReLU follow a convolution; a `linear` convolution has a bias, and neither BN nor ReLU follows.
+A chain is a sequence of layers; a `Parallel` has parallel chains, whose outputs are concatenated. Every layer knows the
+channels and the (H, W) of its output, and is written as short text, which `chain_text` explains.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, Literal, NoReturn
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from resnet_space.errors import InputError
 
 Size = tuple[int, int]
 """(H, W) of a map."""
 
-MAX_TEXT = 2_000
-"""The maximum number of characters of a chain."""
-MAX_NUMBER = 65_536
-"""The maximum for channels, strides and groups."""
-MAX_DEPTH = 8
-"""The maximum nesting of brackets."""
+
+class Layer:
+    """The base of all layers: by default, channels and size stay."""
+
+    def out_channels(self, channels: int) -> int:
+        return channels
+
+    def out_size(self, size: Size) -> Size:
+        """Return the (H, W) of the output.
+
+        Raises:
+            InputError: the layer does not fit on the map.
+        """
+        return size
 
 
-class Sliding:
+Chain = tuple[Layer, ...]
+
+
+class Sliding(Layer):
     """A window that slides over a map. Unless `valid`, the map is padded so that it keeps its size at stride 1."""
 
     kernel: Size
     stride: int
     valid: bool
+    dilation: int = 1
+
+    @property
+    def reach(self) -> Size:
+        """(H, W) of the window with its gaps."""
+        height, width = (self.dilation * (side - 1) + 1 for side in self.kernel)
+        return height, width
 
     @property
     def padding(self) -> Size:
-        return (0, 0) if self.valid else (self.kernel[0] // 2, self.kernel[1] // 2)
+        return (0, 0) if self.valid else (self.reach[0] // 2, self.reach[1] // 2)
 
     def out_size(self, size: Size) -> Size:
-        return window_out_size(size, self.kernel, self.padding, self.stride)
+        found = window_out_size(size, self.reach, self.padding, self.stride)
+        if min(found) < 1:
+            raise InputError(f"{self} does not fit on a map of {size[0]}x{size[1]}")
+        return found
 
     @property
     def window(self) -> str:
@@ -63,14 +77,29 @@ class Convolution(Sliding):
     valid: bool = False
     linear: bool = False
     """Whether it has a bias, and is followed by neither BN nor ReLU."""
+    dilation: int = 1
+    biased: bool = False
+    """Whether it has a bias although a normalisation may follow."""
+    without: frozenset[str] = frozenset()
+    """The words of the order, `bn` or `relu`, that do not follow it."""
 
     @property
     def weights(self) -> int:
         return math.prod(self.kernel) * self.in_channels // self.groups * self.channels
 
+    def out_channels(self, channels: int) -> int:
+        return self.channels
+
+    def followed_by(self, chain: str) -> str:
+        """Return those of the order's words that follow this convolution."""
+        return "" if self.linear else " ".join(word for word in chain.split() if word not in self.without)
+
     def __str__(self) -> str:
-        groups = f" in {self.groups} groups" if self.groups > 1 else ""
-        return f"{self.window} {self.channels}{groups}{' linear' if self.linear else ''}"
+        words = [self.window, f"dilated {self.dilation}" if self.dilation > 1 else "", str(self.channels)]
+        words += [f"in {self.groups} groups" if self.groups > 1 else ""]
+        words += ["linear" if self.linear else "", "biased" if self.biased else ""]
+        words += [f"without {' '.join(sorted(self.without))}" if self.without else ""]
+        return " ".join(filter(None, words))
 
 
 @dataclass(frozen=True)
@@ -87,17 +116,123 @@ class Pool(Sliding):
 
 
 @dataclass(frozen=True)
-class Parallel:
+class Blur(Sliding):
+    """Blur pooling: weights (1, 2, 1)/4 along both sides, then every stride-th pixel. 1904.11486, section 3.2.
+
+    The border is reflected.
+    """
+
+    stride: int
+    kernel: Size = (3, 3)
+    valid: bool = False
+
+    def out_size(self, size: Size) -> Size:
+        if min(size) < 2:
+            raise InputError(f"{self} needs a map of at least 2x2 to reflect, not {size[0]}x{size[1]}")
+        return super().out_size(size)
+
+    def __str__(self) -> str:
+        return f"blur {self.window}"
+
+
+@dataclass(frozen=True)
+class SpaceToDepth(Layer):
+    """Each block of `block` x `block` pixels becomes one pixel with block^2 times the channels. 2003.13630, 2.1."""
+
+    block: int
+
+    def out_channels(self, channels: int) -> int:
+        return channels * self.block**2
+
+    def out_size(self, size: Size) -> Size:
+        if size[0] % self.block or size[1] % self.block:
+            raise InputError(f"{self}: {self.block} does not divide the sides of a map of {size[0]}x{size[1]}")
+        return size[0] // self.block, size[1] // self.block
+
+    def __str__(self) -> str:
+        return f"unshuffle {self.block}"
+
+
+@dataclass(frozen=True)
+class Zeros(Layer):
+    """A border of zeros, `width` pixels wide. Before a `valid` max pooling, padded pixels then count as 0."""
+
+    width: int
+
+    def out_size(self, size: Size) -> Size:
+        return size[0] + 2 * self.width, size[1] + 2 * self.width
+
+    def __str__(self) -> str:
+        return f"zeros {self.width}"
+
+
+@dataclass(frozen=True)
+class DropoutLayer(Layer):
+    """Each element is 0 with probability p, else x / (1 - p), in training."""
+
+    p: float
+
+    def __str__(self) -> str:
+        return f"dropout {self.p!r}"
+
+
+@dataclass(frozen=True)
+class Attention(Layer):
+    """The base of layers that multiply each element of a map by a number in 0 to 1 that depends on the map."""
+
+    channels: int
+
+
+@dataclass(frozen=True)
+class SqueezeLayer(Attention):
+    """f * sigmoid(W2 act(W1 mean(f))), with `hidden` rows in W1; the mean is over each map. 1709.01507, eq. 2 to 4."""
+
+    hidden: int
+    activation: str = "relu"
+
+    def __str__(self) -> str:
+        return f"se {self.hidden}" + (f" {self.activation}" if self.activation != "relu" else "")
+
+
+@dataclass(frozen=True)
+class EfficientLayer(Attention):
+    """f * sigmoid(w * mean(f)): w has `kernel` weights and slides along the channels. 1910.03151, equation 8."""
+
+    kernel: int
+
+    def __str__(self) -> str:
+        return f"eca {self.kernel}"
+
+
+@dataclass(frozen=True)
+class BlockAttentionLayer(Attention):
+    """Attention by channel, then by pixel. 1807.06521, equations 2 and 3; `kernel` is that of the convolution in 3."""
+
+    hidden: int
+    kernel: int = 7
+
+    def __str__(self) -> str:
+        return f"cbam {self.hidden} {self.kernel}x{self.kernel}"
+
+
+@dataclass(frozen=True)
+class Parallel(Layer):
     """Parallel chains on the same input, their outputs concatenated by channel."""
 
     paths: tuple[Chain, ...]
 
+    def out_channels(self, channels: int) -> int:
+        return sum(out_channels(path, channels) for path in self.paths)
+
+    def out_size(self, size: Size) -> Size:
+        sizes = {out_size(path, size) for path in self.paths}
+        if len(sizes) > 1:
+            ends = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
+            raise InputError(f"the paths of {self} end in maps of {ends}; they must have the same size")
+        return sizes.pop()
+
     def __str__(self) -> str:
         return f"[{' | '.join(map(chain_text, self.paths))}]"
-
-
-Layer = Convolution | Pool | Parallel
-Chain = tuple[Layer, ...]
 
 
 def window_out_size(size: Size, kernel: Size, padding: Size, stride: int) -> Size:
@@ -131,28 +266,48 @@ def depth(chain: Chain) -> int:
     )
 
 
-def count_normalised(chain: Chain, *, within: bool) -> int:
-    """Return the smallest number of convolutions on a path that are not `linear`.
+def followed(chain: Chain, between: str, last: str) -> Iterator[tuple[Layer, str]]:
+    """Yield each layer with the words that follow its convolutions: `last` after the chain's last one, else `between`.
 
-    With `within`, the last convolution of each path does not count.
+    For a convolution these are the words that follow it; for a `Parallel`, those after the last ones of its paths.
     """
-    counts = []
     for index, layer in enumerate(chain):
-        later = within and not any(convolutions(chain[index + 1 :]))
+        after = between if any(convolutions(chain[index + 1 :])) else last
+        yield layer, layer.followed_by(after) if isinstance(layer, Convolution) else after
+
+
+def simplified(chain: Chain, between: str, last: str, *, biased: bool) -> Chain:
+    """Return the chain without fields of convolutions that change nothing with these words.
+
+    With `biased`, every convolution has a bias.
+    """
+    made: list[Layer] = []
+    for index, layer in enumerate(chain):
+        after = between if any(convolutions(chain[index + 1 :])) else last
         if isinstance(layer, Parallel):
-            counts.append(min(count_normalised(path, within=later) for path in layer.paths))
+            layer = Parallel(tuple(simplified(path, between, after, biased=biased) for path in layer.paths))
+        elif isinstance(layer, Convolution) and (layer.without or layer.biased):
+            without = frozenset() if layer.linear else layer.without & {*after.split()}
+            layer = replace(layer, without=without, biased=layer.biased and not (biased or layer.linear))
+        made.append(layer)
+    return tuple(made)
+
+
+def count_normalised(chain: Chain, between: str, last: str) -> int:
+    """Return the smallest number of convolutions on a path that `bn` follows."""
+    counts = []
+    for layer, after in followed(chain, between, last):
+        if isinstance(layer, Parallel):
+            counts.append(min(count_normalised(path, between, after) for path in layer.paths))
         elif isinstance(layer, Convolution):
-            counts.append(int(not layer.linear and not later))
+            counts.append(int("bn" in after.split()))
     return sum(counts)
 
 
 def out_channels(chain: Chain, channels: int) -> int:
     """Return the output channels of a chain with `channels` input channels."""
     for layer in chain:
-        if isinstance(layer, Convolution):
-            channels = layer.channels
-        elif isinstance(layer, Parallel):
-            channels = sum(out_channels(path, channels) for path in layer.paths)
+        channels = layer.out_channels(channels)
     return channels
 
 
@@ -163,136 +318,5 @@ def out_size(chain: Chain, size: Size) -> Size:
         InputError: a window is larger than its map, or paths end in maps of different sizes.
     """
     for layer in chain:
-        if isinstance(layer, Parallel):
-            sizes = {out_size(path, size) for path in layer.paths}
-            if len(sizes) > 1:
-                ends = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
-                raise InputError(f"the paths of {layer} end in maps of {ends}; they must have the same size")
-            (size,) = sizes
-        else:
-            before, size = size, layer.out_size(size)
-            if min(size) < 1:
-                raise InputError(f"{layer} does not fit on a map of {before[0]}x{before[1]}")
+        size = layer.out_size(size)
     return size
-
-
-def parse_chain(text: str, in_channels: int, *, channels: int = 0, stride: int = 1) -> Chain:
-    """Return the chain of a text, for `in_channels` input channels; c is `channels` and s is `stride` of the stage.
-
-    Zero means that channels are not known yet.
-
-    Raises:
-        InputError: the text is not a chain, an even window has no `valid`, or groups do not divide the channels.
-    """
-    return _ChainParser(text, channels, stride).parse_chain(in_channels)
-
-
-def map_channels(text: str, change: Callable[[int], int]) -> str:
-    """Return the text with `change` applied to every number of channels, except fractions of c, which change with c."""
-    return _CHANNELS.sub(lambda found: f"{found[1]}{change(int(found[2]))}", text)
-
-
-_CHANNELS = re.compile(r"(\d+x\d+(?:/\w+)?(?: +valid)? +)(\d+)(?![\w/])")
-_TOKEN = re.compile(r"\s*(?:([\[\]|,])|([^\s\[\]|,]+))")
-_WINDOW = re.compile(r"(\d{1,3})x(\d{1,3})(?:/(\d{1,5}|s))?")
-_SHARE = re.compile(r"(?:(\d{1,5})\*)?c(?:/(\d{1,5}))?")
-
-
-class _ChainParser:
-    """Recursive descent: chain = layer {"," layer}; layer = words | "[" chain {"|" chain} "]"."""
-
-    def __init__(self, text: str, channels: int, stride: int) -> None:
-        if len(text) > MAX_TEXT:
-            raise InputError(f"{text[:40]}...: {len(text)} characters; at most {MAX_TEXT} are allowed")
-        self.text, self.c, self.s = text, channels, stride
-        self.tokens, self.at, self.depth = [found[0].strip() for found in _TOKEN.finditer(text)], 0, 0
-
-    def parse_chain(self, channels: int) -> Chain:
-        chain, _ = self._chain(channels)
-        if self._token:
-            self._fail(f"',' or the end was expected, not {self._token!r}")
-        return chain
-
-    @property
-    def _token(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
-
-    def _take(self) -> str:
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def _chain(self, channels: int) -> tuple[Chain, int]:
-        layers: list[Layer] = []
-        while not layers or self._token == ",":
-            if layers:
-                self._take()
-            layers.append(self._parallel(channels) if self._token == "[" else self._words(channels))
-            channels = out_channels((layers[-1],), channels)
-        return tuple(layers), channels
-
-    def _parallel(self, channels: int) -> Parallel:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            self._fail(f"brackets are nested more than {MAX_DEPTH} deep")
-        paths: list[Chain] = []
-        self._take()
-        while not paths or self._token == "|":
-            if paths:
-                self._take()
-            paths.append(self._chain(channels)[0])
-        if self._token != "]":
-            self._fail(f"']' was expected, not {self._token!r}")
-        self._take()
-        self.depth -= 1
-        return Parallel(tuple(paths))
-
-    def _words(self, channels: int) -> Convolution | Pool:
-        words: list[str] = []
-        while self._token and self._token not in "[]|,":
-            words.append(self._take())
-        kind = words.pop(0) if words[:1] in (["max"], ["avg"]) else ""
-        window = _WINDOW.fullmatch(words.pop(0)) if words else None
-        if window is None:
-            self._fail("a layer is a convolution, as in 3x3/2 64, or a pooling, as in max 3x3/2")
-        fields: dict[str, Any] = {
-            "kernel": (self._number(window[1]), self._number(window[2])),
-            "stride": self.s if window[3] == "s" else self._number(window[3] or "1"),
-            "valid": words[:1] == ["valid"],
-        }
-        del words[: fields["valid"]]
-        if not fields["valid"] and not all(side % 2 for side in fields["kernel"]):
-            self._fail(f"an even window, {window[0]}, cannot keep the map's size; write valid after it")
-        if kind:
-            layer: Convolution | Pool = Pool(kind, **fields)  # type: ignore[arg-type]
-        else:
-            width = self._channels(words.pop(0) if words else "")
-            groups = 1
-            if words[:1] == ["in"] and words[2:3] == ["groups"]:
-                groups = self._number(words[1])
-                del words[:3]
-            linear = words[:1] == ["linear"]
-            del words[:linear]
-            for number in (channels, width):
-                if number % groups:
-                    self._fail(f"{groups} groups do not divide {number} channels")
-            layer = Convolution(in_channels=channels, channels=width, groups=groups, linear=linear, **fields)
-        if words:
-            self._fail(f"unexpected {' '.join(words)!r} after {layer}")
-        return layer
-
-    def _channels(self, word: str) -> int:
-        share = _SHARE.fullmatch(word)
-        if share is None:
-            return self._number(word)
-        exact = Fraction(int(share[1] or 1) * self.c, self._number(share[2] or "1"))
-        if exact.denominator != 1 or (self.c and not exact):
-            self._fail(f"{word} of {self.c} channels is not a whole number")
-        return int(exact)
-
-    def _number(self, word: str) -> int:
-        if not word.isdecimal() or not 1 <= int(word[:9]) <= MAX_NUMBER:
-            self._fail(f"a whole number from 1 to {MAX_NUMBER} was expected, not {word!r}")
-        return int(word)
-
-    def _fail(self, problem: str) -> NoReturn:
-        raise InputError(f"{self.text[:60]}: {problem}")

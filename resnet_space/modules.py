@@ -8,13 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnet_space.blueprint import Blueprint, Carry, UnitPlan
-from resnet_space.chains import activations, build_chain, conv, last_modules, strided_pixels
+from resnet_space.attention_layers import ATTENTIONS
+from resnet_space.blueprint import Blueprint
+from resnet_space.chains import BlurPool, Dropout, build_chain, last_modules
+from resnet_space.conv_layers import conv, strided_pixels
 from resnet_space.features import NamedParts
-from resnet_space.layers import Convolution, depth
+from resnet_space.layers import Convolution, depth, out_channels
+from resnet_space.norm_layers import NORMS, PixelMean, word_layers
 from resnet_space.orders import applied
 from resnet_space.recomputing import Features, joined, recomputed
 from resnet_space.shortcuts import ShortcutKind
+from resnet_space.unit_plans import Carry, UnitPlan
 
 
 class ResidualNet(NamedParts):
@@ -47,17 +51,21 @@ class ResidualNet(NamedParts):
 
 def stem(plan: Blueprint) -> nn.Sequential:
     """Return the layers before the units: BN and ReLU after each convolution; the order decides after the last one."""
-    between = applied("original", plan.normalisation).stem
-    return build_chain(plan.stem, between=between, last=plan.stem_last, bias=plan.normalisation == "none")
+    begin = plan.stem
+    return build_chain(begin.chain, between=applied("original", begin.words).stem, last=begin.last, words=begin.words)
 
 
 def head(plan: Blueprint) -> nn.Sequential:
-    """Return the order's `tail`, global average pooling, and a linear classifier."""
+    """Return the order's `tail`, the head's layers, global average pooling, and a linear classifier."""
+    end = plan.head
+    channels, both = out_channels(end.chain, plan.channels), applied("original", end.words).stem
     return nn.Sequential(
-        *activations(plan.tail, plan.channels),
-        nn.AdaptiveAvgPool2d(1),
+        *word_layers(end.first, plan.channels, end.words),
+        *build_chain(end.chain, between=both, last=both, words=end.words),
+        nn.AdaptiveAvgPool2d(1) if end.words.activation in ("relu", "none") else PixelMean(),
+        *word_layers(end.last, channels, end.words),
         nn.Flatten(),
-        nn.Linear(plan.channels, plan.classes),
+        nn.Linear(channels, plan.classes),
     )
 
 
@@ -66,18 +74,17 @@ class Unit(nn.Module):
 
     def __init__(self, plan: UnitPlan) -> None:
         super().__init__()
-        order, bias = plan.ordered, plan.normalisation == "none"
-        channels, _ = plan.forked
-        before = nn.Sequential(*activations(order.first, plan.in_channels))
-        entry = build_chain(plan.entry, between="", last="" if order.first else order.between, bias=bias)
+        order, words = plan.ordered, plan.words
+        (start, _), (channels, _) = plan.started, plan.forked
+        self.down = down(plan) if plan.down else None
+        before = nn.Sequential(*word_layers(order.first, start, words))
+        entry = build_chain(plan.entry, between="", last="" if order.first else order.between, words=words)
         self.shared = nn.Sequential(*before, *entry) if plan.entry or plan.shared_first else nn.Identity()
-        first = [] if plan.shared_first else activations(order.first, channels)
-        branch = build_chain(plan.chain, between=order.between, last=order.last, bias=bias)
-        squeeze = [SqueezeExcitation(plan.channels, plan.squeeze)] if plan.squeeze else []
-        self.F = nn.Sequential(*first, *branch, *squeeze)
+        first = [] if plan.shared_first else word_layers(order.first, channels, words)
+        self.F = nn.Sequential(*first, *build_chain(plan.chain, between=order.between, last=order.last, words=words))
         self.survival = Survival(plan.survival) if plan.survival < 1 else None
         self.h = Shortcut(plan)
-        self.f = nn.Sequential(*activations(order.after, plan.out_channels))
+        self.f = nn.Sequential(*word_layers(order.after, plan.out_channels, words))
         self.begins = plan.shortcut.begins
         self.depth = depth(plan.chain)
         self.recompute = False
@@ -86,7 +93,7 @@ class Unit(nn.Module):
     def forward(self, x: Features) -> Features:
         if self.recompute and self.training:
             return self._recomputed(x)
-        shared: Tensor = self.shared(x)
+        shared: Tensor = self.shared(x if self.down is None else self.down(x))
         y = self.h(shared, self.branch(shared))
         x_next: Tensor = self.f(y)
         return x_next
@@ -104,6 +111,8 @@ class Unit(nn.Module):
         them a second time.
         """
         parts = x if isinstance(x, tuple) else (x,)
+        if self.down is not None:
+            parts = (self.down(joined(parts)),)
         if not isinstance(self.shared, nn.Identity):
             parts = (recomputed(self.shared, parts),)
         skipped = self.survival is not None and not self.survival.survives()
@@ -116,8 +125,8 @@ class Unit(nn.Module):
     def begin(self, units: int) -> bool:
         """Apply the shortcut's rule for the branch's initial weights. Return whether it is Fixup's."""
         if self.begins == "zero_bn":
-            for norm in last_modules(self.layers, nn.BatchNorm2d):
-                nn.init.zeros_(norm.weight)
+            for norm in last_modules(self.layers, NORMS):
+                nn.init.zeros_(norm.get_parameter("weight"))
         if self.begins == "fixup":
             last = last_modules(self.layers, nn.Conv2d)
             for part in last:
@@ -131,8 +140,14 @@ class Unit(nn.Module):
 
     @property
     def layers(self) -> nn.Sequential:
-        """The branch's layers without squeeze-and-excitation, which only scales their output."""
-        return nn.Sequential(*(part for part in self.F if not isinstance(part, SqueezeExcitation)))
+        """The branch's layers without attention, which only scales their output."""
+        return nn.Sequential(*(part for part in self.F if not isinstance(part, ATTENTIONS)))
+
+
+def down(plan: UnitPlan) -> nn.Sequential:
+    """Return the normalisation and the convolution that change the shape before the unit. 2201.03545, section 2.6."""
+    first = word_layers(plan.words.meaningful("bn"), plan.in_channels, plan.words)
+    return nn.Sequential(*first, *build_chain(plan.down, between="", last="", words=plan.words))
 
 
 class Survival(nn.Module):
@@ -156,32 +171,6 @@ class Survival(nn.Module):
         return f"{self.p}"
 
 
-class SqueezeExcitation(nn.Module):
-    """f * sigmoid(W2 relu(W1 mean(f))), the mean over each map, (N, C, 1, 1). 1709.01507, equations 2 to 4."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.excitation = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            conv(Convolution((1, 1), channels, hidden), bias=0.0),
-            nn.ReLU(),
-            conv(Convolution((1, 1), hidden, channels), bias=0.0),
-            nn.Sigmoid(),
-        )
-        self.scale = Product()
-
-    def forward(self, f: Tensor) -> Tensor:
-        scaled: Tensor = self.scale(f, self.excitation(f))
-        return scaled
-
-
-class Product(nn.Module):
-    """The elementwise product of two tensors."""
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return a * b
-
-
 class Shortcut(nn.Module):
     """Carry x to the sum and apply the shortcut's formula: `combine(x, F(x), g)`."""
 
@@ -196,7 +185,8 @@ class Shortcut(nn.Module):
         if plan.shortcut.gate is not None:
             self.gate = Gate(plan, plan.shortcut.gate)
         elif plan.shortcut.scalar is not None:
-            self.gate = Scalar(plan.shortcut.scalar)
+            scalar = plan.shortcut.scalar
+            self.gate = Scalars(scalar, plan.channels) if plan.shortcut.per_channel else Scalar(scalar)
 
     def forward(self, x: Tensor, f: Tensor) -> Tensor:
         y: Tensor = self.sum(self.carry(x), f, self.gate(x) if self.gate else None)
@@ -234,34 +224,12 @@ class Gate(nn.Module):
     def __init__(self, plan: UnitPlan, bias: float) -> None:
         super().__init__()
         kernel = plan.shortcut.kernel_of_gate
-        self.conv = conv(Convolution((kernel, kernel), plan.in_channels, plan.channels, plan.stride), bias=bias)
+        self.conv = conv(Convolution((kernel, kernel), plan.forked[0], plan.channels, plan.stride), bias=bias)
         self.squash = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         g: Tensor = self.squash(self.conv(x))
         return g
-
-
-class Dropout(nn.Dropout):
-    """x * m / (1 - p) in training, where m is 0 with probability p and else 1. 1603.05027, section 3.1.
-
-    On a CPU the masks are drawn by `dropout_mask`.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or x.device.type != "cpu":
-            return super().forward(x)
-        return x * dropout_mask(x, self.p)
-
-
-def dropout_mask(x: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
-    """Return a mask for x, on a CPU: 0 with probability p, else 1 / (1 - p).
-
-    Reason: torch's `bernoulli_` draws one number at a time. These are the same numbers, unless torch uses MKL's, as on
-    processors of Intel.
-    """
-    drawn = torch.empty_like(x, dtype=torch.float64).uniform_(generator=generator)
-    return (drawn < 1 - p).to(x.dtype).div_(1 - p)
 
 
 class Scalar(nn.Module):
@@ -276,12 +244,27 @@ class Scalar(nn.Module):
         return self.a
 
 
+class Scalars(nn.Module):
+    """g = a, one learned scalar per channel, (1, C, 1, 1), that starts at `value`."""
+
+    def __init__(self, value: float, channels: int) -> None:
+        super().__init__()
+        self.value = value
+        self.a = nn.Parameter(torch.full((channels,), value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a.view(1, -1, 1, 1)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.a)} channels"
+
+
 class Pad(nn.Module):
     """Option A: every stride-th pixel, with zero channels appended. 1512.03385, section 3.3."""
 
     def __init__(self, plan: UnitPlan) -> None:
         super().__init__()
-        self.stride, self.more = plan.stride, plan.channels - plan.in_channels
+        self.stride, self.more = plan.stride, plan.channels - plan.forked[0]
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.pad(strided_pixels(x, self.stride), (0, self.more)).permute(0, 3, 1, 2)
@@ -299,13 +282,33 @@ class Nothing(nn.Module):
 
 def project(plan: UnitPlan) -> nn.Sequential:
     """Return options B and C: a 1x1 convolution followed by the order's `projection`."""
-    shape = Convolution((1, 1), plan.in_channels, plan.channels, plan.stride)
-    return build_chain((shape,), between="", last=plan.ordered.projection, bias=plan.normalisation == "none")
+    return _projection(plan, plan.stride)
+
+
+def _projection(plan: UnitPlan, stride: int) -> nn.Sequential:
+    shape = Convolution((1, 1), plan.forked[0], plan.channels, stride)
+    return build_chain((shape,), between="", last=plan.ordered.projection, words=plan.words)
+
+
+def pool_project(plan: UnitPlan) -> nn.Sequential:
+    """Return option D: average pooling whose window is the stride, then the 1x1 convolution. 1812.01187, figure 2c.
+
+    At a border that the stride does not reach, the window is smaller, so that the map has the size of the branch's.
+    """
+    pool = nn.AvgPool2d(plan.stride, plan.stride, ceil_mode=True, count_include_pad=False)
+    return nn.Sequential(pool, *_projection(plan, 1))
+
+
+def blur_project(plan: UnitPlan) -> nn.Sequential:
+    """Return blur pooling, then the 1x1 convolution. 1904.11486, section 3.2."""
+    return nn.Sequential(BlurPool(plan.stride), *_projection(plan, 1))
 
 
 CARRIES: dict[Carry, Callable[[UnitPlan], nn.Module]] = {
     "keep": lambda plan: nn.Identity(),
     "pad": Pad,
     "project": project,
+    "pool_project": pool_project,
+    "blur_project": blur_project,
     "nothing": lambda plan: Nothing(),
 }

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from resnet_space.architecture import Architecture
 from resnet_space.branches import DenseBottleneckBranch, SingleBranch, WrittenBranch
+from resnet_space.normalisations import NoNormalisation
 from resnet_space.shortcuts import Concatenation, ConstantScaling, ExclusiveGate, NoShortcut, Shortcut
 from resnet_space.stems import AnyStem, Stem, WrittenStem
 from resnet_space.units import ResidualUnit, Stage, UnitOverride
@@ -37,7 +38,7 @@ def highway(
         for number in range(gated):
             kernel = 1 if number % 2 else 3
             gate = ExclusiveGate(gate_bias=gate_bias, gate_kernel=kernel)  # type: ignore[arg-type]
-            layer = UnitOverride(shortcut=gate, branch=SingleBranch(kernel=kernel))  # type: ignore[arg-type]
+            layer = UnitOverride(shortcut=gate, branch=SingleBranch(kernel=kernel))
             stages.append(Stage(units=1, channels=width, unit=layer))
     return Architecture(
         stem=Stem(channels=channels[0]),
@@ -45,7 +46,7 @@ def highway(
         unit=ResidualUnit(
             shortcut=ExclusiveGate(gate_bias=gate_bias, gate_kernel=3),
             order="relu_before_addition",
-            normalisation="none",
+            normalisation=NoNormalisation(),
             branch=SingleBranch(),
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -12,6 +12,16 @@ Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Channels = Annotated[int, Field(ge=1, le=65_536)]
 Side = Annotated[int, Field(ge=1, le=16_384)]
 """Pixels."""
+
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError(f"must be odd, to keep the map's size, not {kernel}; nearest: {kernel - 1} and {kernel + 1}")
+    return kernel
+
+
+OddKernel = Annotated[int, Field(ge=1, le=127), AfterValidator(_odd)]
+"""The side of a square window."""
 AtLeast2 = Annotated[int, Field(ge=2)]
 
 Above0 = Annotated[float, Field(gt=0)]

@@ -1,6 +1,7 @@
-"""The positions of batch normalisation (BN) and ReLU in a residual unit: a table.
+"""The positions of normalisation (BN) and activation (ReLU) in a residual unit: a table.
 
-A branch is a chain of convolutions `first conv (between conv)* last`; `after` is the f of `x' = f(y)`. To add an
+A branch is a chain of convolutions `first conv (between conv)* last`; `after` is the f of `x' = f(y)`. The words `bn`
+and `relu` mean the unit's normalisation and activation, which are batch normalisation and ReLU by default. To add an
 order, add a row here. Source: He et al. 2016, 1603.05027, figure 4 and table 2; for the first and last layers of a
 pre-activation network: its section 4 and appendix.
 """
@@ -9,12 +10,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated
 
+from resnet_space.activations import ActivationName
 from resnet_space.catalogues import NameOf
+from resnet_space.normalisations import BatchNormalisation, NormalisationKind
 
-Normalisation = Literal["batch", "none"]
-"""What `bn` in an order means: batch normalisation, or nothing; with nothing, every convolution has a bias."""
+
+@dataclass(frozen=True)
+class Words:
+    """What the words of an order mean in a unit, a stem or a head."""
+
+    normalisation: NormalisationKind = BatchNormalisation()  # noqa: RUF009 (frozen)
+    """`bn`."""
+    activation: ActivationName = "relu"
+    """`relu`."""
+    standardised: bool = False
+    """Whether the weights of the convolutions are standardised."""
+
+    @property
+    def biased(self) -> bool:
+        """Whether every convolution has a bias, because nothing is normalised."""
+        return not self.normalisation.normalises
+
+    def meaningful(self, chain: str) -> str:
+        """Return a chain of words without those that mean nothing here."""
+        empty = {"bn": self.biased, "relu": self.activation == "none"}
+        return " ".join(word for word in chain.split() if not empty.get(word))
 
 
 @dataclass(frozen=True)
@@ -44,22 +66,21 @@ ORDERS: dict[str, Order] = {
     "relu_before_addition": Order(last="bn relu", projection="bn"),
     "relu_only_preactivation": Order(first="relu", last="bn", projection="bn", stem="bn", tail="relu"),
     "full_preactivation": Order(first="bn relu", stem="", tail="bn relu"),
+    # 1801.04381, section 3.2: nothing but a BN after the last convolution, and nothing after the addition.
+    "linear_bottleneck": Order(last="bn", projection="bn"),
 }
 
 OrderName = Annotated[str, NameOf(ORDERS)]
 
 
 @cache
-def applied(name: OrderName, normalisation: Normalisation) -> Order:
-    """Return the order for a network with this normalisation: without `bn` if it is `none`."""
+def applied(name: OrderName, words: Words) -> Order:
+    """Return the order without the words that mean nothing in these units."""
     order = ORDERS[name]
-    if normalisation == "batch":
-        return order
-    chains = {field.name: getattr(order, field.name).replace("bn", "").split() for field in fields(order)}
-    return Order(**{name: " ".join(chain) for name, chain in chains.items()})
+    return Order(**{field.name: words.meaningful(getattr(order, field.name)) for field in fields(order)})
 
 
 @cache
-def canonical(name: OrderName, normalisation: Normalisation) -> OrderName:
-    """Return the first order that is the same with this normalisation: without BN, some orders are equal."""
-    return next(other for other in ORDERS if applied(other, normalisation) == applied(name, normalisation))
+def canonical(name: OrderName, words: Words) -> OrderName:
+    """Return the first order that is the same with these words: without BN, some orders are equal."""
+    return next(other for other in ORDERS if applied(other, words) == applied(name, words))

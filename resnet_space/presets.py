@@ -2,7 +2,7 @@
 
 CIFAR nets of 6n+2 and 9n+2 layers: 1512.03385, section 4.2, and 1603.05027, section 5. ImageNet nets: 1512.03385,
 table 1. ResNeXt: 1611.05431, tables 1 and 4, and section 5.3. Wide nets: 1605.07146. Squeeze-and-excitation:
-1709.01507. Related networks that are not residual networks are in `neighbours`.
+1709.01507. Related networks that are not residual networks are in `neighbours`, later ones in `descendants`.
 
 Every bottleneck has its stride on the 3x3, like torchvision; the first version of 1512.03385 had it on the first 1x1
 (`unit.branch.stride_on=1x1`), with fewer MACs.
@@ -16,6 +16,7 @@ from typing import Any
 
 from resnet_space.architecture import Architecture
 from resnet_space.branches import BasicBranch, BottleneckBranch, Branch
+from resnet_space.descendants import DESCENDANTS
 from resnet_space.errors import unknown
 from resnet_space.neighbours import NEIGHBOURS
 from resnet_space.orders import OrderName
@@ -120,7 +121,7 @@ _ROWS: dict[str, tuple[Architecture, str]] = {
     "resnet101_1x100d": (imagenet((3, 4, 23, 3), branch=cxd(1, 100)), "1611.05431 table 4"),
 }
 
-PRESETS: dict[str, Preset] = {name: Preset(*row) for name, row in (_ROWS | NEIGHBOURS).items()}
+PRESETS: dict[str, Preset] = {name: Preset(*row) for name, row in (_ROWS | NEIGHBOURS | DESCENDANTS).items()}
 
 
 def preset(name: str, **changes: Any) -> Architecture:

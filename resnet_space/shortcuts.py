@@ -15,7 +15,7 @@ import json
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from resnet_space.branches import whole_kernel
+from resnet_space.branch_kind import whole_kernel
 from resnet_space.catalogues import OneOf
 from resnet_space.description import Kind, kinds
 from resnet_space.layers import Chain, Convolution, Pool
@@ -38,6 +38,8 @@ class ShortcutKind(Kind):
     """Whether `combine` returns a sum, or a list to concatenate along the channels."""
     begins: ClassVar[Beginning] = ""
     """Special rule for the branch's initial weights: its last BN at 0, Fixup's rules, or none."""
+    per_channel: ClassVar[bool] = False
+    """Whether the learned scalar is one per channel, (1, C, 1, 1)."""
     initial: ClassVar[frozenset[str]] = frozenset()
     """Fields that only set initial values of learned parameters and do not change the formula."""
     fusing: ClassVar[Fusing]
@@ -287,6 +289,22 @@ class Fixup(LearnedScaling):
     @property
     def scalar(self) -> float:
         return 1.0
+
+
+class LayerScale(LearnedScaling):
+    """x + a*F(x), with one learned scalar per channel that starts at `scale`. 2103.17239, eq. 8; 2201.03545, section 3.
+
+    Touvron et al. 2021; ConvNeXt's scale is 1e-6.
+    """
+
+    kind: Literal["layer_scale"] = "layer_scale"
+    per_channel: ClassVar[bool] = True
+    initial = frozenset({"scale"})
+    scale: Moderate = 1e-6
+
+    @property
+    def scalar(self) -> float:
+        return self.scale
 
 
 class Concatenation(ShortcutKind):

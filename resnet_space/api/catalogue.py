@@ -23,7 +23,7 @@ def presets() -> Listing:
 
     rows = []
     for name, row in PRESETS.items():
-        units = [stage.unit.over(row.net.unit) if stage.unit else row.net.unit for stage in row.net.stages]
+        units = [stage.unit.over(row.net.unit) if stage.unit else row.net.unit for stage in row.net.stage_list]
         kinds = (
             (unit.shortcut.kind for unit in units),
             (unit.order for unit in units),
@@ -93,6 +93,38 @@ def branches() -> Listing:
     from resnet_space.branches import BRANCHES
 
     return ("branch", "fields", "formula and source"), [_kind(name, cls) for name, cls in BRANCHES.items()]
+
+
+def attentions() -> Listing:
+    from resnet_space.attentions import ATTENTIONS
+
+    return ("attention", "fields", "formula and source"), [_kind(name, cls) for name, cls in ATTENTIONS.items()]
+
+
+def normalisations() -> Listing:
+    from resnet_space.normalisations import NORMALISATIONS
+
+    rows = [_kind(name, cls) for name, cls in NORMALISATIONS.items()]
+    return ("normalisation", "fields", "over what, and source"), rows
+
+
+def activations() -> Listing:
+    from resnet_space.activations import ACTIVATIONS
+
+    rows = [(name, row.formula, row.source or "-") for name, row in ACTIVATIONS.items()]
+    return ("activation", "formula", "source"), rows
+
+
+def stems() -> Listing:
+    from resnet_space.stems import STEMS
+
+    return ("stem", "fields", "layers and source"), [_kind(name, cls) for name, cls in STEMS.items()]
+
+
+def heads() -> Listing:
+    from resnet_space.heads import HEADS
+
+    return ("head", "fields", "layers and source"), [_kind(name, cls) for name, cls in HEADS.items()]
 
 
 def orders() -> Listing:
@@ -172,6 +204,11 @@ LISTS: dict[str, Callable[..., Listing]] = {
     "shortcuts": shortcuts,
     "orders": orders,
     "branches": branches,
+    "attentions": attentions,
+    "activations": activations,
+    "normalisations": normalisations,
+    "stems": stems,
+    "heads": heads,
     "recipes": recipes,
     "samplers": samplers,
     "stopping": stopping,

@@ -15,8 +15,8 @@ def list_(
     what: Annotated[
         str,
         typer.Argument(
-            help="The list: presets, studies, datasets, shortcuts, orders, branches, recipes, samplers, stopping, "
-            "designs, measures, references or published."
+            help="The list: presets, studies, datasets, shortcuts, orders, branches, attentions, activations, "
+            "normalisations, stems, heads, recipes, samplers, stopping, designs, measures, references or published."
         ),
     ] = "presets",
     dataset: Annotated[str | None, typer.Option(help="For `published`: only results on this data set.")] = None,

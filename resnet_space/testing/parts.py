@@ -13,14 +13,16 @@ import torch
 
 from resnet_space import layers
 from resnet_space.architecture import Architecture
-from resnet_space.blueprint import Carry
-from resnet_space.branches import BRANCHES, BasicBranch, BottleneckBranch, BranchKind
+from resnet_space.branch_kind import BranchKind
+from resnet_space.branches import BRANCHES, BasicBranch, BottleneckBranch
 from resnet_space.description import Description, kind_of
-from resnet_space.modules import Gate, Scalar, Unit
-from resnet_space.orders import ORDERS, Normalisation, Order, applied, canonical
+from resnet_space.modules import Gate, Scalar, Scalars, Unit
+from resnet_space.normalisations import BatchNormalisation, NoNormalisation, NormalisationKind
+from resnet_space.orders import ORDERS, Order, applied, canonical
 from resnet_space.shortcuts import SHORTCUTS, IdentityShortcut, ShortcutKind
 from resnet_space.testing.laws import Laws, check, expect, table
 from resnet_space.testing.networks import NETWORK_LAWS, exported_networks_compute_the_same
+from resnet_space.unit_plans import Carry
 from resnet_space.units import ResidualUnit, Transition
 
 Kind = TypeVar("Kind", bound=Description)
@@ -122,9 +124,10 @@ def initial_values_are_those_declared(part: ShortcutKind) -> None:
                 bias = cast(torch.Tensor, gate.conv.bias)
                 right = bool(bias.eq(shortcut.gate or 0.0).all())
                 expect(right, f"Unit {number}'s gate does not start at {shortcut.gate}.")
-            for scalar in (made for made in unit.h.modules() if isinstance(made, Scalar)):
-                found = float(scalar.a.detach())
-                expect(found == shortcut.scalar, f"Unit {number}'s scalar starts at {found}, not {shortcut.scalar}.")
+            for scalar in (made for made in unit.h.modules() if isinstance(made, Scalar | Scalars)):
+                found = scalar.a.detach()
+                right = bool(found.eq(shortcut.scalar or 0.0).all())
+                expect(right, f"Unit {number}'s scalar starts at {found}, not {shortcut.scalar}.")
             if shortcut.begins:
                 f = unit.F(torch.randn(2, plan.forked[0], *plan.forked[1]))
                 expect(not f.any(), f"Unit {number}'s branch does not start at 0.")
@@ -203,7 +206,7 @@ def network(
     shortcut: ShortcutKind | None = None,
     branch: BranchKind | None = None,
     order: str = "original",
-    normalisation: Normalisation = "batch",
+    normalisation: NormalisationKind = BatchNormalisation(),  # noqa: B008 (frozen)
     transition: Transition = "B",
 ) -> Architecture:
     """Return a network of two units that keep the shape and one that changes it, for small images.
@@ -214,6 +217,9 @@ def network(
         shortcut=shortcut or IdentityShortcut(),
         order=order,
         normalisation=normalisation,
+        activation="relu",
+        weight_standardisation=False,
+        blur=False,
         branch=branch or BasicBranch(),
         survival=1.0,
     )
@@ -230,20 +236,20 @@ def _with_shortcut(part: ShortcutKind) -> Iterator[Architecture]:
     yield network(shortcut=part)
     yield network(shortcut=part, order="full_preactivation", transition="A")
     if part.begins != "zero_bn":
-        yield network(shortcut=part, normalisation="none", transition="C")
+        yield network(shortcut=part, normalisation=NoNormalisation(), transition="C")
 
 
 def _with_branch(part: BranchKind) -> Iterator[Architecture]:
     yield network(branch=part)
     yield network(branch=part, order="full_preactivation", transition="A")
-    yield network(branch=part, normalisation="none")
+    yield network(branch=part, normalisation=NoNormalisation())
 
 
 def _with_order(row: Row) -> Iterator[Architecture]:
     with _listed(row):
         for branch, transition in product((BasicBranch(), BottleneckBranch()), ("A", "B")):
             yield network(order=row.name, branch=branch, transition=cast(Transition, transition))
-        yield network(order=row.name, normalisation="none")
+        yield network(order=row.name, normalisation=NoNormalisation())
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnet_space.conv_layers import Standardised
 from resnet_space.fused_forms import Linears
 from resnet_space.modules import Survival
 
@@ -32,8 +33,9 @@ class BatchedLaunches:
         # If a batch can skip a branch, the branch's layers must not count that batch.
         skips = any(isinstance(part, Survival) for part in parts)
         norms = [] if skips else [part for part in parts if isinstance(part, nn.BatchNorm2d)]
-        # A layer with a detour can compute in float64, and needs its weights uncast.
+        # A layer with a detour can compute in float64, and needs its weights uncast. Weights are standardised uncast.
         cast = [part for part in parts if isinstance(part, IN_BF16) and "forward" not in vars(part)]
+        cast = [part for part in cast if not isinstance(part, Standardised)]
         self.counts: TensorSlots = [(norm._buffers, "num_batches_tracked") for norm in norms]
         self.weights: TensorSlots = [(part._parameters, name) for part in cast for name, _ in part.named_parameters()]
 

@@ -11,7 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resnet_space.activations import ACTIVATIONS
 from resnet_space.modules import ResidualNet, Unit
+
+CAN_DIE = tuple(getattr(nn, row.layer) for row in ACTIVATIONS.values() if row.dies)
+"""The classes of activations whose output and gradient can be 0: ReLU and others."""
 
 IMAGES = 64
 """The first images of the training split, the same for every arm and seed."""
@@ -19,7 +23,7 @@ IMAGES = 64
 
 @dataclass
 class Signals:
-    """One number per unit, from first to last; None if it is not finite, or the unit has no ReLU.
+    """One number per unit, from first to last; None if it is not finite, or the unit has no such activation.
 
     x is the unit's input, h(x) its shortcut's term of the sum, and y' its output, all over one batch.
     """
@@ -31,7 +35,10 @@ class Signals:
     variance: list[float | None] = field(default_factory=list)
     """var(y'), over batch, channels and pixels together."""
     dead: list[float | None] = field(default_factory=list)
-    """The fraction of a unit's ReLU outputs (channel and pixel) that are 0 for every image."""
+    """The fraction of the outputs (channel and pixel) of a unit's ReLUs that are 0 for every image.
+
+    So too for other activations that can be 0 over a range of inputs; None for those that cannot, such as GELU.
+    """
 
 
 def measure(model: nn.Module, x: Tensor, y: Tensor) -> Signals:
@@ -110,7 +117,7 @@ def _recorded_units(model: ResidualNet) -> Iterator[list[_UnitSignals]]:
                 unit.gain = (h.double().square().mean() / unit.x.double().square().mean()).sqrt()
 
     def rectified(part: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        seen[-1].dead.append((output.detach() <= 0).all(dim=0).flatten())
+        seen[-1].dead.append((output.detach() == 0).all(dim=0).flatten())
 
     def leave(unit: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         seen[-1].variance = output.detach().double().var()
@@ -120,7 +127,7 @@ def _recorded_units(model: ResidualNet) -> Iterator[list[_UnitSignals]]:
         handles.append(unit.register_forward_pre_hook(enter))
         handles.append(unit.register_forward_hook(leave))
         handles.append(unit.h.sum.register_forward_pre_hook(combined))
-        handles += [part.register_forward_hook(rectified) for part in unit.modules() if isinstance(part, nn.ReLU)]
+        handles += [part.register_forward_hook(rectified) for part in unit.modules() if isinstance(part, CAN_DIE)]
     try:
         yield seen
     finally:

@@ -13,9 +13,8 @@ from functools import lru_cache, partial
 import torch
 
 from resnet_space import Architecture, complexity
-from resnet_space.blueprint import UnitPlan
-from resnet_space.layers import convolutions
 from resnet_space.modules import Unit
+from resnet_space.unit_plans import UnitPlan
 from search.kernels.layers import MAX_ELEMENTS, MAX_MULTIPLY_ADDS, Conditions
 from search.kernels.soundness import FaultyKernel, check_kernels, conditions_of
 from search.kernels.workarounds import apply_detours
@@ -77,6 +76,6 @@ def _unit_seconds(plan: UnitPlan, conditions: Conditions, detours: tuple[tuple[s
 
 def _images(plan: UnitPlan, batch: int) -> int:
     """Return the number of images of a batch to measure, at least 2."""
-    work = sum(shape.weights for shape in convolutions((*plan.entry, *plan.chain))) * math.prod(plan.size)
+    work = sum(shape.weights for shape in plan.convolutions) * math.prod(plan.size)
     elements = max(plan.in_channels, plan.out_channels) * math.prod(plan.size)
     return max(2, min(batch, 8 * MAX_MULTIPLY_ADDS // max(1, work), MAX_ELEMENTS // elements))

@@ -1,6 +1,7 @@
 """Random architectures for hypothesis, from `st.from_type(Architecture)`, and weights that differ from the defaults."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
@@ -8,12 +9,22 @@ from hypothesis import HealthCheck, reject, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from resnet_space.activations import ACTIVATIONS
 from resnet_space.architecture import Architecture
-from resnet_space.branches import BottleneckBranch, DenseBottleneckBranch, InceptionBranch, WrittenBranch
+from resnet_space.attentions import BlockAttention, EfficientAttention, SqueezeExcitation
+from resnet_space.branches import (
+    BasicBranch,
+    BottleneckBranch,
+    DenseBottleneckBranch,
+    InceptionBranch,
+    WrittenBranch,
+)
+from resnet_space.depthwise_branches import InvertedBottleneckBranch
+from resnet_space.heads import ConvolutionHead, LinearHead, NormalisedHead
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 from resnet_space.stems import Stem
-from resnet_space.units import ResidualUnit, Stage, UnitOverride
+from resnet_space.units import ResidualUnit, Stage, Transition, UnitOverride
 
 torch.set_num_threads(1)
 
@@ -56,7 +67,26 @@ def branches() -> st.SearchStrategy:
     written = st.builds(
         WrittenBranch, layers=st.sampled_from(["3x3/s c", "[1x1/s c/2 | avg 3x3/s, 1x1 c/2], 3x3 c linear"])
     )
-    return st.one_of(st.sampled_from(["basic", "single"]), bottlenecks, dense, inception, written)
+    basic = st.builds(
+        BasicBranch,
+        kernel=st.sampled_from([1, 3, 5]),
+        dilation=st.integers(1, 2),
+        attention=st.none() | attentions(),
+        dropout=st.sampled_from([0.0, 0.3]),
+        activation_at=st.sampled_from([None, (1,), (1, 2), ()]),
+        normalisation_at=st.sampled_from([None, (2,)]),
+    )
+    inverted = st.builds(InvertedBottleneckBranch, expansion=st.sampled_from([1.0, 2.0]), attention=attentions())
+    others = st.sampled_from(["basic", "single", "x_block", {"kind": "convnext", "kernel": 3}])
+    return st.one_of(others, basic, inverted, bottlenecks, dense, inception, written)
+
+
+def attentions() -> st.SearchStrategy:
+    return st.one_of(
+        st.builds(SqueezeExcitation, reduction=st.just(2), place=st.sampled_from(["end", "middle"])),
+        st.builds(EfficientAttention),
+        st.builds(BlockAttention, reduction=st.just(2), kernel=st.just(3)),
+    )
 
 
 @st.composite
@@ -66,8 +96,11 @@ def architectures(draw: st.DrawFn) -> Architecture:
         {
             "shortcut": shortcuts(),
             "order": st.sampled_from([*ORDERS]),
-            "normalisation": st.sampled_from(["batch", "none"]),
+            "normalisation": st.sampled_from(["batch", "none", {"kind": "group", "groups": 1}, "layer", "instance"]),
+            "activation": st.sampled_from([*ACTIVATIONS]),
+            "weight_standardisation": st.booleans(),
             "branch": branches(),
+            "blur": st.booleans(),
         }
     )
     overrides = st.fixed_dictionaries(
@@ -97,7 +130,8 @@ def architectures(draw: st.DrawFn) -> Architecture:
             for factor in [1, *factors]
         ),
         "unit": ResidualUnit.of(draw(unit)),
-        "transition": draw(st.sampled_from(["A", "B", "C"])),
+        "transition": draw(st.sampled_from(get_args(Transition))),
+        "head": draw(st.sampled_from([LinearHead(), ConvolutionHead(channels=8), NormalisedHead()])),
     }
     try:
         return Architecture(**fields)
@@ -111,15 +145,19 @@ st.register_type_strategy(Architecture, architectures())
 
 @pytest.fixture(scope="session")
 def randomised() -> Callable[[nn.Module], nn.Module]:
-    """Set batch normalisations to statistics and weights as after training, so that none is the identity."""
+    """Set normalisations to statistics and weights as after training, so that none is the identity, and scales too."""
 
     def change(model: nn.Module) -> nn.Module:
         for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm2d | nn.GroupNorm | nn.LayerNorm):
                 nn.init.uniform_(module.weight, 0.3, 0.7)
                 nn.init.normal_(module.bias, std=0.1)
+            if isinstance(module, nn.BatchNorm2d):
                 nn.init.normal_(module.running_mean, std=0.1)
                 nn.init.uniform_(module.running_var, 0.5, 1.5)
+        for name, weight in model.named_parameters():
+            if name.endswith("layer_scale"):
+                nn.init.uniform_(weight, 0.3, 0.7)
         return model
 
     return change

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_space import PRESETS, Architecture, complexity, preset
+from resnet_space.descendants import DESCENDANTS
+from resnet_space.inspection import lines
 from resnet_space.presets import cifar
 
 
@@ -62,10 +64,23 @@ class TestCifarNetsOf6nPlus2Layers:
         assert counted.macs == conv_macs_of_6n2(n) + 640 + 2 * normalised + 64 * 8**2
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith(("highway", "inception", "wrn"))])
+# Wide networks count their projections, and the others are not named after their depth.
+OTHERS = {name for name in PRESETS if name.startswith(("highway", "inception", "wrn"))} | {*DESCENDANTS}
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in OTHERS])
 def test_name_of_a_preset_states_its_depth(name):
     depth = name.replace("_bc_", "").removeprefix("se_").split("_")[0]
     assert preset(name).depth == int("".join(filter(str.isdigit, depth)))
+
+
+def test_wide_networks_are_named_after_their_depth_with_projections():
+    for name in ("wrn16_8", "wrn28_10"):
+        depth = preset(name).blueprint.depth_with_projections
+        assert name == f"wrn{depth}_{name.partition('_')[2]}"
+    text = lines(preset("wrn28_10"))[0]
+    assert "depth 26 (28 with projections and without the classifier)" in text
+    assert "depth 20," in lines(preset("resnet20"))[0]
 
 
 class Tally:

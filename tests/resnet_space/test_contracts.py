@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 
-from resnet_space.branches import BRANCHES, BranchKind
+from resnet_space.branch_kind import BranchKind
+from resnet_space.branches import BRANCHES
 from resnet_space.layers import Chain, Convolution
 from resnet_space.orders import ORDERS, Order
 from resnet_space.shortcuts import SHORTCUTS, Beginning, IdentityShortcut, ShortcutKind

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_space import PRESETS, Architecture, build, preset
+from resnet_space.activations import ACTIVATIONS
 from resnet_space.blueprint import make_blueprint
 from resnet_space.shortcuts import SHORTCUTS
 
@@ -46,6 +47,8 @@ def overridden(description, **fields):
 
 
 GATE = {"kind": "exclusive_gate", "gate_bias": -6}
+
+STEM = {"channels": 8, "activation": "gelu"}
 
 SHORT = SMALL | {"stages": [{"units": 1, "channels": 8}, {"units": 1, "channels": 16, "stride": 2}]}
 EQUIVALENT = {
@@ -131,6 +134,59 @@ EQUIVALENT = {
         ONE_SHAPE | unit(shortcut={"kind": "concatenation", "compression": 0.5}),
         ONE_SHAPE | unit(shortcut="concatenation"),
     ),
+    "attention by squeeze-and-excitation has a short form": (
+        SMALL | unit(branch={"kind": "basic", "attention": {"kind": "squeeze_excitation", "reduction": 2}}),
+        SMALL | unit(branch={"kind": "basic", "squeeze": 2}),
+    ),
+    "and so it has as text": (
+        SMALL | unit(branch={"kind": "written", "layers": "3x3/s c, 3x3 c, se c/2"}),
+        SMALL | unit(branch={"kind": "basic", "squeeze": 2}),
+    ),
+    "a normalisation without fields can be just its name": (
+        SMALL | unit(normalisation={"kind": "batch"}),
+        SMALL | unit(normalisation="batch"),
+    ),
+    "no activation may be removed where the order has none": (
+        SMALL | unit(branch={"kind": "basic", "activation_at": [1]}),
+        SMALL,
+    ),
+    "activations that are used nowhere are the same": (
+        SMALL | unit(branch="single", order="linear_bottleneck", activation="gelu") | {"stem": STEM},
+        SMALL | unit(branch="single", order="linear_bottleneck", activation="silu") | {"stem": STEM},
+    ),
+    "without activation its place does not matter": (
+        SMALL | unit(order="relu_before_addition", activation="none"),
+        SMALL | unit(order="linear_bottleneck", activation="none"),
+    ),
+    "a 1x1 kernel has no dilation": (
+        SMALL | unit(branch={"kind": "basic", "kernel": 1, "dilation": 2}),
+        SMALL | unit(branch={"kind": "basic", "kernel": 1}),
+    ),
+    "depthwise means a group for each channel": (
+        SMALL | unit(branch={"kind": "written", "layers": "3x3 16, 3x3/s 16 depthwise, 1x1 c"}),
+        SMALL | unit(branch={"kind": "written", "layers": "3x3 16, 3x3/s 16 in 16 groups, 1x1 c"}),
+    ),
+    "dropout of nothing on the branch is none": (SMALL | unit(branch={"kind": "basic", "dropout": 0.0}), SMALL),
+    "blur without a stride is none": (ONE_SHAPE | unit(blur=True), ONE_SHAPE),
+    "without a change of shape D is B": (ONE_SHAPE | {"transition": "D"}, ONE_SHAPE | {"transition": "B"}),
+    "without a change of shape nothing is separate": (
+        ONE_SHAPE | {"transition": "separate"},
+        ONE_SHAPE | {"transition": "none"},
+    ),
+    "a stem's words are those of the unit": (
+        SMALL | {"stem": STEM} | unit(activation="gelu"),
+        SMALL | unit(activation="gelu"),
+    ),
+    "few numbers can be written as a list": (
+        SMALL | {"stages": {"kind": "quantized_linear", "depth": 5, "w0": 8, "wa": 3.0, "wm": 2.0, "stride": 1}},
+        SMALL
+        | {
+            "stages": [
+                {"units": 2, "channels": 8},
+                {"units": 3, "channels": 16, "stride": 2},
+            ]
+        },
+    ),
     "a branch that always survives is not dropped": (SMALL | unit(survival=1.0), SMALL),
     "defaults may be left out": (SMALL | {"classes": 10} | unit(order="original"), SMALL),
 }
@@ -143,7 +199,35 @@ ONE_CHANGE = [
     {"stem": {"channels": 8, "stride": 2}},
     {"stem": {"channels": 8, "max_pool": True}},
     {"transition": "B"},
-    {"transition": "C"},
+    *({"transition": transition} for transition in ("C", "D", "none", "separate")),
+    *(unit(activation=name) for name in ACTIVATIONS if name != "relu"),
+    *(unit(normalisation=kind) for kind in ("group", "layer", "instance")),
+    unit(normalisation={"kind": "group", "groups": 4}),
+    unit(normalisation={"kind": "batch", "eps": 1e-3}),
+    unit(weight_standardisation=True),
+    unit(blur=True),
+    unit(branch={"kind": "basic", "kernel": 5}),
+    unit(branch={"kind": "basic", "dilation": 2}),
+    unit(branch={"kind": "basic", "dropout": 0.3}),
+    unit(branch={"kind": "basic", "activation_at": []}),
+    unit(branch={"kind": "basic", "normalisation_at": [2]}),
+    *(unit(branch=kind) for kind in ("inverted_bottleneck", "x_block", "convnext")),
+    *(
+        unit(branch={"kind": "basic", "attention": attention})
+        for attention in (
+            "eca",
+            {"kind": "cbam", "reduction": 2},
+            {"kind": "squeeze_excitation", "reduction": 2, "activation": "silu"},
+            {"kind": "squeeze_excitation", "reduction": 2, "place": "middle"},
+        )
+    ),
+    {"stem": {"kind": "deep", "channels": 8}},
+    {"stem": {"kind": "patchify", "patch": 2, "channels": 8}},
+    {"stem": {"kind": "space_to_depth", "block": 2, "channels": 8}},
+    {"stem": {"channels": 8, "activation": "none"}},
+    {"stem": {"channels": 8, "normalisation": "layer"}},
+    {"head": "normalised"},
+    {"head": {"kind": "convolution", "channels": 8}},
     {"stages": [{"units": 2, "channels": 8}, {"units": 2, "channels": 16, "stride": 2}]},
     {"stages": [{"units": 3, "channels": 8}, {"units": 2, "channels": 24, "stride": 2}]},
     {"stages": [{"units": 3, "channels": 8}, {"units": 2, "channels": 16, "stride": 1}]},

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_space import Architecture, InputError, complexity
+from resnet_space.chain_text import map_channels, parse_chain
 from resnet_space.layers import (
     Convolution,
     Parallel,
@@ -14,10 +15,8 @@ from resnet_space.layers import (
     chain_text,
     convolutions,
     depth,
-    map_channels,
     out_channels,
     out_size,
-    parse_chain,
 )
 
 NET = {"input_shape": [1, 8, 8], "stages": [{"units": 1, "channels": 8}], "transition": "B"}

@@ -143,7 +143,9 @@ def test_inactive_axes_are_counted_in_the_raw_size_only() -> None:
 
 
 def test_equivalent_nets_are_counted_once_and_failures_are_counted() -> None:
-    found = tiny({"unit.branch.cardinality": [1, 3, 8], "transition": "all"}, set=BOTTLENECK | {KINDS: "none"})
+    found = tiny(
+        {"unit.branch.cardinality": [1, 3, 8], "transition": ["A", "B", "C"]}, set=BOTTLENECK | {KINDS: "none"}
+    )
     assert found.size == SpaceSize(raw=9, active=9, distinct=2, infeasible=3)
 
 
@@ -264,7 +266,7 @@ def test_complete_shortcuts_are_values_too() -> None:
 
 
 def test_neighbours_take_one_step_along_numbers_and_any_other_word() -> None:
-    found = tiny({"stages.*.units": [1, 5, 2, 9], "transition": "all"})
+    found = tiny({"stages.*.units": [1, 5, 2, 9], "transition": ["A", "B", "C"]})
     net = Architecture.of(TINY).assign({"stages.*.units": 2})
     near = [(net.stages[0].units, net.transition) for net in found.neighbours(net)]
     assert near == [(1, "A"), (5, "A"), (2, "B"), (2, "C")]

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from resnet_space import Architecture, build, preset
 from resnet_space.branches import BRANCHES
-from resnet_space.chains import Pointwise
+from resnet_space.conv_layers import Pointwise
 from resnet_space.modules import Scalar
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS

@@ -1,14 +1,16 @@
 """Wrong input gives one line per mistake: the path, the value, the allowed values, and the nearest name."""
 
 # Each message is one line, written here as the user sees it.
-# ruff: noqa: E501
 
 import re
 
 import pytest
 
 from resnet_space import Architecture, InputError, preset
+from resnet_space.activations import ACTIVATIONS
+from resnet_space.attentions import ATTENTIONS
 from resnet_space.branches import BRANCHES
+from resnet_space.normalisations import NORMALISATIONS
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
@@ -16,7 +18,9 @@ NET = "stages: [{units: 1, channels: 16}]\n"
 KINDS = ", ".join(SHORTCUTS)
 NAMES = ", ".join(ORDERS)
 GATED = ", ".join(kind for kind, cls in SHORTCUTS.items() if "gate_bias" in cls.model_fields)
-FIELDS = "input_shape, classes, stem, stages, unit, transition"
+FIELDS = "input_shape, classes, stem, stages, unit, transition, head"
+UNIT = "shortcut, order, normalisation, activation, weight_standardisation, branch, blur, survival"
+TRANSITIONS = "A, B, C, D, none, separate"
 
 JARGON = re.compile(r"pydantic|http|type=|input_value|validation error|union|literal|discriminator|tuple|serializ")
 
@@ -42,6 +46,10 @@ def stages(text):
 
 
 MESSAGES = {
+    NET + "unit: {normalisation: instance}\nhead: normalised\n": (
+        "head.normalisation: instance has one value to normalise in a map of 16 channels of 1x1, and would return 0 "
+        "for all; use batch"
+    ),
     # Unknown names.
     shortcut(
         "projecton"
@@ -57,18 +65,25 @@ MESSAGES = {
     f"allowed: {', '.join(BRANCHES)}",
     NET + "unit: {branch: {kind: bottleneck, stride_on: 5x5}}\n": "unit.branch.stride_on: unknown stride_on '5x5'; "
     "allowed: 3x3, 1x1",
-    NET + "transition: D\n": "transition: unknown transition 'D'; allowed: A, B, C",
+    NET + "transition: E\n": f"transition: unknown transition 'E'; allowed: {TRANSITIONS}",
     NET + "stem: {kernel: 4}\n": "stem.kernel: unknown kernel 4; allowed: 1, 3, 5, 7, full",
     # Unknown fields.
     NET + "clases: 10\n": f"clases: unknown field 'clases'; did you mean 'classes'? allowed: {FIELDS}",
     NET + "1: 2\n": "text: the key 1 must be text; put it in quotes",
-    NET + "unit: {ordr: original}\n": "unit.ordr: unknown field 'ordr'; did you mean 'order'? "
-    "allowed: shortcut, order, normalisation, branch, survival",
+    NET + "unit: {ordr: original}\n": f"unit.ordr: unknown field 'ordr'; did you mean 'order'? allowed: {UNIT}",
     shortcut("{kind: identity, gate_bias: -6}"): "unit.shortcut.gate_bias: identity has no 'gate_bias'; "
     f"it belongs to: {GATED}",
     shortcut("{kind: dropout, q: 0.5}"): "unit.shortcut.q: unknown field 'q'; allowed: kind, p",
     NET + "unit: {branch: {kind: basic, cardinality: 2}}\n": "unit.branch.cardinality: basic has no 'cardinality'; "
     "it belongs to: bottleneck",
+    NET + "unit: {activation: rellu}\n": "unit.activation: unknown activation 'rellu'; did you mean 'relu'? "
+    f"allowed: {', '.join(ACTIVATIONS)}",
+    NET + "unit: {normalisation: grup}\n": "unit.normalisation.kind: unknown normalisation 'grup'; "
+    f"did you mean 'group'? allowed: {', '.join(NORMALISATIONS)}",
+    NET + "unit: {normalisation: {kind: batch, groups: 4}}\n": "unit.normalisation.groups: batch has no 'groups'; "
+    "it belongs to: group",
+    NET + "unit: {branch: {kind: basic, attention: sqeeze}}\n": "unit.branch.attention.kind: unknown attention "
+    f"'sqeeze'; did you mean 'squeeze_excitation'? allowed: {', '.join(ATTENTIONS)}",
     # Numbers.
     NET + "classes: 0\n": "classes: must be at least 1, not 0",
     NET + "classes: -3\n": "classes: must be at least 1, not -3",
@@ -101,11 +116,63 @@ MESSAGES = {
     stages("[{units: 0, channels: 16}]"): "stages.0.units: must be at least 1, not 0",
     stages("[{channels: 16}]"): "stages.0.units: required, and not given",
     stages("[{units: 1, channels: 16, unit: {ordr: original}}]"): "stages.0.unit.ordr: unknown field 'ordr'; "
-    "did you mean 'order'? allowed: shortcut, order, normalisation, branch, survival",
+    f"did you mean 'order'? allowed: {UNIT}",
     NET + "input_shape: [3, 32]\n": "input_shape: must be [channels, height, width], not [3, 32]",
     NET + "input_shape: [3, 0, 32]\n": "input_shape.1: must be at least 1, not 0",
     shortcut("3"): "unit.shortcut: must be a mapping of fields, not 3",
     shortcut("{gate_bias: -6}"): f"unit.shortcut: needs a 'kind', not {{'gate_bias': -6}}; allowed: {KINDS}",
+    # Parts that do not fit their channels or maps.
+    NET + "unit: {normalisation: {kind: group, groups: 12}}\n": (
+        "unit.normalisation.groups: 12 does not divide 16 channels; nearest that does: 8"
+    ),
+    stages("[{units: 1, channels: 16, unit: {normalisation: {kind: group, groups: 5}}}]"): (
+        "stages.0.unit.normalisation.groups: 5 does not divide 16 channels; nearest that does: 4"
+    ),
+    NET + "head: {kind: normalised, normalisation: {kind: group, groups: 3}}\n": (
+        "head.normalisation.groups: 3 does not divide 16 channels; nearest that does: 2"
+    ),
+    NET + "unit: {branch: {kind: basic, kernel: 4}}\n": (
+        "unit.branch.kernel: must be odd, to keep the map's size, not 4; nearest: 3 and 5"
+    ),
+    NET + "input_shape: [3, 4, 4]\nunit: {branch: {kind: basic, kernel: 9}}\n": (
+        "unit.branch.kernel: 9 is too large for a map of 4x4, since the outer weights would only meet padding; "
+        "at most 7"
+    ),
+    NET + "input_shape: [3, 4, 4]\nunit: {branch: {kind: basic, dilation: 5}}\n": (
+        "unit.branch.dilation: 5 is too large for a map of 4x4, since the outer weights would only meet padding; "
+        "at most 3"
+    ),
+    NET + "unit: {branch: {kind: basic, attention: {kind: squeeze_excitation, reduction: 17}}}\n": (
+        "unit.branch.attention.reduction: 17 is larger than the 16 channels; allowed: 1 to 16"
+    ),
+    NET + "unit: {branch: {kind: basic, squeeze: 4, attention: eca}}\n": (
+        "unit.branch.squeeze: is short for an attention; give only one of them"
+    ),
+    NET + "unit: {branch: {kind: x_block, group_width: 5}}\n": (
+        "unit.branch.group_width: 5 does not divide the width 16; nearest that does: 4"
+    ),
+    NET + "unit: {branch: {kind: x_block, ratio: 0.3}}\n": (
+        "unit.branch.ratio: 0.3 of 16 channels is not a whole number; use channels that are a multiple of 10, "
+        "or another ratio"
+    ),
+    NET + "unit: {branch: {kind: basic, activation_at: [3]}}\n": (
+        "unit.branch.activation_at: 3 is not a convolution of this branch; allowed: 1 to 2"
+    ),
+    NET + "unit: {branch: {kind: single, dropout: 0.3}}\n": (
+        "unit.branch.dropout: needs a branch of at least two convolutions one after the other"
+    ),
+    NET + "stem: {channels: 1}\nunit: {branch: {kind: single, kernel: 1}, weight_standardisation: true}\n": (
+        "unit.weight_standardisation: 1x1 16 has one weight per output channel, which would always be 0; use more "
+        "channels or a larger kernel"
+    ),
+    NET + "stem: {kind: patchify, patch: 64}\n": "stem.patch: 64 is larger than the image, 32x32",
+    NET + "stem: {kind: space_to_depth, block: 5}\n": "stem.block: 5 does not divide the sides of the image, 32x32",
+    NET + "stem: {blur: true}\n": "stem.blur: is that of the max pooling; set max_pool: true too",
+    NET + "head: {kind: convolution}\n": "head.channels: required, and not given",
+    "stages: {kind: quantized_linear, depth: 4, w0: 20, wa: 4, wm: 2}\n": (
+        "stages.w0: must be a multiple of 8, not 20; nearest: 16"
+    ),
+    "stages: {kind: quantized_linear, depth: 4, w0: 16, wa: 4, wm: 1}\n": "stages.wm: must be greater than 1, not 1",
     # Networks that cannot be built.
     NET
     + "unit: {branch: {kind: bottleneck, width: 8, cardinality: 3}}\n": "unit.branch.cardinality: 3 does not divide "
@@ -140,11 +207,11 @@ def test_message_names_path_value_and_what_is_allowed(text):
 
 
 def test_every_mistake_has_its_own_line():
-    lines = wrong(NET + "classes: 0\ntransition: D\nstem: {channels: '3'}\n").splitlines()
+    lines = wrong(NET + "classes: 0\ntransition: E\nstem: {channels: '3'}\n").splitlines()
     assert lines == [
         "classes: must be at least 1, not 0",
         "stem.channels: must be a whole number, not '3'",
-        "transition: unknown transition 'D'; allowed: A, B, C",
+        f"transition: unknown transition 'E'; allowed: {TRANSITIONS}",
     ]
 
 
@@ -195,8 +262,8 @@ def test_wrong_preset_or_change_is_refused(act, message):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("unit.ordr", "original", "unit.ordr: unknown field 'ordr'; did you mean 'order'? allowed: shortcut, order, normalisation, branch, survival"),
-        ("unit.kind", "basic", "unit.kind: unknown field 'kind'; allowed: shortcut, order, normalisation, branch, survival"),
+        ("unit.ordr", "original", f"unit.ordr: unknown field 'ordr'; did you mean 'order'? allowed: {UNIT}"),
+        ("unit.kind", "basic", f"unit.kind: unknown field 'kind'; allowed: {UNIT}"),
         ("unitt.order", "original", f"unitt: unknown field 'unitt'; did you mean 'unit'? allowed: {FIELDS}"),
         ("unit.shortcut.gate_bias", -6, MESSAGES[shortcut("{kind: identity, gate_bias: -6}")]),
         ("stages.9.units", 1, "stages.9.units: '9' is not an index of a list of 3; allowed: 0 to 2, or *"),

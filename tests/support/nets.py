@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from resnet_space.activations import ACTIVATIONS
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 
@@ -25,6 +26,43 @@ FUSABLE: dict[str, dict[str, Any]] = {
     "paths": {"width": 2, "unit.branch": {"kind": "inception"}},
     "dense with compression": {"unit.shortcut": {"kind": "concatenation", "compression": 0.5}},
     "wide digits": {"width": 2},
+    **{f"activation {name}": {"unit.activation": name} for name in ACTIVATIONS if name != "relu"},
+    "group normalisation": {"unit.normalisation": {"kind": "group", "groups": 2}},
+    "layer normalisation": {"unit.normalisation": "layer"},
+    "instance normalisation": {"unit.normalisation": "instance"},
+    "standardised weights": {"unit.weight_standardisation": True, "unit.branch": {"kind": "bottleneck", "width": 2}},
+    "one activation": {"unit.branch": {"kind": "basic", "activation_at": [2]}},
+    "5x5": {"stages.0.unit": {"branch": {"kind": "basic", "kernel": 5}}},
+    "dilation": {"stages.0.unit": {"branch": {"kind": "basic", "dilation": 2}}},
+    "inverted bottleneck": {
+        "unit.branch": {"kind": "inverted_bottleneck", "expansion": 2},
+        "unit.order": "linear_bottleneck",
+        "transition": "none",
+    },
+    "ConvNeXt": {
+        "unit.branch": {"kind": "convnext", "kernel": 3},
+        "unit.shortcut": "layer_scale",
+        "unit.normalisation": "layer",
+        "unit.activation": "gelu",
+        "unit.order": "linear_bottleneck",
+        "transition": "separate",
+        "stem": {"kind": "patchify", "patch": 2, "channels": 4},
+        "head": "normalised",
+    },
+    "groups of two": {"unit.branch": {"kind": "x_block", "group_width": 2}},
+    "excitation inside": {
+        "unit.branch": {
+            "kind": "basic",
+            "attention": {"kind": "squeeze_excitation", "reduction": 2, "place": "middle", "activation": "silu"},
+        }
+    },
+    "ECA": {"unit.branch": {"kind": "basic", "attention": "eca"}},
+    "CBAM": {"unit.branch": {"kind": "basic", "attention": {"kind": "cbam", "reduction": 2, "kernel": 3}}},
+    "transition D": {"transition": "D"},
+    "blur pooling": {"transition": "B", "unit.blur": True, "stem.max_pool": True, "stem.blur": True},
+    "deep stem": {"stem": {"kind": "deep", "channels": 4}},
+    "space to depth": {"stem": {"kind": "space_to_depth", "block": 2, "channels": 4}},
+    "another convolution at the end": {"head": {"kind": "convolution", "channels": 6}},
 }
 """Changes for `Architecture.assign`, by name, that give networks that can be fused. Transition C is like conv1x1."""
 

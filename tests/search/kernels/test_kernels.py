@@ -30,7 +30,7 @@ HERE = Conditions(batch=32, device="cpu", threads=1, precision="float32")
 STRIDED = """
 import sys
 import torch
-from resnet_space.chains import conv
+from resnet_space.conv_layers import conv
 from resnet_space.layers import Convolution
 from resnet_space.fused import form
 from search.kernels.layers import Conditions, Kernel, relative_error

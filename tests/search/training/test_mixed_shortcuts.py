@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resnet_space import Architecture, build, preset
+from resnet_space.chains import Dropout, dropout_mask
 from resnet_space.fused import Unfusable, draw_from, fuse, parameter_origins, refusal, skeleton, tensor_pairs, unfuse
 from resnet_space.fused_shortcuts import Mixed
-from resnet_space.modules import Dropout, dropout_mask
 from resnet_space.orders import ORDERS
 from resnet_space.shortcuts import SHORTCUTS
 from search.machine.processor import processor
