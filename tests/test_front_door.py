@@ -203,7 +203,10 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("show", "resnet20", "--set", "unit.shortcut.gate_bias=-6"), "identity has no 'gate_bias'; it belongs to: excl"),
     (("show", "resnet50", "--set", "unit.branch.cardinality=7"), "7 does not divide the width 64; nearest"),
     (("show", "resnet50", "--set", "unit.branch.width=0"), "unit.branch.width: must be at least 1, not 0"),
-    (("show", "resnet20", "--set", "transition=D"), "transition: unknown transition 'D'; allowed: A, B, C"),
+    (
+        ("show", "resnet20", "--set", "transition=E"),
+        "transition: unknown transition 'E'; allowed: A, B, C, D, none, separate",
+    ),
     (("show", "resnet20", "--set", "unit.shortcut=no"), "unknown shortcut 'no'"),
     (("show", "resnet50", "--set", "input_shape=[3,8,8]"), "would shrink a map of 1x1 to nothing"),
     (("show", "nosuch.yaml"), "nosuch.yaml: No such file or directory"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from resnet_space import build
 from resnet_space.chains import Dropout
 from resnet_space.fused import draw_from, fuse, parameter_origins, tensor_pairs, unfuse
+from resnet_space.modules import ResidualNet
 from search.files.bucket import Place
 from search.kernels.workarounds import NO_DETOURS, Detours, apply_detours
 from search.training import checkpoint
