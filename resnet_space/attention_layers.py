@@ -96,7 +96,7 @@ class PixelStatistics(nn.Module):
 def _pixels(x: Tensor, networks: int) -> Tensor:
     """Return a map (N, K*C, H, W) as (N, H, W, K, C), which is its order in memory."""
     last = x.permute(0, 2, 3, 1)
-    return last.reshape(*last.shape[:3], networks, -1)
+    return last.reshape(last.shape[0], last.shape[1], last.shape[2], networks, -1)
 
 
 class PixelProduct(nn.Module):
@@ -107,7 +107,7 @@ class PixelProduct(nn.Module):
         self.networks = networks
 
     def forward(self, f: Tensor, g: Tensor) -> Tensor:
-        product = _pixels(f, self.networks) * g.permute(0, 2, 3, 1)[..., None]
+        product = _pixels(f, self.networks) * g.permute(0, 2, 3, 1).unsqueeze(4)
         return product.flatten(3).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:

@@ -42,8 +42,8 @@ class Standardised(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         # A channel whose weights are all equal has standard deviation 0, and then only 0 as weights.
-        deviation, mean = torch.std_mean(self.weight, (1, 2, 3), correction=0, keepdim=True)
-        weight, stride = (self.weight - mean) / deviation.clamp(min=SMALLEST_DEVIATION), self.stride
+        both = torch.std_mean(self.weight, (1, 2, 3), correction=0, keepdim=True)
+        weight, stride = (self.weight - both[1]) / both[0].clamp(min=SMALLEST_DEVIATION), self.stride
         if self.kernel_size == (1, 1) and self.stride[0] > 1:
             x, stride = strided_pixels(x, self.stride[0]).permute(0, 3, 1, 2), (1, 1)
         return functional.conv2d(x, weight, self.bias, stride, self.padding, self.dilation, self.groups)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from resnet_space.chains import draw_weights
+from resnet_space.conv_layers import draw_weights
 from resnet_space.errors import InputError
 from resnet_space.recomputing import joined
 

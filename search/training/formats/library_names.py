@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from resnet_space import Architecture, preset
+from resnet_space.attention_layers import SqueezeExcitation
 from resnet_space.errors import InputError, unknown
-from resnet_space.modules import SqueezeExcitation, Unit
+from resnet_space.modules import Unit
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
@@ -89,7 +90,7 @@ def _names(net: Architecture, model: nn.Module) -> Iterator[tuple[str, str]]:
     assert isinstance(head, nn.Sequential)
     yield from _numbered("stem", stem, "")
     yield from ((f"head.{place}", "fc") for place, part in head.named_children() if isinstance(part, nn.Linear))
-    places = [(stage, number) for stage, each in enumerate(net.stages, 1) for number in range(each.units)]
+    places = [(stage, number) for stage, each in enumerate(net.stage_list, 1) for number in range(each.units)]
     for index, (unit, (stage, number)) in enumerate(zip(units, places, strict=True)):
         assert isinstance(unit, Unit)
         theirs = f"layer{stage}.{number}"

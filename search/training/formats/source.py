@@ -24,14 +24,20 @@ import torch
 from torch import fx, nn
 from torch.fx.node import _get_qualified_name
 
-from resnet_space.chains import Pointwise
-from resnet_space.modules import Dropout
+from resnet_space.chains import Dropout, PixelBlocks
+from resnet_space.conv_layers import Pointwise
+from resnet_space.norm_layers import PixelMean
 
 WIDTH = 100
 """Longer expressions are divided among several lines of code."""
 
 SAME_IN_EVALUATION: Mapping[type[nn.Module], type[nn.Module]] = MappingProxyType(
-    {Pointwise: nn.Conv2d, Dropout: nn.Dropout}
+    {
+        Pointwise: nn.Conv2d,
+        Dropout: nn.Dropout,
+        PixelMean: nn.AdaptiveAvgPool2d,
+        PixelBlocks: nn.PixelUnshuffle,
+    }
 )
 """Modules of ours that compute in evaluation what a module of torch does."""
 
