@@ -176,7 +176,9 @@ class WrittenBranch(BranchKind):
         )
 
 
-BRANCHES: dict[str, type[BranchKind]] = kinds(BranchKind, globals())
-"""All classes above that have a `kind`, by name."""
+BRANCHES: dict[str, type[BranchKind]] = dict(
+    sorted(kinds(BranchKind, globals()).items(), key=lambda row: row[1].__module__ != __name__)
+)
+"""All classes above that have a `kind`, by name, and then those of `depthwise_branches`."""
 
 Branch = Annotated[BranchKind, OneOf(BRANCHES)]

@@ -30,7 +30,7 @@ FUSABLE: dict[str, dict[str, Any]] = {
     "group normalisation": {"unit.normalisation": {"kind": "group", "groups": 2}},
     "layer normalisation": {"unit.normalisation": "layer"},
     "instance normalisation": {"unit.normalisation": "instance"},
-    "standardised weights": {"unit.weight_standardisation": True, "unit.branch": {"kind": "bottleneck", "width": 2}},
+    "standardised weights": {"unit.weight_standardisation": True, "unit.branch": {"kind": "bottleneck", "width": 4}},
     "one activation": {"unit.branch": {"kind": "basic", "activation_at": [2]}},
     "5x5": {"stages.0.unit": {"branch": {"kind": "basic", "kernel": 5}}},
     "dilation": {"stages.0.unit": {"branch": {"kind": "basic", "dilation": 2}}},
