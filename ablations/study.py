@@ -13,7 +13,7 @@ from ablations.designs import MOST_CELLS, AnyDesign, Design, OneAtATime, changes
 from ablations.diagnostics import Diagnostics, NamedDiagnostics
 from ablations.factors import Changes, Factor
 from ablations.matching import Match, match
-from ablations.tune import Tune
+from ablations.tune import NOT_OF_RECIPE, Tune, is_of_recipe
 from resnet_space import Architecture, preset
 from resnet_space.description import Description
 from resnet_space.errors import InputError, unknown
@@ -134,6 +134,11 @@ class Ablation(Study):
             _check_name(name_of_arm)
         # Here too, for their errors; the parts of a study on several data sets check themselves.
         _ = self.on_each if self.several else self.trained
+        for name, values in self.tuned.items():
+            if name.removesuffix(MATCHED_SUFFIX) not in self.all_arms:
+                raise unknown("arm", name, self.all_arms, path="tuned")
+            if foreign := next((path for path in values if not is_of_recipe(path)), None):
+                raise InputError(f"tuned.{name}: {foreign}: {NOT_OF_RECIPE}")
         if self.tune and self.several:
             raise InputError("tune: the study has several data sets; tune its arms on one of them, with --dataset NAME")
         _ = self._recipe_spaces

@@ -19,8 +19,18 @@ from search.trials.setup import Setup
 FIRST_SEED = 1_000_000
 """The seed of all trials of the tuning. Arms have seeds from 0 on, so nothing is chosen by the seeds that they have."""
 
-OF_RECIPE = {path: field for path, field in OF_TRAINING.items() if path.split(".")[0] == "recipe"}
+OF_RECIPE = {path: field for path, field in OF_TRAINING.items() if path.startswith("recipe.")}
 """The fields that tuning can set, by path."""
+
+
+NOT_OF_RECIPE = (
+    "is not of the recipe; tuning changes how an arm is trained, and neither its network nor its data, which are what "
+    "arms are compared by; allowed: recipe.lr, recipe.weight_decay, ..."
+)
+
+
+def is_of_recipe(path: str) -> bool:
+    return path.split(".")[0] == "recipe"
 
 
 class Tune(Description):
@@ -45,11 +55,8 @@ class Tune(Description):
     @classmethod
     def _short_forms(cls, data: Any) -> Any:
         for path in data if isinstance(data, dict) else ():
-            if str(path).split(".")[0] != "recipe":
-                raise InputError(
-                    f"{path}: is not of the recipe; tuning changes how an arm is trained, and neither its network nor "
-                    "its data, which are what arms are compared by; allowed: recipe.lr, recipe.weight_decay, ..."
-                )
+            if not is_of_recipe(str(path)):
+                raise InputError(f"{path}: {NOT_OF_RECIPE}")
         return read_axes(data, OF_RECIPE)
 
     def space(self, recipe: Recipe, data: DataSet, net: Any = "resnet20") -> JointSpace:

@@ -155,12 +155,12 @@ except InputError as error:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_worker_that_ray_kills_for_lack_of_memory_gets_one_more_attempt_or_the_run_ends_with_the_reason(
-    trial: Trial, tmp_path: Path
-) -> None:
+def test_a_worker_that_ray_kills_for_lack_of_memory_gets_one_more_attempt(trial: Trial, tmp_path: Path) -> None:
     """With Ray's own monitor, which sees a full node at an eighth more of its memory than is used now.
 
-    Ray has two errors for it, by which of its messages comes first, and Tune ends at one of them.
+    Ray has two errors for it, by which of its messages comes first. One of them ends Ray Tune, which is then started
+    again. Ray can also kill small processes together with the large one. If it kills the one that exchanges messages,
+    the run ends with the reason.
     """
     sizes = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     total, free = (int(sizes[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
@@ -171,10 +171,7 @@ def test_a_worker_that_ray_kills_for_lack_of_memory_gets_one_more_attempt_or_the
     told = kept(tmp_path, GREEDY, [trial()], **settings)
     end = told[-1]
     if end["event"] == "error":
-        assert end["text"].startswith(
-            "Ray has ended a worker, and Ray Tune with it: 1 worker(s) were killed due to the "
-        )
-        assert end["text"].endswith("; the same command resumes the run")
+        assert end["text"].startswith("the process that exchanges messages with workers was lost: ")
         return
     assert (end["event"], end["status"]) == ("Finished", "failed")
     assert end["reason"].startswith("out of memory: worker lost 2 times: ")

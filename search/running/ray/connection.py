@@ -51,7 +51,8 @@ class Connection:
 
         If the driver refuses its versions, this returns at the end of the run: until then nobody else takes its place.
         """
-        reply: Reply = ray.get(self._exchange.report.remote(Joined(self._worker, node, versions)))
+        actor = ray.get_runtime_context().get_actor_id() or ""
+        reply: Reply = ray.get(self._exchange.report.remote(Joined(self._worker, node, versions, actor)))
         return not reply.leave
 
     def next_job(self) -> str | None:

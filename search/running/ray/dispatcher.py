@@ -13,8 +13,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 from resnet_space.errors import InputError
 from search.running.feed import Feed
 from search.running.ray.attempts import Attempt, Retries
-from search.running.ray.lost_workers import failure_cause
-from search.running.ray.messages import Joined, Lost, Message, Reply, Report
+from search.running.ray.lost_workers import failure_cause, killed_actors
+from search.running.ray.messages import AllLost, Joined, Lost, Message, Reply, Report
 from search.running.ray.workforce import Workforce
 from search.trials.events import Finished
 from search.trials.trial import Job
@@ -44,6 +44,8 @@ class Dispatcher:
         self.is_fit, self.say = is_fit, say
         self.ready: set[str] = set()
         """The workers that have started: they take jobs."""
+        self.actors: dict[str, str] = {}
+        """Ray's ID of each worker's process."""
         self.lost: set[str] = set()
         """The workers that were lost. Their last reports can arrive later."""
         self.idle: deque[str] = deque()
@@ -97,10 +99,13 @@ class Dispatcher:
                     self._note(message)
                 case Lost():
                     self._lose(message)
+                case AllLost():
+                    self._lose_all(message)
         self._stop(stopped)
         self._assign()
 
     def _join(self, joined: Joined) -> None:
+        self.actors[joined.worker] = joined.actor
         if self.is_fit(joined):
             self.replies[joined.worker] = Reply()
         else:
@@ -139,6 +144,22 @@ class Dispatcher:
             again, events = self.retries.after_loss(attempt, lost.error)
             self.again.extend([again] if again else [])
             self.feed.tell(events)
+
+    def _lose_all(self, lost: AllLost) -> None:
+        """Note the loss of all workers. It counts only for the jobs of those that Ray killed."""
+        killed = {worker for worker in self.ready if self.actors[worker] in killed_actors(lost.error)}
+        for worker in self.ready - killed:
+            if (attempt := self._release(worker)) and (again := attempt.without_ended()):
+                self.again.append(again)
+        for worker in killed:
+            self._lose(Lost(worker, lost.error))
+        if not killed:
+            # It was killed before it was ready. If that happens again and again, the run ends.
+            self._note_failed_start(Lost("", lost.error))
+        self.lost |= self.ready | self.workforce.demand.unfit
+        self.ready.clear()
+        self.idle.clear()
+        self.workforce.demand.unfit.clear()
 
     def _note_failed_start(self, lost: Lost) -> None:
         demand, was_hopeless = self.workforce.demand, self.workforce.demand.hopeless

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from search.files.bucket import Place
 from search.training import killed, out_of_memory
 from search.trials.resources import Resources
 from search.trials.trial import Job
+
+ACTOR = re.compile(r"Actor\((\w+)\)")
+"""A process in Ray's message about a lack of memory."""
 
 
 def loss_reason(job: Job, error: Sequence[str], checkpoints: Place, resources: Resources) -> str:
@@ -31,6 +35,11 @@ def failure_cause(error: Sequence[str]) -> str:
 def ran_out_of_memory(error: Sequence[str]) -> bool:
     """Whether Ray killed the worker because its node ran out of memory. The kernel's own killer leaves no message."""
     return any(out_of_memory.MESSAGES.search(line) for line in error)
+
+
+def killed_actors(error: Sequence[str]) -> set[str]:
+    """Return Ray's IDs of the processes that it killed for lack of memory, from the lines of its message."""
+    return {actor for line in error if "Selected to kill" in line for actor in ACTOR.findall(line)}
 
 
 def killed_by_signal(job: Job, checkpoints: Place) -> str | None:

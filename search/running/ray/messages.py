@@ -15,6 +15,8 @@ class Joined:
     worker: str
     node: str
     versions: Mapping[str, str]
+    actor: str = ""
+    """Ray's ID of its process, which Ray's messages name."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,14 @@ class Lost:
     error: tuple[str, ...]
 
 
-Message = Joined | Report | Lost
+@dataclass(frozen=True)
+class AllLost:
+    """Ray Tune has ended all workers, because Ray killed one of them for lack of memory; `error` has Ray's message."""
+
+    error: tuple[str, ...]
+
+
+Message = Joined | Report | Lost | AllLost
 """A message to the driver."""
 
 

@@ -19,9 +19,8 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError, RayError
 from ray.tune.search import Searcher
 
-from resnet_space.errors import InputError
 from search.files.bucket import Place
-from search.running.ray.messages import Lost
+from search.running.ray.messages import AllLost, Lost
 from search.running.ray.worker import Work, Worker
 from search.trials.resources import Resources
 
@@ -142,7 +141,12 @@ class EndStopper(tune.Stopper):
 def error_lines(trial: Any) -> tuple[str, ...]:
     """Return the lines of Ray's message about a lost worker, without the line with the time."""
     text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
-    return tuple(line.strip() for line in text.splitlines()[1:] if line.strip())
+    return message_lines(text)[1:]
+
+
+def message_lines(text: str) -> tuple[str, ...]:
+    """Return the lines of a message that are not empty."""
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 class Workforce:
@@ -180,23 +184,34 @@ class Workforce:
         """Check that Tune is running.
 
         Raises:
-            InputError: Ray has ended a worker for lack of memory, which can end Tune.
-            BaseException: what else has ended it.
+            BaseException: what has ended it.
         """
-        if self._error and isinstance(self._error.__cause__, OutOfMemoryError):
-            why = str(self._error.__cause__).partition("\n")[0]
-            raise InputError(f"Ray has ended a worker, and Ray Tune with it: {why}; the same command resumes the run")
         if self._error:
             raise self._error
 
     def _run(self) -> None:
         try:
-            with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
-                self._fit(scratch)
+            while not self.demand.over:
+                self._fit_once()
         except BaseException as error:
             self._error = error
+
+    def _fit_once(self) -> None:
+        """Run Tune until the run is over, or until it ends because Ray has killed a worker for lack of memory.
+
+        Tune takes a loss of this kind for an error of its own, depending on which of Ray's messages comes first.
+        """
+        try:
+            with tempfile.TemporaryDirectory(prefix="resnet-space-") as scratch:
+                self._fit(scratch)
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, OutOfMemoryError):
+                raise
+            # By now it has ended all other workers too.
+            self._exchange.post.remote(AllLost(message_lines(str(error.__cause__))))
         else:
-            self._error = None if self.demand.over else RuntimeError("Ray Tune has ended, and the run is not over")
+            if not self.demand.over:
+                raise RuntimeError("Ray Tune has ended, and the run is not over")
 
     def _fit(self, scratch: str) -> None:
         tune.Tuner(

@@ -12,8 +12,8 @@ from sweeping import Listed
 from resnet_space.errors import InputError
 from search.running.ray.attempts import Retries
 from search.running.ray.dispatcher import Dispatcher
-from search.running.ray.messages import Joined, Lost, Reply, Report
-from search.running.ray.workforce import Demand
+from search.running.ray.messages import AllLost, Joined, Lost, Reply, Report
+from search.running.ray.workforce import MAX_FAILED_STARTS, Demand
 from search.trials.events import Epoch, Event, Finished, Notice, Started
 from search.trials.resources import Resources
 from search.trials.trial import Job, TrialSpec
@@ -61,7 +61,7 @@ class Office:
             say=self.said.append,
         )
 
-    def hear(self, *messages: Joined | Report | Lost) -> dict[str, Reply]:
+    def hear(self, *messages: Joined | Report | Lost | AllLost) -> dict[str, Reply]:
         """Return the replies and orders to these messages."""
         self.dispatcher.handle(messages)
         sent = {**self.dispatcher.replies, **self.dispatcher.orders}
@@ -70,7 +70,7 @@ class Office:
 
     def begin(self, worker: str) -> Job:
         """Let a worker start, and return its first job."""
-        assert self.hear(Joined(worker, "n", {})) == {worker: Reply()}
+        assert self.hear(Joined(worker, "n", {}, f"{worker}0")) == {worker: Reply()}
         return job_of(self.hear(Report(worker, needs_job=True))[worker])
 
 
@@ -192,3 +192,43 @@ def test_while_others_work_the_run_continues_with_them_and_this_is_said_once(off
     assert office.said == [
         "4 workers in a row were lost before they had started: No module named 'x'; the run continues with 1"
     ]
+
+
+def memory(*actors: str) -> AllLost:
+    """Ray's message about a lack of memory, as it writes it."""
+    lines = [f"Selected to kill: (Actor({actor}): job ID=01000000, task name=W.__init__, pid=7)" for actor in actors]
+    head = f"{len(actors)} worker(s) were killed due to the node running low on memory."
+    return AllLost((head, "Considered workers: [", *lines, "]"))
+
+
+def test_a_lack_of_memory_counts_only_for_the_job_of_the_worker_that_was_killed(office: Office) -> None:
+    first, second = office.begin("a"), office.begin("b")
+    office.hear(memory("a0"))
+    assert {type(event) for event in office.events} == {Notice}
+    assert {event.key for event in office.events} == {spec.key for spec in first.trials}
+    assert not office.dispatcher.ready
+    again = [office.begin("c"), office.begin("d")]
+    assert sorted(job.name for job in again) == sorted([first.name, second.name])
+    office.hear(memory("c0") if again[0].name == first.name else memory("d0"))
+    failed = [event for event in office.events if isinstance(event, Finished)]
+    assert {event.key for event in failed} == {spec.key for spec in first.trials}
+    assert all(event.reason.startswith("out of memory: worker lost 2 times") for event in failed)
+    assert office.begin("e").name == second.name
+
+
+def test_a_blameless_worker_s_job_goes_on_with_its_unfinished_trials(office: Office) -> None:
+    first = office.begin("a")
+    office.begin("b")
+    office.hear(Report("a", (ended(first.trials[0]),)))
+    office.hear(memory("b0"))
+    again = [office.begin("c"), office.begin("d")]
+    (left,) = [job for job in again if job.name == first.name]
+    assert left.trials == first.trials[1:]
+
+
+def test_workers_that_are_killed_again_and_again_before_they_are_ready_end_the_run(office: Office) -> None:
+    places, more = 2, MAX_FAILED_STARTS - 2
+    for _ in range(places + more):
+        office.hear(memory("unknown"))
+    with pytest.raises(InputError, match="workers in a row were lost before they had started: 1 worker"):
+        office.hear(memory("unknown"))
