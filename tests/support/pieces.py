@@ -43,6 +43,7 @@ SECONDS = {
     "bad_input/test_bad_input.py": (23, 23),
     "faults/test_killed_by_signal.py": (22, 22),
     "search/training/test_train_together.py": (22, 22),
+    "search/training/test_options_together.py": (31, 31),
     "search/training/test_export_inputs.py": (18, 18),
     "search/training/test_saving_together.py": (18, 18),
     "test_house.py": (17, 17),
