@@ -113,11 +113,11 @@ def beginning(
 def drop_features(model: ResidualNet, p: float) -> None:
     """Add dropout before the classifier. The names of weights do not change.
 
-    It is applied to the pooled map, (N, C, 1, 1), whose dropout has a fused form.
+    It is applied to the last map, (N, C, 1, 1), whose dropout has a fused form.
     """
     head = model.head
-    pool = max(place for place, part in enumerate(head) if isinstance(part, nn.AdaptiveAvgPool2d))
-    head[pool] = nn.Sequential(head[pool], Dropout(p))
+    [last] = [place for place, part in enumerate(head) if isinstance(part, nn.Flatten)]
+    head[last] = nn.Sequential(Dropout(p), head[last])
 
 
 def next_to_train(members: Sequence[Member], total: int) -> list[Member]:

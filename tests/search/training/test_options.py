@@ -241,10 +241,18 @@ def test_before_an_average_begins_the_weights_are_measured(trial: Trial, digits:
     assert [event.validation_error for event in train(never, digits) if isinstance(event, Epoch)] == plain
 
 
-def test_dropout_is_before_the_classifier_and_changes_no_name_of_a_weight(trial: Trial) -> None:
-    model, _ = beginning(trial(dropout=0.5), "cpu")
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"unit.activation": "gelu"}, {"unit.order": "full_preactivation"}, {"unit.normalisation": "layer"}],
+    ids=str,
+)
+def test_dropout_is_before_the_classifier_and_changes_no_name_of_a_weight(
+    changes: dict[str, Any], trial: Trial
+) -> None:
+    net = trial().architecture.assign(changes)
+    model, _ = beginning(trial(net=net, dropout=0.5), "cpu")
     assert draws(model)
-    assert [*model.state_dict()] == [*beginning(trial(), "cpu")[0].state_dict()]
+    assert [*model.state_dict()] == [*beginning(trial(net=net), "cpu")[0].state_dict()]
     seen: list[Tensor] = []
     model.head[-1].register_forward_hook(lambda layer, inputs, out: seen.append(inputs[0]))
     x = random_batches(1, images=64)[0][0]

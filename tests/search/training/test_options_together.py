@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from nets import MIXED
+from nets import FUSABLE, MIXED
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -123,6 +123,18 @@ def test_arms_with_different_shortcuts_train_together_as_alone(
         trial(net=net, seed=seed, steps=6, batch_size=8, lr=0.01, **OPTIONS[name]) for net in nets for seed in (0, 4)
     ]
     check_together_is_alone(specs, few, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("changes", FUSABLE.values(), ids=FUSABLE)
+def test_every_network_trains_together_as_alone_with_all_options(
+    changes: dict[str, Any], trial: Trial, few: Images, tmp_path: Path
+) -> None:
+    """Norms of gradients, decay groups and averages are right for every kind of weight."""
+    net = trial().architecture.assign(changes)
+    recipe = {"steps": 5, "batch_size": 8, "lr": 0.01, **OPTIONS["all"]}
+    check_together_is_alone([trial(net=net, seed=seed, **recipe) for seed in (0, 4)], few, tmp_path)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
