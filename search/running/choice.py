@@ -88,14 +88,14 @@ def choose(stored: StoredRun, name: str, *, seed: int | None = None, ensemble: b
     facts: dict[str, str | int | float] = {
         "study": study.name,
         **({"arm": named[0]} if named else {}),
-        "data": study.dataset.name,
+        "data": data.name,
         "fingerprint": setup.fingerprint,
         **_costs(trials),
         **{f"{package} version": version for package, version in _versions(folder)},
     }
     notes = [left_out]
     if ensemble:
-        weights = _members(name, study, folder, trials)
+        weights = _members(name, data, folder, trials)
         found = [each for each in trials if any(each["key"] == member.parent.name for member in weights)]
         facts |= _facts_of_ensemble(setup, weights, found)
         if "test_error" not in facts:
@@ -111,7 +111,7 @@ def choose(stored: StoredRun, name: str, *, seed: int | None = None, ensemble: b
                 facts["errors_by"] = differs
             if len(trials) > 1 and seed is None:
                 notes.append(_why(int(trial["seed"]), trials))
-            if inputs and study.dataset.split == "seed":
+            if inputs and data.split == "seed":
                 inputs = _inputs_of_seed(inputs, data, int(trial["seed"]))
                 note = OTHER_DIVISION.format(seed=trial["seed"])
     return Choice(net, weights, facts, inputs, [each for each in (*notes, "" if inputs else note) if each])
@@ -147,13 +147,13 @@ def _seeds(trials: Sequence[Row]) -> str:
     return ", ".join(str(seed) for seed in sorted(int(each["seed"]) for each in trials))
 
 
-def _members(name: str, study: Study, folder: RunFolder, trials: Sequence[Row]) -> list[Place]:
+def _members(name: str, data: DataSet, folder: RunFolder, trials: Sequence[Row]) -> list[Place]:
     """Return the weights of all complete trials, in the order of their seeds.
 
     Raises:
         InputError: an ensemble cannot be made of them.
     """
-    if study.dataset.split == "seed":
+    if data.split == "seed":
         raise InputError(
             "--ensemble: each seed has its own division of the data, so test images of one member are training images "
             "of another; use --seed"

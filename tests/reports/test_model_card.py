@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 from verbs import Cli
 
 from reports.model_card import card
@@ -45,6 +46,14 @@ def test_the_card_has_the_results_and_the_setting_without_the_machine() -> None:
     assert "- recipe: digits" in text
     assert "not shown" not in text
     assert "secret" not in text
+
+
+def test_the_metadata_are_those_that_the_hub_reads(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(card("my net", FACTS, PAGE))
+    found = ModelCard.load(tmp_path / "README.md")
+    assert found.data.library_name == "pytorch"
+    (result,) = found.data.eval_results
+    assert (result.dataset_name, result.metric_type, result.metric_value) == ("digits", "test_error", 0.25)
 
 
 @pytest.mark.slow
