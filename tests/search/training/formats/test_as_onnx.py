@@ -29,8 +29,11 @@ def all_shortcuts(order: OrderName, branch: str, transition: str) -> Architectur
     ]
     grouped = {"kind": branch, "width": 4, "cardinality": 2} if branch == "bottleneck" else branch
     unit = {"order": order, "branch": grouped}
-    stem = {"channels": 8, "max_pool": transition == "C"}
-    shape = {"input_shape": [3, 8, 9], "stem": stem, "stages": stages}
+    # The last map is 4x5: the windows of some branches are larger than smaller maps.
+    pooled = transition == "C"
+    side = 32 if pooled else 16
+    stem = {"channels": 8, "max_pool": pooled}
+    shape = {"input_shape": [3, side, side + 1], "stem": stem, "stages": stages}
     return Architecture.of({**shape, "unit": unit, "transition": transition})
 
 
