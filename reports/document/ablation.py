@@ -14,6 +14,7 @@ from reports.document import arm_figures, arm_tables, image_figures, image_table
 from reports.document.answer import answer
 from reports.document.arm_notes import brief_notes, by_other_measures, changed
 from reports.document.every_run import Fact, failed_trials, page, setting
+from reports.document.recipe import value
 from reports.names import quoted
 from reports.numbers import engineering
 from reports.page import Block, Page, Section, Text
@@ -101,7 +102,10 @@ def signal_propagation(run: AblationRun, _: Sequence[Published]) -> Section | No
 
 def run_setting(run: AblationRun | RunAcross, _: Sequence[Published]) -> Section:
     return setting(
-        run, network=[*_network(run), *_match(run), *_changes(run)], seeds=_seeds(run), planned=_planned(run)
+        run,
+        network=[*_network(run), *_nets(run), *_match(run), *_changes(run)],
+        seeds=_seeds(run),
+        planned=_planned(run),
     )
 
 
@@ -117,6 +121,19 @@ def _changes(run: AblationRun | RunAcross) -> list[Fact]:
     study = next(iter(run.study.on_each.values()))
     found = {arm: differing(*study.trainings[0], *trained) for arm, trained in study.trained.items()}
     return [(f"recipe and data of {arm}", changes_text(changes)) for arm, changes in found.items() if changes]
+
+
+def _nets(run: AblationRun | RunAcross) -> list[Fact]:
+    """Return what each arm changes in the network, with the paths of the study; none for more arms than are drawn."""
+    arms = run.study.all_arms
+    if len(arms) > arm_figures.MOST_DRAWN:
+        return []
+    named = []
+    for name, arm in arms.items():
+        changed = [f"{path}: {value(given)}" for path, given in of_network(arm.set).items()]
+        net = [] if arm.net is None else [arm.net if isinstance(arm.net, str) else "another net"]
+        named.append(f"{quoted(name)} ({', '.join([*net, *changed]) or 'no change'})")
+    return [("networks of arms", "; ".join(named))]
 
 
 def _match(run: AblationRun | RunAcross) -> list[Fact]:

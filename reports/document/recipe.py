@@ -36,7 +36,7 @@ def in_words(recipe: Recipe) -> list[tuple[str, str]]:
         for name, field in type(recipe).model_fields.items()
         if name not in LENGTHS and (name in stored or field.exclude_if is not None)
     ]
-    return [("length", length), *((_name(name), _value(_plain(getattr(recipe, name)))) for name in shown)]
+    return [("length", length), *((_name(name), value(_plain(getattr(recipe, name)))) for name in shown)]
 
 
 def _plain(value: Any) -> Any:
@@ -47,23 +47,23 @@ def _name(field: str) -> str:
     return WORDS.get(field, field.replace("_", " "))
 
 
-def _value(value: Any) -> str:
+def value(given: Any) -> str:
     """Return a value as text: a kind with its fields in parentheses, `yes` and `no`, and numbers without noise.
 
-    >>> _value({"kind": "one_cycle", "rise": 0.3, "end": 250000.0}), _value(True), _value(None)
+    >>> value({"kind": "one_cycle", "rise": 0.3, "end": 250000.0}), value(True), value(None)
     ('one cycle (rise 0.3, end 250000)', 'yes', 'none')
     """
-    match value:
+    match given:
         case None:
             return "none"
         case bool():
-            return "yes" if value else "no"
+            return "yes" if given else "no"
         case float():
-            return f"{value:.10g}"
+            return f"{given:.10g}"
         case Mapping():
-            own = ", ".join(f"{_name(name)} {_value(each)}" for name, each in value.items() if name != "kind")
-            kind = str(value.get("kind", "")).replace("_", " ")
+            own = ", ".join(f"{_name(name)} {value(each)}" for name, each in given.items() if name != "kind")
+            kind = str(given.get("kind", "")).replace("_", " ")
             return f"{kind} ({own})" if kind and own else kind or own
-        case Sequence() if not isinstance(value, str):
-            return " and ".join(map(_value, value)) or "none"
-    return str(value)
+        case Sequence() if not isinstance(given, str):
+            return " and ".join(map(value, given)) or "none"
+    return str(given)

@@ -203,6 +203,12 @@ def test_the_setting_reports_every_field_of_the_recipe_in_words(ablation: Make) 
     assert recipe.count("; ") == len(set(type(run.study.recipe).model_fields) - {"epochs", "steps"})
 
 
+def test_the_setting_reports_what_each_arm_changes_in_the_network(ablation: Make) -> None:
+    found = str(facts(document(ablation({"base": [0.1, 0.11], "other, one": [0.2, 0.22]})))["networks of arms"])
+    assert found.startswith("base (")
+    assert "; “other, one” (" in found
+
+
 def test_the_setting_reports_what_arms_are_matched_to_and_how_closely(ablation: Make) -> None:
     run = ablation({"base": [0.1, 0.11], "other": [0.2, 0.22]}, match={"macs": "baseline", "tolerance": 0.03})
     assert facts(document(run))["equal complexity"] == (
