@@ -72,6 +72,10 @@ class DataSet(Description):
         """The fields that say which data these are, as plain data; the others say where they are."""
         return self.model_dump(mode="json", exclude={"root"})
 
+    def found_at(self, root: str | None) -> Self:
+        """Return the same data in another place."""
+        return self if self.root == root else self.model_copy(update={"root": root})
+
     def division(self, seed: int) -> int | None:
         """Return the number of the division for a trial with this seed; None for the fixed one."""
         return seed if self.split == "seed" else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,8 +50,9 @@ def restore_history(study: Search, space: JointSpace, records: Iterable[TrialRec
         found.seconds += record.seconds or 0.0
         if record.started:
             intervals.append((_utc(record.started), _utc(record.finished or record.started)))
-        spec = TrialSpec.of(record.spec)
-        setup = Setup.of(spec)
+        stored = TrialSpec.of(record.spec)
+        # The data can have moved since.
+        setup = replace(Setup.of(stored), data=stored.data.found_at(study.dataset.root))
         point = space.point_of(setup)
         assignment = _assignment_in(space, point, record)
         if record.status == "infeasible" and assignment is not None and space.feasible(point) is None:
@@ -67,7 +68,7 @@ def restore_history(study: Search, space: JointSpace, records: Iterable[TrialRec
             proposal = Proposal(record.proposal["number"], assignment, point, record.seed, record.reason)
             found.history.append((proposal, outcome(study, point, end_event(record), space)))
         if record.status not in FINISHED:
-            found.unfinished.append(spec)
+            found.unfinished.append(setup.spec(stored.seed))
     found.wall_seconds = _covered_seconds(intervals)
     return found
 

@@ -81,6 +81,8 @@ def choose(stored: StoredRun, name: str, *, seed: int | None = None, ensemble: b
     arms = stored.arms(sorted(set(frame["architecture"])))
     rows = _rows(name, arms, frame, study)
     setup = Setup.of(TrialSpec.of(store.records([rows["key"].iloc[0]])[0].spec))
+    # The data can have moved since.
+    setup = replace(setup, data=setup.data.found_at(study.dataset.root))
     net, data = setup.net, setup.data
     trials = rows[rows["status"] == "complete"].sort_values(["validation_error", "seed"]).to_dict("records")
     inputs, note = _inputs(folder, study, data, net), UNKNOWN_INPUTS

@@ -133,6 +133,18 @@ def test_a_search_without_axes_of_the_recipe_takes_trials_of_an_earlier_version(
     assert wider.begun == 2, "those of the two networks that the space has, with the recipe of the study"
 
 
+def test_trials_read_the_data_where_they_are_now(digits: Images, store: Store) -> None:
+    def at(root: str) -> Search:
+        return study({"recipe.lr": LR}, data={"name": "npz", "root": root}, budget={"trials": 4})
+
+    before = explore(at("/before"), digits, store)
+    drive(before, 2)
+    assert before.next() is not None, "a trial that is stopped before its end"
+    left = drive(explore(at("/now"), digits, store))
+    assert [spec.seed for spec in left] == [0, 0, 1, 2], "two of the search, and two that confirm its best recipe"
+    assert {spec.data.root for spec in left} == {"/now"}
+
+
 def test_a_search_trains_with_the_limits_of_its_axis(tmp_path: Path) -> None:
     made = study({"data.limit": [60, 120], "recipe.batch_size": [32, 64]}, budget={"trials": 4}, confirm=0)
     run = api.run(made, tmp_path / "run", inline=True, say=lambda line: None)
