@@ -134,11 +134,11 @@ class Ablation(Study):
             _check_name(name_of_arm)
         # Here too, for their errors; the parts of a study on several data sets check themselves.
         _ = self.on_each if self.several else self.trained
-        for name, values in self.tuned.items():
-            if name.removesuffix(MATCHED_SUFFIX) not in self.all_arms:
-                raise unknown("arm", name, self.all_arms, path="tuned")
+        for arm, values in self.tuned.items():
+            if arm.removesuffix(MATCHED_SUFFIX) not in self.all_arms:
+                raise unknown("arm", arm, self.all_arms, path="tuned")
             if foreign := next((path for path in values if not is_of_recipe(path)), None):
-                raise InputError(f"tuned.{name}: {foreign}: {NOT_OF_RECIPE}")
+                raise InputError(f"tuned.{arm}: {foreign}: {NOT_OF_RECIPE}")
         if self.tune and self.several:
             raise InputError("tune: the study has several data sets; tune its arms on one of them, with --dataset NAME")
         _ = self._recipe_spaces
