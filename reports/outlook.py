@@ -27,7 +27,7 @@ from search.samplers.survey import survey
 from search.training.forecast import interpolated_seconds, memory_of_step, seconds_per_trial, total_memory
 from search.training.fusion_speedup import speedup
 from search.training.jobs import shape_of
-from search.trials.setup import Setup, changes_text
+from search.trials.setup import Setup, changes_shown
 from search.trials.trial import Job, TrialSpec
 
 CALIBRATED = 5
@@ -233,7 +233,7 @@ def blocks(found: Outlook) -> list[Block]:
             engineering(row.macs),
             "-" if row.seconds is None else f"{row.seconds:.1f}",
             f"{engineering(row.bytes)}B",
-            *((f"{row.epochs}", f"{row.steps}", changes_text(row.changes)) if varied else ()),
+            *((f"{row.epochs}", f"{row.steps}", changes_shown(row.changes)) if varied else ()),
         )
         for row in found.rows
     ]

@@ -18,7 +18,7 @@ from reports.document.recipe import value
 from reports.names import quoted
 from reports.numbers import engineering
 from reports.page import Block, Page, Section, Text
-from search.trials.setup import changes_text, differing, of_network
+from search.trials.setup import changes_shown, differing, of_network
 
 
 def document(run: AblationRun, published: Sequence[Published] = ()) -> Page:
@@ -120,7 +120,7 @@ def _changes(run: AblationRun | RunAcross) -> list[Fact]:
     """Return how the recipe and the data of arms differ from those of the study."""
     study = next(iter(run.study.on_each.values()))
     found = {arm: differing(*study.trainings[0], *trained) for arm, trained in study.trained.items()}
-    return [(f"recipe and data of {arm}", changes_text(changes)) for arm, changes in found.items() if changes]
+    return [(f"recipe and data of {arm}", changes_shown(changes)) for arm, changes in found.items() if changes]
 
 
 def _nets(run: AblationRun | RunAcross) -> list[Fact]:

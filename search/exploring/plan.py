@@ -17,7 +17,7 @@ from search.store.store import Store
 from search.trials.events import FINISHED
 from search.trials.identity import Identities
 from search.trials.joint_space import LIMIT, JointSpace
-from search.trials.setup import Setup, changes_text
+from search.trials.setup import Setup, changes_shown
 from search.trials.trial import TrialSpec
 
 BATCH = "recipe.batch_size"
@@ -103,4 +103,4 @@ class SearchPlan(PlanOnOne):
         """
         net, searched = spec.architecture, self.space.searched(spec.recipe, spec.data)
         costs = f"depth {net.depth}, {complexity(net).macs / 1e6:.3g} M MACs"
-        return f"{net.key} ({', '.join([costs, *filter(None, [changes_text(searched)])])}), seed {spec.seed}"
+        return f"{net.key} ({', '.join([costs, *filter(None, [changes_shown(searched)])])}), seed {spec.seed}"

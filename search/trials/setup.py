@@ -171,6 +171,11 @@ def changes_text(changes: Mapping[str, Any]) -> str:
     return ", ".join(f"{path}={value}" for path, value in changes.items())
 
 
+def changes_shown(changes: Mapping[str, Any]) -> str:
+    """Return the same for people, with four significant digits of numbers that are not whole."""
+    return changes_text({path: f"{to:.4g}" if isinstance(to, float) else to for path, to in changes.items()})
+
+
 def differing(recipe: Recipe, data: DataSet, other: Recipe, other_data: DataSet) -> dict[str, Any]:
     """Return the values, by path, in which another recipe and other data differ from the first."""
     before, now = plain_training(recipe, data), plain_training(other, other_data)
