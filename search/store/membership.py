@@ -105,7 +105,10 @@ def varied(study: Study, store: Store, trainings: Collection[str]) -> dict[str, 
     stored = store.trainings(trainings)
     for training in trainings:
         spec = stored.get(training)
-        recipe, data = (Recipe.of(spec["recipe"]), DataSet.of(spec["data"])) if spec else study.trainings[0]
+        try:
+            recipe, data = (Recipe.of(spec["recipe"]), DataSet.of(spec["data"])) if spec else study.trainings[0]
+        except (InputError, KeyError) as error:
+            raise InputError(f"storage {store.name!r}: a trial has no valid recipe and data: {error}") from None
         found[training] = study.varied(recipe, data)
     return found
 

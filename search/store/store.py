@@ -270,7 +270,7 @@ class Store:
 
     def architectures(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the descriptions of networks, by their keys."""
-        return {key: dict(spec["architecture"]) for key, spec in reversed(self.specs(keys))}
+        return {key: spec["architecture"] for key, spec in reversed(self.specs(keys))}
 
     def specs(self, networks: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
         """Return the key of the network and the description of every trial of these networks."""
@@ -278,7 +278,7 @@ class Store:
         with database.reading(self.engine) as connection:
             for some in _batches(list(networks)):
                 rows = connection.execute(query.where(trials.c.architecture.in_(some)))
-                found += [(str(key), dict(spec)) for key, spec in rows]
+                found += [(str(key), spec | {"architecture": dict(spec["architecture"])}) for key, spec in rows]
         return found
 
     def assignments(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
