@@ -56,7 +56,7 @@ class AblationRun:
             InputError: no stored trial belongs to the run.
         """
         _, own, others = membership.own_trials(study, folder, store)
-        setups = study.setups(membership.images_of(study, folder, [record.spec for record in own]))
+        setups = study.setups(membership.images_of(study, folder, [(f"trial {r.key}", r.spec) for r in own]))
         # Several studies can share a database, and also data and recipe.
         arms = {setup.key for setup in setups.values()}
         wanted = [record for record in own if record.seed < study.most_seeds and record.setup in arms]

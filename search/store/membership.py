@@ -140,15 +140,22 @@ def count_not_owned(records: Iterable[TrialRecord], own: Identities) -> int:
     return sum(not own.owns(record) for record in records)
 
 
-def images_of(study: Study, folder: RunFolder, specs: Iterable[Mapping[str, Any]]) -> dict[DataSet, StoredImages]:
+def images_of(
+    study: Study, folder: RunFolder, specs: Iterable[tuple[str, Mapping[str, Any]]]
+) -> dict[DataSet, StoredImages]:
     """Return what is known of the images of each data set of the study's `trainings`.
 
     Args:
-        specs: descriptions of trials of the run, as they are stored; at least one. They show the shape of images that
-            an earlier version did not store.
+        specs: descriptions of trials of the run, as they are stored, each with its name for messages; at least one.
+            They show the shape of images that an earlier version did not store.
+
+    Raises:
+        InputError: one of them is no description of a trial.
     """
-    alike = {json.dumps(spec.get("data"), sort_keys=True): spec for spec in specs}
-    examples = {json.dumps(DataSet.of(spec.get("data")).identifying): TrialSpec.of(spec) for spec in alike.values()}
+    # One trial of each data: reading a description takes longer than anything else here.
+    alike = {json.dumps(spec.get("data"), sort_keys=True): (name, spec) for name, spec in specs}
+    read = [TrialSpec.of(spec, source=name) for name, spec in alike.values()]
+    examples = {json.dumps(spec.data.identifying): spec for spec in read}
     some = next(iter(examples.values())).architecture
     found = {}
     for data in study.datasets:

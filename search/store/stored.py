@@ -40,6 +40,6 @@ class StoredRun(NamedTuple):
         """Return the setups, by name, of those arms of the study that have one of these stored networks."""
         if not networks:
             return {}
-        specs = [spec for _, spec in self.store.specs(networks)]
+        specs = [(f"network {key}", spec) for key, spec in self.store.specs(networks)]
         setups = self.study.setups(membership.images_of(self.study, self.folder, specs))
         return {name: setup for name, setup in setups.items() if setup.net.key in networks}
