@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,6 +75,10 @@ class Description(BaseModel):
 
     def to_yaml(self) -> str:
         return documents.write(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """Return the description as a notebook shows it: its YAML."""
+        return f"<pre>{html.escape(self.to_yaml())}</pre>"
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False)

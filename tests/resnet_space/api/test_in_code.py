@@ -84,6 +84,13 @@ def test_a_study_is_shown_as_a_table_in_a_notebook_and_its_text_is_escaped() -> 
     assert "<td>ablation, 2 arms</td>" in shown
 
 
+def test_a_network_and_a_space_are_shown_as_yaml_in_a_notebook() -> None:
+    net, space = rs.preset("resnet20"), rs.Space.of({"base": "resnet20", "axes": {"width": [0.5, 1]}})
+    for shown in (net._repr_html_(), space._repr_html_()):
+        assert shown.startswith("<pre>")
+    assert "classes: 10" in net._repr_html_()
+
+
 def test_a_plan_has_arms_trials_and_cost() -> None:
     plan = rs.Study(**TINY).plan()
     assert (plan.arms, plan.trials, plan.misfits) == (["identity", "gated"], 4, [])
