@@ -1,10 +1,11 @@
 """Studies in Python: from shipped names, files, fields and code; planned and run with one call each."""
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import forks
 import pytest
 
 import resnet_space as rs
@@ -153,6 +154,6 @@ def test_a_script_needs_no_guard_of_its_main_module(tmp_path: Path) -> None:
     """Processes of Ray, and those that check kernels, import the main module of some libraries again."""
     (tmp_path / "gates.yaml").write_text(documents.write(TINY))
     (tmp_path / "script.py").write_text(SCRIPT)
-    ran = forks.run(["script.py"], cwd=tmp_path)
+    ran = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == ["2", "['complete', 'complete']"]
