@@ -61,11 +61,14 @@ class Cells:
             for other in axis.adjacent(assignment[path]):
                 yield assignment | {path: other}
 
-    def architecture(self, assignment: Mapping[str, Any]) -> Cell:
+    def point(self, assignment: Mapping[str, Any]) -> Cell:
         try:
             return Cell("".join(str(OPERATIONS.index(assignment[path])) for path in self.axes))
         except (KeyError, ValueError) as error:
             raise InputError(f"{dict(assignment)} is no cell: {error}") from None
+
+    def architecture(self, assignment: Mapping[str, Any]) -> Cell:
+        return self.point(assignment)
 
     def assignments(self) -> Iterator[Assignment]:
         for operations in product(OPERATIONS, repeat=EDGES):
@@ -73,7 +76,7 @@ class Cells:
 
     @cached_property
     def networks(self) -> Mapping[str, Assignment]:
-        return {self.architecture(assignment).key: assignment for assignment in self.assignments()}
+        return {self.point(assignment).key: assignment for assignment in self.assignments()}
 
     def feasible(self, net: Cell) -> None:
         return None

@@ -147,10 +147,8 @@ def concurrent_trials_are_different(make: Make) -> None:
 
 
 def a_continuous_range_is_searched_or_refused(make: Make) -> None:
-    """It proposes different values of a continuous range, or making it raises an `InputError` that names the range.
-
-    Once the range is of an architecture, and once of a recipe, with axes of a kind of schedule.
-    """
+    """It proposes different values of a continuous range, or making it raises an `InputError` that names the range."""
+    # Once of an architecture, and once of a recipe, with axes of a kind of schedule.
     ranges: dict[str, AnySpace] = {"unit.shortcut.gate_bias": space("continuum"), "recipe.lr": recipes()}
     for path, where in ranges.items():
         try:
