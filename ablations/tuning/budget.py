@@ -23,12 +23,3 @@ def expected_lowest(errors: Sequence[float]) -> list[float]:
         )
         for draws in range(1, total + 1)
     ]
-
-
-def lowest_so_far(errors: Sequence[float | None]) -> list[float | None]:
-    """Return the lowest error after each trial, in the order of the proposals; None without a complete trial."""
-    found: list[float | None] = []
-    for error in errors:
-        known = [each for each in (found[-1] if found else None, error) if each is not None]
-        found.append(min(known, default=None))
-    return found

@@ -33,7 +33,6 @@ class TunedFeed:
         """The search of each trial of the tuning, by the trial's key."""
         self.waiting: list[TrialSpec] = []
         self.jobs = deque[Job]()
-        self.running: set[str] = set()
         self.own: AblationFeed | None = None
         self.workers = 1
         self.expected = len(plan.shared.first)
@@ -79,7 +78,6 @@ class TunedFeed:
         if self.jobs:
             job = self.jobs.popleft()
             keys = {spec.key: spec for spec in job.trials}
-            self.running |= keys.keys()
             self.progress.names |= {key: self.plan.name_of(spec) for key, spec in keys.items()}
             self.progress.lengths |= {
                 key: self.plan.shared.steps_of(spec.recipe, spec.data) for key, spec in keys.items()
@@ -93,7 +91,6 @@ class TunedFeed:
         for event in events:
             if not isinstance(event, Finished):
                 continue
-            self.running.discard(event.key)
             if event.key in self.of_key:
                 self.of_key[event.key].tell(event)
             for feed in filter(None, (self.shared, self.own)):

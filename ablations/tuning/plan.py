@@ -67,6 +67,11 @@ class TunedPlan(Plan):
                 found[name].restore(stored)
         return found
 
+    @cached_property
+    def _untried(self) -> Mapping[str, ArmSearch]:
+        """The search of every arm before its first trial."""
+        return self.searches(())
+
     def own(self, searches: Mapping[str, ArmSearch]) -> AblationPlan:
         """Return the plan of the arms at their own recipes, after the tuning."""
         study = self.study.at_own({name: values(search.best) for name, search in searches.items()})
@@ -91,7 +96,7 @@ class TunedPlan(Plan):
     @cached_property
     def budgets(self) -> Sequence[int]:
         """The number of recipes that each arm tries; arms that are the same are tuned once, and count once."""
-        return [search.budget for search in {id(each): each for each in self.searches(()).values()}.values()]
+        return [search.budget for search in {id(each): each for each in self._untried.values()}.values()]
 
     @property
     def tuning_trials(self) -> int:
@@ -99,15 +104,17 @@ class TunedPlan(Plan):
 
     def count_trials(self, store: Store) -> tuple[int, int]:
         total, ended = self.shared.count_trials(store)
-        records, searches = store.records(), self.searches(store.records())
+        records = store.records()
+        searches = self.searches(records)
         tuning = [record for record in records if record.seed == FIRST_SEED]
         # As many as at the shared recipe, as long as the arms' own are not known.
         expected = len(self.shared.first)
         own = list[TrialRecord]()
         if all(search.over for search in searches.values()):
-            keys = self.own(searches).trials.keys() - self.shared.trials.keys()
+            plan = self.own(searches)
+            keys = plan.trials.keys() - self.shared.trials.keys()
             own = [record for record in records if record.key in keys]
-            expected = max(self.count_new(self.own(searches)), len(own))
+            expected = max(self.count_new(plan), len(own))
         return total + max(self.tuning_trials, len(tuning)) + expected, ended + sum(
             record.status in FINISHED for record in [*tuning, *own]
         )
@@ -135,7 +142,7 @@ class TunedPlan(Plan):
     def notices(self) -> list[str]:
         outside = [
             name
-            for name, search in self.searches(()).items()
+            for name, search in self._untried.items()
             if search.space.locate(search.space.point_of(search.setup)) is None
         ]
         note = f"tuning does not try the study's own recipe, which is not in the axes, for {', '.join(outside)}"

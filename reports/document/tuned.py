@@ -9,7 +9,7 @@ from functools import partial
 
 from ablations.findings import Finding
 from ablations.published import Published
-from ablations.tuning.budget import expected_lowest, lowest_so_far
+from ablations.tuning.budget import expected_lowest
 from ablations.tuning.plan import OWN, SHARED
 from ablations.tuning.run import TunedRun
 from reports.document.ablation import RESULTS
@@ -179,7 +179,7 @@ def the_tuning(run: TunedRun) -> Section:
     }
     blind = run.study.tune is not None and run.study.tune.sampler.blind >= run.study.tune.trials
     caption = (
-        "Expected lowest validation error of so many recipes, drawn at random from those that were tried (Dodge et al. "
+        "Expected lowest validation error of 1, 2, ... recipes, drawn at random from those that were tried (Dodge et al. "
         "2019)" + ("." if blind else "; the sampler learns, so a smaller budget can be expected to do better.")
     )
     pictures.append(Picture("tuning-budget", partial(tuning.against_budget, expected, places), caption))
@@ -198,7 +198,6 @@ def _tried(run: TunedRun) -> Grid:
     rows = []
     for name, tried in run.tried.items():
         best, errors = run.best[name], [each.error for each in tried]
-        trace = lowest_so_far(errors)
         first = next((error for error in errors if error is not None), None)
         failed = sum(each.status is not None and each.error is None for each in tried)
         rows.append(
@@ -207,7 +206,7 @@ def _tried(run: TunedRun) -> Grid:
                 Cell(f"{len(tried)}", len(tried)),
                 Cell(f"{failed}" if failed else "", failed),
                 Cell(percent(first, None) if first is not None else "", first),
-                Cell(percent(trace[-1], None) if trace and trace[-1] is not None else "", trace[-1] if trace else None),
+                Cell(percent(best.error, None) if best else "", best.error if best else None),
                 Cell(changes_text(_rounded(dict(best.values))) if best else ""),
             ]
         )

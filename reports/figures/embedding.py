@@ -76,7 +76,7 @@ def variables(dark: bool) -> str:
 
 @cache
 def key(index: int) -> str:
-    """Return the marker of an arm in its colour as a small `<svg>` element, which a reader is not told about."""
+    """Return the marker of an arm in its colour as a small `<svg>` element, hidden from screen readers."""
     style = MarkerStyle(marker(index))
     path = style.get_path().transformed(style.get_transform())
     filled = "".join(

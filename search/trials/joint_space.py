@@ -179,7 +179,7 @@ class JointSpace(SpaceOfStudy):
 
 
 def _point(net: Architecture, recipe: Recipe, data: DataSet) -> Setup:
-    # The fingerprint of the images is known when they are loaded; points are told apart without it.
+    # The fingerprint of the images is known when they are loaded; points are distinguished without it.
     return Setup(net, recipe, data, fingerprint=json.dumps(data.identifying, sort_keys=True))
 
 

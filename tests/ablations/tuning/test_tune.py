@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablations.study import Ablation
-from ablations.tuning.budget import expected_lowest, lowest_so_far
+from ablations.tuning.budget import expected_lowest
 from resnet_space.errors import InputError
 
 AXES = {"recipe.lr": {"low": 0.003, "high": 1, "log": True}}
@@ -83,7 +83,3 @@ def test_a_study_makes_recipes_along_its_axes_only() -> None:
 def test_the_expected_lowest_error_is_the_mean_over_all_draws(errors: list[float]) -> None:
     for draws, expected in enumerate(expected_lowest(errors), 1):
         assert expected == pytest.approx(fmean(map(min, product(errors, repeat=draws))), abs=1e-12)
-
-
-def test_the_lowest_error_so_far_begins_with_the_first_complete_trial() -> None:
-    assert lowest_so_far([None, 0.3, None, 0.4, 0.1]) == [None, 0.3, 0.3, 0.3, 0.1]
