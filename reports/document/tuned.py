@@ -179,8 +179,8 @@ def the_tuning(run: TunedRun) -> Section:
     }
     blind = run.study.tune is not None and run.study.tune.sampler.blind >= run.study.tune.trials
     caption = (
-        "Expected lowest validation error of 1, 2, ... recipes, drawn at random from those that were tried (Dodge et al. "
-        "2019)" + ("." if blind else "; the sampler learns, so a smaller budget can be expected to do better.")
+        "Expected lowest validation error of 1, 2, ... recipes, drawn at random from those that were tried (Dodge et "
+        "al. 2019)" + ("." if blind else "; the sampler learns, so a smaller budget can be expected to do better.")
     )
     pictures.append(Picture("tuning-budget", partial(tuning.against_budget, expected, places), caption))
     return Section("Tuning", [*pictures, _tried(run)])
